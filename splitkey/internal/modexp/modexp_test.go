@@ -1,0 +1,167 @@
+package modexp
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func randBelow(t testing.TB, n *big.Int) *big.Int {
+	x, err := rand.Int(rand.Reader, n)
+	require.NoError(t, err)
+	return x
+}
+
+func oddOf(t testing.TB, bits int) *big.Int {
+	n := randBelow(t, new(big.Int).Lsh(big.NewInt(1), uint(bits)))
+	n.SetBit(n, bits-1, 1)
+	return n.SetBit(n, 0, 1)
+}
+
+// TestAgainstBig compares every operation with math/big, at the sizes in use,
+// at sizes that are not whole bytes or limbs, and at the edges of the range.
+func TestAgainstBig(t *testing.T) {
+	for _, bits := range []int{17, 63, 64, 65, 1000, 1024, 1031, 1536, 2047, 2048, 3072, 4096} {
+		t.Run(fmt.Sprint(bits), func(t *testing.T) {
+			n := oddOf(t, bits)
+			m, err := NewModulus(n.Bytes())
+			require.NoError(t, err)
+			require.Equal(t, bits, m.BitLen())
+			require.Equal(t, (bits+7)/8, m.Size())
+			one := big.NewInt(1)
+			fill := func(x *big.Int) []byte { return x.FillBytes(make([]byte, m.Size())) }
+			values := []*big.Int{new(big.Int), one, big.NewInt(2), new(big.Int).Sub(n, one), randBelow(t, n), randBelow(t, n)}
+			exponent := make([]byte, 24)
+			rand.Read(exponent)
+			for _, a := range values {
+				for _, e := range [][]byte{exponent, nil, {0}, {0, 0, 1}, {255}} {
+					got, err := m.Exp(fill(a), e)
+					require.NoError(t, err)
+					require.Equal(t, fill(new(big.Int).Exp(a, new(big.Int).SetBytes(e), n)), got)
+				}
+				got, err := m.ExpShortVarTime(fill(a), 65537)
+				require.NoError(t, err)
+				require.Equal(t, fill(new(big.Int).Exp(a, big.NewInt(65537), n)), got)
+				for _, b := range values {
+					z := new(big.Int)
+					got, err = m.Mul(fill(a), fill(b))
+					require.NoError(t, err)
+					require.Equal(t, fill(z.Mul(a, b).Mod(z, n)), got)
+					got, err = m.Add(fill(a), fill(b))
+					require.NoError(t, err)
+					require.Equal(t, fill(z.Add(a, b).Mod(z, n)), got)
+					got, err = m.Sub(fill(a), fill(b))
+					require.NoError(t, err)
+					require.Equal(t, fill(z.Sub(a, b).Mod(z, n)), got)
+				}
+			}
+			for _, size := range []int{0, 1, m.Size() - 1, m.Size(), m.Size() + 1, 2 * m.Size(), 3*m.Size() + 5} {
+				x := make([]byte, size)
+				rand.Read(x)
+				require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
+				for i := range x {
+					x[i] = 255
+				}
+				require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, n := range [][]byte{nil, {}, {0}, {1}, {2}, {0, 0, 1}, {1, 0}, {255, 255, 254}} {
+		_, err := NewModulus(n)
+		require.ErrorIs(t, err, ErrModulus, "%x", n)
+	}
+	n := oddOf(t, 2048)
+	m, err := NewModulus(append([]byte{0, 0}, n.Bytes()...))
+	require.NoError(t, err)
+	good := make([]byte, 256)
+	for _, bad := range [][]byte{nil, make([]byte, 255), make([]byte, 257), n.Bytes(), new(big.Int).Add(n, big.NewInt(1)).FillBytes(make([]byte, 256))} {
+		_, err = m.Exp(bad, good)
+		require.ErrorIs(t, err, ErrRange)
+		_, err = m.ExpShortVarTime(bad, 3)
+		require.ErrorIs(t, err, ErrRange)
+		for _, op := range []func(a, b []byte) ([]byte, error){m.Mul, m.Add, m.Sub} {
+			_, err = op(bad, good)
+			require.ErrorIs(t, err, ErrRange)
+			_, err = op(good, bad)
+			require.ErrorIs(t, err, ErrRange)
+		}
+	}
+}
+
+func TestDealing(t *testing.T) {
+	one := big.NewInt(1)
+	for range 8 {
+		p, err := rand.Prime(rand.Reader, 512)
+		require.NoError(t, err)
+		q, err := rand.Prime(rand.Reader, 512)
+		require.NoError(t, err)
+		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+		phi := new(big.Int).Mul(p1, q1)
+		want := new(big.Int).Div(phi, new(big.Int).GCD(nil, nil, p1, q1))
+		lambda, err := LCMVarTime(p.Bytes(), q.Bytes())
+		require.NoError(t, err)
+		require.Equal(t, want.FillBytes(make([]byte, 128)), lambda)
+
+		require.Equal(t, new(big.Int).Mul(p, q).FillBytes(make([]byte, 128)), Product(p.Bytes(), q.Bytes()))
+		require.True(t, GCDIsOneVarTime(p.Bytes(), q.Bytes()))
+		require.False(t, GCDIsOneVarTime(new(big.Int).Mul(p, q).Bytes(), p1.Mul(p1, p).Bytes()))
+
+		for range 8 {
+			x := make([]byte, 137)
+			rand.Read(x)
+			a := new(big.Int).Mod(new(big.Int).SetBytes(x), want)
+			require.Equal(t, a.FillBytes(make([]byte, 128)), ModEven(x, lambda))
+			b := randBelow(t, want)
+			z := new(big.Int)
+			require.Equal(t, z.Mul(a, b).Mod(z, want).FillBytes(make([]byte, 128)),
+				MulModEven(a.FillBytes(make([]byte, 128)), b.FillBytes(make([]byte, 128)), lambda))
+			require.Equal(t, z.Sub(a, b).Mod(z, want).FillBytes(make([]byte, 128)),
+				SubModEven(a.FillBytes(make([]byte, 128)), b.FillBytes(make([]byte, 128)), lambda))
+			got, ok := InverseVarTime(a.FillBytes(make([]byte, 128)), lambda)
+			inv := new(big.Int).ModInverse(a, want)
+			require.Equal(t, inv != nil, ok)
+			if ok {
+				require.Equal(t, inv.FillBytes(make([]byte, 128)), got)
+			}
+		}
+	}
+}
+
+func TestLCMLargeDivisor(t *testing.T) {
+	// p-1 and q-1 share a 61-bit factor: refused, not computed wrongly.
+	g := new(big.Int).SetUint64(1<<61 - 1)
+	find := func(from int64) []byte {
+		for k := from; ; k++ {
+			p := new(big.Int).Mul(g, big.NewInt(2*k))
+			if p.Add(p, big.NewInt(1)).ProbablyPrime(10) {
+				return p.FillBytes(make([]byte, 16))
+			}
+		}
+	}
+	_, err := LCMVarTime(find(1000), find(100000))
+	require.ErrorIs(t, err, ErrDivisor)
+}
+
+func BenchmarkExp(b *testing.B) {
+	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
+		b.Run(fmt.Sprint(bits), func(b *testing.B) {
+			m, err := NewModulus(oddOf(b, bits).Bytes())
+			require.NoError(b, err)
+			x, e := make([]byte, m.Size()), make([]byte, m.Size())
+			rand.Read(x[1:])
+			rand.Read(e)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.Exp(x, e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
