@@ -1,0 +1,125 @@
+package prime
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var one = big.NewInt(1)
+
+// TestSieve compares the sieve with math/big on random numbers and on multiples
+// of each prime, and their successors.
+func TestSieve(t *testing.T) {
+	require.Len(t, oddPrimes(), 6542) // pi(65537) = 6543, less the prime 2
+	product := big.NewInt(1)
+	for _, r := range oddPrimes() {
+		product.Mul(product, new(big.Int).SetUint64(r))
+	}
+	coprime := func(x *big.Int) bool { return new(big.Int).GCD(nil, nil, x, product).Cmp(one) == 0 }
+	for _, limbs := range []int{2, 16, 17, 24} {
+		s := sieveFor(limbs)
+		check := func(x *big.Int) {
+			t.Helper()
+			p := limbsOf(x.FillBytes(make([]byte, 8*limbs)))
+			require.Equal(t, !coprime(x), s.rejectsVarTime(p, false))
+			require.Equal(t, !coprime(x) || !coprime(new(big.Int).Sub(x, one)), s.rejectsVarTime(p, true))
+		}
+		max := new(big.Int).Lsh(one, uint(64*limbs))
+		for range 200 {
+			x, _ := rand.Int(rand.Reader, max)
+			check(x)
+		}
+		check(new(big.Int).Sub(max, one))
+		check(one)
+		// Each prime alone must be found, in p and in p-1.
+		for i := 0; i < len(oddPrimes()); i += 1 + i/40 {
+			r := new(big.Int).SetUint64(oddPrimes()[i])
+			x, _ := rand.Int(rand.Reader, new(big.Int).Rsh(max, 17))
+			x.Mul(x, r)
+			p := limbsOf(x.FillBytes(make([]byte, 8*limbs)))
+			require.True(t, s.rejectsVarTime(p, false), r)
+			x.Add(x, one)
+			p = limbsOf(x.FillBytes(make([]byte, 8*limbs)))
+			require.True(t, s.rejectsVarTime(p, true), r)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	for _, bits := range []int{1024, 1536} {
+		p := New(bits)
+		x := new(big.Int).SetBytes(p)
+		require.Equal(t, bits, x.BitLen())
+		require.EqualValues(t, 7, p[0]>>5)
+		require.True(t, x.ProbablyPrime(32))
+		half := new(big.Int).Rsh(x, 1)
+		require.EqualValues(t, 1, half.Bit(0), "p = 3 mod 4")
+		for _, r := range oddPrimes() {
+			require.NotZero(t, new(big.Int).Mod(half, new(big.Int).SetUint64(r)).Sign(), r)
+		}
+		require.True(t, IsPrimeVarTime(p))
+		require.True(t, IsLSafeVarTime(p))
+		require.False(t, HasSmallFactorVarTime(p))
+	}
+}
+
+func TestNotPrime(t *testing.T) {
+	// Carmichael numbers and strong pseudoprimes to the first bases, and edge values.
+	for _, s := range []string{"561", "1729", "3215031751", "341550071728321", "3825123056546413051", "318665857834031151167461"} {
+		x, _ := new(big.Int).SetString(s, 10)
+		require.False(t, IsPrimeVarTime(x.Bytes()), s)
+	}
+	for _, b := range [][]byte{nil, {0}, {1}, {2}, {0, 0}, {1, 0}} {
+		require.False(t, IsPrimeVarTime(b))
+		require.False(t, IsLSafeVarTime(b))
+		require.True(t, HasSmallFactorVarTime(b) || len(b) == 1 && b[0] == 1)
+	}
+	for _, x := range []int64{65537, 65539, 1000003, 2147483647} {
+		require.True(t, IsPrimeVarTime(big.NewInt(x).Bytes()), x)
+	}
+	for range 20 { // primes with p = 1 mod 4 take the other path
+		p, err := rand.Prime(rand.Reader, 256)
+		require.NoError(t, err)
+		require.True(t, IsPrimeVarTime(p.Bytes()))
+	}
+}
+
+func TestTooClose(t *testing.T) {
+	p := New(1024)
+	q := append([]byte(nil), p...)
+	require.True(t, TooClose(p, q))
+	x := new(big.Int).SetBytes(p)
+	limit := new(big.Int).Lsh(one, 1024-100)
+	for _, d := range []*big.Int{one, new(big.Int).Sub(limit, one), new(big.Int).Neg(one), new(big.Int).Sub(one, limit)} {
+		require.True(t, TooClose(p, new(big.Int).Sub(x, d).FillBytes(make([]byte, 128))), d)
+	}
+	require.False(t, TooClose(p, new(big.Int).Sub(x, limit).FillBytes(make([]byte, 128))))
+	require.False(t, TooClose(new(big.Int).Sub(x, limit).FillBytes(make([]byte, 128)), p))
+}
+
+func BenchmarkNew(b *testing.B) {
+	for _, bits := range []int{1024, 1536, 2048} {
+		b.Run(fmt.Sprint(bits), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				New(bits)
+			}
+		})
+	}
+}
+
+func BenchmarkSieveAccepted(b *testing.B) {
+	for _, bits := range []int{1024, 1536, 2048} {
+		b.Run(fmt.Sprint(bits), func(b *testing.B) {
+			p := limbsOf(New(bits))
+			s := sieveFor(len(p))
+			for b.Loop() {
+				s.rejectsVarTime(p, true)
+			}
+		})
+	}
+}
