@@ -1,0 +1,237 @@
+package splitkey
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+)
+
+// Completer is the server's half of one key: it checks the client's partial
+// signature, which is the only test of a PIN there is, and completes it. It is safe
+// for concurrent use.
+type Completer struct {
+	share *ServerShare
+	final *rsa.PublicKey
+
+	// Of a composite key only; own is nil else.
+	own    RSAKey
+	ownPub *publicKey
+	mod    *modexp.Modulus // of the final key
+	n1     []byte          // in the length of the final modulus
+	n1Inv  []byte          // n1^-1 mod n2, in the length of n2
+}
+
+// NewCompleter returns the server's half of the two-prime key (n1, e), where own is
+// nil, or of the composite key (n1*n2, e) with own = (n2, e).
+// It returns [ErrShare] for a zero share, and [ErrKey] where own has another exponent or a modulus
+// that is not coprime to n1.
+func NewCompleter(share *ServerShare, own RSAKey) (*Completer, error) {
+	return newCompleter(share, own, nil)
+}
+
+// RestoreCompleter is [NewCompleter] with the result of an earlier [Completer.Precomputed], which
+// saves the inversion of n1 modulo n2. The value is checked; if it does not belong
+// to these keys, the error is [ErrKey].
+func RestoreCompleter(share *ServerShare, own RSAKey, precomputed []byte) (*Completer, error) {
+	if own == nil && len(precomputed) != 0 {
+		return nil, fmt.Errorf("%w: precomputed value of another shape of key", ErrKey)
+	}
+	if own != nil && len(precomputed) == 0 {
+		return nil, fmt.Errorf("%w: no precomputed value", ErrKey)
+	}
+	return newCompleter(share, own, precomputed)
+}
+
+func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, error) {
+	if share == nil || share.d == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrShare)
+	}
+	if own == nil {
+		return &Completer{share: share, final: share.pub.rsa()}, nil
+	}
+	pub, ok := own.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: the server key is not an RSA key", ErrKey)
+	}
+	ownPub, err := newPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	if ownPub.e != share.pub.e {
+		return nil, fmt.Errorf("%w: public exponents %d and %d differ", ErrKey, share.pub.e, ownPub.e)
+	}
+	n1 := ownPub.mod.Reduce(share.pub.n)
+	if n1Inv == nil {
+		// gcd(n1, n2) = 1 is what makes the inverse exist. Both are public.
+		if n1Inv, ok = modexp.InverseVarTime(n1, ownPub.n); !ok {
+			return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
+		}
+	}
+	one := make([]byte, len(ownPub.n))
+	one[len(one)-1] = 1
+	if product, err := ownPub.mod.Mul(n1, n1Inv); err != nil || !bytes.Equal(product, one) {
+		return nil, fmt.Errorf("%w: wrong precomputed value", ErrKey)
+	}
+	n := new(big.Int).Mul(new(big.Int).SetBytes(share.pub.n), new(big.Int).SetBytes(ownPub.n))
+	mod, err := modexp.NewModulus(n.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	return &Completer{
+		share: share, final: &rsa.PublicKey{N: n, E: int(ownPub.e)},
+		own: own, ownPub: ownPub, mod: mod,
+		n1: widen(share.pub.n, mod.Size()), n1Inv: bytes.Clone(n1Inv),
+	}, nil
+}
+
+// PublicKey returns a copy of the final key, which signatures verify under.
+func (c *Completer) PublicKey() *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).Set(c.final.N), E: c.final.E}
+}
+
+// Precomputed returns n1^-1 mod n2 for [RestoreCompleter]: a public value as long as
+// n2, to be kept beside the share. It is empty for a two-prime key.
+func (c *Completer) Precomputed() []byte { return bytes.Clone(c.n1Inv) }
+
+// Checked is a partial signature that was found right, on its way to [Completer.Finish].
+type Checked struct {
+	completer *Completer
+	m         *Message
+	s1        []byte // m1^d mod n1, as wide as n1: part of the signature to be
+}
+
+// Format hides the intermediate value, which together with the digest is a test for PINs.
+func (ch Checked) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.Checked") }
+
+// Check tells whether a partial signature belongs to the message: whether the client
+// used the right share. It returns [ErrMessage] where the message was encoded for
+// another final key, [ErrMalformedPartial] for a partial signature out of range, and
+// [ErrPartial] for a wrong one. It does not use the server's own key.
+func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
+	if m == nil || m.em == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrMessage)
+	}
+	if m.e != c.final.E || !bytes.Equal(m.n, c.final.N.Bytes()) {
+		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
+	}
+	if c.share.d == nil {
+		return nil, fmt.Errorf("%w: wiped", ErrShare)
+	}
+	p := c.share.pub
+	if !p.inPartialRange(partial) {
+		return nil, ErrMalformedPartial
+	}
+	m1 := p.mod.Reduce(m.em)
+	s1, err := p.mod.Exp(partial, c.share.d.b) // y^d_s
+	if err != nil {
+		return nil, ErrMalformedPartial
+	}
+	if c.share.sharing == Additive {
+		// Here d_s is the other summand: s1 = y * m1^d_s.
+		md, err := p.mod.Exp(m1, c.share.d.b)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+		}
+		if s1, err = p.mod.Mul(partial, md); err != nil {
+			return nil, ErrMalformedPartial
+		}
+	}
+	z, err := p.mod.ExpShortVarTime(s1, p.e)
+	if err != nil || !equalConstantTime(z, m1) {
+		return nil, ErrPartial
+	}
+	return &Checked{c, m, s1}, nil
+}
+
+// inPartialRange reports whether y has k1 bytes and 1 < y < n1-1. The three values left
+// out are fixed by every odd exponent, so they would "open" any share.
+func (p *publicKey) inPartialRange(y []byte) bool {
+	if len(y) != len(p.n) {
+		return false
+	}
+	upper := subtle.ConstantTimeCompare(y[:len(y)-1], make([]byte, len(y)-1))
+	small := upper & subtle.ConstantTimeLessOrEq(int(y[len(y)-1]), 1)
+	return small == 0 && lessConstantTime(y, predecessor(p.n))
+}
+
+// Finish makes the signature of a checked partial signature, as long as the final
+// modulus. For a composite key it uses the server's own key, once. It returns [ErrServerKey] if that
+// fails or lies (wrapping its error; the call may be repeated), [ErrMessage] where ch is another completer's, and [ErrSignature] if
+// the result does not verify, which only a fault of the hardware can cause.
+func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
+	if ch == nil || ch.completer != c {
+		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)
+	}
+	sig := bytes.Clone(ch.s1)
+	if c.own != nil {
+		var err error
+		if sig, err = c.compose(ctx, ch); err != nil {
+			return nil, err
+		}
+	}
+	if err := ch.m.Verify(sig); err != nil {
+		clear(sig)
+		return nil, err
+	}
+	return sig, nil
+}
+
+// compose joins the signatures modulo n1 and n2 by the Chinese remainder theorem:
+// S = s1 + n1 * ((s2 - s1) * n1^-1 mod n2).
+func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
+	n2 := c.ownPub.mod
+	m2 := n2.Reduce(ch.m.em)
+	s2, err := c.own.Exponentiate(ctx, bytes.Clone(m2))
+	if err != nil {
+		if errors.Is(err, ErrServerKey) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrServerKey, err)
+	}
+	// An own key that was not checked (a fault in an HSM's CRT) would let whoever sees
+	// S factor n2.
+	if err := c.ownPub.verifyExponentiation(m2, s2); err != nil {
+		return nil, err
+	}
+	h, err := n2.Sub(s2, n2.Reduce(ch.s1))
+	if err != nil {
+		return nil, ErrServerKey
+	}
+	if h, err = n2.Mul(h, c.n1Inv); err != nil {
+		return nil, ErrServerKey
+	}
+	sig, err := garner(c.mod, c.n1, h, ch.s1)
+	if err != nil {
+		return nil, ErrServerKey
+	}
+	return sig, nil
+}
+
+// Complete is [Completer.Check] followed by [Completer.Finish], for servers that do not limit attempts in
+// between. A server that guards a PIN must: it counts before it answers.
+func (c *Completer) Complete(ctx context.Context, m *Message, partial []byte) ([]byte, error) {
+	ch, err := c.Check(m, partial)
+	if err != nil {
+		return nil, err
+	}
+	return c.Finish(ctx, ch)
+}
+
+// Format prints the kind and size of the key, for every verb.
+func (c Completer) Format(f fmt.State, _ rune) {
+	if c.final == nil {
+		fmt.Fprint(f, "splitkey.Completer(invalid)")
+		return
+	}
+	shape := "two-prime"
+	if c.own != nil {
+		shape = "composite"
+	}
+	fmt.Fprintf(f, "splitkey.Completer(%s, %d bits, secret hidden)", shape, c.final.N.BitLen())
+}

@@ -1,0 +1,69 @@
+package splitkey
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"fmt"
+	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// The binary form of a server's share, all integers big-endian:
+//
+//	offset  length  field
+//	0       4       "TDss"
+//	4       1       version, 1
+//	5       1       sharing: 1 multiplicative, 2 additive
+//	6       4       e
+//	10      2       k1, the length of n1 in bytes
+//	12      k1      n1
+//	12+k1   k1      d_s
+const (
+	serverShareMagic   = "TDss"
+	serverShareVersion = 1
+)
+
+// Bytes returns the binary form of the share, for the server's store: 12 + 2*k1
+// bytes. It contains the secret, so it is sealed before it is stored. (The method is not called
+// MarshalBinary, so that encoding/gob does not find it.)
+func (s *ServerShare) Bytes() []byte {
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 12+2*len(s.pub.n)))
+	b.AddBytes([]byte(serverShareMagic))
+	b.AddUint8(serverShareVersion)
+	b.AddUint8(uint8(s.sharing))
+	b.AddUint32(uint32(s.pub.e))
+	b.AddUint16(uint16(len(s.pub.n)))
+	b.AddBytes(s.pub.n)
+	b.AddBytes(s.d.b)
+	return b.BytesOrPanic()
+}
+
+// ParseServerShare reads the form that [ServerShare.Bytes] writes. It returns [ErrShare] for
+// anything that is malformed, truncated, extended, of another version or out of range,
+// and [ErrKey] for a modulus or exponent that is not acceptable.
+func ParseServerShare(b []byte) (*ServerShare, error) {
+	in := cryptobyte.String(b)
+	var magic, n, d []byte
+	var version, sharing uint8
+	var e uint32
+	var k1 uint16
+	if !in.ReadBytes(&magic, 4) || !bytes.Equal(magic, []byte(serverShareMagic)) || !in.ReadUint8(&version) {
+		return nil, fmt.Errorf("%w: not a server share", ErrShare)
+	}
+	if version != serverShareVersion {
+		return nil, fmt.Errorf("%w: version %d, want %d", ErrShare, version, serverShareVersion)
+	}
+	if !in.ReadUint8(&sharing) || !in.ReadUint32(&e) || !in.ReadUint16(&k1) ||
+		!in.ReadBytes(&n, int(k1)) || !in.ReadBytes(&d, int(k1)) || !in.Empty() {
+		return nil, fmt.Errorf("%w: wrong length", ErrShare)
+	}
+	defer clear(d) // ReadBytes copies
+	if k1 == 0 || n[0] == 0 {
+		return nil, fmt.Errorf("%w: modulus has leading zeros", ErrShare)
+	}
+	if e > 1<<31-1 {
+		return nil, fmt.Errorf("%w: public exponent too large", ErrKey)
+	}
+	return NewServerShare(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}, Sharing(sharing), d)
+}

@@ -1,0 +1,158 @@
+package splitkey
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"math/big"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/emsa"
+	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
+)
+
+// Message is a digest encoded for one final public key, by EMSA-PKCS1-v1_5 or
+// EMSA-PSS (RFC 8017, section 9). Both parties make it themselves from the digest
+// (and the salt), so that neither raises a number of unknown origin to its share. It is public,
+// and immutable.
+type Message struct {
+	n      []byte // modulus of the final key
+	e      int
+	hash   crypto.Hash
+	digest []byte
+	pss    bool
+	salt   []byte
+	em     []byte
+}
+
+// Encode encodes a digest for a final key. As in [crypto.Signer], opts says how: an
+// *[rsa.PSSOptions] means EMSA-PSS and anything else EMSA-PKCS1-v1_5, with
+// opts.HashFunc() one of SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384, SHA3-512.
+//
+// The salt of EMSA-PSS is drawn at random. Its length is opts.SaltLength where that
+// is positive, else the hash's: [rsa.PSSSaltLengthAuto] means the same as [rsa.PSSSaltLengthEqualsHash].
+//
+// Encode returns [ErrKey] for a key that is not acceptable as a final key (2048 to 16384
+// bits, odd, odd e >= 3) and [ErrMessage] for everything else that it refuses.
+func Encode(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts) (*Message, error) {
+	pss, ok := opts.(*rsa.PSSOptions)
+	if !ok {
+		return encode(pub, digest, opts, nil)
+	}
+	if pss == nil {
+		return nil, fmt.Errorf("%w: no options", ErrMessage)
+	}
+	size, err := saltLength(pub, pss)
+	if err != nil {
+		return nil, err
+	}
+	salt := make([]byte, size)
+	rand.Read(salt)
+	return encode(pub, digest, opts, salt)
+}
+
+// EncodeWithSalt is [Encode] with a given salt, as the server needs it to rebuild what
+// the client encoded. With EMSA-PSS and a SaltLength of [rsa.PSSSaltLengthAuto] the salt
+// may have any length that fits (at most emLen - hLen - 2 bytes), also none; else it must have the length that the options ask for. With
+// EMSA-PKCS1-v1_5 it must be empty.
+func EncodeWithSalt(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+	if pss, ok := opts.(*rsa.PSSOptions); ok && pss != nil && pss.SaltLength != rsa.PSSSaltLengthAuto {
+		want, err := saltLength(pub, pss)
+		if err != nil {
+			return nil, err
+		}
+		if len(salt) != want {
+			return nil, fmt.Errorf("%w: a salt of %d bytes, want %d", ErrMessage, len(salt), want)
+		}
+	}
+	return encode(pub, digest, opts, salt)
+}
+
+// saltLength is the length of the salt that the options ask for, which fits.
+func saltLength(pub *rsa.PublicKey, opts *rsa.PSSOptions) (int, error) {
+	if err := checkSize(pub, maxFinalBits); err != nil {
+		return 0, err
+	}
+	if opts.SaltLength < rsa.PSSSaltLengthEqualsHash {
+		return 0, fmt.Errorf("%w: negative salt length", ErrMessage)
+	}
+	if !opts.Hash.Available() {
+		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrHash)
+	}
+	size := opts.SaltLength
+	if size <= 0 {
+		size = opts.Hash.Size()
+	}
+	if size > emsa.MaxSaltLength(opts.Hash, pub.N.BitLen()-1) {
+		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrTooLong)
+	}
+	return size, nil
+}
+
+func encode(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+	if err := checkSize(pub, maxFinalBits); err != nil {
+		return nil, err
+	}
+	if opts == nil {
+		return nil, fmt.Errorf("%w: no options", ErrMessage)
+	}
+	pss, isPSS := opts.(*rsa.PSSOptions)
+	if isPSS && pss == nil {
+		return nil, fmt.Errorf("%w: no options", ErrMessage)
+	}
+	h := opts.HashFunc()
+	if err := emsa.CheckDigest(h, digest, legacy.Allowed.Load()); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+	}
+	if !isPSS && len(salt) != 0 {
+		return nil, fmt.Errorf("%w: a salt without EMSA-PSS", ErrMessage)
+	}
+	m := &Message{n: pub.N.Bytes(), e: pub.E, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
+	var err error
+	if isPSS {
+		m.em, err = emsa.PSS(h, digest, salt, pub.N.BitLen()-1)
+	} else {
+		m.em, err = emsa.PKCS1v15(h, digest, len(m.n))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
+	}
+	return m, nil
+}
+
+// Salt returns a copy of the salt of EMSA-PSS, empty for EMSA-PKCS1-v1_5.
+func (m *Message) Salt() []byte { return bytes.Clone(m.salt) }
+
+// Bytes returns a copy of the encoded message EM, in the length that RFC 8017 gives it: that of the
+// modulus, or for EMSA-PSS one byte less where the modulus has 1 bit more than a multiple of 8.
+func (m *Message) Bytes() []byte { return bytes.Clone(m.em) }
+
+// PublicKey returns the final key that the message was encoded for.
+func (m *Message) PublicKey() *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(m.n), E: m.e}
+}
+
+// Verify checks a complete signature with crypto/rsa, and returns [ErrSignature] if it is wrong.
+func (m *Message) Verify(sig []byte) error {
+	pub := m.PublicKey()
+	var err error
+	if m.pss {
+		opts := &rsa.PSSOptions{SaltLength: len(m.salt), Hash: m.hash}
+		if len(m.salt) == 0 {
+			opts.SaltLength = rsa.PSSSaltLengthAuto // crypto/rsa's zero means "find out"
+		}
+		err = rsa.VerifyPSS(pub, m.hash, m.digest, sig, opts)
+	} else {
+		err = rsa.VerifyPKCS1v15(pub, m.hash, m.digest, sig)
+	}
+	if err != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// encodeForSelfTest is Encode for the key that a share belongs to.
+func encodeForSelfTest(p *publicKey, digest []byte) (*Message, error) {
+	return encode(p.rsa(), digest, crypto.SHA256, nil)
+}

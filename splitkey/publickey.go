@@ -1,0 +1,109 @@
+package splitkey
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"fmt"
+	"math/big"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
+)
+
+// Sizes of moduli in bits. The lower bound is [legacy.MinBits].
+const (
+	maxBits      = 8192
+	maxFinalBits = 2 * maxBits // a composite of two
+)
+
+// publicKey is a validated RSA public key, ready for arithmetic.
+type publicKey struct {
+	mod *modexp.Modulus
+	n   []byte // big-endian, no leading zeros
+	e   uint
+}
+
+func checkSize(pub *rsa.PublicKey, max int) error {
+	if pub == nil || pub.N == nil || pub.N.Sign() <= 0 {
+		return fmt.Errorf("%w: no modulus", ErrKey)
+	}
+	if bits := pub.N.BitLen(); bits < legacy.MinBits() || bits > max {
+		return fmt.Errorf("%w: a modulus of %d bits, want %d to %d", ErrKey, bits, legacy.MinBits(), max)
+	}
+	if pub.N.Bit(0) == 0 {
+		return fmt.Errorf("%w: even modulus", ErrKey)
+	}
+	// crypto/rsa has the same bounds, so that what is accepted here verifies there.
+	if pub.E < 3 || pub.E&1 == 0 || int64(pub.E) > 1<<31-1 {
+		return fmt.Errorf("%w: public exponent %d, want an odd number from 3 to 2^31-1", ErrKey, pub.E)
+	}
+	return nil
+}
+
+func newPublicKey(pub *rsa.PublicKey) (*publicKey, error) {
+	if err := checkSize(pub, maxBits); err != nil {
+		return nil, err
+	}
+	n := pub.N.Bytes()
+	mod, err := modexp.NewModulus(n)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	return &publicKey{mod: mod, n: n, e: uint(pub.E)}, nil
+}
+
+// newDeviceKey is newPublicKey for the modulus of a split key, which must fill its bytes:
+// a share of k1 bytes is then never shorter than the modulus it hides in.
+func newDeviceKey(pub *rsa.PublicKey) (*publicKey, error) {
+	p, err := newPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	if p.mod.BitLen()%8 != 0 {
+		return nil, fmt.Errorf("%w: a split modulus of %d bits, want a multiple of 8", ErrKey, p.mod.BitLen())
+	}
+	return p, nil
+}
+
+func (p *publicKey) rsa() *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(p.n), E: int(p.e)}
+}
+
+func (p *publicKey) equal(q *publicKey) bool {
+	return p.e == q.e && bytes.Equal(p.n, q.n)
+}
+
+// CheckModulus is what a server asks of a modulus that a client sends: an odd number of
+// an accepted size without prime factors up to 65537. It returns [ErrKey] otherwise. It cannot tell
+// whether n has two large factors; a client that chooses a bad one harms only itself.
+func CheckModulus(pub *rsa.PublicKey) error {
+	p, err := newDeviceKey(pub)
+	if err != nil {
+		return err
+	}
+	if prime.HasSmallFactorVarTime(p.n) {
+		return fmt.Errorf("%w: the modulus has a small factor", ErrKey)
+	}
+	return nil
+}
+
+// VerifyExponentiation returns nil if y^e = x mod n: if y is what a private key
+// makes of x. Both are exactly as long as n. It is for implementations of [RSAKey]
+// that check what a device gave them, and returns [ErrServerKey] otherwise. Its time
+// depends on the public key only.
+func VerifyExponentiation(pub *rsa.PublicKey, x, y []byte) error {
+	p, err := newPublicKey(pub)
+	if err != nil {
+		return err
+	}
+	return p.verifyExponentiation(x, y)
+}
+
+func (p *publicKey) verifyExponentiation(x, y []byte) error {
+	z, err := p.mod.ExpShortVarTime(y, p.e)
+	if err != nil || !equalConstantTime(x, z) {
+		return ErrServerKey
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package splitkey
+
+import (
+	"crypto/rsa"
+	"crypto/subtle"
+	"fmt"
+	"io"
+)
+
+// Sharing says how two shares make a private exponent. The zero value is invalid.
+type Sharing uint8
+
+const (
+	// Multiplicative shares multiply: e * d_c * d_s = 1 mod lambda, with d_c = 2x+1.
+	// It needs l-safe primes, which [GenerateKey] makes.
+	Multiplicative Sharing = 1
+	// Additive shares add up: d_c + d_s = d mod lambda, with d_c = x. Any RSA key can
+	// be shared so. Completing costs a second exponentiation.
+	Additive Sharing = 2
+)
+
+// String returns "multiplicative" or "additive".
+func (s Sharing) String() string {
+	switch s {
+	case Multiplicative:
+		return "multiplicative"
+	case Additive:
+		return "additive"
+	}
+	return fmt.Sprintf("Sharing(%d)", uint8(s))
+}
+
+func (s Sharing) valid() bool { return s == Multiplicative || s == Additive }
+
+// blindingBytes is how much longer than the modulus the client's secret is: 64 bits
+// more make d_c mod lambda uniform up to a statistical distance of about 2^-64.
+const blindingBytes = 8
+
+// secret keeps bytes behind a pointer. fmt follows pointers at the top level only,
+// and there finds Format; nested in a struct it prints an address.
+type secret struct{ b []byte }
+
+// Format hides the secret from every verb.
+func (s secret) Format(f fmt.State, _ rune) { io.WriteString(f, "splitkey.secret(hidden)") }
+
+func newSecret(b []byte) *secret { return &secret{append([]byte(nil), b...)} }
+
+// ClientShare is the client's half of a key: x, of k1+8 bytes for a modulus of k1
+// bytes. Every byte string of that length is a share, and nothing but a server can
+// tell the right one from others. It is safe for concurrent use.
+type ClientShare struct {
+	pub     *publicKey
+	sharing Sharing
+	x       *secret
+}
+
+// NewClientShare returns the share with the secret x, which is copied. It returns
+// [ErrKey] or [ErrShare].
+func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, error) {
+	p, err := newDeviceKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	if !s.valid() {
+		return nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	}
+	if len(x) != p.mod.Size()+blindingBytes {
+		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
+	}
+	return &ClientShare{p, s, newSecret(x)}, nil
+}
+
+// PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
+// the server composes it with its own.
+func (c *ClientShare) PublicKey() *rsa.PublicKey { return c.pub.rsa() }
+
+// Sharing returns how the key is shared.
+func (c *ClientShare) Sharing() Sharing { return c.sharing }
+
+// Secret returns a copy of x. The caller clears it after use.
+func (c *ClientShare) Secret() []byte { return append([]byte(nil), c.x.b...) }
+
+// Wipe clears the secret. The share cannot be used afterwards, and Wipe must not run
+// at the same time as another method.
+func (c *ClientShare) Wipe() {
+	if c.x != nil {
+		clear(c.x.b)
+		c.x = nil
+	}
+}
+
+// Format prints the kind and size of the share, for every verb.
+func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pub, c.sharing) }
+
+// ServerShare is the server's half of a key: 0 < d_s < n1, of exactly k1 bytes.
+// It is safe for concurrent use.
+type ServerShare struct {
+	pub     *publicKey
+	sharing Sharing
+	d       *secret
+}
+
+// NewServerShare returns the share with the secret d_s, which is copied. It returns
+// [ErrKey] or [ErrShare].
+func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
+	p, err := newDeviceKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	if !s.valid() {
+		return nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	}
+	if len(d) != p.mod.Size() {
+		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(d), p.mod.Size())
+	}
+	if equalConstantTime(d, make([]byte, len(d))) || !lessConstantTime(d, p.n) {
+		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
+	}
+	return &ServerShare{p, s, newSecret(d)}, nil
+}
+
+// PublicKey returns a copy of the split key's public half, (n1, e).
+func (s *ServerShare) PublicKey() *rsa.PublicKey { return s.pub.rsa() }
+
+// Sharing returns how the key is shared.
+func (s *ServerShare) Sharing() Sharing { return s.sharing }
+
+// Secret returns a copy of d_s. The caller clears it after use.
+func (s *ServerShare) Secret() []byte { return append([]byte(nil), s.d.b...) }
+
+// Wipe clears the secret. The share, and a [Completer] made of it, cannot be used afterwards,
+// and Wipe must not run at the same time as another method.
+func (s *ServerShare) Wipe() {
+	if s.d != nil {
+		clear(s.d.b)
+		s.d = nil
+	}
+}
+
+// Format prints the kind and size of the share, for every verb.
+func (s ServerShare) Format(f fmt.State, _ rune) { format(f, "ServerShare", s.pub, s.sharing) }
+
+func format(f fmt.State, name string, p *publicKey, s Sharing) {
+	if p == nil {
+		fmt.Fprintf(f, "splitkey.%s(invalid)", name)
+		return
+	}
+	fmt.Fprintf(f, "splitkey.%s(%d bits, %v, secret hidden)", name, p.mod.BitLen(), s)
+}
+
+func equalConstantTime(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// lessConstantTime reports whether a < b, for numbers of equal length.
+func lessConstantTime(a, b []byte) bool {
+	borrow := 0
+	for i := len(a) - 1; i >= 0; i-- {
+		borrow = (int(a[i]) - int(b[i]) - borrow) >> 8 & 1
+	}
+	return borrow == 1
+}

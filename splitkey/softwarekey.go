@@ -1,0 +1,175 @@
+package splitkey
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
+)
+
+// RSAKey is a whole RSA key that can be used, but perhaps not read: the server's own
+// key of a composite. [SoftwareKey] and package hsm implement it.
+type RSAKey interface {
+	// Public returns the key's *[rsa.PublicKey].
+	Public() crypto.PublicKey
+	// Exponentiate returns x^d mod n: textbook RSA. x is a number below n in exactly as
+	// many bytes as n has, and so is the result. An implementation that cannot answer
+	// in time returns the context's error, and never a number that it has not checked.
+	Exponentiate(ctx context.Context, x []byte) ([]byte, error)
+}
+
+// SoftwareKey is an [RSAKey] in memory, for servers without an HSM and for tests. It
+// is safe for concurrent use.
+type SoftwareKey struct {
+	pub *publicKey
+	crt *crt
+}
+
+var _ RSAKey = (*SoftwareKey)(nil)
+
+// crt is the key in the form of RFC 8017, section 3.2, representation 2.
+type crt struct {
+	p, q         *modexp.Modulus
+	qBytes       []byte // q in the length of n
+	dp, dq, qInv []byte // in the lengths of p, q and p
+}
+
+// Format hides the key from every verb.
+func (c crt) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.crt(hidden)") }
+
+// Format prints the kind and size of the key, for every verb.
+func (k SoftwareKey) Format(f fmt.State, _ rune) {
+	if k.pub == nil {
+		fmt.Fprint(f, "splitkey.SoftwareKey(invalid)")
+		return
+	}
+	fmt.Fprintf(f, "splitkey.SoftwareKey(%d bits, secret hidden)", k.pub.mod.BitLen())
+}
+
+// NewSoftwareKey returns a key for use as a server key. It must have two primes of
+// equal length. It is checked, and tried once. NewSoftwareKey returns [ErrKey].
+func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
+	p, q, err := primesOf(key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(p)
+	defer clear(q)
+	if !prime.IsPrimeVarTime(p) || !prime.IsPrimeVarTime(q) {
+		return nil, fmt.Errorf("%w: a factor is not prime", ErrKey)
+	}
+	pub, err := newPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	c := &crt{}
+	if c.p, err = modexp.NewModulus(p); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	if c.q, err = modexp.NewModulus(q); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	c.qBytes = widen(q, pub.mod.Size())
+	d := key.D.FillBytes(make([]byte, pub.mod.Size()))
+	defer clear(d)
+	c.dp, c.dq = modexp.ModEven(d, predecessor(p)), modexp.ModEven(d, predecessor(q))
+	// q^-1 = q^(p-2) mod p (Fermat), in constant time unlike Euclid's algorithm.
+	if c.qInv, err = c.p.Exp(c.p.Reduce(q), minusTwo(p)); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	k := &SoftwareKey{pub, c}
+	x := make([]byte, pub.mod.Size())
+	rand.Read(x[1:])
+	if _, err := k.Exponentiate(context.Background(), x); err != nil {
+		return nil, fmt.Errorf("%w: inconsistent", ErrKey)
+	}
+	return k, nil
+}
+
+// Public returns a copy of the public key, an *[rsa.PublicKey].
+func (k *SoftwareKey) Public() crypto.PublicKey { return k.pub.rsa() }
+
+// Exponentiate returns x^d mod n, computed with the Chinese remainder theorem
+// (RFC 8017, section 5.1.2) and checked: a fault in one half would give away the
+// primes. It returns [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
+func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
+	if k == nil || k.crt == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrServerKey)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(x) != k.pub.mod.Size() || !lessConstantTime(x, k.pub.n) {
+		return nil, fmt.Errorf("%w: operand out of range", ErrServerKey)
+	}
+	y, err := k.crt.exponentiate(k.pub.mod, x)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
+	}
+	if err := k.pub.verifyExponentiation(x, y); err != nil {
+		clear(y)
+		return nil, err
+	}
+	return y, nil
+}
+
+// exponentiate is Garner's formula: y = y_q + q * ((y_p - y_q) * q^-1 mod p).
+func (c *crt) exponentiate(n *modexp.Modulus, x []byte) ([]byte, error) {
+	yp, err := c.p.Exp(c.p.Reduce(x), c.dp)
+	if err != nil {
+		return nil, err
+	}
+	yq, err := c.q.Exp(c.q.Reduce(x), c.dq)
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.p.Sub(yp, c.p.Reduce(yq))
+	if err != nil {
+		return nil, err
+	}
+	if h, err = c.p.Mul(h, c.qInv); err != nil {
+		return nil, err
+	}
+	return garner(n, c.qBytes, h, yq)
+}
+
+// garner returns a + m*h in the length of n, for a < m and h < n/m: a number below n,
+// so that computing modulo n changes nothing.
+func garner(n *modexp.Modulus, m, h, a []byte) ([]byte, error) {
+	mh, err := n.Mul(m, widen(h, n.Size()))
+	if err != nil {
+		return nil, err
+	}
+	return n.Add(mh, widen(a, n.Size()))
+}
+
+// widen pads a number with leading zeros to size bytes.
+func widen(b []byte, size int) []byte {
+	w := make([]byte, size)
+	copy(w[size-len(b):], b)
+	return w
+}
+
+// predecessor returns p-1 for an odd p.
+func predecessor(p []byte) []byte {
+	b := append([]byte(nil), p...)
+	b[len(b)-1] &^= 1
+	return b
+}
+
+// minusTwo returns p-2 for an odd p > 2: p-1 is even, so taking one more borrows
+// through its trailing zeros.
+func minusTwo(p []byte) []byte {
+	b := predecessor(p)
+	borrow := 1
+	for i := len(b) - 1; i >= 0; i-- {
+		d := int(b[i]) - borrow
+		b[i] = byte(d)
+		borrow = d >> 8 & 1
+	}
+	return b
+}
