@@ -1,0 +1,121 @@
+package pinlock
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Limiter counts wrong PINs in a [Store] whose records are a [State] and nothing more.
+// A service that keeps more in a key's record uses [Update] with [Policy.Next] itself, so that
+// one write does all.
+//
+// All methods may be called from many goroutines at once, and any number of Limiters, on
+// any number of machines, may share a store.
+type Limiter struct {
+	store  Store
+	policy Policy
+}
+
+// NewLimiter returns a Limiter, or an error that wraps [ErrPolicy]. It keeps no reference to p.
+func NewLimiter(store Store, p Policy) (*Limiter, error) {
+	if store == nil {
+		return nil, errors.New("pinlock: no store")
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	return &Limiter{store, p.clone()}, nil
+}
+
+// Create starts the counter of a new key, durably. It belongs to enrolment and to nothing
+// else: a counter that an attempt could create is one that an attempt could reset. The error wraps
+// [ErrConflict] if the id has one, and else is the store's.
+func (l *Limiter) Create(ctx context.Context, id string) error {
+	value, err := State{}.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return l.store.Create(ctx, id, value)
+}
+
+// Attempt counts one try of a PIN and returns the verdict: nil for a right PIN, a
+// [*WrongPINError], a [*LockedError] or [ErrDestroyed]. No verdict is returned before its count is durable.
+//
+// A key that is locked or destroyed is refused at once, without a call of try. Else try is called, at most once,
+// with ctx, and says whether the PIN is right. Attempts on one key run in parallel, but their outcomes are
+// counted one after the other: one that finds the key locked by then is answered with
+// *LockedError, whether its PIN was right or not. So of a hundred guesses at once the
+// default policy answers three.
+//
+// Any other error says nothing about the PIN (see [IsVerdict]): it wraps [ErrNotFound] for an unknown id, or is an error of
+// try, of the store or of the clock. After an error of the store it is unknown
+// whether the attempt was counted; a repetition counts anew.
+//
+// An error of try is passed on, and nothing is counted. It is for tries that could not be made. So
+// try must find out the outcome and do nothing else: once it knows the outcome it must return
+// it, not an error (not that of a cancelled ctx either), and nothing that others can see, such
+// as a log or a call to an HSM, may depend on it. Otherwise whoever can make try
+// fail at will gets answers that nobody counts.
+//
+// Once try has returned an outcome, cancelling ctx no longer stops the count: see [Update].
+func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Context) (Outcome, error)) error {
+	var outcome Outcome // 0 until try was called
+	decide := func(value []byte) ([]byte, error, error) {
+		s, err := ParseState(value)
+		if err != nil {
+			return nil, nil, err
+		}
+		if outcome == 0 {
+			next, refusal := l.policy.Admit(s, time.Now())
+			if refusal != nil {
+				return l.settle(s, next, refusal)
+			}
+			o, err := try(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			if o != Wrong && o != Right {
+				return nil, nil, errors.New("pinlock: try returned no outcome")
+			}
+			outcome = o
+		}
+		next, verdict := l.policy.Next(s, outcome, time.Now())
+		return l.settle(s, next, verdict)
+	}
+	verdict, err := Update(ctx, l.store, id, decide)
+	if err != nil {
+		return err
+	}
+	return verdict
+}
+
+// settle writes the state that goes with a verdict. A right or wrong PIN is always written, even if the state
+// does not change (two right PINs in a millisecond): the write is what proves that
+// the key was not locked meanwhile.
+func (l *Limiter) settle(old, next State, verdict error) ([]byte, error, error) {
+	if !IsVerdict(verdict) {
+		return nil, nil, verdict
+	}
+	var locked *LockedError
+	refused := errors.As(verdict, &locked) || verdict == ErrDestroyed
+	if refused && next == old {
+		return nil, verdict, nil
+	}
+	value, err := next.MarshalBinary()
+	return value, verdict, err
+}
+
+// Status returns what the counter of id stands at. It counts nothing and writes nothing. The error wraps
+// [ErrNotFound] for an unknown id, [ErrState] for a damaged record, or is the store's.
+func (l *Limiter) Status(ctx context.Context, id string) (Status, error) {
+	value, _, err := l.store.Load(ctx, id)
+	if err != nil {
+		return Status{}, err
+	}
+	s, err := ParseState(value)
+	if err != nil {
+		return Status{}, err
+	}
+	return l.policy.Status(s, time.Now())
+}

@@ -1,0 +1,157 @@
+package pinlock
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestStateEncoding pins the layout: records outlive programs.
+func TestStateEncoding(t *testing.T) {
+	for _, c := range []struct {
+		s    State
+		want string
+	}{
+		{State{}, "0100" + "0000000000000000" + "0000000000000000"},
+		{State{wrong: 2, at: 1772366400000}, "0102" + "0000019ca9450a00" + "0000000000000000"},
+		{State{wrong: 3, at: 1772366400000, lock: 10800000}, "0103" + "0000019ca9450a00" + "0000000000a4cb80"},
+		{State{wrong: 9, at: 1772366400000, lock: forever}, "0109" + "0000019ca9450a00" + "7fffffffffffffff"},
+		{State{}.Destroy(), "0100" + "0000000000000000" + "7fffffffffffffff"},
+		{State{wrong: MaxTries, at: maxMilliseconds, lock: MaxLock.Milliseconds()}, "0164" + "0000e677d21fdbff" + "000000496cebb800"},
+	} {
+		b, err := c.s.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, c.want, hex.EncodeToString(b))
+		require.Len(t, b, StateSize)
+		s, err := ParseState(b)
+		require.NoError(t, err)
+		require.Equal(t, c.s, s)
+		appended, err := c.s.AppendBinary([]byte("record"))
+		require.NoError(t, err)
+		require.Equal(t, "record"+string(b), string(appended))
+	}
+}
+
+func TestParseStateRefuses(t *testing.T) {
+	good, err := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
+	require.NoError(t, err)
+	with := func(offset int, b ...byte) []byte {
+		bad := bytes.Clone(good)
+		copy(bad[offset:], b)
+		return bad
+	}
+	with64 := func(offset int, v uint64) []byte { return with(offset, binary.BigEndian.AppendUint64(nil, v)...) }
+	bad := map[string][]byte{
+		"nil":                nil,
+		"one byte more":      append(bytes.Clone(good), 0),
+		"version 0":          with(0, 0),
+		"version 2":          with(0, 2),
+		"version 255":        with(0, 255),
+		"too many wrong":     with(1, MaxTries+1),
+		"255 wrong":          with(1, 255),
+		"year 10000":         with64(2, maxMilliseconds+1),
+		"before 1970":        with64(2, math.MaxUint64),
+		"lock too long":      with64(10, uint64(MaxLock.Milliseconds())+1),
+		"lock 2^63-2":        with64(10, math.MaxInt64-1),
+		"lock 2^63":          with64(10, 1<<63),
+		"lock negative":      with64(10, math.MaxUint64),
+		"lock without wrong": with(1, 0),
+	}
+	for n := range good {
+		bad["cut to "+string(rune('A'+n))] = good[:n]
+	}
+	for name, b := range bad {
+		s, err := ParseState(b)
+		require.ErrorIs(t, err, ErrState, name)
+		require.Zero(t, s, name)
+	}
+}
+
+// TestParseStateEveryByte changes each byte to every value: what is accepted is encoded the same way, and differs.
+func TestParseStateEveryByte(t *testing.T) {
+	original := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
+	good, err := original.MarshalBinary()
+	require.NoError(t, err)
+	for i := range good {
+		for v := range 256 {
+			b := bytes.Clone(good)
+			b[i] = byte(v)
+			s, err := ParseState(b)
+			if err != nil {
+				continue
+			}
+			again, err := s.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, b, again)
+			require.Equal(t, bytes.Equal(b, good), s == original)
+		}
+	}
+}
+
+func TestDestroy(t *testing.T) {
+	for _, s := range []State{{}, {wrong: 2, at: 5}, {wrong: 3, at: 5, lock: 7}} {
+		require.False(t, s.Destroyed())
+		d := s.Destroy()
+		require.True(t, d.Destroyed())
+		require.Equal(t, d, d.Destroy())
+		requireDestroyed(t, DefaultPolicy(), d, epoch)
+	}
+}
+
+func FuzzParseState(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseState(b)
+		if err != nil {
+			require.ErrorIs(t, err, ErrState)
+			require.Zero(t, s)
+			return
+		}
+		again, err := s.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, b, again)
+		// Whatever was read can be counted on, and leaves a state that can be read.
+		for _, now := range []time.Time{time.UnixMilli(s.at), time.UnixMilli(s.at / 2), epoch} {
+			for _, o := range []Outcome{Wrong, Right} {
+				next, verdict := DefaultPolicy().Next(s, o, now)
+				require.True(t, IsVerdict(verdict))
+				require.True(t, next.Destroyed() || !s.Destroyed())
+				b, err := next.MarshalBinary()
+				require.NoError(t, err)
+				parsed, err := ParseState(b)
+				require.NoError(t, err)
+				require.Equal(t, next, parsed)
+			}
+		}
+	})
+}
+
+// TestParseStateCorpus: a fuzz target without seeds tests nothing in an ordinary run.
+func TestParseStateCorpus(t *testing.T) {
+	seeds, err := os.ReadDir("testdata/fuzz/FuzzParseState")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(seeds), 12)
+}
+
+func BenchmarkStateMarshal(b *testing.B) {
+	s := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.MarshalBinary()
+	}
+}
+
+func BenchmarkStateParse(b *testing.B) {
+	encoded, _ := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseState(encoded); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// load returns a record that must exist, with a version in the permitted range.
+func load(t tester, s pinlock.Store, id string) ([]byte, uint64) {
+	t.Helper()
+	value, version, err := s.Load(context.Background(), id)
+	require.NoError(t, err)
+	require.Positive(t, version)
+	require.LessOrEqual(t, version, uint64(math.MaxInt64))
+	return value, version
+}
+
+func create(t tester, s pinlock.Store, id, value string) {
+	t.Helper()
+	require.NoError(t, s.Create(context.Background(), id, []byte(value)))
+}
+
+// swap replaces the current value of id.
+func swap(t tester, s pinlock.Store, id, value string) {
+	t.Helper()
+	_, version := load(t, s, id)
+	require.NoError(t, s.Swap(context.Background(), id, version, []byte(value)))
+}
+
+func requireValue(t tester, s pinlock.Store, id, want string) {
+	t.Helper()
+	value, _ := load(t, s, id)
+	require.Equal(t, want, string(value))
+}
+
+func requireConflict(t tester, s pinlock.Store, id string, version uint64) {
+	t.Helper()
+	before, was := load(t, s, id)
+	require.ErrorIs(t, s.Swap(context.Background(), id, version, []byte("conflicting")), pinlock.ErrConflict)
+	after, is := load(t, s, id)
+	require.Equal(t, string(before), string(after), "a conflict changed the value")
+	require.Equal(t, was, is, "a conflict changed the version")
+}
+
+func createLoad(t tester, s pinlock.Store) {
+	create(t, s, "id", "value")
+	requireValue(t, s, "id", "value")
+	_, first := load(t, s, "id")
+	_, second := load(t, s, "id")
+	require.Equal(t, first, second, "loading changed the version")
+}
+
+func loadUnknown(t tester, s pinlock.Store) {
+	_, _, err := s.Load(context.Background(), "id")
+	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	create(t, s, "id", "value")
+	_, _, err = s.Load(context.Background(), "other")
+	require.ErrorIs(t, err, pinlock.ErrNotFound)
+}
+
+func createTwice(t tester, s pinlock.Store) {
+	create(t, s, "id", "first")
+	_, version := load(t, s, "id")
+	for _, value := range []string{"second", "first", ""} {
+		require.ErrorIs(t, s.Create(context.Background(), "id", []byte(value)), pinlock.ErrConflict)
+		requireValue(t, s, "id", "first")
+		_, now := load(t, s, "id")
+		require.Equal(t, version, now)
+	}
+	swap(t, s, "id", "swapped")
+	require.ErrorIs(t, s.Create(context.Background(), "id", []byte("again")), pinlock.ErrConflict)
+	requireValue(t, s, "id", "swapped")
+}
+
+func swapCurrent(t tester, s pinlock.Store) {
+	create(t, s, "id", "0")
+	for _, value := range []string{"1", "two", "", "4"} {
+		swap(t, s, "id", value)
+		requireValue(t, s, "id", value)
+	}
+}
+
+func swapUnknown(t tester, s pinlock.Store) {
+	create(t, s, "other", "value")
+	_, version := load(t, s, "other")
+	for _, v := range []uint64{0, 1, version, math.MaxInt64} {
+		require.ErrorIs(t, s.Swap(context.Background(), "id", v, []byte("value")), pinlock.ErrConflict)
+		_, _, err := s.Load(context.Background(), "id")
+		require.ErrorIs(t, err, pinlock.ErrNotFound, "a swap created a record")
+	}
+}
+
+func swapStale(t tester, s pinlock.Store) {
+	create(t, s, "id", "0")
+	_, first := load(t, s, "id")
+	swap(t, s, "id", "1")
+	_, second := load(t, s, "id")
+	swap(t, s, "id", "2")
+	requireConflict(t, s, "id", first)
+	requireConflict(t, s, "id", second)
+	swap(t, s, "id", "0") // as at first, but the versions stay stale
+	requireConflict(t, s, "id", first)
+	requireConflict(t, s, "id", second)
+}
+
+func swapOtherVersions(t tester, s pinlock.Store) {
+	create(t, s, "id", "0")
+	swap(t, s, "id", "1")
+	_, version := load(t, s, "id")
+	for _, v := range []uint64{0, version - 1, version + 1, version + 1<<32, version | 1<<63, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64} {
+		if v != version {
+			requireConflict(t, s, "id", v)
+		}
+	}
+}
+
+func versionNeverReused(t tester, s pinlock.Store) {
+	create(t, s, "id", "a")
+	seen := make(map[uint64]bool)
+	for i := range 50 {
+		_, version := load(t, s, "id")
+		require.False(t, seen[version], "version %d twice", version)
+		seen[version] = true
+		swap(t, s, "id", []string{"b", "a"}[i%2])
+	}
+}
+
+func sameValue(t tester, s pinlock.Store) {
+	create(t, s, "id", "value")
+	_, before := load(t, s, "id")
+	swap(t, s, "id", "value")
+	_, after := load(t, s, "id")
+	require.NotEqual(t, before, after, "a swap for the same value kept the version")
+	requireConflict(t, s, "id", before)
+}
+
+func values(t tester, s pinlock.Store) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	long := bytes.Repeat(every, pinlock.MaxValue/len(every))
+	for i, value := range []string{
+		"", "\x00", "\x00\x00", "a\x00b", "\xff\xfe", string(every), string(long[1:]), string(long),
+	} {
+		id := string(rune('a' + i))
+		create(t, s, id, value)
+		requireValue(t, s, id, value)
+		swap(t, s, id, "between")
+		swap(t, s, id, value)
+		requireValue(t, s, id, value)
+	}
+	ctx := context.Background()
+	require.NoError(t, s.Create(ctx, "nil", nil))
+	requireValue(t, s, "nil", "")
+	_, version := load(t, s, "nil")
+	require.NoError(t, s.Swap(ctx, "nil", version, nil))
+	requireValue(t, s, "nil", "")
+}
+
+// oddIDs are pairs and triples that a store could take for one another.
+var oddIDs = []string{
+	"a", "A", "a ", " a", "a\x00", "a\x00b", "\x00", "\x00\x00", "\n", "\r\n", "\xff", "\xff\xff",
+	"\xc3\xa9", "e\xcc\x81", "\xe9", "ä", "ß", "ss", // composed, decomposed, Latin-1; case folding
+	".", "..", "../a", "a/b", "a\\b", "/", "%00", "%", "_", "a%", "*", "?", "'", "\"", "';--", "$1", "{}", "0", "00", "-1", "null",
+	strings.Repeat("x", pinlock.MaxID), strings.Repeat("x", pinlock.MaxID-1), strings.Repeat("\x00", pinlock.MaxID),
+	strings.Repeat("\xff", pinlock.MaxID), strings.Repeat("x", pinlock.MaxID-1) + "y",
+}
+
+func ids(t tester, s pinlock.Store) {
+	for _, id := range oddIDs {
+		create(t, s, id, "created "+id)
+	}
+	for _, id := range oddIDs {
+		requireValue(t, s, id, "created "+id)
+		swap(t, s, id, "swapped "+id)
+	}
+	for _, id := range oddIDs {
+		requireValue(t, s, id, "swapped "+id)
+		require.ErrorIs(t, s.Create(context.Background(), id, nil), pinlock.ErrConflict)
+	}
+}
+
+func limits(t tester, s pinlock.Store) {
+	ctx := context.Background()
+	for _, id := range []string{"", strings.Repeat("x", pinlock.MaxID+1), strings.Repeat("x", 1<<16)} {
+		require.ErrorIs(t, s.Create(ctx, id, []byte("value")), pinlock.ErrLimit)
+		require.ErrorIs(t, s.Swap(ctx, id, 1, []byte("value")), pinlock.ErrLimit)
+		_, _, err := s.Load(ctx, id)
+		require.ErrorIs(t, err, pinlock.ErrLimit)
+	}
+	long := make([]byte, pinlock.MaxValue+1)
+	require.ErrorIs(t, s.Create(ctx, "id", long), pinlock.ErrLimit)
+	_, _, err := s.Load(ctx, "id")
+	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	create(t, s, "id", "value")
+	_, version := load(t, s, "id")
+	require.ErrorIs(t, s.Swap(ctx, "id", version, long), pinlock.ErrLimit)
+	requireValue(t, s, "id", "value")
+	require.NoError(t, s.Swap(ctx, "id", version, []byte("version unchanged")))
+}
+
+func recordsApart(t tester, s pinlock.Store) {
+	create(t, s, "a", "a0")
+	create(t, s, "b", "b0")
+	_, a := load(t, s, "a")
+	_, b := load(t, s, "b")
+	swap(t, s, "a", "a1")
+	requireValue(t, s, "b", "b0")
+	_, now := load(t, s, "b")
+	require.Equal(t, b, now, "a write of one record changed another's version")
+	require.NoError(t, s.Swap(context.Background(), "b", b, []byte("b1")))
+	requireValue(t, s, "a", "a1")
+	requireConflict(t, s, "a", a)
+}
+
+func copiesOnWrite(t tester, s pinlock.Store) {
+	ctx := context.Background()
+	value := []byte("created")
+	require.NoError(t, s.Create(ctx, "id", value))
+	clear(value)
+	requireValue(t, s, "id", "created")
+	_, version := load(t, s, "id")
+	value = []byte("swapped")
+	require.NoError(t, s.Swap(ctx, "id", version, value))
+	clear(value)
+	requireValue(t, s, "id", "swapped")
+}
+
+func copiesOnRead(t tester, s pinlock.Store) {
+	create(t, s, "id", "value")
+	first, _ := load(t, s, "id")
+	second, _ := load(t, s, "id")
+	clear(first)
+	_ = append(first[:0], "overwritten by append"...)
+	require.Equal(t, "value", string(second), "two loads share memory")
+	requireValue(t, s, "id", "value")
+	swap(t, s, "id", "other")
+	require.Equal(t, "value", string(second), "a later write reached an earlier answer")
+}
+
+func contextDone(t tester, s pinlock.Store) {
+	create(t, s, "id", "value")
+	_, version := load(t, s, "id")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	// Several times: a store that selects between the context and the work passes now and then.
+	for range 20 {
+		_, _, err := s.Load(ctx, "id")
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, s.Create(ctx, "new", []byte("value")), context.Canceled)
+		require.ErrorIs(t, s.Swap(ctx, "id", version, []byte("other")), context.Canceled)
+	}
+	_, _, err := s.Load(context.Background(), "new")
+	require.ErrorIs(t, err, pinlock.ErrNotFound, "a cancelled Create wrote")
+	require.NoError(t, s.Swap(context.Background(), "id", version, []byte("later")), "a cancelled Swap wrote")
+	requireValue(t, s, "id", "later")
+}

@@ -1,0 +1,82 @@
+package pinlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// settleTime bounds how long Update goes on once a decision was made, whatever
+// the caller's context says.
+const settleTime = 10 * time.Second
+
+// Update changes one record by one conditional write and returns the verdict only
+// once that write is durable. It is the one way in which an attempt is counted, for a
+// record that is a [State] as for one that holds more beside it.
+//
+// It loads the record and calls decide with its value. decide returns the value to write
+// and the verdict to answer. If next is nil there is nothing to write, and the verdict is returned at once.
+// If another write came first, Update loads the record again and asks decide again: an outcome that
+// was learnt for the first value must then be weighed against the new one, not learnt again. decide
+// must therefore remember what it found out, and do all else anew, from value alone. It may keep value and
+// must not assume that a verdict it returned was ever answered.
+//
+// An error of decide, or of the store, is returned as err, with no verdict. After a failed write it
+// is not known whether the attempt counts. Whoever asked must not learn the verdict then, nor
+// anything that depends on it.
+//
+// ctx bounds the first load. Once decide has returned a value to write, cancelling ctx changes nothing: the
+// write goes on for up to 10 seconds (conflicts included), so that nobody can have a PIN tried and then
+// hang up before it counts. Running out of these 10 seconds is an error like any other.
+func Update(ctx context.Context, store Store, id string,
+	decide func(value []byte) (next []byte, verdict error, err error)) (verdict error, err error) {
+	for conflicts := 0; ; conflicts++ {
+		value, version, err := store.Load(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("pinlock: record not loaded: %w", err)
+		}
+		next, verdict, err := decide(value)
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			return verdict, nil
+		}
+		if conflicts == 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+			defer cancel()
+		}
+		err = store.Swap(ctx, id, version, next)
+		if err == nil {
+			return verdict, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, fmt.Errorf("pinlock: result not recorded: %w", err)
+		}
+		if err := pause(ctx, conflicts); err != nil {
+			return nil, fmt.Errorf("pinlock: result not recorded: %w", err)
+		}
+	}
+}
+
+// pause makes room after repeated conflicts. Each conflict means that somebody else's write
+// succeeded, so the first few need no pause at all: within four, a default policy has locked
+// a key that is being guessed.
+func pause(ctx context.Context, conflicts int) error {
+	const free, longest = 4, 32
+	if conflicts < free {
+		return ctx.Err()
+	}
+	limit := time.Duration(min(conflicts, longest)) * time.Millisecond
+	timer := time.NewTimer(rand.N(limit)) // no secret: spreads the contenders only
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,54 @@
+package pinlock
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrDestroyed is the verdict on every request for a key that is dead for ever:
+// all of its tries are used up, or its owner destroyed it.
+var ErrDestroyed = errors.New("pinlock: key is destroyed")
+
+// WrongPINError is the verdict on a wrong PIN that was counted.
+// Where RemainingTotal is 0 it was the last, and errors.Is(err, ErrDestroyed) holds.
+type WrongPINError struct {
+	Remaining      int       // further wrong PINs until the next lock; 0 if this one locked or destroyed the key
+	RemainingTotal int       // further wrong PINs until the key is destroyed; 0 if this one destroyed it
+	LockedUntil    time.Time // end of the lock that this wrong PIN began, in UTC; else zero
+}
+
+func (e *WrongPINError) Error() string {
+	switch {
+	case e.RemainingTotal == 0:
+		return "pinlock: wrong PIN, key is destroyed"
+	case !e.LockedUntil.IsZero():
+		return fmt.Sprintf("pinlock: wrong PIN, key is locked until %s, then %d tries remain",
+			e.LockedUntil.Format(time.RFC3339), e.RemainingTotal)
+	}
+	return fmt.Sprintf("pinlock: wrong PIN, %d tries remain until the next lock, %d in all", e.Remaining, e.RemainingTotal)
+}
+
+// Is reports the wrong PIN that destroyed the key as [ErrDestroyed] too.
+func (e *WrongPINError) Is(target error) bool {
+	return target == ErrDestroyed && e.RemainingTotal == 0
+}
+
+// LockedError is the verdict on a request for a key that is locked. The PIN was not
+// looked at, or its outcome was thrown away: it says nothing about it, and counts nothing.
+type LockedError struct {
+	Until time.Time // the first moment at which a PIN is tried again, in UTC
+}
+
+func (e *LockedError) Error() string {
+	return "pinlock: key is locked until " + e.Until.Format(time.RFC3339)
+}
+
+// IsVerdict reports whether err, as returned by [Policy.Next], [Policy.Admit] or [Limiter.Attempt],
+// is an answer to give to the device: nil, a [*WrongPINError], a [*LockedError] or
+// [ErrDestroyed]. Anything else is a failure that says nothing about the PIN.
+func IsVerdict(err error) bool {
+	var wrong *WrongPINError
+	var locked *LockedError
+	return err == nil || errors.Is(err, ErrDestroyed) || errors.As(err, &wrong) || errors.As(err, &locked)
+}
