@@ -72,6 +72,8 @@ var checks = []check{
 	{"ConcurrentSwap", concurrentSwap},
 	{"ConcurrentCount", concurrentCount},
 	{"ConcurrentReaders", concurrentReaders},
+	{"GuessesWrong", guessesWrong},
+	{"GuessesMixed", guessesMixed},
 }
 
 var reopenChecks = []reopenCheck{

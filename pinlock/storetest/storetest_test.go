@@ -251,7 +251,7 @@ var faults = map[string][]string{
 	"create races":                {"ConcurrentCreate"},
 	"create overwrites":           {"CreateTwice", "ConcurrentCreate"},
 	"create forgets":              {"CreateLoad"},
-	"swap races":                  {"ConcurrentSwap", "ConcurrentCount"},
+	"swap races":                  {"ConcurrentSwap", "ConcurrentCount", "GuessesWrong", "GuessesMixed"},
 	"swap creates":                {"SwapUnknown"},
 	"version 0 always matches":    {"SwapOtherVersions"},
 	"older versions match":        {"SwapStale", "SameValue"},

@@ -1,0 +1,69 @@
+package pinlock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestGuessesUntilDestroyed makes 1,000 wrong guesses at once, from the start and after every lock: three
+// answers each time, nine in all, then never again. (Package storetest has the same for one round, on
+// every store, and for right and wrong guesses mixed.)
+func TestGuessesUntilDestroyed(t *testing.T) {
+	const guesses = 1000
+	synctest.Test(t, func(t *testing.T) {
+		l := enrolled(t, NewMemoryStore())
+		total, tried := 0, 0
+		for round, want := range []struct {
+			wrong, locked, destroyed int
+			then                     time.Duration
+		}{
+			{3, guesses - 3, 0, 3 * time.Hour},
+			{3, guesses - 3, 0, 24 * time.Hour},
+			{3, 0, guesses - 3, 10 * 365 * 24 * time.Hour},
+			{0, 0, guesses, 0},
+		} {
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			var wrongs, locks, destroyed int
+			for range guesses {
+				wg.Go(func() {
+					err := l.Attempt(t.Context(), "key", func(context.Context) (Outcome, error) {
+						mu.Lock()
+						tried++
+						mu.Unlock()
+						time.Sleep(time.Second) // all are admitted before one is counted
+						return Wrong, nil
+					})
+					mu.Lock()
+					defer mu.Unlock()
+					var wrong *WrongPINError
+					var locked *LockedError
+					switch {
+					case errors.As(err, &wrong):
+						wrongs++
+					case errors.As(err, &locked):
+						locks++
+					case err == ErrDestroyed:
+						destroyed++
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			require.Equal(t, want.wrong, wrongs, "round %d", round)
+			require.Equal(t, want.locked, locks, "round %d", round)
+			require.Equal(t, want.destroyed, destroyed, "round %d", round)
+			total += wrongs
+			time.Sleep(want.then)
+		}
+		require.Equal(t, 9, total)
+		require.Equal(t, 3*guesses, tried)
+	})
+}

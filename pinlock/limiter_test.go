@@ -1,0 +1,455 @@
+package pinlock
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func says(o Outcome) func(context.Context) (Outcome, error) {
+	return func(context.Context) (Outcome, error) { return o, nil }
+}
+
+func never(t *testing.T) func(context.Context) (Outcome, error) {
+	return func(context.Context) (Outcome, error) {
+		t.Error("try was called")
+		return 0, errors.New("try was called")
+	}
+}
+
+func newLimiter(t *testing.T, s Store, p Policy) *Limiter {
+	t.Helper()
+	l, err := NewLimiter(s, p)
+	require.NoError(t, err)
+	return l
+}
+
+// enrolled returns a limiter with the default policy and one key, "key".
+func enrolled(t *testing.T, s Store) *Limiter {
+	t.Helper()
+	l := newLimiter(t, s, DefaultPolicy())
+	require.NoError(t, l.Create(t.Context(), "key"))
+	return l
+}
+
+func stateOf(t *testing.T, s Store, id string) State {
+	t.Helper()
+	value, _, err := s.Load(context.Background(), id)
+	require.NoError(t, err)
+	state, err := ParseState(value)
+	require.NoError(t, err)
+	return state
+}
+
+func requireWrong(t *testing.T, err error, remaining, total int, until time.Time) {
+	t.Helper()
+	var wrong *WrongPINError
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, WrongPINError{remaining, total, until.UTC()}, *wrong)
+}
+
+// TestAttempt lives through a whole key on the clock that synctest provides.
+func TestAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), NewMemoryStore()
+		l := enrolled(t, store)
+		var none time.Time
+		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 8, none)
+		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 7, none)
+		require.NoError(t, l.Attempt(ctx, "key", says(Right)))
+		for _, round := range []struct {
+			total int
+			lock  time.Duration
+		}{{9, 3 * time.Hour}, {6, 24 * time.Hour}} {
+			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, round.total-1, none)
+			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, round.total-2, none)
+			until := time.Now().Add(round.lock)
+			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 0, round.total-3, until)
+			before := stateOf(t, store, "key")
+			time.Sleep(round.lock - time.Millisecond)
+			var locked *LockedError
+			require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
+			require.Equal(t, until.UTC(), locked.Until)
+			status, err := l.Status(ctx, "key")
+			require.NoError(t, err)
+			require.Equal(t, Status{RemainingTotal: round.total - 3, LockedUntil: until.UTC()}, status)
+			require.Equal(t, before, stateOf(t, store, "key"))
+			time.Sleep(time.Millisecond)
+		}
+		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 2, none)
+		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 1, none)
+		err := l.Attempt(ctx, "key", says(Wrong))
+		requireWrong(t, err, 0, 0, none)
+		require.ErrorIs(t, err, ErrDestroyed)
+		time.Sleep(20 * 365 * 24 * time.Hour)
+		require.Equal(t, ErrDestroyed, l.Attempt(ctx, "key", never(t)))
+		status, err := l.Status(ctx, "key")
+		require.NoError(t, err)
+		require.Equal(t, Status{Destroyed: true}, status)
+	})
+}
+
+func TestNewLimiter(t *testing.T) {
+	_, err := NewLimiter(nil, DefaultPolicy())
+	require.Error(t, err)
+	p := DefaultPolicy()
+	l := newLimiter(t, NewMemoryStore(), p)
+	require.NoError(t, l.Create(t.Context(), "key"))
+	p[0] = Round{MaxTries - 6, time.Millisecond} // the limiter's own copy stays
+	requireWrong(t, l.Attempt(t.Context(), "key", says(Wrong)), 2, 8, time.Time{})
+}
+
+func TestUnknownAndExisting(t *testing.T) {
+	ctx, store := t.Context(), NewMemoryStore()
+	l := newLimiter(t, store, DefaultPolicy())
+	require.ErrorIs(t, l.Attempt(ctx, "key", never(t)), ErrNotFound)
+	_, err := l.Status(ctx, "key")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, _, err = store.Load(ctx, "key")
+	require.ErrorIs(t, err, ErrNotFound, "an attempt created a counter")
+
+	require.NoError(t, l.Create(ctx, "key"))
+	require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+	before := stateOf(t, store, "key")
+	require.ErrorIs(t, l.Create(ctx, "key"), ErrConflict)
+	require.Equal(t, before, stateOf(t, store, "key"), "Create reset a counter")
+	require.ErrorIs(t, l.Create(ctx, ""), ErrLimit)
+}
+
+// TestKeysApart: each key has a counter of its own.
+func TestKeysApart(t *testing.T) {
+	ctx := t.Context()
+	l := enrolled(t, NewMemoryStore())
+	require.NoError(t, l.Create(ctx, "key2"))
+	for range 3 {
+		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+	}
+	require.NoError(t, l.Attempt(ctx, "key2", says(Right)))
+	var locked *LockedError
+	require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
+}
+
+// TestDamagedRecord refuses what it cannot read, and does not write over it.
+func TestDamagedRecord(t *testing.T) {
+	ctx, store := t.Context(), NewMemoryStore()
+	l := newLimiter(t, store, DefaultPolicy())
+	for id, value := range map[string]string{"empty": "", "text": "no state at all..", "newer": "\x02" + string(make([]byte, StateSize-1))} {
+		require.NoError(t, store.Create(ctx, id, []byte(value)))
+		require.ErrorIs(t, l.Attempt(ctx, id, never(t)), ErrState)
+		_, err := l.Status(ctx, id)
+		require.ErrorIs(t, err, ErrState)
+		after, _, err := store.Load(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, value, string(after))
+	}
+}
+
+func TestTryFails(t *testing.T) {
+	ctx, store := t.Context(), NewMemoryStore()
+	l := enrolled(t, store)
+	require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+	before := stateOf(t, store, "key")
+	unwell := errors.New("unwell")
+	for _, o := range []Outcome{0, Wrong, Right} {
+		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { return o, unwell })
+		require.ErrorIs(t, err, unwell)
+	}
+	for _, o := range []Outcome{0, 3} {
+		err := l.Attempt(ctx, "key", says(o))
+		require.Error(t, err)
+		require.False(t, IsVerdict(err))
+	}
+	require.Panics(t, func() { l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { panic(unwell) }) })
+	require.Equal(t, before, stateOf(t, store, "key"))
+	requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 7, time.Time{})
+}
+
+// TestHangUp: whoever cancels once the PIN was tried is counted all the same.
+func TestHangUp(t *testing.T) {
+	store := NewMemoryStore()
+	l := enrolled(t, store)
+	for i := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) {
+			cancel()
+			return Wrong, nil
+		})
+		var wrong *WrongPINError
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, uint8(i+1), stateOf(t, store, "key").wrong)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := stateOf(t, store, "key")
+	require.ErrorIs(t, l.Attempt(ctx, "key", never(t)), context.Canceled)
+	require.Equal(t, before, stateOf(t, store, "key"))
+}
+
+// fakeStore lets a test stand between the limiter and a store.
+type fakeStore struct {
+	Store
+	load func(ctx context.Context, id string) ([]byte, uint64, error)
+	swap func(ctx context.Context, id string, version uint64, value []byte) error
+}
+
+func (f *fakeStore) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+	if f.load != nil {
+		return f.load(ctx, id)
+	}
+	return f.Store.Load(ctx, id)
+}
+
+func (f *fakeStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	if f.swap != nil {
+		return f.swap(ctx, id, version, value)
+	}
+	return f.Store.Swap(ctx, id, version, value)
+}
+
+// TestStoreDown gives no answer about a PIN that could not be counted, whether the write
+// happened or not, and refuses rather than being unlimited.
+func TestStoreDown(t *testing.T) {
+	down := errors.New("down")
+	for _, written := range []bool{false, true} {
+		store := NewMemoryStore()
+		enrolled(t, store)
+		fake := &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
+			if written {
+				require.NoError(t, store.Swap(ctx, id, version, value))
+			}
+			return down
+		}}
+		l := newLimiter(t, fake, DefaultPolicy())
+		var texts []string
+		for _, o := range []Outcome{Wrong, Right} {
+			err := l.Attempt(t.Context(), "key", says(o))
+			require.ErrorIs(t, err, down)
+			require.False(t, IsVerdict(err))
+			texts = append(texts, err.Error())
+		}
+		require.Equal(t, texts[0], texts[1], "the error tells right from wrong")
+
+		fake.load = func(context.Context, string) ([]byte, uint64, error) { return nil, 0, down }
+		err := l.Attempt(t.Context(), "key", never(t))
+		require.ErrorIs(t, err, down)
+		require.False(t, IsVerdict(err))
+		_, err = l.Status(t.Context(), "key")
+		require.ErrorIs(t, err, down)
+	}
+}
+
+// TestLosesToLock: an outcome that is settled after others locked or destroyed the key is thrown away.
+func TestLosesToLock(t *testing.T) {
+	for _, o := range []Outcome{Right, Wrong} {
+		store := NewMemoryStore()
+		l := enrolled(t, store)
+		tries := 0
+		err := l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+			tries++
+			for range 3 {
+				require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+			}
+			return o, nil
+		})
+		var locked *LockedError
+		require.ErrorAs(t, err, &locked)
+		require.Equal(t, 1, tries)
+		require.Equal(t, uint8(3), stateOf(t, store, "key").wrong)
+
+		store = NewMemoryStore()
+		l = enrolled(t, store)
+		err = l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+			value, version, err := store.Load(ctx, "key")
+			require.NoError(t, err)
+			s, err := ParseState(value)
+			require.NoError(t, err)
+			value, err = s.Destroy().MarshalBinary()
+			require.NoError(t, err)
+			require.NoError(t, store.Swap(ctx, "key", version, value))
+			return o, nil
+		})
+		require.Equal(t, ErrDestroyed, err)
+	}
+}
+
+// TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome weighed against each new state.
+func TestOutcomeSurvivesConflict(t *testing.T) {
+	store := NewMemoryStore()
+	l := enrolled(t, store)
+	tries := 0
+	err := l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+		tries++
+		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+		return Wrong, nil
+	})
+	require.Equal(t, 1, tries)
+	var wrong *WrongPINError
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, 6, wrong.RemainingTotal)
+	require.False(t, wrong.LockedUntil.IsZero())
+}
+
+// TestOneWrite: an answer about a PIN costs one write, a refusal none.
+func TestOneWrite(t *testing.T) {
+	store := NewMemoryStore()
+	enrolled(t, store)
+	writes := 0
+	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
+		writes++
+		return store.Swap(ctx, id, version, value)
+	}}, DefaultPolicy())
+	for i, o := range []Outcome{Wrong, Right, Right, Wrong, Wrong, Wrong} {
+		l.Attempt(t.Context(), "key", says(o))
+		require.Equal(t, i+1, writes)
+	}
+	for range 5 {
+		var locked *LockedError
+		require.ErrorAs(t, l.Attempt(t.Context(), "key", never(t)), &locked)
+	}
+	require.Equal(t, 6, writes)
+}
+
+// TestRestartIsRecorded: a lock that restarted because the clock was set back ends when it said it would.
+func TestRestartIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), NewMemoryStore()
+		l := newLimiter(t, store, DefaultPolicy())
+		ahead := time.Now().Add(1000 * time.Hour).UnixMilli() // recorded by a clock since set right
+		value, err := State{wrong: 3, at: ahead, lock: (3 * time.Hour).Milliseconds()}.MarshalBinary()
+		require.NoError(t, err)
+		require.NoError(t, store.Create(ctx, "key", value))
+		until := time.Now().Add(3 * time.Hour).UTC()
+		for range 3 {
+			var locked *LockedError
+			require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
+			require.Equal(t, until, locked.Until)
+			time.Sleep(59 * time.Minute)
+		}
+		time.Sleep(3 * time.Minute)
+		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 5, time.Time{})
+	})
+}
+
+// TestEndlessConflict: contention has an end, without an answer.
+func TestEndlessConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemoryStore()
+		enrolled(t, store)
+		conflicts := 0
+		l := newLimiter(t, &fakeStore{Store: store, swap: func(context.Context, string, uint64, []byte) error {
+			conflicts++
+			return ErrConflict
+		}}, DefaultPolicy())
+		start, tries := time.Now(), 0
+		err := l.Attempt(t.Context(), "key", func(context.Context) (Outcome, error) { tries++; return Right, nil })
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.False(t, IsVerdict(err))
+		require.Equal(t, settleTime, time.Since(start))
+		require.Equal(t, 1, tries)
+		require.Greater(t, conflicts, 100)
+	})
+}
+
+// TestHangingStore: a store that never answers is given up, without an answer.
+func TestHangingStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemoryStore()
+		enrolled(t, store)
+		l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, _ string, _ uint64, _ []byte) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}, DefaultPolicy())
+		err := l.Attempt(t.Context(), "key", says(Right))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.False(t, IsVerdict(err))
+	})
+}
+
+// TestUpdateLargerRecord counts in a record that holds more than the counter, as a service's does: one write
+// clears the counter, replaces the token, and erases the share with the last try.
+func TestUpdateLargerRecord(t *testing.T) {
+	ctx, store, p := t.Context(), NewMemoryStore(), Policy{{2, Forever}}
+	fresh, err := State{}.AppendBinary(nil)
+	require.NoError(t, err)
+	require.NoError(t, store.Create(ctx, "key", append(fresh, "token0 share"...)))
+	attempt := func(o Outcome, token string) error {
+		verdict, err := Update(ctx, store, "key", func(value []byte) ([]byte, error, error) {
+			s, err := ParseState(value[:StateSize])
+			if err != nil {
+				return nil, nil, err
+			}
+			rest := string(value[StateSize:])
+			next, verdict := p.Next(s, o, time.Now())
+			if !IsVerdict(verdict) {
+				return nil, nil, verdict
+			}
+			if verdict == nil {
+				rest = token + rest[len(token):]
+			}
+			if next.Destroyed() {
+				rest = ""
+			}
+			record, err := next.AppendBinary(nil)
+			return append(record, rest...), verdict, err
+		})
+		require.NoError(t, err)
+		return verdict
+	}
+	rest := func() string {
+		value, _, err := store.Load(ctx, "key")
+		require.NoError(t, err)
+		return string(value[StateSize:])
+	}
+	requireWrong(t, attempt(Wrong, "token1"), 1, 1, time.Time{})
+	require.Equal(t, "token0 share", rest())
+	require.NoError(t, attempt(Right, "token2"))
+	require.Equal(t, "token2 share", rest())
+	requireWrong(t, attempt(Wrong, "token3"), 1, 1, time.Time{})
+	require.ErrorIs(t, attempt(Wrong, "token4"), ErrDestroyed)
+	require.Empty(t, rest())
+	require.Equal(t, ErrDestroyed, attempt(Right, "token5"))
+}
+
+func BenchmarkAttempt(b *testing.B) {
+	for _, parallel := range []bool{false, true} {
+		name := map[bool]string{false: "memory/serial", true: "memory/parallel"}[parallel]
+		b.Run(name, func(b *testing.B) {
+			l, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			if !parallel {
+				if err := l.Create(b.Context(), "key"); err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if err := l.Attempt(b.Context(), "key", says(Right)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return
+			}
+			var keys atomic.Uint32 // each goroutine its own key, as different devices
+			b.RunParallel(func(pb *testing.PB) {
+				id := string(rune('a' + keys.Add(1)))
+				if err := l.Create(b.Context(), id); err != nil {
+					b.Error(err)
+					return
+				}
+				for pb.Next() {
+					if err := l.Attempt(b.Context(), id, says(Right)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}

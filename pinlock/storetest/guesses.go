@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// guesses is how many attempts on one key begin at once.
+const guesses = 1000
+
+// answers counts what simultaneous attempts were answered.
+type answers struct{ right, wrong, locked, none int }
+
+// guess makes all attempts at once. None is settled before all have begun: each has been admitted and has its PIN
+// tried before the first one counts, which is the most an attacker can arrange.
+func guess(t tester, s pinlock.Store, id string, right func(i int) bool) answers {
+	t.Helper()
+	limiter, err := pinlock.NewLimiter(s, pinlock.DefaultPolicy())
+	require.NoError(t, err)
+	require.NoError(t, limiter.Create(context.Background(), id))
+	var begun sync.WaitGroup
+	begun.Add(guesses)
+	var mu sync.Mutex
+	var a answers
+	errs := together(guesses, func(i int) error {
+		begin := sync.OnceFunc(begun.Done)
+		defer begin() // also where the store failed before the try
+		err := limiter.Attempt(context.Background(), id, func(context.Context) (pinlock.Outcome, error) {
+			begin()
+			begun.Wait()
+			if right(i) {
+				return pinlock.Right, nil
+			}
+			return pinlock.Wrong, nil
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		var wrong *pinlock.WrongPINError
+		var locked *pinlock.LockedError
+		switch {
+		case err == nil:
+			a.right++
+		case errors.As(err, &wrong):
+			a.wrong++
+		case errors.As(err, &locked):
+			a.locked++
+		case errors.Is(err, context.DeadlineExceeded): // a slow store, and too many conflicts: no answer
+			a.none++
+		default:
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, errors.Join(errs...))
+	require.Equal(t, guesses, a.right+a.wrong+a.locked+a.none)
+	return a
+}
+
+// guessesWrong: of any number of wrong guesses at once, exactly three are answered.
+func guessesWrong(t tester, s pinlock.Store) {
+	a := guess(t, s, "id", func(int) bool { return false })
+	require.Equal(t, 3, a.wrong)
+	require.Zero(t, a.right)
+	again, err := remaining(s, "id")
+	require.NoError(t, err)
+	require.Equal(t, 6, again)
+}
+
+// guessesMixed checks that the answers to right and wrong guesses at once are those of some sequence, one after the
+// other: as many counts and clearings were written as were answered, each on top of the one
+// before, and nothing on top of the third wrong one in a row.
+func guessesMixed(t tester, s pinlock.Store) {
+	log := &swapLog{Store: s, left: make(map[uint64]int), done: make(map[uint64]bool)}
+	a := guess(t, log, "id", func(i int) bool { return i%2 == 0 })
+	var right, wrong, locks int
+	for _, swap := range log.swaps {
+		require.Contains(t, []int{7, 8, 9}, swap.from, "an attempt was counted while locked")
+		switch swap.to {
+		case 9:
+			right++
+		case swap.from - 1:
+			wrong++
+			if swap.to == 6 {
+				locks++
+			}
+		default:
+			require.Fail(t, "no attempt changes the counter so", "%d to %d tries left", swap.from, swap.to)
+		}
+	}
+	require.Equal(t, a.right, right, "right PINs answered and written")
+	require.Equal(t, a.wrong, wrong, "wrong PINs answered and written")
+	require.LessOrEqual(t, locks, 1)
+	require.Equal(t, a.locked > 0, locks == 1)
+}
+
+// swapLog notes every successful Swap of a counter as tries left before and after.
+type swapLog struct {
+	pinlock.Store
+	mu    sync.Mutex
+	left  map[uint64]int // tries left, by version
+	done  map[uint64]bool
+	swaps []struct{ from, to int }
+}
+
+func (l *swapLog) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+	value, version, err := l.Store.Load(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	left, err := triesLeft(value)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left[version] = left
+	return value, version, err
+}
+
+func (l *swapLog) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	if err := l.Store.Swap(ctx, id, version, value); err != nil {
+		return err
+	}
+	to, err := triesLeft(value)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done[version] {
+		return fmt.Errorf("two swaps of version %d", version)
+	}
+	l.done[version] = true
+	l.swaps = append(l.swaps, struct{ from, to int }{l.left[version], to})
+	return err
+}
+
+func remaining(s pinlock.Store, id string) (int, error) {
+	value, _, err := s.Load(context.Background(), id)
+	if err != nil {
+		return 0, err
+	}
+	return triesLeft(value)
+}
+
+func triesLeft(value []byte) (int, error) {
+	state, err := pinlock.ParseState(value)
+	if err != nil {
+		return 0, err
+	}
+	status, err := pinlock.DefaultPolicy().Status(state, time.Now())
+	return status.RemainingTotal, err
+}
