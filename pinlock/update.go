@@ -2,9 +2,10 @@ package pinlock
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -71,7 +72,9 @@ func pause(ctx context.Context, conflicts int) error {
 		return ctx.Err()
 	}
 	limit := time.Duration(min(conflicts, longest)) * time.Millisecond
-	timer := time.NewTimer(rand.N(limit)) // no secret: spreads the contenders only
+	var b [8]byte
+	rand.Read(b[:])
+	timer := time.NewTimer(time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(limit)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
