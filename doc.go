@@ -1,0 +1,17 @@
+// Package tandem is the root of a split-key RSA library: a private key that
+// exists only as two halves, one on a device behind a PIN, one on a server
+// that counts wrong PINs. It exports nothing; the code is in its
+// subdirectories, each depending on those before it only:
+//
+//   - splitkey: the arithmetic. Splits a key, makes a partial signature with
+//     one half, completes and verifies it with the other.
+//   - pinlock: the PIN. The device's half at rest, and the server's attempt
+//     limiter with its Store contract.
+//   - protocol: the two parties, and the messages between them.
+//   - hsm: the server's own key in a PKCS#11 token.
+//
+// Databases and the tandem command are in the nested module service, so that a
+// program that imports the library does not depend on them.
+//
+// The specification is docs/scheme.md.
+package tandem

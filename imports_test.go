@@ -1,0 +1,282 @@
+package tandem_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/tandem-rsa/tandem"
+
+// layers says which parts of this repository a part may import, tests
+// included. A part is a directory of the root. Dependencies point one way:
+// splitkey <- pinlock <- protocol <- service, and hsm -> splitkey only.
+var layers = map[string][]string{
+	".":        {},
+	"internal": {"internal"},
+	"splitkey": {"splitkey"},
+	"pinlock":  {"pinlock", "splitkey"},
+	"protocol": {"protocol", "pinlock", "splitkey"},
+	"hsm":      {"hsm", "splitkey"},
+	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey"},
+	"vectors":  {"vectors", "protocol", "pinlock", "splitkey"},
+	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey"},
+}
+
+// confined lists imports that only some directories may have, with the reason.
+// A directory stands for itself, or for its whole tree if it ends in "/...".
+var confined = []struct {
+	path  string   // the import, and everything below it
+	dirs  []string // who may
+	tests bool     // whether any test may
+	why   string
+}{
+	{"filippo.io/bigmod", []string{"splitkey/internal/modexp", "bench/peers/..."}, false,
+		"one package is audited for constant time"},
+	{"github.com/miekg/pkcs11", []string{"hsm/..."}, false,
+		"it needs cgo"},
+	{"math/big", []string{"splitkey", "pinlock", "protocol", "hsm", "bench/peers/..."}, true,
+		"it is not constant time; crypto/rsa's PublicKey.N is a *big.Int, so these packages hold public moduli in one"},
+	{"math/rand", nil, true,
+		"it is predictable"},
+	{"unsafe", []string{"hsm/..."}, true,
+		"nothing but calls into C needs it"},
+	{"C", []string{"hsm/...", "bench/peers/..."}, false,
+		"all else builds without a C compiler"},
+	{"testing", nil, true,
+		"it belongs to tests and to packages named *test"},
+	{"github.com/stretchr/testify/require", nil, true,
+		"it belongs to tests and to packages named *test"},
+	{"github.com/stretchr/testify/assert", nil, false,
+		"tests stop at the first failure: use require"},
+	{"github.com/stretchr/testify/suite", nil, false,
+		"tests are plain functions"},
+	{"github.com/stretchr/testify/mock", nil, false,
+		"tests run the real thing"},
+}
+
+// direct is all that the root module may require by itself.
+var direct = []string{
+	"filippo.io/bigmod",
+	"github.com/miekg/pkcs11",
+	"github.com/stretchr/testify",
+	"golang.org/x/crypto",
+}
+
+// source is what the guard sees of a Go file.
+type source struct {
+	name    string // path from the root of the repository
+	imports []string
+}
+
+func (s source) dir() string { return path.Dir(s.name) }
+
+// test reports whether the file is a test, or of a package that only tests
+// import: by convention its name ends in "test", such as storetest.
+func (s source) test() bool {
+	return strings.HasSuffix(s.name, "_test.go") || support(s.dir())
+}
+
+func support(dir string) bool { return strings.HasSuffix(path.Base(dir), "test") }
+
+func part(dir string) string {
+	first, _, _ := strings.Cut(dir, "/")
+	return first
+}
+
+// scan reads the imports of every Go file, whatever its build constraints, so
+// that a file for another platform cannot hide from the guard.
+func scan(fsys fs.FS) ([]source, error) {
+	var out []source
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := path.Base(name)
+		if d.IsDir() {
+			// What the go command ignores; generators live in _asm.
+			if name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if path.Ext(name) != ".go" {
+			return nil
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		s := source{name: name}
+		for _, i := range f.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, p)
+		}
+		out = append(out, s)
+		return nil
+	})
+	return out, err
+}
+
+// violations returns one line for each import that breaks a rule.
+func violations(sources []source) []string {
+	var out []string
+	for _, s := range sources {
+		may, known := layers[part(s.dir())]
+		if !known {
+			out = append(out, fmt.Sprintf("%s: %q has no layer: add it to the table in imports_test.go", s.name, part(s.dir())))
+			continue
+		}
+		for _, imp := range s.imports {
+			if why := refuse(s, imp, may); why != "" {
+				out = append(out, fmt.Sprintf("%s imports %s: %s", s.name, imp, why))
+			}
+		}
+	}
+	return out
+}
+
+func refuse(s source, imp string, may []string) string {
+	if within(imp, module) {
+		dir := strings.TrimPrefix(strings.TrimPrefix(imp, module), "/")
+		if !slices.Contains(may, part(dir)) {
+			return fmt.Sprintf("%s may import %v only", part(s.dir()), may)
+		}
+		if support(dir) && !s.test() {
+			return "it is for tests only"
+		}
+		return ""
+	}
+	for _, c := range confined {
+		if !within(imp, c.path) || c.tests && s.test() {
+			continue
+		}
+		if !slices.ContainsFunc(c.dirs, func(d string) bool {
+			tree, ok := strings.CutSuffix(d, "/...")
+			return s.dir() == d || ok && within(s.dir(), tree)
+		}) {
+			return c.why
+		}
+	}
+	return ""
+}
+
+func within(p, tree string) bool { return p == tree || strings.HasPrefix(p, tree+"/") }
+
+func TestImports(t *testing.T) {
+	sources, err := scan(os.DirFS("."))
+	require.NoError(t, err)
+	// The one import that is certain: without it the scan has seen nothing.
+	require.True(t, slices.ContainsFunc(sources, func(s source) bool {
+		return s.dir() == "splitkey/internal/modexp" && slices.Contains(s.imports, "filippo.io/bigmod")
+	}), "the scan found no import of bigmod in splitkey/internal/modexp")
+	require.Empty(t, violations(sources))
+}
+
+func TestImportsCaught(t *testing.T) {
+	for _, c := range []struct{ file, imp, why string }{
+		{"splitkey/a.go", module + "/pinlock", "splitkey may import"},
+		{"splitkey/a_test.go", module + "/pinlock", "splitkey may import"},
+		{"splitkey/internal/emsa/a.go", module + "/hsm", "splitkey may import"},
+		{"pinlock/a.go", module + "/protocol", "pinlock may import"},
+		{"pinlock/a.go", module + "/service/stores/bolt", "pinlock may import"},
+		{"protocol/a.go", module + "/hsm", "protocol may import"},
+		{"hsm/a.go", module + "/pinlock", "hsm may import"},
+		{"doc.go", module + "/splitkey", ". may import"},
+		{"helpers/a.go", "fmt", "has no layer"},
+		{"splitkey/a.go", "filippo.io/bigmod", "audited"},
+		{"splitkey/a_test.go", "filippo.io/bigmod", "audited"},
+		{"splitkey/internal/modexp/sub/a.go", "filippo.io/bigmod", "audited"},
+		{"service/cmd/tandem/main.go", "github.com/miekg/pkcs11", "cgo"},
+		{"splitkey/internal/modexp/a.go", "math/big", "constant time"},
+		{"splitkey/a.go", "math/rand", "predictable"},
+		{"service/a.go", "math/rand/v2", "predictable"},
+		{"splitkey/a.go", "unsafe", "calls into C"},
+		{"splitkey/a_arm64.go", "C", "without a C compiler"},
+		{"pinlock/a.go", "testing", "*test"},
+		{"pinlock/a.go", "github.com/stretchr/testify/require", "*test"},
+		{"pinlock/a_test.go", "github.com/stretchr/testify/assert", "use require"},
+		{"pinlock/a.go", module + "/splitkey/splitkeytest", "for tests only"},
+		{"service/cmd/tandem/main.go", module + "/pinlock/storetest", "for tests only"},
+	} {
+		got := violations([]source{{c.file, []string{"fmt", c.imp}}})
+		require.Len(t, got, 1, "%s imports %s", c.file, c.imp)
+		require.Contains(t, got[0], c.why)
+		require.Contains(t, got[0], c.file)
+	}
+}
+
+func TestImportsAllowed(t *testing.T) {
+	for _, c := range []struct{ file, imp string }{
+		{"splitkey/a.go", module + "/splitkey/internal/modexp"},
+		{"splitkey/internal/modexp/a.go", "filippo.io/bigmod"},
+		{"splitkey/a_test.go", "math/big"},
+		{"splitkey/a_test.go", module + "/splitkey/splitkeytest"},
+		{"pinlock/storetest/storetest.go", "github.com/stretchr/testify/require"},
+		{"pinlock/storetest/storetest.go", "testing"},
+		{"protocol/a.go", module + "/pinlock"},
+		{"service/stores/bolt/a.go", "go.etcd.io/bbolt"},
+		{"bench/peers/a_test.go", "filippo.io/bigmod"},
+	} {
+		require.Empty(t, violations([]source{{c.file, []string{c.imp}}}))
+	}
+}
+
+func TestScan(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	sources, err := scan(fstest.MapFS{
+		"a/a.go":          file("package a\nimport \"fmt\"\n"),
+		"a/a_windows.go":  file("//go:build never\n\npackage a\nimport u \"unsafe\"\n"),
+		"a/testdata/t.go": file("package t\nimport \"C\"\n"),
+		"a/_asm/main.go":  file("package main\nimport \"C\"\n"),
+		"a/README.md":     file("import"),
+	})
+	require.NoError(t, err)
+	require.Equal(t, []source{{"a/a.go", []string{"fmt"}}, {"a/a_windows.go", []string{"unsafe"}}}, sources)
+
+	_, err = scan(fstest.MapFS{"a/a.go": file("not Go")})
+	require.Error(t, err)
+}
+
+// TestRequirements keeps the root module small. That it requires no less than
+// it imports is what "go mod tidy -diff" checks.
+func TestRequirements(t *testing.T) {
+	text, err := exec.Command("go", "mod", "edit", "-json", "go.mod").Output()
+	require.NoError(t, err)
+	var mod struct {
+		Module  struct{ Path string }
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+		Replace, Exclude []any
+	}
+	require.NoError(t, json.Unmarshal(text, &mod))
+	require.Equal(t, module, mod.Module.Path)
+	require.NotEmpty(t, mod.Require)
+	for _, r := range mod.Require {
+		require.True(t, r.Indirect || slices.Contains(direct, r.Path), "go.mod requires %s", r.Path)
+	}
+	// Neither has an effect on a program that imports the module.
+	require.Empty(t, mod.Replace)
+	require.Empty(t, mod.Exclude)
+}

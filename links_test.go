@@ -1,0 +1,96 @@
+package tandem_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	mdLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	mdHeading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	mdDropped = regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`)
+)
+
+// anchors returns the names that a heading gets when a forge renders the file.
+func anchors(text string) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range mdHeading.FindAllStringSubmatch(text, -1) {
+		name := mdDropped.ReplaceAllString(strings.ToLower(strings.TrimSpace(m[1])), "")
+		out[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return out
+}
+
+// deadLinks returns the number of links between the repository's own files,
+// and one line for each that leads nowhere.
+func deadLinks(fsys fs.FS) (links int, dead []string, err error) {
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (name == ".git" || path.Base(name) == "testdata") {
+			return fs.SkipDir
+		}
+		if path.Ext(name) != ".md" {
+			return nil
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		for _, m := range mdLink.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			links++
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := name
+			if file != "" {
+				target = path.Join(path.Dir(name), file)
+			}
+			if _, err := fs.Stat(fsys, target); err != nil {
+				dead = append(dead, fmt.Sprintf("%s: no file for %s", name, m[1]))
+				continue
+			}
+			if anchor == "" {
+				continue
+			}
+			there, err := fs.ReadFile(fsys, target)
+			if err != nil {
+				return err
+			}
+			if !anchors(string(there))[anchor] {
+				dead = append(dead, fmt.Sprintf("%s: no heading for %s", name, m[1]))
+			}
+		}
+		return nil
+	})
+	return links, dead, err
+}
+
+func TestLinks(t *testing.T) {
+	links, dead, err := deadLinks(os.DirFS("."))
+	require.NoError(t, err)
+	require.NotZero(t, links)
+	require.Empty(t, dead)
+}
+
+func TestLinksCaught(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	links, dead, err := deadLinks(fstest.MapFS{
+		"README.md": file("# A\n[a](docs/b.md) [b](docs/b.md#2-the-splits-x) [c](#a) [d](https://example.com/none)\n" +
+			"[e](docs/none.md) [f](docs/b.md#none)"),
+		"docs/b.md": file("## 2. The split's `x`\n[a](../README.md#a)"),
+	})
+	require.NoError(t, err)
+	require.Equal(t, 6, links)
+	require.Equal(t, []string{"README.md: no file for docs/none.md", "README.md: no heading for docs/b.md#none"}, dead)
+}
