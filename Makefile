@@ -1,0 +1,13 @@
+.PHONY: test check fuzz bench
+
+test: check       # everything; what CI runs
+	.ci/test
+
+check:            # format, vet, staticcheck, go.mod, cross-compiles
+	.ci/check
+
+fuzz:             # every fuzz target for FUZZTIME (10s)
+	.ci/fuzz
+
+bench:            # every benchmark, ten times, for benchstat
+	go test -run '^$$' -bench . -count 10 ./...

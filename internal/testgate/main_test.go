@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	start = `{"Action":"start","Package":"p"}` + "\n"
+	pass  = `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n"
+	skip  = `{"Action":"output","Package":"p","Test":"TestB","Output":"no token\n"}` + "\n" +
+		`{"Action":"skip","Package":"p","Test":"TestB"}` + "\n"
+	fail = `{"Action":"output","Package":"p","Test":"TestC/x","Output":"not equal\n"}` + "\n" +
+		`{"Action":"fail","Package":"p","Test":"TestC/x"}` + "\n"
+	end     = `{"Action":"pass","Package":"p","Elapsed":1.5}` + "\n"
+	endFail = `{"Action":"output","Package":"p","Output":"exit status 1\n"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n"
+	none    = `{"Action":"start","Package":"q"}` + "\n" + `{"Action":"skip","Package":"q"}` + "\n" // no test files
+	build   = `{"ImportPath":"p [p.test]","Action":"build-output","Output":"undefined: x\n"}` + "\n" +
+		`{"ImportPath":"p [p.test]","Action":"build-fail"}` + "\n"
+)
+
+func TestGate(t *testing.T) {
+	for _, c := range []struct {
+		name, in     string
+		loose, ci    bool // the verdict without and with CI=true
+		says, hushes string
+	}{
+		{"pass", start + pass + none + end, true, true, "1 tests passed in 2 packages, 0 failed, 0 skipped", "SKIP"},
+		{"skip", start + pass + skip + end, true, false, "no token\n", "FAIL"},
+		{"skip named", start + pass + skip + end, true, false, "SKIP p.TestB\n", "FAIL"},
+		{"fail", start + pass + fail + endFail, false, false, "not equal\n", "SKIP"},
+		{"fail named", start + pass + fail + endFail, false, false, "FAIL p.TestC/x\n", "SKIP"},
+		{"package fails", start + pass + endFail, false, false, "exit status 1\n", "SKIP"},
+		{"build fails", start + build + endFail, false, false, "undefined: x\n", "SKIP"},
+		{"cut off", start + pass, false, false, "FAIL p\n", "SKIP"},
+		{"cut off in a line", start + pass + end + `{"Action":`, false, false, "FAIL go test\n", "SKIP"},
+		{"not events", start + pass + end + "go: no such module\n", false, false, "no such module", "SKIP"},
+		{"nothing ran", none, false, false, "0 tests passed", "SKIP"},
+		{"empty", "", false, false, "0 tests passed", "SKIP"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, strict := range []bool{false, true} {
+				var out bytes.Buffer
+				want := c.loose
+				if strict {
+					want = c.ci
+				}
+				require.Equal(t, want, gate(strings.NewReader(c.in), &out, strict), "strict %v", strict)
+				require.Contains(t, out.String(), c.says)
+				require.NotContains(t, out.String(), c.hushes)
+			}
+		})
+	}
+}
