@@ -147,21 +147,3 @@ func TestLCMLargeDivisor(t *testing.T) {
 	_, err := LCMVarTime(find(1000), find(100000))
 	require.ErrorIs(t, err, ErrDivisor)
 }
-
-func BenchmarkExp(b *testing.B) {
-	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
-		b.Run(fmt.Sprint(bits), func(b *testing.B) {
-			m, err := NewModulus(oddOf(b, bits).Bytes())
-			require.NoError(b, err)
-			x, e := make([]byte, m.Size()), make([]byte, m.Size())
-			rand.Read(x[1:])
-			rand.Read(e)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := m.Exp(x, e); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

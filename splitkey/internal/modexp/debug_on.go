@@ -1,0 +1,5 @@
+//go:build modexpdebug
+
+package modexp
+
+const debug = true

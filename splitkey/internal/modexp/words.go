@@ -1,0 +1,120 @@
+package modexp
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Numbers inside this package are little-endian slices of 64-bit words. Lengths
+// are public; no loop, branch or index below depends on a value.
+
+func wordsFor(bytes int) int { return (bytes + 7) / 8 }
+
+// wordAt returns word i of the big-endian number b, which may be shorter.
+func wordAt(b []byte, i int) uint64 {
+	end := len(b) - 8*i
+	switch {
+	case end >= 8:
+		return binary.BigEndian.Uint64(b[end-8 : end])
+	case end <= 0:
+		return 0
+	}
+	var w uint64
+	for _, x := range b[:end] {
+		w = w<<8 | uint64(x)
+	}
+	return w
+}
+
+// setBytes sets x to the big-endian number b, which must not be longer than x.
+func setBytes(x []uint64, b []byte) {
+	for i := range x {
+		x[i] = wordAt(b, i)
+	}
+}
+
+// fillBytes writes x, which must fit, to all of b in big-endian order.
+func fillBytes(b []byte, x []uint64) {
+	for i, w := range x {
+		end := len(b) - 8*i
+		if end >= 8 {
+			binary.BigEndian.PutUint64(b[end-8:end], w)
+			continue
+		}
+		for end > 0 {
+			end--
+			b[end] = byte(w)
+			w >>= 8
+		}
+	}
+}
+
+// lessThan returns 1 if the big-endian number b is less than n, and 0
+// otherwise. b must not be longer than n.
+func lessThan(b []byte, n []uint64) uint64 {
+	var borrow uint64
+	for i := range n {
+		_, borrow = bits.Sub64(wordAt(b, i), n[i], borrow)
+	}
+	return borrow
+}
+
+// subIfNotLess subtracts n from x if x >= n. x may be longer than n.
+func subIfNotLess(x, n []uint64) {
+	var borrow uint64
+	for i := range n {
+		_, borrow = bits.Sub64(x[i], n[i], borrow)
+	}
+	for _, w := range x[len(n):] {
+		_, borrow = bits.Sub64(w, 0, borrow)
+	}
+	subMasked(x, n, borrow-1)
+}
+
+// subMasked subtracts n AND mask, for a mask of zeros or ones, and returns the borrow.
+func subMasked(x, n []uint64, mask uint64) (borrow uint64) {
+	for i := range n {
+		x[i], borrow = bits.Sub64(x[i], n[i]&mask, borrow)
+	}
+	for i := len(n); i < len(x); i++ {
+		x[i], borrow = bits.Sub64(x[i], 0, borrow)
+	}
+	return borrow
+}
+
+// addMod sets x = x+y mod n, for x and y less than n. All have the same length.
+func addMod(x, y, n []uint64) {
+	var carry, borrow uint64
+	for i := range x {
+		x[i], carry = bits.Add64(x[i], y[i], carry)
+	}
+	for i := range x {
+		_, borrow = bits.Sub64(x[i], n[i], borrow)
+	}
+	// The sum is below n only where it neither carries nor is at least n.
+	_, below := bits.Sub64(carry, 0, borrow)
+	subMasked(x, n, below-1)
+}
+
+// subMod sets x = x-y mod n, for x and y less than n. All have the same length.
+func subMod(x, y, n []uint64) {
+	var carry, borrow uint64
+	for i := range x {
+		x[i], borrow = bits.Sub64(x[i], y[i], borrow)
+	}
+	mask := -borrow
+	for i := range x {
+		x[i], carry = bits.Add64(x[i], n[i]&mask, carry)
+	}
+}
+
+// bitsAt returns the count bits of the big-endian number b, at most 8, that begin at bit pos
+// from the lowest; there must be as many. pos is public.
+func bitsAt(b []byte, pos, count int) int {
+	i := len(b) - 1 - pos/8
+	w := uint(b[i])
+	if i > 0 {
+		w |= uint(b[i-1]) << 8
+	}
+	return int(w >> (pos % 8) & (1<<count - 1))
+}
