@@ -103,7 +103,7 @@ func (c *Completer) Precomputed() []byte { return bytes.Clone(c.n1Inv) }
 type Checked struct {
 	completer *Completer
 	m         *Message
-	s1        []byte // m1^d mod n1, as wide as n1: part of the signature to be
+	s1        hidden[[]byte] // m1^d mod n1, as wide as n1: part of the signature to be
 }
 
 // Format hides the intermediate value, which together with the digest is a test for PINs.
@@ -128,13 +128,13 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 		return nil, ErrMalformedPartial
 	}
 	m1 := p.mod.Reduce(m.em)
-	s1, err := p.mod.Exp(partial, c.share.d.b) // y^d_s
+	s1, err := p.mod.Exp(partial, c.share.d()) // y^d_s
 	if err != nil {
 		return nil, ErrMalformedPartial
 	}
 	if c.share.sharing == Additive {
 		// Here d_s is the other summand: s1 = y * m1^d_s.
-		md, err := p.mod.Exp(m1, c.share.d.b)
+		md, err := p.mod.Exp(m1, c.share.d())
 		if err != nil {
 			return nil, fmt.Errorf("%w: %v", ErrMessage, err)
 		}
@@ -146,7 +146,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 	if err != nil || !equalConstantTime(z, m1) {
 		return nil, ErrPartial
 	}
-	return &Checked{c, m, s1}, nil
+	return &Checked{c, m, hide(s1)}, nil
 }
 
 // inPartialRange reports whether y has k1 bytes and 1 < y < n1-1. The three values left
@@ -168,7 +168,7 @@ func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 	if ch == nil || ch.completer != c {
 		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)
 	}
-	sig := bytes.Clone(ch.s1)
+	sig := bytes.Clone(ch.s1())
 	if c.own != nil {
 		var err error
 		if sig, err = c.compose(ctx, ch); err != nil {
@@ -199,14 +199,14 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 	if err := c.ownPub.verifyExponentiation(m2, s2); err != nil {
 		return nil, err
 	}
-	h, err := n2.Sub(s2, n2.Reduce(ch.s1))
+	h, err := n2.Sub(s2, n2.Reduce(ch.s1()))
 	if err != nil {
 		return nil, ErrServerKey
 	}
 	if h, err = n2.Mul(h, c.n1Inv); err != nil {
 		return nil, ErrServerKey
 	}
-	sig, err := garner(c.mod, c.n1, h, ch.s1)
+	sig, err := garner(c.mod, c.n1, h, ch.s1())
 	if err != nil {
 		return nil, ErrServerKey
 	}

@@ -35,7 +35,7 @@ func (s *ServerShare) Bytes() []byte {
 	b.AddUint32(uint32(s.pub.e))
 	b.AddUint16(uint16(len(s.pub.n)))
 	b.AddBytes(s.pub.n)
-	b.AddBytes(s.d.b)
+	b.AddBytes(s.d())
 	return b.BytesOrPanic()
 }
 
@@ -58,7 +58,6 @@ func ParseServerShare(b []byte) (*ServerShare, error) {
 		!in.ReadBytes(&n, int(k1)) || !in.ReadBytes(&d, int(k1)) || !in.Empty() {
 		return nil, fmt.Errorf("%w: wrong length", ErrShare)
 	}
-	defer clear(d) // ReadBytes copies
 	if k1 == 0 || n[0] == 0 {
 		return nil, fmt.Errorf("%w: modulus has leading zeros", ErrShare)
 	}

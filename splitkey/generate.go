@@ -95,15 +95,11 @@ func primesOf(key *rsa.PrivateKey) (p, q []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: factors of %d and %d bits, want half of the modulus' %d each",
 			ErrKey, key.Primes[0].BitLen(), key.Primes[1].BitLen(), pub.mod.BitLen())
 	}
-	// Validate knows that n = p*q and that d belongs to e. Its error is about the key as a whole.
+	// Validate knows that n = p*q, that d belongs to e and that p and q are not too close.
 	if err := key.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("%w: inconsistent", ErrKey)
 	}
-	p, q = key.Primes[0].FillBytes(make([]byte, half/8)), key.Primes[1].FillBytes(make([]byte, half/8))
-	if prime.TooClose(p, q) {
-		return nil, nil, fmt.Errorf("%w: factors are too close", ErrKey)
-	}
-	return p, q, nil
+	return key.Primes[0].FillBytes(make([]byte, half/8)), key.Primes[1].FillBytes(make([]byte, half/8)), nil
 }
 
 // dealPrimes is the dealer: it draws the client's secret, computes the server's and

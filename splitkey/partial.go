@@ -20,9 +20,9 @@ func (c *ClientShare) SignPartial(m *Message) ([]byte, error) {
 		return nil, err
 	}
 	if c.sharing == Additive {
-		return c.pub.mod.Exp(m1, c.x.b)
+		return c.pub.mod.Exp(m1, c.x())
 	}
-	dc := deal.ClientExponent(c.x.b)
+	dc := deal.ClientExponent(c.x())
 	defer clear(dc)
 	return c.pub.mod.Exp(m1, dc)
 }

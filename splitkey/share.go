@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/subtle"
 	"fmt"
-	"io"
 )
 
 // Sharing says how two shares make a private exponent. The zero value is invalid.
@@ -36,22 +35,13 @@ func (s Sharing) valid() bool { return s == Multiplicative || s == Additive }
 // more make d_c mod lambda uniform up to a statistical distance of about 2^-64.
 const blindingBytes = 8
 
-// secret keeps bytes behind a pointer. fmt follows pointers at the top level only,
-// and there finds Format; nested in a struct it prints an address.
-type secret struct{ b []byte }
-
-// Format hides the secret from every verb.
-func (s secret) Format(f fmt.State, _ rune) { io.WriteString(f, "splitkey.secret(hidden)") }
-
-func newSecret(b []byte) *secret { return &secret{append([]byte(nil), b...)} }
-
 // ClientShare is the client's half of a key: x, of k1+8 bytes for a modulus of k1
 // bytes. Every byte string of that length is a share, and nothing but a server can
 // tell the right one from others. It is safe for concurrent use.
 type ClientShare struct {
 	pub     *publicKey
 	sharing Sharing
-	x       *secret
+	x       hidden[[]byte]
 }
 
 // NewClientShare returns the share with the secret x, which is copied. It returns
@@ -67,7 +57,7 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	if len(x) != p.mod.Size()+blindingBytes {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
 	}
-	return &ClientShare{p, s, newSecret(x)}, nil
+	return &ClientShare{p, s, hide(append([]byte(nil), x...))}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
@@ -78,13 +68,13 @@ func (c *ClientShare) PublicKey() *rsa.PublicKey { return c.pub.rsa() }
 func (c *ClientShare) Sharing() Sharing { return c.sharing }
 
 // Secret returns a copy of x. The caller clears it after use.
-func (c *ClientShare) Secret() []byte { return append([]byte(nil), c.x.b...) }
+func (c *ClientShare) Secret() []byte { return append([]byte(nil), c.x()...) }
 
 // Wipe clears the secret. The share cannot be used afterwards, and Wipe must not run
 // at the same time as another method.
 func (c *ClientShare) Wipe() {
 	if c.x != nil {
-		clear(c.x.b)
+		clear(c.x())
 		c.x = nil
 	}
 }
@@ -97,7 +87,7 @@ func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pu
 type ServerShare struct {
 	pub     *publicKey
 	sharing Sharing
-	d       *secret
+	d       hidden[[]byte]
 }
 
 // NewServerShare returns the share with the secret d_s, which is copied. It returns
@@ -116,7 +106,7 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if equalConstantTime(d, make([]byte, len(d))) || !lessConstantTime(d, p.n) {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
-	return &ServerShare{p, s, newSecret(d)}, nil
+	return &ServerShare{p, s, hide(append([]byte(nil), d...))}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e).
@@ -126,13 +116,13 @@ func (s *ServerShare) PublicKey() *rsa.PublicKey { return s.pub.rsa() }
 func (s *ServerShare) Sharing() Sharing { return s.sharing }
 
 // Secret returns a copy of d_s. The caller clears it after use.
-func (s *ServerShare) Secret() []byte { return append([]byte(nil), s.d.b...) }
+func (s *ServerShare) Secret() []byte { return append([]byte(nil), s.d()...) }
 
 // Wipe clears the secret. The share, and a [Completer] made of it, cannot be used afterwards,
 // and Wipe must not run at the same time as another method.
 func (s *ServerShare) Wipe() {
 	if s.d != nil {
-		clear(s.d.b)
+		clear(s.d())
 		s.d = nil
 	}
 }

@@ -26,7 +26,7 @@ type RSAKey interface {
 // is safe for concurrent use.
 type SoftwareKey struct {
 	pub *publicKey
-	crt *crt
+	crt hidden[*crt]
 }
 
 var _ RSAKey = (*SoftwareKey)(nil)
@@ -37,9 +37,6 @@ type crt struct {
 	qBytes       []byte // q in the length of n
 	dp, dq, qInv []byte // in the lengths of p, q and p
 }
-
-// Format hides the key from every verb.
-func (c crt) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.crt(hidden)") }
 
 // Format prints the kind and size of the key, for every verb.
 func (k SoftwareKey) Format(f fmt.State, _ rune) {
@@ -81,7 +78,7 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	if c.qInv, err = c.p.Exp(c.p.Reduce(q), minusTwo(p)); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	k := &SoftwareKey{pub, c}
+	k := &SoftwareKey{pub, hide(c)}
 	x := make([]byte, pub.mod.Size())
 	rand.Read(x[1:])
 	if _, err := k.Exponentiate(context.Background(), x); err != nil {
@@ -106,7 +103,7 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	if len(x) != k.pub.mod.Size() || !lessConstantTime(x, k.pub.n) {
 		return nil, fmt.Errorf("%w: operand out of range", ErrServerKey)
 	}
-	y, err := k.crt.exponentiate(k.pub.mod, x)
+	y, err := k.crt().exponentiate(k.pub.mod, x)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
 	}

@@ -1,0 +1,451 @@
+package splitkey_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+func TestOrdinaryPrimes(t *testing.T) {
+	key := splitkeytest.NamedKey(splitkeytest.Ordinary, 2048)
+	_, _, err := splitkey.Split(key, splitkey.Multiplicative)
+	require.ErrorIs(t, err, splitkey.ErrOrdinaryPrimes)
+	require.Contains(t, err.Error(), "Additive")
+	p := splitOf(t, key, splitkey.Additive, nil)
+	p.sign(t, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+}
+
+func TestGenerateKeyRefuses(t *testing.T) {
+	for _, bits := range []int{0, -1, 1024, 2047, 2049, 2560, 8192} {
+		_, _, err := splitkey.GenerateKey(bits, splitkey.Multiplicative)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+	}
+	for _, s := range []splitkey.Sharing{0, 3, 255} {
+		_, _, err := splitkey.GenerateKey(2048, s)
+		require.ErrorIs(t, err, splitkey.ErrShare)
+		_, _, err = splitkey.Split(splitkeytest.Key(2048), s)
+		require.ErrorIs(t, err, splitkey.ErrShare)
+	}
+}
+
+// TestModifiedKey changes each part of a private key: Split and NewSoftwareKey must
+// notice, whatever the part.
+func TestModifiedKey(t *testing.T) {
+	one := big.NewInt(1)
+	good := func() *rsa.PrivateKey { return splitkeytest.Key(2048) }
+	other := splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	add := func(x *big.Int, n int64) *big.Int { return new(big.Int).Add(x, big.NewInt(n)) }
+	for name, modify := range map[string]func(k *rsa.PrivateKey){
+		"no modulus":         func(k *rsa.PrivateKey) { k.N = nil },
+		"zero modulus":       func(k *rsa.PrivateKey) { k.N = new(big.Int) },
+		"negative modulus":   func(k *rsa.PrivateKey) { k.N.Neg(k.N) },
+		"even modulus":       func(k *rsa.PrivateKey) { k.N = add(k.N, 1) },
+		"modulus plus two":   func(k *rsa.PrivateKey) { k.N = add(k.N, 2) },
+		"small modulus":      func(k *rsa.PrivateKey) { k.N.Rsh(k.N, 1).SetBit(k.N, 0, 1) },
+		"huge modulus":       func(k *rsa.PrivateKey) { k.N.Lsh(k.N, 6145).SetBit(k.N, 0, 1) },
+		"exponent zero":      func(k *rsa.PrivateKey) { k.E = 0 },
+		"exponent one":       func(k *rsa.PrivateKey) { k.E = 1 },
+		"exponent even":      func(k *rsa.PrivateKey) { k.E = 65536 },
+		"exponent negative":  func(k *rsa.PrivateKey) { k.E = -65537 },
+		"another exponent":   func(k *rsa.PrivateKey) { k.E = 3 },
+		"no d":               func(k *rsa.PrivateKey) { k.D = nil },
+		"d plus two":         func(k *rsa.PrivateKey) { k.D = add(k.D, 2) },
+		"d zero":             func(k *rsa.PrivateKey) { k.D = new(big.Int) },
+		"no primes":          func(k *rsa.PrivateKey) { k.Primes = nil },
+		"one prime":          func(k *rsa.PrivateKey) { k.Primes = k.Primes[:1] },
+		"nil prime":          func(k *rsa.PrivateKey) { k.Primes[0] = nil },
+		"negative primes":    func(k *rsa.PrivateKey) { k.Primes[0].Neg(k.Primes[0]); k.Primes[1].Neg(k.Primes[1]) },
+		"prime plus two":     func(k *rsa.PrivateKey) { k.Primes[0] = add(k.Primes[0], 2) },
+		"foreign prime":      func(k *rsa.PrivateKey) { k.Primes[1] = other.Primes[1] },
+		"factor one":         func(k *rsa.PrivateKey) { k.Primes = []*big.Int{one, new(big.Int).Set(k.N)} },
+		"foreign modulus":    func(k *rsa.PrivateKey) { k.N = other.N },
+		"p and q equal":      func(k *rsa.PrivateKey) { k.Primes[1] = k.Primes[0]; k.N.Mul(k.Primes[0], k.Primes[0]) },
+		"three primes":       func(k *rsa.PrivateKey) { k.Primes = append(k.Primes, big.NewInt(3)) },
+		"modulus and d zero": func(k *rsa.PrivateKey) { k.N, k.D = new(big.Int), new(big.Int) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := good()
+			modify(k)
+			for _, s := range sharings {
+				_, _, err := splitkey.Split(k, s)
+				require.ErrorIs(t, err, splitkey.ErrKey)
+			}
+			_, err := splitkey.NewSoftwareKey(k)
+			require.ErrorIs(t, err, splitkey.ErrKey)
+		})
+	}
+	_, _, err := splitkey.Split(nil, splitkey.Additive)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+	_, err = splitkey.NewSoftwareKey(nil)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+}
+
+// TestBadPrimes: keys that are consistent, and still not acceptable.
+func TestBadPrimes(t *testing.T) {
+	p := splitkeytest.Key(2048).Primes[0]
+	near := new(big.Int).Add(p, big.NewInt(2))
+	for !near.ProbablyPrime(20) || new(big.Int).Mod(near, big.NewInt(65537)).Cmp(big.NewInt(1)) == 0 {
+		near.Add(near, big.NewInt(2))
+	}
+	tooClose, _ := splitkeytest.PrivateKey(near, p, 65537)
+	_, _, err := splitkey.Split(tooClose, splitkey.Additive)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+
+	// Primes of 1152 and 896 bits: the product has 2048.
+	a, err := rand.Prime(rand.Reader, 1152)
+	require.NoError(t, err)
+	b, err := rand.Prime(rand.Reader, 896)
+	require.NoError(t, err)
+	uneven, _ := splitkeytest.PrivateKey(a, b, 65537)
+	require.NotNil(t, uneven)
+	_, _, err = splitkey.Split(uneven, splitkey.Additive)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+}
+
+func TestShareRefused(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	pub := &key.PublicKey
+	for _, s := range []splitkey.Sharing{0, 3} {
+		_, err := splitkey.NewClientShare(pub, s, make([]byte, 264))
+		require.ErrorIs(t, err, splitkey.ErrShare)
+		_, err = splitkey.NewServerShare(pub, s, pub.N.Bytes())
+		require.ErrorIs(t, err, splitkey.ErrShare)
+	}
+	for _, n := range []int{0, 1, 255, 256, 263, 265, 528} {
+		_, err := splitkey.NewClientShare(pub, splitkey.Multiplicative, make([]byte, n))
+		require.ErrorIs(t, err, splitkey.ErrShare, n)
+	}
+	for _, d := range []*big.Int{new(big.Int), pub.N, new(big.Int).Add(pub.N, big.NewInt(1))} {
+		_, err := splitkey.NewServerShare(pub, splitkey.Multiplicative, d.FillBytes(make([]byte, 256)))
+		require.ErrorIs(t, err, splitkey.ErrShare)
+	}
+	for _, n := range []int{0, 1, 255, 257} {
+		_, err := splitkey.NewServerShare(pub, splitkey.Multiplicative, make([]byte, n))
+		require.ErrorIs(t, err, splitkey.ErrShare, n)
+	}
+	for _, bad := range badPublicKeys() {
+		_, err := splitkey.NewClientShare(bad, splitkey.Additive, make([]byte, 264))
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		_, err = splitkey.NewServerShare(bad, splitkey.Additive, make([]byte, 256))
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		require.ErrorIs(t, splitkey.CheckModulus(bad), splitkey.ErrKey)
+		require.ErrorIs(t, splitkey.VerifyExponentiation(bad, make([]byte, 256), make([]byte, 256)), splitkey.ErrKey)
+		_, err = splitkey.Encode(bad, make([]byte, 32), crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		_, err = splitkey.Encode(bad, make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256})
+		require.ErrorIs(t, err, splitkey.ErrKey)
+	}
+	// A modulus that does not fill its bytes can be a server key's, but not a split key's.
+	odd := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 2048), 0, 1), E: 65537}
+	_, err := splitkey.NewClientShare(odd, splitkey.Additive, make([]byte, 265))
+	require.ErrorIs(t, err, splitkey.ErrKey)
+
+	var zeroClient splitkey.ClientShare
+	_, err = zeroClient.SignPartial(nil)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+	_, err = splitkey.NewCompleter(nil, nil)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+	_, err = splitkey.NewCompleter(&splitkey.ServerShare{}, nil)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+}
+
+func badPublicKeys() map[string]*rsa.PublicKey {
+	n := splitkeytest.Key(2048).N
+	return map[string]*rsa.PublicKey{
+		"nil":           nil,
+		"no modulus":    {E: 65537},
+		"negative":      {N: new(big.Int).Neg(n), E: 65537},
+		"even":          {N: new(big.Int).Add(n, big.NewInt(1)), E: 65537},
+		"2047 bits":     {N: new(big.Int).SetBit(new(big.Int).Rsh(n, 1), 0, 1), E: 65537},
+		"1024 bits":     {N: splitkeytest.Key(2048).Primes[0], E: 65537},
+		"too long":      {N: new(big.Int).SetBit(new(big.Int).Lsh(n, 15000), 0, 1), E: 65537},
+		"e zero":        {N: n, E: 0},
+		"e one":         {N: n, E: 1},
+		"e even":        {N: n, E: 65536},
+		"e negative":    {N: n, E: -3},
+		"e above 2^31 ": {N: n, E: int(int64(1)<<31+1) & (1<<62 - 1)},
+	}
+}
+
+func TestCheckModulus(t *testing.T) {
+	n := splitkeytest.Key(2048).N
+	require.NoError(t, splitkey.CheckModulus(&rsa.PublicKey{N: n, E: 65537}))
+	for _, r := range []int64{3, 65521, 65537} {
+		// The nearest multiple of r below n, made odd.
+		m := new(big.Int).Sub(n, new(big.Int).Mod(n, big.NewInt(r)))
+		if m.Bit(0) == 0 {
+			m.Sub(m, big.NewInt(r))
+		}
+		require.ErrorIs(t, splitkey.CheckModulus(&rsa.PublicKey{N: m, E: 65537}), splitkey.ErrKey)
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	pub := &splitkeytest.Key(2048).PublicKey
+	for name, opts := range map[string]crypto.SignerOpts{
+		"nil": nil, "no hash": crypto.Hash(0), "md5": crypto.MD5, "sha1": crypto.SHA1, "sha224": crypto.SHA224,
+		"sha512/256": crypto.SHA512_256, "pss without hash": &rsa.PSSOptions{}, "pss sha1": &rsa.PSSOptions{Hash: crypto.SHA1},
+		"nil pss": (*rsa.PSSOptions)(nil), "unknown salt": &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: -2},
+		"salt too long": &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 256 - 32 - 1},
+	} {
+		size := 32
+		if name == "sha1" || name == "pss sha1" {
+			size = 20
+		}
+		_, err := splitkey.Encode(pub, make([]byte, size), opts)
+		require.ErrorIs(t, err, splitkey.ErrMessage, name)
+		_, err = splitkey.EncodeWithSalt(pub, make([]byte, size), opts, nil)
+		require.ErrorIs(t, err, splitkey.ErrMessage, name)
+	}
+	for _, n := range []int{0, 20, 31, 33, 64} {
+		_, err := splitkey.Encode(pub, make([]byte, n), crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+		_, err = splitkey.Encode(pub, make([]byte, n), &rsa.PSSOptions{Hash: crypto.SHA256})
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+	}
+	digest := make([]byte, 32)
+	_, err := splitkey.EncodeWithSalt(pub, digest, crypto.SHA256, []byte{1})
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+	equal := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
+	_, err = splitkey.EncodeWithSalt(pub, digest, equal, make([]byte, 31))
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+	m, err := splitkey.EncodeWithSalt(pub, digest, equal, make([]byte, 32))
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 32), m.Salt())
+	auto := &rsa.PSSOptions{Hash: crypto.SHA256}
+	for _, n := range []int{0, 1, 256 - 32 - 2} {
+		_, err = splitkey.EncodeWithSalt(pub, digest, auto, make([]byte, n))
+		require.NoError(t, err)
+	}
+	_, err = splitkey.EncodeWithSalt(pub, digest, auto, make([]byte, 256-32-1))
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+}
+
+// TestPartialRefused: everything that is not the right y of exactly this message.
+func TestPartialRefused(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	n := key.N
+	one := big.NewInt(1)
+	fill := func(x *big.Int) []byte { return x.FillBytes(make([]byte, 256)) }
+	for _, s := range sharings {
+		for _, own := range []splitkey.RSAKey{nil, serverKey(t, 2048)} {
+			p := splitOf(t, key, s, own)
+			encode := func(text string, opts crypto.SignerOpts) *splitkey.Message {
+				m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, text), opts)
+				require.NoError(t, err)
+				return m
+			}
+			m := encode("x", crypto.SHA256)
+			y, err := p.client.SignPartial(m)
+			require.NoError(t, err)
+			_, err = p.completer.Check(m, y)
+			require.NoError(t, err)
+
+			for name, bad := range map[string][]byte{
+				"nil": nil, "empty": {}, "short": y[1:], "long": append([]byte{0}, y...), "zero": fill(new(big.Int)),
+				"one": fill(one), "n-1": fill(new(big.Int).Sub(n, one)), "n": fill(n), "n+1": fill(new(big.Int).Add(n, one)),
+				"y+n": new(big.Int).Add(n, new(big.Int).SetBytes(y)).FillBytes(make([]byte, 257)), "all ones": fill(new(big.Int).Sub(new(big.Int).Lsh(one, 2048), one)),
+			} {
+				_, err = p.completer.Check(m, bad)
+				require.ErrorIs(t, err, splitkey.ErrMalformedPartial, name)
+			}
+			for name, bad := range map[string][]byte{
+				"two": fill(big.NewInt(2)), "n-2": fill(new(big.Int).Sub(n, big.NewInt(2))), "n-y": fill(new(big.Int).Sub(n, new(big.Int).SetBytes(y))),
+				"p": fill(key.Primes[0]), "q": fill(key.Primes[1]), "message": fill(new(big.Int).Mod(new(big.Int).SetBytes(m.Bytes()), n)),
+				"bit flipped": append(append([]byte{}, y[:255]...), y[255]^1),
+			} {
+				_, err = p.completer.Check(m, bad)
+				require.ErrorIs(t, err, splitkey.ErrPartial, name)
+				_, err = p.completer.Complete(ctx, m, bad)
+				require.ErrorIs(t, err, splitkey.ErrPartial, name)
+			}
+			_, err = p.completer.Check(encode("another", crypto.SHA256), y)
+			require.ErrorIs(t, err, splitkey.ErrPartial)
+			_, err = p.completer.Check(encode("x", &rsa.PSSOptions{Hash: crypto.SHA256}), y)
+			require.ErrorIs(t, err, splitkey.ErrPartial)
+
+			foreign, err := splitkey.Encode(&splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).PublicKey, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			require.NoError(t, err)
+			_, err = p.completer.Check(foreign, y)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			_, err = p.client.SignPartial(foreign)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			_, err = p.completer.Check(nil, y)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			_, err = p.completer.Check(&splitkey.Message{}, y)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			_, err = p.client.SignPartial(nil)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+
+			_, err = p.completer.Finish(ctx, nil)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			_, err = p.completer.Finish(ctx, &splitkey.Checked{})
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+			twin, err := splitkey.NewCompleter(p.server, own)
+			require.NoError(t, err)
+			ch, err := twin.Check(m, y)
+			require.NoError(t, err)
+			_, err = p.completer.Finish(ctx, ch)
+			require.ErrorIs(t, err, splitkey.ErrMessage)
+
+			p.server.Wipe()
+			_, err = p.completer.Check(m, y)
+			require.ErrorIs(t, err, splitkey.ErrShare)
+			p.client.Wipe()
+			_, err = p.client.SignPartial(m)
+			require.ErrorIs(t, err, splitkey.ErrShare)
+		}
+	}
+}
+
+// faulty is a server key that gives back what the test tells it to.
+type faulty struct {
+	*splitkey.SoftwareKey
+	answer func(y []byte) ([]byte, error)
+}
+
+func (f faulty) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
+	y, err := f.SoftwareKey.Exponentiate(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return f.answer(y)
+}
+
+// TestFaultyServerKey: whatever an HSM answers instead of x^d, nothing leaves. One wrong bit
+// in one half of a CRT computation would give away its primes.
+func TestFaultyServerKey(t *testing.T) {
+	k2 := splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	busy := errors.New("busy")
+	for name, answer := range map[string]func(y []byte) ([]byte, error){
+		"error":       func(y []byte) ([]byte, error) { return nil, busy },
+		"nothing":     func(y []byte) ([]byte, error) { return nil, nil },
+		"short":       func(y []byte) ([]byte, error) { return y[1:], nil },
+		"long":        func(y []byte) ([]byte, error) { return append(y, 0), nil },
+		"bit flipped": func(y []byte) ([]byte, error) { y[100] ^= 4; return y, nil },
+		"not reduced": func(y []byte) ([]byte, error) { return k2.N.FillBytes(make([]byte, 256)), nil },
+		"negated":     func(y []byte) ([]byte, error) { return negate(y, k2.N), nil },
+		"fault modulo p": func(y []byte) ([]byte, error) {
+			// Right modulo q, wrong modulo p: what a glitch in one CRT half makes.
+			z := new(big.Int).Add(new(big.Int).SetBytes(y), k2.Primes[1])
+			return z.Mod(z, k2.N).FillBytes(make([]byte, 256)), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			own := faulty{serverKey(t, 2048), answer}
+			p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, own)
+			m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			require.NoError(t, err)
+			y, err := p.client.SignPartial(m)
+			require.NoError(t, err)
+			ch, err := p.completer.Check(m, y)
+			require.NoError(t, err, "the client is not at fault")
+			sig, err := p.completer.Finish(ctx, ch)
+			require.ErrorIs(t, err, splitkey.ErrServerKey)
+			require.Nil(t, sig)
+			if name == "error" {
+				require.ErrorIs(t, err, busy)
+			}
+		})
+	}
+}
+
+func negate(y []byte, n *big.Int) []byte {
+	return new(big.Int).Sub(n, new(big.Int).SetBytes(y)).FillBytes(make([]byte, len(y)))
+}
+
+// odd is an RSAKey with any public key.
+type odd struct{ pub crypto.PublicKey }
+
+func (o odd) Public() crypto.PublicKey                             { return o.pub }
+func (o odd) Exponentiate(context.Context, []byte) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+func TestNewCompleterRefuses(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	_, srv, err := splitkey.Split(key, splitkey.Additive)
+	require.NoError(t, err)
+	n2 := splitkeytest.NamedKey(splitkeytest.Server, 2048).N
+	shared := new(big.Int).Mul(key.Primes[0], splitkeytest.NamedKey(splitkeytest.Server, 2048).Primes[0])
+	for name, pub := range map[string]crypto.PublicKey{
+		"not RSA": "key", "nil": nil, "nil RSA": (*rsa.PublicKey)(nil), "same modulus": &key.PublicKey,
+		"another exponent": &rsa.PublicKey{N: n2, E: 3}, "even": &rsa.PublicKey{N: new(big.Int).Add(n2, big.NewInt(1)), E: 65537},
+		"common factor": &rsa.PublicKey{N: shared, E: 65537}, "small": &rsa.PublicKey{N: key.Primes[0], E: 65537},
+	} {
+		_, err := splitkey.NewCompleter(srv, odd{pub})
+		require.ErrorIs(t, err, splitkey.ErrKey, name)
+	}
+}
+
+func TestRestoreCompleter(t *testing.T) {
+	_, srv, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
+	require.NoError(t, err)
+	own := serverKey(t, 2048)
+	c, err := splitkey.NewCompleter(srv, own)
+	require.NoError(t, err)
+	pre := c.Precomputed()
+	require.Len(t, pre, 256)
+	r, err := splitkey.RestoreCompleter(srv, own, pre)
+	require.NoError(t, err)
+	require.True(t, c.PublicKey().Equal(r.PublicKey()))
+	require.Equal(t, pre, r.Precomputed())
+
+	for _, bad := range [][]byte{nil, {}, pre[1:], append([]byte{0}, pre...), make([]byte, 256), append(append([]byte{}, pre[:255]...), pre[255]^1)} {
+		_, err = splitkey.RestoreCompleter(srv, own, bad)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+	}
+	two, err := splitkey.RestoreCompleter(srv, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, two.Precomputed())
+	_, err = splitkey.RestoreCompleter(srv, nil, pre)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+}
+
+func TestSoftwareKeyRefuses(t *testing.T) {
+	k := serverKey(t, 2048)
+	n := splitkeytest.NamedKey(splitkeytest.Server, 2048).N
+	for _, x := range [][]byte{nil, make([]byte, 255), make([]byte, 257), n.Bytes(), new(big.Int).Add(n, big.NewInt(1)).Bytes()} {
+		_, err := k.Exponentiate(ctx, x)
+		require.ErrorIs(t, err, splitkey.ErrServerKey)
+	}
+	var zero splitkey.SoftwareKey
+	_, err := zero.Exponentiate(ctx, make([]byte, 256))
+	require.ErrorIs(t, err, splitkey.ErrServerKey)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = k.Exponentiate(cancelled, make([]byte, 256))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestSoftwareKeyAgainstBig: x^d mod n at random and at the edges.
+func TestSoftwareKeyAgainstBig(t *testing.T) {
+	for _, bits := range []int{2048, 3072, 4096} {
+		t.Run(fmt.Sprint(bits), func(t *testing.T) {
+			t.Parallel()
+			key := splitkeytest.NamedKey(splitkeytest.Server, bits)
+			k, err := splitkey.NewSoftwareKey(key)
+			require.NoError(t, err)
+			r, _ := rand.Int(rand.Reader, key.N)
+			for _, x := range []*big.Int{new(big.Int), big.NewInt(1), big.NewInt(2), key.Primes[0], key.Primes[1],
+				new(big.Int).Sub(key.N, big.NewInt(1)), r} {
+				y, err := k.Exponentiate(ctx, x.FillBytes(make([]byte, bits/8)))
+				require.NoError(t, err)
+				require.Equal(t, new(big.Int).Exp(x, key.D, key.N).FillBytes(make([]byte, bits/8)), y)
+				require.NoError(t, splitkey.VerifyExponentiation(&key.PublicKey, x.FillBytes(make([]byte, bits/8)), y))
+			}
+		})
+	}
+	pub := &splitkeytest.Key(2048).PublicKey
+	require.ErrorIs(t, splitkey.VerifyExponentiation(pub, make([]byte, 256), make([]byte, 255)), splitkey.ErrServerKey)
+	require.ErrorIs(t, splitkey.VerifyExponentiation(pub, make([]byte, 255), make([]byte, 256)), splitkey.ErrServerKey)
+	require.ErrorIs(t, splitkey.VerifyExponentiation(pub, make([]byte, 256), pub.N.Bytes()), splitkey.ErrServerKey)
+}
