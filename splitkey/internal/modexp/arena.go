@@ -2,10 +2,7 @@
 
 package modexp
 
-import (
-	"sync"
-	"unsafe"
-)
+import "sync"
 
 // arenaWords is the working space of one operation at the largest size: the table, three
 // numbers more, the kernel's and the conversion's (montgomery.go).
@@ -43,9 +40,15 @@ func (a *arena) wipe() {
 	arenas.Put(a)
 }
 
+// offsetInLine returns the address of p modulo cacheLine. In assembly, since
+// everything else here does without package unsafe.
+//
+//go:noescape
+func offsetInLine(p *uint64) int
+
 // aligned returns n zero words that begin at a cache line.
 func aligned(n int) []uint64 {
 	b := make([]uint64, n+cacheLine/8-1)
-	skip := int(-uintptr(unsafe.Pointer(&b[0]))%cacheLine) / 8
+	skip := (cacheLine - offsetInLine(&b[0])) % cacheLine / 8
 	return b[skip : skip+n : skip+n]
 }
