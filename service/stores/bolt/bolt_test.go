@@ -1,0 +1,363 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/storetest"
+)
+
+// TestMain lets the tests run this binary again as the process that they kill, or that holds a lock.
+func TestMain(m *testing.M) {
+	switch path := os.Getenv(childPath); os.Getenv(childRole) {
+	case "":
+		os.Exit(m.Run())
+	case "guess":
+		guessForever(path)
+	case "hold":
+		holdOpen(path)
+	}
+}
+
+func open(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(path, Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openNew(t testing.TB) *Store {
+	t.Helper()
+	return open(t, filepath.Join(t.TempDir(), "store"))
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) pinlock.Store { return openNew(t) })
+}
+
+func TestContractReopened(t *testing.T) {
+	storetest.RunReopen(t, func(t *testing.T) (pinlock.Store, func() pinlock.Store) {
+		path := filepath.Join(t.TempDir(), "store")
+		s := open(t, path)
+		return s, func() pinlock.Store {
+			require.NoError(t, s.Close())
+			s = open(t, path)
+			return s
+		}
+	})
+}
+
+// TestSyncs guards the settings that durability hangs on.
+func TestSyncs(t *testing.T) {
+	s := openNew(t)
+	require.False(t, s.db.NoSync)
+	require.False(t, s.db.NoGrowSync)
+	require.False(t, s.db.NoFreelistSync)
+}
+
+// TestOneSyncForMany: writes that come together share transactions, and so syncs.
+func TestOneSyncForMany(t *testing.T) {
+	const writes = 400
+	s := openNew(t)
+	before := txID(t, s)
+	var wg sync.WaitGroup
+	for i := range writes {
+		wg.Go(func() {
+			if err := s.Create(context.Background(), fmt.Sprint(i), []byte("value")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Less(t, txID(t, s)-before, writes/2)
+	for i := range writes {
+		_, _, err := s.Load(t.Context(), fmt.Sprint(i))
+		require.NoError(t, err)
+	}
+	before = txID(t, s)
+	require.ErrorIs(t, s.Create(t.Context(), "1", nil), pinlock.ErrConflict)
+	require.Equal(t, before, txID(t, s), "a conflict was synced")
+}
+
+func txID(t *testing.T, s *Store) (id int) {
+	t.Helper()
+	require.NoError(t, s.db.View(func(tx *bbolt.Tx) error {
+		id = tx.ID()
+		return nil
+	}))
+	return id
+}
+
+func TestFileMode(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Log("no file modes here")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "store")
+	open(t, path)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	bboltFile := func(name string, fill func(tx *bbolt.Tx) error) string {
+		path := filepath.Join(dir, name)
+		db, err := bbolt.Open(path, 0o600, nil)
+		require.NoError(t, err)
+		require.NoError(t, db.Update(fill))
+		require.NoError(t, db.Close())
+		return path
+	}
+	withFormat := func(name string, v ...byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, open(t, path).Close())
+		return bboltFile(name, func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, v) })
+	}
+	text := filepath.Join(dir, "text")
+	require.NoError(t, os.WriteFile(text, make([]byte, 1<<16), 0o600))
+	for _, path := range []string{
+		text,
+		bboltFile("other", func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("accounts")); return err }),
+		bboltFile("meta only", func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(metaBucket); return err }),
+		bboltFile("records only", func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(recordsBucket); return err }),
+		withFormat("newer", format+1),
+		withFormat("older", 0),
+		withFormat("longer", format, 0),
+		withFormat("empty"),
+	} {
+		before, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for range 2 { // the refused file must be unlocked again
+			_, err = Open(path, Options{})
+			require.ErrorIs(t, err, ErrFormat, path)
+			require.NotErrorIs(t, err, ErrInUse)
+		}
+		after, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, before, after, "%s was changed", path)
+	}
+	_, err := Open(filepath.Join(dir, "no", "such", "directory"), Options{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = Open(dir, Options{})
+	require.Error(t, err)
+}
+
+func TestEmptyFile(t *testing.T) {
+	// What a process leaves that is killed between creating the file and writing to it.
+	path := filepath.Join(t.TempDir(), "store")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, open(t, path).Create(t.Context(), "id", nil))
+}
+
+func TestInUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	child := startChild(t, "hold", path)
+	_, err := child.lines.ReadString('\n') // it has the store open
+	require.NoError(t, err)
+	start := time.Now()
+	_, err = Open(path, Options{LockTimeout: 200 * time.Millisecond})
+	require.ErrorIs(t, err, ErrInUse)
+	require.GreaterOrEqual(t, time.Since(start), 100*time.Millisecond)
+	child.kill(t)
+	open(t, path)
+}
+
+func holdOpen(path string) {
+	if _, err := Open(path, Options{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("open")
+	select {}
+}
+
+func TestClosed(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.Close(), ErrClosed)
+	_, _, err := s.Load(t.Context(), "id")
+	require.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, s.Create(t.Context(), "other", nil), ErrClosed)
+	require.ErrorIs(t, s.Swap(t.Context(), "id", 1, nil), ErrClosed)
+}
+
+// TestCloseWhileBusy: a write either is confirmed, and then there after reopening, or is refused.
+func TestCloseWhileBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	s := open(t, path)
+	var confirmed sync.Map
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				id := fmt.Sprint(i, " ", n)
+				switch err := s.Create(context.Background(), id, nil); {
+				case err == nil:
+					confirmed.Store(id, true)
+				case errors.Is(err, ErrClosed):
+					return
+				default:
+					t.Error(err)
+					return
+				}
+				if _, _, err := s.Load(context.Background(), id); err != nil && !errors.Is(err, ErrClosed) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, s.Close())
+	wg.Wait()
+	s = open(t, path)
+	n := 0
+	confirmed.Range(func(id, _ any) bool {
+		n++
+		_, _, err := s.Load(t.Context(), id.(string))
+		require.NoError(t, err)
+		return true
+	})
+	require.Positive(t, n)
+}
+
+// TestBrokenStaysBroken: after a failed commit nothing is answered until the store is opened anew.
+func TestBrokenStaysBroken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	s := open(t, path)
+	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))
+	require.NoError(t, s.db.Close()) // as good as any way to make the next commit fail
+	err := s.Create(t.Context(), "other", nil)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, pinlock.ErrConflict)
+	for range 3 {
+		_, _, err := s.Load(t.Context(), "id")
+		require.ErrorContains(t, err, "opened anew")
+		require.ErrorContains(t, s.Swap(t.Context(), "id", 1, nil), "opened anew")
+	}
+	require.NoError(t, s.Close())
+	value, _, err := open(t, path).Load(t.Context(), "id")
+	require.NoError(t, err)
+	require.Equal(t, "value", string(value))
+}
+
+// TestDamagedRecord concerns nobody but its own key.
+func TestDamagedRecord(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(recordsBucket).Put([]byte("id"), make([]byte, versionLength-1))
+	}))
+	_, _, err := s.Load(t.Context(), "id")
+	require.ErrorIs(t, err, errDamaged)
+	require.ErrorIs(t, s.Swap(t.Context(), "id", 0, nil), errDamaged)
+	require.ErrorIs(t, s.Create(t.Context(), "id", nil), pinlock.ErrConflict)
+	require.NoError(t, s.Create(t.Context(), "other", nil))
+}
+
+// TestRemovedRecord: versions do not come back with a record that was removed by other means.
+func TestRemovedRecord(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.Create(t.Context(), "id", nil))
+	_, before, err := s.Load(t.Context(), "id")
+	require.NoError(t, err)
+	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(recordsBucket).Delete([]byte("id")) }))
+	require.NoError(t, s.Create(t.Context(), "id", nil))
+	require.ErrorIs(t, s.Swap(t.Context(), "id", before, nil), pinlock.ErrConflict)
+}
+
+// TestCancelledWhileWaiting returns without waiting for the disk, and the written bytes are those of the call.
+func TestCancelledWhileWaiting(t *testing.T) {
+	s := openNew(t)
+	tx, err := s.db.Begin(true) // holds up the commit loop
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	value := []byte("value")
+	err = s.Create(ctx, "id", value)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	clear(value)
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, s.Create(t.Context(), "later", nil))
+	value, _, err = s.Load(t.Context(), "id")
+	require.NoError(t, err)
+	require.Equal(t, "value", string(value))
+}
+
+func Example() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := Open(filepath.Join(dir, "keys"), Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	limiter, err := pinlock.NewLimiter(store, pinlock.DefaultPolicy())
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := limiter.Create(ctx, "key 7"); err != nil {
+		panic(err)
+	}
+	err = limiter.Attempt(ctx, "key 7", func(context.Context) (pinlock.Outcome, error) { return pinlock.Wrong, nil })
+	fmt.Println(err)
+	// Output: pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
+}
+
+func BenchmarkAttempt(b *testing.B) {
+	right := func(context.Context) (pinlock.Outcome, error) { return pinlock.Right, nil }
+	b.Run("bolt/serial", func(b *testing.B) {
+		l, err := pinlock.NewLimiter(openNew(b), pinlock.DefaultPolicy())
+		require.NoError(b, err)
+		require.NoError(b, l.Create(b.Context(), "key"))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := l.Attempt(b.Context(), "key", right); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for _, clients := range []int{8, 64} {
+		b.Run(fmt.Sprintf("bolt/parallel-%d", clients), func(b *testing.B) {
+			l, err := pinlock.NewLimiter(openNew(b), pinlock.DefaultPolicy())
+			require.NoError(b, err)
+			for i := range clients {
+				require.NoError(b, l.Create(b.Context(), fmt.Sprint(i)))
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			var done atomic.Int64
+			var wg sync.WaitGroup
+			for i := range clients { // each its own key, as different devices
+				wg.Go(func() {
+					for done.Add(1) <= int64(b.N) {
+						if err := l.Attempt(context.Background(), fmt.Sprint(i), right); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}

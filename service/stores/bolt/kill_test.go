@@ -1,0 +1,229 @@
+package bolt
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// kills is how many times TestKill kills a process that is counting attempts.
+const kills = 300
+
+const (
+	childRole = "TANDEM_BOLT_TEST_ROLE"
+	childPath = "TANDEM_BOLT_TEST_PATH"
+
+	// workers is how many goroutines of the child count at once, each on a guessed key of its own,
+	// and each on the record "count" that they share.
+	workers = 4
+)
+
+// patient is a policy under which a key can be guessed as often as any policy allows.
+var patient = pinlock.Policy{{Tries: pinlock.MaxTries, Lock: pinlock.Forever}}
+
+// guessForever counts wrong PINs and increments a counter, and acknowledges each on standard output once it was
+// told that it is durable: "w KEY N" for the N-th wrong PIN, "c N" for the counter. It runs until it is killed.
+func guessForever(path string) {
+	fail := func(err error) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	s, err := Open(path, Options{LockTimeout: 10 * time.Second})
+	if err != nil {
+		fail(err)
+	}
+	limiter, err := pinlock.NewLimiter(s, patient)
+	if err != nil {
+		fail(err)
+	}
+	var mu sync.Mutex // one acknowledgement a write
+	acknowledge := func(format string, args ...any) {
+		line := fmt.Appendf(nil, format, args...)
+		mu.Lock()
+		defer mu.Unlock()
+		os.Stdout.Write(line)
+	}
+	ctx := context.Background()
+	if err := s.Create(ctx, "count", make([]byte, 8)); err != nil && !errors.Is(err, pinlock.ErrConflict) {
+		fail(err)
+	}
+	acknowledge("open\n")
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			for k := 0; ; k++ {
+				key := fmt.Sprintf("%d-%d", i, k)
+				if err := limiter.Create(ctx, key); err != nil && !errors.Is(err, pinlock.ErrConflict) {
+					fail(err)
+				}
+				for alive := true; alive; {
+					err := limiter.Attempt(ctx, key, func(context.Context) (pinlock.Outcome, error) { return pinlock.Wrong, nil })
+					var wrong *pinlock.WrongPINError
+					switch {
+					case errors.As(err, &wrong):
+						acknowledge("w %s %d\n", key, pinlock.MaxTries-wrong.RemainingTotal)
+					case err == pinlock.ErrDestroyed:
+						alive = false // as an earlier process left it, or this one
+					default:
+						fail(err)
+					}
+					n, err := increment(ctx, s)
+					if err != nil {
+						fail(err)
+					}
+					acknowledge("c %d\n", n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func increment(ctx context.Context, s pinlock.Store) (n uint64, err error) {
+	verdict, err := pinlock.Update(ctx, s, "count", func(value []byte) ([]byte, error, error) {
+		if len(value) != 8 {
+			return nil, nil, fmt.Errorf("counter of %d bytes", len(value))
+		}
+		n = binary.BigEndian.Uint64(value) + 1
+		return binary.BigEndian.AppendUint64(nil, n), nil, nil
+	})
+	return n, errors.Join(verdict, err)
+}
+
+// child is this test binary, run again in another role.
+type child struct {
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+	pipe  io.ReadCloser
+}
+
+func startChild(t *testing.T, role, path string) *child {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childRole+"="+role, childPath+"="+path)
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	c := &child{cmd, bufio.NewReader(pipe), pipe}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return c
+}
+
+// kill kills the child (SIGKILL) and returns every whole line that it wrote and nobody had read.
+func (c *child) kill(t *testing.T) (lines []string) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Kill(), "the child ended by itself")
+	for {
+		line, err := c.lines.ReadString('\n')
+		if err != nil { // a last line without its end was not acknowledged
+			break
+		}
+		lines = append(lines, line)
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, c.cmd.Wait(), &exit)
+	require.False(t, exit.Exited(), "the child ended by itself: %v", exit)
+	return lines
+}
+
+// TestKill kills a process that counts attempts, at a random moment, again and again, and after each time
+// opens the store as a restarted service would. Every attempt that was acknowledged is still counted, none was
+// counted that was never made, and every record can be read. (A power failure is not a kill: for that there is
+// the fdatasync before every acknowledgement.)
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "store")
+	wrongs := make(map[string]int) // acknowledged wrong PINs by key
+	var count uint64               // acknowledged count
+	acknowledged, early := 0, 0
+	for kill := range kills {
+		if kill%30 == 29 {
+			// Now and then a new file, to be killed while it is made.
+			path = filepath.Join(dir, fmt.Sprint("store ", kill))
+			clear(wrongs)
+			count = 0
+		}
+		c := startChild(t, "guess", path)
+		if kill%3 != 0 { // else kill it while it starts, or recovers, or counts
+			_, err := c.lines.ReadString('\n')
+			require.NoError(t, err)
+		}
+		time.Sleep(rand.N(40 * time.Millisecond))
+		lines := c.kill(t)
+		if len(lines) == 0 {
+			early++
+		}
+		for _, line := range lines {
+			var key string
+			var n int
+			if _, err := fmt.Sscanf(line, "w %s %d\n", &key, &n); err == nil {
+				wrongs[key] = max(wrongs[key], n)
+				acknowledged++
+			} else if _, err := fmt.Sscanf(line, "c %d\n", &n); err == nil {
+				count = max(count, uint64(n))
+				acknowledged++
+			} else {
+				require.Equal(t, "open\n", line)
+			}
+		}
+		verify(t, path, wrongs, &count)
+	}
+	t.Logf("%d kills, %d acknowledged counts, %d kills before the first one", kills, acknowledged, early)
+	require.Greater(t, acknowledged, 10*kills)
+	require.Less(t, early, kills)
+}
+
+// verify opens the store and compares it with what was acknowledged. At most one attempt of each worker may have
+// been counted without an acknowledgement; from then on it is known to be counted and must stay so.
+func verify(t *testing.T, path string, wrongs map[string]int, count *uint64) {
+	t.Helper()
+	s, err := Open(path, Options{LockTimeout: 10 * time.Second})
+	require.NoError(t, err)
+	defer s.Close()
+	limiter, err := pinlock.NewLimiter(s, patient)
+	require.NoError(t, err)
+	for i := range workers {
+		for k := 0; ; k++ {
+			key := fmt.Sprintf("%d-%d", i, k)
+			status, err := limiter.Status(t.Context(), key)
+			if errors.Is(err, pinlock.ErrNotFound) {
+				_, known := wrongs[key]
+				require.False(t, known, "key %s is lost", key)
+				break
+			}
+			require.NoError(t, err)
+			counted := pinlock.MaxTries - status.RemainingTotal
+			require.GreaterOrEqual(t, counted, wrongs[key], "key %s lost counts", key)
+			require.LessOrEqual(t, counted, wrongs[key]+1, "key %s counted what nobody did", key)
+			wrongs[key] = counted
+		}
+	}
+	value, _, err := s.Load(t.Context(), "count")
+	if errors.Is(err, pinlock.ErrNotFound) {
+		require.Zero(t, *count)
+		return
+	}
+	require.NoError(t, err)
+	require.Len(t, value, 8)
+	n := binary.BigEndian.Uint64(value)
+	require.GreaterOrEqual(t, n, *count, "the count was lost")
+	require.LessOrEqual(t, n, *count+workers, "counted what nobody did")
+	*count = n
+}
