@@ -1,0 +1,135 @@
+package splitkey_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// A key that is split between a client and a server, who sign together.
+func Example() {
+	client, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	completer, err := splitkey.NewCompleter(server, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("I agree."))
+
+	// The client's half.
+	message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+	if err != nil {
+		log.Fatal(err)
+	}
+	partial, err := client.SignPartial(message)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The server encodes the digest itself, checks and completes.
+	message, err = splitkey.EncodeWithSalt(completer.PublicKey(), digest[:], crypto.SHA256, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	signature, err := completer.Complete(context.Background(), message, partial)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Anybody verifies, without knowing of halves.
+	fmt.Println(rsa.VerifyPKCS1v15(completer.PublicKey(), crypto.SHA256, digest[:], signature))
+	// Output: <nil>
+}
+
+// The server has an RSA key of its own, here in software. The final key is the product of
+// both: no whole private exponent of it has ever existed.
+func ExampleNewCompleter_composite() {
+	own, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		log.Fatal(err)
+	}
+	serverKey, err := splitkey.NewSoftwareKey(own)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	completer, err := splitkey.NewCompleter(server, serverKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(completer)
+	fmt.Println(server)
+	// Output:
+	// splitkey.Completer(composite, 4096 bits, secret hidden)
+	// splitkey.ServerShare(2048 bits, multiplicative, secret hidden)
+}
+
+// A wrong share (here: one that belongs to another key of the same size) is found by
+// the server, and only there.
+func ExampleCompleter_Check() {
+	client, server, err := splitkey.GenerateKey(2048, splitkey.Additive)
+	if err != nil {
+		log.Fatal(err)
+	}
+	completer, err := splitkey.NewCompleter(server, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := client.Secret()
+	x[17]++ // what a wrong PIN makes of the share
+	wrong, err := splitkey.NewClientShare(client.PublicKey(), client.Sharing(), x)
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("I agree."))
+	message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+	if err != nil {
+		log.Fatal(err)
+	}
+	partial, err := wrong.SignPartial(message)
+	fmt.Println(len(partial), err)
+	_, err = completer.Check(message, partial)
+	fmt.Println(errors.Is(err, splitkey.ErrPartial))
+	// Output:
+	// 256 <nil>
+	// true
+}
+
+// A Signer is a crypto.Signer: here it signs a certificate request.
+func ExampleSigner() {
+	client, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	completer, err := splitkey.NewCompleter(server, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer := splitkey.NewSigner(completer.PublicKey(), client, completer.Complete)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "Alice"},
+	}, signer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(request.Subject, request.CheckSignature())
+	// Output: CN=Alice <nil>
+}
