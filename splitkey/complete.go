@@ -175,7 +175,7 @@ func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := ch.m.Verify(sig); err != nil {
+	if err := ch.m.verifyCryptoRSA(sig); err != nil {
 		clear(sig)
 		return nil, err
 	}

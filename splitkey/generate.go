@@ -48,9 +48,9 @@ func GenerateKey(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 // mean that the arithmetic or the machine is broken, and an error is due.
 const generateTries = 4
 
-// Split deals two shares of a key that exists. The key must have two primes of equal
-// length and a modulus of 2048 to 8192 bits, in whole bytes; any public exponent that
-// crypto/rsa accepts will do. The caller then destroys the key and every copy of it:
+// Split deals two shares of a key that exists. The key must have two primes, neither
+// shorter than a quarter of the modulus, and a modulus of 2048 to 8192 bits, in whole
+// bytes; any public exponent that crypto/rsa accepts will do. The caller then destroys the key and every copy of it:
 // whoever keeps one can sign alone.
 //
 // Split returns [ErrKey] for a key that is not acceptable or not consistent,
@@ -90,16 +90,17 @@ func primesOf(key *rsa.PrivateKey) (p, q []byte, err error) {
 	if key.Primes[0].Bit(0) == 0 || key.Primes[1].Bit(0) == 0 {
 		return nil, nil, fmt.Errorf("%w: even factor", ErrKey)
 	}
-	half := pub.mod.BitLen() / 2
-	if pub.mod.BitLen()%16 != 0 || key.Primes[0].BitLen() != half || key.Primes[1].BitLen() != half {
-		return nil, nil, fmt.Errorf("%w: factors of %d and %d bits, want half of the modulus' %d each",
+	// Factors of unequal length are unusual, but RSA keys: a quarter is where the
+	// smaller one would begin to be within reach of the elliptic curve method.
+	if least := pub.mod.BitLen() / 4; key.Primes[0].BitLen() < least || key.Primes[1].BitLen() < least {
+		return nil, nil, fmt.Errorf("%w: factors of %d and %d bits, want at least a quarter of the modulus' %d",
 			ErrKey, key.Primes[0].BitLen(), key.Primes[1].BitLen(), pub.mod.BitLen())
 	}
 	// Validate knows that n = p*q, that d belongs to e and that p and q are not too close.
 	if err := key.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("%w: inconsistent", ErrKey)
 	}
-	return key.Primes[0].FillBytes(make([]byte, half/8)), key.Primes[1].FillBytes(make([]byte, half/8)), nil
+	return key.Primes[0].Bytes(), key.Primes[1].Bytes(), nil
 }
 
 // dealPrimes is the dealer: it draws the client's secret, computes the server's and
@@ -108,7 +109,9 @@ func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, err
 	if prime.TooClose(p, q) {
 		return nil, nil, fmt.Errorf("%w: factors are too close", ErrKey)
 	}
-	dealer, err := deal.NewVarTime(p, q, e)
+	n := modexp.Product(p, q)
+	n = n[len(n)-(new(big.Int).SetBytes(n).BitLen()+7)/8:]
+	dealer, err := deal.NewVarTime(p, q, len(n), e)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
@@ -116,7 +119,6 @@ func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, err
 	if err := dealer.CheckExponentVarTime(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	n := modexp.Product(p, q)
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}
 
 	x := make([]byte, len(n)+blindingBytes)

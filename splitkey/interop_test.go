@@ -202,6 +202,30 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestVerify: Message.Verify accepts what crypto/rsa accepts, of exactly this message.
+func TestVerify(t *testing.T) {
+	for shape, p := range shapes(t) {
+		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
+			digest := digestFor(crypto.SHA256, "x")
+			m, err := splitkey.Encode(p.pub(), digest, opts)
+			require.NoError(t, err)
+			y, err := p.client.SignPartial(m)
+			require.NoError(t, err)
+			sig, err := p.completer.Complete(ctx, m, y)
+			require.NoError(t, err)
+			require.NoError(t, m.Verify(sig), shape)
+			other, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "y"), opts)
+			require.NoError(t, err)
+			require.ErrorIs(t, other.Verify(sig), splitkey.ErrSignature)
+			for _, bad := range [][]byte{nil, sig[1:], append([]byte{0}, sig...), append(sig[:len(sig)-1:len(sig)-1], sig[len(sig)-1]^1),
+				make([]byte, len(sig)), p.pub().N.Bytes(), m.Bytes()} {
+				require.ErrorIs(t, m.Verify(bad), splitkey.ErrSignature)
+			}
+		}
+	}
+	require.ErrorIs(t, (&splitkey.Message{}).Verify(nil), splitkey.ErrMessage)
+}
+
 // TestSigner: the adapter returns a copy of the key, refuses what it cannot sign, and does not
 // believe a server.
 func TestSigner(t *testing.T) {

@@ -101,15 +101,41 @@ func TestBadPrimes(t *testing.T) {
 	_, _, err := splitkey.Split(tooClose, splitkey.Additive)
 	require.ErrorIs(t, err, splitkey.ErrKey)
 
-	// Primes of 1152 and 896 bits: the product has 2048.
-	a, err := rand.Prime(rand.Reader, 1152)
-	require.NoError(t, err)
-	b, err := rand.Prime(rand.Reader, 896)
-	require.NoError(t, err)
-	uneven, _ := splitkeytest.PrivateKey(a, b, 65537)
-	require.NotNil(t, uneven)
-	_, _, err = splitkey.Split(uneven, splitkey.Additive)
-	require.ErrorIs(t, err, splitkey.ErrKey)
+	// Factors of unequal length: down to a quarter, and not below.
+	for _, short := range []int{896, 684, 512, 511} {
+		uneven := unevenKey(t, short)
+		_, err := splitkey.NewSoftwareKey(uneven)
+		_, _, errMultiplicative := splitkey.Split(uneven, splitkey.Multiplicative)
+		if short < 512 {
+			_, _, errAdditive := splitkey.Split(uneven, splitkey.Additive)
+			require.ErrorIs(t, errAdditive, splitkey.ErrKey)
+			require.ErrorIs(t, errMultiplicative, splitkey.ErrKey)
+			require.ErrorIs(t, err, splitkey.ErrKey)
+			continue
+		}
+		require.NoError(t, err)
+		require.ErrorIs(t, errMultiplicative, splitkey.ErrOrdinaryPrimes)
+		digest := digestFor(crypto.SHA256, "x")
+		want, err := rsa.SignPKCS1v15(nil, uneven, crypto.SHA256, digest)
+		require.NoError(t, err)
+		require.Equal(t, want, splitOf(t, uneven, splitkey.Additive, nil).sign(t, digest, crypto.SHA256))
+	}
+}
+
+// unevenKey returns a 2048-bit key with one short prime, not l-safe.
+func unevenKey(t *testing.T, short int) *rsa.PrivateKey {
+	for {
+		a, err := rand.Prime(rand.Reader, short)
+		require.NoError(t, err)
+		b, err := rand.Prime(rand.Reader, 2048-short)
+		require.NoError(t, err)
+		if a.Bit(1) == 1 || new(big.Int).Mul(a, b).BitLen() != 2048 {
+			continue // p = 1 mod 4 is not l-safe, whatever else
+		}
+		if key, err := splitkeytest.PrivateKey(a, b, 65537); err == nil {
+			return key
+		}
+	}
 }
 
 func TestShareRefused(t *testing.T) {

@@ -47,8 +47,8 @@ func (k SoftwareKey) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "splitkey.SoftwareKey(%d bits, secret hidden)", k.pub.mod.BitLen())
 }
 
-// NewSoftwareKey returns a key for use as a server key. It must have two primes of
-// equal length. It is checked, and tried once. NewSoftwareKey returns [ErrKey].
+// NewSoftwareKey returns a key for use as a server key. It must have two primes, as for
+// [Split]. It is checked, and tried once. NewSoftwareKey returns [ErrKey].
 func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	p, q, err := primesOf(key)
 	if err != nil {

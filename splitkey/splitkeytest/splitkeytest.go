@@ -49,9 +49,7 @@ func NamedKey(name string, bits int) *rsa.PrivateKey {
 // modulus. It returns an error where 2x+1 is not invertible (multiplicative sharing),
 // and does not ask whether the primes are l-safe.
 func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientShare, *splitkey.ServerShare, error) {
-	half := (key.N.BitLen() + 15) / 16
-	p, q := key.Primes[0].FillBytes(make([]byte, half)), key.Primes[1].FillBytes(make([]byte, half))
-	dealer, err := deal.NewVarTime(p, q, uint(key.E))
+	dealer, err := deal.NewVarTime(key.Primes[0].Bytes(), key.Primes[1].Bytes(), key.Size(), uint(key.E))
 	if err != nil {
 		return nil, nil, err
 	}

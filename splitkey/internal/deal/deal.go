@@ -25,13 +25,14 @@ type dealerSecret struct {
 	e      []byte // in the same length
 }
 
-// NewVarTime returns the dealer for primes p and q of equal length. Its time
-// depends on them: see [modexp.LCMVarTime].
-func NewVarTime(p, q []byte, e uint) (*Dealer, error) {
+// NewVarTime returns the dealer for the primes p and q of a modulus of size bytes. Its
+// time depends on them: see [modexp.LCMVarTime].
+func NewVarTime(p, q []byte, size int, e uint) (*Dealer, error) {
 	lambda, err := modexp.LCMVarTime(p, q)
 	if err != nil {
 		return nil, err
 	}
+	lambda = lambda[len(lambda)-size:] // lambda < n; two primes may take a byte more than their product
 	eb := make([]byte, len(lambda))
 	binary.BigEndian.PutUint64(eb[len(eb)-8:], uint64(e))
 	return &Dealer{&dealerSecret{lambda, eb}}, nil

@@ -104,8 +104,7 @@ func InverseVarTime(a, m []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// LCMVarTime returns lcm(p-1, q-1) for odd p and q of equal length, in twice
-// their length. Its time depends on both: it runs once in the life of a key.
+// LCMVarTime returns lcm(p-1, q-1) for odd p and q, in the sum of their lengths. Its time depends on both: it runs once in the life of a key.
 func LCMVarTime(p, q []byte) ([]byte, error) {
 	a, b := predecessor(p), predecessor(q)
 	// bigmod's GCD needs one odd operand. The least common multiple keeps the

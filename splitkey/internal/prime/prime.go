@@ -78,7 +78,11 @@ func HasSmallFactorVarTime(n []byte) bool {
 
 // TooClose reports whether |p-q| < 2^(bits-100) for p and q of bits bits each:
 // FIPS 186-5, appendix A.1.3, step 5.5. For random primes the probability is about 2^-97.
+// Primes of different lengths in bytes are not close.
 func TooClose(p, q []byte) bool {
+	if len(p) != len(q) {
+		return false
+	}
 	pq, qp := difference(p, q), difference(q, p)
 	defer clear(pq)
 	defer clear(qp)
