@@ -1,4 +1,4 @@
-//go:build modexpdebug
+//go:build amd64 && !purego && modexpdebug
 
 package modexp
 

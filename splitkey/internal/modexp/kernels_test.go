@@ -3,7 +3,6 @@
 package modexp
 
 import (
-	"flag"
 	"fmt"
 	"math/big"
 	"testing"
@@ -11,66 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// long makes the differential tests as long as the numbers that stand in the comments
-// of the tests; without it they are a hundredth of that.
-var long = flag.Bool("kernel.long", false, "run the differential tests of the assembly at full length")
-
 // kernelsOf returns every kernel of this processor for n, with the arithmetic on top of it.
-func kernelsOf(t testing.TB, n *big.Int) map[string]*montgomery {
+func kernelsOf(n *big.Int) map[string]*montgomery {
 	kernels := make(map[string]*montgomery)
 	for _, i := range available(n.BitLen()) {
 		if m, ok := i.make(n.Bytes()).(*montgomery); ok {
 			kernels[i.name] = m
 		}
 	}
-	if len(kernels) == 0 {
-		t.Skip("this processor has neither AVX-512 IFMA nor ADX")
-	}
 	return kernels
-}
-
-// pattern draws a number below 2^bits from distributions that find carries: uniform,
-// near zero, near the top, long runs of equal bits, and next to a power of two at the edge of a digit
-// or word.
-func pattern(t testing.TB, bits int) *big.Int {
-	one := big.NewInt(1)
-	top := new(big.Int).Lsh(one, uint(bits))
-	small := big.NewInt(int64(randInt(t, 4)))
-	x := new(big.Int)
-	switch randInt(t, 6) {
-	case 0, 1:
-		return randBelow(t, top)
-	case 2:
-		return small
-	case 3:
-		return x.Sub(top, small.Add(small, one))
-	case 4:
-		for i := 0; i < bits; {
-			run := 1 + randInt(t, 200)
-			if randInt(t, 2) == 1 {
-				for k := i; k < min(i+run, bits); k++ {
-					x.SetBit(x, k, 1)
-				}
-			}
-			i += run
-		}
-		return x
-	default:
-		edge := []int{52, 64}[randInt(t, 2)]
-		x.Lsh(one, uint(edge*randInt(t, bits/edge+1)))
-		x.Sub(x, small)
-		return x.Abs(x).Mod(x, top)
-	}
-}
-
-func randInt(t testing.TB, n int) int {
-	return int(randBelow(t, big.NewInt(int64(n))).Int64())
-}
-
-// patternModulus draws an odd number of exactly that many bits.
-func patternModulus(t testing.TB, bits int) *big.Int {
-	n := pattern(t, bits-1)
-	return n.SetBit(n, bits-1, 1).SetBit(n, 0, 1)
 }
 
 func (m *montgomery) fromBig(x *big.Int) []uint64 {
@@ -87,11 +35,6 @@ func (m *montgomery) toBig(z []uint64) *big.Int {
 	b := make([]byte, 8*len(words))
 	fillBytes(b, words)
 	return new(big.Int).SetBytes(b)
-}
-
-// requireNormal checks the format: what pack makes of the value.
-func (m *montgomery) requireNormal(t testing.TB, z []uint64) {
-	require.Equal(t, m.fromBig(m.toBig(z)), z, "not normalized")
 }
 
 // operand draws a number that a kernel must accept: up to the bound of its results,
@@ -112,55 +55,182 @@ func (m *montgomery) operand(t testing.TB, n *big.Int) *big.Int {
 	return x.Mod(x, bound)
 }
 
+// bound is what the results of a kernel must stay below: 3n + n/256 is proven in
+// _asm/ifma.go, R and so 2n in _asm/adx.go.
+func (m *montgomery) bound(n *big.Int) *big.Int {
+	if _, ok := m.kernel.(*ifma); ok {
+		b := new(big.Int).Mul(n, big.NewInt(3))
+		return b.Add(b, new(big.Int).Rsh(n, 8))
+	}
+	return new(big.Int).Lsh(big.NewInt(1), uint(m.radixBits()))
+}
+
+// factors draws the operands of one product. A third of them make the product v, for a v with a
+// pattern, out of v*R and 1 or of v and R: so carries run through whole results.
+func (m *montgomery) factors(t testing.TB, n, r *big.Int) (x, y *big.Int) {
+	v := pattern(t, n.BitLen())
+	switch v.Mod(v, n); randInt(t, 6) {
+	case 0:
+		x = new(big.Int).Mul(v, r)
+		return x.Mod(x, n), big.NewInt(1)
+	case 1:
+		return v, new(big.Int).Mod(r, n)
+	}
+	return m.operand(t, n), m.operand(t, n)
+}
+
 // TestProducts compares single multiplications and squarings with math/big, on
-// operands up to the bounds of lazy reduction: 10^6 products in the long run.
+// operands up to the bounds of lazy reduction. In the long run these are 10^6 products of each kernel.
 func TestProducts(t *testing.T) {
-	iterations := 1500
-	if *long {
-		iterations = 150_000
+	iterations := 1000
+	switch {
+	case *long:
+		iterations = 100_000
+	case testing.Short():
+		iterations = 200
 	}
 	for _, bits := range kernelSizes {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			t.Parallel()
-			var kernels map[string]*montgomery
-			var n *big.Int
-			products := 0
-			for i := range iterations {
-				if i%50 == 0 {
-					n = patternModulus(t, bits)
-					kernels = kernelsOf(t, n)
-				}
-				for name, m := range kernels {
-					r := new(big.Int).Lsh(big.NewInt(1), uint(m.radixBits()))
-					inverse := r.ModInverse(r, n)
-					bound := new(big.Int).Mul(n, big.NewInt(int64(m.excess()+1)))
-					tmp := make([]uint64, 2*len(m.n))
-					check := func(what string, z []uint64, want *big.Int) {
-						m.requireNormal(t, z)
-						got := m.toBig(z)
-						require.Negative(t, got.Cmp(bound), "%s %s: bound", name, what)
-						require.Zero(t, got.Mod(got, n).Cmp(want), "%s %s: wrong modulo %x", name, what, n)
-						products++
+			products := map[string]int{}
+			for range iterations / 50 {
+				n := patternModulus(t, bits)
+				for name, m := range kernelsOf(n) {
+					for range 50 {
+						products[name] += compareProducts(t, m, n)
 					}
-					x, y := m.operand(t, n), m.operand(t, n)
-					px, py, z := m.fromBig(x), m.fromBig(y), aligned(m.words())
-					want := new(big.Int).Mul(x, y)
-					want.Mul(want, inverse).Mod(want, n)
-					m.kernel.mul(z, px, py, tmp)
-					check("product", z, want)
-					m.kernel.mul(px, px, py, tmp)
-					require.Equal(t, z, px, "%s: z is x", name)
-
-					want.Set(y)
-					times := 1 + randInt(t, 2)
-					for range times {
-						want.Mul(want, want).Mul(want, inverse).Mod(want, n)
-					}
-					m.sqr(py, times, tmp)
-					check("square", py, want)
 				}
 			}
-			t.Logf("%d products", products)
+			t.Logf("%v products", products)
 		})
+	}
+}
+
+// compareProducts makes one product and one or two squarings.
+func compareProducts(t *testing.T, m *montgomery, n *big.Int) (products int) {
+	r := new(big.Int).Lsh(big.NewInt(1), uint(m.radixBits()))
+	inverse := new(big.Int).ModInverse(r, n)
+	bound := m.bound(n)
+	tmp := make([]uint64, 2*len(m.n))
+	check := func(what string, z []uint64, want *big.Int) {
+		got := m.toBig(z)
+		require.Equal(t, m.fromBig(got), z, "%s: not normalized", what)
+		require.Negative(t, got.Cmp(bound), "%s: exceeds its bound", what)
+		require.Zero(t, got.Mod(got, n).Cmp(want), "%s: wrong modulo %x", what, n)
+	}
+	x, y := m.factors(t, n, r)
+	px, py, z := m.fromBig(x), m.fromBig(y), aligned(m.words())
+	want := new(big.Int).Mul(x, y)
+	want.Mul(want, inverse).Mod(want, n)
+	m.kernel.mul(z, px, py, tmp)
+	check("product", z, want)
+	m.kernel.mul(py, px, py, tmp)
+	require.Equal(t, z, py, "z is y")
+
+	times := 1 + randInt(t, 2)
+	want.Set(x)
+	for range times {
+		want.Mul(want, want).Mul(want, inverse).Mod(want, n)
+	}
+	m.sqr(px, times, tmp)
+	check("square", px, want)
+	return 2 + times
+}
+
+// TestGather reads every index of a table of random numbers.
+func TestGather(t *testing.T) {
+	for _, bits := range kernelSizes {
+		n := oddOf(t, bits)
+		for name, m := range kernelsOf(n) {
+			w := m.words()
+			table := aligned(w << windowBits)
+			for i := range table {
+				table[i] = randBelow(t, new(big.Int).Lsh(big.NewInt(1), 64)).Uint64()
+			}
+			for i := range 1 << windowBits {
+				z := aligned(w)
+				m.gather(z, table, i)
+				require.Equal(t, table[i*w:(i+1)*w], z, "%s/%d entry %d", name, bits, i)
+			}
+		}
+	}
+}
+
+// TestConstants checks what newMontgomery computes without a division.
+func TestConstants(t *testing.T) {
+	for _, bits := range kernelSizes {
+		for range 10 {
+			n := patternModulus(t, bits)
+			for _, m := range kernelsOf(n) {
+				r := new(big.Int).Lsh(big.NewInt(1), uint(m.radixBits()))
+				require.Zero(t, m.toBig(m.one).Cmp(new(big.Int).Mod(r, n)))
+				rr := m.toBig(m.rr)
+				require.Zero(t, rr.Mod(rr, n).Cmp(new(big.Int).Mod(new(big.Int).Mul(r, r), n)))
+				radix := new(big.Int).Lsh(big.NewInt(1), uint(bits))
+				require.Zero(t, m.toBig(m.radix).Cmp(radix.Mod(radix, n)))
+				if k, ok := m.kernel.(*ifma); ok {
+					requireIFMAContext(t, m, k, n)
+				}
+			}
+		}
+	}
+}
+
+// requireIFMAContext checks M1 and M2 by their definition: one more than a multiple of n,
+// divided by a power of 2^52, and below n.
+func requireIFMAContext(t *testing.T, m *montgomery, k *ifma, n *big.Int) {
+	w := k.words()
+	for i, from := range []int{2 * w, 0} { // M1, M2
+		multiplier := m.toBig(k.context[from : from+w])
+		require.Negative(t, multiplier.Cmp(n))
+		scaled := new(big.Int).Lsh(multiplier, uint(digitBits*(i+1)))
+		scaled.Sub(scaled, big.NewInt(1))
+		require.Zero(t, scaled.Mod(scaled, n).Sign())
+	}
+}
+
+// TestNoAllocation: nothing is allocated in an exponentiation.
+func TestNoAllocation(t *testing.T) {
+	for _, bits := range kernelSizes {
+		n := oddOf(t, bits)
+		for _, i := range available(bits) {
+			if i.name == portable.name {
+				continue
+			}
+			m := modulusFor(t, n.Bytes(), i)
+			z, e := make([]byte, m.Size()), []byte{3, 1, 4, 1}
+			z[m.Size()-1] = 7
+			require.Zero(t, testing.AllocsPerRun(20, func() {
+				if m.ExpTo(z, z, e) != nil {
+					panic("refused")
+				}
+			}), "%s/%d", i.name, bits)
+		}
+	}
+}
+
+// TestWorkingSpaceWiped looks at working space after use.
+func TestWorkingSpaceWiped(t *testing.T) {
+	a := newArena()
+	words := a.words
+	for i := range a.take(1000) {
+		words[i] = ^uint64(0)
+	}
+	a.wipe()
+	require.Equal(t, make([]uint64, len(words)), words)
+
+	n := oddOf(t, 4096)
+	x := randBelow(t, n).FillBytes(make([]byte, 512))
+	for name, m := range kernelsOf(n) {
+		m.exp(make([]byte, 512), x, x)
+		m.mul(make([]byte, 512), x, x)
+		m.expShortVarTime(make([]byte, 512), x, 65537)
+		m.reduce(make([]byte, 512), append(x, x...))
+		// Whatever is in the pool now, some of it has been used.
+		for range 8 {
+			a := newArena()
+			require.Zero(t, a.used)
+			require.Equal(t, make([]uint64, len(a.words)), a.words, name)
+		}
 	}
 }

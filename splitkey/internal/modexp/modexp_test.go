@@ -21,53 +21,62 @@ func oddOf(t testing.TB, bits int) *big.Int {
 	return n.SetBit(n, 0, 1)
 }
 
-// TestAgainstBig compares every operation with math/big, at the sizes in use,
-// at sizes that are not whole bytes or limbs, and at the edges of the range.
+// TestAgainstBig compares every operation of every implementation with math/big, at the sizes in
+// use, at sizes that are not whole bytes or limbs, and at the edges of the range.
 func TestAgainstBig(t *testing.T) {
 	for _, bits := range []int{17, 63, 64, 65, 1000, 1024, 1031, 1536, 2047, 2048, 3072, 4096} {
-		t.Run(fmt.Sprint(bits), func(t *testing.T) {
-			n := oddOf(t, bits)
-			m, err := NewModulus(n.Bytes())
+		n := oddOf(t, bits)
+		for _, i := range available(bits) {
+			t.Run(fmt.Sprintf("%d/%s", bits, i.name), func(t *testing.T) { compareWithBig(t, n, i) })
+		}
+	}
+}
+
+func compareWithBig(t *testing.T, n *big.Int, i implementation) {
+	m := modulusFor(t, n.Bytes(), i)
+	require.Equal(t, n.BitLen(), m.BitLen())
+	require.Equal(t, (n.BitLen()+7)/8, m.Size())
+	one := big.NewInt(1)
+	fill := func(x *big.Int) []byte { return x.FillBytes(make([]byte, m.Size())) }
+	values := []*big.Int{new(big.Int), one, big.NewInt(2), new(big.Int).Sub(n, one), randBelow(t, n), randBelow(t, n)}
+	exponent := make([]byte, 24)
+	rand.Read(exponent)
+	for _, a := range values {
+		for _, e := range [][]byte{exponent, nil, {0}, {0, 0, 1}, {255}, {1, 0}} {
+			want := fill(new(big.Int).Exp(a, new(big.Int).SetBytes(e), n))
+			got, err := m.Exp(fill(a), e)
 			require.NoError(t, err)
-			require.Equal(t, bits, m.BitLen())
-			require.Equal(t, (bits+7)/8, m.Size())
-			one := big.NewInt(1)
-			fill := func(x *big.Int) []byte { return x.FillBytes(make([]byte, m.Size())) }
-			values := []*big.Int{new(big.Int), one, big.NewInt(2), new(big.Int).Sub(n, one), randBelow(t, n), randBelow(t, n)}
-			exponent := make([]byte, 24)
-			rand.Read(exponent)
-			for _, a := range values {
-				for _, e := range [][]byte{exponent, nil, {0}, {0, 0, 1}, {255}} {
-					got, err := m.Exp(fill(a), e)
-					require.NoError(t, err)
-					require.Equal(t, fill(new(big.Int).Exp(a, new(big.Int).SetBytes(e), n)), got)
-				}
-				got, err := m.ExpShortVarTime(fill(a), 65537)
-				require.NoError(t, err)
-				require.Equal(t, fill(new(big.Int).Exp(a, big.NewInt(65537), n)), got)
-				for _, b := range values {
-					z := new(big.Int)
-					got, err = m.Mul(fill(a), fill(b))
-					require.NoError(t, err)
-					require.Equal(t, fill(z.Mul(a, b).Mod(z, n)), got)
-					got, err = m.Add(fill(a), fill(b))
-					require.NoError(t, err)
-					require.Equal(t, fill(z.Add(a, b).Mod(z, n)), got)
-					got, err = m.Sub(fill(a), fill(b))
-					require.NoError(t, err)
-					require.Equal(t, fill(z.Sub(a, b).Mod(z, n)), got)
-				}
-			}
-			for _, size := range []int{0, 1, m.Size() - 1, m.Size(), m.Size() + 1, 2 * m.Size(), 3*m.Size() + 5} {
-				x := make([]byte, size)
-				rand.Read(x)
-				require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
-				for i := range x {
-					x[i] = 255
-				}
-				require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
-			}
-		})
+			require.Equal(t, want, got)
+			got = fill(a)
+			require.NoError(t, m.ExpTo(got, got, e), "in place")
+			require.Equal(t, want, got)
+		}
+		for _, e := range []uint{0, 1, 2, 3, 4, 17, 65536, 65537, 1 << 31} {
+			got, err := m.ExpShortVarTime(fill(a), e)
+			require.NoError(t, err)
+			require.Equal(t, fill(new(big.Int).Exp(a, new(big.Int).SetUint64(uint64(e)), n)), got, "%d", e)
+		}
+		for _, b := range values {
+			z := new(big.Int)
+			got, err := m.Mul(fill(a), fill(b))
+			require.NoError(t, err)
+			require.Equal(t, fill(z.Mul(a, b).Mod(z, n)), got)
+			got, err = m.Add(fill(a), fill(b))
+			require.NoError(t, err)
+			require.Equal(t, fill(z.Add(a, b).Mod(z, n)), got)
+			got, err = m.Sub(fill(a), fill(b))
+			require.NoError(t, err)
+			require.Equal(t, fill(z.Sub(a, b).Mod(z, n)), got)
+		}
+	}
+	for _, size := range []int{0, 1, m.Size() - 1, m.Size(), m.Size() + 1, 2 * m.Size(), 3*m.Size() + 5} {
+		x := make([]byte, size)
+		rand.Read(x)
+		require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
+		for i := range x {
+			x[i] = 255
+		}
+		require.Equal(t, fill(new(big.Int).Mod(new(big.Int).SetBytes(x), n)), m.Reduce(x))
 	}
 }
 
@@ -80,9 +89,13 @@ func TestRefused(t *testing.T) {
 	m, err := NewModulus(append([]byte{0, 0}, n.Bytes()...))
 	require.NoError(t, err)
 	good := make([]byte, 256)
+	require.ErrorIs(t, m.ExpTo(make([]byte, 255), good, good), ErrRange)
 	for _, bad := range [][]byte{nil, make([]byte, 255), make([]byte, 257), n.Bytes(), new(big.Int).Add(n, big.NewInt(1)).FillBytes(make([]byte, 256))} {
 		_, err = m.Exp(bad, good)
 		require.ErrorIs(t, err, ErrRange)
+		untouched := make([]byte, 256)
+		require.ErrorIs(t, m.ExpTo(untouched, bad, good), ErrRange)
+		require.Equal(t, make([]byte, 256), untouched)
 		_, err = m.ExpShortVarTime(bad, 3)
 		require.ErrorIs(t, err, ErrRange)
 		for _, op := range []func(a, b []byte) ([]byte, error){m.Mul, m.Add, m.Sub} {

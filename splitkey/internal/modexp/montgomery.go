@@ -192,6 +192,29 @@ func (m *montgomery) reduced(x, z []uint64) {
 	}
 }
 
+// subIfNotLess subtracts n from x if x >= n. x may be longer than n.
+func subIfNotLess(x, n []uint64) {
+	var borrow uint64
+	for i := range n {
+		_, borrow = bits.Sub64(x[i], n[i], borrow)
+	}
+	for _, w := range x[len(n):] {
+		_, borrow = bits.Sub64(w, 0, borrow)
+	}
+	subMasked(x, n, borrow-1)
+}
+
+// bitsAt returns the count bits of the big-endian number b, at most 8, that begin at bit pos
+// from the lowest; there must be as many. pos is public.
+func bitsAt(b []byte, pos, count int) int {
+	i := len(b) - 1 - pos/8
+	w := uint(b[i])
+	if i > 0 {
+		w |= uint(b[i-1]) << 8
+	}
+	return int(w >> (pos % 8) & (1<<count - 1))
+}
+
 // product and square are the kernel's, with the bounds checked in a debug build.
 func (m *montgomery) product(z, x, y, tmp []uint64) {
 	m.kernel.mul(z, x, y, tmp)

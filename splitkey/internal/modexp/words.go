@@ -59,18 +59,6 @@ func lessThan(b []byte, n []uint64) uint64 {
 	return borrow
 }
 
-// subIfNotLess subtracts n from x if x >= n. x may be longer than n.
-func subIfNotLess(x, n []uint64) {
-	var borrow uint64
-	for i := range n {
-		_, borrow = bits.Sub64(x[i], n[i], borrow)
-	}
-	for _, w := range x[len(n):] {
-		_, borrow = bits.Sub64(w, 0, borrow)
-	}
-	subMasked(x, n, borrow-1)
-}
-
 // subMasked subtracts n AND mask, for a mask of zeros or ones, and returns the borrow.
 func subMasked(x, n []uint64, mask uint64) (borrow uint64) {
 	for i := range n {
@@ -106,15 +94,4 @@ func subMod(x, y, n []uint64) {
 	for i := range x {
 		x[i], carry = bits.Add64(x[i], n[i]&mask, carry)
 	}
-}
-
-// bitsAt returns the count bits of the big-endian number b, at most 8, that begin at bit pos
-// from the lowest; there must be as many. pos is public.
-func bitsAt(b []byte, pos, count int) int {
-	i := len(b) - 1 - pos/8
-	w := uint(b[i])
-	if i > 0 {
-		w |= uint(b[i-1]) << 8
-	}
-	return int(w >> (pos % 8) & (1<<count - 1))
 }

@@ -502,14 +502,13 @@ func (g *ifma) setUp() {
 	}
 }
 
-// clearAndReturn leaves nothing behind: all vector registers, the masks that
-// held carries, the temporaries.
+// clearAndReturn leaves nothing behind in vector, mask and temporary registers.
 func (g *ifma) clearAndReturn() {
 	g.comment("leave nothing in registers")
 	for _, r := range []operand{regG, regE, regLaneG, regLaneE, regG0, regE0, regG8, regE8} {
 		g.op("XORL", r, r)
 	}
-	for _, k := range []operand{maskTemp1, maskTemp2} {
+	for _, k := range []operand{maskLane0, maskNotTop, maskNotLane0, maskTemp1, maskTemp2} {
 		g.op("KXORQ", k, k, k)
 	}
 	for i := 16; i < 32; i++ {
