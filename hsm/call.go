@@ -1,0 +1,242 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+// session is one session, lent to one call. Its handle and the object handles
+// found through it are valid until the call returns.
+type session struct {
+	t   *Token
+	mod cryptoki
+	h   handle
+	gen uint64
+}
+
+// A call is tried at most this often: once, and again after the pool was
+// dropped, after a login and after a restart of the module.
+const maxTries = 4
+
+// run executes f in a session, and again after the token was recovered. f may
+// run in a goroutine that outlives run, so it must not touch what belongs to
+// the caller; and it must be harmless to repeat.
+func run[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (T, error) {
+	start := time.Now()
+	v, err := attempt(ctx, t, op, f)
+	t.count(err, time.Since(start))
+	return v, err
+}
+
+func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (T, error) {
+	var zero T
+	loggedIn := false
+	for try := 1; ; try++ {
+		if err := t.admit(ctx, op); err != nil {
+			return zero, err
+		}
+		v, gen, err := once(ctx, t, op, f)
+		if err == nil {
+			return v, nil
+		}
+		var code CKR
+		var missing *missingError
+		what, final := refused, unavailable(op, err)
+		switch {
+		case errors.As(err, &missing):
+			// The object was there before. Nothing but a new login makes some
+			// modules look again, nothing but a restart others.
+			what = logIn
+			if !loggedIn && !t.maySearch(missing.o) {
+				return zero, final
+			}
+		case errors.As(err, &code):
+			what = code.react()
+		default:
+			return zero, err
+		}
+		if what == refused {
+			return zero, fmt.Errorf("%w: %s: %w", ErrUnsupported, op, err)
+		}
+		if what == latchPIN {
+			return zero, t.latch(err)
+		}
+		if try == maxTries {
+			return zero, final
+		}
+		if what == logIn && !loggedIn {
+			loggedIn = true
+			if err := t.recover(ctx, levelLogin, gen, err); err != nil {
+				return zero, err
+			}
+			continue
+		}
+		if what == logIn {
+			what = restartOnce // the login was of no help
+		}
+		if what == restartOnce && !t.mayRestart() {
+			return zero, final
+		}
+		if what == restart || what == restartOnce {
+			if err := t.recover(ctx, levelRestart, gen, err); err != nil {
+				return zero, err
+			}
+		}
+		// dropPool and shrinkPool were done on the way.
+	}
+}
+
+// admit refuses calls that are bound to fail, and starts the recovery that is
+// due.
+func (t *Token) admit(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return unavailable(op, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return ErrClosed
+	case t.pinErr != nil:
+		return t.pinErr
+	case t.abandoned >= t.live:
+		return unavailable(op, fmt.Errorf("%d calls into the module have not returned", t.abandoned))
+	case t.recovery != nil && time.Since(t.recovery.started) > t.cfg.CallTimeout:
+		return unavailable(op, errors.New("a recovery has not returned"))
+	case t.downErr != nil && t.recovery == nil && time.Now().Before(t.retryAt):
+		return unavailable(op, t.downErr)
+	case t.downErr != nil:
+		gen := t.gen
+		t.mu.Unlock()
+		err := t.recover(ctx, levelRestart, gen, nil)
+		t.mu.Lock()
+		return err
+	}
+	return nil
+}
+
+// once runs f in one session. It returns when f has, when the context ends or
+// after CallTimeout; in the last two cases f goes on by itself.
+func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (v T, gen uint64, err error) {
+	select {
+	case <-t.slots:
+	case <-ctx.Done():
+		return v, 0, unavailable(op, ctx.Err())
+	}
+	if err := t.gate.enter(ctx); err != nil {
+		t.slots <- struct{}{}
+		return v, 0, unavailable(op, err)
+	}
+	gen = t.gen
+
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	var settled atomic.Bool // by the first of: f returned, caller gave up
+	go func() {
+		v, keepSlot, err := lend(t, f)
+		t.gate.leave()
+		if keepSlot {
+			t.slots <- struct{}{}
+		}
+		if !settled.CompareAndSwap(false, true) {
+			t.returned()
+			if b, ok := any(v).([]byte); ok {
+				clear(b)
+			}
+			return
+		}
+		done <- result{v, err}
+	}()
+	timer := time.NewTimer(t.cfg.CallTimeout)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.v, gen, r.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = context.DeadlineExceeded
+	}
+	t.mu.Lock()
+	if !settled.CompareAndSwap(false, true) {
+		t.mu.Unlock()
+		r := <-done
+		return r.v, gen, r.err
+	}
+	t.abandoned++
+	t.stats.Abandoned++
+	t.mu.Unlock()
+	t.log.Warn("hsm: call abandoned", slog.String("op", op))
+	return v, gen, unavailable(op, err)
+}
+
+func (t *Token) returned() {
+	t.mu.Lock()
+	t.abandoned--
+	t.mu.Unlock()
+}
+
+// lend takes a session from the pool, or opens one, for f. It reports whether
+// the slot may be used again.
+func lend[T any](t *Token, f func(*session) (T, error)) (v T, keepSlot bool, err error) {
+	s := &session{t: t, mod: t.mod, gen: t.gen}
+	t.mu.Lock()
+	if n := len(t.idle); n > 0 {
+		s.h, t.idle = t.idle[n-1], t.idle[:n-1]
+		t.mu.Unlock()
+	} else {
+		t.mu.Unlock()
+		if s.h, err = t.mod.OpenSession(t.slot); err != nil {
+			return v, !t.shrink(err), err
+		}
+	}
+	if v, err = f(s); err == nil {
+		t.mu.Lock()
+		t.idle = append(t.idle, s.h)
+		t.mu.Unlock()
+		return v, true, nil
+	}
+	// A session that saw an error may be stuck in an operation for ever
+	// (opencryptoki, tpm2-pkcs11), and holds what f left behind.
+	_ = t.mod.CloseSession(s.h)
+	var code CKR
+	if errors.As(err, &code) && code.react() == dropPool {
+		t.drop()
+	}
+	return v, !t.shrink(err), err
+}
+
+// drop closes all pooled sessions. The caller is inside the gate.
+func (t *Token) drop() {
+	t.mu.Lock()
+	idle := t.idle
+	t.idle = nil
+	t.mu.Unlock()
+	for _, h := range idle {
+		_ = t.mod.CloseSession(h)
+	}
+}
+
+// shrink takes one slot out of the pool if the token has no more sessions.
+func (t *Token) shrink(err error) bool {
+	var code CKR
+	if !errors.As(err, &code) || code != pkcs11.CKR_SESSION_COUNT {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live <= 1 {
+		return false
+	}
+	t.live--
+	return true
+}

@@ -1,0 +1,87 @@
+package hsm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+)
+
+// Config says which token to open, and how to use it.
+type Config struct {
+	// Module is the path of the PKCS #11 library.
+	Module string
+	// Parameters is passed to C_Initialize as pReserved, for the modules that
+	// want it: NSS softoken (configdir='sql:/path' ...). All others refuse it,
+	// so leave it empty for them.
+	Parameters string
+	// Label and Serial select the token. Exactly one token must have both.
+	// An empty Serial matches any; the one found is remembered, so that a
+	// token that is later replaced by another of the same label is not taken
+	// for it.
+	Label, Serial string
+	// PIN returns the user PIN. It is called at every login: when the token
+	// is opened and whenever the module forgot its state. The slice is wiped
+	// after use.
+	PIN func(context.Context) ([]byte, error)
+
+	// Sessions is the number of calls that run in the module at one time.
+	// Default: twice GOMAXPROCS. A token that allows fewer gets fewer.
+	Sessions int
+	// CallTimeout bounds one call into the module. A call that takes longer
+	// is abandoned: it keeps its session and its thread until it returns, for
+	// nothing can stop it. Default: 10 s.
+	CallTimeout time.Duration
+	// MaxBackoff is the longest pause between two attempts to get a lost
+	// token back; the first is 100 ms or MaxBackoff. Default: 500 ms.
+	MaxBackoff time.Duration
+
+	// ExponentBits lists the modulus sizes in bits for which exponents are to
+	// be kept in the token (Token.ImportExponent). Each size is tested when
+	// the token is opened. Default: none.
+	ExponentBits []int
+
+	// Logger receives one record for each login, recovery, wrong result and
+	// refused capability. Never an input, an output or a PIN. Default: none.
+	Logger *slog.Logger
+}
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxSessions  = 1024
+)
+
+// complete checks the settings and fills in the defaults.
+func (c Config) complete() (Config, error) {
+	switch {
+	case c.Module == "":
+		return c, fmt.Errorf("%w: no module", ErrConfig)
+	case c.Label == "" && c.Serial == "":
+		return c, fmt.Errorf("%w: no token label or serial number", ErrConfig)
+	case c.PIN == nil:
+		return c, fmt.Errorf("%w: no PIN callback", ErrConfig)
+	case c.Sessions < 0 || c.Sessions > maxSessions:
+		return c, fmt.Errorf("%w: %d sessions, must be 0 to %d", ErrConfig, c.Sessions, maxSessions)
+	case c.CallTimeout < 0 || c.MaxBackoff < 0:
+		return c, fmt.Errorf("%w: negative time", ErrConfig)
+	}
+	for _, bits := range c.ExponentBits {
+		if _, ok := exponentAnswers[bits]; !ok {
+			return c, fmt.Errorf("%w: exponents of %d bits, must be 2048, 3072 or 4096", ErrConfig, bits)
+		}
+	}
+	if c.Sessions == 0 {
+		c.Sessions = 2 * runtime.GOMAXPROCS(0)
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 10 * time.Second
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = 500 * time.Millisecond
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

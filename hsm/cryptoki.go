@@ -1,0 +1,110 @@
+package hsm
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// handle is a session or object handle: a number that the module chose.
+type handle uint
+
+// cryptoki is the part of PKCS #11 that this package uses. Every call to a
+// module goes through it, so that a test can record what reaches a module.
+//
+// Outputs go to buffers that the caller sized: no call asks for a length
+// first. Errors are of type CKR. None of the methods locks anything; the gate
+// of the Token that owns the module does.
+type cryptoki interface {
+	Initialize() error
+	Finalize() error
+	// Slots lists the slots that hold a token.
+	Slots() ([]uint, error)
+	TokenInfo(slot uint) (tokenInfo, error)
+	Mechanisms(slot uint) ([]uint, error)
+
+	// OpenSession opens a read-write session.
+	OpenSession(slot uint) (handle, error)
+	CloseSession(s handle) error
+	CloseAllSessions(slot uint) error
+	// Login logs in the user. The PIN is not copied.
+	Login(s handle, pin []byte) error
+
+	// FindObjects returns at most limit objects that match the template.
+	FindObjects(s handle, template []attribute, limit int) ([]handle, error)
+	// Attribute reads one attribute into buf and returns its length. A nil
+	// buf asks for the length only.
+	Attribute(s, object handle, kind uint, buf []byte) (int, error)
+	SetAttributes(s, object handle, template []attribute) error
+	CreateObject(s handle, template []attribute) (handle, error)
+	DestroyObject(s, object handle) error
+
+	GenerateKey(s handle, m mechanism, template []attribute) (handle, error)
+	GenerateKeyPair(s handle, m mechanism, public, private []attribute) (pub, priv handle, err error)
+
+	Sign(s handle, m mechanism, key handle, in, out []byte) (int, error)
+	Decrypt(s handle, m mechanism, key handle, in, out []byte) (int, error)
+	Encrypt(s handle, m mechanism, key handle, in, out []byte) (int, error)
+	WrapKey(s handle, m mechanism, kek, key handle, out []byte) (int, error)
+	UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error)
+	DeriveKey(s handle, m mechanism, key handle, template []attribute) (handle, error)
+}
+
+// mechanism is CK_MECHANISM. For AES-GCM, param is the IV, which the module
+// may replace by its own during the call (AWS CloudHSM does), and aad the
+// associated data; for all others param is passed as it is.
+type mechanism struct {
+	kind  uint
+	param []byte
+	aad   []byte
+}
+
+// attribute is CK_ATTRIBUTE. A template attribute (CKA_UNWRAP_TEMPLATE) has
+// nested attributes in the place of a value.
+type attribute struct {
+	kind   uint
+	value  []byte
+	nested []attribute
+}
+
+func attrBool(kind uint, v bool) attribute {
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	return attribute{kind: kind, value: []byte{b}}
+}
+
+func attrBytes(kind uint, v []byte) attribute { return attribute{kind: kind, value: v} }
+
+func attrString(kind uint, v string) attribute { return attribute{kind: kind, value: []byte(v)} }
+
+// attrUint encodes a CK_ULONG, which is the platform's unsigned long.
+func attrUint(kind, v uint) attribute { return attribute{kind: kind, value: encodeUint(v)} }
+
+const ulongBytes = bits.UintSize / 8
+
+func encodeUint(v uint) []byte {
+	b := make([]byte, 8)
+	binary.NativeEndian.PutUint64(b, uint64(v))
+	if ulongBytes == 4 {
+		binary.NativeEndian.PutUint32(b, uint32(v))
+	}
+	return b[:ulongBytes]
+}
+
+func decodeUint(b []byte) (uint, bool) {
+	switch len(b) {
+	case 8:
+		return uint(binary.NativeEndian.Uint64(b)), true
+	case 4:
+		return uint(binary.NativeEndian.Uint32(b)), true
+	}
+	return 0, false
+}
+
+// tokenInfo is the part of CK_TOKEN_INFO that decides anything here.
+type tokenInfo struct {
+	label, serial, model string
+	flags                uint
+	maxRWSessions        uint
+}

@@ -1,0 +1,48 @@
+// Package hsm keeps the server's secrets in a hardware security module, through
+// PKCS #11 (version 2.40).
+//
+// [Open] logs in to a token and finds out what it can do. Then
+//   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,
+//   - [Token.ServerKeys] makes RSA keys for millions of users, which are stored
+//     outside, wrapped under a key of the token,
+//   - [Token.Sealer] encrypts the server's shares under a key of the token,
+//   - [Token.ImportExponent] keeps a share itself in the token, on the modules
+//     that can (optional).
+//
+// A Token survives what happens to tokens: sessions that die, a login that is
+// lost, a device that goes away for a while, a module that forgets everything.
+// While it is away, calls return [ErrUnavailable] at once; they work again when
+// it is back.
+//
+// A program without cgo, or built with the tag nopkcs11, has this package, and
+// Open returns [ErrNoPKCS11].
+//
+// # Security
+//
+// What is stored outside the token is worthless without it. A private key of
+// Token.GenerateKey is sensitive and not extractable, by what the token says
+// when asked and by an attempt to read it. A key of ServerKeys can leave the
+// token only under a wrapping key that cannot decrypt, and that cannot leave it.
+// Whoever can log in to the token can use its keys, and with some modules (those
+// that ignore CKA_UNWRAP_TEMPLATE) can unwrap keys of ServerKeys readable.
+//
+// Modules are not trusted to be right. Every raw RSA result is checked against
+// the public key before it is returned. Sealed and wrapped blobs are
+// authenticated in this program before the module sees them, with a key
+// that is derived in the token at start. Inputs of wrong length or range never
+// reach a module: they have ended processes and given wrong numbers. Results of
+// [Exponent] are the exception: nothing can check them.
+//
+// A module runs in this process and can read its memory, and a crash of the
+// module is a crash of the process; docs/hsm.md says how to run it in another
+// one. A sealed share is in this process's memory while it is used.
+//
+// A PIN is tried once. If the token refuses it, no other attempt follows until
+// the token is opened anew; the last try that the token allows is not spent.
+//
+// # Timing
+//
+// The time of a private operation is the module's. What this package adds does
+// not depend on the values of operands, results, plaintexts or keys, only on
+// their lengths, on the public key and on whether an operand was in range.
+package hsm

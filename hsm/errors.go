@@ -1,0 +1,138 @@
+package hsm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Each of these stands for one decision that a caller can take. All are tested
+// with errors.Is.
+var (
+	// ErrNoPKCS11: this program was built without cgo, or with the tag
+	// nopkcs11. Build it otherwise.
+	ErrNoPKCS11 = errors.New("hsm: built without PKCS #11 (needs cgo on a Unix, and no nopkcs11 tag)")
+	// ErrModule: the module's file is missing, is no PKCS #11 module or is
+	// built for another machine. Correct the path.
+	ErrModule = errors.New("hsm: cannot load the module")
+	// ErrInUse: the module already has an owner in this process.
+	ErrInUse = errors.New("hsm: the module is already in use in this process")
+	// ErrConfig: a setting is missing or out of range.
+	ErrConfig = errors.New("hsm: bad configuration")
+	// ErrInput: the caller's value has a wrong length or range. The module
+	// never saw it.
+	ErrInput = errors.New("hsm: bad input")
+	// ErrBlob: a sealed or wrapped blob is damaged, truncated, made under
+	// another key or for other associated data. The module never saw it.
+	ErrBlob = errors.New("hsm: blob is not authentic")
+	// ErrUnsupported: the module cannot do this, or does it wrongly. Repeating
+	// the call is of no use.
+	ErrUnsupported = errors.New("hsm: not supported by the module")
+	// ErrUnavailable: not now. The state of everything is unchanged and the
+	// call may be repeated.
+	ErrUnavailable = errors.New("hsm: unavailable")
+	// ErrPIN: the module refused the PIN, or asking it might lock the token.
+	// No further attempt is made: correct the PIN and open the token anew.
+	ErrPIN = errors.New("hsm: PIN refused")
+	// ErrKeyNotFound: the token holds no key with this label or id.
+	ErrKeyNotFound = errors.New("hsm: key not found")
+	// ErrKeyExists: the token holds a key with this label already.
+	ErrKeyExists = errors.New("hsm: key exists")
+	// ErrAmbiguous: more than one object matches. Which of them is meant
+	// cannot be guessed.
+	ErrAmbiguous = errors.New("hsm: more than one object matches")
+	// ErrExposed: a key that must not leave the token can be read or exported,
+	// or has two roles that together reveal other keys. It is not used.
+	ErrExposed = errors.New("hsm: key is not protected by the token")
+	// ErrFault: the module reported success and gave a wrong result. The
+	// result was dropped. More than one of these means a sick module.
+	ErrFault = errors.New("hsm: the module gave a wrong result")
+	// ErrClosed: the token was closed.
+	ErrClosed = errors.New("hsm: token is closed")
+)
+
+// TokenError says that not exactly one token has the label and serial number
+// asked for, and which tokens there are.
+type TokenError struct {
+	Label, Serial string
+	Matches       int
+	// Found lists the tokens of the module as label/serial.
+	Found []string
+}
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("hsm: %d tokens have label %q and serial %q; the module has %q", e.Matches, e.Label, e.Serial, e.Found)
+}
+
+// CKR is a return value of a module. It is wrapped in the errors of this
+// package for logs and for errors.As. What a number means differs from module
+// to module: decide by the errors above.
+type CKR uint
+
+func (r CKR) Error() string {
+	if name, ok := ckrNames[r]; ok {
+		return fmt.Sprintf("%s (%#x)", name, uint(r))
+	}
+	return fmt.Sprintf("CKR %#x", uint(r))
+}
+
+// reaction is what a return value asks this package to do.
+type reaction uint8
+
+const (
+	refused     reaction = iota // the module does not do this: tell the caller
+	dropPool                    // sessions died: drop them all and try again
+	shrinkPool                  // too many sessions: use fewer
+	logIn                       // logged out, or handles are stale: level 1
+	restart                     // the module lost its state: level 2
+	restartOnce                 // as restart, but the code is also used for other things
+	latchPIN                    // never try this PIN again
+)
+
+// react sorts return values as measured on SoftHSM, NSS softoken, opencryptoki
+// and tpm2-pkcs11, and as reported by users of others. Codes that are not
+// listed, among them all vendor codes, count as the module's trouble.
+func (r CKR) react() reaction {
+	switch r {
+	case pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE,
+		pkcs11.CKR_ENCRYPTED_DATA_INVALID, pkcs11.CKR_ENCRYPTED_DATA_LEN_RANGE,
+		pkcs11.CKR_SIGNATURE_INVALID, pkcs11.CKR_SIGNATURE_LEN_RANGE,
+		pkcs11.CKR_WRAPPED_KEY_INVALID, pkcs11.CKR_WRAPPED_KEY_LEN_RANGE,
+		pkcs11.CKR_WRAPPING_KEY_SIZE_RANGE, pkcs11.CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
+		pkcs11.CKR_UNWRAPPING_KEY_SIZE_RANGE, pkcs11.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
+		pkcs11.CKR_TEMPLATE_INCOMPLETE, pkcs11.CKR_TEMPLATE_INCONSISTENT,
+		pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_ATTRIBUTE_SENSITIVE,
+		pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID,
+		pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID,
+		pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_KEY_SIZE_RANGE,
+		pkcs11.CKR_KEY_UNEXTRACTABLE, pkcs11.CKR_KEY_NOT_WRAPPABLE,
+		pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_ARGUMENTS_BAD,
+		pkcs11.CKR_BUFFER_TOO_SMALL, pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY:
+		return refused
+	case pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED,
+		pkcs11.CKR_OPERATION_ACTIVE, pkcs11.CKR_OPERATION_NOT_INITIALIZED:
+		return dropPool
+	case pkcs11.CKR_SESSION_COUNT:
+		return shrinkPool
+	case pkcs11.CKR_USER_NOT_LOGGED_IN, pkcs11.CKR_OBJECT_HANDLE_INVALID, pkcs11.CKR_KEY_HANDLE_INVALID,
+		pkcs11.CKR_KEY_TYPE_INCONSISTENT, pkcs11.CKR_WRAPPING_KEY_HANDLE_INVALID,
+		pkcs11.CKR_UNWRAPPING_KEY_HANDLE_INVALID:
+		return logIn
+	case pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_DEVICE_REMOVED,
+		pkcs11.CKR_TOKEN_NOT_RECOGNIZED, pkcs11.CKR_SLOT_ID_INVALID:
+		return restart
+	case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_PIN_EXPIRED,
+		pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_INVALID:
+		return latchPIN
+	}
+	return restartOnce
+}
+
+// unavailable wraps the cause of a passing failure.
+func unavailable(op string, cause error) error {
+	if errors.Is(cause, ErrUnavailable) {
+		return cause
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, op, cause)
+}

@@ -1,0 +1,95 @@
+//go:build unix
+
+package hsmtest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// opencryptoki keeps its state in directories fixed at build time, and talks to
+// a daemon at a fixed socket. Its software token is slot 3 in the configuration
+// that Debian ships.
+const slotdSlot = "3"
+
+// OpenCryptoki returns the software token of opencryptoki. There is one on a
+// machine, so tests wait for each other; it is initialized for each test,
+// provided that it is new or of an earlier test: any other token is left alone.
+// The daemon is started for the test if it does not run, which takes root.
+func OpenCryptoki(t testing.TB) Token {
+	t.Helper()
+	module := find(t, "opencryptoki opensc", "/usr/lib/*/pkcs11/libopencryptoki.so", "/usr/lib64/pkcs11/libopencryptoki.so", "/usr/lib/*/opencryptoki/libopencryptoki.so")
+	tool, err := exec.LookPath("pkcs11-tool")
+	if err != nil {
+		missing(t, "opensc")
+	}
+	lock(t, filepath.Join(os.TempDir(), "tandem-opencryptoki.lock"))
+	startSlotd(t)
+	tok := Token{Name: "opencryptoki", Module: module, Label: label, PIN: "76543210", SOPIN: "87654321", Dir: "/var/lib/opencryptoki/swtok"}
+	var list []byte
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		// The daemon takes a moment to start.
+		list, err = exec.Command(tool, "--module", module, "--list-slots").CombinedOutput()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("hsmtest: pkcs11-tool: %v\n%s", err, list)
+		}
+	}
+	if m := regexp.MustCompile(`token label\s*: (.*)`).FindSubmatch(list); m != nil && string(bytes.TrimSpace(m[1])) != label {
+		t.Fatalf("hsmtest: slot %s of opencryptoki holds the token %q, which is not for tests", slotdSlot, m[1])
+	}
+	run(t, "opensc", tool, "--module", module, "--slot", slotdSlot, "--init-token", "--label", label, "--so-pin", tok.SOPIN)
+	run(t, "opensc", tool, "--module", module, "--slot", slotdSlot, "--init-pin", "--so-pin", tok.SOPIN, "--pin", tok.PIN)
+	return tok
+}
+
+func lock(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
+	require(t, err)
+	require(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	t.Cleanup(func() { _ = f.Close() })
+}
+
+func startSlotd(t testing.TB) {
+	t.Helper()
+	if slotdRuns() {
+		return
+	}
+	path, err := exec.LookPath("pkcsslotd")
+	if err != nil {
+		missing(t, "opencryptoki")
+	}
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("pkcsslotd does not run, and starting it takes root")
+		}
+		t.Skip("pkcsslotd does not run, and starting it takes root: sudo pkcsslotd")
+	}
+	cmd := exec.Command(path, "-f")
+	require(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+}
+
+// slotdRuns asks for the process, not the socket: pkcsslotd 3.8 ends when
+// somebody connects and leaves.
+func slotdRuns() bool {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		if comm, err := os.ReadFile(name); err == nil && string(bytes.TrimSpace(comm)) == "pkcsslotd" {
+			return true
+		}
+	}
+	return false
+}

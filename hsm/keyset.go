@@ -1,0 +1,303 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+// role is what an AES key of the token is for. No key has both: a key that
+// wraps and decrypts turns every wrapped key into plaintext (Clulow, CHES 2003).
+type role uint8
+
+const (
+	roleSeal role = iota + 1 // CKA_ENCRYPT, CKA_DECRYPT
+	roleWrap                 // CKA_WRAP, CKA_UNWRAP
+)
+
+// keySet is the AES keys of one label and role, by id. Each comes with a
+// generic secret of the same label, from which the authentication key of its
+// blobs is derived. Its id is that of the AES key and one byte more: NSS
+// replaces a secret key by a later one of the same id, whatever its type.
+type keySet struct {
+	t     *Token
+	label string
+	role  role
+
+	mu      sync.RWMutex
+	keys    map[keyID]*setKey
+	newest  *setKey
+	refresh pause // of looks for a key that another process made
+}
+
+type setKey struct {
+	id  keyID
+	aes *object
+	mac *macKey
+}
+
+// authenticationLabel separates what is derived from the generic secret.
+const authenticationLabel = "tandem/hsm v1 blob authentication"
+
+// openKeySet finds the keys and checks that the token keeps them.
+func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, error) {
+	if label == "" {
+		return nil, fmt.Errorf("%w: empty label", ErrInput)
+	}
+	ks := &keySet{t: t, label: label, role: r}
+	if err := ks.load(ctx); err != nil {
+		return nil, err
+	}
+	if ks.newest == nil {
+		return nil, fmt.Errorf("%w: AES key %q", ErrKeyNotFound, label)
+	}
+	return ks, nil
+}
+
+// maxKeys bounds the versions of one key.
+const maxKeys = 1024
+
+func (ks *keySet) load(ctx context.Context) error {
+	keys, err := run(ctx, ks.t, "find AES key", func(s *session) (map[keyID]*setKey, error) {
+		list, err := s.mod.FindObjects(s.h, ks.aesTemplate(nil), maxKeys)
+		if err != nil {
+			return nil, err
+		}
+		keys := make(map[keyID]*setKey)
+		for _, h := range list {
+			raw, err := s.value(h, pkcs11.CKA_ID, 64)
+			if err != nil {
+				return nil, err
+			}
+			if len(raw) != idBytes {
+				return nil, fmt.Errorf("%w: AES key %q was not made by this package", ErrUnsupported, ks.label)
+			}
+			if err := s.check(h, fmt.Sprintf("AES key %q", ks.label), ks.checks()); err != nil {
+				return nil, err
+			}
+			if err := s.hidden(h, ks.label, pkcs11.CKA_VALUE); err != nil {
+				return nil, err
+			}
+			k, err := ks.key(s, keyID(raw))
+			if err != nil {
+				return nil, err
+			}
+			keys[k.id] = k
+		}
+		return keys, nil
+	})
+	if err != nil {
+		return err
+	}
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	ks.keys, ks.newest = keys, nil
+	for _, k := range keys {
+		if ks.newest == nil || bytes.Compare(k.id[:], ks.newest.id[:]) > 0 {
+			ks.newest = k
+		}
+	}
+	return nil
+}
+
+// key derives the authentication key of one id. That every AES key has it is
+// certain: it is made first.
+func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
+	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
+	k := &setKey{id: id, aes: &object{name: name, template: ks.aesTemplate(id[:])}, mac: new(macKey)}
+	if _, err := s.find(k.aes); err != nil {
+		return nil, err
+	}
+	list, err := s.mod.FindObjects(s.h, ks.secretTemplate(id[:]), 2)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != 1 {
+		return nil, fmt.Errorf("%w: authentication secret of %s", ErrKeyNotFound, name)
+	}
+	if err := s.check(list[0], "authentication secret of "+name, kept); err != nil {
+		return nil, err
+	}
+	k.mac.key = make([]byte, tagBytes)
+	in := append([]byte(authenticationLabel), id[:]...)
+	n, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in, k.mac.key)
+	if err != nil {
+		return nil, err
+	}
+	if n != tagBytes {
+		return nil, s.t.fault("HMAC")
+	}
+	return k, nil
+}
+
+var kept = []attributeCheck{
+	{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true},
+	{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false},
+}
+
+func (ks *keySet) checks() []attributeCheck {
+	seal := ks.role == roleSeal
+	return append([]attributeCheck{
+		{pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", seal},
+		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", seal},
+		{pkcs11.CKA_WRAP, "CKA_WRAP", !seal},
+		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", !seal},
+	}, kept...)
+}
+
+func (ks *keySet) aesTemplate(id []byte) []attribute {
+	return ks.template(pkcs11.CKK_AES, id)
+}
+
+func (ks *keySet) secretTemplate(id []byte) []attribute {
+	return ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id))
+}
+
+func secretID(id []byte) []byte { return append(id[:len(id):len(id)], 'a') }
+
+func (ks *keySet) template(keyType uint, id []byte) []attribute {
+	list := []attribute{
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
+		attrString(pkcs11.CKA_LABEL, ks.label),
+	}
+	if id != nil {
+		list = append(list, attrBytes(pkcs11.CKA_ID, id))
+	}
+	return list
+}
+
+// generate makes the next version. The answer to a call that was lost on the
+// way leaves a key more than needed, which does no harm.
+func (ks *keySet) generate(ctx context.Context, version uint32) error {
+	_, err := run(ctx, ks.t, "generate AES key", func(s *session) (struct{}, error) {
+		var id keyID
+		binary.BigEndian.PutUint32(id[:4], version)
+		rand.Read(id[4:])
+		label := attrString(pkcs11.CKA_LABEL, ks.label)
+		secret, err := s.generateSecret(true, label, attrBytes(pkcs11.CKA_ID, secretID(id[:])))
+		if err != nil {
+			return struct{}{}, err
+		}
+		if _, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id[:])); err != nil {
+			_ = s.mod.DestroyObject(s.h, secret)
+			return struct{}{}, err
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return ks.load(ctx)
+}
+
+// generateKeySet makes version 1 of a label that has no AES key yet.
+func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keySet, error) {
+	if label == "" {
+		return nil, fmt.Errorf("%w: empty label", ErrInput)
+	}
+	ks := &keySet{t: t, label: label, role: r}
+	if err := ks.load(ctx); err != nil {
+		return nil, err
+	}
+	if ks.newest != nil {
+		return nil, fmt.Errorf("%w: %q", ErrKeyExists, label)
+	}
+	return ks, ks.generate(ctx, 1)
+}
+
+// rotate makes a new version, which is used from now on.
+func (ks *keySet) rotate(ctx context.Context) error {
+	if err := ks.load(ctx); err != nil {
+		return err
+	}
+	ks.mu.RLock()
+	version := uint32(1)
+	if ks.newest != nil {
+		version = ks.newest.id.version() + 1
+	}
+	ks.mu.RUnlock()
+	return ks.generate(ctx, version)
+}
+
+func (ks *keySet) current() *setKey {
+	ks.mu.RLock()
+	defer ks.mu.RUnlock()
+	return ks.newest
+}
+
+// lookup returns the key that a blob names. Another process may have made it
+// since, so an unknown id causes a look into the token; since anybody can write
+// an unknown id, not every time.
+func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
+	ks.mu.RLock()
+	k := ks.keys[id]
+	ks.mu.RUnlock()
+	if k != nil {
+		return k, nil
+	}
+	ks.mu.Lock()
+	look := ks.refresh.ready(time.Now())
+	ks.mu.Unlock()
+	if look {
+		if err := ks.load(ctx); err != nil {
+			return nil, err
+		}
+		ks.mu.RLock()
+		k = ks.keys[id]
+		ks.mu.RUnlock()
+	}
+	if k == nil {
+		return nil, fmt.Errorf("%w: %w: AES key %q, version %d", ErrBlob, ErrKeyNotFound, ks.label, id.version())
+	}
+	return k, nil
+}
+
+func (s *session) generateSecret(token bool, names ...attribute) (handle, error) {
+	return s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, append([]attribute{
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
+		attrUint(pkcs11.CKA_VALUE_LEN, 32),
+		attrBool(pkcs11.CKA_TOKEN, token),
+		attrBool(pkcs11.CKA_PRIVATE, true),
+		attrBool(pkcs11.CKA_SENSITIVE, true),
+		attrBool(pkcs11.CKA_EXTRACTABLE, false),
+		attrBool(pkcs11.CKA_SIGN, true),
+	}, names...))
+}
+
+// generateAES makes an AES-256 key for one role. For wrapping keys it asks for
+// CKA_UNWRAP_TEMPLATE, which stops those who reached the login from unwrapping
+// a key readable; SoftHSM honours it, most modules refuse the attribute.
+func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
+	template := append([]attribute{
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
+		attrUint(pkcs11.CKA_VALUE_LEN, 32),
+		attrBool(pkcs11.CKA_TOKEN, token),
+		attrBool(pkcs11.CKA_PRIVATE, true),
+		attrBool(pkcs11.CKA_SENSITIVE, true),
+		attrBool(pkcs11.CKA_EXTRACTABLE, false),
+		attrBool(pkcs11.CKA_ENCRYPT, r == roleSeal),
+		attrBool(pkcs11.CKA_DECRYPT, r == roleSeal),
+		attrBool(pkcs11.CKA_WRAP, r == roleWrap),
+		attrBool(pkcs11.CKA_UNWRAP, r == roleWrap),
+	}, names...)
+	m := mechanism{kind: pkcs11.CKM_AES_KEY_GEN}
+	if r == roleWrap {
+		guarded := append(template[:len(template):len(template)], attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: []attribute{
+			attrBool(pkcs11.CKA_SENSITIVE, true),
+			attrBool(pkcs11.CKA_EXTRACTABLE, false),
+		}})
+		if h, err := s.mod.GenerateKey(s.h, m, guarded); err == nil {
+			return h, nil
+		}
+	}
+	return s.mod.GenerateKey(s.h, m, template)
+}

@@ -1,0 +1,260 @@
+//go:build cgo && unix && !nopkcs11
+
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/hsm/hsmtest"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// expected is what each module can do in the versions that Debian 12 and later
+// ship. "*" is anything but nothing.
+var expected = map[string]Capabilities{
+	"SoftHSM":      {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exponents: []int{2048, 3072}},
+	"NSS":          {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exponents: []int{2048, 3072}},
+	"opencryptoki": {RSA: "C_Sign", Seal: "*", Wrap: "*", Exponents: []int{2048}},
+}
+
+// One matrix over three independent modules.
+func TestModules(t *testing.T) {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "module\traw RSA\tgenerate\tseal\twrap\texponents (bits)")
+	for _, m := range hsmtest.Modules {
+		t.Run(m.Name, func(t *testing.T) {
+			cfg := config(m.New(t))
+			cfg.ExponentBits = []int{2048, 3072}
+			tok := openToken(t, cfg)
+			caps := tok.Capabilities()
+			for _, r := range caps.Refused {
+				t.Log("refused: ", r)
+			}
+			var sizes []string
+			for _, bits := range []int{2048, 3072} {
+				testKey(t, tok, bits)
+				sizes = append(sizes, fmt.Sprint(bits))
+			}
+			testSealer(t, tok)
+			testServerKeys(t, tok, 2048)
+			testServerKeys(t, tok, 3072)
+			for _, bits := range caps.Exponents {
+				testExponentObject(t, tok, bits)
+			}
+			want := expected[m.Name]
+			require.Equal(t, want.RSA, caps.RSA)
+			require.Subset(t, caps.Exponents, want.Exponents)
+			for got, want := range map[string]string{caps.Seal: want.Seal, caps.Wrap: want.Wrap} {
+				require.NotEmpty(t, got)
+				require.True(t, want == "*" || got == want, "%s, want %s", got, want)
+			}
+			require.Zero(t, tok.Stats().Faults)
+			require.Zero(t, tok.Stats().Recoveries, "nothing above is a reason to recover")
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", m.Name, caps.RSA, strings.Join(sizes, " "), caps.Seal, caps.Wrap, caps.Exponents)
+		})
+	}
+	require.NoError(t, w.Flush())
+	fmt.Fprintf(os.Stdout, "\n%s\n", table.String())
+}
+
+// exponentiate checks one result in the test, too.
+func exponentiate(t testing.TB, key splitkey.RSAKey, zeros int) {
+	t.Helper()
+	pub := key.Public().(*rsa.PublicKey)
+	x := make([]byte, pub.Size())
+	rand.Read(x[max(1, zeros):])
+	y, err := key.Exponentiate(t.Context(), x)
+	require.NoError(t, err)
+	require.NoError(t, splitkey.VerifyExponentiation(pub, x, y))
+}
+
+func testKey(t *testing.T, tok *Token, bits int) {
+	ctx := t.Context()
+	label := fmt.Sprintf("key %d", bits)
+	_, err := tok.Key(ctx, label)
+	require.ErrorIs(t, err, ErrKeyNotFound)
+	require.NotErrorIs(t, err, ErrUnavailable)
+	key, err := tok.GenerateKey(ctx, label, bits)
+	require.NoError(t, err)
+	require.Equal(t, bits, key.pub.N.BitLen())
+	for i := range 10 {
+		exponentiate(t, key, i)
+	}
+	_, err = tok.GenerateKey(ctx, label, bits)
+	require.ErrorIs(t, err, ErrKeyExists)
+	again, err := tok.Key(ctx, label)
+	require.NoError(t, err)
+	require.Equal(t, key.Public(), again.Public())
+
+	x := make([]byte, len(key.n))
+	x[0] = 1
+	for name, bad := range map[string][]byte{
+		"empty": nil, "short": x[1:], "long": append([]byte{0}, x...), "zero": make([]byte, len(x)),
+		"n": key.n, "max": bytes.Repeat([]byte{0xff}, len(x)),
+	} {
+		_, err := key.Exponentiate(ctx, bad)
+		require.ErrorIs(t, err, ErrInput, name)
+	}
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = key.Exponentiate(canceled, x)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, ErrUnavailable)
+
+	for _, n := range []int{0, 1024, 2047, 16384} {
+		_, err = tok.GenerateKey(ctx, "other", n)
+		require.ErrorIs(t, err, ErrInput)
+	}
+	_, err = tok.GenerateKey(ctx, "", bits)
+	require.ErrorIs(t, err, ErrInput)
+}
+
+func testSealer(t *testing.T, tok *Token) {
+	ctx := t.Context()
+	_, err := tok.Sealer(ctx, "seal")
+	require.ErrorIs(t, err, ErrKeyNotFound)
+	s, err := tok.GenerateSealingKey(ctx, "seal")
+	require.NoError(t, err)
+	_, err = tok.GenerateSealingKey(ctx, "seal")
+	require.ErrorIs(t, err, ErrKeyExists)
+	_, err = tok.ServerKeys(ctx, "seal", 2048, 0)
+	require.ErrorIs(t, err, ErrExposed, "a sealing key must not wrap")
+
+	blobs := make(map[string][]byte)
+	for _, size := range []int{0, 1, 15, 16, 17, 256, 264, MaxSealed} {
+		plain := make([]byte, size)
+		rand.Read(plain)
+		b, err := s.Seal(ctx, []byte("user 1"), plain)
+		require.NoError(t, err)
+		require.Less(t, len(b)-size, 83)
+		got, err := s.Open(ctx, []byte("user 1"), b)
+		require.NoError(t, err)
+		require.Empty(t, bytes.Compare(plain, got))
+		blobs[string(plain)] = b
+		_, err = s.Open(ctx, []byte("user 2"), b)
+		require.ErrorIs(t, err, ErrBlob)
+		for _, i := range []int{0, 1, 2, 17, 18, len(b) / 2, len(b) - 33, len(b) - 1} {
+			bad := bytes.Clone(b)
+			bad[i] ^= 1
+			_, err = s.Open(ctx, []byte("user 1"), bad)
+			require.ErrorIs(t, err, ErrBlob, "byte %d", i)
+			_, err = s.Open(ctx, []byte("user 1"), b[:i])
+			require.ErrorIs(t, err, ErrBlob, "%d bytes", i)
+		}
+	}
+	for _, long := range [][2]int{{MaxSealed + 1, 0}, {0, MaxSealed + 1}} {
+		_, err = s.Seal(ctx, make([]byte, long[0]), make([]byte, long[1]))
+		require.ErrorIs(t, err, ErrInput)
+	}
+
+	// Rotation by one process, seen by another.
+	other, err := tok.Sealer(ctx, "seal")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.Version())
+	require.NoError(t, s.Rotate(ctx))
+	require.EqualValues(t, 2, s.Version())
+	require.EqualValues(t, 1, other.Version())
+	b, err := s.Seal(ctx, nil, []byte("new"))
+	require.NoError(t, err)
+	version, err := BlobVersion(b)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, version)
+	got, err := other.Open(ctx, nil, b)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(got))
+	require.EqualValues(t, 2, other.Version())
+	for plain, b := range blobs {
+		got, err := s.Open(ctx, []byte("user 1"), b)
+		require.NoError(t, err)
+		require.Equal(t, plain, string(got))
+	}
+}
+
+func testServerKeys(t *testing.T, tok *Token, bits int) {
+	ctx := t.Context()
+	label := fmt.Sprintf("wrap %d", bits)
+	_, err := tok.ServerKeys(ctx, label, bits, 0)
+	require.ErrorIs(t, err, ErrKeyNotFound)
+	require.NoError(t, tok.GenerateWrappingKey(ctx, label))
+	require.ErrorIs(t, tok.GenerateWrappingKey(ctx, label), ErrKeyExists)
+	_, err = tok.Sealer(ctx, label)
+	require.ErrorIs(t, err, ErrExposed, "a wrapping key must not decrypt")
+
+	stock := 1
+	if bits > 2048 {
+		stock = 0
+	}
+	keys, err := tok.ServerKeys(ctx, label, bits, stock)
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	key, b, err := keys.NewKey(ctx)
+	require.NoError(t, err)
+	other, otherBlob, err := keys.NewKey(ctx)
+	require.NoError(t, err)
+	require.NotEqual(t, key.Public(), other.Public())
+	for range 3 {
+		exponentiate(t, key, 0)
+		exponentiate(t, other, 0)
+	}
+	require.NoError(t, keys.Rotate(ctx))
+	again, err := keys.LoadKey(ctx, b)
+	require.NoError(t, err)
+	require.Equal(t, key.Public(), again.Public())
+	exponentiate(t, again, 1)
+	require.GreaterOrEqual(t, int(key.(*Key).n[0]), fullProduct)
+
+	bad := map[string][]byte{"empty": nil, "short": b[:40], "cut": b[:len(b)-1], "long": append(bytes.Clone(b), 0)}
+	for i := 0; i < len(b); i += 37 {
+		bad[fmt.Sprint("byte ", i)] = bytes.Clone(b)
+		bad[fmt.Sprint("byte ", i)][i] ^= 0x10
+	}
+	// The halves of two authentic blobs.
+	bad["spliced"] = append(bytes.Clone(b[:len(b)/2]), otherBlob[min(len(b)/2, len(otherBlob)):]...)
+	for name, b := range bad {
+		_, err := keys.LoadKey(ctx, b)
+		require.ErrorIs(t, err, ErrBlob, name)
+	}
+}
+
+func testExponentObject(t *testing.T, tok *Token, bits int) {
+	ctx := t.Context()
+	q := exponentQuestion(bits, 2)
+	label := fmt.Sprintf("exponent %d", bits)
+	_, err := tok.Exponent(ctx, label)
+	require.ErrorIs(t, err, ErrKeyNotFound)
+	e, err := tok.ImportExponent(ctx, label, q.n, q.d)
+	require.NoError(t, err)
+	_, err = tok.ImportExponent(ctx, label, q.n, q.d)
+	require.ErrorIs(t, err, ErrKeyExists)
+	for range 3 {
+		m := make([]byte, len(q.n))
+		rand.Read(m[1:])
+		y, err := e.Exponentiate(ctx, m)
+		require.NoError(t, err)
+		require.Equal(t, power(q.n, q.d, m), y)
+	}
+	one, minusOne := make([]byte, len(q.n)), bytes.Clone(q.n)
+	one[len(one)-1], minusOne[len(minusOne)-1] = 1, minusOne[len(minusOne)-1]&^1
+	for _, bad := range [][]byte{nil, one, minusOne, q.n, make([]byte, len(q.n)), q.m[1:], append([]byte{0}, q.m...)} {
+		_, err := e.Exponentiate(ctx, bad)
+		require.ErrorIs(t, err, ErrInput)
+	}
+	for _, bad := range [][]byte{nil, q.d[1:], append([]byte{0}, q.d...)} {
+		_, err := tok.ImportExponent(ctx, "other", q.n, bad)
+		require.ErrorIs(t, err, ErrInput)
+	}
+	four := exponentQuestion(4096, 0)
+	_, err = tok.ImportExponent(ctx, "other", four.n, four.d)
+	require.ErrorIs(t, err, ErrUnsupported, "a size that was not tested")
+}

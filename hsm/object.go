@@ -1,0 +1,117 @@
+package hsm
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// object is an object of the token: a template that exactly one object
+// matches, and its handle in the current generation.
+type object struct {
+	name     string
+	template []attribute
+	located  atomic.Pointer[located]
+	searches pause // recoveries that its absence may cause; Token.mu
+}
+
+type located struct {
+	gen uint64
+	h   handle
+}
+
+// missingError says that an object that was there is there no more.
+type missingError struct{ o *object }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("%s has vanished from the token", e.o.name)
+}
+
+func (e *missingError) Unwrap() error { return ErrKeyNotFound }
+
+// find returns the handle of an object. Handles are looked up once for each
+// login: some modules invalidate all of them, and a search costs a look at
+// every object of the token.
+func (s *session) find(o *object) (handle, error) {
+	last := o.located.Load()
+	if last != nil && last.gen == s.gen {
+		return last.h, nil
+	}
+	list, err := s.mod.FindObjects(s.h, o.template, 2)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(list) > 1:
+		return 0, fmt.Errorf("%w: %s", ErrAmbiguous, o.name)
+	case len(list) == 0 && last == nil:
+		return 0, fmt.Errorf("%w: %s", ErrKeyNotFound, o.name)
+	case len(list) == 0:
+		return 0, &missingError{o}
+	}
+	o.located.Store(&located{s.gen, list[0]})
+	return list[0], nil
+}
+
+// maySearch limits the recoveries that an object that was deleted can cause:
+// not found must not become a loop of restarts that stops everybody's work.
+func (t *Token) maySearch(o *object) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// Whoever comes while a recovery runs only waits for it.
+	return t.recovery != nil || o.searches.ready(time.Now())
+}
+
+// flag reads a boolean attribute. A module that does not know the attribute
+// gives the error.
+func (s *session) flag(h handle, kind uint) (bool, error) {
+	var buf [1]byte
+	n, err := s.mod.Attribute(s.h, h, kind, buf[:])
+	if err != nil {
+		return false, err
+	}
+	return n == 1 && buf[0] != 0, nil
+}
+
+// value reads an attribute of at most limit bytes.
+func (s *session) value(h handle, kind uint, limit int) ([]byte, error) {
+	buf := make([]byte, limit)
+	n, err := s.mod.Attribute(s.h, h, kind, buf)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:min(n, limit)], nil
+}
+
+// attributeCheck is a boolean attribute and what it must be.
+type attributeCheck struct {
+	kind uint
+	name string
+	want bool
+}
+
+// check refuses an object with other attributes than it should have. Modules
+// accept templates and do something else (opencryptoki's C_UnwrapKey ignores
+// CKA_SENSITIVE), so all that matters is what can be read back.
+func (s *session) check(h handle, name string, list []attributeCheck) error {
+	for _, c := range list {
+		got, err := s.flag(h, c.kind)
+		if err != nil {
+			return fmt.Errorf("reading %s of %s: %w", c.name, name, err)
+		}
+		if got != c.want {
+			return fmt.Errorf("%w: %s has %s = %t", ErrExposed, name, c.name, got)
+		}
+	}
+	return nil
+}
+
+// hidden refuses a key whose secret attribute can be read. It asks for the
+// length only, so that nothing comes out if the token is as bad as feared.
+func (s *session) hidden(h handle, name string, kinds ...uint) error {
+	for _, kind := range kinds {
+		if n, err := s.mod.Attribute(s.h, h, kind, nil); err == nil && n > 0 {
+			return fmt.Errorf("%w: the secret of %s can be read", ErrExposed, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+type level uint8
+
+const (
+	levelLogin   level = iota + 1 // sessions and login anew
+	levelRestart                  // C_Finalize, C_Initialize, find the token, login
+)
+
+// recovery is the one that runs now. All who need it wait for the same one.
+type recovery struct {
+	started time.Time
+	done    chan struct{}
+	err     error // set before done is closed
+}
+
+// recover brings the token back, unless somebody did since the generation in
+// which the caller's trouble arose.
+func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) error {
+	t.mu.Lock()
+	r := t.recovery
+	switch {
+	case r != nil:
+	case t.closed:
+		t.mu.Unlock()
+		return ErrClosed
+	case t.pinErr != nil:
+		defer t.mu.Unlock()
+		return t.pinErr
+	case t.downErr == nil && t.gen != gen:
+		t.mu.Unlock()
+		return nil
+	case t.downErr != nil && time.Now().Before(t.retryAt):
+		defer t.mu.Unlock()
+		return unavailable("recovery", t.downErr)
+	default:
+		r = &recovery{started: time.Now(), done: make(chan struct{})}
+		t.recovery = r
+		t.stats.Recoveries++
+		go t.runRecovery(r, l, cause)
+	}
+	t.mu.Unlock()
+	timer := time.NewTimer(t.cfg.CallTimeout)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return unavailable("recovery", ctx.Err())
+	case <-timer.C:
+		return unavailable("recovery", context.DeadlineExceeded)
+	}
+}
+
+func (t *Token) runRecovery(r *recovery, l level, cause error) {
+	// Calls that hang keep the gate. Nothing may be taken away under them.
+	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.CallTimeout)
+	defer cancel()
+	err := t.gate.lock(ctx)
+	locked := err == nil
+	if locked {
+		// Level 1 first finds out whether the token is still there.
+		if l == levelRestart || t.loginAnew(ctx) != nil {
+			l = levelRestart
+			if t.pinLatched() == nil {
+				err = t.restartModule(ctx)
+			}
+		}
+	} else {
+		err = fmt.Errorf("calls into the module have not returned: %w", err)
+	}
+	t.mu.Lock()
+	t.recovery = nil
+	switch {
+	case t.pinErr != nil:
+		r.err = t.pinErr
+	case err != nil:
+		t.downErr = err
+		t.retryAt = time.Now().Add(t.backoff)
+		t.backoff = min(2*t.backoff, t.cfg.MaxBackoff)
+		r.err = unavailable("recovery", err)
+	default:
+		t.downErr = nil
+		t.backoff = min(firstBackoff, t.cfg.MaxBackoff)
+	}
+	t.mu.Unlock()
+	if locked {
+		t.gate.unlock()
+	}
+	close(r.done)
+	t.log.Warn("hsm: recovery", slog.Int("level", int(l)), slog.Any("cause", cause),
+		slog.Any("result", r.err), slog.Duration("took", time.Since(r.started)))
+}
+
+// loginAnew is level 1. The gate is locked.
+func (t *Token) loginAnew(ctx context.Context) error {
+	info, err := t.mod.TokenInfo(t.slot)
+	if err != nil {
+		return err
+	}
+	if !t.isMeant(info) {
+		return errors.New("another token is in the slot")
+	}
+	t.forget()
+	if err := t.mod.CloseAllSessions(t.slot); err != nil {
+		return err
+	}
+	return t.logIn(ctx, info)
+}
+
+// restartModule is level 2. The gate is locked.
+func (t *Token) restartModule(ctx context.Context) error {
+	t.mu.Lock()
+	t.stats.Restarts++
+	t.mu.Unlock()
+	t.forget()
+	// Fails if somebody else did it already, or the module is beyond it.
+	_ = t.mod.Finalize()
+	if err := t.mod.Initialize(); err != nil {
+		return fmt.Errorf("C_Initialize: %w", err)
+	}
+	if err := t.start(ctx); err != nil {
+		return err
+	}
+	return t.retestExponents()
+}
+
+// forget drops all sessions without closing them one by one.
+func (t *Token) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.idle = nil
+	for ; t.live < cap(t.slots); t.live++ {
+		t.slots <- struct{}{}
+	}
+}
+
+// pause lets something happen at growing intervals: at once after a quiet
+// half minute, then after 100 ms, 200 ms and so on.
+type pause struct {
+	last time.Time
+	wait time.Duration
+}
+
+const longestPause = 30 * time.Second
+
+func (p *pause) ready(now time.Time) bool {
+	since := now.Sub(p.last)
+	switch {
+	case since > longestPause:
+		p.wait = firstBackoff
+	case since < p.wait:
+		return false
+	default:
+		p.wait = min(2*p.wait, longestPause)
+	}
+	p.last = now
+	return true
+}
+
+// mayRestart limits the restarts that a single sick key or a wrong reading of
+// a return value can cause, since each stops the work of all.
+func (t *Token) mayRestart() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// Whoever comes while a recovery runs only waits for it.
+	return t.recovery != nil || t.restarts.ready(time.Now())
+}
+
+// logIn opens the session that holds the login and logs in. It stays open
+// until the next recovery; C_Logout is never called, for it would log out all
+// sessions of the process.
+func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
+	anchor, err := t.mod.OpenSession(t.slot)
+	if err != nil {
+		return unavailable("C_OpenSession", err)
+	}
+	if info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0 {
+		if err := t.login(ctx, anchor, info.flags); err != nil {
+			return err
+		}
+	}
+	t.mu.Lock()
+	t.gen++
+	t.mu.Unlock()
+	t.log.Info("hsm: logged in", slog.String("token", info.label), slog.String("serial", info.serial), slog.Uint64("generation", t.gen))
+	return nil
+}
+
+func (t *Token) login(ctx context.Context, anchor handle, flags uint) error {
+	switch {
+	case flags&pkcs11.CKF_USER_PIN_INITIALIZED == 0:
+		return unavailable("login", errors.New("the token has no user PIN yet"))
+	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
+		return fmt.Errorf("%w: it is locked", ErrPIN)
+	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
+		return fmt.Errorf("%w: one try is left, and it is not spent here: log in with the token's own tool first", ErrPIN)
+	}
+	pin, err := t.cfg.PIN(ctx)
+	if err != nil {
+		return unavailable("PIN callback", err)
+	}
+	err = t.mod.Login(anchor, pin)
+	empty := len(pin) == 0
+	clear(pin)
+	var code CKR
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &code):
+		return unavailable("C_Login", err)
+	case code == pkcs11.CKR_USER_ALREADY_LOGGED_IN:
+		return nil
+	case code.react() == latchPIN, code == pkcs11.CKR_ARGUMENTS_BAD && empty:
+		return t.latch(err)
+	}
+	return unavailable("C_Login", err)
+}
+
+// latch ends all attempts to log in, for a PIN that was refused once will be
+// refused again, and every refusal brings the token closer to its lock.
+func (t *Token) latch(cause error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pinErr == nil {
+		t.pinErr = fmt.Errorf("%w: %w", ErrPIN, cause)
+		t.log.Error("hsm: PIN refused, no further attempt", slog.Any("cause", cause))
+	}
+	return t.pinErr
+}
+
+func (t *Token) pinLatched() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pinErr
+}
