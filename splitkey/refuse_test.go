@@ -186,6 +186,7 @@ func TestShareRefused(t *testing.T) {
 }
 
 func badPublicKeys() map[string]*rsa.PublicKey {
+	above := int64(1)<<31 + 1
 	n := splitkeytest.Key(2048).N
 	return map[string]*rsa.PublicKey{
 		"nil":           nil,
@@ -199,7 +200,7 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 		"e one":         {N: n, E: 1},
 		"e even":        {N: n, E: 65536},
 		"e negative":    {N: n, E: -3},
-		"e above 2^31 ": {N: n, E: int(int64(1)<<31+1) & (1<<62 - 1)},
+		"e above 2^31":  {N: n, E: int(above)}, // negative where an int has 32 bits
 	}
 }
 
