@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench
+.PHONY: test check fuzz bench kernel
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -11,3 +11,6 @@ fuzz:             # every fuzz target for FUZZTIME (10s)
 
 bench:            # every benchmark, ten times, for benchstat
 	go test -run '^$$' -bench . -count 10 ./...
+
+kernel:           # writes the assembly of splitkey/internal/modexp
+	go generate ./splitkey/internal/modexp
