@@ -189,18 +189,18 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 	above := int64(1)<<31 + 1
 	n := splitkeytest.Key(2048).N
 	return map[string]*rsa.PublicKey{
-		"nil":           nil,
-		"no modulus":    {E: 65537},
-		"negative":      {N: new(big.Int).Neg(n), E: 65537},
-		"even":          {N: new(big.Int).Add(n, big.NewInt(1)), E: 65537},
-		"2047 bits":     {N: new(big.Int).SetBit(new(big.Int).Rsh(n, 1), 0, 1), E: 65537},
-		"1024 bits":     {N: splitkeytest.Key(2048).Primes[0], E: 65537},
-		"too long":      {N: new(big.Int).SetBit(new(big.Int).Lsh(n, 15000), 0, 1), E: 65537},
-		"e zero":        {N: n, E: 0},
-		"e one":         {N: n, E: 1},
-		"e even":        {N: n, E: 65536},
-		"e negative":    {N: n, E: -3},
-		"e above 2^31":  {N: n, E: int(above)}, // negative where an int has 32 bits
+		"nil":          nil,
+		"no modulus":   {E: 65537},
+		"negative":     {N: new(big.Int).Neg(n), E: 65537},
+		"even":         {N: new(big.Int).Add(n, big.NewInt(1)), E: 65537},
+		"2047 bits":    {N: new(big.Int).SetBit(new(big.Int).Rsh(n, 1), 0, 1), E: 65537},
+		"1024 bits":    {N: splitkeytest.Key(2048).Primes[0], E: 65537},
+		"too long":     {N: new(big.Int).SetBit(new(big.Int).Lsh(n, 15000), 0, 1), E: 65537},
+		"e zero":       {N: n, E: 0},
+		"e one":        {N: n, E: 1},
+		"e even":       {N: n, E: 65536},
+		"e negative":   {N: n, E: -3},
+		"e above 2^31": {N: n, E: int(above)}, // negative where an int has 32 bits
 	}
 }
 
