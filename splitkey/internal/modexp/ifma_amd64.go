@@ -140,29 +140,36 @@ func (k *ifma) radixBits() int { return digitBits * k.digits }
 func (k *ifma) excess() int { return 3 }
 
 func (k *ifma) pack(z, x []uint64) {
-	for j := range k.digits {
-		word, shift := j*digitBits/64, j*digitBits%64
-		var d uint64
-		if word < len(x) {
-			d = x[word] >> shift
+	for p := range k.vectors {
+		lane := z[lanes*p:][:lanes]
+		for i := range lane {
+			bit := digitBits * (k.vectors*i + p)
+			word, shift := bit/64, bit%64
+			var d uint64
+			if word < len(x) {
+				d = x[word] >> shift
+			}
+			if word+1 < len(x) {
+				d |= x[word+1] << (64 - shift) // 0 for a shift by 64
+			}
+			lane[i] = d & digitMask
 		}
-		if word+1 < len(x) {
-			d |= x[word+1] << (64 - shift) // 0 for a shift by 64
-		}
-		z[k.index(j)] = d & digitMask
 	}
 }
 
+// unpack ignores digits beyond the end of x: they are 0, since numbers are less than 4n.
 func (k *ifma) unpack(x, z []uint64) {
 	clear(x)
-	for j := range k.digits {
-		word, shift := j*digitBits/64, j*digitBits%64
-		d := z[k.index(j)]
-		if word < len(x) {
-			x[word] |= d << shift
-		}
-		if word+1 < len(x) {
-			x[word+1] |= d >> (64 - shift)
+	for p := range k.vectors {
+		for i, d := range z[lanes*p:][:lanes] {
+			bit := digitBits * (k.vectors*i + p)
+			word, shift := bit/64, bit%64
+			if word < len(x) {
+				x[word] |= d << shift
+			}
+			if word+1 < len(x) {
+				x[word+1] |= d >> (64 - shift)
+			}
 		}
 	}
 }

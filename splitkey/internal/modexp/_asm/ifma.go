@@ -266,18 +266,20 @@ func (g *ifma) digit(w int, source operand, earlier int, last bool) {
 	}
 	g.op("VPBROADCASTQ", source, g.y)
 
-	// Position 0 first: q waits for it.
-	reduction := func(p int) {
-		register := (w + p) % g.vectors
+	reduceHi := func(p int) {
 		if earlier >= 3 {
-			g.hi(g.m2(p), g.q3, g.H[register])
-		}
-		if earlier >= 2 {
-			g.lo(g.m2(p), g.q2, g.S[register])
+			g.hi(g.m2(p), g.q3, g.H[(w+p)%g.vectors])
 		}
 	}
+	reduceLo := func(p int) {
+		if earlier >= 2 {
+			g.lo(g.m2(p), g.q2, g.S[(w+p)%g.vectors])
+		}
+	}
+	// Position 0 first: q waits for it.
 	g.products(w, 0, earlier == 0)
-	reduction(0)
+	reduceHi(0)
+	reduceLo(0)
 	g.sum(w, g.T)
 	if earlier >= 1 {
 		g.op("VPADDQ", g.carry, g.T, g.T)
@@ -293,8 +295,9 @@ func (g *ifma) digit(w int, source operand, earlier int, last bool) {
 		g.nextFrame(w)
 	}
 	for p := 1; p < g.vectors; p++ {
-		reduction(p)
+		reduceHi(p)
 		g.products(w, p, earlier == 0)
+		reduceLo(p)
 	}
 	if earlier >= 2 {
 		g.op("VMOVDQA64", g.q2, g.q3)
