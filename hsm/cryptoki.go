@@ -92,16 +92,6 @@ func encodeUint(v uint) []byte {
 	return b[:ulongBytes]
 }
 
-func decodeUint(b []byte) (uint, bool) {
-	switch len(b) {
-	case 8:
-		return uint(binary.NativeEndian.Uint64(b)), true
-	case 4:
-		return uint(binary.NativeEndian.Uint32(b)), true
-	}
-	return 0, false
-}
-
 // tokenInfo is the part of CK_TOKEN_INFO that decides anything here.
 type tokenInfo struct {
 	label, serial, model string

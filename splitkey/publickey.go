@@ -1,7 +1,6 @@
 package splitkey
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"fmt"
 	"math/big"
@@ -68,10 +67,6 @@ func newDeviceKey(pub *rsa.PublicKey) (*publicKey, error) {
 
 func (p *publicKey) rsa() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(p.n), E: int(p.e)}
-}
-
-func (p *publicKey) equal(q *publicKey) bool {
-	return p.e == q.e && bytes.Equal(p.n, q.n)
 }
 
 // CheckModulus is what a server asks of a modulus that a client sends: an odd number of
