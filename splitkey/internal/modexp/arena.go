@@ -11,8 +11,8 @@ const arenaWords = (1<<windowBits+4)*maxWords + 6*(4096/64) + 64
 // maxWords is the length of the longest number of any kernel: 4096 bits in IFMA's layout.
 const maxWords = 80
 
-// cacheLine is the alignment of numbers. AVX-512 loads across cache lines are correct, but cost
-// the 4096-bit squaring half as much again.
+// cacheLine is the alignment of numbers. AVX-512 loads across cache lines are correct,
+// but cost the 4096-bit squaring half as much again.
 const cacheLine = 64
 
 // arena is working space that is handed out piece by piece, all of it zero, and

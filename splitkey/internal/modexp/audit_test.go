@@ -1,3 +1,5 @@
+//go:build amd64 && !purego
+
 package modexp
 
 import (
@@ -24,7 +26,8 @@ import (
 //   - no load or store has a mask;
 //   - every other register that was touched is cleared before the return.
 
-// instructions maps what the kernels may use to the number of operands written, the last ones.
+// instructions maps what the kernels may use to the number of operands written, the
+// last ones.
 var instructions = map[string]int{
 	"ADCQ": 1, "ADCXQ": 1, "ADDQ": 1, "ADOXQ": 1, "ANDQ": 1, "DECQ": 1, "IMULQ": 1, "MOVQ": 1,
 	"MULXQ": 2, "NEGQ": 1, "ORQ": 1, "SBBQ": 1, "SHLQ": 1, "SHRQ": 1, "XORL": 1, "XORQ": 1,
@@ -38,7 +41,8 @@ var instructions = map[string]int{
 }
 
 // publicArguments are the parameters that may become an address or a counter: pointers,
-// and numbers of blocks, squarings. (The pointers n of the adx kernels share their name with a count.)
+// and numbers of blocks, squarings. (The pointers n of the adx kernels share their name
+// with a count.)
 var publicArguments = []string{"z", "x", "y", "t", "n", "table", "context", "blocks"}
 
 var (
@@ -191,8 +195,8 @@ func auditFunction(body []instruction) (bad []string) {
 	return bad
 }
 
-// publicWrite says whether an instruction that writes a public register derives it from public
-// things only.
+// publicWrite says whether an instruction that writes a public register derives it from
+// public things only.
 func publicWrite(in instruction, public map[string]bool) bool {
 	if in.op == "DECQ" {
 		return true
@@ -218,7 +222,8 @@ func TestAssemblyAudit(t *testing.T) {
 	require.NoError(t, err)
 	audited := 0
 	for _, file := range files {
-		// These two see no number: one reads what the processor can do, the other an address.
+		// These two see no number: one reads what the processor can do, the other an
+		// address.
 		if file == "cpu_amd64.s" || file == "arena_amd64.s" {
 			continue
 		}

@@ -17,8 +17,8 @@ func modulusFor(t testing.TB, n []byte, i implementation) *Modulus {
 	return m
 }
 
-// each runs a benchmark per size and implementation: BenchmarkX/2048/ifma. prepare returns what is
-// measured; the processor time of one call is reported as cpu-ns/op.
+// each runs a benchmark per size and implementation: BenchmarkX/2048/ifma. prepare
+// returns what is measured; the processor time of one call is reported as cpu-ns/op.
 func each(b *testing.B, prepare func(n []byte, i implementation, m *Modulus) func() error) {
 	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
 		n := oddOf(b, bits).Bytes()
@@ -69,7 +69,8 @@ func BenchmarkMul(b *testing.B) {
 	})
 }
 
-// BenchmarkReduce reduces a number of twice the length, as every signature of a composite key does.
+// BenchmarkReduce reduces a number of twice the length, as every signature of a
+// composite key does.
 func BenchmarkReduce(b *testing.B) {
 	each(b, func(_ []byte, _ implementation, m *Modulus) func() error {
 		x := append(operand(m), operand(m)...)

@@ -29,20 +29,20 @@ func (a *bigmodArithmetic) exp(z, base, exponent []byte) {
 	b := a.nat(base)
 	x := bigmod.NewNat().Exp(b, exponent, a.m)
 	defer wipe(b, x)
-	copy(z, x.Bytes(a.m))
+	a.put(z, x)
 }
 
 func (a *bigmodArithmetic) expShortVarTime(z, base []byte, e uint) {
 	b := a.nat(base)
 	x := bigmod.NewNat().ExpShortVarTime(b, e, a.m)
 	defer wipe(b, x)
-	copy(z, x.Bytes(a.m))
+	a.put(z, x)
 }
 
 func (a *bigmodArithmetic) mul(z, x, y []byte) {
 	u, v := a.nat(x), a.nat(y)
 	defer wipe(u, v)
-	copy(z, u.Mul(v, a.m).Bytes(a.m))
+	a.put(z, u.Mul(v, a.m))
 }
 
 func (a *bigmodArithmetic) reduce(z, x []byte) {
@@ -65,7 +65,7 @@ func (a *bigmodArithmetic) reduce(z, x []byte) {
 		x = x[n:]
 	}
 	defer wipe(y)
-	copy(z, y.Bytes(a.m))
+	a.put(z, y)
 }
 
 func (a *bigmodArithmetic) nat(b []byte) *bigmod.Nat {
@@ -74,6 +74,12 @@ func (a *bigmodArithmetic) nat(b []byte) *bigmod.Nat {
 		panic(errNotReduced)
 	}
 	return x
+}
+
+func (a *bigmodArithmetic) put(z []byte, x *bigmod.Nat) {
+	b := x.Bytes(a.m)
+	copy(z, b)
+	clear(b)
 }
 
 // wipe clears what bigmod lets us reach. Its own temporaries stay until the

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// threadTime is the processor time of the calling thread: what a benchmark costs, whatever else
-// the machine is doing.
+// threadTime is the processor time of the calling thread: what a benchmark costs,
+// whatever else the machine is doing.
 func threadTime() time.Duration {
 	const rusageThread = 1 // getrusage(2)
 	var u syscall.Rusage

@@ -29,12 +29,14 @@ func ModEven(x, m []byte) []byte {
 	return fixed(z.Bytes(mod), len(m))
 }
 
-// MulModEven returns a*b mod m for any m > 1, in the length of m; a and b must be less than m.
+// MulModEven returns a*b mod m for any m > 1, in the length of m; a and b must be less
+// than m.
 func MulModEven(a, b, m []byte) []byte {
 	return evenBinary(a, b, m, (*bigmod.Nat).Mul)
 }
 
-// SubModEven returns a-b mod m for any m > 1, in the length of m; a and b must be less than m.
+// SubModEven returns a-b mod m for any m > 1, in the length of m; a and b must be less
+// than m.
 func SubModEven(a, b, m []byte) []byte {
 	return evenBinary(a, b, m, (*bigmod.Nat).Sub)
 }
@@ -104,7 +106,8 @@ func InverseVarTime(a, m []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// LCMVarTime returns lcm(p-1, q-1) for odd p and q, in the sum of their lengths. Its time depends on both: it runs once in the life of a key.
+// LCMVarTime returns lcm(p-1, q-1) for odd p and q, in the sum of their lengths. Its
+// time depends on both: it runs once in the life of a key.
 func LCMVarTime(p, q []byte) ([]byte, error) {
 	a, b := predecessor(p), predecessor(q)
 	// bigmod's GCD needs one odd operand. The least common multiple keeps the

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"os"
-	"os/exec"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -103,7 +101,7 @@ func TestExponentiations(t *testing.T) {
 	}
 }
 
-// TestImplementations says what this process uses, for TestSwitches to read.
+// TestImplementations logs what this process may use.
 func TestImplementations(t *testing.T) {
 	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
 		var names []string
@@ -115,33 +113,6 @@ func TestImplementations(t *testing.T) {
 	}
 	for _, bits := range []int{16, 1000, 2047, 2049, 6144} {
 		require.Len(t, available(bits), 1)
-	}
-}
-
-// TestSwitches runs the comparison with math/big again in a process whose GODEBUG
-// forbids implementations.
-func TestSwitches(t *testing.T) {
-	binary, err := os.Executable()
-	require.NoError(t, err)
-	for _, c := range []struct{ godebug, without string }{
-		{"cpu.avx512ifma=off", "ifma"},
-		{"cpu.avx512=off", "ifma"},
-		{"cpu.avx512f=off,cpu.adx=off", "ifma adx"},
-		{"cpu.bmi2=off", "adx"},
-		{"cpu.all=off", "ifma adx"},
-	} {
-		t.Run(c.godebug, func(t *testing.T) {
-			t.Parallel()
-			cmd := exec.Command(binary, "-test.run=^(TestImplementations|TestAgainstBig)$", "-test.v")
-			cmd.Env = append(os.Environ(), "GODEBUG="+c.godebug)
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			require.Contains(t, string(out), "--- PASS: TestAgainstBig")
-			require.Contains(t, string(out), "TestAgainstBig/2048/"+portable.name)
-			for name := range strings.FieldsSeq(c.without) {
-				require.NotContains(t, string(out), "/"+name, "must not be used")
-			}
-		})
 	}
 }
 
@@ -186,9 +157,9 @@ func TestStress(t *testing.T) {
 	t.Logf("%d exponentiations", count.Load())
 }
 
-// FuzzExp compares all implementations with math/big on moduli, bases and exponents of the fuzzer's
-// making. The modulus is cut or extended to a length that has kernels, or taken
-// as it is; the exponent is cut to 16 bytes: 26 windows.
+// FuzzExp compares all implementations with math/big on moduli, bases and exponents of
+// the fuzzer's making. The modulus is cut or extended to a length that has kernels, or
+// taken as it is; the exponent is cut to 16 bytes: 26 windows.
 func FuzzExp(f *testing.F) {
 	sizes := []int{128, 192, 256, 384, 512}
 	f.Fuzz(func(t *testing.T, size byte, n, base, exponent, x []byte) {

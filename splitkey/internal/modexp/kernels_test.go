@@ -5,6 +5,9 @@ package modexp
 import (
 	"fmt"
 	"math/big"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,8 +68,9 @@ func (m *montgomery) bound(n *big.Int) *big.Int {
 	return new(big.Int).Lsh(big.NewInt(1), uint(m.radixBits()))
 }
 
-// factors draws the operands of one product. A third of them make the product v, for a v with a
-// pattern, out of v*R and 1 or of v and R: so carries run through whole results.
+// factors draws the operands of one product. A third of them make the product v, for a
+// v with a pattern, out of v*R and 1 or of v and R: so carries run through whole
+// results.
 func (m *montgomery) factors(t testing.TB, n, r *big.Int) (x, y *big.Int) {
 	v := pattern(t, n.BitLen())
 	switch v.Mod(v, n); randInt(t, 6) {
@@ -79,8 +83,9 @@ func (m *montgomery) factors(t testing.TB, n, r *big.Int) (x, y *big.Int) {
 	return m.operand(t, n), m.operand(t, n)
 }
 
-// TestProducts compares single multiplications and squarings with math/big, on
-// operands up to the bounds of lazy reduction. In the long run these are 10^6 products of each kernel.
+// TestProducts compares single multiplications and squarings with math/big, on operands
+// up to the bounds of lazy reduction. In the long run these are 10^6 products of each
+// kernel.
 func TestProducts(t *testing.T) {
 	iterations := 1000
 	switch {
@@ -189,29 +194,6 @@ func requireIFMAContext(t *testing.T, m *montgomery, k *ifma, n *big.Int) {
 	}
 }
 
-// TestNoAllocation: nothing is allocated in an exponentiation.
-func TestNoAllocation(t *testing.T) {
-	if debug {
-		return // checking the bounds takes memory
-	}
-	for _, bits := range kernelSizes {
-		n := oddOf(t, bits)
-		for _, i := range available(bits) {
-			if i.name == portable.name {
-				continue
-			}
-			m := modulusFor(t, n.Bytes(), i)
-			z, e := make([]byte, m.Size()), []byte{3, 1, 4, 1}
-			z[m.Size()-1] = 7
-			require.Zero(t, testing.AllocsPerRun(20, func() {
-				if m.ExpTo(z, z, e) != nil {
-					panic("refused")
-				}
-			}), "%s/%d", i.name, bits)
-		}
-	}
-}
-
 // TestWorkingSpaceWiped looks at working space after use.
 func TestWorkingSpaceWiped(t *testing.T) {
 	a := newArena()
@@ -235,5 +217,32 @@ func TestWorkingSpaceWiped(t *testing.T) {
 			require.Zero(t, a.used)
 			require.Equal(t, make([]uint64, len(a.words)), a.words, name)
 		}
+	}
+}
+
+// TestSwitches runs the comparison with math/big again in a process whose GODEBUG
+// forbids implementations.
+func TestSwitches(t *testing.T) {
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	for _, c := range []struct{ godebug, without string }{
+		{"cpu.avx512ifma=off", "ifma"},
+		{"cpu.avx512=off", "ifma"},
+		{"cpu.avx512f=off,cpu.adx=off", "ifma adx"},
+		{"cpu.bmi2=off", "adx"},
+		{"cpu.all=off", "ifma adx"},
+	} {
+		t.Run(c.godebug, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(binary, "-test.run=^(TestImplementations|TestAgainstBig)$", "-test.v")
+			cmd.Env = append(os.Environ(), "GODEBUG="+c.godebug)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "--- PASS: TestAgainstBig")
+			require.Contains(t, string(out), "TestAgainstBig/2048/"+portable.name)
+			for name := range strings.FieldsSeq(c.without) {
+				require.NotContains(t, string(out), "/"+name, "must not be used")
+			}
+		})
 	}
 }

@@ -21,8 +21,9 @@ func oddOf(t testing.TB, bits int) *big.Int {
 	return n.SetBit(n, 0, 1)
 }
 
-// TestAgainstBig compares every operation of every implementation with math/big, at the sizes in
-// use, at sizes that are not whole bytes or limbs, and at the edges of the range.
+// TestAgainstBig compares every operation of every implementation with math/big, at the
+// sizes in use, at sizes that are not whole bytes or limbs, and at the edges of the
+// range.
 func TestAgainstBig(t *testing.T) {
 	for _, bits := range []int{17, 63, 64, 65, 1000, 1024, 1031, 1536, 2047, 2048, 3072, 4096} {
 		n := oddOf(t, bits)

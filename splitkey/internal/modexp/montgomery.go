@@ -39,8 +39,8 @@ func newMontgomery(k kernel, n []uint64) *montgomery {
 	}
 	m.pack(m.one, r)
 
-	// If z stands for 2^f, its square stands for 2^2f and its double for 2^(f+1). What stands
-	// for R = 2^radixBits is R^2.
+	// If z stands for 2^f, its square stands for 2^2f and its double for 2^(f+1). What
+	// stands for R = 2^radixBits is R^2.
 	addMod(r, r, n)
 	m.pack(m.rr, r)
 	for i := bits.Len(uint(k.radixBits())) - 2; i >= 0; i-- {
@@ -95,8 +95,8 @@ func (m *montgomery) exp(z, base, exponent []byte) {
 	m.store(z, acc, a)
 }
 
-// expShortVarTime is square-and-multiply. A last multiplication by the base, or by 1, as it is,
-// also takes the result out of the Montgomery domain.
+// expShortVarTime is square-and-multiply. A last multiplication by the base, or by 1,
+// as it is, also takes the result out of the Montgomery domain.
 func (m *montgomery) expShortVarTime(z, base []byte, e uint) {
 	a := newArena()
 	defer a.wipe()
@@ -204,8 +204,8 @@ func subIfNotLess(x, n []uint64) {
 	subMasked(x, n, borrow-1)
 }
 
-// bitsAt returns the count bits of the big-endian number b, at most 8, that begin at bit pos
-// from the lowest; there must be as many. pos is public.
+// bitsAt returns the count bits of the big-endian number b, at most 8, that begin at
+// bit pos from the lowest; there must be as many. pos is public.
 func bitsAt(b []byte, pos, count int) int {
 	i := len(b) - 1 - pos/8
 	w := uint(b[i])

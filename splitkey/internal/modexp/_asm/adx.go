@@ -25,23 +25,24 @@ import "fmt"
 //
 // so the new top absorbs both carries.
 //
-// At the end of a block the window holds the upper half, and moves on to the next
-// block of x: the words of t there are added to it. The carry c out of that addition has the
-// weight of the window's word 0 after the block, and joins the next addition. At the end of
-// the row the window plus c is what goes to the next eight words of t: it fits, since
-// t (n words) plus x*y8 fits in n+8 words.
+// At the end of a block the window holds the upper half, and moves on to the next block
+// of x: the words of t there are added to it. The carry c out of that addition has the
+// weight of the window's word 0 after the block, and joins the next addition. At the
+// end of the row the window plus c is what goes to the next eight words of t: it fits,
+// since t (n words) plus x*y8 fits in n+8 words.
 //
-// The squaring's first block is x8 times itself, products above the diagonal
-// only: in step k the words k+1..7. The reduction's first block makes its y as it goes:
-// word k of q is (word 0 of the window) * k0 mod 2^64, k0 = -1/N mod 2^64, after which word 0 is 0.
+// The squaring's first block is x8 times itself, products above the diagonal only: in
+// step k the words k+1..7. The reduction's first block makes its y as it goes: word k
+// of q is (word 0 of the window) * k0 mod 2^64, k0 = -1/N mod 2^64, after which word 0
+// is 0.
 //
 // # Bound
 //
-// Let x, y < R. t = x*y + q*N with q < R, so t/R < R + N: the carry out of
-// 2n words is 0 or 1, and where it is 1, one subtraction of N brings the result below R
-// again. As N > R/2 (its top bit is set), results are below 2N. This is "almost Montgomery multiplication"
-// (S. Gueron, "Efficient software implementations of modular exponentiation", 2012).
-// For y = 1 the result is (x + q*N)/R <= N.
+// Let x, y < R. t = x*y + q*N with q < R, so t/R < R + N: the carry out of 2n words is
+// 0 or 1, and where it is 1, one subtraction of N brings the result below R again. As N
+// > R/2 (its top bit is set), results are below 2N. This is "almost Montgomery
+// multiplication" (S. Gueron, "Efficient software implementations of modular
+// exponentiation", 2012). For y = 1 the result is (x + q*N)/R <= N.
 //
 // # Constant time
 //

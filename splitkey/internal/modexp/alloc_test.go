@@ -1,0 +1,30 @@
+//go:build amd64 && !purego && !race && !modexpdebug
+
+package modexp
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNoAllocation: nothing is allocated in an exponentiation. (Under the race detector
+// sync.Pool forgets on purpose; a debug build allocates what it checks bounds with.)
+func TestNoAllocation(t *testing.T) {
+	for _, bits := range kernelSizes {
+		n := oddOf(t, bits)
+		for _, i := range available(bits) {
+			if i.name == portable.name {
+				continue
+			}
+			m := modulusFor(t, n.Bytes(), i)
+			z, e := make([]byte, m.Size()), []byte{3, 1, 4, 1}
+			z[m.Size()-1] = 7
+			require.Zero(t, testing.AllocsPerRun(20, func() {
+				if m.ExpTo(z, z, e) != nil {
+					panic("refused")
+				}
+			}), "%s/%d", i.name, bits)
+		}
+	}
+}
