@@ -73,14 +73,20 @@ func TestOneSyncForMany(t *testing.T) {
 	const writes = 400
 	s := openNew(t)
 	before := txID(t, s)
-	var wg sync.WaitGroup
+	tx, err := s.db.Begin(true) // holds up the commit loop until most have come
+	require.NoError(t, err)
+	var came, wg sync.WaitGroup
+	came.Add(writes)
 	for i := range writes {
 		wg.Go(func() {
+			came.Done()
 			if err := s.Create(context.Background(), fmt.Sprint(i), []byte("value")); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+	came.Wait()
+	require.NoError(t, tx.Rollback())
 	wg.Wait()
 	require.Less(t, txID(t, s)-before, writes/2)
 	for i := range writes {
@@ -167,10 +173,9 @@ func TestEmptyFile(t *testing.T) {
 func TestInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	child := startChild(t, "hold", path)
-	_, err := child.lines.ReadString('\n') // it has the store open
-	require.NoError(t, err)
+	child.read(t, 1) // it has the store open
 	start := time.Now()
-	_, err = Open(path, Options{LockTimeout: 200 * time.Millisecond})
+	_, err := Open(path, Options{LockTimeout: 200 * time.Millisecond})
 	require.ErrorIs(t, err, ErrInUse)
 	require.GreaterOrEqual(t, time.Since(start), 100*time.Millisecond)
 	child.kill(t)
@@ -202,14 +207,18 @@ func TestCloseWhileBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	s := open(t, path)
 	var confirmed sync.Map
-	var wg sync.WaitGroup
+	var wg, first sync.WaitGroup
+	first.Add(16)
 	for i := range 16 {
 		wg.Go(func() {
+			confirm := sync.OnceFunc(first.Done)
+			defer confirm()
 			for n := 0; ; n++ {
 				id := fmt.Sprint(i, " ", n)
 				switch err := s.Create(context.Background(), id, nil); {
 				case err == nil:
 					confirmed.Store(id, true)
+					confirm()
 				case errors.Is(err, ErrClosed):
 					return
 				default:
@@ -223,7 +232,7 @@ func TestCloseWhileBusy(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
+	first.Wait()
 	require.NoError(t, s.Close())
 	wg.Wait()
 	s = open(t, path)
@@ -234,7 +243,7 @@ func TestCloseWhileBusy(t *testing.T) {
 		require.NoError(t, err)
 		return true
 	})
-	require.Positive(t, n)
+	require.GreaterOrEqual(t, n, 16)
 }
 
 // TestBrokenStaysBroken: after a failed commit nothing is answered until the store is opened anew.

@@ -126,6 +126,17 @@ func startChild(t *testing.T, role, path string) *child {
 	return c
 }
 
+// read returns the next n lines that the child writes.
+func (c *child) read(t *testing.T, n int) (lines []string) {
+	t.Helper()
+	for range n {
+		line, err := c.lines.ReadString('\n')
+		require.NoError(t, err, "the child ended by itself")
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // kill kills the child (SIGKILL) and returns every whole line that it wrote and nobody had read.
 func (c *child) kill(t *testing.T) (lines []string) {
 	t.Helper()
@@ -161,12 +172,16 @@ func TestKill(t *testing.T) {
 			count = 0
 		}
 		c := startChild(t, "guess", path)
-		if kill%3 != 0 { // else kill it while it starts, or recovers, or counts
-			_, err := c.lines.ReadString('\n')
-			require.NoError(t, err)
+		// A third of the kills come at any time after the start of the process, the others soon after some
+		// number of acknowledgements, so that a slow machine counts as much as a fast one.
+		var lines []string
+		if kill%3 == 0 {
+			time.Sleep(rand.N(40 * time.Millisecond))
+		} else {
+			lines = c.read(t, 1+rand.IntN(60))
+			time.Sleep(rand.N(3 * time.Millisecond))
 		}
-		time.Sleep(rand.N(40 * time.Millisecond))
-		lines := c.kill(t)
+		lines = append(lines, c.kill(t)...)
 		if len(lines) == 0 {
 			early++
 		}
