@@ -58,7 +58,8 @@ var (
 // Package storetest holds all of this against an implementation, except what only a
 // power failure shows.
 type Store interface {
-	// Load returns the record's current value and version, or ErrNotFound.
+	// Load returns the record's current value and version, or ErrNotFound. What it returns is durable: an answer
+	// may be given on its strength. A value whose write is not yet durable must not be seen, or be waited for.
 	Load(ctx context.Context, id string) (value []byte, version uint64, err error)
 
 	// Create writes a new record, or returns ErrConflict if the id exists. Of any number of

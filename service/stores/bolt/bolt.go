@@ -5,7 +5,8 @@
 //
 // Every Create and Swap is on disk (fdatasync) before it returns; there is no switch to turn
 // that off. Writes that arrive while another is being synced are written together by the next sync.
-// The directory of a new file is synced too. What is left to trust is the disk: one that confirms what
+// Load returns nothing that is not yet on disk either. Opening syncs the file, in case a killed process
+// left something unsynced, and its directory. What is left to trust is the disk: one that confirms what
 // it only holds in a volatile cache loses counts with the power.
 //
 // If a sync fails, nobody knows what is on disk, and asking again may be answered with a lie: the
@@ -80,8 +81,10 @@ type Store struct {
 	once    sync.Once
 	stopped chan struct{} // closed once no write is under way or will be
 
-	mu     sync.Mutex
-	broken error // why nothing can be trusted any more
+	mu      sync.Mutex
+	broken  error         // why nothing can be trusted any more
+	durable int           // id of the last transaction known to be on disk
+	settled chan struct{} // closed and replaced whenever durable or broken changes
 }
 
 var _ pinlock.Store = (*Store)(nil)
@@ -105,10 +108,16 @@ func Open(path string, o Options) (*Store, error) {
 	if err := prepare(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, path), db.Close())
 	}
-	if err := syncDirectory(path); err != nil {
+	if err := errors.Join(db.Sync(), syncDirectory(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("bolt: %w", err), db.Close())
 	}
-	s := &Store{db: db, writes: make(chan *write), closing: make(chan struct{}), stopped: make(chan struct{})}
+	s := &Store{
+		db: db, writes: make(chan *write), closing: make(chan struct{}), stopped: make(chan struct{}),
+		settled: make(chan struct{}),
+	}
+	if err := db.View(func(tx *bbolt.Tx) error { s.durable = tx.ID(); return nil }); err != nil {
+		return nil, errors.Join(fmt.Errorf("bolt: %w", err), db.Close())
+	}
 	go s.commitLoop()
 	return s, nil
 }
@@ -204,7 +213,9 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 	if err := s.ready(ctx, id, nil); err != nil {
 		return nil, 0, err
 	}
+	var seen int
 	err = s.db.View(func(tx *bbolt.Tx) error {
+		seen = tx.ID()
 		record := tx.Bucket(recordsBucket).Get([]byte(id))
 		if record == nil {
 			return pinlock.ErrNotFound
@@ -216,10 +227,13 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 		value = bytes.Clone(record[versionLength:]) // the record's memory belongs to the transaction
 		return nil
 	})
-	switch {
-	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
+	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return nil, 0, ErrClosed // closed meanwhile
-	case err != nil:
+	}
+	if err := s.awaitDurable(ctx, seen); err != nil {
+		return nil, 0, err
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	return value, version, nil

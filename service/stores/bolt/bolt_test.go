@@ -266,12 +266,17 @@ func TestBrokenStaysBroken(t *testing.T) {
 	require.Equal(t, "value", string(value))
 }
 
+// meddle changes records behind the store's back.
+func meddle(t *testing.T, s *Store, f func(records *bbolt.Bucket) error) {
+	t.Helper()
+	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error { return f(tx.Bucket(recordsBucket)) }))
+	s.settle(txID(t, s), nil)
+}
+
 // TestDamagedRecord concerns nobody but its own key.
 func TestDamagedRecord(t *testing.T) {
 	s := openNew(t)
-	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(recordsBucket).Put([]byte("id"), make([]byte, versionLength-1))
-	}))
+	meddle(t, s, func(records *bbolt.Bucket) error { return records.Put([]byte("id"), make([]byte, versionLength-1)) })
 	_, _, err := s.Load(t.Context(), "id")
 	require.ErrorIs(t, err, errDamaged)
 	require.ErrorIs(t, s.Swap(t.Context(), "id", 0, nil), errDamaged)
@@ -285,7 +290,7 @@ func TestRemovedRecord(t *testing.T) {
 	require.NoError(t, s.Create(t.Context(), "id", nil))
 	_, before, err := s.Load(t.Context(), "id")
 	require.NoError(t, err)
-	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(recordsBucket).Delete([]byte("id")) }))
+	meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete([]byte("id")) })
 	require.NoError(t, s.Create(t.Context(), "id", nil))
 	require.ErrorIs(t, s.Swap(t.Context(), "id", before, nil), pinlock.ErrConflict)
 }
@@ -306,6 +311,39 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	value, _, err = s.Load(t.Context(), "id")
 	require.NoError(t, err)
 	require.Equal(t, "value", string(value))
+}
+
+// TestLoadAwaitsSync sets back what is known to be on disk, as if the last transaction were still being synced.
+func TestLoadAwaitsSync(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))
+	setBack := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.durable--
+	}
+	setBack()
+	for _, id := range []string{"id", "unknown"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, _, err := s.Load(ctx, id)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		cancel()
+	}
+	loaded := make(chan error)
+	go func() {
+		_, _, err := s.Load(context.Background(), "id")
+		loaded <- err
+	}()
+	require.NoError(t, s.Create(t.Context(), "other", nil)) // a sync
+	require.NoError(t, <-loaded)
+
+	setBack()
+	go func() {
+		_, _, err := s.Load(context.Background(), "id")
+		loaded <- err
+	}()
+	s.settle(0, errors.New("disk on fire"))
+	require.ErrorContains(t, <-loaded, "disk on fire")
 }
 
 func Example() {

@@ -78,9 +78,10 @@ var errNothing = errors.New("bolt: nothing to write")
 // commit settles each write of the batch in turn, each seeing the ones before it, and answers them once
 // the transaction is on disk.
 func (s *Store) commit(batch []*write) {
-	err := s.usable()
+	id, err := 0, s.usable()
 	if err == nil {
 		err = s.db.Update(func(tx *bbolt.Tx) error {
+			id = tx.ID()
 			written := errNothing
 			for _, w := range batch {
 				switch w.err = w.apply(tx.Bucket(recordsBucket)); w.err {
@@ -98,18 +99,52 @@ func (s *Store) commit(batch []*write) {
 		// All results are unknown, those of conflicts too: they were decided on writes that
 		// may not have happened.
 		err = fmt.Errorf("bolt: write failed: %w", err)
-		s.mu.Lock()
-		if s.broken == nil {
-			s.broken = fmt.Errorf("bolt: store must be opened anew: %w", err)
-		}
-		s.mu.Unlock()
+		s.settle(0, err)
 		for _, w := range batch {
 			w.result <- err
 		}
 		return
 	}
+	if err == nil {
+		s.settle(id, nil)
+	}
 	for _, w := range batch {
 		w.result <- w.err
+	}
+}
+
+// settle records that a transaction is on disk, or that nobody knows what is.
+func (s *Store) settle(id int, failure error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if failure == nil {
+		s.durable = id
+	} else if s.broken == nil {
+		s.broken = fmt.Errorf("bolt: store must be opened anew: %w", failure)
+	}
+	close(s.settled)
+	s.settled = make(chan struct{})
+}
+
+// awaitDurable waits until the transaction id is on disk. bbolt shows a transaction to readers as soon as its
+// meta page is written, which is before that page is synced. Answered to a device and then lost with the
+// power, such a count would be an answer that nobody counted.
+func (s *Store) awaitDurable(ctx context.Context, id int) error {
+	for {
+		s.mu.Lock()
+		durable, broken, settled := s.durable, s.broken, s.settled
+		s.mu.Unlock()
+		if broken != nil {
+			return broken
+		}
+		if id <= durable {
+			return nil
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
