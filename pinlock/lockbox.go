@@ -1,0 +1,151 @@
+package pinlock
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// saltLen is the length RFC 9106, section 3.1, recommends for passwords, in bytes.
+const saltLen = 16
+
+// ErrLockbox is returned for bytes that are not a lockbox: damaged, truncated,
+// extended, of another version, or for another purpose. No PIN was tried and no
+// attempt is to be counted.
+var ErrLockbox = errors.New("pinlock: malformed lockbox")
+
+// Lockbox is a client's share under a PIN, as a device keeps it. It holds nothing
+// in the clear but the public key. Every PIN opens it, each to another share, and
+// only the server can tell which of them is right. It is immutable and safe for
+// concurrent use; the zero value is refused by every method with [ErrLockbox].
+//
+// Make one with [Lock], [ParseLockbox] or [OpenLockbox].
+type Lockbox struct {
+	// A closure, which no printer looks into: the ciphertext is not secret as a PIN is,
+	// but beside the server's share it is all that an offline guess needs, and does not
+	// belong in logs.
+	c func() *contents
+}
+
+func newLockbox(c *contents) *Lockbox { return &Lockbox{func() *contents { return c }} }
+
+type contents struct {
+	sharing splitkey.Sharing
+	params  Params
+	salt    [saltLen]byte
+	n       []byte // n1, big-endian, no leading zeros
+	e       uint32
+	ct      []byte // as long as x, len(n)+8 bytes
+}
+
+// Lock puts a share under a PIN. It costs one evaluation of Argon2id with p: use
+// [DefaultParams] unless measured on the slowest device that matters. Anything
+// below, down to the minimum of RFC 9106, is accepted for tests, and only good for them.
+//
+// It returns [ErrPINFormat] or a [*WeakPINError] as [CheckPIN] does, [ErrParams],
+// and [splitkey.ErrShare] for a nil share. The share and the PIN are not changed or
+// kept: the caller clears both.
+//
+// Every lockbox of a share must be the only one that a thief can get hold of: see
+// the package documentation.
+func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
+	if share == nil {
+		return nil, fmt.Errorf("pinlock: nothing to lock: %w", splitkey.ErrShare)
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := CheckPIN(pin); err != nil {
+		return nil, err
+	}
+	pub := share.PublicKey()
+	c := &contents{
+		sharing: share.Sharing(),
+		params:  p,
+		n:       pub.N.Bytes(),
+		e:       uint32(pub.E),
+		ct:      share.Secret(),
+	}
+	rand.Read(c.salt[:])
+	xorKeyStream(c.ct, pin, c.salt, p)
+	return newLockbox(c), nil
+}
+
+// Unlock opens the lockbox with a PIN and returns a share: the right one for the
+// right PIN, and for every other PIN another one, of the same length and as
+// plausible. It succeeds for every PIN of 4 to 12 digits, in a time that does not
+// depend on the digits.
+//
+// limit caps the memory and time that the lockbox, perhaps not made by this
+// program, may ask for: [ErrParams] is returned, before anything is allocated, if
+// it asks for more in any field, or if limit itself is not valid. [DefaultParams]
+// is the limit for lockboxes made with it. Concurrent calls need their
+// memory each. ErrPINFormat is returned for a PIN that no lockbox can have.
+//
+// Clear the share with its Wipe method when done. Only an answer of the server
+// says whether the PIN was right; until then do not write the share, or anything
+// computed from it, anywhere.
+func (b *Lockbox) Unlock(pin []byte, limit Params) (*splitkey.ClientShare, error) {
+	c, err := b.contents()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.params.within(limit); err != nil {
+		return nil, err
+	}
+	if !validPIN(pin) {
+		return nil, ErrPINFormat
+	}
+	x := slices.Clone(c.ct)
+	defer clear(x)
+	xorKeyStream(x, pin, c.salt, c.params)
+	return splitkey.NewClientShare(c.publicKey(), c.sharing, x)
+}
+
+// PublicKey returns a copy of the split key's public half, (n1, e). Compare it with
+// the key you expect before you ask for a PIN: a lockbox put in place of another
+// would cost attempts.
+func (b *Lockbox) PublicKey() (*rsa.PublicKey, error) {
+	c, err := b.contents()
+	if err != nil {
+		return nil, err
+	}
+	return c.publicKey(), nil
+}
+
+// Params returns what unlocking costs.
+func (b *Lockbox) Params() (Params, error) {
+	c, err := b.contents()
+	if err != nil {
+		return Params{}, err
+	}
+	return c.params, nil
+}
+
+func (b *Lockbox) contents() (*contents, error) {
+	if b == nil || b.c == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrLockbox)
+	}
+	return b.c(), nil
+}
+
+func (c *contents) publicKey() *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(c.n), E: int(c.e)}
+}
+
+// Format prints size, sharing and cost, for every verb.
+func (b Lockbox) Format(f fmt.State, _ rune) {
+	if b.c == nil {
+		io.WriteString(f, "pinlock.Lockbox(invalid)")
+		return
+	}
+	c := b.c()
+	fmt.Fprintf(f, "pinlock.Lockbox(%d bits, %v, t=%d m=%dKiB p=%d)", 8*len(c.n), c.sharing,
+		c.params.Time, c.params.MemoryKiB, c.params.Threads)
+}

@@ -1,0 +1,85 @@
+package pinlock
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+const (
+	// DeviceKeySize is the length in bytes of the key for [Lockbox.Seal].
+	DeviceKeySize = chacha20poly1305.KeySize
+
+	sealedHeader = "TDsl\x01" // magic and version
+	sealedDomain = "tandem sealed lockbox v1"
+	sealedNonce  = len(sealedHeader) + chacha20poly1305.NonceSizeX
+)
+
+var (
+	// ErrSealed is returned for a sealed lockbox that is damaged, or sealed under
+	// another device key: the two cannot be told apart. No PIN was tried and no attempt
+	// is to be counted.
+	ErrSealed = errors.New("pinlock: sealed lockbox is damaged or under another device key")
+
+	// ErrDeviceKey is returned for a device key that is not [DeviceKeySize] bytes.
+	ErrDeviceKey = errors.New("pinlock: device key is not 32 bytes")
+)
+
+// Seal encrypts the lockbox under a key that the device keeps where it keeps keys
+// (key store, secure element) and that has nothing to do with the PIN: 32 uniformly
+// random bytes, used for nothing else. It is the form to store wherever such a key can be had.
+//
+//	offset   length   field
+//	0        4        "TDsl"
+//	4        1        version, 1
+//	5        24       random nonce
+//	29       47+2*k1  XChaCha20-Poly1305 of the form of MarshalBinary without its SHA-256,
+//	                  with the additional data "tandem sealed lockbox v1"
+//	76+2*k1  16       its tag
+//
+// (draft-irtf-cfrg-xchacha-03; RFC 8439, section 2.8), which is 92+2*k1 bytes. It
+// returns [ErrDeviceKey].
+func (b *Lockbox) Seal(deviceKey []byte) ([]byte, error) {
+	c, err := b.contents()
+	if err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(deviceKey)
+	if err != nil {
+		return nil, ErrDeviceKey
+	}
+	body, err := c.encode()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, sealedNonce, sealedNonce+len(body)+aead.Overhead())
+	copy(out, sealedHeader)
+	rand.Read(out[len(sealedHeader):])
+	return aead.Seal(out, out[len(sealedHeader):], body, []byte(sealedDomain)), nil
+}
+
+// OpenLockbox reads what [Lockbox.Seal] wrote under the same device key. It returns
+// [ErrSealed] for any truncated, extended or changed byte or another key,
+// [ErrDeviceKey] for a key of another length, and [ErrLockbox] if the seal is right
+// and what is under it is not a lockbox of this version.
+func OpenLockbox(sealed, deviceKey []byte) (*Lockbox, error) {
+	aead, err := chacha20poly1305.NewX(deviceKey)
+	if err != nil {
+		return nil, ErrDeviceKey
+	}
+	if len(sealed) < sealedNonce || !strings.HasPrefix(string(sealed), sealedHeader) {
+		return nil, fmt.Errorf("%w: not a sealed lockbox of version 1", ErrSealed)
+	}
+	body, err := aead.Open(nil, sealed[len(sealedHeader):sealedNonce], sealed[sealedNonce:], []byte(sealedDomain))
+	if err != nil {
+		return nil, ErrSealed
+	}
+	c, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	return newLockbox(c), nil
+}

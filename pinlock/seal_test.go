@@ -1,0 +1,118 @@
+package pinlock
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+var testDeviceKey = bytes.Repeat([]byte{7}, DeviceKeySize)
+
+func testSealed(t testing.TB, label string) (sealed []byte, share *splitkey.ClientShare) {
+	share, _ = testShares(t, 2048, splitkey.Multiplicative, label)
+	sealed, err := lockFixed(share, "0846", reduced, label).Seal(testDeviceKey)
+	require.NoError(t, err)
+	require.Len(t, sealed, 92+2*256)
+	return sealed, share
+}
+
+func TestSeal(t *testing.T) {
+	sealed, share := testSealed(t, "TestSeal")
+	b, err := OpenLockbox(sealed, testDeviceKey)
+	require.NoError(t, err)
+	opened, err := b.Unlock([]byte("0846"), reduced)
+	require.NoError(t, err)
+	require.Equal(t, share.Secret(), opened.Secret())
+
+	// The documented form, opened by hand.
+	require.Equal(t, "TDsl\x01", string(sealed[:5]))
+	aead, err := chacha20poly1305.NewX(testDeviceKey)
+	require.NoError(t, err)
+	body, err := aead.Open(nil, sealed[5:29], sealed[29:], []byte("tandem sealed lockbox v1"))
+	require.NoError(t, err)
+	encoded, err := b.MarshalBinary()
+	require.NoError(t, err)
+	require.Equal(t, encoded, withChecksum(body))
+}
+
+func TestSealDrawsNonce(t *testing.T) {
+	share, _ := testShares(t, 2048, splitkey.Multiplicative, "TestSealDrawsNonce")
+	b := lockFixed(share, "0846", reduced, "TestSealDrawsNonce")
+	one, err := b.Seal(testDeviceKey)
+	require.NoError(t, err)
+	two, err := b.Seal(testDeviceKey)
+	require.NoError(t, err)
+	require.NotEqual(t, one[5:29], two[5:29])
+	require.NotEqual(t, one[29:], two[29:])
+	// Nothing of the lockbox shows.
+	pub := share.PublicKey().N.Bytes()
+	for i := 0; i+4 <= len(pub); i++ {
+		require.False(t, bytes.Contains(one, pub[i:i+4]))
+	}
+}
+
+func TestEveryDamageToASealedLockboxIsRefused(t *testing.T) {
+	sealed, _ := testSealed(t, "TestEveryDamageToASealedLockboxIsRefused")
+	for i := range 8 * len(sealed) {
+		damaged := bytes.Clone(sealed)
+		damaged[i/8] ^= 1 << (i % 8)
+		_, err := OpenLockbox(damaged, testDeviceKey)
+		require.ErrorIs(t, err, ErrSealed, "bit %d", i)
+	}
+	for n := range sealed {
+		_, err := OpenLockbox(sealed[:n], testDeviceKey)
+		require.ErrorIs(t, err, ErrSealed, "%d bytes", n)
+	}
+	_, err := OpenLockbox(append(slices.Clip(sealed), 0), testDeviceKey)
+	require.ErrorIs(t, err, ErrSealed)
+	for i := range 8 * DeviceKeySize {
+		other := bytes.Clone(testDeviceKey)
+		other[i/8] ^= 1 << (i % 8)
+		_, err := OpenLockbox(sealed, other)
+		require.ErrorIs(t, err, ErrSealed)
+	}
+}
+
+func TestDeviceKeySize(t *testing.T) {
+	sealed, share := testSealed(t, "TestDeviceKeySize")
+	b := lockFixed(share, "0846", reduced, "TestDeviceKeySize")
+	for _, n := range []int{0, 1, 16, 24, 31, 33, 64} {
+		_, err := b.Seal(make([]byte, n))
+		require.ErrorIs(t, err, ErrDeviceKey)
+		_, err = OpenLockbox(sealed, make([]byte, n))
+		require.ErrorIs(t, err, ErrDeviceKey)
+	}
+}
+
+// TestSealedBodyIsParsed: a right seal makes no lockbox of what is none.
+func TestSealedBodyIsParsed(t *testing.T) {
+	sealed, share := testSealed(t, "TestSealedBodyIsParsed")
+	aead, err := chacha20poly1305.NewX(testDeviceKey)
+	require.NoError(t, err)
+	reseal := func(body []byte) []byte {
+		return aead.Seal(bytes.Clone(sealed[:29]), sealed[5:29], body, []byte("tandem sealed lockbox v1"))
+	}
+	good, err := lockFixed(share, "0846", reduced, "TestSealedBodyIsParsed").c().encode()
+	require.NoError(t, err)
+	_, err = OpenLockbox(reseal(good), testDeviceKey)
+	require.NoError(t, err)
+	for _, body := range [][]byte{nil, good[:len(good)-1], append(slices.Clip(good), 0), withChecksum(good), append([]byte("TDlb\x02"), good[5:]...)} {
+		_, err := OpenLockbox(reseal(body), testDeviceKey)
+		require.ErrorIs(t, err, ErrLockbox)
+	}
+}
+
+// TestFormsAreNotConfused: neither reader takes what the other one's writer wrote.
+func TestFormsAreNotConfused(t *testing.T) {
+	sealed, _ := testSealed(t, "TestFormsAreNotConfused")
+	encoded, _ := testEncoded(t, "TestFormsAreNotConfused")
+	_, err := ParseLockbox(sealed)
+	require.ErrorIs(t, err, ErrLockbox)
+	_, err = OpenLockbox(encoded, testDeviceKey)
+	require.ErrorIs(t, err, ErrSealed)
+}
