@@ -71,11 +71,11 @@ func ExampleNewCompleter_composite() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(completer)
 	fmt.Println(server)
+	fmt.Println("final key:", completer.PublicKey().Size(), "bytes")
 	// Output:
-	// splitkey.Completer(composite, 4096 bits, secret hidden)
 	// splitkey.ServerShare(2048 bits, multiplicative, secret hidden)
+	// final key: 512 bytes
 }
 
 // A wrong share (here: one that belongs to another key of the same size) is found by

@@ -171,9 +171,6 @@ func TestGenerateKey(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		for _, s := range sharings {
 			t.Run(fmt.Sprintf("%d/%v", bits, s), func(t *testing.T) {
-				if bits == 4096 && s == splitkey.Additive && testing.Short() {
-					t.Skip("the slowest combination is left out of -short runs")
-				}
 				t.Parallel()
 				c, srv, err := splitkey.GenerateKey(bits, s)
 				require.NoError(t, err)
