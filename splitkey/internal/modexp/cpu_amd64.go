@@ -12,6 +12,9 @@ func cpuid(leaf, subleaf uint32) (eax, ebx, ecx, edx uint32)
 // xgetbv returns the lower half of XCR0: which registers the operating system saves.
 func xgetbv() uint32
 
+// adxBit is ADX's in CPUID.7:EBX.
+const adxBit = 19
+
 // haveIFMA and haveADX say which kernels this process may use.
 var haveIFMA, haveADX = detect(os.Getenv("GODEBUG"))
 
@@ -33,6 +36,7 @@ func detect(godebug string) (ifma, adx bool) {
 		}
 	}
 	_, features, _, _ := cpuid(7, 0)
+	features |= assumedFeatures
 	have := func(bit uint, names ...string) bool {
 		for _, name := range append(names, "all") {
 			if off[name] {
@@ -42,7 +46,7 @@ func detect(godebug string) (ifma, adx bool) {
 		return features>>bit&1 == 1
 	}
 	bmi2 := have(8, "bmi2")
-	adx = bmi2 && have(19, "adx")
+	adx = bmi2 && have(adxBit, "adx")
 	avx512 := have(16, "avx512f", "avx512") && have(17, "avx512dq", "avx512") && have(30, "avx512bw", "avx512")
 	ifma = avx512 && have(21, "avx512ifma", "avx512")
 
