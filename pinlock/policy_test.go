@@ -394,7 +394,7 @@ func randomPolicy(r *rand.Rand) Policy {
 // TestAgainstModel drives Next and the model through random schedules, with times that cluster around the ends
 // of locks and a clock that jumps both ways.
 func TestAgainstModel(t *testing.T) {
-	const schedules, steps = 1000, 60
+	const schedules, steps = 400, 60
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	seen := make(map[string]int)
@@ -430,19 +430,19 @@ func TestAgainstModel(t *testing.T) {
 			want := m.answer(right, now)
 			require.Equal(t, want, describe(err), "seed %d, schedule %d, step %d, policy %v", seed, schedule, step, p)
 			again, err2 := p.Next(s, o, now)
-			require.Equal(t, next, again)
+			require.True(t, next == again)
 			require.Equal(t, err, err2)
 			encoded, err := next.MarshalBinary()
 			require.NoError(t, err)
 			s, err = ParseState(encoded)
 			require.NoError(t, err)
-			require.Equal(t, next, s)
+			require.True(t, next == s)
 			require.Equal(t, len(m.tries) == 0, s.Destroyed())
 			seen[want[:5]]++
 		}
 	}
 	for _, kind := range []string{"right", "wrong", "locke", "destr"} {
-		require.Greater(t, seen[kind], 500, kind)
+		require.Greater(t, seen[kind], 200, kind)
 	}
 }
 
