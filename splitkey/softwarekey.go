@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
-	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 
 // RSAKey is a whole RSA key that can be used, but perhaps not read: the server's own
@@ -56,9 +55,8 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	}
 	defer clear(p)
 	defer clear(q)
-	if !prime.IsPrimeVarTime(p) || !prime.IsPrimeVarTime(q) {
-		return nil, fmt.Errorf("%w: a factor is not prime", ErrKey)
-	}
+	// No test of primality: it would cost a hundred exponentiations at each start, and a
+	// key with a composite factor fails the trial below.
 	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err
