@@ -12,8 +12,8 @@ type arithmetic interface {
 
 // implementation is a way to compute modulo some n.
 type implementation struct {
-	name string
-	make func(n []byte) arithmetic // n without leading zeros
+	name    string
+	prepare func(n []byte) arithmetic // n without leading zeros
 }
 
 var portable = implementation{"bigmod", newBigmod}

@@ -5,7 +5,6 @@ package modexp
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -266,22 +265,4 @@ func TestAssemblyAuditCaught(t *testing.T) {
 		bad, _, _ := audit(text)
 		require.NotEmpty(t, bad, what)
 	}
-}
-
-// TestGenerated runs the generator and compares. "go generate" writes what it makes.
-func TestGenerated(t *testing.T) {
-	// Reading the files tells the go command that a cached result depends on them.
-	for _, pattern := range []string{"_asm/*.go", "*.s"} {
-		files, err := filepath.Glob(pattern)
-		require.NoError(t, err)
-		require.NotEmpty(t, files)
-		for _, file := range files {
-			_, err := os.ReadFile(file)
-			require.NoError(t, err)
-		}
-	}
-	cmd := exec.Command("go", "-C", "_asm", "run", ".", "-out", "..", "-check")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly", "GOOS=", "GOARCH=")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
 }

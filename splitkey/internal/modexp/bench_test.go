@@ -13,7 +13,7 @@ import (
 func modulusFor(t testing.TB, n []byte, i implementation) *Modulus {
 	m, err := newModulus(n)
 	require.NoError(t, err)
-	m.arithmetic = i.make(n)
+	m.arithmetic = i.prepare(n)
 	return m
 }
 
@@ -83,7 +83,7 @@ func BenchmarkNewModulus(b *testing.B) {
 		return func() error {
 			m, err := newModulus(n)
 			if err == nil {
-				m.arithmetic = i.make(n)
+				m.arithmetic = i.prepare(n)
 			}
 			return err
 		}

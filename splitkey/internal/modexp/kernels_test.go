@@ -17,7 +17,7 @@ import (
 func kernelsOf(n *big.Int) map[string]*montgomery {
 	kernels := make(map[string]*montgomery)
 	for _, i := range available(n.BitLen()) {
-		if m, ok := i.make(n.Bytes()).(*montgomery); ok {
+		if m, ok := i.prepare(n.Bytes()).(*montgomery); ok {
 			kernels[i.name] = m
 		}
 	}

@@ -62,7 +62,7 @@ var ErrModulus = errors.New("modexp: modulus is even or too small")
 var ErrRange = errors.New("modexp: operand has the wrong length or is not reduced")
 
 // Modulus is an odd modulus n with everything that can be computed from it
-// once: keep it, since setting one up costs as much as several multiplications.
+// once: keep it, since setting one up costs as much as some tens of multiplications.
 // It is safe for concurrent use.
 type Modulus struct {
 	n          []uint64
@@ -78,7 +78,7 @@ func NewModulus(n []byte) (*Modulus, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.arithmetic = available(m.bits)[0].make(n[len(n)-m.size:])
+	m.arithmetic = available(m.bits)[0].prepare(n[len(n)-m.size:])
 	return m, nil
 }
 
