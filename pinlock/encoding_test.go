@@ -138,6 +138,12 @@ func TestImpossibleFields(t *testing.T) {
 			copy(b[31:], []byte{1, 1})
 			return slices.Insert(b, 33, 0)
 		},
+		"no modulus": func(b []byte) []byte {
+			b = slices.Delete(b, 33, 33+k1)
+			copy(b[31:], []byte{0, 0})
+			copy(b[37:], []byte{0, 8})
+			return b[:47]
+		},
 		"modulus of 1024 bits": func(b []byte) []byte {
 			b = slices.Delete(b, 33, 33+128)
 			copy(b[31:], []byte{0, 128})
