@@ -1,0 +1,134 @@
+package protocol
+
+import (
+	"context"
+	"crypto"
+	"crypto/hpke"
+	"crypto/rsa"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// DefaultPendingLife is how long a new key waits for [Device.Confirm] unless [Config] says
+// otherwise.
+const DefaultPendingLife = 15 * time.Minute
+
+// Config is what a [Server] works with. All nodes of a service have the same, except for
+// Log, Clock and the connections behind the interfaces.
+type Config struct {
+	// Store keeps one record for each key and one for each modulus. Required.
+	Store pinlock.Store
+
+	// Policy limits wrong PINs. Required: see [pinlock.DefaultPolicy].
+	Policy pinlock.Policy
+
+	// Keys makes the server's own keys. nil means that new keys are two-prime: the final key
+	// is then the device's own (n1, e), and the server holds no more than a share of it.
+	Keys KeySource
+
+	// Sealer encrypts what is stored. Required.
+	Sealer Sealer
+
+	// HPKE is what devices encrypt to. Required.
+	HPKE HPKEKeys
+
+	// ChallengeKey authenticates challenges: 32 random bytes, the same on all nodes. Required. Whoever has it can
+	// make up enrolments. A new one voids all challenges at once.
+	ChallengeKey []byte
+
+	// Signed, if not nil, is given every signature before the device is. If it
+	// returns an error the device is told to send the same request again, and does:
+	// so it is called at least once for each signature that the device gets, and more often with
+	// the same arguments. The challenge, which the service handed out, says for which transaction.
+	Signed func(ctx context.Context, s Signed) error
+
+	// Log receives the audit events (docs/protocol.md lists them) and the causes of refusals. nil means
+	// slog.Default().
+	Log *slog.Logger
+
+	// Clock is time.Now if nil.
+	Clock func() time.Time
+
+	// ChallengeLife is how long a challenge lives, in whole milliseconds up to an hour; 0 means DefaultChallengeLife.
+	ChallengeLife time.Duration
+
+	// PendingLife is how long a new key waits for its confirmation, up to 30 days; 0 means DefaultPendingLife.
+	PendingLife time.Duration
+}
+
+// HPKEKeys are the server's decryption keys, of the KEM MLKEM768-X25519:
+// hpke.MLKEM768X25519().GenerateKey makes one, and its Bytes and NewPrivateKey store it.
+//
+// To rotate: set Next on all nodes, well before NextStart; at NextStart make Next
+// the Current one and put the old one under Retiring; a day later drop it, so that what was recorded
+// cannot be decrypted any more. Devices learn of Next with every answer.
+type HPKEKeys struct {
+	Current   hpke.PrivateKey
+	Retiring  []hpke.PrivateKey
+	Next      hpke.PrivateKey // nil: none planned
+	NextStart time.Time
+}
+
+// Format hides the keys.
+func (k HPKEKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.HPKEKeys(hidden)") }
+
+// Signed is a finished signature, as the service gets it.
+type Signed struct {
+	KeyID     KeyID
+	Challenge []byte // as handed out: names the transaction
+	Digest    []byte
+	Options   crypto.SignerOpts // hash function, or *rsa.PSSOptions with the salt's length
+	Signature []byte
+	PublicKey *rsa.PublicKey
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Store == nil:
+		return fmt.Errorf("%w: no store", ErrConfig)
+	case c.Sealer == nil:
+		return fmt.Errorf("%w: no sealer", ErrConfig)
+	case c.HPKE.Current == nil:
+		return fmt.Errorf("%w: no HPKE key", ErrConfig)
+	case c.ChallengeLife < 0 || c.ChallengeLife > maxChallengeLife || c.ChallengeLife%time.Millisecond != 0:
+		return fmt.Errorf("%w: challenge life of %v, want up to %v", ErrConfig, c.ChallengeLife, maxChallengeLife)
+	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:
+		return fmt.Errorf("%w: pending life of %v, want up to 30 days", ErrConfig, c.PendingLife)
+	case c.HPKE.Next != nil && (c.HPKE.NextStart.Before(time.UnixMilli(0)) || c.HPKE.NextStart.UnixMilli() > maxTime):
+		return fmt.Errorf("%w: start of the next HPKE key", ErrConfig)
+	}
+	if err := c.Policy.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.ChallengeLife == 0 {
+		c.ChallengeLife = DefaultChallengeLife
+	}
+	if c.PendingLife == 0 {
+		c.PendingLife = DefaultPendingLife
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return nil
+}
+
+// keyring finds the private key that a request was encrypted to.
+func (k HPKEKeys) keyring() (map[serverKeyID]hpke.PrivateKey, error) {
+	ring := make(map[serverKeyID]hpke.PrivateKey)
+	for _, key := range append([]hpke.PrivateKey{k.Current, k.Next}, k.Retiring...) {
+		if key == nil {
+			continue
+		}
+		if key.KEM().ID() != kem.ID() {
+			return nil, fmt.Errorf("%w: HPKE key of another KEM than MLKEM768-X25519", ErrConfig)
+		}
+		ring[idOf(key.PublicKey())] = key
+	}
+	return ring, nil
+}

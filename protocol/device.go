@@ -1,0 +1,183 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// State keeps what a device must not forget: one value of up to 64 KiB.
+//
+// It is trusted to be durable and not to go back in time: a value that an earlier Save wrote, put back
+// from a backup say, is a copy of the device, and the server will take it for a clone and destroy the
+// key. It is not trusted with the PIN or the share: a thief who reads it cannot sign
+// (docs/protocol.md, "What the device keeps").
+type State interface {
+	// Load returns what the last successful Save wrote, or nil if there was none.
+	Load() ([]byte, error)
+	// Save replaces the value as one atomic step and returns nil when the new one is durable: a crash
+	// of the process or the machine at any time leaves the old value or the new one, and the new one
+	// once Save has returned nil. After an error it is not known which of the two Load will return. Save does not keep data.
+	Save(data []byte) error
+}
+
+// StateLocker is a [State] that other processes may use as well. A device holds the lock for each
+// operation, the exchange with the server included.
+type StateLocker interface {
+	State
+	// Lock returns ErrBusy if somebody else holds the lock, and else a function that
+	// gives it back. A process that ends gives it back too.
+	Lock() (unlock func(), err error)
+}
+
+// Transport carries a request to the server and its response back: bytes that are encrypted and
+// authenticated already. It may lose, delay, repeat or damage them. It is *not* trusted, but in
+// a deployment is still TLS, which hides key ids and lengths.
+type Transport func(ctx context.Context, request []byte) (response []byte, err error)
+
+// DeviceConfig is what a [Device] works with.
+type DeviceConfig struct {
+	State     State     // required
+	Transport Transport // required
+
+	// ServerKey is the server's HPKE public key, which the app is shipped with: see
+	// [Server.ServerKey]. The device takes later ones from the server's answers, and another one that is given
+	// here (by an update of the app) at once. Required.
+	ServerKey []byte
+
+	// DeviceKey, if not nil, seals the state: 32 bytes from the platform's key store. Without it the
+	// state has a checksum.
+	DeviceKey []byte
+
+	// Params is the cost of a PIN guess; the zero value means [pinlock.DefaultParams].
+	Params pinlock.Params
+}
+
+// Device is the device's half of the protocol: one key, one PIN. A person with a key for
+// authentication and one for signatures has two, with a state each.
+//
+// The methods may be called from many goroutines; one operation runs at a time, and
+// the others return [ErrBusy].
+type Device struct {
+	config DeviceConfig
+	busy   sync.Mutex
+}
+
+// NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig].
+func NewDevice(config DeviceConfig) (*Device, error) {
+	if config.State == nil || config.Transport == nil {
+		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
+	}
+	if _, err := kem.NewPublicKey(config.ServerKey); err != nil {
+		return nil, fmt.Errorf("%w: server key: %w", ErrConfig, err)
+	}
+	if config.DeviceKey != nil && len(config.DeviceKey) != pinlock.DeviceKeySize {
+		return nil, fmt.Errorf("%w: device key of %d bytes, want %d", ErrConfig, len(config.DeviceKey), pinlock.DeviceKeySize)
+	}
+	if config.Params == (pinlock.Params{}) {
+		config.Params = pinlock.DefaultParams()
+	}
+	config.ServerKey, config.DeviceKey = bytes.Clone(config.ServerKey), bytes.Clone(config.DeviceKey)
+	return &Device{config: config}, nil
+}
+
+// Format hides the configuration.
+func (c DeviceConfig) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.DeviceConfig(hidden)") }
+
+// DeviceStatus is what a device knows by itself.
+type DeviceStatus struct {
+	Phase     Phase
+	Reason    Reason          // of a dead key
+	KeyID     KeyID           // from Enrolling to Ready
+	PublicKey *rsa.PublicKey  // the final key, from Unconfirmed to Ready
+	Pending   *PendingRequest // the request that is not answered, or nil
+}
+
+// PendingRequest is a request that was sent, perhaps, and not answered, as the user may be shown it.
+type PendingRequest struct {
+	Operation Operation
+	Challenge []byte
+	Digest    []byte            // to sign; nil else
+	Options   crypto.SignerOpts // likewise
+	Expires   time.Time         // of the challenge, by the server's clock
+}
+
+// Status returns what the device knows by itself, without the server.
+func (d *Device) Status() (DeviceStatus, error) {
+	var status DeviceStatus
+	err := d.exclusively(func(s *deviceState) error {
+		status.Phase, status.Reason = s.phase, s.reason
+		if k := s.key; k != nil {
+			status.KeyID = k.id
+			if k.public.N != nil {
+				status.PublicKey = &k.public
+			}
+		}
+		if p := s.pending; p != nil {
+			status.Pending = &PendingRequest{Operation: p.op, Challenge: p.challenge.raw[:], Expires: time.UnixMilli(p.challenge.expires).UTC()}
+			if p.op == OpSign {
+				status.Pending.Digest, status.Pending.Options = p.text.digest, p.text.optionsWith(len(p.salt))
+			}
+		}
+		return nil
+	})
+	return status, err
+}
+
+// exclusively runs one operation with the state as it is stored.
+func (d *Device) exclusively(operation func(*deviceState) error) error {
+	if !d.busy.TryLock() {
+		return ErrBusy
+	}
+	defer d.busy.Unlock()
+	if l, ok := d.config.State.(StateLocker); ok {
+		unlock, err := l.Lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	s, err := d.load()
+	if err != nil {
+		return err
+	}
+	return operation(s)
+}
+
+func (d *Device) load() (*deviceState, error) {
+	data, err := d.config.State.Load()
+	if err != nil {
+		return nil, fmt.Errorf("protocol: load state: %w", err)
+	}
+	s := new(deviceState)
+	if data != nil {
+		if s, err = parseDeviceState(data, d.config.DeviceKey); err != nil {
+			return nil, err
+		}
+	}
+	pub, err := kem.NewPublicKey(d.config.ServerKey)
+	if err != nil {
+		return nil, err
+	}
+	if shipped := idOf(pub); s.shipped != shipped {
+		s.shipped, s.serverKey, s.next = shipped, d.config.ServerKey, announcement{}
+	}
+	return s, nil
+}
+
+func (d *Device) save(s *deviceState) error {
+	data, err := s.encode(d.config.DeviceKey)
+	if err != nil {
+		return err
+	}
+	if err := d.config.State.Save(data); err != nil {
+		return fmt.Errorf("protocol: save state: %w", err)
+	}
+	return nil
+}

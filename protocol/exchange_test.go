@@ -1,0 +1,90 @@
+package protocol_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+func TestEnrollConfirmSign(t *testing.T) {
+	for name, keys := range map[string]protocol.KeySource{"two-prime": nil, "composite": fixedKeys{}} {
+		t.Run(name, func(t *testing.T) {
+			var got []protocol.Signed
+			s := newService(t, func(c *protocol.Config) {
+				c.Keys = keys
+				c.Signed = func(_ context.Context, signed protocol.Signed) error { got = append(got, signed); return nil }
+			})
+			p := newReadyPhone(t, s)
+			status, err := p.Status()
+			require.NoError(t, err)
+			require.Equal(t, protocol.Ready, status.Phase)
+			require.Equal(t, p.id, status.KeyID)
+
+			signature, err := p.sign(t, "contract", rightPIN)
+			require.NoError(t, err)
+			require.NoError(t, rsa.VerifyPKCS1v15(status.PublicKey, crypto.SHA256, digestOf("contract"), signature))
+			require.Len(t, got, 1, "the confirmation is no signature of the service's")
+			require.Equal(t, signature, got[0].Signature)
+			require.Equal(t, p.id, got[0].KeyID)
+
+			digest := digestOf("another")
+			opts := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 20}
+			challenge, err := s.ChallengeSign(t.Context(), p.id, digest, opts)
+			require.NoError(t, err)
+			signature, err = p.Sign(t.Context(), challenge, digest, opts, rightPIN)
+			require.NoError(t, err)
+			require.NoError(t, rsa.VerifyPSS(status.PublicKey, crypto.SHA256, digest, signature, opts))
+
+			require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+			require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
+			var wrong *pinlock.WrongPINError
+			_, err = p.sign(t, "contract", rightPIN)
+			require.ErrorAs(t, err, &wrong)
+			require.Equal(t, 2, wrong.Remaining)
+			_, err = p.sign(t, "contract", newPIN)
+			require.NoError(t, err)
+
+			known, err := s.Status(t.Context(), p.id)
+			require.NoError(t, err)
+			require.Equal(t, protocol.Active, known.Condition)
+			require.True(t, known.PublicKey.Equal(status.PublicKey))
+		})
+	}
+}
+
+func TestWrongPINLocksAndDestroys(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	var wrong *pinlock.WrongPINError
+	var locked *pinlock.LockedError
+	for round, lock := range []time.Duration{3 * time.Hour, 24 * time.Hour} {
+		for i := range 3 {
+			_, err := p.sign(t, "x", wrongPIN)
+			require.ErrorAs(t, err, &wrong)
+			require.Equal(t, 8-3*round-i, wrong.RemainingTotal)
+		}
+		require.Equal(t, s.clock.Now().Add(lock).UTC(), wrong.LockedUntil)
+		_, err := p.sign(t, "x", rightPIN)
+		require.ErrorAs(t, err, &locked)
+		s.clock.Add(lock)
+	}
+	for range 3 {
+		_, err := p.sign(t, "x", wrongPIN)
+		require.ErrorAs(t, err, &wrong)
+	}
+	require.ErrorIs(t, wrong, pinlock.ErrDestroyed)
+	var dead *protocol.DestroyedError
+	_, err := p.sign(t, "x", rightPIN)
+	require.ErrorAs(t, err, &dead)
+	require.Equal(t, protocol.ReasonPIN, dead.Reason)
+	status, err := s.Status(t.Context(), p.id)
+	require.NoError(t, err)
+	require.Equal(t, protocol.Destroyed, status.Condition)
+}

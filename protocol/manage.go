@@ -1,0 +1,88 @@
+package protocol
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// KeyStatus is what the service may know and show of a key.
+type KeyStatus struct {
+	Condition Condition
+	Reason    Reason         // of a destroyed key
+	PublicKey *rsa.PublicKey // the final key, which signatures verify under
+	Enrolled  time.Time
+	ConfirmBy time.Time      // of a pending key; if that time has passed, it never will be
+	Attempts  pinlock.Status // of the PIN
+}
+
+// Status returns what the store knows of a key. It changes nothing. The error is
+// [ErrUnknownKey], wraps [ErrRecord], or is the store's.
+func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
+	value, _, err := s.config.Store.Load(ctx, id.recordID())
+	if errors.Is(err, pinlock.ErrNotFound) {
+		return nil, ErrUnknownKey
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := parseRecord(value)
+	if err != nil {
+		return nil, err
+	}
+	attempts, err := s.config.Policy.Status(rec.counter, s.config.Clock())
+	if err != nil {
+		return nil, err
+	}
+	status := &KeyStatus{
+		Condition: rec.condition, Reason: rec.reason, PublicKey: &rec.public,
+		Enrolled: time.UnixMilli(rec.created).UTC(), Attempts: attempts,
+	}
+	if rec.condition == Pending {
+		status.ConfirmBy = time.UnixMilli(rec.until).UTC()
+	}
+	return status, nil
+}
+
+// Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why
+// goes into the audit log. A key that is destroyed already stays as it is, which is no error. The error is
+// [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
+// the key was revoked, and Revoke may be called again.
+func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
+	var events []*event
+	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
+		events = nil
+		rec, err := parseRecord(value)
+		if err != nil || rec.condition == Destroyed {
+			return nil, nil, err
+		}
+		now, err := s.now()
+		if err != nil {
+			return nil, nil, err
+		}
+		rec.destroy(ReasonRevoked)
+		if rec.challenges != s.challenges.id {
+			rec.challenges, rec.latest = s.challenges.id, now
+		}
+		rec.latest = max(rec.latest, now)
+		events = []*event{
+			newEvent(slog.LevelInfo, eventRevoked, slog.String("why", why)),
+			newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonRevoked.String())),
+		}
+		next, err := rec.encode()
+		return next, nil, err
+	})
+	if errors.Is(err, pinlock.ErrNotFound) {
+		return ErrUnknownKey
+	}
+	if err != nil {
+		return fmt.Errorf("protocol: revoke: %w", err)
+	}
+	s.audit(ctx, id, events...)
+	return nil
+}

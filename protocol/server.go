@@ -1,0 +1,150 @@
+package protocol
+
+import (
+	"context"
+	"crypto"
+	"crypto/hpke"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Server is the service's half of the protocol. It keeps nothing between calls but its
+// configuration: any number of servers with the same one may share a store, and any of them answers any
+// request. All methods may be called from many goroutines at once.
+type Server struct {
+	config     Config
+	challenges challengeKey
+	keys       map[serverKeyID]hpke.PrivateKey
+	next       announcement
+}
+
+// NewServer returns a server, or an error that wraps [ErrConfig].
+func NewServer(config Config) (*Server, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	challenges, err := newChallengeKey(config.ChallengeKey)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := config.HPKE.keyring()
+	if err != nil {
+		return nil, err
+	}
+	config.Policy, config.ChallengeKey = slices.Clone(config.Policy), nil
+	s := &Server{config: config, challenges: challenges, keys: keys}
+	if config.HPKE.Next != nil {
+		s.next = announcement{config.HPKE.NextStart.UnixMilli(), config.HPKE.Next.PublicKey()}
+	}
+	return s, nil
+}
+
+// Format says nothing of the configuration.
+func (s Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Server") }
+
+// ServerKey returns the HPKE public key that new devices are shipped with (see
+// [DeviceConfig]): 1216 bytes.
+func (s *Server) ServerKey() []byte { return s.config.HPKE.Current.PublicKey().Bytes() }
+
+// ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [ChallengeSize] bytes. It is
+// for the service to call, for a user whom it has identified: whoever has the challenge
+// can enrol one key, under this id.
+func (s *Server) ChallengeEnroll(context.Context) (KeyID, []byte, error) {
+	var id KeyID
+	rand.Read(id[:])
+	return id, s.challenges.issue(forEnrolment, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
+}
+
+// ChallengeSign returns a challenge for a transaction: for one signature of this digest by this
+// key, padded as opts says (see [splitkey.Encode]; the length of a PSS salt is the device's choice). The service hands out challenge, digest
+// and options together, and takes the device's time to answer as the transaction's. ChallengeSign does not ask
+// the store, so an unknown id is no error. It returns splitkey.ErrMessage for a digest or options that cannot be signed.
+func (s *Server) ChallengeSign(_ context.Context, id KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	t, err := newText(digest, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.challenges.issue(forTransaction, id, s.config.Clock(), s.config.ChallengeLife, t.binding()), nil
+}
+
+// Challenge returns a challenge for [Device.Confirm], [Device.Refresh] and
+// [Device.ChangePIN], with which nothing can be signed. It may be given to anybody who asks, and is no
+// secret. It does not ask the store, so an unknown id is no error.
+func (s *Server) Challenge(_ context.Context, id KeyID) ([]byte, error) {
+	return s.challenges.issue(forOwnUse, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
+}
+
+// Handle answers one request of a device: it is the only input for bytes from
+// outside. It reads up to [MaxRequest] bytes and answers with up to [MaxResponse].
+//
+// The one error is [ErrRefused], and means that there is no answer. It is the
+// same for everybody who does not hold the K_dev of the key that he names, whatever he sends; how a service expresses it (say,
+// HTTP status 403 and an empty body) is up to the transport, which must do so always in the same way.
+//
+// Everything that counts is durable in the store when Handle returns. Once an outcome
+// is known, cancelling ctx does not stop its being counted.
+func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
+	response, err := s.handle(ctx, request)
+	if err != nil {
+		s.refused(ctx, err)
+		return nil, ErrRefused
+	}
+	return response, nil
+}
+
+func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
+	e, err := parseEnvelope(request)
+	if err != nil {
+		return nil, err
+	}
+	key := s.keys[e.serverKey]
+	if key == nil {
+		return nil, fmt.Errorf("%w: unknown HPKE key", ErrMalformed)
+	}
+	plaintext, r, err := openRequest(key, e, request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	defer clear(plaintext)
+	var a *answer
+	if e.op == OpEnroll {
+		a, err = s.enroll(ctx, e.keyID, plaintext, r.request)
+	} else {
+		a, err = s.attempt(ctx, e, plaintext, r.request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.next = s.next
+	encoded, err := a.encode()
+	if err != nil {
+		return nil, err
+	}
+	return r.seal(encoded)
+}
+
+// checkChallenge refuses a challenge that is not for this key and request, or not from this
+// server. It says nothing about its age: the record has a say in that.
+func (s *Server) checkChallenge(c *challenge, id KeyID, binding []byte, now int64) error {
+	if c.keyID != id || !s.challenges.authentic(c, binding) {
+		return fmt.Errorf("%w: not the server's challenge for this", ErrMalformed)
+	}
+	if c.issued > now+clockSkew.Milliseconds() {
+		return fmt.Errorf("%w: a challenge of the future", ErrMalformed)
+	}
+	return nil
+}
+
+func (s *Server) now() (int64, error) {
+	now := s.config.Clock()
+	if now.Before(time.UnixMilli(0)) || now.UnixMilli() > maxTime {
+		return 0, fmt.Errorf("protocol: the clock shows %v", now)
+	}
+	return now.UnixMilli(), nil
+}
+
+// log is the logger of audit events about one key.
+func (s *Server) log(id KeyID) *slog.Logger { return s.config.Log.With("key", id.String()) }

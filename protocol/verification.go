@@ -1,0 +1,49 @@
+package protocol
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+)
+
+// VerificationCode returns the 4 digits that the service and the device both show for a digest, so that
+// the user can see that they speak of the same transaction: the last two bytes of SHA-256 of the
+// digest, big-endian, modulo 10000, zero-padded (as in the deployed Smart-ID system). It is no protection against
+// somebody who can choose digests until one has the code he wants.
+func VerificationCode(digest []byte) string {
+	sum := sha256.Sum256(digest)
+	return formatCode(int(binary.BigEndian.Uint16(sum[sha256.Size-2:])) % codes)
+}
+
+const codes = 10000
+
+func formatCode(n int) string { return fmt.Sprintf("%04d", n) }
+
+// CodeChoice returns the verification code of a digest and two other ones, all different, in random
+// order. The device shows the three and the user picks the one that the service shows; with any
+// other pick the transaction ends, and the PIN is not asked for.
+func CodeChoice(digest []byte) [3]string {
+	choice := [3]string{VerificationCode(digest)}
+	for i := 1; i < len(choice); {
+		choice[i] = formatCode(draw(codes))
+		if choice[i] != choice[0] && (i == 1 || choice[i] != choice[1]) {
+			i++
+		}
+	}
+	for i := len(choice) - 1; i > 0; i-- { // Fisher and Yates
+		j := draw(i + 1)
+		choice[i], choice[j] = choice[j], choice[i]
+	}
+	return choice
+}
+
+// draw returns a uniform number below n.
+func draw(n int) int {
+	v, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return int(v.Int64())
+}
