@@ -42,6 +42,7 @@ const (
 	refusedModulus  refusal = 1
 	refusedEnrolled refusal = 2
 	refusedFactor   refusal = 3
+	refusedLength   refusal = 4
 )
 
 func (r refusal) String() string {
@@ -51,7 +52,9 @@ func (r refusal) String() string {
 	case refusedEnrolled:
 		return "it is enrolled already"
 	case refusedFactor:
-		return "its modulus has a factor in common with the server's"
+		return "its modulus has a factor in common with the server's, or its exponent is another"
+	case refusedLength:
+		return "its modulus is longer or shorter than the server's"
 	}
 	return fmt.Sprintf("refusal(%d)", uint8(r))
 }
@@ -228,7 +231,7 @@ func (a *answer) readBody(s *cryptobyte.String) bool {
 	case codeKeyRefused:
 		ok := s.ReadUint8(&one)
 		a.refusal = refusal(one)
-		return ok && a.refusal >= refusedModulus && a.refusal <= refusedFactor
+		return ok && a.refusal >= refusedModulus && a.refusal <= refusedLength
 	case codeRight:
 		ok := s.ReadUint16LengthPrefixed(&sub)
 		a.signature = append([]byte(nil), sub...)

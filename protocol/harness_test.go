@@ -80,12 +80,12 @@ var fixedServerKey = sync.OnceValues(func() (*splitkey.SoftwareKey, error) {
 	return splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 })
 
-func (fixedKeys) New(context.Context, int) (splitkey.RSAKey, []byte, error) {
+func (fixedKeys) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
 	key, err := fixedServerKey()
 	return key, []byte("fixed"), err
 }
 
-func (fixedKeys) Load(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
+func (fixedKeys) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
 	if string(blob) != "fixed" {
 		return nil, errors.New("unknown blob")
 	}

@@ -13,15 +13,14 @@ import (
 )
 
 // KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them
-// again. Package hsm has one whose keys never leave the HSM, and [KeyPool] is one in software.
+// again. Package hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is one in software.
 // It is used from many goroutines at once.
 type KeySource interface {
-	// New returns a key for a device's key of so many bits: of the same size, with e = 65537. blob is
-	// what Load needs (a wrapped key, a handle), up to 8 KiB, and may be secret: the
-	// server seals it. The same key is never returned twice.
-	New(ctx context.Context, bits int) (key splitkey.RSAKey, blob []byte, err error)
-	// Load returns the key for a blob.
-	Load(ctx context.Context, blob []byte) (splitkey.RSAKey, error)
+	// NewKey returns a key that was never returned before, of the length of the devices' keys and with e = 65537. blob is
+	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it.
+	NewKey(ctx context.Context) (key splitkey.RSAKey, blob []byte, err error)
+	// LoadKey returns the key for a blob.
+	LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error)
 }
 
 // maxBlob bounds the blob of a KeySource.
@@ -29,10 +28,15 @@ const maxBlob = 8 << 10
 
 // KeyPool is a [KeySource] in software that makes its keys in advance, in the background, so that an
 // enrolment need not wait for one. The private keys are in the blobs.
+//
+// It remembers keys that it loaded, up to a number, since checking one takes longer than
+// using it.
 type KeyPool struct {
-	pools  map[int]chan pooledKey
+	bits   int
+	ready  chan pooledKey
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	loaded *keyCache
 }
 
 type pooledKey struct {
@@ -42,76 +46,75 @@ type pooledKey struct {
 
 var _ KeySource = (*KeyPool)(nil)
 
-// NewKeyPool returns a pool that keeps size keys (1 to 1024) of each number of bits ready: 2048, 3072, 4096.
-// One goroutine for each makes them, until Close. For other numbers of bits New makes a key while the
-// caller waits. The error wraps [ErrConfig].
-func NewKeyPool(size int, bits ...int) (*KeyPool, error) {
+// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, 1 to 1024. One
+// goroutine makes them, until Close. The error wraps [ErrConfig].
+func NewKeyPool(bits, size int) (*KeyPool, error) {
+	if bits != 2048 && bits != 3072 && bits != 4096 {
+		return nil, fmt.Errorf("%w: server keys of %d bits", ErrConfig, bits)
+	}
 	if size < 1 || size > 1024 {
 		return nil, fmt.Errorf("%w: a pool of %d keys, want 1 to 1024", ErrConfig, size)
 	}
-	p := &KeyPool{pools: make(map[int]chan pooledKey)}
-	for _, b := range bits {
-		if b != 2048 && b != 3072 && b != 4096 || p.pools[b] != nil {
-			return nil, fmt.Errorf("%w: a pool of keys of %d bits", ErrConfig, b)
-		}
-		p.pools[b] = make(chan pooledKey, size)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
-	for b, pool := range p.pools {
-		p.done.Go(func() { fill(ctx, pool, b) })
-	}
+	p := &KeyPool{bits: bits, ready: make(chan pooledKey, size), cancel: cancel, loaded: newKeyCache()}
+	p.done.Go(func() { p.fill(ctx) })
 	return p, nil
 }
 
 // fill makes keys until ctx is done. The channel's capacity bounds how many wait.
-func fill(ctx context.Context, pool chan<- pooledKey, bits int) {
+func (p *KeyPool) fill(ctx context.Context) {
 	for ctx.Err() == nil {
-		k, err := newServerKey(ctx, bits)
+		k, err := newServerKey(ctx, p.bits)
 		if err != nil {
 			continue // crypto/rsa found a fault in its own work: all but impossible
 		}
 		select {
-		case pool <- k:
+		case p.ready <- k:
 		case <-ctx.Done():
 			clear(k.blob)
 		}
 	}
 }
 
-// Close stops the background work, waits for it, and wipes the keys that nobody took. New
-// and Load still work.
+// Close stops the background work, waits for it, and wipes the keys that nobody took. NewKey
+// and LoadKey still work.
 func (p *KeyPool) Close() {
 	p.cancel()
 	p.done.Wait()
-	for _, pool := range p.pools {
-		for len(pool) > 0 {
-			clear((<-pool).blob)
-		}
+	for len(p.ready) > 0 {
+		clear((<-p.ready).blob)
 	}
 }
 
-// New implements [KeySource]. It takes a key from the pool, or makes one if the pool is empty.
-func (p *KeyPool) New(ctx context.Context, bits int) (splitkey.RSAKey, []byte, error) {
+// NewKey implements [KeySource]. It takes a key from the pool, or makes one if the pool is empty.
+func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	select {
-	case k := <-p.pools[bits]: // never ready where there is no such pool
+	case k := <-p.ready:
 		return k.key, k.blob, nil
 	default:
 	}
-	k, err := newServerKey(ctx, bits)
+	k, err := newServerKey(ctx, p.bits)
 	if err != nil {
 		return nil, nil, err
 	}
 	return k.key, k.blob, nil
 }
 
-// Load implements [KeySource].
-func (p *KeyPool) Load(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
-	key, err := x509.ParsePKCS1PrivateKey(blob)
+// LoadKey implements [KeySource].
+func (p *KeyPool) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
+	if key := p.loaded.get(blob); key != nil {
+		return key, nil
+	}
+	private, err := x509.ParsePKCS1PrivateKey(blob)
 	if err != nil {
 		return nil, errors.New("protocol: server key: not a private key")
 	}
-	return splitkey.NewSoftwareKey(key)
+	key, err := splitkey.NewSoftwareKey(private)
+	if err != nil {
+		return nil, err
+	}
+	p.loaded.put(blob, key)
+	return key, nil
 }
 
 // newServerKey draws keys until n2 is large enough that n1*n2 has full length for every n1

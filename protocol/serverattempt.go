@@ -337,7 +337,7 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 		if t.server.config.Keys == nil {
 			return errors.New("protocol: the key needs a KeySource")
 		}
-		if own, err = t.server.config.Keys.Load(ctx, sec.serverKey); err != nil {
+		if own, err = t.server.config.Keys.LoadKey(ctx, sec.serverKey); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,12 @@ package protocol
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -69,6 +69,9 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if err != nil {
 		if errors.Is(err, splitkey.ErrKey) {
 			return refuseKey(refusedFactor), nil
+		}
+		if errors.Is(err, errLength) {
+			return refuseKey(refusedLength), nil
 		}
 		return nil, err
 	}
@@ -166,6 +169,9 @@ func (s *Server) owner(ctx context.Context, index string) (*KeyID, error) {
 	return &id, nil
 }
 
+// errLength is for a device's key that is longer or shorter than the server's.
+var errLength = errors.New("protocol: lengths differ")
+
 // complete draws a server key (n2, d2) such that n1*n2 has full length.
 func (s *Server) complete(ctx context.Context, share *splitkey.ServerShare) (*splitkey.Completer, []byte, error) {
 	if s.config.Keys == nil {
@@ -173,22 +179,25 @@ func (s *Server) complete(ctx context.Context, share *splitkey.ServerShare) (*sp
 		return c, nil, err
 	}
 	bits := share.PublicKey().N.BitLen()
-	// For an n1 of package splitkey and a KeySource that knows it (see KeyPool) the first draw
+	// For an n1 of package splitkey and a KeySource that knows its factors (see KeyPool) the first draw
 	// fits. The worst n1 and n2, each just above 2^(bits-1), make few products of full length; random n2 above
 	// 2^(bits-1/2), as FIPS 186-5 wants them, most: 32 draws fail never.
 	for range 32 {
-		own, blob, err := s.config.Keys.New(ctx, bits)
+		own, blob, err := s.config.Keys.NewKey(ctx)
 		if err != nil {
 			return nil, nil, fmt.Errorf("protocol: no server key: %w", err)
 		}
-		if len(blob) > maxBlob {
-			return nil, nil, errors.New("protocol: the blob of a server key is too long")
+		if len(blob) == 0 || len(blob) > maxBlob {
+			return nil, nil, errors.New("protocol: the blob of a server key is empty or too long")
+		}
+		if pub, ok := own.Public().(*rsa.PublicKey); !ok || pub.N.BitLen() != bits {
+			return nil, nil, errLength
 		}
 		c, err := splitkey.NewCompleter(share, own)
 		if err != nil {
 			return nil, nil, err
 		}
-		if n := new(big.Int).Set(c.PublicKey().N); n.BitLen() == 2*bits {
+		if c.PublicKey().N.BitLen() == 2*bits {
 			return c, blob, nil
 		}
 		clear(blob)
