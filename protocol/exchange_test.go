@@ -1,4 +1,4 @@
-package protocol_test
+package protocol
 
 import (
 	"context"
@@ -10,21 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
-	"github.com/tandem-rsa/tandem/protocol"
 )
 
 func TestEnrollConfirmSign(t *testing.T) {
-	for name, keys := range map[string]protocol.KeySource{"two-prime": nil, "composite": fixedKeys{}} {
+	for name, keys := range map[string]KeySource{"two-prime": nil, "composite": fixedKeys{}} {
 		t.Run(name, func(t *testing.T) {
-			var got []protocol.Signed
-			s := newService(t, func(c *protocol.Config) {
+			var got []Signed
+			s := newService(t, func(c *Config) {
 				c.Keys = keys
-				c.Signed = func(_ context.Context, signed protocol.Signed) error { got = append(got, signed); return nil }
+				c.Signed = func(_ context.Context, signed Signed) error { got = append(got, signed); return nil }
 			})
 			p := newReadyPhone(t, s)
 			status, err := p.Status()
 			require.NoError(t, err)
-			require.Equal(t, protocol.Ready, status.Phase)
+			require.Equal(t, Ready, status.Phase)
 			require.Equal(t, p.id, status.KeyID)
 
 			signature, err := p.sign(t, "contract", rightPIN)
@@ -53,7 +52,7 @@ func TestEnrollConfirmSign(t *testing.T) {
 
 			known, err := s.Status(t.Context(), p.id)
 			require.NoError(t, err)
-			require.Equal(t, protocol.Active, known.Condition)
+			require.Equal(t, Active, known.Condition)
 			require.True(t, known.PublicKey.Equal(status.PublicKey))
 		})
 	}
@@ -80,11 +79,11 @@ func TestWrongPINLocksAndDestroys(t *testing.T) {
 		require.ErrorAs(t, err, &wrong)
 	}
 	require.ErrorIs(t, wrong, pinlock.ErrDestroyed)
-	var dead *protocol.DestroyedError
+	var dead *DestroyedError
 	_, err := p.sign(t, "x", rightPIN)
 	require.ErrorAs(t, err, &dead)
-	require.Equal(t, protocol.ReasonPIN, dead.Reason)
+	require.Equal(t, ReasonPIN, dead.Reason)
 	status, err := s.Status(t.Context(), p.id)
 	require.NoError(t, err)
-	require.Equal(t, protocol.Destroyed, status.Condition)
+	require.Equal(t, Destroyed, status.Condition)
 }

@@ -1,4 +1,4 @@
-package protocol_test
+package protocol
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
-	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -94,8 +93,8 @@ func (fixedKeys) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error
 
 // service is a server with all that it needs, and a log that can be read.
 type service struct {
-	*protocol.Server
-	config protocol.Config
+	*Server
+	config Config
 	store  pinlock.Store
 	clock  *clock
 	log    *bytes.Buffer
@@ -120,30 +119,30 @@ func newHPKE(tb testing.TB) hpke.PrivateKey {
 	return key
 }
 
-func newService(tb testing.TB, change ...func(*protocol.Config)) *service {
+func newService(tb testing.TB, change ...func(*Config)) *service {
 	s := &service{store: pinlock.NewMemoryStore(), clock: newClock(), log: new(bytes.Buffer)}
-	sealer, err := protocol.NewSoftwareSealer(bytes.Repeat([]byte{7}, protocol.SealerKeySize))
+	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{7}, SealerKeySize))
 	require.NoError(tb, err)
-	s.config = protocol.Config{
+	s.config = Config{
 		Store: s.store, Policy: pinlock.DefaultPolicy(), Keys: fixedKeys{}, Sealer: sealer,
-		HPKE: protocol.HPKEKeys{Current: newHPKE(tb)}, ChallengeKey: bytes.Repeat([]byte{9}, 32),
+		HPKE: HPKEKeys{Current: newHPKE(tb)}, ChallengeKey: bytes.Repeat([]byte{9}, 32),
 		Clock: s.clock.Now, Log: slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&s.config)
 	}
-	s.Server, err = protocol.NewServer(s.config)
+	s.Server, err = NewServer(s.config)
 	require.NoError(tb, err)
 	return s
 }
 
 // node returns another node of the service: same configuration, own memory.
-func (s *service) node(tb testing.TB, change ...func(*protocol.Config)) *protocol.Server {
+func (s *service) node(tb testing.TB, change ...func(*Config)) *Server {
 	config := s.config
 	for _, f := range change {
 		f(&config)
 	}
-	node, err := protocol.NewServer(config)
+	node, err := NewServer(config)
 	require.NoError(tb, err)
 	return node
 }
@@ -159,21 +158,21 @@ var testShares = sync.OnceValues(func() (*splitkey.ClientShare, *splitkey.Server
 
 // phone is a device with its state.
 type phone struct {
-	*protocol.Device
+	*Device
 	state   *memoryState
 	service *service
-	id      protocol.KeyID
+	id      KeyID
 }
 
-func newPhone(tb testing.TB, s *service, transport protocol.Transport) *phone {
+func newPhone(tb testing.TB, s *service, transport Transport) *phone {
 	return openPhone(tb, s, new(memoryState), transport)
 }
 
-func openPhone(tb testing.TB, s *service, state *memoryState, transport protocol.Transport) *phone {
+func openPhone(tb testing.TB, s *service, state *memoryState, transport Transport) *phone {
 	if transport == nil {
 		transport = s.Handle
 	}
-	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey(), Params: cheapest})
+	d, err := NewDevice(DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey(), Params: cheapest})
 	require.NoError(tb, err)
 	p := &phone{Device: d, state: state, service: s}
 	return p
@@ -184,7 +183,7 @@ func (p *phone) enroll(tb testing.TB) {
 	id, challenge, err := p.service.ChallengeEnroll(tb.Context())
 	require.NoError(tb, err)
 	client, server := testShares()
-	require.NoError(tb, p.Enroll(tb.Context(), protocol.EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}))
+	require.NoError(tb, p.Enroll(tb.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}))
 	p.id = id
 }
 

@@ -1,0 +1,401 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+var (
+	schedules = flag.Int("schedules", 0, "number of schedules that TestBadNetwork runs; 0: a few")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first schedule of TestBadNetwork")
+)
+
+// TestBadNetwork runs a device and a server over a network that drops, repeats, delays, reorders
+// and damages, with crashes of both sides and of the store at every step, and then lets everything calm down.
+//
+//	go test ./protocol -run TestBadNetwork -schedules 20000
+//	go test ./protocol -run TestBadNetwork -seed 4711 -schedules 1
+func TestBadNetwork(t *testing.T) {
+	count := *schedules
+	if count == 0 {
+		count = defaultSchedules
+		if testing.Short() {
+			count /= 4
+		}
+	}
+	var next atomic.Uint64
+	var faults, signatures, wrong, dead atomic.Int64
+	var group sync.WaitGroup
+	start := time.Now()
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for !t.Failed() {
+				i := next.Add(1) - 1
+				if i >= uint64(count) {
+					return
+				}
+				s := newSchedule(*firstSeed + i)
+				s.run()
+				if len(s.failures) > 0 {
+					t.Errorf("seed %d: %v", *firstSeed+i, s.failures)
+				}
+				faults.Add(int64(s.faults))
+				signatures.Add(int64(s.signatures))
+				wrong.Add(int64(s.wrong))
+				if s.over {
+					dead.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d schedules in %v: %d faults, %d signatures, %d wrong PINs answered, %d ended with a dead key",
+		count, time.Since(start).Round(time.Second), faults.Load(), signatures.Load(), wrong.Load(), dead.Load())
+	require.Positive(t, faults.Load())
+	require.Positive(t, signatures.Load())
+	require.Positive(t, wrong.Load())
+	require.Less(t, dead.Load(), int64(count)/4+1, "most schedules must get to their end")
+}
+
+// schedule is a user in a world.
+type schedule struct {
+	*world
+	pin        []byte
+	signatures int
+	wrong      int
+	over       bool // the key is dead, rightly
+}
+
+func newSchedule(seed uint64) *schedule {
+	return &schedule{world: newWorld(seed), pin: rightPIN}
+}
+
+func (s *schedule) run() {
+	if s.enroll() {
+		for range 4 + s.random.IntN(6) {
+			s.step()
+			s.pass()
+			if s.over || len(s.failures) > 0 {
+				break
+			}
+		}
+	}
+	if len(s.failures) == 0 {
+		s.settleDown()
+	}
+}
+
+// attempt runs one call of the device, which may crash. A crash is an error that says nothing.
+func (s *schedule) attempt(typed fate, call func(*Device) error) (err error) {
+	s.pinTyped = typed
+	defer func() {
+		if r := recover(); r != nil {
+			c, ok := r.(crash)
+			if !ok {
+				panic(r)
+			}
+			s.restartDevice()
+			err = fmt.Errorf("crash of the %s", c.what)
+		}
+	}()
+	return call(s.device)
+}
+
+// enroll gets the key to work, or reports that it never will.
+func (s *schedule) enroll() bool {
+	ctx := context.Background()
+	client, server := testShares()
+	var challenge []byte
+	var err error
+	s.id, challenge, err = s.nodes[0].ChallengeEnroll(ctx)
+	s.must(err)
+	options := EnrollOptions{Challenge: challenge, PIN: s.pin, Client: client, Server: server}
+	for len(s.failures) == 0 {
+		switch s.phase() {
+		case NoKey, Enrolling:
+			err = s.attempt(fateRight, func(d *Device) error { return d.Enroll(ctx, options) })
+			if errors.Is(err, ErrExpired) || errors.Is(err, ErrKeyRefused) {
+				s.over = true // too late; the modulus may be taken by the attempt that was given up
+				return false
+			}
+		case Unconfirmed:
+			err = s.attempt(fateRight, func(d *Device) error { return s.confirm(ctx, d) })
+		case Ready:
+			return true
+		case Dead:
+			s.mustBeDead(ReasonExpired)
+			return false
+		}
+		s.now = s.now.Add(time.Duration(s.random.IntN(10)) * time.Second)
+	}
+	return false
+}
+
+func (s *schedule) confirm(ctx context.Context, d *Device) error {
+	status, err := d.Status()
+	if err != nil {
+		return err
+	}
+	if status.Pending != nil && s.random.IntN(4) > 0 {
+		_, err = d.Resume(ctx)
+		return err
+	}
+	challenge, err := s.nodes[s.random.IntN(2)].Challenge(ctx, s.id)
+	s.must(err)
+	return d.Confirm(ctx, challenge, s.pin)
+}
+
+func (s *schedule) phase() Phase {
+	status, err := s.device.Status()
+	s.must(err)
+	return status.Phase
+}
+
+// mustBeDead: the store says so too, and for this reason.
+func (s *schedule) mustBeDead(why Reason) {
+	s.over = true
+	rec := s.record()
+	if rec == nil || rec.condition != Destroyed || rec.reason != why {
+		s.fail("the device thinks that the key is dead (%v), the record says %+v", why, rec)
+	}
+}
+
+func (s *schedule) record() *record {
+	value, _, err := s.store.Store.Load(context.Background(), s.id.recordID())
+	if errors.Is(err, pinlock.ErrNotFound) {
+		return nil
+	}
+	s.must(err)
+	rec, err := parseRecord(value)
+	s.must(err)
+	return rec
+}
+
+// step is one thing that a user does.
+func (s *schedule) step() {
+	ctx := context.Background()
+	status, err := s.device.Status()
+	s.must(err)
+	if status.Pending != nil {
+		switch s.random.IntN(8) {
+		case 0:
+			s.check(s.attempt(0, func(d *Device) error { return d.GiveUp() }))
+			return
+		case 1: // the new request says what happens to the old one
+		default:
+			s.resume(ctx)
+			return
+		}
+	}
+	node := s.nodes[s.random.IntN(2)]
+	challenge, err := node.Challenge(ctx, s.id)
+	s.must(err)
+	switch s.random.IntN(10) {
+	case 0, 1:
+		s.check(s.attempt(fateRight, func(d *Device) error { return d.Refresh(ctx, challenge) }))
+	case 2:
+		s.changePIN(ctx, challenge)
+	case 3, 4, 5:
+		s.sign(ctx, node, wrongPIN, fateWrong)
+	default:
+		s.sign(ctx, node, s.pin, fateRight)
+	}
+}
+
+func (s *schedule) resume(ctx context.Context) {
+	var result *Result
+	err := s.attempt(0, func(d *Device) (err error) { result, err = d.Resume(ctx); return err })
+	if err == nil && result.Operation == OpSign {
+		s.signed(result.Signature)
+	}
+	s.check(err)
+}
+
+var texts = [2][]byte{digestOf("one"), digestOf("two")}
+
+func (s *schedule) sign(ctx context.Context, node *Server, pin []byte, typed fate) {
+	digest := texts[s.random.IntN(2)]
+	challenge, err := node.ChallengeSign(ctx, s.id, digest, crypto.SHA256)
+	s.must(err)
+	s.pass()
+	var signature []byte
+	err = s.attempt(typed, func(d *Device) (err error) {
+		signature, err = d.Sign(ctx, challenge, digest, crypto.SHA256, pin)
+		return err
+	})
+	if err == nil {
+		if typed != fateRight {
+			s.fail("a signature with a wrong PIN")
+		}
+		s.signed(signature)
+	}
+	s.check(err)
+}
+
+func (s *schedule) signed(signature []byte) {
+	s.signatures++ // the device has verified it
+	if len(signature) == 0 {
+		s.fail("no signature and no error")
+	}
+}
+
+// changePIN: whatever happens, the device's lockbox opens with exactly the PIN that the caller was told of, except
+// where the process ended after the save.
+func (s *schedule) changePIN(ctx context.Context, challenge []byte) {
+	other := newPIN
+	if bytes.Equal(s.pin, newPIN) {
+		other = rightPIN
+	}
+	before := s.lockbox()
+	err := s.attempt(fateRight, func(d *Device) error { return d.ChangePIN(ctx, challenge, s.pin, other) })
+	changed := !bytes.Equal(before, s.lockbox())
+	if err == nil && !changed {
+		s.fail("the PIN was not changed")
+	}
+	if changed {
+		s.pin = other
+	}
+	s.check(err)
+}
+
+func (s *schedule) lockbox() []byte {
+	st, err := parseDeviceState(s.state.data, nil)
+	s.must(err)
+	if st == nil || st.key == nil {
+		return nil
+	}
+	return st.key.lockbox
+}
+
+// check holds what the device was told against what is recorded.
+func (s *schedule) check(err error) {
+	var wrong *pinlock.WrongPINError
+	var dead *DestroyedError
+	switch {
+	case errors.As(err, &dead):
+		s.mustBeDead(ReasonPIN)
+		if n := s.fatesOf(fateWrong); n < 9 {
+			s.fail("destroyed after %d wrong PINs", n)
+		}
+	case errors.As(err, &wrong):
+		s.wrong++
+		if n := s.fatesOf(fateWrong); n < 9-wrong.RemainingTotal {
+			s.fail("told of %d wrong PINs, recorded %d", 9-wrong.RemainingTotal, n)
+		}
+	case errors.Is(err, ErrGivenUp):
+		s.fail("the device was told that it gave up what it still waits for")
+	case errors.Is(err, ErrState), errors.Is(err, ErrRejected), errors.Is(err, ErrUnconfirmed), errors.Is(err, ErrNotEnrolled):
+		s.fail("%v", err)
+	}
+}
+
+func (s *schedule) fatesOf(f fate) int {
+	n := 0
+	for _, x := range s.fates {
+		if x.fate == f {
+			n++
+		}
+	}
+	return n
+}
+
+// settleDown: nothing fails any more. Every signature that was promised is obtained, and both sides agree.
+func (s *schedule) settleDown() {
+	s.calm = true
+	ctx := context.Background()
+	if s.over {
+		return
+	}
+	st, err := parseDeviceState(s.state.data, nil)
+	s.must(err)
+	if p := st.pending; p != nil {
+		promised, settled := s.fates[p.reply().request]
+		live := s.now.Add(20*time.Second).UnixMilli() < p.challenge.expires
+		err := s.attempt(0, func(d *Device) error { _, err := d.Resume(ctx); return err })
+		if settled && promised.fate == fateRight && live && err != nil {
+			s.fail("a promised signature was not obtained: %v", err)
+		}
+		s.check(err)
+		if s.over || len(s.failures) > 0 {
+			return
+		}
+	}
+	for range 3 { // each lock may have to be waited for
+		var locked *pinlock.LockedError
+		var signature []byte
+		digest := texts[0]
+		challenge, err := s.nodes[0].ChallengeSign(ctx, s.id, digest, crypto.SHA256)
+		s.must(err)
+		err = s.attempt(fateRight, func(d *Device) (err error) {
+			signature, err = d.Sign(ctx, challenge, digest, crypto.SHA256, s.pin)
+			return err
+		})
+		if errors.As(err, &locked) {
+			s.now = locked.Until.Add(time.Second)
+			continue
+		}
+		if errors.Is(err, ErrPending) {
+			s.now = s.now.Add(DefaultChallengeLife + 2*time.Minute) // too many were given up
+			continue
+		}
+		if err != nil {
+			s.check(err)
+			if !s.over {
+				s.fail("not even on a calm day: %v", err)
+			}
+			return
+		}
+		s.signed(signature)
+		break
+	}
+	s.agree()
+	s.replay()
+	s.agree()
+}
+
+// agree: one token, the same on both sides, and nothing open.
+func (s *schedule) agree() {
+	st, err := parseDeviceState(s.state.data, nil)
+	s.must(err)
+	rec := s.record()
+	if len(st.key.tokens) != 1 || st.key.tokens[0].commitment() != rec.current || st.pending != nil || len(st.key.givenUp) != 0 {
+		s.fail("the two sides disagree")
+	}
+	if rec.condition != Active {
+		s.fail("the key is %v", rec.condition)
+	}
+}
+
+// replay sends again what was sent, in random order, now and much later. (TestReplayEverything does so at leisure.)
+func (s *schedule) replay() {
+	before := s.stored()
+	for _, later := range []time.Duration{0, 1000 * time.Hour} {
+		s.now = s.now.Add(later)
+		order := s.random.Perm(len(s.wire))
+		for _, i := range order[:min(len(order), 10)] {
+			s.deliver(context.Background(), s.wire[i])
+		}
+	}
+	if !bytes.Equal(before, s.stored()) {
+		s.fail("a replay changed the record")
+	}
+}
+
+func (s *schedule) stored() []byte {
+	value, _, err := s.store.Store.Load(context.Background(), s.id.recordID())
+	s.must(err)
+	return value
+}
