@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"math/big"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ import (
 )
 
 var (
-	rightPIN = []byte("4917")
-	wrongPIN = []byte("8306")
-	newPIN   = []byte("482905")
+	rightPIN = []byte("491703628")
+	wrongPIN = []byte("830652917")
+	newPIN   = []byte("48290513746")
 
 	// cheapest is the lowest cost that RFC 9106 allows: only tests may use it.
 	cheapest = pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
@@ -212,4 +213,12 @@ func (p *phone) challenge(tb testing.TB) []byte {
 	c, err := p.service.Challenge(tb.Context(), p.id)
 	require.NoError(tb, err)
 	return c
+}
+
+// lambdaOfTestKey is lcm(p-1, q-1) of the key of testShares.
+func lambdaOfTestKey() *big.Int {
+	key, one := splitkeytest.Key(2048), big.NewInt(1)
+	p, q := new(big.Int).Sub(key.Primes[0], one), new(big.Int).Sub(key.Primes[1], one)
+	gcd := new(big.Int).GCD(nil, nil, p, q)
+	return new(big.Int).Div(new(big.Int).Mul(p, q), gcd)
 }
