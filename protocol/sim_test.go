@@ -132,7 +132,8 @@ func (s *schedule) enroll() bool {
 				return false
 			}
 		case Unconfirmed:
-			err = s.attempt(fateRight, func(d *Device) error { return s.confirm(ctx, d) })
+			// What came of it shows in the phase.
+			_ = s.attempt(fateRight, func(d *Device) error { return s.confirm(ctx, d) })
 		case Ready:
 			return true
 		case Dead:
