@@ -25,9 +25,12 @@ const (
 )
 
 // Bytes returns the binary form of the share, for the server's store: 12 + 2*k1
-// bytes. It contains the secret, so it is sealed before it is stored. (The method is not called
-// MarshalBinary, so that encoding/gob does not find it.)
+// bytes, nil for a zero or wiped share. It contains the secret, so it is sealed before it is
+// stored. (The method is not called MarshalBinary, so that encoding/gob does not find it.)
 func (s *ServerShare) Bytes() []byte {
+	if s.d == nil {
+		return nil
+	}
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 12+2*len(s.pub.n)))
 	b.AddBytes([]byte(serverShareMagic))
 	b.AddUint8(serverShareVersion)

@@ -66,6 +66,9 @@ func newDeviceKey(pub *rsa.PublicKey) (*publicKey, error) {
 }
 
 func (p *publicKey) rsa() *rsa.PublicKey {
+	if p == nil {
+		return nil
+	}
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(p.n), E: int(p.e)}
 }
 

@@ -177,6 +177,14 @@ func TestShareRefused(t *testing.T) {
 	require.ErrorIs(t, err, splitkey.ErrKey)
 
 	var zeroClient splitkey.ClientShare
+	require.Nil(t, zeroClient.Secret())
+	require.Nil(t, zeroClient.PublicKey())
+	zeroClient.Wipe()
+	var zeroServer splitkey.ServerShare
+	require.Nil(t, zeroServer.Secret())
+	require.Nil(t, zeroServer.PublicKey())
+	require.Nil(t, zeroServer.Bytes())
+	zeroServer.Wipe()
 	_, err = zeroClient.SignPartial(nil)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 	_, err = splitkey.NewCompleter(nil, nil)
@@ -326,6 +334,8 @@ func TestPartialRefused(t *testing.T) {
 			require.ErrorIs(t, err, splitkey.ErrMessage)
 
 			p.server.Wipe()
+			require.Nil(t, p.server.Secret())
+			require.Nil(t, p.server.Bytes())
 			_, err = p.completer.Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrShare)
 			p.client.Wipe()

@@ -1,6 +1,7 @@
 package splitkey
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/subtle"
 	"fmt"
@@ -57,18 +58,23 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	if len(x) != p.mod.Size()+blindingBytes {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
 	}
-	return &ClientShare{p, s, hide(append([]byte(nil), x...))}, nil
+	return &ClientShare{p, s, hide(bytes.Clone(x))}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
-// the server composes it with its own.
+// the server composes it with its own. For the zero value it is nil.
 func (c *ClientShare) PublicKey() *rsa.PublicKey { return c.pub.rsa() }
 
 // Sharing returns how the key is shared.
 func (c *ClientShare) Sharing() Sharing { return c.sharing }
 
-// Secret returns a copy of x. The caller clears it after use.
-func (c *ClientShare) Secret() []byte { return append([]byte(nil), c.x()...) }
+// Secret returns a copy of x, nil for a zero or wiped share. The caller clears it after use.
+func (c *ClientShare) Secret() []byte {
+	if c.x == nil {
+		return nil
+	}
+	return bytes.Clone(c.x())
+}
 
 // Wipe clears the secret. The share cannot be used afterwards, and Wipe must not run
 // at the same time as another method.
@@ -106,17 +112,22 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if equalConstantTime(d, make([]byte, len(d))) || !lessConstantTime(d, p.n) {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
-	return &ServerShare{p, s, hide(append([]byte(nil), d...))}, nil
+	return &ServerShare{p, s, hide(bytes.Clone(d))}, nil
 }
 
-// PublicKey returns a copy of the split key's public half, (n1, e).
+// PublicKey returns a copy of the split key's public half, (n1, e). For the zero value it is nil.
 func (s *ServerShare) PublicKey() *rsa.PublicKey { return s.pub.rsa() }
 
 // Sharing returns how the key is shared.
 func (s *ServerShare) Sharing() Sharing { return s.sharing }
 
-// Secret returns a copy of d_s. The caller clears it after use.
-func (s *ServerShare) Secret() []byte { return append([]byte(nil), s.d()...) }
+// Secret returns a copy of d_s, nil for a zero or wiped share. The caller clears it after use.
+func (s *ServerShare) Secret() []byte {
+	if s.d == nil {
+		return nil
+	}
+	return bytes.Clone(s.d())
+}
 
 // Wipe clears the secret. The share, and a [Completer] made of it, cannot be used afterwards,
 // and Wipe must not run at the same time as another method.
