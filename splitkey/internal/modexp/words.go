@@ -59,24 +59,24 @@ func lessThan(b []byte, n []uint64) uint64 {
 	return borrow
 }
 
-// subMasked subtracts n AND mask, for a mask of zeros or ones, and returns the borrow.
-func subMasked(x, n []uint64, mask uint64) (borrow uint64) {
-	for i := range n {
-		x[i], borrow = bits.Sub64(x[i], n[i]&mask, borrow)
+// subMasked subtracts n AND mask, for a mask of zeros or ones. x may be longer than n.
+func subMasked(x, n []uint64, mask uint64) {
+	var borrow uint64
+	low, high := x[:len(n)], x[len(n):]
+	for i, w := range n {
+		low[i], borrow = bits.Sub64(low[i], w&mask, borrow)
 	}
-	for i := len(n); i < len(x); i++ {
-		x[i], borrow = bits.Sub64(x[i], 0, borrow)
+	for i, w := range high {
+		high[i], borrow = bits.Sub64(w, 0, borrow)
 	}
-	return borrow
 }
 
 // addMod sets x = x+y mod n, for x and y less than n. All have the same length.
 func addMod(x, y, n []uint64) {
+	y, n = y[:len(x)], n[:len(x)] // spares bounds checks
 	var carry, borrow uint64
 	for i := range x {
 		x[i], carry = bits.Add64(x[i], y[i], carry)
-	}
-	for i := range x {
 		_, borrow = bits.Sub64(x[i], n[i], borrow)
 	}
 	// The sum is below n only where it neither carries nor is at least n.
