@@ -55,7 +55,7 @@ type contents struct {
 // Every lockbox of a share must be the only one that a thief can get hold of: see
 // the package documentation.
 func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
-	if share == nil {
+	if share == nil || share.PublicKey() == nil {
 		return nil, fmt.Errorf("pinlock: nothing to lock: %w", splitkey.ErrShare)
 	}
 	if err := p.check(); err != nil {
@@ -71,6 +71,9 @@ func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
 		n:       pub.N.Bytes(),
 		e:       uint32(pub.E),
 		ct:      share.Secret(),
+	}
+	if c.ct == nil {
+		return nil, fmt.Errorf("pinlock: the share was wiped: %w", splitkey.ErrShare)
 	}
 	rand.Read(c.salt[:])
 	xorKeyStream(c.ct, pin, c.salt, p)

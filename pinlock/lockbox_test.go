@@ -162,7 +162,12 @@ func TestLockRefuses(t *testing.T) {
 	require.ErrorIs(t, err, ErrPINFormat)
 	_, err = Lock(share, []byte("8395"), Params{})
 	require.ErrorIs(t, err, ErrParams)
-	_, err = Lock(nil, []byte("8395"), reduced)
+	for _, none := range []*splitkey.ClientShare{nil, {}} {
+		_, err = Lock(none, []byte("8395"), reduced)
+		require.ErrorIs(t, err, splitkey.ErrShare)
+	}
+	share.Wipe()
+	_, err = Lock(share, []byte("8395"), reduced)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 }
 
