@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 )
 
 // A blob is what this package gives out for storage elsewhere:
@@ -75,11 +76,19 @@ func blobHeader(kind blobKind, id keyID) []byte {
 	return append([]byte{blobVersion, byte(kind)}, id[:]...)
 }
 
-// macKey authenticates the blobs of one key id. It sits behind a pointer.
-type macKey struct{ key []byte }
+// macKey authenticates the blobs of one key id. The key is in a closure, which
+// fmt cannot look into, not even where a macKey is part of another struct.
+type macKey struct{ mac func() hash.Hash }
+
+func newMACKey(key [tagBytes]byte) *macKey {
+	return &macKey{func() hash.Hash { return hmac.New(sha256.New, key[:]) }}
+}
+
+// Format hides the key from every verb.
+func (macKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "hsm.macKey(hidden)") }
 
 func (m *macKey) sum(header, aad, body []byte) []byte {
-	h := hmac.New(sha256.New, m.key)
+	h := m.mac()
 	h.Write(header)
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(aad))))
 	h.Write(aad)

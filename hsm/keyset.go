@@ -110,7 +110,7 @@ func (ks *keySet) load(ctx context.Context) error {
 // certain: it is made first.
 func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
-	k := &setKey{id: id, aes: &object{name: name, template: ks.aesTemplate(id[:])}, mac: new(macKey)}
+	k := &setKey{id: id, aes: &object{name: name, template: ks.aesTemplate(id[:])}}
 	if _, err := s.find(k.aes); err != nil {
 		return nil, err
 	}
@@ -124,15 +124,17 @@ func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	if err := s.check(list[0], "authentication secret of "+name, kept); err != nil {
 		return nil, err
 	}
-	k.mac.key = make([]byte, tagBytes)
+	var derived [tagBytes]byte
 	in := append([]byte(authenticationLabel), id[:]...)
-	n, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in, k.mac.key)
+	n, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in, derived[:])
 	if err != nil {
 		return nil, err
 	}
 	if n != tagBytes {
 		return nil, s.t.fault("HMAC")
 	}
+	k.mac = newMACKey(derived)
+	clear(derived[:])
 	return k, nil
 }
 

@@ -97,9 +97,9 @@ func (t *Token) runRecovery(r *recovery, l level, cause error) {
 	if locked {
 		t.gate.unlock()
 	}
-	close(r.done)
 	t.log.Warn("hsm: recovery", slog.Int("level", int(l)), slog.Any("cause", cause),
 		slog.Any("result", r.err), slog.Duration("took", time.Since(r.started)))
+	close(r.done)
 }
 
 // loginAnew is level 1. The gate is locked.

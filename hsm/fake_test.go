@@ -1,0 +1,509 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"maps"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/pkcs11"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// fake is a module in memory that does everything right, records what it sees,
+// and fails when it is told to.
+type fake struct {
+	mu          sync.Mutex
+	initialized bool
+	loggedIn    bool
+	sessions    map[handle]bool
+	objects     map[handle]*fakeObject
+	next        handle
+	wrapped     map[string]*rsa.PrivateKey
+	info        tokenInfo
+	gone        bool   // the slot is empty
+	pin         string // what C_Login wants
+
+	// trouble is asked before each call, by the name of the function in
+	// PKCS #11, without the lock: it may block.
+	trouble func(call string) error
+	// corrupt may change a result that is returned with CKR_OK.
+	corrupt func(call string, out []byte)
+
+	calls      map[string]int
+	violations []string // inputs that should never have come here
+	unwraps    int
+}
+
+type fakeObject struct {
+	attrs   map[uint][]byte
+	rsa     *rsa.PrivateKey
+	session handle // 0: token object
+}
+
+func newFake() *fake {
+	return &fake{
+		sessions: map[handle]bool{},
+		objects:  map[handle]*fakeObject{},
+		wrapped:  map[string]*rsa.PrivateKey{},
+		calls:    map[string]int{},
+		pin:      "1234",
+		next:     100,
+		info: tokenInfo{label: "fake", serial: "1", flags: pkcs11.CKF_TOKEN_INITIALIZED |
+			pkcs11.CKF_LOGIN_REQUIRED | pkcs11.CKF_USER_PIN_INITIALIZED},
+	}
+}
+
+// openFake opens a token on a fake.
+func openFake(t testing.TB, f *fake, change func(*Config)) (*Token, error) {
+	t.Helper()
+	cfg := Config{Module: "fake", Label: "fake", PIN: func(context.Context) ([]byte, error) { return []byte("1234"), nil }}
+	if change != nil {
+		change(&cfg)
+	}
+	cfg, err := cfg.complete()
+	require.NoError(t, err)
+	return open(t.Context(), cfg, f)
+}
+
+func mustOpenFake(t testing.TB, f *fake, change func(*Config)) *Token {
+	t.Helper()
+	tok, err := openFake(t, f, change)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, tok.Close(ctx))
+	})
+	return tok
+}
+
+// set changes how the fake behaves, while it is in use.
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *fake) count(call string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[call]
+}
+
+// enter is the start of every call. It returns with the lock held if there is
+// no error.
+func (f *fake) enter(call string, s handle) error {
+	f.mu.Lock()
+	f.calls[call]++
+	trouble := f.trouble
+	f.mu.Unlock()
+	if trouble != nil {
+		if err := trouble(call); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	switch {
+	case call != "C_Initialize" && !f.initialized:
+		f.mu.Unlock()
+		return CKR(pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED)
+	case s != 0 && !f.sessions[s]:
+		f.mu.Unlock()
+		return CKR(pkcs11.CKR_SESSION_HANDLE_INVALID)
+	}
+	return nil
+}
+
+func (f *fake) done(call string, out []byte) {
+	if f.corrupt != nil {
+		f.corrupt(call, out)
+	}
+	f.mu.Unlock()
+}
+
+func (f *fake) Initialize() error {
+	if err := f.enter("C_Initialize", 0); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	if f.initialized {
+		return CKR(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)
+	}
+	f.initialized = true
+	return nil
+}
+
+func (f *fake) Finalize() error {
+	if err := f.enter("C_Finalize", 0); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	f.initialized = false
+	f.closeAll()
+	return nil
+}
+
+func (f *fake) closeAll() {
+	clear(f.sessions)
+	f.loggedIn = false
+	maps.DeleteFunc(f.objects, func(_ handle, o *fakeObject) bool { return o.session != 0 })
+}
+
+func (f *fake) Slots() ([]uint, error) {
+	if err := f.enter("C_GetSlotList", 0); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	if f.gone {
+		return nil, nil
+	}
+	return []uint{7}, nil
+}
+
+func (f *fake) TokenInfo(slot uint) (tokenInfo, error) {
+	if err := f.enter("C_GetTokenInfo", 0); err != nil {
+		return tokenInfo{}, err
+	}
+	defer f.mu.Unlock()
+	if f.gone {
+		return tokenInfo{}, CKR(pkcs11.CKR_TOKEN_NOT_PRESENT)
+	}
+	return f.info, nil
+}
+
+func (f *fake) Mechanisms(slot uint) ([]uint, error) {
+	if err := f.enter("C_GetMechanismList", 0); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	return []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509, pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_AES_GCM,
+		pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmAESKeyWrapKWP, pkcs11.CKM_DH_PKCS_DERIVE}, nil
+}
+
+func (f *fake) OpenSession(slot uint) (handle, error) {
+	if err := f.enter("C_OpenSession", 0); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	f.next++
+	f.sessions[f.next] = true
+	return f.next, nil
+}
+
+func (f *fake) CloseSession(s handle) error {
+	if err := f.enter("C_CloseSession", s); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	delete(f.sessions, s)
+	maps.DeleteFunc(f.objects, func(_ handle, o *fakeObject) bool { return o.session == s })
+	if len(f.sessions) == 0 {
+		f.loggedIn = false
+	}
+	return nil
+}
+
+func (f *fake) CloseAllSessions(slot uint) error {
+	if err := f.enter("C_CloseAllSessions", 0); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	f.closeAll()
+	return nil
+}
+
+func (f *fake) Login(s handle, pin []byte) error {
+	if err := f.enter("C_Login", s); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	if f.loggedIn {
+		return CKR(pkcs11.CKR_USER_ALREADY_LOGGED_IN)
+	}
+	if string(pin) != f.pin {
+		return CKR(pkcs11.CKR_PIN_INCORRECT)
+	}
+	f.loggedIn = true
+	return nil
+}
+
+func (f *fake) FindObjects(s handle, template []attribute, limit int) ([]handle, error) {
+	if err := f.enter("C_FindObjects", s); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	var found []handle
+	if !f.loggedIn {
+		return nil, nil // as all modules do
+	}
+	for h, o := range f.objects {
+		match := true
+		for _, a := range template {
+			match = match && bytes.Equal(o.attrs[a.kind], a.value)
+		}
+		if match && len(found) < limit {
+			found = append(found, h)
+		}
+	}
+	return found, nil
+}
+
+func (f *fake) object(h handle) (*fakeObject, error) {
+	o := f.objects[h]
+	if o == nil || !f.loggedIn {
+		return nil, CKR(pkcs11.CKR_OBJECT_HANDLE_INVALID)
+	}
+	return o, nil
+}
+
+func (f *fake) Attribute(s, h handle, kind uint, buf []byte) (int, error) {
+	if err := f.enter("C_GetAttributeValue", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	o, err := f.object(h)
+	if err != nil {
+		return 0, err
+	}
+	v, ok := o.attrs[kind]
+	switch {
+	case !ok:
+		return 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
+	case kind == pkcs11.CKA_VALUE && len(o.attrs[pkcs11.CKA_SENSITIVE]) == 1 && o.attrs[pkcs11.CKA_SENSITIVE][0] == 1:
+		return 0, CKR(pkcs11.CKR_ATTRIBUTE_SENSITIVE)
+	case buf != nil && len(v) > len(buf):
+		return 0, CKR(pkcs11.CKR_BUFFER_TOO_SMALL)
+	}
+	copy(buf, v)
+	return len(v), nil
+}
+
+func (f *fake) SetAttributes(s, h handle, template []attribute) error {
+	if err := f.enter("C_SetAttributeValue", s); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	o, err := f.object(h)
+	if err != nil {
+		return err
+	}
+	for _, a := range template {
+		o.attrs[a.kind] = bytes.Clone(a.value)
+	}
+	return nil
+}
+
+// add makes an object. The lock is held.
+func (f *fake) add(s handle, key *rsa.PrivateKey, templates ...[]attribute) handle {
+	o := &fakeObject{rsa: key, session: s, attrs: map[uint][]byte{
+		pkcs11.CKA_ENCRYPT: {0}, pkcs11.CKA_DECRYPT: {0}, pkcs11.CKA_WRAP: {0}, pkcs11.CKA_UNWRAP: {0},
+	}}
+	for _, t := range templates {
+		for _, a := range t {
+			o.attrs[a.kind] = bytes.Clone(a.value)
+		}
+	}
+	if bytes.Equal(o.attrs[pkcs11.CKA_TOKEN], []byte{1}) {
+		o.session = 0
+	}
+	f.next++
+	f.objects[f.next] = o
+	return f.next
+}
+
+func (f *fake) CreateObject(s handle, template []attribute) (handle, error) {
+	if err := f.enter("C_CreateObject", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	return f.add(s, nil, template), nil
+}
+
+func (f *fake) DestroyObject(s, h handle) error {
+	if err := f.enter("C_DestroyObject", s); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	if _, err := f.object(h); err != nil {
+		return err
+	}
+	delete(f.objects, h)
+	return nil
+}
+
+func (f *fake) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
+	if err := f.enter("C_GenerateKey", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	value := make([]byte, 32)
+	rand.Read(value)
+	return f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, value)}), nil
+}
+
+func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribute) (handle, handle, error) {
+	if err := f.enter("C_GenerateKeyPair", s); err != nil {
+		return 0, 0, err
+	}
+	defer f.mu.Unlock()
+	bits := uint(2048)
+	for _, a := range public {
+		if a.kind == pkcs11.CKA_MODULUS_BITS {
+			bits, _ = decodeUint(a.value)
+		}
+	}
+	key := splitkeytest.Key(int(bits))
+	halves := []attribute{
+		attrBytes(pkcs11.CKA_MODULUS, key.N.Bytes()),
+		attrBytes(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
+		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
+	}
+	pub := f.add(s, nil, public, halves, []attribute{attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY)})
+	priv := f.add(s, key, private, halves, []attribute{attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY)})
+	o := f.objects[priv]
+	extractable := o.attrs[pkcs11.CKA_EXTRACTABLE][0]
+	o.attrs[pkcs11.CKA_ALWAYS_SENSITIVE] = o.attrs[pkcs11.CKA_SENSITIVE]
+	o.attrs[pkcs11.CKA_NEVER_EXTRACTABLE] = []byte{1 - extractable}
+	return pub, priv, nil
+}
+
+func (f *fake) violation(what string) { f.violations = append(f.violations, what) }
+
+func (f *fake) Sign(s handle, m mechanism, key handle, in, out []byte) (int, error) {
+	if err := f.enter("C_Sign", s); err != nil {
+		return 0, err
+	}
+	defer f.done("C_Sign", out)
+	o, err := f.object(key)
+	if err != nil {
+		return 0, err
+	}
+	if m.kind == pkcs11.CKM_SHA256_HMAC {
+		mac := hmac.New(sha256.New, o.attrs[pkcs11.CKA_VALUE])
+		mac.Write(in)
+		return copy(out, mac.Sum(nil)), nil
+	}
+	return f.raw(o.rsa, in, out)
+}
+
+func (f *fake) raw(key *rsa.PrivateKey, in, out []byte) (int, error) {
+	x := new(big.Int).SetBytes(in)
+	if len(in) != key.Size() || x.Cmp(key.N) >= 0 || x.Sign() == 0 {
+		f.violation("raw RSA of a bad operand")
+		return 0, CKR(pkcs11.CKR_GENERAL_ERROR)
+	}
+	// With the CRT, as hardware does.
+	m1 := new(big.Int).Exp(x, key.Precomputed.Dp, key.Primes[0])
+	m2 := new(big.Int).Exp(x, key.Precomputed.Dq, key.Primes[1])
+	h := m1.Sub(m1, m2)
+	h.Mul(h, key.Precomputed.Qinv).Mod(h, key.Primes[0])
+	h.Mul(h, key.Primes[1]).Add(h, m2).FillBytes(out)
+	return len(out), nil
+}
+
+func (f *fake) Decrypt(s handle, m mechanism, key handle, in, out []byte) (int, error) {
+	if err := f.enter("C_Decrypt", s); err != nil {
+		return 0, err
+	}
+	defer f.done("C_Decrypt", out)
+	o, err := f.object(key)
+	if err != nil {
+		return 0, err
+	}
+	if m.kind == pkcs11.CKM_RSA_X_509 {
+		return f.raw(o.rsa, in, out)
+	}
+	plain, err := f.gcm(o).Open(nil, m.param, in, m.aad)
+	if err != nil {
+		if len(o.attrs[pkcs11.CKA_LABEL]) > 0 { // not the self-test's
+			f.violation("AES-GCM of a tampered blob")
+		}
+		return 0, CKR(pkcs11.CKR_GENERAL_ERROR)
+	}
+	return copy(out, plain), nil
+}
+
+func (f *fake) gcm(o *fakeObject) cipher.AEAD {
+	block, err := aes.NewCipher(o.attrs[pkcs11.CKA_VALUE])
+	if err != nil {
+		panic(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err)
+	}
+	return gcm
+}
+
+func (f *fake) Encrypt(s handle, m mechanism, key handle, in, out []byte) (int, error) {
+	if err := f.enter("C_Encrypt", s); err != nil {
+		return 0, err
+	}
+	defer f.done("C_Encrypt", out)
+	o, err := f.object(key)
+	if err != nil {
+		return 0, err
+	}
+	// This one chooses its own IV, as AWS CloudHSM does.
+	rand.Read(m.param)
+	return copy(out, f.gcm(o).Seal(nil, m.param, in, m.aad)), nil
+}
+
+func (f *fake) WrapKey(s handle, m mechanism, kek, key handle, out []byte) (int, error) {
+	if err := f.enter("C_WrapKey", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	o, err := f.object(key)
+	if err != nil {
+		return 0, err
+	}
+	b := make([]byte, 5*o.rsa.Size())
+	rand.Read(b)
+	f.wrapped[string(b)] = o.rsa
+	return copy(out, b), nil
+}
+
+func (f *fake) UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error) {
+	if err := f.enter("C_UnwrapKey", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	f.unwraps++
+	if _, err := f.object(kek); err != nil {
+		return 0, CKR(pkcs11.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
+	}
+	key := f.wrapped[string(wrapped)]
+	if key == nil {
+		f.violation("C_UnwrapKey of a tampered blob")
+		return 0, CKR(pkcs11.CKR_WRAPPED_KEY_INVALID)
+	}
+	return f.add(s, key, template), nil
+}
+
+func (f *fake) DeriveKey(s handle, m mechanism, key handle, template []attribute) (handle, error) {
+	if err := f.enter("C_DeriveKey", s); err != nil {
+		return 0, err
+	}
+	o, err := f.object(key)
+	if err != nil {
+		f.mu.Unlock()
+		return 0, err
+	}
+	out := power(o.attrs[pkcs11.CKA_PRIME], o.attrs[pkcs11.CKA_VALUE], m.param)
+	h := f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, out)})
+	f.done("C_DeriveKey", f.objects[h].attrs[pkcs11.CKA_VALUE])
+	return h, nil
+}

@@ -1,0 +1,309 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/miekg/pkcs11"
+	"github.com/stretchr/testify/require"
+)
+
+// A result that is wrong does not get out, whatever bit of it is wrong.
+func TestFault(t *testing.T) {
+	f := newFake()
+	tok := mustOpenFake(t, f, nil)
+	key, err := tok.GenerateKey(t.Context(), "key", 2048)
+	require.NoError(t, err)
+	for i, bit := range []int{0, 7, 8, 1000, 2047} {
+		f.set(func() {
+			f.corrupt = func(call string, out []byte) { out[bit/8] ^= 1 << (bit % 8) }
+		})
+		x := make([]byte, 256)
+		x[1] = 1
+		y, err := key.Exponentiate(t.Context(), x)
+		require.ErrorIs(t, err, ErrFault)
+		require.Nil(t, y)
+		require.EqualValues(t, i+1, tok.Stats().Faults)
+	}
+	f.set(func() { f.corrupt = nil })
+	require.NoError(t, key.prove(t.Context()))
+	require.Zero(t, tok.Stats().Recoveries)
+}
+
+// The self-test refuses what gives wrong answers with CKR_OK, and takes the
+// second way where there is one.
+func TestSelfTest(t *testing.T) {
+	all := Capabilities{RSA: "C_Sign", Seal: sealGCM, Wrap: "AES-KWP", Exponents: []int{2048, 3072, 4096}}
+	without := func(change func(*Capabilities)) Capabilities {
+		c := all
+		change(&c)
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		corrupt func(call string, out []byte)
+		want    Capabilities
+	}{
+		{"all right", nil, all},
+		{"C_Sign", func(call string, out []byte) {
+			if call == "C_Sign" && len(out) == 256 {
+				out[100] ^= 1
+			}
+		}, without(func(c *Capabilities) { c.RSA = "C_Decrypt" })},
+		{"raw RSA", func(call string, out []byte) {
+			if len(out) == 256 {
+				out[255] ^= 1
+			}
+		}, without(func(c *Capabilities) { c.RSA, c.Wrap, c.Exponents = "", "", []int{3072, 4096} })},
+		{"HMAC", func(call string, out []byte) {
+			if call == "C_Sign" && len(out) == 32 {
+				out[0] ^= 1
+			}
+		}, without(func(c *Capabilities) { c.Seal, c.Wrap = "", "" })},
+		{"AES-GCM", func(call string, out []byte) {
+			if call == "C_Encrypt" {
+				out[0] ^= 1
+			}
+		}, without(func(c *Capabilities) { c.Seal = "" })},
+		{"leading zeros of a power", func(call string, out []byte) {
+			if call == "C_DeriveKey" && out[0] == 0 {
+				out[0] = 1
+			}
+		}, without(func(c *Capabilities) { c.Exponents = nil })},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake()
+			f.corrupt = c.corrupt
+			tok := mustOpenFake(t, f, func(c *Config) { c.ExponentBits = []int{2048, 3072, 4096} })
+			got := tok.Capabilities()
+			t.Log(got.Refused)
+			if c.corrupt != nil {
+				require.Contains(t, strings.Join(got.Refused, "\n"), errWrong.Error())
+			}
+			got.Refused = nil
+			require.Equal(t, c.want, got)
+			// What was refused is refused.
+			ctx := t.Context()
+			if got.RSA == "" {
+				_, err := tok.GenerateKey(ctx, "key", 2048)
+				require.ErrorIs(t, err, ErrUnsupported)
+				_, err = tok.Key(ctx, "key")
+				require.ErrorIs(t, err, ErrUnsupported)
+			}
+			if got.Seal == "" {
+				_, err := tok.GenerateSealingKey(ctx, "seal")
+				require.ErrorIs(t, err, ErrUnsupported)
+				_, err = tok.Sealer(ctx, "seal")
+				require.ErrorIs(t, err, ErrUnsupported)
+			}
+			if got.Wrap == "" {
+				require.ErrorIs(t, tok.GenerateWrappingKey(ctx, "wrap"), ErrUnsupported)
+				_, err := tok.ServerKeys(ctx, "wrap", 2048, 0)
+				require.ErrorIs(t, err, ErrUnsupported)
+			}
+			q := exponentQuestion(2048, 0)
+			_, err := tok.ImportExponent(ctx, "exponent", q.n, q.d)
+			if tok.servesExponent(2048) {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, ErrUnsupported)
+			}
+		})
+	}
+}
+
+// A restart repeats the test of what cannot be checked later.
+func TestExponentRetest(t *testing.T) {
+	f := newFake()
+	tok := mustOpenFake(t, f, func(c *Config) { c.ExponentBits = []int{2048} })
+	q := exponentQuestion(2048, 0)
+	e, err := tok.ImportExponent(t.Context(), "exponent", q.n, q.d)
+	require.NoError(t, err)
+	f.set(func() {
+		f.initialized = false
+		f.corrupt = func(call string, out []byte) {
+			if call == "C_DeriveKey" {
+				out[9] ^= 1
+			}
+		}
+	})
+	_, err = e.Exponentiate(t.Context(), q.m)
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorIs(t, err, errWrong)
+}
+
+// A key that the token would give away is not used.
+func TestExposed(t *testing.T) {
+	ctx := t.Context()
+	f := newFake()
+	tok := mustOpenFake(t, f, nil)
+	_, err := tok.GenerateKey(ctx, "key", 2048)
+	require.NoError(t, err)
+	_, err = tok.GenerateSealingKey(ctx, "seal")
+	require.NoError(t, err)
+	require.NoError(t, tok.GenerateWrappingKey(ctx, "wrap"))
+	// with runs a function while an attribute of an object is another.
+	with := func(label string, class uint, kind uint, value []byte, do func()) {
+		t.Helper()
+		var o *fakeObject
+		f.set(func() {
+			for _, c := range f.objects {
+				if string(c.attrs[pkcs11.CKA_LABEL]) == label && bytes.Equal(c.attrs[pkcs11.CKA_CLASS], encodeUint(class)) &&
+					!bytes.Equal(c.attrs[pkcs11.CKA_KEY_TYPE], encodeUint(pkcs11.CKK_GENERIC_SECRET)) {
+					o = c
+				}
+			}
+			require.NotNil(t, o)
+		})
+		old, had := o.attrs[kind]
+		f.set(func() { o.attrs[kind] = value })
+		do()
+		f.set(func() {
+			if o.attrs[kind] = old; !had {
+				delete(o.attrs, kind)
+			}
+		})
+	}
+	for _, c := range []struct {
+		kind  uint
+		value []byte
+	}{
+		{pkcs11.CKA_SENSITIVE, []byte{0}}, {pkcs11.CKA_EXTRACTABLE, []byte{1}},
+		{pkcs11.CKA_ALWAYS_SENSITIVE, []byte{0}}, {pkcs11.CKA_NEVER_EXTRACTABLE, []byte{0}},
+		{pkcs11.CKA_PRIVATE_EXPONENT, []byte{1}}, {pkcs11.CKA_PRIME_1, []byte{3}},
+	} {
+		with("key", pkcs11.CKO_PRIVATE_KEY, c.kind, c.value, func() {
+			_, err := tok.Key(ctx, "key")
+			require.ErrorIs(t, err, ErrExposed, "%#x", c.kind)
+		})
+	}
+	for _, c := range []struct {
+		kind  uint
+		value []byte
+	}{
+		{pkcs11.CKA_SENSITIVE, []byte{0}}, {pkcs11.CKA_EXTRACTABLE, []byte{1}},
+		{pkcs11.CKA_WRAP, []byte{1}}, {pkcs11.CKA_UNWRAP, []byte{1}}, {pkcs11.CKA_ENCRYPT, []byte{0}},
+	} {
+		with("seal", pkcs11.CKO_SECRET_KEY, c.kind, c.value, func() {
+			_, err := tok.Sealer(ctx, "seal")
+			require.ErrorIs(t, err, ErrExposed, "%#x", c.kind)
+		})
+	}
+	for _, kind := range []uint{pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT} {
+		with("wrap", pkcs11.CKO_SECRET_KEY, kind, []byte{1}, func() {
+			_, err := tok.ServerKeys(ctx, "wrap", 2048, 0)
+			require.ErrorIs(t, err, ErrExposed, "%#x", kind)
+		})
+	}
+	_, err = tok.Key(ctx, "key")
+	require.NoError(t, err)
+	_, err = tok.Sealer(ctx, "seal")
+	require.NoError(t, err)
+	_, err = tok.ServerKeys(ctx, "wrap", 2048, 0)
+	require.NoError(t, err)
+	require.Zero(t, tok.Stats().Recoveries)
+}
+
+// readable is a module that unwraps keys readable, whatever the template says,
+// as opencryptoki does; and, if stubborn, leaves them so.
+type readable struct {
+	*fake
+	stubborn bool
+	used     int
+}
+
+func (r *readable) UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error) {
+	h, err := r.fake.UnwrapKey(s, m, kek, wrapped, template)
+	if err == nil {
+		r.set(func() {
+			r.objects[h].attrs[pkcs11.CKA_SENSITIVE] = []byte{0}
+			r.objects[h].attrs[pkcs11.CKA_EXTRACTABLE] = []byte{1}
+			r.objects[h].attrs[pkcs11.CKA_PRIVATE_EXPONENT] = []byte("secret")
+		})
+	}
+	return h, err
+}
+
+func (r *readable) SetAttributes(s, h handle, template []attribute) error {
+	err := r.fake.SetAttributes(s, h, template)
+	if err == nil && !r.stubborn {
+		r.set(func() { delete(r.objects[h].attrs, pkcs11.CKA_PRIVATE_EXPONENT) })
+	}
+	return err
+}
+
+func TestUnwrappedReadable(t *testing.T) {
+	for _, stubborn := range []bool{false, true} {
+		r := &readable{fake: newFake()}
+		cfg, err := Config{Module: "fake", Label: "fake", PIN: func(context.Context) ([]byte, error) { return []byte("1234"), nil }}.complete()
+		require.NoError(t, err)
+		tok, err := open(t.Context(), cfg, r)
+		require.NoError(t, err)
+		require.Equal(t, "AES-KWP", tok.Capabilities().Wrap)
+		require.NoError(t, tok.GenerateWrappingKey(t.Context(), "wrap"))
+		keys, err := tok.ServerKeys(t.Context(), "wrap", 2048, 0)
+		require.NoError(t, err)
+		key, _, err := keys.NewKey(t.Context())
+		require.NoError(t, err)
+		r.set(func() { r.stubborn = stubborn })
+		x := make([]byte, 256)
+		x[3] = 3
+		_, err = key.Exponentiate(t.Context(), x)
+		if stubborn {
+			require.ErrorIs(t, err, ErrExposed)
+		} else {
+			require.NoError(t, err)
+		}
+		r.set(func() {
+			for _, o := range r.objects {
+				require.NotContains(t, o.attrs, uint(pkcs11.CKA_PRIVATE_EXPONENT), "left behind")
+			}
+		})
+		require.NoError(t, tok.Close(t.Context()))
+	}
+}
+
+// No verb prints a secret, and no log record holds one.
+func TestNothingPrinted(t *testing.T) {
+	var log bytes.Buffer
+	f := newFake()
+	tok := mustOpenFake(t, f, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	s, err := tok.GenerateSealingKey(t.Context(), "seal")
+	require.NoError(t, err)
+	// The fake's generic secret gives the authentication key away.
+	id := s.keys.current().id
+	var secret []byte
+	f.set(func() {
+		for _, o := range f.objects {
+			if bytes.Equal(o.attrs[pkcs11.CKA_ID], secretID(id[:])) {
+				mac := hmac.New(sha256.New, o.attrs[pkcs11.CKA_VALUE])
+				mac.Write([]byte(authenticationLabel))
+				mac.Write(id[:])
+				secret = mac.Sum(nil)
+			}
+		}
+	})
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(make([]byte, 8))
+	require.Equal(t, mac.Sum(nil), s.keys.current().mac.sum(nil, nil, nil), "this is the key")
+	for _, v := range []any{s.keys.current().mac, *s.keys.current().mac, struct{ m macKey }{*s.keys.current().mac}, struct{ m *macKey }{s.keys.current().mac}, s, *s, tok} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q", "%T"} {
+			out := fmt.Sprintf(verb, v)
+			for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint(secret), "[]")} {
+				require.NotContains(t, out, form, verb)
+			}
+		}
+	}
+	f.set(func() { f.initialized = false })
+	_, err = s.Seal(t.Context(), nil, []byte("plaintext"))
+	require.NoError(t, err)
+	require.Contains(t, log.String(), "CKR_CRYPTOKI_NOT_INITIALIZED")
+	require.NotContains(t, log.String(), "1234")
+	require.NotContains(t, log.String(), "plaintext")
+}

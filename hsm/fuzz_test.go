@@ -1,0 +1,147 @@
+package hsm
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// FuzzOperand: whatever comes in, nothing reaches the module that is not
+// exactly k bytes and between 0 and n; and what comes out is right.
+func FuzzOperand(f *testing.F) {
+	fake := newFake()
+	tok := mustOpenFake(f, fake, func(c *Config) { c.ExponentBits = []int{2048} })
+	key, err := tok.GenerateKey(f.Context(), "key", 2048)
+	require.NoError(f, err)
+	q := exponentQuestion(2048, 1)
+	exponent, err := tok.ImportExponent(f.Context(), "exponent", q.n, q.d)
+	require.NoError(f, err)
+	// The operand is n + delta, or just the bytes; cut and padded.
+	f.Fuzz(func(t *testing.T, raw []byte, relative bool, delta int64, pad uint16) {
+		for _, modulus := range []*big.Int{key.pub.N, new(big.Int).SetBytes(q.n)} {
+			x := bytes.Clone(raw)
+			if relative {
+				x = new(big.Int).Add(modulus, big.NewInt(delta)).Bytes()
+			}
+			x = append(make([]byte, pad%300), x...)
+			number := new(big.Int).SetBytes(x)
+			good := len(x) == 256 && number.Sign() > 0 && number.Cmp(modulus) < 0
+			calls := fake.count("C_Sign") + fake.count("C_DeriveKey")
+			if modulus == key.pub.N {
+				y, err := key.Exponentiate(t.Context(), x)
+				if good {
+					require.NoError(t, err)
+					require.NoError(t, splitkey.VerifyExponentiation(key.pub, x, y))
+				} else {
+					require.ErrorIs(t, err, ErrInput)
+				}
+			} else {
+				edge := number.IsInt64() && number.Int64() == 1 || new(big.Int).Sub(modulus, number).Cmp(big.NewInt(1)) == 0
+				good = good && !edge
+				y, err := exponent.Exponentiate(t.Context(), x)
+				if good {
+					require.NoError(t, err)
+					require.Equal(t, power(q.n, q.d, x), y)
+				} else {
+					require.ErrorIs(t, err, ErrInput)
+				}
+			}
+			if !good {
+				require.Equal(t, calls, fake.count("C_Sign")+fake.count("C_DeriveKey"), "the module was asked")
+			}
+		}
+		require.Empty(t, fake.violations)
+	})
+}
+
+// FuzzBlob: whatever is done to a blob, no module sees it unless nothing was.
+func FuzzBlob(f *testing.F) {
+	fake := newFake()
+	tok := mustOpenFake(f, fake, nil)
+	sealer, err := tok.GenerateSealingKey(f.Context(), "seal")
+	require.NoError(f, err)
+	sealed, err := sealer.Seal(f.Context(), []byte("user"), []byte("a share of a key"))
+	require.NoError(f, err)
+	require.NoError(f, tok.GenerateWrappingKey(f.Context(), "wrap"))
+	keys, err := tok.ServerKeys(f.Context(), "wrap", 2048, 0)
+	require.NoError(f, err)
+	key, wrapped, err := keys.NewKey(f.Context())
+	require.NoError(f, err)
+	pub := key.Public().(*rsa.PublicKey)
+	// mangle flips bits at a place, cuts, and appends; or gives the raw bytes.
+	mangle := func(b, raw []byte, flip byte, at, length uint16) []byte {
+		if flip == 0xff {
+			return bytes.Clone(raw)
+		}
+		b = bytes.Clone(b)
+		b[int(at)%len(b)] ^= flip
+		return append(b[:min(int(length), len(b))], raw...)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, flip byte, at, length uint16) {
+		before := fake.count("C_Decrypt") + fake.unwraps
+		b := mangle(sealed, raw, flip, at, length)
+		same := bytes.Equal(b, sealed)
+		plain, err := sealer.Open(t.Context(), []byte("user"), b)
+		if same {
+			require.NoError(t, err)
+			require.Equal(t, "a share of a key", string(plain))
+		} else {
+			require.ErrorIs(t, err, ErrBlob)
+		}
+		b = mangle(wrapped, raw, flip, at, length)
+		same = same || bytes.Equal(b, wrapped)
+		k, err := keys.LoadKey(t.Context(), b)
+		if bytes.Equal(b, wrapped) {
+			require.NoError(t, err)
+			require.Equal(t, pub, k.Public())
+			require.NoError(t, k.(*Key).prove(t.Context()))
+		} else {
+			require.ErrorIs(t, err, ErrBlob)
+		}
+		if !same {
+			require.Equal(t, before, fake.count("C_Decrypt")+fake.unwraps, "the module was asked")
+		}
+		require.Empty(t, fake.violations)
+	})
+}
+
+// FuzzParse: a blob or a wrapped key that parses is what it was parsed from.
+func FuzzParse(f *testing.F) {
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if b, err := parseBlob(in); err == nil {
+			require.Equal(t, in, bytes.Join([][]byte{blobHeader(b.kind, b.id), b.body, b.tag}, nil))
+			_ = b.checkSealed()
+		} else {
+			require.ErrorIs(t, err, ErrBlob)
+		}
+		if w, err := parseWrapped(in); err == nil {
+			require.Equal(t, in, w.marshal())
+			require.GreaterOrEqual(t, w.pub.N.BitLen(), minBits)
+			require.LessOrEqual(t, w.pub.N.BitLen(), maxBits)
+			require.Len(t, w.iv, w.method.ivBytes)
+		} else {
+			require.ErrorIs(t, err, ErrBlob)
+		}
+	})
+}
+
+// The corpora are there, or the targets above start from nothing.
+func TestCorpora(t *testing.T) {
+	for _, target := range []string{"FuzzOperand", "FuzzBlob", "FuzzParse"} {
+		seeds, err := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(seeds), 6, target)
+		for _, s := range seeds {
+			info, err := os.Stat(s)
+			require.NoError(t, err)
+			require.NotZero(t, info.Size(), s)
+		}
+	}
+}

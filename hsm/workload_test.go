@@ -1,0 +1,98 @@
+package hsm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// workload is goroutines that use a token without a pause.
+type workload struct {
+	stop          context.CancelFunc
+	done          sync.WaitGroup
+	ok, failed    atomic.Int64
+	wrong         atomic.Int64
+	unexpected    atomic.Pointer[error]
+	lastFailureAt atomic.Int64 // nanoseconds since start
+	start         time.Time
+}
+
+func startWorkload(ctx context.Context, goroutines int, work ...func(context.Context) error) *workload {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &workload{stop: cancel, start: time.Now()}
+	for i := range goroutines {
+		f := work[i%len(work)]
+		l.done.Go(func() {
+			for ctx.Err() == nil {
+				switch err := f(context.WithoutCancel(ctx)); {
+				case err == nil:
+					l.ok.Add(1)
+				case errors.Is(err, ErrUnavailable):
+					l.failed.Add(1)
+					l.lastFailureAt.Store(int64(time.Since(l.start)))
+					time.Sleep(time.Millisecond) // as any client would
+				case errors.Is(err, errWrong):
+					l.wrong.Add(1)
+				default:
+					l.unexpected.Store(&err)
+				}
+			}
+		})
+	}
+	return l
+}
+
+// rate measures the work done in a while.
+func (l *workload) rate(d time.Duration) float64 {
+	before := l.ok.Load()
+	time.Sleep(d)
+	return float64(l.ok.Load()-before) / d.Seconds()
+}
+
+func (l *workload) finish(t *testing.T) {
+	t.Helper()
+	l.stop()
+	l.done.Wait()
+	if err := l.unexpected.Load(); err != nil {
+		t.Errorf("failed otherwise than by ErrUnavailable: %v", *err)
+	}
+	require.Zero(t, l.wrong.Load(), "wrong results")
+}
+
+// signing does one operation and checks it independently.
+func signing(key splitkey.RSAKey) func(context.Context) error {
+	k := key.(*Key)
+	return func(ctx context.Context) error {
+		x := make([]byte, len(k.n))
+		rand.Read(x[1:])
+		y, err := k.Exponentiate(ctx, x)
+		if err != nil {
+			return err
+		}
+		if splitkey.VerifyExponentiation(k.pub, x, y) != nil {
+			return errWrong
+		}
+		return nil
+	}
+}
+
+func opening(s *Sealer, blob []byte, want string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		got, err := s.Open(ctx, nil, blob)
+		if err != nil {
+			return err
+		}
+		if string(got) != want {
+			return errWrong
+		}
+		return nil
+	}
+}
