@@ -2,8 +2,8 @@ package hsm
 
 import (
 	"debug/elf"
-	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 )
@@ -25,16 +25,13 @@ func checkArchitecture(path string) error {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "aix" {
 		return nil
 	}
-	f, err := elf.Open(path)
-	var format *elf.FormatError
-	switch {
-	case errors.As(err, &format):
-		return fmt.Errorf("%w: %s is not a shared library", ErrModule, path)
-	case err != nil:
+	file, err := os.Open(path)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrModule, err)
 	}
-	defer f.Close()
-	if f.Type != elf.ET_DYN {
+	defer file.Close()
+	f, err := elf.NewFile(file)
+	if err != nil || f.Type != elf.ET_DYN {
 		return fmt.Errorf("%w: %s is not a shared library", ErrModule, path)
 	}
 	if want, ok := elfMachine[runtime.GOARCH]; ok && f.Machine != want {

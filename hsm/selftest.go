@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -66,9 +67,20 @@ func (t *Token) selfTest() error {
 		}
 		return nil
 	}
-	t.caps.RSA = t.firstOf("raw RSA", has(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509), []probe{
-		{"C_Sign", nil, func(s *session) error { return s.testRSA("C_Sign") }},
-		{"C_Decrypt", nil, func(s *session) error { return s.testRSA("C_Decrypt") }},
+	rsaMissing := has(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509)
+	key := new(testPair)
+	if rsaMissing == nil {
+		// The key lives as long as this session, and is used from others.
+		keeper, err := t.mod.OpenSession(t.slot)
+		if err != nil {
+			return unavailable("C_OpenSession", err)
+		}
+		defer func() { _ = t.mod.CloseSession(keeper) }()
+		key, rsaMissing = (&session{t: t, mod: t.mod, h: keeper, gen: t.gen}).generateTestPair()
+	}
+	t.caps.RSA = t.firstOf("raw RSA", rsaMissing, []probe{
+		{"C_Sign", nil, func(s *session) error { return s.testRSA("C_Sign", key) }},
+		{"C_Decrypt", nil, func(s *session) error { return s.testRSA("C_Decrypt", key) }},
 	})
 	mac := has(pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKM_AES_KEY_GEN)
 	if mac == nil {
@@ -83,7 +95,7 @@ func (t *Token) selfTest() error {
 	}
 	var wraps []probe
 	for _, m := range wrapMethods {
-		wraps = append(wraps, probe{m.name, has(m.kind), func(s *session) error { return s.testWrapping(m.name) }})
+		wraps = append(wraps, probe{m.name, has(m.kind), func(s *session) error { return s.testWrapping(m.name, key) }})
 	}
 	t.caps.Wrap = t.firstOf("wrapping", mac, wraps)
 	for _, bits := range t.cfg.ExponentBits {
@@ -151,22 +163,28 @@ func (t *Token) probe(test func(*session) error) error {
 	return errors.Join(err, t.mod.CloseSession(h))
 }
 
-// testRSA has a key generated and checks three results: of 1, which is 1 and
-// so has all its leading zeros kept, and of two random numbers, one of them
-// short.
-func (s *session) testRSA(by string) error {
-	pub, priv, err := s.generateRSA(minBits, false, false)
+// testPair is a key pair for the self-test. It is extractable, to be wrapped.
+type testPair struct {
+	priv handle
+	pub  *rsa.PublicKey
+}
+
+func (s *session) generateTestPair() (*testPair, error) {
+	pub, priv, err := s.generateRSA(minBits, false, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	key, err := s.publicKeyOf(pub)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.checkPrivate(priv, "test key"); err != nil {
-		return err
-	}
-	k := key.Size()
+	return &testPair{priv, key}, s.hiddenRSA(priv, "test key")
+}
+
+// testRSA checks three results: of 1, which is 1 and so has all its leading
+// zeros kept, and of two random numbers, one of them short.
+func (s *session) testRSA(by string, key *testPair) error {
+	k := key.pub.Size()
 	x := make([]byte, k)
 	for _, zeros := range []int{1, 3, k} {
 		rand.Read(x)
@@ -174,11 +192,11 @@ func (s *session) testRSA(by string) error {
 		if zeros == k {
 			x[k-1] = 1
 		}
-		y, err := s.raw(by, priv, x)
+		y, err := s.raw(by, key.priv, x)
 		if err != nil {
 			return err
 		}
-		if splitkey.VerifyExponentiation(key, x, y) != nil || zeros == k && !bytes.Equal(x, y) {
+		if splitkey.VerifyExponentiation(key.pub, x, y) != nil || zeros == k && !bytes.Equal(x, y) {
 			return errWrong
 		}
 	}
@@ -298,12 +316,12 @@ func softwareSeal(kind blobKind, key, body, aad, in []byte) []byte {
 }
 
 // testWrapping takes a key out, brings it back and uses it.
-func (s *session) testWrapping(method string) error {
+func (s *session) testWrapping(method string, key *testPair) error {
 	kek, err := s.generateAES(roleWrap, false)
 	if err != nil {
 		return err
 	}
-	w, err := s.generateWrapped(kek, method, minBits)
+	w, err := s.wrap(kek, method, key.priv, key.pub)
 	if err != nil {
 		return err
 	}
