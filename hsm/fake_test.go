@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"math/big"
 	"sync"
@@ -361,7 +362,7 @@ func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribut
 	bits := uint(2048)
 	for _, a := range public {
 		if a.kind == pkcs11.CKA_MODULUS_BITS {
-			bits, _ = decodeUint(a.value)
+			bits = decodeUint(a.value)
 		}
 	}
 	key := splitkeytest.Key(int(bits))
@@ -506,4 +507,11 @@ func (f *fake) DeriveKey(s handle, m mechanism, key handle, template []attribute
 	h := f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, out)})
 	f.done("C_DeriveKey", f.objects[h].attrs[pkcs11.CKA_VALUE])
 	return h, nil
+}
+
+func decodeUint(b []byte) uint {
+	if len(b) == 4 {
+		return uint(binary.NativeEndian.Uint32(b))
+	}
+	return uint(binary.NativeEndian.Uint64(b))
 }

@@ -215,7 +215,6 @@ func TestExposed(t *testing.T) {
 type readable struct {
 	*fake
 	stubborn bool
-	used     int
 }
 
 func (r *readable) UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error) {
