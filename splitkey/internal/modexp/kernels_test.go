@@ -90,7 +90,7 @@ func TestProducts(t *testing.T) {
 	iterations := 1000
 	switch {
 	case *long:
-		iterations = 100_000
+		iterations = 60_000
 	case testing.Short():
 		iterations = 200
 	}
