@@ -11,7 +11,7 @@ import (
 // TestNoAllocation: nothing is allocated in an exponentiation. (Under the race detector
 // sync.Pool forgets on purpose; a debug build allocates what it checks bounds with.)
 func TestNoAllocation(t *testing.T) {
-	for _, bits := range kernelSizes {
+	for _, bits := range adxSizes {
 		n := oddOf(t, bits)
 		for _, i := range available(bits) {
 			if i.name == portable.name {

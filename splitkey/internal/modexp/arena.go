@@ -4,12 +4,10 @@ package modexp
 
 import "sync"
 
-// arenaWords is the working space of one operation at the largest size: the table, three
-// numbers more, the kernel's and the conversion's (montgomery.go).
-const arenaWords = (1<<windowBits+4)*maxWords + 6*(4096/64) + 64
-
-// maxWords is the length of the longest number of any kernel: 4096 bits in IFMA's layout.
-const maxWords = 80
+// arenaWords is the working space of one operation at the largest size: the table of
+// powers, and a dozen numbers for the operands, the kernel and the conversions
+// (montgomery.go).
+const arenaWords = (1<<windowBits + 12) * (maxBits / 64)
 
 // cacheLine is the alignment of numbers. AVX-512 loads across cache lines are correct,
 // but cost the 4096-bit squaring half as much again.

@@ -20,7 +20,7 @@ func modulusFor(t testing.TB, n []byte, i implementation) *Modulus {
 // each runs a benchmark per size and implementation: BenchmarkX/2048/ifma. prepare
 // returns what is measured; the processor time of one call is reported as cpu-ns/op.
 func each(b *testing.B, prepare func(n []byte, i implementation, m *Modulus) func() error) {
-	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
+	for _, bits := range []int{1024, 1536, 2048, 3072, 4096, 6144, 8192} {
 		n := oddOf(b, bits).Bytes()
 		for _, i := range available(bits) {
 			b.Run(fmt.Sprintf("%d/%s", bits, i.name), func(b *testing.B) {

@@ -111,7 +111,7 @@ func TestImplementations(t *testing.T) {
 		t.Logf("%d: %s", bits, strings.Join(names, " "))
 		require.Equal(t, portable.name, names[len(names)-1])
 	}
-	for _, bits := range []int{16, 1000, 2047, 2049, 6144} {
+	for _, bits := range []int{16, 1000, 2047, 2049, 5120, 8191} {
 		require.Len(t, available(bits), 1)
 	}
 }

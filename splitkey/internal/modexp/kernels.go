@@ -20,20 +20,22 @@ type kernel interface {
 	gather(z, table []uint64, index int) // z = table[index] of 2^windowBits numbers, reading all
 }
 
-// kernelSizes are the lengths of modulus that have kernels.
-var kernelSizes = []int{1024, 1536, 2048, 3072, 4096}
+// adxSizes are the lengths of modulus of the MULX/ADX kernel. 6144 and 8192 bits are
+// composite keys, modulo which nothing but products and short exponents is computed.
+var adxSizes = []int{1024, 1536, 2048, 3072, 4096, 6144, maxBits}
+
+// maxBits is the greatest length of modulus that has a kernel.
+const maxBits = 8192
 
 // available lists what can compute modulo an n of that many bits on this processor,
 // fastest first.
 func available(bits int) []implementation {
 	var list []implementation
-	if slices.Contains(kernelSizes, bits) {
-		if haveIFMA {
-			list = append(list, implementation{"ifma", newIFMA})
-		}
-		if haveADX {
-			list = append(list, implementation{"adx", newADX})
-		}
+	if haveIFMA && ifmaShapes[bits] != nil {
+		list = append(list, implementation{"ifma", newIFMA})
+	}
+	if haveADX && slices.Contains(adxSizes, bits) {
+		list = append(list, implementation{"adx", newADX})
 	}
 	return append(list, portable)
 }

@@ -94,7 +94,7 @@ func TestProducts(t *testing.T) {
 	case testing.Short():
 		iterations = 200
 	}
-	for _, bits := range kernelSizes {
+	for _, bits := range adxSizes {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			t.Parallel()
 			products := map[string]int{}
@@ -144,7 +144,7 @@ func compareProducts(t *testing.T, m *montgomery, n *big.Int) (products int) {
 
 // TestGather reads every index of a table of random numbers.
 func TestGather(t *testing.T) {
-	for _, bits := range kernelSizes {
+	for _, bits := range adxSizes {
 		n := oddOf(t, bits)
 		for name, m := range kernelsOf(n) {
 			w := m.words()
@@ -163,7 +163,7 @@ func TestGather(t *testing.T) {
 
 // TestConstants checks what newMontgomery computes without a division.
 func TestConstants(t *testing.T) {
-	for _, bits := range kernelSizes {
+	for _, bits := range adxSizes {
 		for range 10 {
 			n := patternModulus(t, bits)
 			for _, m := range kernelsOf(n) {

@@ -8,11 +8,12 @@
 //
 // # Implementations
 //
-// On amd64, for moduli of exactly 1024, 1536, 2048, 3072 or 4096 bits, the
-// package chooses when a modulus is prepared:
+// The package chooses when a modulus is prepared. On amd64 it uses
 //
-//   - AVX-512 IFMA assembly, on processors and systems that have it;
-//   - MULX/ADX assembly otherwise, if the processor has that;
+//   - AVX-512 IFMA assembly, on processors and systems that have it, for moduli of
+//     exactly 1024, 1536, 2048, 3072 or 4096 bits;
+//   - MULX/ADX assembly otherwise, if the processor has that, for the same lengths, 6144
+//     and 8192 bits;
 //   - filippo.io/bigmod for everything else, for every other size and architecture, and with
 //     the build tag purego.
 //

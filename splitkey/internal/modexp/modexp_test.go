@@ -25,7 +25,7 @@ func oddOf(t testing.TB, bits int) *big.Int {
 // sizes in use, at sizes that are not whole bytes or limbs, and at the edges of the
 // range.
 func TestAgainstBig(t *testing.T) {
-	for _, bits := range []int{17, 63, 64, 65, 1000, 1024, 1031, 1536, 2047, 2048, 3072, 4096} {
+	for _, bits := range []int{17, 63, 64, 65, 1000, 1024, 1031, 1536, 2047, 2048, 3072, 4096, 6144, 8192} {
 		n := oddOf(t, bits)
 		for _, i := range available(bits) {
 			t.Run(fmt.Sprintf("%d/%s", bits, i.name), func(t *testing.T) { compareWithBig(t, n, i) })
