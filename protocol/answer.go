@@ -48,7 +48,7 @@ const (
 func (r refusal) String() string {
 	switch r {
 	case refusedModulus:
-		return "its modulus is too short or too long, even, or has a small factor"
+		return "its modulus is too short or too long, even, or has a small factor, or its share is malformed"
 	case refusedEnrolled:
 		return "it is enrolled already"
 	case refusedFactor:

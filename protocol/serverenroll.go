@@ -50,10 +50,7 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	}
 	share, err := splitkey.ParseServerShare(e.share)
 	if err != nil {
-		if errors.Is(err, splitkey.ErrKey) {
-			return refuseKey(refusedModulus), nil
-		}
-		return &answer{code: codeRejected}, nil
+		return refuseKey(refusedModulus), nil
 	}
 	defer share.Wipe()
 	if err := splitkey.CheckModulus(share.PublicKey()); err != nil {

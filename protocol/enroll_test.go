@@ -1,0 +1,325 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// enrollKey sends an enrolment with an arbitrary key to the server, as no device of this package would.
+func enrollKey(t *testing.T, s *service, share []byte) *answer {
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	return exchange(t, s, OpEnroll, id, enrollmentOf(t, challenge, share))
+}
+
+func enrollmentOf(t *testing.T, raw, share []byte) []byte {
+	c, err := parseChallenge(raw)
+	require.NoError(t, err)
+	e := enrollment{challenge: c, share: share, deviceKey: drawSecret(), commitment: drawSecret().commitment()}
+	plaintext, err := e.encode()
+	require.NoError(t, err)
+	return plaintext
+}
+
+// exchange seals a plaintext, sends it and reads the answer, which there must be.
+func exchange(t *testing.T, s *service, op Operation, id KeyID, plaintext []byte) *answer {
+	pub, err := kem.NewPublicKey(s.ServerKey())
+	require.NoError(t, err)
+	request, r, err := sealRequest(pub, op, id, plaintext)
+	require.NoError(t, err)
+	return deliver(t, s.Server, request, r)
+}
+
+func deliver(t *testing.T, s *Server, request []byte, r reply) *answer {
+	response, err := s.Handle(t.Context(), request)
+	require.NoError(t, err)
+	plaintext, err := r.open(response)
+	require.NoError(t, err)
+	a, err := parseAnswer(plaintext)
+	require.NoError(t, err)
+	return a
+}
+
+// shareFor is the encoding of a server share with modulus n, without any check.
+func shareFor(t *testing.T, n *big.Int) []byte {
+	_, server := testShares()
+	good := server.Bytes()
+	k := len(server.PublicKey().N.Bytes())
+	size := (n.BitLen() + 7) / 8
+	// The modulus and the secret, each of k1 bytes, end the encoding.
+	head := bytes.Clone(good[:len(good)-2*k])
+	i := bytes.Index(head, []byte{byte(k >> 8), byte(k)})
+	require.Positive(t, i, "the length of n1 is in the head")
+	head[i], head[i+1] = byte(size>>8), byte(size)
+	d := make([]byte, size)
+	d[size-1] = 5
+	return append(append(head, n.FillBytes(make([]byte, size))...), d...)
+}
+
+// TestServerChecksModulus: too short, even, with a small factor, too long, enrolled already, of another length than
+// the server's, and with a factor in common with the server's key.
+func TestServerChecksModulus(t *testing.T) {
+	n := splitkeytest.Key(2048).N
+	odd := func(n *big.Int) *big.Int { return new(big.Int).SetBit(n, 0, 1) }
+	divisible := new(big.Int).Sub(n, new(big.Int).Mod(n, big.NewInt(65537)))
+	if divisible.Bit(0) == 0 {
+		divisible.Add(divisible, big.NewInt(65537))
+	}
+	for name, bad := range map[string]*big.Int{
+		"too short":       odd(new(big.Int).Rsh(n, 1024)),
+		"a bit too short": odd(new(big.Int).Rsh(n, 8)),
+		"too long":        odd(new(big.Int).Lsh(n, 8192)),
+		"even":            new(big.Int).Sub(n, big.NewInt(1)),
+		"divisible by 3":  new(big.Int).Sub(n, new(big.Int).Mod(n, big.NewInt(3))),
+		"small factor":    divisible,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			if name == "divisible by 3" && bad.Bit(0) == 0 {
+				bad.Add(bad, big.NewInt(3))
+			}
+			a := enrollKey(t, s, shareFor(t, bad))
+			require.Equal(t, codeKeyRefused, a.code)
+			require.Equal(t, refusedModulus, a.refusal)
+			require.ErrorIs(t, a.err(), ErrKeyRefused)
+		})
+	}
+	t.Run("enrolled already", func(t *testing.T) {
+		s := newService(t)
+		newReadyPhone(t, s)
+		again := newPhone(t, s, nil)
+		_, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		client, server := testShares()
+		err = again.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server})
+		require.ErrorIs(t, err, ErrKeyRefused)
+		require.ErrorContains(t, err, "already")
+		status, err := again.Status()
+		require.NoError(t, err)
+		require.Equal(t, NoKey, status.Phase)
+	})
+	t.Run("another length", func(t *testing.T) {
+		_, server, err := splitkeytest.Split(splitkeytest.Key(3072), splitkey.Additive, make([]byte, 384+8))
+		require.NoError(t, err)
+		a := enrollKey(t, newService(t), server.Bytes())
+		require.Equal(t, codeKeyRefused, a.code)
+		require.Equal(t, refusedLength, a.refusal)
+	})
+	t.Run("common factor", func(t *testing.T) {
+		s := newService(t, func(c *Config) { c.Keys = sharingFactor{} })
+		_, server := testShares()
+		a := enrollKey(t, s, server.Bytes())
+		require.Equal(t, codeKeyRefused, a.code)
+		require.Equal(t, refusedFactor, a.refusal)
+	})
+	t.Run("not a share", func(t *testing.T) {
+		_, server := testShares()
+		zero := bytes.Clone(server.Bytes())
+		clear(zero[len(zero)-256:])
+		require.Equal(t, refusedModulus, enrollKey(t, newService(t), zero).refusal)
+		require.Equal(t, refusedModulus, enrollKey(t, newService(t), nil).refusal)
+	})
+}
+
+// sharingFactor is a broken KeySource: its key has a prime of the device's.
+type sharingFactor struct{}
+
+func (sharingFactor) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
+	a, b := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	key, err := splitkeytest.PrivateKey(a.Primes[0], b.Primes[0], 65537)
+	if err != nil {
+		return nil, nil, err
+	}
+	soft, err := splitkey.NewSoftwareKey(key)
+	return soft, []byte("x"), err
+}
+
+func (sharingFactor) LoadKey(context.Context, []byte) (splitkey.RSAKey, error) {
+	return nil, errors.New("no")
+}
+
+// TestEnrollIsIdempotent: the same bytes get the same key, on any node, at once, and after the challenge has expired.
+func TestEnrollIsIdempotent(t *testing.T) {
+	s := newService(t)
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	_, server := testShares()
+	pub, err := kem.NewPublicKey(s.ServerKey())
+	require.NoError(t, err)
+	request, r, err := sealRequest(pub, OpEnroll, id, enrollmentOf(t, challenge, server.Bytes()))
+	require.NoError(t, err)
+	nodes := []*Server{s.Server, s.node(t), s.node(t)}
+	var group sync.WaitGroup
+	answers := make([]*answer, 12)
+	for i := range answers {
+		group.Go(func() { answers[i] = deliver(t, nodes[i%3], request, r) })
+	}
+	group.Wait()
+	s.clock.Add(DefaultChallengeLife + time.Second)
+	answers = append(answers, deliver(t, s.Server, request, r))
+	for _, a := range answers {
+		require.Equal(t, codeEnrolled, a.code)
+		require.Equal(t, answers[0].enrolled.public, a.enrolled.public)
+		require.Equal(t, answers[0].enrolled.until, a.enrolled.until)
+	}
+	require.Equal(t, 1, bytes.Count([]byte(s.logged()), []byte(eventEnrolled)))
+	// Another request with the same challenge is nobody's.
+	other, _, err := sealRequest(pub, OpEnroll, id, enrollmentOf(t, challenge, server.Bytes()))
+	require.NoError(t, err)
+	_, err = s.Handle(t.Context(), other)
+	require.ErrorIs(t, err, ErrRefused)
+	// When it was not confirmed in time, the same bytes say so.
+	s.clock.Add(DefaultPendingLife)
+	a := deliver(t, s.Server, request, r)
+	require.Equal(t, codeDestroyed, a.code)
+	require.Equal(t, ReasonExpired, a.reason)
+}
+
+// failingStore fails at the writes of a kind.
+type failingStore struct {
+	pinlock.Store
+	create func(id string) error
+}
+
+func (f *failingStore) Create(ctx context.Context, id string, value []byte) error {
+	if err := f.create(id); err != nil {
+		return err
+	}
+	return f.Store.Create(ctx, id, value)
+}
+
+// TestEnrollCrashBetweenWrites: the modulus is reserved and the record is not written. The same request heals it; the
+// modulus under another key id stays refused.
+func TestEnrollCrashBetweenWrites(t *testing.T) {
+	broken := true
+	s := newService(t, func(c *Config) {
+		c.Store = &failingStore{c.Store, func(id string) error {
+			if broken && id[0] == 'k' {
+				return errors.New("crash")
+			}
+			return nil
+		}}
+	})
+	p := newPhone(t, s, nil)
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	client, server := testShares()
+	options := EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}
+	require.ErrorIs(t, p.Enroll(t.Context(), options), ErrUnanswered)
+	require.Equal(t, refusedEnrolled, enrollKey(t, s, server.Bytes()).refusal)
+	broken = false
+	_, err = p.Resume(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	status, err := s.Status(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, Active, status.Condition)
+}
+
+// TestPendingExpires: a key that is not confirmed in time is dead, and its share erased by the first
+// request that comes too late.
+func TestPendingExpires(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, nil)
+	p.enroll(t)
+	_, err := p.sign(t, "too early", rightPIN)
+	require.ErrorIs(t, err, ErrUnconfirmed)
+	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), ErrUnconfirmed)
+	s.clock.Add(DefaultPendingLife)
+	err = p.Confirm(t.Context(), p.challenge(t), rightPIN)
+	var dead *DestroyedError
+	require.ErrorAs(t, err, &dead)
+	require.Equal(t, ReasonExpired, dead.Reason)
+	require.Empty(t, loadRecord(t, s, p.id).sealedShare)
+	// The device can start over, with another key.
+	_, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN}))
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+}
+
+// TestConfirmIsRetried: a lost answer to the confirmation is asked for again, without a PIN.
+func TestConfirmIsRetried(t *testing.T) {
+	s := newService(t)
+	lose := false
+	p := newPhone(t, s, func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := s.Handle(ctx, request)
+		if lose {
+			return nil, errors.New("lost")
+		}
+		return response, err
+	})
+	p.enroll(t)
+	lose = true
+	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrUnanswered)
+	status, err := s.Status(t.Context(), p.id)
+	require.NoError(t, err)
+	require.Equal(t, Active, status.Condition)
+	lose = false
+	result, err := p.Resume(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, OpConfirm, result.Operation)
+	require.Nil(t, result.Signature, "it is no signature of anything")
+	_, err = p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+	require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}), ErrEnrolled)
+}
+
+func mustEnrollChallenge(t *testing.T, s *service) []byte {
+	_, c, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	return c
+}
+
+// TestEnrollmentAnswerIsChecked: a final key that is not made of the device's is refused by the device.
+func TestEnrollmentAnswerIsChecked(t *testing.T) {
+	own := splitkeytest.Key(2048).PublicKey
+	server := splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey
+	product := rsa.PublicKey{N: new(big.Int).Mul(own.N, server.N), E: own.E}
+	require.True(t, divides(&own, &own))
+	require.True(t, divides(&own, &product))
+	for name, bad := range map[string]rsa.PublicKey{
+		"another key":      server,
+		"another exponent": {N: product.N, E: 3},
+		"short factor":     {N: new(big.Int).Mul(own.N, big.NewInt(7)), E: own.E},
+		"not a multiple":   {N: new(big.Int).Add(product.N, big.NewInt(2)), E: own.E},
+	} {
+		require.False(t, divides(&own, &bad), name)
+	}
+}
+
+// TestKeyPool: keys are ready, come back from their blobs, and make composites of full length.
+func TestKeyPool(t *testing.T) {
+	pool, err := NewKeyPool(2048, 2)
+	require.NoError(t, err)
+	key, blob, err := pool.NewKey(t.Context())
+	require.NoError(t, err)
+	require.Greater(t, key.Public().(*rsa.PublicKey).N.Bytes()[0], byte(0xa7))
+	pool.Close()
+	for range 2 {
+		again, err := pool.LoadKey(t.Context(), blob)
+		require.NoError(t, err)
+		require.True(t, key.Public().(*rsa.PublicKey).Equal(again.Public()))
+	}
+	other, _, err := pool.NewKey(t.Context())
+	require.NoError(t, err, "it makes keys when the pool is empty")
+	require.False(t, key.Public().(*rsa.PublicKey).Equal(other.Public()))
+	_, err = pool.LoadKey(t.Context(), []byte("no key"))
+	require.Error(t, err)
+	_, err = NewKeyPool(1024, 1)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = NewKeyPool(2048, 0)
+	require.ErrorIs(t, err, ErrConfig)
+}
