@@ -58,7 +58,7 @@ type challenge struct {
 
 // challengeKey authenticates challenges.
 type challengeKey struct {
-	key *[32]byte
+	key secret
 	id  [8]byte // which key it is: records are bound to it
 }
 
@@ -66,8 +66,7 @@ func newChallengeKey(key []byte) (challengeKey, error) {
 	if len(key) != 32 {
 		return challengeKey{}, fmt.Errorf("%w: challenge key of %d bytes, want 32", ErrConfig, len(key))
 	}
-	k := challengeKey{key: new([32]byte)}
-	copy(k.key[:], key)
+	k := challengeKey{key: newSecret(key)}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("tandem v1 challenge key id"))
 	copy(k.id[:], mac.Sum(nil))
@@ -78,7 +77,7 @@ func newChallengeKey(key []byte) (challengeKey, error) {
 func (k challengeKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.challengeKey(hidden)") }
 
 func (k challengeKey) mac(body, binding []byte) []byte {
-	mac := hmac.New(sha256.New, k.key[:])
+	mac := hmac.New(sha256.New, k.key.bytes())
 	mac.Write([]byte("tandem v1 challenge"))
 	mac.Write(body)
 	mac.Write(binding)

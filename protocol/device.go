@@ -65,8 +65,9 @@ type DeviceConfig struct {
 // The methods may be called from many goroutines; one operation runs at a time, and
 // the others return [ErrBusy].
 type Device struct {
-	config DeviceConfig
-	busy   sync.Mutex
+	config    DeviceConfig // without DeviceKey
+	deviceKey hidden[[]byte]
+	busy      sync.Mutex
 }
 
 // NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig].
@@ -83,8 +84,9 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	if config.Params == (pinlock.Params{}) {
 		config.Params = pinlock.DefaultParams()
 	}
-	config.ServerKey, config.DeviceKey = bytes.Clone(config.ServerKey), bytes.Clone(config.DeviceKey)
-	return &Device{config: config}, nil
+	d := &Device{config: config, deviceKey: hide(bytes.Clone(config.DeviceKey))}
+	d.config.ServerKey, d.config.DeviceKey = bytes.Clone(config.ServerKey), nil
+	return d, nil
 }
 
 // Format hides the configuration.
@@ -157,7 +159,7 @@ func (d *Device) load() (*deviceState, error) {
 	}
 	s := new(deviceState)
 	if data != nil {
-		if s, err = parseDeviceState(data, d.config.DeviceKey); err != nil {
+		if s, err = parseDeviceState(data, d.deviceKey()); err != nil {
 			return nil, err
 		}
 	}
@@ -172,7 +174,7 @@ func (d *Device) load() (*deviceState, error) {
 }
 
 func (d *Device) save(s *deviceState) error {
-	data, err := s.encode(d.config.DeviceKey)
+	data, err := s.encode(d.deviceKey())
 	if err != nil {
 		return err
 	}

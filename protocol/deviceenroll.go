@@ -127,9 +127,10 @@ func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, e
 func (o EnrollOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.EnrollOptions(hidden)") }
 
 func drawSecret() secret {
-	b := new([secretSize]byte)
+	var b [secretSize]byte
 	rand.Read(b[:])
-	return secret{b}
+	defer clear(b[:])
+	return newSecret(b[:])
 }
 
 // seal encrypts a request to the server's key of the challenge's time.
@@ -142,6 +143,6 @@ func (s *deviceState) seal(p *pending, id KeyID, plaintext []byte) error {
 		return err
 	}
 	request, r, err := sealRequest(pub, p.op, id, plaintext)
-	p.request, p.secret = request, secret{(*[secretSize]byte)(r.secret)}
+	p.request, p.secret = request, r.secret
 	return err
 }

@@ -68,7 +68,7 @@ type pending struct {
 }
 
 func (p *pending) reply() reply {
-	return reply{(*[32]byte)(p.secret.b), sha256.Sum256(p.request)}
+	return reply{p.secret, sha256.Sum256(p.request)}
 }
 
 // signed is what the answer's signature must verify for.
@@ -226,10 +226,10 @@ func (s *deviceState) consistent() bool {
 func (k *enrolledKey) append(b *cryptobyte.Builder) {
 	b.AddBytes(k.id[:])
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.lockbox) })
-	b.AddBytes(k.deviceKey.b[:])
+	b.AddBytes(k.deviceKey.bytes())
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, t := range k.tokens {
-			b.AddBytes(t.b[:])
+			b.AddBytes(t.bytes())
 		}
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
@@ -284,7 +284,7 @@ func (p *pending) append(b *cryptobyte.Builder) {
 	p.text.append(b)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.salt) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.request) })
-	b.AddBytes(p.secret.b[:])
+	b.AddBytes(p.secret.bytes())
 }
 
 func (p *pending) read(s cryptobyte.String) bool {

@@ -112,7 +112,7 @@ func parseEnvelope(request []byte) (*envelope, error) {
 // reply is what both sides need to seal and open the answer to one request, and nothing else of
 // the request: the device stores it while it waits.
 type reply struct {
-	secret  *[32]byte // exported from the request's HPKE context
+	secret  secret // exported from the request's HPKE context
 	request [sha256.Size]byte
 }
 
@@ -122,11 +122,12 @@ func (r reply) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.reply(hidde
 const exportContext = "tandem v1 response"
 
 func newReply(export func(string, int) ([]byte, error), request []byte) (reply, error) {
-	secret, err := export(exportContext, 32)
+	key, err := export(exportContext, secretSize)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{(*[32]byte)(secret), sha256.Sum256(request)}, nil
+	defer clear(key)
+	return reply{newSecret(key), sha256.Sum256(request)}, nil
 }
 
 // sealRequest encrypts a plaintext to the server.
@@ -163,7 +164,7 @@ func openRequest(key hpke.PrivateKey, e *envelope, request []byte) ([]byte, repl
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which
 // contains enc) in the place of enc: each answer has a key of its own.
 func (r reply) aead(salt []byte) (cipher.AEAD, []byte, error) {
-	prk, err := hkdf.Extract(sha256.New, r.secret[:], append(r.request[:], salt...))
+	prk, err := hkdf.Extract(sha256.New, r.secret.bytes(), append(r.request[:], salt...))
 	if err != nil {
 		return nil, nil, err
 	}

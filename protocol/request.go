@@ -9,29 +9,11 @@ import (
 )
 
 const (
-	secretSize = 32 // K_dev, a token, its hash
-	maxTokens  = 3  // see docs/protocol.md, "Tokens"
+	maxTokens  = 3 // see docs/protocol.md, "Tokens"
 	maxGivenUp = 8
 	maxSalt    = 1 << 10
 	maxPartial = 1 << 10 // bytes of a modulus of 8192 bits
 )
-
-// secret is K_dev or a token.
-type secret struct{ b *[secretSize]byte }
-
-// Format hides the value.
-func (s secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.secret(hidden)") }
-
-func (s secret) wipe() {
-	if s.b != nil {
-		clear(s.b[:])
-	}
-}
-
-func newSecret(b []byte) secret { return secret{(*[secretSize]byte)(append([]byte(nil), b...))} }
-
-// commitment is what the server stores of a token: its SHA-256.
-func (s secret) commitment() [sha256.Size]byte { return sha256.Sum256(s.b[:]) }
 
 // enrollment is the plaintext of an enrolment.
 //
@@ -53,7 +35,7 @@ func (e *enrollment) encode() ([]byte, error) {
 	b.AddUint8(wireVersion)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.challenge.raw[:]) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.share) })
-	b.AddBytes(e.deviceKey.b[:])
+	b.AddBytes(e.deviceKey.bytes())
 	b.AddBytes(e.commitment[:])
 	return b.Bytes()
 }
@@ -72,7 +54,7 @@ func parseEnrollment(plaintext []byte) (*enrollment, error) {
 	if e.challenge, err = parseChallenge(challenge); err != nil {
 		return nil, err
 	}
-	e.share, e.deviceKey = append([]byte(nil), share...), secret{(*[secretSize]byte)(key)}
+	e.share, e.deviceKey = append([]byte(nil), share...), newSecret(key)
 	return e, nil
 }
 
@@ -123,7 +105,7 @@ func (a *attempt) encode(key secret, id KeyID) ([]byte, error) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.partial) })
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, t := range a.tokens {
-			b.AddBytes(t.b[:])
+			b.AddBytes(t.bytes())
 		}
 	})
 	b.AddBytes(a.next[:])
@@ -141,7 +123,7 @@ func (a *attempt) encode(key secret, id KeyID) ([]byte, error) {
 }
 
 func deviceMAC(key secret, id KeyID, body []byte) []byte {
-	mac := hmac.New(sha256.New, key.b[:])
+	mac := hmac.New(sha256.New, key.bytes())
 	mac.Write([]byte("tandem v1 request"))
 	mac.Write(id[:])
 	mac.Write(body)
@@ -177,7 +159,7 @@ func parseAttempt(plaintext []byte) (*attempt, error) {
 	for len(tokens) > 0 {
 		b := make([]byte, secretSize)
 		tokens.CopyBytes(b)
-		a.tokens = append(a.tokens, secret{(*[secretSize]byte)(b)})
+		a.tokens = append(a.tokens, newSecret(b))
 	}
 	for len(given) > 0 {
 		var g givenUp

@@ -37,7 +37,7 @@ const SealerKeySize = 32
 // to twice for each enrolment, and not for signatures.
 type SoftwareSealer struct {
 	current sealerKeyID
-	keys    map[sealerKeyID]cipher.AEAD
+	keys    hidden[map[sealerKeyID]cipher.AEAD]
 }
 
 type sealerKeyID [8]byte
@@ -48,7 +48,8 @@ var _ Sealer = (*SoftwareSealer)(nil)
 // current and all retired keys. A key is retired, and not thrown away, as long as records
 // sealed under it exist. The error wraps [ErrConfig].
 func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, error) {
-	s := &SoftwareSealer{keys: make(map[sealerKeyID]cipher.AEAD)}
+	keys := make(map[sealerKeyID]cipher.AEAD)
+	s := &SoftwareSealer{keys: hide(keys)}
 	for i, key := range append([][]byte{current}, retired...) {
 		if len(key) != SealerKeySize {
 			return nil, fmt.Errorf("%w: sealer key of %d bytes, want %d", ErrConfig, len(key), SealerKeySize)
@@ -63,7 +64,7 @@ func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, erro
 		}
 		sum := sha256.Sum256(append([]byte("tandem v1 sealer key id"), key...))
 		id := sealerKeyID(sum[:8])
-		s.keys[id] = gcm
+		keys[id] = gcm
 		if i == 0 {
 			s.current = id
 		}
@@ -73,7 +74,11 @@ func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, erro
 
 // Format hides the keys.
 func (s SoftwareSealer) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "protocol.SoftwareSealer(key %x, %d keys, hidden)", s.current, len(s.keys))
+	if s.keys == nil {
+		fmt.Fprint(f, "protocol.SoftwareSealer(invalid)")
+		return
+	}
+	fmt.Fprintf(f, "protocol.SoftwareSealer(key %x, %d keys, hidden)", s.current, len(s.keys()))
 }
 
 const sealedHeader = 1 + 8
@@ -83,7 +88,7 @@ func (s *SoftwareSealer) Seal(_ context.Context, aad, plaintext []byte) ([]byte,
 	out := append([]byte{wireVersion}, s.current[:]...)
 	nonce := make([]byte, 12)
 	rand.Read(nonce)
-	return s.keys[s.current].Seal(append(out, nonce...), nonce, plaintext, aad), nil
+	return s.keys()[s.current].Seal(append(out, nonce...), nonce, plaintext, aad), nil
 }
 
 // Open implements [Sealer]. It returns [ErrSealed] for everything that Seal did not make
@@ -92,7 +97,7 @@ func (s *SoftwareSealer) Open(_ context.Context, aad, sealed []byte) ([]byte, er
 	if len(sealed) < sealedHeader+12+tagSize || sealed[0] != wireVersion {
 		return nil, ErrSealed
 	}
-	gcm := s.keys[sealerKeyID(sealed[1:sealedHeader])]
+	gcm := s.keys()[sealerKeyID(sealed[1:sealedHeader])]
 	if gcm == nil {
 		return nil, fmt.Errorf("%w: no such key", ErrSealed)
 	}

@@ -17,7 +17,8 @@ import (
 type Server struct {
 	config     Config
 	challenges challengeKey
-	keys       map[serverKeyID]hpke.PrivateKey
+	keys       hidden[map[serverKeyID]hpke.PrivateKey]
+	current    []byte // public
 	next       announcement
 }
 
@@ -34,8 +35,8 @@ func NewServer(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Policy, config.ChallengeKey = slices.Clone(config.Policy), nil
-	s := &Server{config: config, challenges: challenges, keys: keys}
+	s := &Server{config: config, challenges: challenges, keys: hide(keys), current: config.HPKE.Current.PublicKey().Bytes()}
+	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
 	if config.HPKE.Next != nil {
 		s.next = announcement{config.HPKE.NextStart.UnixMilli(), config.HPKE.Next.PublicKey()}
 	}
@@ -47,7 +48,7 @@ func (s Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Server") }
 
 // ServerKey returns the HPKE public key that new devices are shipped with (see
 // [DeviceConfig]): 1216 bytes.
-func (s *Server) ServerKey() []byte { return s.config.HPKE.Current.PublicKey().Bytes() }
+func (s *Server) ServerKey() []byte { return slices.Clone(s.current) }
 
 // ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [ChallengeSize] bytes. It is
 // for the service to call, for a user whom it has identified: whoever has the challenge
@@ -100,7 +101,7 @@ func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := s.keys[e.serverKey]
+	key := s.keys()[e.serverKey]
 	if key == nil {
 		return nil, fmt.Errorf("%w: unknown HPKE key", ErrMalformed)
 	}

@@ -214,7 +214,7 @@ func (s *Server) newRecord(ctx context.Context, id KeyID, e *enrollment, c *spli
 	if rec.sealedShare, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext); err != nil {
 		return nil, err
 	}
-	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, deviceKeyAAD(id), e.deviceKey.b[:]); err != nil {
+	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, deviceKeyAAD(id), e.deviceKey.bytes()); err != nil {
 		return nil, err
 	}
 	return rec, nil

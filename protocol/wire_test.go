@@ -263,9 +263,9 @@ func TestNothingSecretOutside(t *testing.T) {
 		st, err := parseDeviceState(data, nil)
 		require.NoError(t, err)
 		if st.key != nil {
-			kdev = append(kdev, st.key.deviceKey.b[:])
+			kdev = append(kdev, st.key.deviceKey.bytes())
 			for _, token := range st.key.tokens {
-				kdev = append(kdev, bytes.Clone(token.b[:]))
+				kdev = append(kdev, bytes.Clone(token.bytes()))
 			}
 			if st.pending != nil && st.pending.op != OpEnroll && st.pending.op != OpRefresh {
 				partials = append(partials, partialsOf(t, st)...)

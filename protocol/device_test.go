@@ -1,0 +1,384 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+func TestDeviceWithoutKey(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, nil)
+	status, err := p.Status()
+	require.NoError(t, err)
+	require.Equal(t, DeviceStatus{}, status)
+	_, err = p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrNotEnrolled)
+	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrNotEnrolled)
+	_, err = p.Resume(t.Context())
+	require.ErrorIs(t, err, ErrNothingPending)
+	require.ErrorIs(t, p.GiveUp(), ErrNothingPending)
+}
+
+func TestEnrollRefusesOptions(t *testing.T) {
+	s := newService(t)
+	client, server := testShares()
+	other, err := splitkey.NewClientShare(client.PublicKey(), splitkey.Additive, client.Secret())
+	require.NoError(t, err)
+	good := EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN, Client: client, Server: server}
+	for name, c := range map[string]struct {
+		change func(*EnrollOptions)
+		want   error
+	}{
+		"no challenge":      {func(o *EnrollOptions) { o.Challenge = nil }, ErrMalformed},
+		"other challenge":   {func(o *EnrollOptions) { o.Challenge, _ = s.Challenge(t.Context(), KeyID{}) }, ErrMalformed},
+		"no PIN":            {func(o *EnrollOptions) { o.PIN = nil }, pinlock.ErrPINFormat},
+		"one share":         {func(o *EnrollOptions) { o.Server = nil }, splitkey.ErrShare},
+		"shares of no pair": {func(o *EnrollOptions) { o.Client = other }, splitkey.ErrShare},
+		"bits":              {func(o *EnrollOptions) { o.Client, o.Server, o.Bits = nil, nil, 1024 }, splitkey.ErrKey},
+		"sharing":           {func(o *EnrollOptions) { o.Client, o.Server, o.Sharing = nil, nil, 9 }, splitkey.ErrShare},
+	} {
+		p := newPhone(t, s, nil)
+		o := good
+		c.change(&o)
+		require.ErrorIs(t, p.Enroll(t.Context(), o), c.want, name)
+		require.Nil(t, p.state.data, name)
+	}
+	var weak *pinlock.WeakPINError
+	good.PIN = []byte("1234")
+	require.ErrorAs(t, newPhone(t, s, nil).Enroll(t.Context(), good), &weak)
+}
+
+// TestBadPINFormatCostsNothing: nothing is sent or saved for a PIN that no lockbox can have.
+func TestBadPINFormatCostsNothing(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	before := bytes.Clone(p.state.data)
+	_, err := p.sign(t, "x", []byte("12x4"))
+	require.ErrorIs(t, err, pinlock.ErrPINFormat)
+	var weak *pinlock.WeakPINError
+	require.ErrorAs(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, []byte("0000")), &weak)
+	require.Equal(t, before, p.state.data)
+}
+
+// TestGiveUpEnrolment leaves no key.
+func TestGiveUpEnrolment(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, func(context.Context, []byte) ([]byte, error) { return nil, errLost })
+	client, server := testShares()
+	err := p.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN, Client: client, Server: server})
+	require.ErrorIs(t, err, ErrUnanswered)
+	_, err = p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrPending)
+	require.NoError(t, p.GiveUp())
+	status, err := p.Status()
+	require.NoError(t, err)
+	require.Equal(t, NoKey, status.Phase)
+}
+
+// TestChangePINWithoutAnswer keeps the old PIN, and never stores two lockboxes.
+func TestChangePINWithoutAnswer(t *testing.T) {
+	s := newService(t)
+	p, l := newLossyPhone(t, s)
+	l.loseResponse = true
+	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN), ErrUnanswered)
+	l.loseResponse = false
+	result, err := p.Resume(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, OpChangePIN, result.Operation)
+	_, err = p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
+	_, err = p.sign(t, "x", newPIN)
+	require.NoError(t, err)
+}
+
+// TestDeviceBelievesNobody: answers that are damaged, cut, another request's or of another server leave the request pending.
+func TestDeviceBelievesNobody(t *testing.T) {
+	s, imposter := newService(t), newService(t)
+	var forge func(good []byte) []byte
+	var earlier []byte
+	p := newPhone(t, s, func(ctx context.Context, request []byte) ([]byte, error) {
+		good, err := s.Handle(ctx, request)
+		if forge != nil {
+			return forge(good), err
+		}
+		earlier = good
+		return good, err
+	})
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	digest := digestOf("x")
+	_, err := p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+	wrongSignature := func([]byte) []byte {
+		st, err := parseDeviceState(p.state.data, nil)
+		require.NoError(t, err)
+		a := answer{code: codeRight, signature: make([]byte, 512)}
+		plaintext, err := a.encode()
+		require.NoError(t, err)
+		sealed, err := st.pending.reply().seal(plaintext)
+		require.NoError(t, err)
+		return sealed
+	}
+	enrolledAgain := func([]byte) []byte {
+		st, err := parseDeviceState(p.state.data, nil)
+		require.NoError(t, err)
+		a := answer{code: codeEnrolled, enrolled: enrolled{st.key.public, p.challenge(t), 1}}
+		plaintext, err := a.encode()
+		require.NoError(t, err)
+		sealed, err := st.pending.reply().seal(plaintext)
+		require.NoError(t, err)
+		return sealed
+	}
+	for i, f := range []func([]byte) []byte{
+		func([]byte) []byte { return nil },
+		func(b []byte) []byte { return b[:len(b)-1] },
+		func(b []byte) []byte { return append(b, 0) },
+		func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		func(b []byte) []byte { b[0] = 2; return b },
+		func([]byte) []byte { return earlier },
+		func([]byte) []byte { return make([]byte, MaxResponse+1) },
+		wrongSignature, enrolledAgain,
+	} {
+		forge = f
+		_, err := p.sign(t, "x", rightPIN)
+		require.ErrorIs(t, err, ErrUnanswered, i)
+		require.ErrorIs(t, err, ErrAnswer, i)
+		forge = nil
+		result, err := p.Resume(t.Context())
+		require.NoError(t, err, i)
+		require.Equal(t, digest, result.Digest)
+	}
+	forge = func([]byte) []byte { b, _ := imposter.Handle(t.Context(), nil); return b }
+	_, err = p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrAnswer)
+}
+
+// TestDeviceKey: the sealed state opens under its device key only, and damage is found in either form.
+func TestDeviceKey(t *testing.T) {
+	s := newService(t)
+	key := bytes.Repeat([]byte{3}, 32)
+	open := func(state State, deviceKey []byte) *phone {
+		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), DeviceKey: deviceKey, Params: cheapest})
+		require.NoError(t, err)
+		return &phone{Device: d, service: s}
+	}
+	state := new(memoryState)
+	p := open(state, key)
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	_, err := p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+	st, err := parseDeviceState(state.data, key)
+	require.NoError(t, err)
+	require.False(t, contains(state.data, st.key.deviceKey.bytes()), "sealed")
+	require.False(t, contains(state.data, st.key.lockbox), "sealed")
+	for _, other := range [][]byte{nil, bytes.Repeat([]byte{4}, 32)} {
+		_, err := open(state, other).Status()
+		require.ErrorIs(t, err, ErrState)
+	}
+	plain := new(memoryState)
+	data, err := st.encode(nil)
+	require.NoError(t, err)
+	require.NoError(t, plain.Save(data))
+	for _, c := range []struct {
+		state *memoryState
+		key   []byte
+	}{{state, key}, {plain, nil}} {
+		good := bytes.Clone(c.state.data)
+		for i := 0; i < len(good); i += 1 + len(good)/200 {
+			c.state.data = bytes.Clone(good)
+			c.state.data[i] ^= 0x10
+			_, err := open(c.state, c.key).Status()
+			require.ErrorIs(t, err, ErrState)
+			c.state.data = good[:i]
+			_, err = open(c.state, c.key).Status()
+			require.ErrorIs(t, err, ErrState)
+		}
+	}
+}
+
+func TestDeviceConfigIsChecked(t *testing.T) {
+	s := newService(t)
+	good := DeviceConfig{State: new(memoryState), Transport: s.Handle, ServerKey: s.ServerKey()}
+	_, err := NewDevice(good)
+	require.NoError(t, err)
+	for _, change := range []func(*DeviceConfig){
+		func(c *DeviceConfig) { c.State = nil },
+		func(c *DeviceConfig) { c.Transport = nil },
+		func(c *DeviceConfig) { c.ServerKey = nil },
+		func(c *DeviceConfig) { c.ServerKey = c.ServerKey[1:] },
+		func(c *DeviceConfig) { c.DeviceKey = make([]byte, 16) },
+		func(c *DeviceConfig) { c.DeviceKey = []byte{} },
+	} {
+		bad := good
+		change(&bad)
+		_, err := NewDevice(bad)
+		require.ErrorIs(t, err, ErrConfig)
+	}
+}
+
+// TestOneOperationAtATime in a device, and between devices that share a folder.
+func TestOneOperationAtATime(t *testing.T) {
+	s := newService(t)
+	folder := filepath.Join(t.TempDir(), "device")
+	state, err := NewFileState(folder)
+	require.NoError(t, err)
+	var during func()
+	d, err := NewDevice(DeviceConfig{State: state, ServerKey: s.ServerKey(), Params: cheapest,
+		Transport: func(ctx context.Context, request []byte) ([]byte, error) {
+			during()
+			return s.Handle(ctx, request)
+		}})
+	require.NoError(t, err)
+	p := &phone{Device: d, service: s}
+	calls := 0
+	during = func() {
+		calls++
+		_, err := d.Status()
+		require.ErrorIs(t, err, ErrBusy)
+		again, err := NewFileState(folder)
+		require.NoError(t, err)
+		if _, err := again.Lock(); runtime.GOOS != "js" {
+			require.ErrorIs(t, err, ErrBusy)
+		}
+	}
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	require.Equal(t, 2, calls)
+	info, err := os.Stat(filepath.Join(folder, "state"))
+	require.NoError(t, err)
+	if runtime.GOOS != "windows" {
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+}
+
+// TestFileStateSurvivesKill: a process that is killed while it saves leaves an old or a new state, complete, and no lock.
+func TestFileStateSurvivesKill(t *testing.T) {
+	const name = "TANDEM_TEST_FILESTATE"
+	if folder := os.Getenv(name); folder != "" {
+		saveForever(t, folder)
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	folder := t.TempDir()
+	last := byte(0)
+	for range 20 {
+		child := exec.Command(self, "-test.run=^TestFileStateSurvivesKill$")
+		child.Env = append(os.Environ(), name+"="+folder)
+		out, err := child.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, child.Start())
+		confirmed := make([]byte, 1)
+		for range 3 { // as many saves as that are confirmed
+			_, err = out.Read(confirmed)
+			require.NoError(t, err)
+		}
+		require.NoError(t, child.Process.Kill())
+		rest := new(bytes.Buffer)
+		_, _ = rest.ReadFrom(out)
+		require.Error(t, child.Wait())
+		if b := rest.Bytes(); len(b) > 0 {
+			confirmed[0] = b[len(b)-1]
+		}
+		state, err := NewFileState(folder)
+		require.NoError(t, err)
+		unlock, err := state.Lock()
+		require.NoError(t, err)
+		data, err := state.Load()
+		require.NoError(t, err)
+		unlock()
+		require.Len(t, data, 12_000)
+		require.Equal(t, bytes.Repeat(data[:1], 12_000), data, "one save, not two mixed")
+		require.LessOrEqual(t, data[0]-confirmed[0], byte(1), "what was confirmed is there, or the next one")
+		last = data[0]
+	}
+	require.NotZero(t, last)
+}
+
+// saveForever saves states of 12,000 equal bytes, and prints that byte once the save is confirmed.
+func saveForever(t *testing.T, folder string) {
+	state, err := NewFileState(folder)
+	require.NoError(t, err)
+	_, err = state.Lock()
+	require.NoError(t, err)
+	data, err := state.Load()
+	require.NoError(t, err)
+	b := byte(0)
+	if len(data) > 0 {
+		b = data[0]
+	}
+	for {
+		b++
+		require.NoError(t, state.Save(bytes.Repeat([]byte{b}, 12_000)))
+		_, err := os.Stdout.Write([]byte{b})
+		require.NoError(t, err)
+	}
+}
+
+// TestFailingState: nothing is sent before it is saved.
+func TestFailingState(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	sent := 0
+	broken := errors.New("disk is full")
+	d, err := NewDevice(DeviceConfig{State: &brokenState{p.state, broken}, ServerKey: s.ServerKey(), Params: cheapest,
+		Transport: func(context.Context, []byte) ([]byte, error) { sent++; return nil, errLost }})
+	require.NoError(t, err)
+	q := &phone{Device: d, service: s, id: p.id}
+	_, err = q.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, q.Refresh(t.Context(), q.challenge(t)), broken)
+	require.Zero(t, sent)
+}
+
+type brokenState struct {
+	State
+	err error
+}
+
+func (b *brokenState) Save([]byte) error { return b.err }
+
+// TestNothingPrintsSecrets: no verb shows a secret of any type of this package.
+func TestNothingPrintsSecrets(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	st, err := parseDeviceState(p.state.data, nil)
+	require.NoError(t, err)
+	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{0xa5}, 32))
+	require.NoError(t, err)
+	key := newSecret(bytes.Repeat([]byte{0xa5}, 32))
+	x := bytes.Repeat([]byte{0xa5}, 32)
+	challenges, err := newChallengeKey(x)
+	require.NoError(t, err)
+	sealed, err := NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), DeviceKey: x})
+	require.NoError(t, err)
+	private, err := s.config.HPKE.Current.Bytes()
+	require.NoError(t, err)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d", "%s", "%q"} {
+		for _, value := range []any{
+			sealer, *sealer, key, challenges, &challenges, reply{secret: key}, attempt{partial: x, tokens: []secret{key}},
+			secrets{share: x}, EnrollOptions{PIN: x}, DeviceConfig{DeviceKey: x}, s.config.HPKE, s.Server, *s.Server, st.key.deviceKey,
+			struct{ k secret }{key}, struct{ s *Server }{s.Server}, struct{ s SoftwareSealer }{*sealer}, struct{ c challengeKey }{challenges},
+			p.Device, struct{ d *Device }{sealed}, struct{ s *deviceState }{st}, sealed,
+		} {
+			text := []byte(fmt.Sprintf(verb, value))
+			require.False(t, contains(text, x), "%s of %T: %s", verb, value, text)
+			require.NotContains(t, string(text), "165 165 165")
+			require.False(t, contains(text, st.key.deviceKey.bytes()))
+			require.False(t, contains(text, private))
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package protocol
+
+import (
+	"crypto/sha256"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestVerificationCode: the worked example of docs/scheme.md, section 9, and what it says of zeros.
+func TestVerificationCode(t *testing.T) {
+	digest := sha256.Sum256([]byte("hello\n"))
+	require.Equal(t, "4540", VerificationCode(digest[:]))
+	seen := make(map[byte]bool)
+	for i := range 1000 {
+		code := VerificationCode([]byte{byte(i), byte(i >> 8)})
+		require.Len(t, code, 4)
+		seen[code[0]] = true
+	}
+	require.Len(t, seen, 10, "every first digit, zero included")
+}
+
+// TestCodeChoice: the right code once, three different ones, each place as likely as the others.
+func TestCodeChoice(t *testing.T) {
+	digest := digestOf("contract")
+	right := VerificationCode(digest)
+	var places [3]int
+	for range 3000 {
+		c := CodeChoice(digest)
+		require.NotEqual(t, c[0], c[1])
+		require.NotEqual(t, c[1], c[2])
+		require.NotEqual(t, c[0], c[2])
+		found := 0
+		for i := range c {
+			require.Regexp(t, `^[0-9]{4}$`, c[i])
+			if c[i] == right {
+				places[i]++
+				found++
+			}
+		}
+		require.Equal(t, 1, found)
+	}
+	for _, n := range places {
+		// 1000 expected, standard deviation 26: beyond 200 with a probability below 2^-45.
+		require.InDelta(t, 1000, n, 200)
+	}
+}
