@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/hpke"
 	"crypto/rsa"
 	"fmt"
 	"sync"
@@ -67,6 +68,7 @@ type DeviceConfig struct {
 type Device struct {
 	config    DeviceConfig // without DeviceKey
 	deviceKey hidden[[]byte]
+	shipped   hpke.PublicKey // config.ServerKey, parsed
 	busy      sync.Mutex
 }
 
@@ -75,7 +77,8 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	if config.State == nil || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
 	}
-	if _, err := kem.NewPublicKey(config.ServerKey); err != nil {
+	shipped, err := kem.NewPublicKey(config.ServerKey)
+	if err != nil {
 		return nil, fmt.Errorf("%w: server key: %w", ErrConfig, err)
 	}
 	if config.DeviceKey != nil && len(config.DeviceKey) != pinlock.DeviceKeySize {
@@ -84,7 +87,7 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	if config.Params == (pinlock.Params{}) {
 		config.Params = pinlock.DefaultParams()
 	}
-	d := &Device{config: config, deviceKey: hide(bytes.Clone(config.DeviceKey))}
+	d := &Device{config: config, deviceKey: hide(bytes.Clone(config.DeviceKey)), shipped: shipped}
 	d.config.ServerKey, d.config.DeviceKey = bytes.Clone(config.ServerKey), nil
 	return d, nil
 }
@@ -163,14 +166,23 @@ func (d *Device) load() (*deviceState, error) {
 			return nil, err
 		}
 	}
-	pub, err := kem.NewPublicKey(d.config.ServerKey)
-	if err != nil {
-		return nil, err
-	}
-	if shipped := idOf(pub); s.shipped != shipped {
+	if shipped := serverKeyIDOf(d.config.ServerKey); s.shipped != shipped {
 		s.shipped, s.serverKey, s.next = shipped, d.config.ServerKey, announcement{}
 	}
 	return s, nil
+}
+
+// publicKey returns the server's key to encrypt to. Parsing one costs a tenth of encrypting to it, so the usual one is
+// parsed once.
+func (d *Device) publicKey(s *deviceState) (hpke.PublicKey, error) {
+	if bytes.Equal(s.serverKey, d.config.ServerKey) {
+		return d.shipped, nil
+	}
+	pub, err := kem.NewPublicKey(s.serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: server key: %w", ErrState, err)
+	}
+	return pub, nil
 }
 
 func (d *Device) save(s *deviceState) error {

@@ -96,7 +96,7 @@ func (d *Device) begin(s *deviceState, c *challenge, o EnrollOptions) error {
 	}
 	defer clear(plaintext)
 	p := &pending{op: OpEnroll, challenge: c}
-	if err := s.seal(p, c.keyID, plaintext); err != nil {
+	if err := d.seal(s, p, c.keyID, plaintext); err != nil {
 		return err
 	}
 	s.phase, s.reason, s.key, s.pending = Enrolling, 0, key, p
@@ -134,11 +134,11 @@ func drawSecret() secret {
 }
 
 // seal encrypts a request to the server's key of the challenge's time.
-func (s *deviceState) seal(p *pending, id KeyID, plaintext []byte) error {
+func (d *Device) seal(s *deviceState, p *pending, id KeyID, plaintext []byte) error {
 	if s.next.key != nil && p.challenge.issued >= s.next.start {
 		s.serverKey, s.next = s.next.key.Bytes(), announcement{}
 	}
-	pub, err := kem.NewPublicKey(s.serverKey)
+	pub, err := d.publicKey(s)
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (d *Device) ask(s *deviceState, op Operation, c *challenge, t text, opts cr
 	}
 	defer clear(plaintext)
 	p := &pending{op: op, challenge: c, text: t, salt: a.salt}
-	if err := s.seal(p, k.id, plaintext); err != nil {
+	if err := d.seal(s, p, k.id, plaintext); err != nil {
 		return share, err
 	}
 	s.pending = p

@@ -197,7 +197,7 @@ func (s *deviceState) read(body cryptobyte.String) bool {
 		return false
 	}
 	s.phase, s.reason = Phase(phase), Reason(reason)
-	if _, err := kem.NewPublicKey(s.serverKey); err != nil || s.next.read(next) != nil {
+	if s.next.read(next) != nil {
 		return false
 	}
 	if !key.Empty() {

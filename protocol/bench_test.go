@@ -1,0 +1,148 @@
+package protocol
+
+import (
+	"context"
+	"crypto"
+	"io"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// BenchmarkSign is one signature with both parties in one process, composite of 4096 bits, MemoryStore, and then its parts
+// alone: sum them to see what the protocol adds. (make bench; docs/protocol.md has the result.)
+//
+//	all             Device.Sign over Server.Handle
+//	parts           all of the following, one after the other
+//	kdf       Argon2id
+//	device    partial signature, and verifying the final one
+//	server    check, server key, composition, verifying
+//	hpke      sender and recipient, and the response
+//
+// With the cheapest Argon2id, so that nothing hides behind it.
+func BenchmarkSign(b *testing.B) {
+	x := newSignBench(b)
+	b.Run("4096/all", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			x.sign(b)
+		}
+	})
+	parts := []struct {
+		name string
+		do   func(testing.TB)
+	}{{"kdf", x.kdf}, {"device", x.deviceArithmetic}, {"server", x.serverArithmetic}, {"hpke", x.hpke}}
+	b.Run("4096/parts", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for _, p := range parts {
+				p.do(b)
+			}
+		}
+	})
+	for _, p := range parts {
+		b.Run("4096/"+p.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.do(b)
+			}
+		})
+	}
+}
+
+type signBench struct {
+	*phone
+	digest    []byte
+	box       *pinlock.Lockbox
+	share     *splitkey.ClientShare
+	completer *splitkey.Completer
+	partial   []byte
+	signature []byte
+}
+
+func newSignBench(tb testing.TB) *signBench {
+	s := newService(tb, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+	x := &signBench{phone: newReadyPhone(tb, s), digest: digestOf("contract")}
+	st, err := parseDeviceState(x.state.data, nil)
+	require.NoError(tb, err)
+	x.box, err = pinlock.ParseLockbox(st.key.lockbox)
+	require.NoError(tb, err)
+	x.share, err = x.box.Unlock(rightPIN, cheapest)
+	require.NoError(tb, err)
+	_, server := testShares()
+	own, err := fixedServerKey()
+	require.NoError(tb, err)
+	x.completer, err = splitkey.NewCompleter(server, own)
+	require.NoError(tb, err)
+	m := x.message(tb)
+	x.partial, err = x.share.SignPartial(m)
+	require.NoError(tb, err)
+	x.signature, err = x.completer.Complete(context.Background(), m, x.partial)
+	require.NoError(tb, err)
+	return x
+}
+
+func (x *signBench) message(tb testing.TB) *splitkey.Message {
+	m, err := splitkey.Encode(x.completer.PublicKey(), x.digest, crypto.SHA256)
+	require.NoError(tb, err)
+	return m
+}
+
+func (x *signBench) sign(tb testing.TB) {
+	ctx := context.Background()
+	x.service.clock.Add(DefaultChallengeLife) // the ring stays short
+	challenge, err := x.service.ChallengeSign(ctx, x.id, x.digest, crypto.SHA256)
+	require.NoError(tb, err)
+	_, err = x.Sign(ctx, challenge, x.digest, crypto.SHA256, rightPIN)
+	require.NoError(tb, err)
+}
+
+func (x *signBench) kdf(tb testing.TB) {
+	_, err := x.box.Unlock(rightPIN, cheapest)
+	require.NoError(tb, err)
+}
+
+func (x *signBench) deviceArithmetic(tb testing.TB) {
+	m := x.message(tb)
+	_, err := x.share.SignPartial(m)
+	require.NoError(tb, err)
+	require.NoError(tb, m.Verify(x.signature))
+}
+
+func (x *signBench) serverArithmetic(tb testing.TB) {
+	_, err := x.completer.Complete(context.Background(), x.message(tb), x.partial)
+	require.NoError(tb, err)
+}
+
+func (x *signBench) hpke(tb testing.TB) {
+	private := x.service.config.HPKE.Current
+	plaintext := make([]byte, 800)
+	request, _, err := sealRequest(private.PublicKey(), OpSign, x.id, plaintext)
+	require.NoError(tb, err)
+	e, err := parseEnvelope(request)
+	require.NoError(tb, err)
+	_, r, err := openRequest(private, e, request)
+	require.NoError(tb, err)
+	sealed, err := r.seal(plaintext)
+	require.NoError(tb, err)
+	_, err = r.open(sealed)
+	require.NoError(tb, err)
+}
+
+func BenchmarkEnroll(b *testing.B) {
+	client, server := testShares()
+	b.Run("2048/server", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s := newService(b, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+			p := newPhone(b, s, nil)
+			_, challenge, err := s.ChallengeEnroll(context.Background())
+			require.NoError(b, err)
+			require.NoError(b, p.Enroll(context.Background(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}))
+		}
+	})
+}

@@ -1,0 +1,75 @@
+package protocol_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/hpke"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+// A service with the server in its own mux. It keeps its keys and records where a real one must not: in
+// memory.
+func ExampleServer_Handle() {
+	private, err := hpke.MLKEM768X25519().GenerateKey() // a real service loads its keys
+	check(err)
+	sealer, err := protocol.NewSoftwareSealer(random(protocol.SealerKeySize))
+	check(err)
+	pool, err := protocol.NewKeyPool(2048, 4)
+	check(err)
+	defer pool.Close()
+	server, err := protocol.NewServer(protocol.Config{
+		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Keys: pool, Sealer: sealer,
+		HPKE: protocol.HPKEKeys{Current: private}, ChallengeKey: random(32),
+		Signed: func(_ context.Context, s protocol.Signed) error {
+			return nil // file s.Signature under the transaction that s.Challenge names
+		},
+	})
+	check(err)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /device", func(w http.ResponseWriter, r *http.Request) {
+		request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, protocol.MaxRequest))
+		if err == nil {
+			request, err = server.Handle(r.Context(), request)
+		}
+		if err != nil { // always the same
+			http.Error(w, "refused", http.StatusForbidden)
+			return
+		}
+		w.Write(request)
+	})
+	mux.HandleFunc("POST /contracts/{key}/sign", func(w http.ResponseWriter, r *http.Request) {
+		id, err := protocol.ParseKeyID(r.PathValue("key")) // of the user who is logged in
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		digest := sha256.Sum256([]byte("the contract"))
+		challenge, err := server.ChallengeSign(r.Context(), id, digest[:], crypto.SHA256)
+		check(err)
+		// The page shows the code; the app gets the rest, and shows the same code.
+		json.NewEncoder(w).Encode(map[string]any{"code": protocol.VerificationCode(digest[:]), "challenge": challenge, "digest": digest[:]})
+	})
+	_ = http.Server{Addr: "localhost:8080", Handler: mux} // ListenAndServe
+	// Output:
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
