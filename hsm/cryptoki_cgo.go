@@ -3,10 +3,10 @@
 package hsm
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
@@ -21,14 +21,13 @@ import "C"
 
 const loadable = true
 
-// module drives a loaded library. Loading, slots, sessions and key generation
-// go through miekg/pkcs11. What it cannot do well goes through the shim over
-// the same function list: miekg/pkcs11 v1.1.2 loses its output buffer at
-// every call that fails, asks for the length first (which makes AES-GCM and
-// KWP unusable on NSS softoken), and leaves PINs and plaintexts in freed
-// memory.
+// module drives a loaded library through the shim. miekg/pkcs11 gives the
+// numbers of the standard; its calls are not used. v1.1.2 loses its output
+// buffer at every call that fails, asks for the length first (which makes
+// AES-GCM and KWP unusable on NSS softoken), and leaves PINs and plaintexts in
+// freed memory. And the two cannot be mixed: p11-kit's client gives out a
+// separate connection with each C_GetFunctionList.
 type module struct {
-	ctx      *pkcs11.Ctx
 	fn       C.hsm_functions
 	reserved unsafe.Pointer // C string, or nil
 }
@@ -43,13 +42,8 @@ func load(path, parameters string) (cryptoki, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	m := new(module)
-	// The same library that miekg/pkcs11 opens below, opened here first
-	// because it hides the loader's message.
 	if msg := C.hsm_open(name, &m.fn); msg != nil {
 		return nil, fmt.Errorf("%w: %s: %s", ErrModule, path, C.GoString(msg))
-	}
-	if m.ctx = pkcs11.New(path); m.ctx == nil {
-		return nil, fmt.Errorf("%w: %s: cannot be loaded", ErrModule, path)
 	}
 	if parameters != "" {
 		m.reserved = unsafe.Pointer(C.CString(parameters))
@@ -69,14 +63,6 @@ func checkLibrary(path string) error {
 	return checkArchitecture(path)
 }
 
-func toCKR(err error) error {
-	var e pkcs11.Error
-	if errors.As(err, &e) {
-		return CKR(e)
-	}
-	return err
-}
-
 func ckr(rv C.ulong) error {
 	if rv == 0 {
 		return nil
@@ -84,57 +70,69 @@ func ckr(rv C.ulong) error {
 	return CKR(rv)
 }
 
-func (m *module) Initialize() error {
-	if m.reserved == nil {
-		return toCKR(m.ctx.Initialize())
-	}
-	return toCKR(m.ctx.Initialize(pkcs11.InitializeWithReserved(m.reserved)))
-}
+func (m *module) Initialize() error { return ckr(C.hsm_initialize(&m.fn, m.reserved)) }
 
-func (m *module) Finalize() error { return toCKR(m.ctx.Finalize()) }
+func (m *module) Finalize() error { return ckr(C.hsm_finalize(&m.fn)) }
+
+// Limits of lists that a module gives out.
+const (
+	maxSlots      = 4096
+	maxMechanisms = 4096
+)
 
 func (m *module) Slots() ([]uint, error) {
-	slots, err := m.ctx.GetSlotList(true)
-	return slots, toCKR(err)
-}
-
-func (m *module) TokenInfo(slot uint) (tokenInfo, error) {
-	info, err := m.ctx.GetTokenInfo(slot)
-	if err != nil {
-		return tokenInfo{}, toCKR(err)
-	}
-	return tokenInfo{
-		label:         trimName(info.Label),
-		serial:        trimName(info.SerialNumber),
-		model:         trimName(info.Model),
-		flags:         info.Flags,
-		maxRWSessions: info.MaxRwSessionCount,
-	}, nil
+	list := make([]C.ulong, maxSlots)
+	return numbers(list, C.hsm_slots(&m.fn, unsafe.SliceData(list), maxSlots))
 }
 
 func (m *module) Mechanisms(slot uint) ([]uint, error) {
-	list, err := m.ctx.GetMechanismList(slot)
+	list := make([]C.ulong, maxMechanisms)
+	return numbers(list, C.hsm_mechanisms(&m.fn, C.ulong(slot), unsafe.SliceData(list), maxMechanisms))
+}
+
+func numbers(list []C.ulong, r C.hsm_result) ([]uint, error) {
+	n, err := size(r, len(list))
 	if err != nil {
-		return nil, toCKR(err)
+		return nil, err
 	}
-	kinds := make([]uint, len(list))
-	for i, l := range list {
-		kinds[i] = l.Mechanism
+	out := make([]uint, n)
+	for i := range out {
+		out[i] = uint(list[i])
 	}
-	return kinds, nil
+	return out, nil
+}
+
+func (m *module) TokenInfo(slot uint) (tokenInfo, error) {
+	info := new(C.hsm_token)
+	if err := ckr(C.hsm_token_info(&m.fn, C.ulong(slot), info)); err != nil {
+		return tokenInfo{}, err
+	}
+	return tokenInfo{
+		label:         fixedName(info.label[:]),
+		serial:        fixedName(info.serial[:]),
+		model:         fixedName(info.model[:]),
+		flags:         uint(info.flags),
+		maxRWSessions: uint(info.max_rw_sessions),
+	}, nil
+}
+
+// fixedName strips the padding of PKCS #11's fixed-width names: blanks by the
+// standard, zero bytes by habit.
+func fixedName(b []C.uchar) string {
+	name := C.GoBytes(unsafe.Pointer(&b[0]), C.int(len(b)))
+	return strings.TrimRight(string(name), " \x00")
 }
 
 func (m *module) OpenSession(slot uint) (handle, error) {
-	s, err := m.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
-	return handle(s), toCKR(err)
+	return handleOf(C.hsm_open_session(&m.fn, C.ulong(slot)))
 }
 
 func (m *module) CloseSession(s handle) error {
-	return toCKR(m.ctx.CloseSession(pkcs11.SessionHandle(s)))
+	return ckr(C.hsm_close_session(&m.fn, C.ulong(s)))
 }
 
 func (m *module) CloseAllSessions(slot uint) error {
-	return toCKR(m.ctx.CloseAllSessions(slot))
+	return ckr(C.hsm_close_all_sessions(&m.fn, C.ulong(slot)))
 }
 
 func (m *module) Login(s handle, pin []byte) error {
@@ -176,7 +174,7 @@ func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
 }
 
 func (m *module) DestroyObject(s, object handle) error {
-	return toCKR(m.ctx.DestroyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object)))
+	return ckr(C.hsm_destroy(&m.fn, C.ulong(s), C.ulong(object)))
 }
 
 func (m *module) GenerateKey(s handle, mech mechanism, template []attribute) (handle, error) {
@@ -187,17 +185,13 @@ func (m *module) GenerateKey(s handle, mech mechanism, template []attribute) (ha
 }
 
 func (m *module) GenerateKeyPair(s handle, mech mechanism, public, private []attribute) (handle, handle, error) {
-	pub, priv, err := m.ctx.GenerateKeyPair(pkcs11.SessionHandle(s),
-		[]*pkcs11.Mechanism{pkcs11.NewMechanism(mech.kind, nil)}, attributes(public), attributes(private))
-	return handle(pub), handle(priv), toCKR(err)
-}
-
-func attributes(template []attribute) []*pkcs11.Attribute {
-	list := make([]*pkcs11.Attribute, len(template))
-	for i, a := range template {
-		list[i] = pkcs11.NewAttribute(a.kind, a.value)
-	}
-	return list
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pub, pubCount := pinTemplate(&pin, public)
+	priv, privCount := pinTemplate(&pin, private)
+	var handles [2]C.ulong
+	err := ckr(C.hsm_generate_pair(&m.fn, C.ulong(s), C.ulong(mech.kind), pub, pubCount, priv, privCount, &handles[0]))
+	return handle(handles[0]), handle(handles[1]), err
 }
 
 func (m *module) Sign(s handle, mech mechanism, key handle, in, out []byte) (int, error) {

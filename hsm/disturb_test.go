@@ -128,10 +128,9 @@ func TestDisturbed(t *testing.T) {
 
 // logOut does what no part of the package does.
 func logOut(tok *Token) error {
-	m := tok.mod.(*module)
-	h, err := m.OpenSession(tok.slot)
+	h, err := tok.mod.OpenSession(tok.slot)
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.ctx.Logout(pkcs11.SessionHandle(h)), m.CloseSession(h))
+	return errors.Join(pkcs11.New(tok.cfg.Module).Logout(pkcs11.SessionHandle(h)), tok.mod.CloseSession(h))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 )
 
 // elfMachine maps GOARCH to what the header of a library must say.
@@ -39,7 +38,3 @@ func checkArchitecture(path string) error {
 	}
 	return nil
 }
-
-// trimName strips the padding of PKCS #11's fixed-width names: blanks by the
-// standard, zero bytes by habit.
-func trimName(s string) string { return strings.TrimRight(s, " \x00") }

@@ -193,7 +193,8 @@ func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
 	t.mu.Lock()
 	t.gen++
 	t.mu.Unlock()
-	t.log.Info("hsm: logged in", slog.String("token", info.label), slog.String("serial", info.serial), slog.Uint64("generation", t.gen))
+	t.log.Info("hsm: logged in", slog.String("token", info.label), slog.String("model", info.model),
+		slog.String("serial", info.serial), slog.Uint64("generation", t.gen))
 	return nil
 }
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <stddef.h>
+#include <string.h>
 #include "shim.h"
 
 typedef unsigned long ulong_t;
@@ -24,8 +25,17 @@ typedef struct {
 
 // Positions in CK_FUNCTION_LIST (pkcs11f.h of the standard, counted from 0).
 enum {
+	fn_initialize = 0,
+	fn_finalize = 1,
+	fn_slots = 4,
+	fn_token_info = 6,
+	fn_mechanisms = 7,
+	fn_open_session = 12,
+	fn_close_session = 13,
+	fn_close_all = 14,
 	fn_login = 18,
 	fn_create = 20,
+	fn_destroy = 22,
 	fn_get_attribute = 24,
 	fn_set_attribute = 25,
 	fn_find_init = 26,
@@ -38,6 +48,7 @@ enum {
 	fn_sign_init = 42,
 	fn_sign = 43,
 	fn_generate = 58,
+	fn_generate_pair = 59,
 	fn_wrap = 60,
 	fn_unwrap = 61,
 	fn_derive = 62,
@@ -61,6 +72,88 @@ const char *hsm_open(const char *path, hsm_functions *f)
 		return "not a PKCS #11 2.x module: C_GetFunctionList failed";
 	}
 	return NULL;
+}
+
+ulong_t hsm_initialize(hsm_functions *f, void *reserved)
+{
+	typedef ulong_t (*fn)(void *);
+	// CK_C_INITIALIZE_ARGS: no mutex functions, CKF_OS_LOCKING_OK. Without
+	// locking SoftHSM crashes under two threads.
+	struct {
+		void *mutex[4];
+		ulong_t flags;
+		void *reserved;
+	} args = {{NULL, NULL, NULL, NULL}, 2, reserved};
+	return CALL(f, fn_initialize, fn)(&args);
+}
+
+ulong_t hsm_finalize(hsm_functions *f)
+{
+	typedef ulong_t (*fn)(void *);
+	return CALL(f, fn_finalize, fn)(NULL);
+}
+
+hsm_result hsm_slots(hsm_functions *f, ulong_t *slots, ulong_t limit)
+{
+	typedef ulong_t (*fn)(byte_t, ulong_t *, ulong_t *);
+	hsm_result r = {0, 0};
+	// Some modules look for new tokens only when asked for the number
+	// (PKCS #11 2.40, section 5.5: C_GetSlotList).
+	r.rv = CALL(f, fn_slots, fn)(1, NULL, &r.n);
+	if (r.rv != 0)
+		return r;
+	r.n = limit;
+	r.rv = CALL(f, fn_slots, fn)(1, slots, &r.n);
+	return r;
+}
+
+ulong_t hsm_token_info(hsm_functions *f, ulong_t slot, hsm_token *info)
+{
+	typedef struct {
+		byte_t label[32], manufacturer[32], model[16], serial[16];
+		ulong_t flags, max_sessions, sessions, max_rw_sessions, rw_sessions, max_pin, min_pin;
+		ulong_t total_public, free_public, total_private, free_private;
+		byte_t hardware[2], firmware[2], time[16];
+	} info_t;
+	typedef ulong_t (*fn)(ulong_t, info_t *);
+	info_t i;
+	memset(&i, 0, sizeof i);
+	ulong_t rv = CALL(f, fn_token_info, fn)(slot, &i);
+	memcpy(info->label, i.label, sizeof i.label);
+	memcpy(info->model, i.model, sizeof i.model);
+	memcpy(info->serial, i.serial, sizeof i.serial);
+	info->flags = i.flags;
+	info->max_rw_sessions = i.max_rw_sessions;
+	return rv;
+}
+
+hsm_result hsm_mechanisms(hsm_functions *f, ulong_t slot, ulong_t *kinds, ulong_t limit)
+{
+	typedef ulong_t (*fn)(ulong_t, ulong_t *, ulong_t *);
+	hsm_result r = {0, limit};
+	r.rv = CALL(f, fn_mechanisms, fn)(slot, kinds, &r.n);
+	return r;
+}
+
+hsm_result hsm_open_session(hsm_functions *f, ulong_t slot)
+{
+	typedef ulong_t (*fn)(ulong_t, ulong_t, void *, void *, ulong_t *);
+	hsm_result r = {0, 0};
+	// CKF_RW_SESSION | CKF_SERIAL_SESSION
+	r.rv = CALL(f, fn_open_session, fn)(slot, 6, NULL, NULL, &r.n);
+	return r;
+}
+
+ulong_t hsm_close_session(hsm_functions *f, ulong_t session)
+{
+	typedef ulong_t (*fn)(ulong_t);
+	return CALL(f, fn_close_session, fn)(session);
+}
+
+ulong_t hsm_close_all_sessions(hsm_functions *f, ulong_t slot)
+{
+	typedef ulong_t (*fn)(ulong_t);
+	return CALL(f, fn_close_all, fn)(slot);
 }
 
 ulong_t hsm_login(hsm_functions *f, ulong_t session, byte_t *pin, ulong_t len)
@@ -116,6 +209,12 @@ hsm_result hsm_create(hsm_functions *f, ulong_t session, hsm_attr *template, ulo
 	return r;
 }
 
+ulong_t hsm_destroy(hsm_functions *f, ulong_t session, ulong_t object)
+{
+	typedef ulong_t (*fn)(ulong_t, ulong_t);
+	return CALL(f, fn_destroy, fn)(session, object);
+}
+
 hsm_result hsm_generate(hsm_functions *f, ulong_t session, ulong_t mechanism, hsm_attr *template, ulong_t count)
 {
 	typedef ulong_t (*fn)(ulong_t, mech_t *, hsm_attr *, ulong_t, ulong_t *);
@@ -123,6 +222,14 @@ hsm_result hsm_generate(hsm_functions *f, ulong_t session, ulong_t mechanism, hs
 	hsm_result r = {0, 0};
 	r.rv = CALL(f, fn_generate, fn)(session, &m, template, count, &r.n);
 	return r;
+}
+
+ulong_t hsm_generate_pair(hsm_functions *f, ulong_t session, ulong_t mechanism,
+	hsm_attr *public, ulong_t public_count, hsm_attr *private, ulong_t private_count, ulong_t *handles)
+{
+	typedef ulong_t (*fn)(ulong_t, mech_t *, hsm_attr *, ulong_t, hsm_attr *, ulong_t, ulong_t *, ulong_t *);
+	mech_t m = {mechanism, NULL, 0};
+	return CALL(f, fn_generate_pair, fn)(session, &m, public, public_count, private, private_count, handles, handles + 1);
 }
 
 hsm_result hsm_crypt(hsm_functions *f, int op, ulong_t session, ulong_t mechanism, ulong_t key, int gcm,

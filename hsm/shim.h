@@ -1,5 +1,6 @@
-// A few PKCS #11 calls with buffers sized by the caller: no allocation, no
-// query for a length, one crossing from Go for each operation.
+// The PKCS #11 calls that this package makes, with buffers sized by the caller:
+// no allocation, no query for the length of a result, one crossing from Go for
+// each operation.
 //
 // The function list is that of PKCS #11 2.40 (OASIS standard, 14 April 2015,
 // section 5 and appendix): a version and 68 pointers in a fixed order, laid
@@ -29,9 +30,23 @@ typedef struct {
 	unsigned long rv, n;
 } hsm_result;
 
+// hsm_token is the part of CK_TOKEN_INFO that is used.
+typedef struct {
+	unsigned char label[32], model[16], serial[16];
+	unsigned long flags, max_rw_sessions;
+} hsm_token;
+
 enum { hsm_sign, hsm_decrypt, hsm_encrypt };
 
 const char *hsm_open(const char *path, hsm_functions *f);
+unsigned long hsm_initialize(hsm_functions *f, void *reserved);
+unsigned long hsm_finalize(hsm_functions *f);
+hsm_result hsm_slots(hsm_functions *f, unsigned long *slots, unsigned long limit);
+unsigned long hsm_token_info(hsm_functions *f, unsigned long slot, hsm_token *info);
+hsm_result hsm_mechanisms(hsm_functions *f, unsigned long slot, unsigned long *kinds, unsigned long limit);
+hsm_result hsm_open_session(hsm_functions *f, unsigned long slot);
+unsigned long hsm_close_session(hsm_functions *f, unsigned long session);
+unsigned long hsm_close_all_sessions(hsm_functions *f, unsigned long slot);
 unsigned long hsm_login(hsm_functions *f, unsigned long session, unsigned char *pin, unsigned long len);
 hsm_result hsm_find(hsm_functions *f, unsigned long session, hsm_attr *template, unsigned long count,
 	unsigned long *found, unsigned long limit);
@@ -40,8 +55,12 @@ hsm_result hsm_attribute(hsm_functions *f, unsigned long session, unsigned long 
 unsigned long hsm_set_attributes(hsm_functions *f, unsigned long session, unsigned long object,
 	hsm_attr *template, unsigned long count);
 hsm_result hsm_create(hsm_functions *f, unsigned long session, hsm_attr *template, unsigned long count);
+unsigned long hsm_destroy(hsm_functions *f, unsigned long session, unsigned long object);
 hsm_result hsm_generate(hsm_functions *f, unsigned long session, unsigned long mechanism,
 	hsm_attr *template, unsigned long count);
+unsigned long hsm_generate_pair(hsm_functions *f, unsigned long session, unsigned long mechanism,
+	hsm_attr *public, unsigned long public_count, hsm_attr *private, unsigned long private_count,
+	unsigned long *handles);
 hsm_result hsm_crypt(hsm_functions *f, int op, unsigned long session, unsigned long mechanism, unsigned long key,
 	int gcm, unsigned char *param, unsigned long param_len, unsigned char *aad, unsigned long aad_len,
 	unsigned char *in, unsigned long in_len, unsigned char *out, unsigned long out_len);
