@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// cores are partial signatures and completions on one core and on two: time on the clock
+// for each of them.
+func cores() (field, error) {
+	t, err := newTandem(2048, true)
+	if err != nil {
+		return nil, err
+	}
+	y, err := t.client.SignPartial(t.message)
+	if err != nil {
+		return nil, err
+	}
+	complete := func() error {
+		_, err := t.completer.Complete(context.Background(), t.message, y)
+		return err
+	}
+	var f field
+	for _, w := range []struct {
+		task string
+		work func() error
+	}{{"partials", t.partial}, {"completions", complete}} {
+		for n := 1; n <= 2; n++ {
+			f = append(f, &contender{task: w.task, bits: 4096, name: fmt.Sprint(n), wall: true, run: onCores(n, w.work)})
+		}
+	}
+	return f, nil
+}
+
+// onCores repeats the work in n goroutines at once, count times in all rounded up to a multiple of n.
+func onCores(n int, work func() error) func(int) (time.Duration, int64, error) {
+	return func(count int) (time.Duration, int64, error) {
+		each := (count + n - 1) / n
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		began := time.Now()
+		for i := range n {
+			wg.Go(func() {
+				for range each {
+					if errs[i] = work(); errs[i] != nil {
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		took := time.Since(began)
+		for _, err := range errs {
+			if err != nil {
+				return 0, 0, err
+			}
+		}
+		return took * time.Duration(count) / time.Duration(n*each), -1, nil
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"math/big"
+
+	"filippo.io/bigmod"
+)
+
+// children are the programs that compete from outside.
+type children struct {
+	kernel   *child // package modexp as it chooses
+	fallback *child // package modexp without AVX-512
+	c        *child // OpenSSL and GMP
+}
+
+// exponentiations are the contenders for base^exponent mod n, exponent as long as n: all in constant
+// time, but math/big. Each has shown that it gets the same result.
+func exponentiations(bits int, ch children) (field, error) {
+	const task = "exponentiation"
+	n := keyFor("device", bits).N
+	size := bits / 8
+	base, exponent := make([]byte, size), make([]byte, size)
+	rand.Read(base[1:])
+	rand.Read(exponent)
+	exponent[0] |= 0x80
+	b, e := new(big.Int).SetBytes(base), new(big.Int).SetBytes(exponent)
+	want := new(big.Int).Exp(b, e, n)
+
+	f := field{{task: task, bits: bits, name: "math/big", run: inProcess(func() error {
+		new(big.Int).Exp(b, e, n)
+		return nil
+	})}}
+
+	m, err := bigmod.NewModulus(n.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	x, err := bigmod.NewNat().SetBytes(base, m)
+	if err != nil {
+		return nil, err
+	}
+	z := bigmod.NewNat().ExpandFor(m)
+	if got := z.Exp(x, exponent, m).Bytes(m); !bytes.Equal(got, want.FillBytes(make([]byte, size))) {
+		return nil, fmt.Errorf("bigmod: wrong result")
+	}
+	f = append(f, &contender{task: task, bits: bits, name: "bigmod", run: inProcess(func() error {
+		z.Exp(x, exponent, m)
+		return nil
+	})})
+
+	for _, o := range []struct {
+		name, kind string
+		child      *child
+	}{
+		{"tandem", "exp", ch.kernel}, {"tandem, no IFMA", "exp", ch.fallback},
+		{"OpenSSL", "openssl", ch.c}, {"GMP", "gmp", ch.c},
+	} {
+		result, run, err := o.child.load(o.kind, fmt.Sprintf("%x", base), fmt.Sprintf("%x", exponent), fmt.Sprintf("%x", n))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+		if err := same(result, want); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+		f = append(f, &contender{task: task, bits: bits, name: o.name, run: run})
+	}
+	return f, nil
+}
+
+func same(hexadecimal string, want *big.Int) error {
+	got, ok := new(big.Int).SetString(hexadecimal, 16)
+	if !ok || got.Cmp(want) != 0 {
+		return fmt.Errorf("wrong result")
+	}
+	return nil
+}
