@@ -55,11 +55,7 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 	if own == nil {
 		return &Completer{share: share, final: share.pub.rsa()}, nil
 	}
-	pub, ok := own.Public().(*rsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("%w: the server key is not an RSA key", ErrKey)
-	}
-	ownPub, err := newPublicKey(pub)
+	ownPub, err := publicKeyOf(own)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +65,7 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 	n1 := ownPub.mod.Reduce(share.pub.n)
 	if n1Inv == nil {
 		// gcd(n1, n2) = 1 is what makes the inverse exist. Both are public.
+		var ok bool
 		if n1Inv, ok = modexp.InverseVarTime(n1, ownPub.n); !ok {
 			return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
 		}
@@ -88,6 +85,19 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 		own: own, ownPub: ownPub, mod: mod,
 		n1: widen(share.pub.n, mod.Size()), n1Inv: bytes.Clone(n1Inv),
 	}, nil
+}
+
+// publicKeyOf returns the public half of a server key: what a [SoftwareKey] keeps, and
+// what any other implementation says after a check.
+func publicKeyOf(own RSAKey) (*publicKey, error) {
+	if k, ok := own.(*SoftwareKey); ok && k != nil && k.pub != nil {
+		return k.pub, nil
+	}
+	pub, ok := own.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: the server key is not an RSA key", ErrKey)
+	}
+	return newPublicKey(pub)
 }
 
 // PublicKey returns a copy of the final key, which signatures verify under.

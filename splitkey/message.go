@@ -145,6 +145,11 @@ func (m *Message) Verify(sig []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrKey, err)
 	}
+	return m.verify(mod, sig)
+}
+
+// verify is Verify with the final modulus at hand: setting it up costs more than the rest.
+func (m *Message) verify(mod *modexp.Modulus, sig []byte) error {
 	z, err := mod.ExpShortVarTime(sig, uint(m.e))
 	if err != nil || !bytes.Equal(z, widen(m.em, len(z))) {
 		return ErrSignature

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 // CompleteFunc asks the server to complete a partial signature: [Completer.Complete],
@@ -17,15 +20,21 @@ type CompleteFunc func(ctx context.Context, m *Message, partial []byte) ([]byte,
 // whatever else takes one. It is safe for concurrent use if the server's side is.
 type Signer struct {
 	pub    *rsa.PublicKey
+	mod    func() (*modexp.Modulus, error) // of pub, made when it is first needed and then kept
 	share  *ClientShare
 	server CompleteFunc
 }
 
 var _ crypto.Signer = (*Signer)(nil)
 
-// NewSigner returns a signer for the final key pub.
+// NewSigner returns a signer for the final key pub, which is copied.
 func NewSigner(pub *rsa.PublicKey, share *ClientShare, server CompleteFunc) *Signer {
-	return &Signer{pub: pub, share: share, server: server}
+	if pub != nil && pub.N != nil {
+		pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
+	}
+	// Encode has refused a key without a modulus before this is called.
+	mod := sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })
+	return &Signer{pub: pub, mod: mod, share: share, server: server}
 }
 
 // Public returns a copy of the final key, an *[rsa.PublicKey].
@@ -59,7 +68,11 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Verify(sig); err != nil {
+	mod, err := s.mod()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	if err := m.verify(mod, sig); err != nil {
 		return nil, err
 	}
 	return sig, nil

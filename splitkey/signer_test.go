@@ -1,0 +1,35 @@
+package splitkey_test
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// TestSignerKeepsKey: what a signer keeps from its first signature serves the next ones, and is
+// not the caller's to change.
+func TestSignerKeepsKey(t *testing.T) {
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, serverKey(t, 2048))
+	pub := p.completer.PublicKey()
+	s := splitkey.NewSigner(pub, p.client, p.completer.Complete)
+	pub.N.SetInt64(15)
+	for range 3 {
+		digest := digestFor(crypto.SHA256, "x")
+		sig, err := s.Sign(nil, digest, crypto.SHA256)
+		require.NoError(t, err)
+		require.NoError(t, rsa.VerifyPKCS1v15(p.pub(), crypto.SHA256, digest, sig))
+	}
+}
+
+func TestSignerWithoutKey(t *testing.T) {
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
+	for _, pub := range []*rsa.PublicKey{nil, {}} {
+		_, err := splitkey.NewSigner(pub, p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+	}
+}
