@@ -64,13 +64,15 @@ var splitNotes = map[string]note{
 	"LSafeBound":          {"EDGE_CASE", "(p-1)/2 has the factor 65539, the least that an l-safe prime may have.", "A bound of another size.", nil},
 	"RedrawX":             {"EDGE_CASE", "This x has no d_s: 2x+1 has a factor in common with lambda, or d_s would be zero.", "A share that is no share.", nil},
 	"EvenModulus":         {"CAN_OF_WORMS", "The modulus is even.", "Montgomery arithmetic gives nonsense.", nil},
-	"FactorsMismatch":     {"CAN_OF_WORMS", "p*q is not n, or the factors are not of equal length.", "Shares that fit no key.", nil},
+	"UnequalFactors":      {"EDGE_CASE", "The factors are not of equal length. If neither is shorter than a quarter of n, the key is split all the same.", "A share or a factor of another length than expected.", nil},
+	"OddBytes":            {"EDGE_CASE", "n1 has an odd number of bytes.", "Half of the modulus' length is no whole number of bytes.", nil},
+	"FactorsMismatch":     {"CAN_OF_WORMS", "p*q is not n.", "Shares that fit no key.", nil},
 	"FactorComposite":     {"CAN_OF_WORMS", "A factor is a product of two primes, and all else fits.", "A modulus that is easier to factor.", nil},
 	"PrimesClose":         {"WEAK_PARAMS", "|p-q| < 2^(L-100).", "Fermat's method factors n (FIPS 186-5, A.1.3).", []string{"CVE-2022-26320"}},
 	"PEqualsQ":            {"WEAK_PARAMS", "n is a square.", "Anybody factors n.", nil},
 	"CommonDivisor":       {"WEAK_PARAMS", "gcd(p-1, q-1) >= 2^32.", "The common divisor divides n-1.", nil},
 	"SmallModulus":        {"WEAK_PARAMS", "The modulus has less than 2048 bits.", "Weak keys.", nil},
-	"OddModulusBits":      {"CAN_OF_WORMS", "The length of the modulus in bits is not a multiple of 16.", "Shares of ambiguous length.", nil},
+	"OddModulusBits":      {"CAN_OF_WORMS", "The length of the modulus in bits is not a multiple of 8.", "Shares of ambiguous length.", nil},
 	"ExponentOne":         {"CAN_OF_WORMS", "e = 1.", "Everybody signs.", nil},
 	"ExponentEven":        {"CAN_OF_WORMS", "e is even.", "No d exists.", nil},
 	"ExponentTooBig":      {"CAN_OF_WORMS", "e >= 2^31.", "Verifiers refuse the key.", nil},
@@ -94,6 +96,9 @@ func split(sharing string, bits int) *file {
 		f.splits(sharing, k)
 	}
 	f.splits(sharing, newKey(fmt.Sprintf("bound-%d", bits), factor65539, lSafe, bits/2, bits/2, 65537))
+	f.splits(sharing, newKey(fmt.Sprintf("unequal-%d", bits), lSafe, lSafe, bits/2+8, bits/2-8, 65537))
+	f.splits(sharing, newKey(fmt.Sprintf("quarter-%d", bits), lSafe, lSafe, bits/4, bits/4*3, 65537))
+	f.splits(sharing, newKey(fmt.Sprintf("longer-%d", bits+8), lSafe, lSafe, bits/2+4, bits/2+4, 65537))
 	f.badKeys(sharing, bits)
 	f.serverShares(sharing, device(bits, 1))
 	return f
@@ -108,6 +113,12 @@ func (f *file) splits(sharing string, k *key) {
 		}
 		if k.kindP == ordinary {
 			fl = append(fl, "OrdinaryPrimes")
+		}
+		if k.pBits != k.qBits {
+			fl = append(fl, "UnequalFactors")
+		}
+		if k.n.BitLen()%16 != 0 {
+			fl = append(fl, "OddBytes")
 		}
 		t := T{"xForm": form, "x": hex.EncodeToString(d.x), "dc": d.dcHex()}
 		if counter >= 0 {
@@ -206,7 +217,7 @@ func (f *file) badKeys(sharing string, bits int) {
 	add("the n of device-"+fmt.Sprint(bits)+"-3", "other-n", "FactorsMismatch", "ErrKey", k, other.n, k.e, k.d, k.p, k.q)
 	add("the q of device-"+fmt.Sprint(bits)+"-3", "other-q", "FactorsMismatch", "ErrKey", k, k.n, k.e, k.d, k.p, other.q)
 	add("p twice", "p-twice", "FactorsMismatch", "ErrKey", k, k.n, k.e, k.d, k.p, k.p)
-	whole("p is 16 bits longer than q", "FactorsMismatch", "ErrKey", newKey(fmt.Sprintf("unequal-%d", bits), lSafe, lSafe, h+8, h-8, 65537))
+	whole("p is shorter than a quarter of n", "UnequalFactors", "ErrKey", newKey(fmt.Sprintf("too-unequal-%d", bits), lSafe, lSafe, h/2-8, h/2*3+8, 65537))
 	{
 		a := newKey(fmt.Sprintf("quarters-%d", bits), lSafe, lSafe, h/2, h/2, 65537)
 		q := a.n // 2 primes of a quarter of the length
@@ -228,7 +239,7 @@ func (f *file) badKeys(sharing string, bits int) {
 	whole("gcd(p-1, q-1) has the factor 4294967311", "CommonDivisor", "ErrKey", newKey(fmt.Sprintf("divisor-%d", bits), factor33bits, factor33bits, h, h, 65537))
 	whole("1024 bits", "SmallModulus", "ErrKey", newKey("small-1024", lSafe, lSafe, 512, 512, 65537))
 	whole("2032 bits", "SmallModulus", "ErrKey", newKey("small-2032", lSafe, lSafe, 1016, 1016, 65537))
-	for _, extra := range []int{2, 8} {
+	for _, extra := range []int{2, 14} {
 		whole(fmt.Sprintf("%d bits", bits+extra), "OddModulusBits", "ErrKey",
 			newKey(fmt.Sprintf("odd-%d", bits+extra), lSafe, lSafe, h+extra/2, h+extra/2, 65537))
 	}

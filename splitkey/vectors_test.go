@@ -1,0 +1,373 @@
+package splitkey_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"encoding/hex"
+	"encoding/json"
+	"math/big"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// hexBytes is a byte string in hex.
+type hexBytes []byte
+
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+func (h hexBytes) int() *big.Int { return new(big.Int).SetBytes(h) }
+
+type vectorKey struct {
+	Name         string
+	P, Q, N      hexBytes
+	E            int64
+	PBits, QBits int
+}
+
+func (k *vectorKey) pub() *rsa.PublicKey { return &rsa.PublicKey{N: k.N.int(), E: int(k.E)} }
+
+func (k *vectorKey) private(t *testing.T) *rsa.PrivateKey {
+	key, err := splitkeytest.PrivateKey(k.P.int(), k.Q.int(), int(k.E))
+	require.NoError(t, err)
+	return key
+}
+
+// vectorGroup and vectorTest have the fields of all files that this package reads.
+type vectorGroup struct {
+	Type, Sharing, Hash string
+	Key                 vectorKey
+	ServerKey           *vectorKey
+	N, X, DS            hexBytes
+	E                   int64
+	Indistinguishable   bool
+	Tests               []vectorTest
+}
+
+type vectorTest struct {
+	TcID    int
+	Comment string
+	Result  string
+	Reject  struct{ Stage, Class string }
+	Flags   []string
+
+	X, XEnc, DS, ServerShareEnc hexBytes
+	D, P, Q                     hexBytes
+	Hash, Padding               string
+	Digest, DigestEnc           hexBytes
+	Salt, SaltEnc, EM           hexBytes
+	N, N1, N2, OtherN           hexBytes
+	E, E1, E2                   int64
+	Y, YEnc, S2Enc, S2, S1, Sig hexBytes
+}
+
+var vectorErrors = map[string]error{
+	"ErrKey": splitkey.ErrKey, "ErrOrdinaryPrimes": splitkey.ErrOrdinaryPrimes, "ErrShare": splitkey.ErrShare, "ErrMessage": splitkey.ErrMessage,
+	"ErrMalformedPartial": splitkey.ErrMalformedPartial, "ErrPartial": splitkey.ErrPartial, "ErrServerKey": splitkey.ErrServerKey,
+}
+
+// refused fails the test unless err is what the vector names, and nothing else.
+func (v *vectorTest) refused(t *testing.T, err error) {
+	t.Helper()
+	require.Equal(t, "invalid", v.Result)
+	require.Contains(t, vectorErrors, v.Reject.Class)
+	for name, e := range vectorErrors {
+		if name == v.Reject.Class {
+			require.ErrorIs(t, err, e, "%d %s", v.TcID, v.Comment)
+		} else {
+			require.NotErrorIs(t, err, e, "%d %s", v.TcID, v.Comment)
+		}
+	}
+}
+
+var vectorSharing = map[string]splitkey.Sharing{"multiplicative": splitkey.Multiplicative, "additive": splitkey.Additive}
+
+// hashes that the library knows, and some that it must not.
+var vectorHash = map[string]crypto.Hash{
+	"SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512,
+	"SHA3-256": crypto.SHA3_256, "SHA3-384": crypto.SHA3_384, "SHA3-512": crypto.SHA3_512,
+	"MD5": crypto.MD5, "SHA-1": crypto.SHA1, "SHA-224": crypto.SHA224, "SHA-512/224": crypto.SHA512_224, "SHA-512/256": crypto.SHA512_256, "SHA3-224": crypto.SHA3_224,
+}
+
+// runVectors calls run for every test of a file, and counts. In short mode it calls it for one in sixteen of
+// each group.
+func runVectors(t *testing.T, name string, want int, run func(t *testing.T, g *vectorGroup, v *vectorTest)) {
+	t.Helper()
+	b, err := os.ReadFile("../vectors/" + name + ".json")
+	require.NoError(t, err)
+	var file struct {
+		NumberOfTests int
+		TestGroups    []vectorGroup
+	}
+	require.NoError(t, json.Unmarshal(b, &file))
+	require.Equal(t, want, file.NumberOfTests)
+	ran := 0
+	for i := range file.TestGroups {
+		g := &file.TestGroups[i]
+		for j := range g.Tests {
+			if !testing.Short() || j%16 == 0 {
+				run(t, g, &g.Tests[j])
+				ran++
+			}
+		}
+	}
+	if !testing.Short() {
+		require.Equal(t, want, ran)
+	}
+	require.NotZero(t, ran)
+}
+
+func (v *vectorTest) encode(pub *rsa.PublicKey) (*splitkey.Message, error) {
+	h := vectorHash[v.Hash]
+	if v.Padding == "PSS" {
+		return splitkey.EncodeWithSalt(pub, v.Digest, &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash}, v.Salt)
+	}
+	return splitkey.Encode(pub, v.Digest, h)
+}
+
+func TestVectorsSplit(t *testing.T) {
+	for name, want := range map[string]int{
+		"split_multiplicative_2048": 119, "split_multiplicative_3072": 119, "split_additive_2048": 144, "split_additive_3072": 144,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			split := map[string]bool{}
+			runVectors(t, name, want, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+				s := vectorSharing[g.Sharing]
+				switch g.Type {
+				case "Split":
+					key := g.Key.private(t)
+					_, share, err := splitkeytest.Split(key, s, v.X)
+					if v.Result == "invalid" {
+						require.Error(t, err, v.Comment)
+						return
+					}
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.DS), share.Secret(), "%d %s", v.TcID, v.Comment)
+					require.Equal(t, []byte(v.ServerShareEnc), share.Bytes())
+					parsed, err := splitkey.ParseServerShare(v.ServerShareEnc)
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.ServerShareEnc), parsed.Bytes())
+					if !split[g.Key.Name] { // the key itself, with a random x
+						split[g.Key.Name] = true
+						c, srv, err := splitkey.Split(key, s)
+						require.NoError(t, err)
+						requireSharesFit(t, key, s, c.Secret(), srv.Secret())
+					}
+				case "Key":
+					_, _, err := splitkey.Split(&rsa.PrivateKey{
+						PublicKey: rsa.PublicKey{N: v.N.int(), E: int(v.E)}, D: v.D.int(), Primes: []*big.Int{v.P.int(), v.Q.int()},
+					}, s)
+					v.refused(t, err)
+				case "ServerShare":
+					share, err := splitkey.ParseServerShare(v.ServerShareEnc)
+					if v.Result == "invalid" {
+						v.refused(t, err)
+						return
+					}
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.ServerShareEnc), share.Bytes())
+				default:
+					require.Fail(t, g.Type)
+				}
+			})
+		})
+	}
+}
+
+// requireSharesFit checks the invariants of sections 2.2 and 2.3.
+func requireSharesFit(t *testing.T, key *rsa.PrivateKey, s splitkey.Sharing, x, d []byte) {
+	t.Helper()
+	one := big.NewInt(1)
+	e, dc, ds := big.NewInt(int64(key.E)), new(big.Int).SetBytes(x), new(big.Int).SetBytes(d)
+	require.Len(t, x, key.Size()+8)
+	require.Len(t, d, key.Size())
+	for _, p := range key.Primes {
+		p1 := new(big.Int).Sub(p, one)
+		sum := new(big.Int).Add(dc, ds)
+		if s == splitkey.Multiplicative {
+			sum.Lsh(dc, 1).Add(sum, one).Mul(sum, ds)
+		}
+		require.Zero(t, sum.Mul(sum, e).Mod(sum, p1).Cmp(one))
+	}
+}
+
+func TestVectorsEncode(t *testing.T) {
+	for name, want := range map[string]int{"encode_pkcs1": 268, "encode_pss": 472} {
+		runVectors(t, name, want, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+			pub, h := &rsa.PublicKey{N: g.N.int(), E: int(g.E)}, vectorHash[g.Hash]
+			digest, salt := append(v.Digest, v.DigestEnc...), append(v.Salt, v.SaltEnc...)
+			var m *splitkey.Message
+			var err error
+			if name == "encode_pss" {
+				m, err = splitkey.EncodeWithSalt(pub, digest, &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthAuto}, salt)
+			} else {
+				m, err = splitkey.Encode(pub, digest, h)
+			}
+			if v.Result == "invalid" {
+				v.refused(t, err)
+				if len(salt) > 0 {
+					_, err = splitkey.EncodeWithSalt(pub, digest, &rsa.PSSOptions{Hash: h, SaltLength: len(salt)}, salt)
+					v.refused(t, err)
+					_, err = splitkey.Encode(pub, digest, &rsa.PSSOptions{Hash: h, SaltLength: len(salt)})
+					v.refused(t, err)
+				}
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, []byte(v.EM), m.Bytes(), "%d %s", v.TcID, v.Comment)
+			require.True(t, bytes.Equal(salt, m.Salt()))
+		})
+	}
+}
+
+func TestVectorsPartial(t *testing.T) {
+	runVectors(t, "partial", 267, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		s := vectorSharing[g.Sharing]
+		if g.Type == "Partial" {
+			m, err := v.encode(&rsa.PublicKey{N: g.N.int(), E: int(g.E)})
+			require.NoError(t, err)
+			require.Equal(t, []byte(v.EM), m.Bytes())
+			share, err := splitkey.NewClientShare(g.Key.pub(), s, v.X)
+			require.NoError(t, err)
+			y, err := share.SignPartial(m)
+			require.NoError(t, err)
+			require.Equal(t, []byte(v.Y), y, "%d %s", v.TcID, v.Comment)
+			return
+		}
+		require.Equal(t, "PartialRefused", g.Type)
+		share, err := splitkey.NewClientShare(&rsa.PublicKey{N: v.N1.int(), E: int(v.E1)}, s, append(v.X, v.XEnc...))
+		if v.Reject.Stage == "check-message" {
+			require.NoError(t, err)
+			m, err := v.encode(&rsa.PublicKey{N: v.N.int(), E: int(v.E)})
+			require.NoError(t, err)
+			_, err = share.SignPartial(m)
+			v.refused(t, err)
+			return
+		}
+		v.refused(t, err)
+	})
+}
+
+// bigKey is a server key of any form, also of one that a SoftwareKey refuses. If answer is not
+// nil, it gives that answer.
+type bigKey struct {
+	key    *rsa.PrivateKey
+	answer *hexBytes
+}
+
+func (k bigKey) Public() crypto.PublicKey { return &k.key.PublicKey }
+
+func (k bigKey) Exponentiate(_ context.Context, x []byte) ([]byte, error) {
+	if k.answer != nil {
+		return *k.answer, nil
+	}
+	return new(big.Int).Exp(new(big.Int).SetBytes(x), k.key.D, k.key.N).FillBytes(make([]byte, k.key.Size())), nil
+}
+
+// server returns the group's server key, and keeps it: it is tried anew whenever it is made.
+func (g *vectorGroup) server(t *testing.T, made map[string]splitkey.RSAKey) splitkey.RSAKey {
+	if g.ServerKey == nil {
+		return nil
+	}
+	k := made[g.ServerKey.Name]
+	if k == nil {
+		key := g.ServerKey.private(t)
+		k = bigKey{key: key}
+		if g.ServerKey.PBits == g.ServerKey.QBits {
+			var err error
+			k, err = splitkey.NewSoftwareKey(key)
+			require.NoError(t, err)
+		}
+		made[g.ServerKey.Name] = k
+	}
+	return k
+}
+
+func TestVectorsComplete(t *testing.T) {
+	for name, want := range map[string]int{"complete": 309, "complete_composite": 696} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			made := map[string]splitkey.RSAKey{}
+			same := map[*vectorGroup]string{}
+			runVectors(t, name, want, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+				s := vectorSharing[g.Sharing]
+				share, err := splitkey.NewServerShare(g.Key.pub(), s, g.DS)
+				require.NoError(t, err)
+				if g.Type == "Compose" {
+					key := g.ServerKey.private(t)
+					key.PublicKey = rsa.PublicKey{N: v.N2.int(), E: int(v.E2)}
+					_, err := splitkey.NewCompleter(share, bigKey{key: key})
+					if v.Result == "invalid" {
+						v.refused(t, err)
+						return
+					}
+					require.NoError(t, err)
+					return
+				}
+				own := g.server(t, made)
+				c, err := splitkey.NewCompleter(share, own)
+				require.NoError(t, err)
+				pub := &rsa.PublicKey{N: g.N.int(), E: int(g.E)}
+				require.True(t, pub.Equal(c.PublicKey()))
+				client, err := splitkey.NewClientShare(g.Key.pub(), s, g.X)
+				require.NoError(t, err)
+				m, err := v.encode(pub)
+				require.NoError(t, err)
+				switch g.Type {
+				case "Complete":
+					require.Equal(t, []byte(v.EM), m.Bytes())
+					y, err := client.SignPartial(m)
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.Y), y)
+					c, err = splitkey.RestoreCompleter(share, own, c.Precomputed())
+					require.NoError(t, err)
+					sig, err := c.Complete(context.Background(), m, y)
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.Sig), sig, "%d %s", v.TcID, v.Comment)
+					require.NoError(t, m.Verify(v.Sig))
+				case "Malformed":
+					_, err := c.Check(m, v.YEnc)
+					v.refused(t, err)
+					_, err = c.Complete(context.Background(), m, v.YEnc)
+					v.refused(t, err)
+				case "Wrong":
+					_, err := c.Check(m, v.Y)
+					v.refused(t, err)
+					require.True(t, g.Indistinguishable)
+					if same[g] == "" {
+						same[g] = err.Error()
+					}
+					require.Equal(t, same[g], err.Error(), "%d %s", v.TcID, v.Comment)
+				case "OtherMessage":
+					m, err := v.encode(&rsa.PublicKey{N: v.OtherN.int(), E: int(g.E)})
+					require.NoError(t, err)
+					_, err = c.Check(m, v.Y)
+					v.refused(t, err)
+				case "Fault":
+					y, err := client.SignPartial(m)
+					require.NoError(t, err)
+					require.Equal(t, []byte(v.Y), y)
+					c, err := splitkey.NewCompleter(share, bigKey{g.ServerKey.private(t), &v.S2Enc})
+					require.NoError(t, err)
+					ch, err := c.Check(m, y)
+					require.NoError(t, err, "the client is not at fault")
+					sig, err := c.Finish(context.Background(), ch)
+					v.refused(t, err)
+					require.Nil(t, sig)
+				default:
+					require.Fail(t, g.Type)
+				}
+			})
+		})
+	}
+}
