@@ -1,0 +1,347 @@
+package pinlock
+
+import (
+	"crypto/sha256"
+	"crypto/sha3"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/argon2"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// hexBytes is a byte string in hex.
+type hexBytes []byte
+
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+type vectorParams struct {
+	T, M uint32
+	P    uint8
+}
+
+func (p vectorParams) params() Params { return Params{Time: p.T, MemoryKiB: p.M, Threads: p.P} }
+
+type vectorRound struct {
+	Tries int
+	Lock  *int64 // nil for ever
+}
+
+func vectorPolicy(rounds []vectorRound) Policy {
+	p := Policy{}
+	for _, r := range rounds {
+		lock := Forever
+		if r.Lock != nil {
+			lock = time.Duration(*r.Lock) * time.Millisecond
+		}
+		p = append(p, Round{Tries: r.Tries, Lock: lock})
+	}
+	return p
+}
+
+// vectorGroup and vectorTest have the fields of all files that this package reads.
+type vectorGroup struct {
+	Type, Sharing, Pin      string
+	Params, Limit           vectorParams
+	X, CT, Salt, LockboxEnc hexBytes
+	Sha256                  hexBytes
+	Policy                  []vectorRound
+	Key                     struct{ N hexBytes }
+	Tests                   []vectorTest
+}
+
+type vectorTest struct {
+	TcID    int
+	Comment string
+	Result  string
+	Reject  struct{ Stage, Class string }
+	Flags   []string
+
+	Pin, FirstPin, Rule       string
+	PinEnc                    hexBytes
+	Salt, X, CT, KdfKey       hexBytes
+	KdfKeys, Shake256, Sha256 hexBytes
+	LockboxEnc                hexBytes
+	ShareLength, SharesSoFar  int
+	DistinctSoFar             int
+	Digits, Refused           int
+	StartEnc, StateEnc        hexBytes
+	At                        int64
+	Outcome                   string
+	Policy                    []vectorRound
+	Steps                     []vectorStep
+}
+
+type vectorStep struct {
+	At                        int64
+	Outcome, Verdict          string
+	Remaining, RemainingTotal int
+	LockedUntil               int64
+	StateEnc                  hexBytes
+}
+
+var vectorErrors = map[string]error{
+	"ErrLockbox": ErrLockbox, "ErrParams": ErrParams, "ErrPINFormat": ErrPINFormat, "ErrPolicy": ErrPolicy, "ErrState": ErrState, "ErrClock": ErrClock,
+}
+
+// refused fails the test unless err is what the vector names, and nothing else.
+func (v *vectorTest) refused(t *testing.T, err error) {
+	t.Helper()
+	require.Equal(t, "invalid", v.Result)
+	require.Contains(t, vectorErrors, v.Reject.Class)
+	for name, e := range vectorErrors {
+		require.Equal(t, name == v.Reject.Class, errors.Is(err, e), "%d %s: %v", v.TcID, v.Comment, err)
+	}
+}
+
+func runVectors(t *testing.T, name string, want int, run func(t *testing.T, g *vectorGroup, v *vectorTest)) {
+	t.Helper()
+	b, err := os.ReadFile("../vectors/" + name + ".json")
+	require.NoError(t, err)
+	var file struct {
+		NumberOfTests int
+		TestGroups    []vectorGroup
+	}
+	require.NoError(t, json.Unmarshal(b, &file))
+	ran := 0
+	for i := range file.TestGroups {
+		g := &file.TestGroups[i]
+		for j := range g.Tests {
+			run(t, g, &g.Tests[j])
+			ran++
+		}
+	}
+	require.Equal(t, want, file.NumberOfTests)
+	require.Equal(t, want, ran)
+}
+
+func TestVectorsLockbox(t *testing.T) {
+	runVectors(t, "lockbox", 293, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		enc := v.LockboxEnc
+		if g.Type == "MalformedPIN" {
+			enc = g.LockboxEnc
+		}
+		b, err := ParseLockbox(enc)
+		require.NoError(t, err)
+		again, err := b.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, []byte(enc), again)
+		p, err := b.Params()
+		require.NoError(t, err)
+		require.Equal(t, g.Params.params(), p)
+		if g.Type == "MalformedPIN" {
+			_, err = b.Unlock(v.PinEnc, DefaultParams())
+			v.refused(t, err)
+			share, err := splitkey.NewClientShare(b.c().publicKey(), splitkey.Additive, b.c().ct)
+			require.NoError(t, err)
+			_, err = Lock(share, v.PinEnc, g.Params.params())
+			v.refused(t, err)
+			return
+		}
+		require.Equal(t, []byte(v.KdfKey), argon2.IDKey([]byte(v.Pin), v.Salt, p.Time, p.MemoryKiB, p.Threads, 32))
+		share, err := b.Unlock([]byte(v.Pin), DefaultParams())
+		require.NoError(t, err)
+		require.Equal(t, []byte(v.X), share.Secret(), "%d %s", v.TcID, v.Comment)
+		require.Equal(t, g.Sharing, share.Sharing().String())
+		require.Equal(t, []byte(g.Key.N), share.PublicKey().N.Bytes())
+	})
+}
+
+// TestVectorsLockboxExhaustive opens one lockbox with every PIN of four digits.
+func TestVectorsLockboxExhaustive(t *testing.T) {
+	all := sha3.NewSHAKE256()
+	seen := map[string]bool{}
+	runVectors(t, "lockbox_exhaustive_4", 10, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		b, err := ParseLockbox(g.LockboxEnc)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("%04d", 1000*(v.TcID-1)), v.FirstPin)
+		for i := range 1000 {
+			pin := fmt.Appendf(nil, "%04d", 1000*(v.TcID-1)+i)
+			p := g.Params
+			require.Equal(t, []byte(v.KdfKeys[32*i:32*i+32]), argon2.IDKey(pin, g.Salt, p.T, p.M, p.P, 32))
+			share, err := b.Unlock(pin, DefaultParams())
+			require.NoError(t, err)
+			x := share.Secret()
+			require.Len(t, x, v.ShareLength)
+			seen[string(x)] = true
+			all.Write(x)
+			if string(pin) == g.Pin {
+				require.Equal(t, []byte(g.X), x)
+			}
+		}
+		require.Len(t, seen, v.DistinctSoFar)
+		require.Equal(t, 1000*v.TcID, v.SharesSoFar)
+		soFar := *all
+		digest := make([]byte, 32)
+		soFar.Read(digest)
+		require.Equal(t, []byte(v.Shake256), digest)
+	})
+	require.Len(t, seen, 10_000)
+}
+
+func TestVectorsLockboxMalformed(t *testing.T) {
+	runVectors(t, "lockbox_malformed", 426, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		b, err := ParseLockbox(v.LockboxEnc)
+		if v.Reject.Stage == "parse-lockbox" {
+			v.refused(t, err)
+			require.Nil(t, b)
+			return
+		}
+		require.NoError(t, err, "%d %s", v.TcID, v.Comment)
+		share, err := b.Unlock([]byte(g.Pin), g.Limit.params())
+		if v.Result == "invalid" {
+			v.refused(t, err)
+			// Whatever the PIN, even one that is none.
+			_, other := b.Unlock([]byte("none"), g.Limit.params())
+			require.Equal(t, err.Error(), other.Error())
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, []byte(v.X), share.Secret(), "%d %s", v.TcID, v.Comment)
+	})
+}
+
+func TestVectorsWeakPINs(t *testing.T) {
+	lines := sha256.New()
+	runVectors(t, "weak_pins", 811, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		switch g.Type {
+		case "CheckPIN":
+			err := CheckPIN([]byte(v.Pin))
+			var weak *WeakPINError
+			if errors.As(err, &weak) {
+				require.Equal(t, v.Rule, weak.Rule, v.Pin)
+				require.Equal(t, "WeakPINError", v.Reject.Class)
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, "valid", v.Result, v.Pin)
+			}
+			fmt.Fprintf(lines, "%s %s\n", v.Pin, v.Rule)
+			if v.TcID == len(g.Tests) {
+				require.Equal(t, []byte(g.Sha256), lines.Sum(nil))
+			}
+		case "MalformedPIN":
+			v.refused(t, CheckPIN(v.PinEnc))
+		case "AllPINs":
+			h, refused := sha256.New(), 0
+			all := 1
+			for range v.Digits {
+				all *= 10
+			}
+			for i := range all {
+				pin := fmt.Sprintf("%0*d", v.Digits, i)
+				var weak *WeakPINError
+				if errors.As(CheckPIN([]byte(pin)), &weak) {
+					refused++
+					fmt.Fprintf(h, "%s %s\n", pin, weak.Rule)
+				}
+			}
+			require.Equal(t, v.Refused, refused)
+			require.Equal(t, []byte(v.Sha256), h.Sum(nil))
+		default:
+			require.Fail(t, g.Type)
+		}
+	})
+}
+
+func (s *vectorStep) check(t *testing.T, comment string, err error) {
+	t.Helper()
+	var wrong *WrongPINError
+	var locked *LockedError
+	until := func(want time.Time) {
+		if s.LockedUntil == 0 {
+			require.Zero(t, want, comment)
+			return
+		}
+		require.Equal(t, time.UnixMilli(s.LockedUntil).UTC(), want, comment)
+	}
+	switch s.Verdict {
+	case "right":
+		require.NoError(t, err, comment)
+	case "wrong":
+		require.ErrorAs(t, err, &wrong, comment)
+		require.Equal(t, s.Remaining, wrong.Remaining, comment)
+		require.Equal(t, s.RemainingTotal, wrong.RemainingTotal, comment)
+		until(wrong.LockedUntil)
+		require.Equal(t, s.RemainingTotal == 0, errors.Is(err, ErrDestroyed), comment)
+	case "locked":
+		require.ErrorAs(t, err, &locked, comment)
+		until(locked.Until)
+	case "destroyed":
+		require.Equal(t, ErrDestroyed, err, comment)
+	default:
+		require.Fail(t, s.Verdict)
+	}
+}
+
+var vectorOutcome = map[string]Outcome{"right": Right, "wrong": Wrong}
+
+func TestVectorsLimiter(t *testing.T) {
+	runVectors(t, "limiter", 160, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+		p := vectorPolicy(g.Policy)
+		switch g.Type {
+		case "Limiter":
+			s, err := ParseState(v.StartEnc)
+			require.NoError(t, err)
+			for i := range v.Steps {
+				step := &v.Steps[i]
+				comment := fmt.Sprintf("%d %s, step %d", v.TcID, v.Comment, i+1)
+				now := time.UnixMilli(step.At)
+				admitted, refusal := p.Admit(s, now)
+				next, verdict := p.Next(s, vectorOutcome[step.Outcome], now)
+				step.check(t, comment, verdict)
+				if refusal != nil {
+					require.Equal(t, verdict, refusal, comment)
+					require.Equal(t, next, admitted, comment)
+				}
+				// A lock, and a destroyed key, answer so whatever the outcome.
+				if step.Verdict == "locked" || step.Verdict == "destroyed" {
+					other, verdict := p.Next(s, Wrong+Right-vectorOutcome[step.Outcome], now)
+					step.check(t, comment, verdict)
+					require.Equal(t, next, other, comment)
+				}
+				enc, err := next.MarshalBinary()
+				require.NoError(t, err)
+				require.Equal(t, []byte(step.StateEnc), enc, comment)
+				status, err := p.Status(next, now)
+				require.NoError(t, err)
+				require.Equal(t, step.Remaining, status.Remaining, comment)
+				require.Equal(t, step.RemainingTotal, status.RemainingTotal, comment)
+				s, err = ParseState(enc)
+				require.NoError(t, err)
+			}
+		case "State":
+			s, err := ParseState(v.StateEnc)
+			if v.Result == "invalid" {
+				v.refused(t, err)
+				return
+			}
+			require.NoError(t, err)
+			enc, err := s.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, []byte(v.StateEnc), enc)
+		case "Policy", "Clock":
+			if g.Type == "Policy" {
+				p = vectorPolicy(v.Policy)
+				v.refused(t, p.Validate())
+			}
+			s, err := ParseState(v.StartEnc)
+			require.NoError(t, err)
+			next, err := p.Next(s, vectorOutcome[v.Outcome], time.UnixMilli(v.At))
+			v.refused(t, err)
+			require.Equal(t, s, next)
+			require.False(t, IsVerdict(err))
+		default:
+			require.Fail(t, g.Type)
+		}
+	})
+}
