@@ -3,6 +3,7 @@ package pinlock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -72,6 +73,10 @@ func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Conte
 				return l.settle(s, next, refusal)
 			}
 			o, err := try(ctx)
+			if err != nil && IsVerdict(err) {
+				// The verdict of another counter, perhaps. As ours it would be one that nobody counted.
+				return nil, nil, fmt.Errorf("pinlock: try failed: %v", err)
+			}
 			if err != nil {
 				return nil, nil, err
 			}

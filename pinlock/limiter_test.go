@@ -453,3 +453,18 @@ func BenchmarkAttempt(b *testing.B) {
 		})
 	}
 }
+
+// TestVerdictOfTry: what looks like a verdict, but is an error of try, is not passed on as one that was counted.
+func TestVerdictOfTry(t *testing.T) {
+	l, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+	require.NoError(t, err)
+	require.NoError(t, l.Create(t.Context(), "a"))
+	for _, verdict := range []error{&WrongPINError{Remaining: 2}, &LockedError{}, ErrDestroyed} {
+		err := l.Attempt(t.Context(), "a", func(context.Context) (Outcome, error) { return 0, verdict })
+		require.Error(t, err)
+		require.False(t, IsVerdict(err), "%T", verdict)
+	}
+	status, err := l.Status(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, 9, status.RemainingTotal)
+}

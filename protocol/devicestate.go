@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/cryptobyte"
 
-	"crypto/rand"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // Phase is how far a device's enrolment has come.
@@ -311,5 +312,6 @@ func divides(device, final *rsa.PublicKey) bool {
 		return true
 	}
 	n2, rest := new(big.Int).QuoRem(final.N, device.N, new(big.Int))
-	return rest.Sign() == 0 && final.N.BitLen() == 2*device.N.BitLen() && n2.BitLen() == device.N.BitLen()
+	return rest.Sign() == 0 && final.N.BitLen() == 2*device.N.BitLen() && n2.BitLen() == device.N.BitLen() &&
+		splitkey.CheckFinalKey(final, device) == nil
 }

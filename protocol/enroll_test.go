@@ -294,6 +294,7 @@ func TestEnrollmentAnswerIsChecked(t *testing.T) {
 		"another key":      server,
 		"another exponent": {N: product.N, E: 3},
 		"short factor":     {N: new(big.Int).Mul(own.N, big.NewInt(7)), E: own.E},
+		"no second key":    {N: new(big.Int).Mul(own.N, own.N), E: own.E},
 		"not a multiple":   {N: new(big.Int).Add(product.N, big.NewInt(2)), E: own.E},
 	} {
 		require.False(t, divides(&own, &bad), name)

@@ -90,7 +90,10 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 // publicKeyOf returns the public half of a server key: what a [SoftwareKey] keeps, and
 // what any other implementation says after a check.
 func publicKeyOf(own RSAKey) (*publicKey, error) {
-	if k, ok := own.(*SoftwareKey); ok && k != nil && k.pub != nil {
+	if k, ok := own.(*SoftwareKey); ok {
+		if k == nil || k.pub == nil {
+			return nil, fmt.Errorf("%w: zero value", ErrKey)
+		}
 		return k.pub, nil
 	}
 	pub, ok := own.Public().(*rsa.PublicKey)
@@ -100,8 +103,11 @@ func publicKeyOf(own RSAKey) (*publicKey, error) {
 	return newPublicKey(pub)
 }
 
-// PublicKey returns a copy of the final key, which signatures verify under.
+// PublicKey returns a copy of the final key, which signatures verify under. For the zero value it is nil.
 func (c *Completer) PublicKey() *rsa.PublicKey {
+	if c.final == nil {
+		return nil
+	}
 	return &rsa.PublicKey{N: new(big.Int).Set(c.final.N), E: c.final.E}
 }
 
@@ -124,6 +130,9 @@ func (ch Checked) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.Checked"
 // another final key, [ErrMalformedPartial] for a partial signature out of range, and
 // [ErrPartial] for a wrong one. It does not use the server's own key.
 func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
+	if c == nil || c.final == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrShare)
+	}
 	if m == nil || m.em == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrMessage)
 	}
@@ -175,7 +184,7 @@ func (p *publicKey) inPartialRange(y []byte) bool {
 // fails or lies (wrapping its error; the call may be repeated), [ErrMessage] where ch is another completer's, and [ErrSignature] if
 // the result does not verify, which only a fault of the hardware can cause.
 func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
-	if ch == nil || ch.completer != c {
+	if c == nil || ch == nil || ch.completer == nil || ch.completer != c {
 		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)
 	}
 	sig := bytes.Clone(ch.s1())

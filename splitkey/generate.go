@@ -60,6 +60,11 @@ func Split(key *rsa.PrivateKey, s Sharing) (*ClientShare, *ServerShare, error) {
 	if !s.valid() {
 		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
 	}
+	if key != nil {
+		if _, err := newDeviceKey(&key.PublicKey); err != nil {
+			return nil, nil, err
+		}
+	}
 	p, q, err := primesOf(key)
 	if err != nil {
 		return nil, nil, err
@@ -80,9 +85,12 @@ func primesOf(key *rsa.PrivateKey) (p, q []byte, err error) {
 	if key == nil || key.D == nil {
 		return nil, nil, fmt.Errorf("%w: no private key", ErrKey)
 	}
-	pub, err := newDeviceKey(&key.PublicKey)
+	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, nil, err
+	}
+	if key.D.Sign() <= 0 { // crypto/rsa ignores the sign
+		return nil, nil, fmt.Errorf("%w: the private exponent is not positive", ErrKey)
 	}
 	if len(key.Primes) != 2 || key.Primes[0] == nil || key.Primes[1] == nil || key.Primes[0].Sign() <= 0 || key.Primes[1].Sign() <= 0 {
 		return nil, nil, fmt.Errorf("%w: %d prime factors, want 2", ErrKey, len(key.Primes))
@@ -128,8 +136,8 @@ func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, err
 		rand.Read(x)
 		switch s {
 		case Multiplicative:
-			// Fails for one x in 2^9 at worst, where a factor of lambda is barely
-			// above 2^16 (and in practice for one in 10^5): draw another.
+			// Fails for one x in 2^9 at worst, where many factors of lambda are barely
+			// above 2^16, and on average for 3 in a million: draw another.
 			d, _ = dealer.MultiplicativeVarTime(x)
 		case Additive:
 			if d, err = dealer.AdditiveVarTime(x); err != nil {
@@ -146,7 +154,12 @@ func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, err
 	if err != nil {
 		return nil, nil, err
 	}
-	return c, srv, proveShares(c, srv)
+	if err := proveShares(c, srv); err != nil {
+		c.Wipe()
+		srv.Wipe()
+		return nil, nil, err
+	}
+	return c, srv, nil
 }
 
 // proveShares signs and verifies once with a fresh pair of shares: the pairwise

@@ -157,8 +157,9 @@ func (m *Message) verify(mod *modexp.Modulus, sig []byte) error {
 	return nil
 }
 
-// verifyCryptoRSA is Verify by crypto/rsa, which shares no arithmetic with this package:
-// the last guard before a signature leaves.
+// verifyCryptoRSA is Verify by crypto/rsa: code that was written for verification by
+// others, with an arithmetic that differs from this package's kernels (where there is none and
+// bigmod serves, it has the same origin). It is the last guard before a signature leaves.
 func (m *Message) verifyCryptoRSA(sig []byte) error {
 	pub := m.PublicKey()
 	var err error

@@ -8,7 +8,8 @@ import (
 
 // SignPartial returns the client's partial signature y = m^d_c mod n1, of exactly k1
 // bytes, for a message of the final key n = n1 or n = n1*n2. It returns [ErrMessage] for
-// a message of any other key, and cannot tell whether the share is the right one.
+// a message of any other key, and cannot tell whether the share is the right one. That n is
+// fit to be a final key at all, the caller has asked of [CheckFinalKey] once.
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
 func (c *ClientShare) SignPartial(m *Message) ([]byte, error) {

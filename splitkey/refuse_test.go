@@ -59,6 +59,7 @@ func TestModifiedKey(t *testing.T) {
 		"exponent negative":  func(k *rsa.PrivateKey) { k.E = -65537 },
 		"another exponent":   func(k *rsa.PrivateKey) { k.E = 3 },
 		"no d":               func(k *rsa.PrivateKey) { k.D = nil },
+		"negative d":         func(k *rsa.PrivateKey) { k.D.Neg(k.D) },
 		"d plus two":         func(k *rsa.PrivateKey) { k.D = add(k.D, 2) },
 		"d zero":             func(k *rsa.PrivateKey) { k.D = new(big.Int) },
 		"no primes":          func(k *rsa.PrivateKey) { k.Primes = nil },
@@ -176,6 +177,22 @@ func TestShareRefused(t *testing.T) {
 	_, err := splitkey.NewClientShare(odd, splitkey.Additive, make([]byte, 265))
 	require.ErrorIs(t, err, splitkey.ErrKey)
 
+	var zeroCompleter splitkey.Completer
+	require.Nil(t, zeroCompleter.PublicKey())
+	_, err = zeroCompleter.Check(nil, nil)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+	_, err = zeroCompleter.Finish(ctx, &splitkey.Checked{})
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+	var none *splitkey.Completer
+	_, err = none.Complete(ctx, nil, nil)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+	_, err = none.Finish(ctx, &splitkey.Checked{})
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+	require.Nil(t, (&splitkey.Signer{}).Public())
+	_, err = (&splitkey.Signer{}).Sign(nil, nil, crypto.SHA256)
+	require.ErrorIs(t, err, splitkey.ErrShare)
+	require.Nil(t, splitkey.NewSigner(nil, nil, nil).Public())
+
 	var zeroClient splitkey.ClientShare
 	require.Nil(t, zeroClient.Secret())
 	require.Nil(t, zeroClient.PublicKey())
@@ -212,9 +229,40 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 	}
 }
 
+// TestCheckFinalKey: what a server may call the final key of a device key, and what not.
+func TestCheckFinalKey(t *testing.T) {
+	n1, n2 := splitkeytest.Key(2048).N, splitkeytest.NamedKey(splitkeytest.Server, 2048).N
+	device := &rsa.PublicKey{N: n1, E: 65537}
+	times := func(xs ...*big.Int) *rsa.PublicKey {
+		n := new(big.Int).Set(n1)
+		for _, x := range xs {
+			n.Mul(n, x)
+		}
+		return &rsa.PublicKey{N: n, E: 65537}
+	}
+	require.NoError(t, splitkey.CheckFinalKey(device, device))
+	require.NoError(t, splitkey.CheckFinalKey(times(n2), device))
+	require.NoError(t, splitkey.CheckFinalKey(times(splitkeytest.Key(3072).N), device))
+	p := splitkeytest.Key(2048).Primes[0]
+	q2 := splitkeytest.NamedKey(splitkeytest.Server, 2048).Primes[0]
+	for name, final := range map[string]*rsa.PublicKey{
+		"nil": nil, "no modulus": {E: 65537}, "another key": {N: n2, E: 65537}, "n1 + 2": {N: new(big.Int).Add(n1, big.NewInt(2)), E: 65537},
+		"n1 squared": times(n1), "three n1": times(big.NewInt(3)), "p n1": times(p), "p q2 n1": times(p, q2), "a short n2": times(q2), "n1 n1 n2": times(n1, n2),
+		"even": times(new(big.Int).Add(n2, big.NewInt(1))), "another exponent": {N: times(n2).N, E: 3}, "too long": times(n2, n2, n2, n2, n2),
+	} {
+		require.ErrorIs(t, splitkey.CheckFinalKey(final, device), splitkey.ErrKey, name)
+		c, _, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
+		require.NoError(t, err)
+		_, err = splitkey.NewSigner(final, c, func(context.Context, *splitkey.Message, []byte) ([]byte, error) { panic("asked the server") }).Sign(nil, make([]byte, 32), crypto.SHA256)
+		require.Error(t, err, name)
+	}
+	require.ErrorIs(t, splitkey.CheckFinalKey(times(n2), nil), splitkey.ErrKey)
+}
+
 func TestCheckModulus(t *testing.T) {
 	n := splitkeytest.Key(2048).N
 	require.NoError(t, splitkey.CheckModulus(&rsa.PublicKey{N: n, E: 65537}))
+	require.ErrorIs(t, splitkey.CheckModulus(&rsa.PublicKey{N: new(big.Int).Mul(splitkeytest.Key(4096).N, n), E: 65537}), splitkey.ErrKey, "6144 bits")
 	for _, r := range []int64{3, 65521, 65537} {
 		// The nearest multiple of r below n, made odd.
 		m := new(big.Int).Sub(n, new(big.Int).Mod(n, big.NewInt(r)))
@@ -420,6 +468,10 @@ func TestNewCompleterRefuses(t *testing.T) {
 	} {
 		_, err := splitkey.NewCompleter(srv, odd{pub})
 		require.ErrorIs(t, err, splitkey.ErrKey, name)
+	}
+	for _, none := range []*splitkey.SoftwareKey{nil, {}} {
+		_, err := splitkey.NewCompleter(srv, none)
+		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 }
 

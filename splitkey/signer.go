@@ -32,13 +32,20 @@ func NewSigner(pub *rsa.PublicKey, share *ClientShare, server CompleteFunc) *Sig
 	if pub != nil && pub.N != nil {
 		pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
 	}
-	// Encode has refused a key without a modulus before this is called.
-	mod := sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })
+	mod := sync.OnceValues(func() (*modexp.Modulus, error) {
+		if err := CheckFinalKey(pub, share.PublicKey()); err != nil {
+			return nil, err
+		}
+		return modexp.NewModulus(pub.N.Bytes())
+	})
 	return &Signer{pub: pub, mod: mod, share: share, server: server}
 }
 
-// Public returns a copy of the final key, an *[rsa.PublicKey].
+// Public returns a copy of the final key, an *[rsa.PublicKey], nil if there is none.
 func (s *Signer) Public() crypto.PublicKey {
+	if s.pub == nil || s.pub.N == nil {
+		return (*rsa.PublicKey)(nil)
+	}
 	return &rsa.PublicKey{N: new(big.Int).Set(s.pub.N), E: s.pub.E}
 }
 
@@ -49,11 +56,15 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 }
 
 // SignContext is Sign with a context, which is passed to the server's side. It
-// returns the errors of [Encode], of [ClientShare.SignPartial] and of the server's
-// side, and [ErrSignature] where the server's answer does not verify.
+// returns the errors of [CheckFinalKey] (which it asks once), of [Encode], of
+// [ClientShare.SignPartial] and of the server's side, and [ErrSignature] where the server's answer does not verify.
 func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s.share == nil || s.server == nil {
+	if s.share == nil || s.server == nil || s.mod == nil {
 		return nil, fmt.Errorf("%w: signer without share or server", ErrShare)
+	}
+	mod, err := s.mod()
+	if err != nil {
+		return nil, err
 	}
 	m, err := Encode(s.pub, digest, opts)
 	if err != nil {
@@ -67,10 +78,6 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	sig, err := s.server(ctx, m, partial)
 	if err != nil {
 		return nil, err
-	}
-	mod, err := s.mod()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
 	if err := m.verify(mod, sig); err != nil {
 		return nil, err

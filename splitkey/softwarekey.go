@@ -55,8 +55,9 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	}
 	defer clear(p)
 	defer clear(q)
-	// No test of primality: it would cost a hundred exponentiations at each start, and a
-	// key with a composite factor fails the trial below.
+	// No test of primality: it would cost a hundred exponentiations each time that a key is
+	// loaded, and protects nobody. What a key with a composite factor computes wrongly is
+	// found like any other fault, by the trial below and by the check of each result.
 	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err

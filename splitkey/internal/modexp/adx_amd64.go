@@ -45,6 +45,9 @@ func (k *adx) excess() int { return 1 }
 
 func (k *adx) pack(z, x []uint64) { copy(z, x) }
 
+// wipeModulus: n is also montgomery's, which clears it; k0 is one word of it.
+func (k *adx) wipeModulus() { k.k0 = 0 }
+
 func (k *adx) unpack(x, z []uint64) {
 	copy(x, z)
 	x[len(z)] = 0

@@ -8,6 +8,7 @@ type arithmetic interface {
 	expShortVarTime(z, base []byte, e uint)
 	mul(z, x, y []byte)
 	reduce(z, x []byte) // x of any length
+	wipe()              // clears n and what was computed from it, as far as it can be reached
 }
 
 // implementation is a way to compute modulo some n.

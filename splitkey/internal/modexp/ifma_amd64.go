@@ -174,6 +174,8 @@ func (k *ifma) unpack(x, z []uint64) {
 	}
 }
 
+func (k *ifma) wipeModulus() { clear(k.context) }
+
 func (k *ifma) mul(z, x, y, _ []uint64) {
 	k.ifmaShape.mul(&z[0], &x[0], &y[0], &k.context[0])
 }

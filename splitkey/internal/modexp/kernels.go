@@ -18,10 +18,13 @@ type kernel interface {
 	mul(z, x, y, tmp []uint64)           // z = x*y/R; z may be an operand
 	sqr(z []uint64, n int, tmp []uint64) // z = z*z/R, n times; n is at most windowBits
 	gather(z, table []uint64, index int) // z = table[index] of 2^windowBits numbers, reading all
+
+	wipeModulus() // clears what was computed from n
 }
 
 // adxSizes are the lengths of modulus of the MULX/ADX kernel. 6144 and 8192 bits are
-// composite keys, modulo which nothing but products and short exponents is computed.
+// composite keys, modulo which nothing but products and short exponents is computed, and existing keys
+// of this size that were split.
 var adxSizes = []int{1024, 1536, 2048, 3072, 4096, 6144, maxBits}
 
 // maxBits is the greatest length of modulus that has a kernel.

@@ -99,6 +99,13 @@ func newModulus(n []byte) (*Modulus, error) {
 	return m, nil
 }
 
+// Wipe clears the modulus and its constants, for a modulus that is a secret prime and no
+// longer needed. It must not be used afterwards. What bigmod keeps of it cannot be reached.
+func (m *Modulus) Wipe() {
+	clear(m.n)
+	m.arithmetic.wipe()
+}
+
 // Size returns the length of n in bytes: of every element, in and out.
 func (m *Modulus) Size() int { return m.size }
 

@@ -54,6 +54,14 @@ func newMontgomery(k kernel, n []uint64) *montgomery {
 	return m
 }
 
+func (m *montgomery) wipe() {
+	clear(m.n)
+	clear(m.one)
+	clear(m.rr)
+	clear(m.radix)
+	m.wipeModulus()
+}
+
 // exp works through the exponent from the top in windows of windowBits bits: square that
 // often, multiply by a power of the base taken from a table.
 func (m *montgomery) exp(z, base, exponent []byte) {

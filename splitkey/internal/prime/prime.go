@@ -2,8 +2,8 @@
 //
 // A prime p is l-safe when p = 3 mod 4 and (p-1)/2 has no prime factor up to
 // [Bound]. With two such primes, an odd number drawn at random is invertible mod
-// lcm(p-1, q-1) with probability about 1 - 2^-19 (the sum of 1/r over the prime
-// factors r > 2^16 that a random (p-1)/2 has), so that a multiplicative share
+// lcm(p-1, q-1) with probability about 1 - 2^-18.6 on average (what fails is the sum of 1/r over the prime
+// factors r > 2^16 of lambda), so that a multiplicative share
 // rules out no PIN: see section 2 of docs/scheme.md.
 //
 // # Timing
@@ -117,6 +117,7 @@ func millerRabinVarTime(p []byte, rounds int) bool {
 	if err != nil {
 		return false
 	}
+	defer m.Wipe()
 	p = p[len(p)-m.Size():]
 	// p - 1 = 2^a * d with d odd.
 	d := append([]byte(nil), p...)
@@ -145,6 +146,7 @@ func millerRabinVarTime(p []byte, rounds int) bool {
 			z, _ = m.Mul(z, z)
 			probable |= subtle.ConstantTimeCompare(z, minusOne)
 		}
+		clear(z) // p-1 in half of the rounds
 		if probable == 0 {
 			return false
 		}

@@ -109,10 +109,12 @@ func inverse64(x uint64) uint64 {
 
 // minusPower returns 2^(-64*limbs) mod r for a small odd r.
 func minusPower(r uint64, limbs int) uint64 {
-	half := (r + 1) / 2
-	x := uint64(1)
-	for range 64 * limbs {
-		x = x * half % r
+	x, square := uint64(1), (r+1)/2 // 1/2 mod r
+	for e := 64 * limbs; e > 0; e >>= 1 {
+		if e&1 == 1 {
+			x = x * square % r
+		}
+		square = square * square % r
 	}
 	return x
 }
