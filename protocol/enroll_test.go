@@ -321,6 +321,15 @@ func TestKeyPool(t *testing.T) {
 	require.Error(t, err)
 	_, err = NewKeyPool(1024, 1)
 	require.ErrorIs(t, err, ErrConfig)
-	_, err = NewKeyPool(2048, 0)
+	_, err = NewKeyPool(2048, -1)
 	require.ErrorIs(t, err, ErrConfig)
+
+	empty, err := NewKeyPool(2048, 0)
+	require.NoError(t, err)
+	defer empty.Close()
+	again, err := empty.LoadKey(t.Context(), blob)
+	require.NoError(t, err)
+	require.True(t, key.Public().(*rsa.PublicKey).Equal(again.Public()))
+	_, _, err = empty.NewKey(t.Context())
+	require.NoError(t, err, "it makes a key when asked")
 }

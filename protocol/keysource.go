@@ -46,18 +46,21 @@ type pooledKey struct {
 
 var _ KeySource = (*KeyPool)(nil)
 
-// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, 1 to 1024. One
-// goroutine makes them, until Close. The error wraps [ErrConfig].
+// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, up to 1024. One
+// goroutine makes them, until Close. With size 0 there is none, and each key is made when it is
+// asked for. The error wraps [ErrConfig].
 func NewKeyPool(bits, size int) (*KeyPool, error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, fmt.Errorf("%w: server keys of %d bits", ErrConfig, bits)
 	}
-	if size < 1 || size > 1024 {
-		return nil, fmt.Errorf("%w: a pool of %d keys, want 1 to 1024", ErrConfig, size)
+	if size < 0 || size > 1024 {
+		return nil, fmt.Errorf("%w: a pool of %d keys, want 0 to 1024", ErrConfig, size)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &KeyPool{bits: bits, ready: make(chan pooledKey, size), cancel: cancel, loaded: newKeyCache()}
-	p.done.Go(func() { p.fill(ctx) })
+	if size > 0 {
+		p.done.Go(func() { p.fill(ctx) })
+	}
 	return p, nil
 }
 
