@@ -3,14 +3,20 @@ module github.com/tandem-rsa/tandem/service
 go 1.26.0
 
 require (
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tandem-rsa/tandem v0.0.0
 	go.etcd.io/bbolt v1.5.0
+	golang.org/x/sys v0.49.0
+	golang.org/x/term v0.47.0
 )
 
 require (
+	filippo.io/bigmod v0.1.0 // indirect
+	github.com/miekg/pkcs11 v1.1.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/tools v0.36.0 // indirect
 )
 
 // Both modules live and are versioned together.

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/tandem-rsa/tandem/hsm"
+)
+
+// hsmConfig names a token and two AES keys in it.
+type hsmConfig struct {
+	Module     string `json:"module"`
+	Parameters string `json:"parameters,omitempty"`
+	Token      string `json:"token"`
+	Serial     string `json:"serial"`
+	SealingKey string `json:"sealing_key"`  // seals shares
+	WrapKey    string `json:"wrapping_key"` // wraps the server's own RSA keys; composite only
+}
+
+// parseHSM reads module:token. A module's path may have colons, a token's label then may not.
+func parseHSM(s, parameters string) (*hsmConfig, error) {
+	if s == "" {
+		if parameters != "" {
+			return nil, usagef("-hsm-parameters without -hsm")
+		}
+		return nil, nil
+	}
+	at := strings.LastIndexByte(s, ':')
+	if at < 1 || at == len(s)-1 {
+		return nil, usagef("-hsm is MODULE:TOKEN, the path of a PKCS #11 library and the label of a token, not %q", s)
+	}
+	return &hsmConfig{Module: s[:at], Token: s[at+1:], Parameters: parameters}, nil
+}
+
+// hsmPIN is where the token's PIN comes from: this file, TANDEM_HSM_PIN, or a prompt.
+type hsmPIN struct{ file string }
+
+func (p *hsmPIN) declare(flags *flag.FlagSet) {
+	flags.StringVar(&p.file, "hsm-pin-file", "", "`file` with the PIN of the server's HSM token; else TANDEM_HSM_PIN or a prompt")
+}
+
+func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) {
+	if p.file != "" {
+		text, err := readPINFile(p.file)
+		return bytes.TrimRight(text, "\r\n"), err
+	}
+	if pin := c.env("TANDEM_HSM_PIN"); pin != "" {
+		return []byte(pin), nil
+	}
+	if !term.IsTerminal(int(c.stdin.Fd())) {
+		return nil, usagef("the server's keys are in an HSM: give its PIN with -hsm-pin-file or in TANDEM_HSM_PIN")
+	}
+	return c.ask(ctx, fmt.Sprintf("PIN of the token %q: ", token))
+}
+
+// openToken asks for the PIN once, before the module is loaded.
+func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (*hsm.Token, func() error, error) {
+	if _, err := os.Stat(config.Module); err != nil {
+		return nil, nil, failf("hsm", "give the path of a PKCS #11 library", "%w: %w", hsm.ErrModule, err)
+	}
+	pin, err := source.get(ctx, c, config.Token)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.step("server: opening the token and testing what it can do")
+	defer c.done()
+	token, err := hsm.Open(ctx, hsm.Config{
+		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: 1,
+		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
+	})
+	if err != nil {
+		clear(pin)
+		return nil, nil, err
+	}
+	return token, func() error {
+		clear(pin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return token.Close(ctx)
+	}, nil
+}
+
+// createTokenVault makes the keys in the token, under labels that no other server has.
+func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hsmPIN) (*vault, error) {
+	token, shut, err := openToken(ctx, c, config.HSM, pin)
+	if err != nil {
+		return nil, err
+	}
+	name := make([]byte, 4)
+	rand.Read(name)
+	h := config.HSM
+	h.Serial, h.SealingKey = token.Serial(), "tandem-"+hex.EncodeToString(name)+"-seal"
+	c.step("server: making its keys in the token")
+	defer c.done()
+	_, err = token.GenerateSealingKey(ctx, h.SealingKey)
+	if err == nil && config.Shape == composite {
+		h.WrapKey = "tandem-" + hex.EncodeToString(name) + "-wrap"
+		err = token.GenerateWrappingKey(ctx, h.WrapKey)
+	}
+	if err != nil {
+		return nil, errors.Join(err, shut())
+	}
+	return tokenVault(ctx, token, *config, shut)
+}
+
+func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN) (*vault, error) {
+	token, shut, err := openToken(ctx, c, config.HSM, pin)
+	if err != nil {
+		return nil, err
+	}
+	return tokenVault(ctx, token, config, shut)
+}
+
+func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, shut func() error) (*vault, error) {
+	sealer, err := token.Sealer(ctx, config.HSM.SealingKey)
+	if err != nil {
+		return nil, errors.Join(err, shut())
+	}
+	v := &vault{sealer: sealer, close: shut}
+	if config.Shape == composite {
+		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.DeviceBits, 0)
+		if err != nil {
+			return nil, errors.Join(err, shut())
+		}
+		v.keys, v.close = keys, func() error { keys.Close(); return shut() }
+	}
+	return v, nil
+}

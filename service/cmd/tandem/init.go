@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+)
+
+var initCommand = &command{
+	name: "init", args: "-server DIR [-shape two-prime] [-bits N] [-hsm MODULE:TOKEN]",
+	about: "makes a server: its keys, and an empty store",
+	help: `
+Init makes the server's folder, which must not exist yet. In a composite key the device's key is one
+factor and a key of the server's own the other, so that RSA-4096 comes of two of 2048 bits. A two-prime key is the
+device's alone, and the server holds no more than a share of it.
+
+With -hsm the server's own keys and the key that seals its store are in a PKCS #11 token: whoever has the
+folder alone signs nothing. The token's PIN is then needed by every command that has -server.`,
+	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
+		var (
+			f          folders
+			config     = serverConfig{Version: 1}
+			token      string
+			parameters string
+			pin        hsmPIN
+		)
+		f.declareServer(flags)
+		flags.StringVar(&config.Shape, "shape", composite, "`shape` of the keys, composite or two-prime")
+		flags.IntVar(&config.DeviceBits, "bits", 2048, "`length` of the device's modulus, 2048, 3072 or 4096; a composite key is twice as long")
+		flags.StringVar(&token, "hsm", "", "`MODULE:TOKEN`, the path of a PKCS #11 library and the label of a token")
+		flags.StringVar(&parameters, "hsm-parameters", "", "`string` for C_Initialize, for the modules that need one (NSS)")
+		pin.declare(flags)
+		return func(ctx context.Context, c *call) (result, error) {
+			f.fill(c)
+			var err error
+			if err = c.noFiles(); err != nil {
+				return nil, err
+			}
+			if err = f.needServer(); err != nil {
+				return nil, err
+			}
+			if config.HSM, err = parseHSM(token, parameters); err != nil {
+				return nil, err
+			}
+			if err := createServer(ctx, c, f.server, config, pin); err != nil {
+				return nil, err
+			}
+			config, err := readServerConfig(f.server)
+			return newServerResult(f.server, config), err
+		}
+	},
+}
+
+// serverResult is a server's folder in JSON.
+type serverResult struct {
+	Folder     string     `json:"folder"`
+	Shape      string     `json:"shape"`
+	DeviceBits int        `json:"device_bits"`
+	KeyBits    int        `json:"key_bits"`
+	HSM        *hsmResult `json:"hsm"` // null: none
+}
+
+type hsmResult struct {
+	Module string `json:"module"`
+	Token  string `json:"token"`
+	Serial string `json:"serial"`
+}
+
+func newServerResult(folder string, config serverConfig) serverResult {
+	r := serverResult{Folder: folder, Shape: config.Shape, DeviceBits: config.DeviceBits, KeyBits: config.keyBits()}
+	if h := config.HSM; h != nil {
+		r.HSM = &hsmResult{h.Module, h.Token, h.Serial}
+	}
+	return r
+}
+
+func (r serverResult) line() string {
+	s := fmt.Sprintf("server %s: %s keys, RSA-%d", r.Folder, r.Shape, r.KeyBits)
+	if r.Shape == composite {
+		s += fmt.Sprintf(" of two of %d bits", r.DeviceBits)
+	}
+	if r.HSM != nil {
+		s += fmt.Sprintf("; secrets in the token %q (serial %s)", r.HSM.Token, r.HSM.Serial)
+	}
+	return s
+}
+
+func (r serverResult) text(w io.Writer) {
+	fmt.Fprintln(w, r.line())
+	fmt.Fprintf(w, "next: tandem enroll -server %s -device DIR\n", quote(r.Folder))
+}

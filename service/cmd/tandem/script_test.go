@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+// TestMain lets the scripts run this binary as the command, and as two variants of it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"tandem":       main,
+		"tandem-cut":   cut,
+		"tandem-later": later,
+	})
+}
+
+// cut is the command on a line that fails at request N, counted from 1. $CUT is "N before": killed (SIGKILL) before the
+// server sees the request; "N after": killed before the device sees the answer; "N lost": the answer is lost.
+func cut() {
+	a := newApp()
+	var at, n int
+	var where string
+	if _, err := fmt.Sscanf(os.Getenv("CUT"), "%d %s", &at, &where); err != nil {
+		panic(err)
+	}
+	a.link = func(server protocol.Transport) protocol.Transport {
+		return func(ctx context.Context, request []byte) ([]byte, error) {
+			if n++; n != at {
+				return server(ctx, request)
+			}
+			if where == "before" {
+				kill()
+			}
+			answer, err := server(ctx, request)
+			if where == "after" {
+				kill()
+			}
+			return nil, errors.Join(errors.New("line cut"), err, errors.New(strconv.Itoa(len(answer))+" bytes lost"))
+		}
+	}
+	os.Exit(a.run(os.Args[1:]))
+}
+
+func kill() {
+	p, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+// later is the command at a later time, by $LATER.
+func later() {
+	d, err := time.ParseDuration(os.Getenv("LATER"))
+	if err != nil {
+		panic(err)
+	}
+	a := newApp()
+	a.clock = func() time.Time { return time.Now().Add(d) }
+	os.Exit(a.run(os.Args[1:]))
+}
+
+// seen collects the names of all JSON fields that a script saw.
+var seen = struct {
+	sync.Mutex
+	fields map[string]bool
+}{fields: map[string]bool{}}
+
+func record(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			seen.fields[name] = true
+			record(value)
+		}
+	case []any:
+		for _, value := range v {
+			record(value)
+		}
+	}
+}
+
+// scriptCommands are what the scripts have beside testscript's own.
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	// exits CODE PROGRAM ARG...: runs it, and wants that exit code. With -json among
+	// the arguments standard output must be one JSON object.
+	"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+		want, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		got := 0
+		if err := ts.Exec(args[1], args[2:]...); err != nil {
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) {
+				ts.Fatalf("%v", err)
+			}
+			got = exit.ExitCode()
+		}
+		if got != want {
+			ts.Fatalf("exit code %d, want %d", got, want)
+		}
+		for _, arg := range args[2:] {
+			if arg == "-json" {
+				object(ts)
+			}
+		}
+	},
+	// json PATH VALUE: the last output has it; "! json PATH" that it has no such field.
+	"json": func(ts *testscript.TestScript, neg bool, args []string) {
+		var v any = object(ts)
+		for name := range strings.SplitSeq(args[0], ".") {
+			switch at := v.(type) {
+			case map[string]any:
+				v = at[name]
+			case []any:
+				i, err := strconv.Atoi(name)
+				ts.Check(err)
+				v = at[i]
+			default:
+				v = nil
+			}
+		}
+		if neg {
+			if v != nil {
+				ts.Fatalf("%s is %v", args[0], v)
+			}
+			return
+		}
+		if got := fmt.Sprint(v); v == nil || !regexp.MustCompile("^(?:"+args[1]+")$").MatchString(got) {
+			ts.Fatalf("%s is %s, want %s", args[0], got, args[1])
+		}
+	},
+	// mode MODE FILE...
+	"mode": func(ts *testscript.TestScript, neg bool, args []string) {
+		for _, name := range args[1:] {
+			info, err := os.Stat(ts.MkAbs(name))
+			ts.Check(err)
+			if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+				ts.Fatalf("%s has mode %s, want %s", name, got, args[0])
+			}
+		}
+	},
+	// flip FILE: changes the byte in the middle.
+	"flip": func(ts *testscript.TestScript, neg bool, args []string) {
+		name := ts.MkAbs(args[0])
+		data, err := os.ReadFile(name)
+		ts.Check(err)
+		data[len(data)/2] ^= 1
+		ts.Check(os.WriteFile(name, data, 0o600))
+	},
+	// copyfolder FROM TO
+	"copyfolder": func(ts *testscript.TestScript, neg bool, args []string) {
+		ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+	},
+}
+
+func object(ts *testscript.TestScript) map[string]any {
+	var v map[string]any
+	decoder := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	ts.Check(decoder.Decode(&v))
+	if decoder.More() {
+		ts.Fatalf("more than one JSON value")
+	}
+	seen.Lock()
+	defer seen.Unlock()
+	record(v)
+	return v
+}
+
+// needOpenSSL is for tests that prove something to software that knows nothing of tandem.
+func needOpenSSL(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("openssl is missing")
+		}
+		t.Skip("openssl is missing: apt-get install -y openssl")
+	}
+}
+
+// scripts runs the files of testdata that match, with $weak as flags for a cheap lockbox.
+func scripts(t *testing.T, folder string, vars ...string) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Dir: folder, Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
+			e.Vars = append(e.Vars, vars...)
+			return nil
+		},
+	})
+}
+
+var fieldRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|")
+
+// TestScripts runs every script, and then compares the JSON fields that came up with those that docs/command.md
+// promises: no more and no fewer.
+func TestScripts(t *testing.T) {
+	needOpenSSL(t)
+	t.Run("testdata", func(t *testing.T) { scripts(t, "testdata/scripts") })
+	if t.Failed() {
+		return
+	}
+	text, err := os.ReadFile("../../../docs/command.md")
+	require.NoError(t, err)
+	_, fields, found := strings.Cut(string(text), "\n## JSON\n")
+	require.True(t, found)
+	documented := map[string]bool{"module": true, "serial": true, "token": true} // of "hsm", which TestHSM checks
+	for _, m := range fieldRow.FindAllStringSubmatch(fields, -1) {
+		documented[m[1]] = true
+	}
+	for _, name := range []string{"module", "serial", "token"} {
+		seen.fields[name] = true
+	}
+	require.Equal(t, documented, seen.fields)
+}
+
+// enrolled returns a server, a device of it whose key "sign" has the PIN 80351, and a file to sign.
+func enrolled(t *testing.T) (server, device, file string) {
+	t.Helper()
+	dir := t.TempDir()
+	server, device, file = filepath.Join(dir, "s"), filepath.Join(dir, "d"), filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, []byte("Dear Sir,\n"), 0o600))
+	for _, args := range [][]string{
+		{"init", "-server", server, "-shape", "two-prime"},
+		{"enroll", "-server", server, "-device", device, "-key", "sign", "-argon2", "1,32,1"},
+	} {
+		code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, args...)
+		require.Equal(t, exitOK, code, "%s", out)
+	}
+	return server, device, file
+}
+
+// inProcess runs the command with these variables and no others.
+func inProcess(env map[string]string, args ...string) (int, string) {
+	var out strings.Builder
+	a := newApp()
+	a.out, a.errOut, a.env = &out, &out, func(name string) string { return env[name] }
+	return a.run(args), out.String()
+}

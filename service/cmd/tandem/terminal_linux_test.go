@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns both ends of a new pseudo-terminal (pts(4)).
+func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { keyboard.Close() })
+	fd := int(keyboard.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	return keyboard, terminal
+}
+
+// prompted starts the command with a terminal as standard input, and waits for its prompt.
+func prompted(t *testing.T, terminal *os.File, args ...string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, args...)
+	cmd.Args[0] = "tandem" // see TestMain
+	cmd.Env = append(os.Environ(), "TANDEM_PIN=")
+	cmd.Stdin = terminal
+	errOut, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	r := bufio.NewReader(errOut)
+	prompt, err := r.ReadString(':')
+	for err == nil && !strings.Contains(prompt, "PIN") {
+		prompt, err = r.ReadString(':')
+	}
+	require.NoError(t, err)
+	// Written before echo was turned off, the next byte would show.
+	for echo := true; echo; time.Sleep(time.Millisecond) {
+		echo = echoes(t, terminal)
+	}
+	return cmd, r
+}
+
+func echoes(t *testing.T, terminal *os.File) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	return state.Lflag&unix.ECHO != 0
+}
+
+// TestPrompt types a PIN, and looks at what the terminal shows of it: nothing.
+func TestPrompt(t *testing.T) {
+	t.Parallel()
+	server, device, file := enrolled(t)
+	keyboard, terminal := openTerminal(t)
+	cmd, errOut := prompted(t, terminal, "sign", "-server", server, "-device", device, file)
+	_, err := keyboard.WriteString("80351\n")
+	require.NoError(t, err)
+	rest, err := io.ReadAll(errOut)
+	require.NoError(t, err)
+	require.NoError(t, cmd.Wait(), "%s", rest)
+	require.FileExists(t, file+".sig")
+	require.True(t, echoes(t, terminal), "echo is on again")
+	require.NoError(t, terminal.Close())
+	shown, _ := io.ReadAll(keyboard) // ends with an error: there is no terminal any more
+	require.Empty(t, strings.TrimSpace(string(shown)))
+	require.NotContains(t, string(rest), "80351")
+}
+
+// TestInterrupt presses Ctrl-C at the prompt: nothing is sent, and the terminal is as before.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	server, device, file := enrolled(t)
+	_, terminal := openTerminal(t)
+	cmd, errOut := prompted(t, terminal, "sign", "-server", server, "-device", device, file)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	rest, err := io.ReadAll(errOut)
+	require.NoError(t, err)
+	require.Error(t, cmd.Wait())
+	require.Equal(t, exitFailure, cmd.ProcessState.ExitCode(), "%s", rest)
+	require.Contains(t, string(rest), "nothing was sent")
+	require.True(t, echoes(t, terminal))
+	require.NoFileExists(t, file+".sig")
+}
