@@ -10,7 +10,12 @@
 // it only holds in a volatile cache loses counts with the power.
 //
 // If a sync fails, nobody knows what is on disk, and asking again may be answered with a lie: the
-// kernel may have dropped the pages. The store then refuses everything until it is opened anew.
+// kernel may have dropped the pages and show them all the same. The store then refuses everything. To open
+// it anew in a new process is not enough, since the kernel's pages are the same: reboot, or move the file
+// to a disk that can be trusted, before the service starts again.
+//
+// A damaged page shows as an error of the calls that need it ([ErrDamaged]), not as a panic; where a
+// write meets one, the store refuses everything from then on.
 //
 // # Security
 //
@@ -28,6 +33,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -69,6 +75,9 @@ var (
 	// is left as it is.
 	ErrFormat = errors.New("bolt: not a store that this version can read")
 
+	// ErrDamaged is returned for a file, or a record in it, that is damaged.
+	ErrDamaged = errors.New("bolt: damaged store")
+
 	// ErrClosed is returned by every method of a closed store.
 	ErrClosed = errors.New("bolt: store is closed")
 )
@@ -91,13 +100,19 @@ var _ pinlock.Store = (*Store)(nil)
 
 // Open opens the store in the file at path and locks it against other processes. The file is
 // created, with mode 0600, if it does not exist; its directory must. Errors are [ErrInUse],
-// [ErrFormat], or those of the file system and of a damaged file.
+// [ErrFormat], [ErrDamaged], or those of the file system.
 func Open(path string, o Options) (*Store, error) {
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = time.Second
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.LockTimeout})
+	var db *bbolt.DB
+	err := guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.LockTimeout})
+		return err
+	})
 	switch {
+	case errors.Is(err, ErrDamaged):
+		return nil, fmt.Errorf("%w: %s", err, path)
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrVersionMismatch), errors.Is(err, bbolterrors.ErrChecksum):
@@ -105,7 +120,7 @@ func Open(path string, o Options) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bolt: %w", err)
 	}
-	if err := prepare(db); err != nil {
+	if err := guard(func() error { return prepare(db) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, path), db.Close())
 	}
 	if err := errors.Join(db.Sync(), syncDirectory(path)); err != nil {
@@ -120,6 +135,18 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	go s.commitLoop()
 	return s, nil
+}
+
+// guard calls f and makes an error of a panic, which is how bbolt meets a damaged page, and of a fault,
+// which is how the kernel answers for a mapped page beyond the end of a truncated file.
+func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return f()
 }
 
 // prepare checks the format of a store and writes that of a new one.
@@ -206,7 +233,7 @@ func (s *Store) usable() error {
 }
 
 // errDamaged concerns one record: no record is shorter than its version.
-var errDamaged = errors.New("bolt: damaged record")
+var errDamaged = fmt.Errorf("%w: a record without version", ErrDamaged)
 
 // Load implements [pinlock.Store].
 func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint64, err error) {
@@ -214,7 +241,7 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 		return nil, 0, err
 	}
 	var seen int
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	view := func(tx *bbolt.Tx) error {
 		seen = tx.ID()
 		record := tx.Bucket(recordsBucket).Get([]byte(id))
 		if record == nil {
@@ -226,7 +253,8 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 		version = binary.BigEndian.Uint64(record)
 		value = bytes.Clone(record[versionLength:]) // the record's memory belongs to the transaction
 		return nil
-	})
+	}
+	err = guard(func() error { return s.db.View(view) })
 	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return nil, 0, ErrClosed // closed meanwhile
 	}

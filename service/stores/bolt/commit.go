@@ -80,7 +80,7 @@ var errNothing = errors.New("bolt: nothing to write")
 func (s *Store) commit(batch []*write) {
 	id, err := 0, s.usable()
 	if err == nil {
-		err = s.db.Update(func(tx *bbolt.Tx) error {
+		update := func(tx *bbolt.Tx) error {
 			id = tx.ID()
 			written := errNothing
 			for _, w := range batch {
@@ -93,7 +93,8 @@ func (s *Store) commit(batch []*write) {
 				}
 			}
 			return written
-		})
+		}
+		err = guard(func() error { return s.db.Update(update) })
 	}
 	if err != nil && err != errNothing {
 		// All results are unknown, those of conflicts too: they were decided on writes that

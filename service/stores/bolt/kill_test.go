@@ -164,7 +164,8 @@ func TestKill(t *testing.T) {
 	wrongs := make(map[string]int) // acknowledged wrong PINs by key
 	var count uint64               // acknowledged count
 	acknowledged, early := 0, 0
-	for kill := range kills {
+	// Kills before the first acknowledgement are welcome too, but do not count.
+	for kill := 0; kill-early < kills; kill++ {
 		if kill%30 == 29 {
 			// Now and then a new file, to be killed while it is made.
 			path = filepath.Join(dir, fmt.Sprint("store ", kill))
@@ -200,9 +201,8 @@ func TestKill(t *testing.T) {
 		}
 		verify(t, path, wrongs, &count)
 	}
-	t.Logf("%d kills, %d acknowledged counts, %d kills before the first one", kills, acknowledged, early)
+	t.Logf("%d kills among %d acknowledged counts, and %d before the first one", kills, acknowledged, early)
 	require.Greater(t, acknowledged, 10*kills)
-	require.Less(t, early, kills)
 }
 
 // verify opens the store and compares it with what was acknowledged. At most one attempt of each worker may have

@@ -1,0 +1,86 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const pageSize = 4096
+
+// filled writes a store of many pages and returns its bytes.
+func filled(t *testing.T, path string) []byte {
+	s, err := Open(path, Options{})
+	require.NoError(t, err)
+	for i := range 120 {
+		require.NoError(t, s.Create(context.Background(), fmt.Sprint("key ", i), make([]byte, 500)))
+	}
+	require.NoError(t, s.Close())
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return b
+}
+
+// TestDamagedPages: a service must survive a damaged file: errors for those whose records are hit, no
+// panic in anybody's goroutine, and no write that succeeds on a page that cannot be read.
+func TestDamagedPages(t *testing.T) {
+	for name, damage := range map[string]func(b []byte) []byte{
+		"half of the file": func(b []byte) []byte { return b[:len(b)/2] },
+		"the meta pages":   func(b []byte) []byte { return b[:2*pageSize] },
+		"all page headers": eachPage(func(page []byte) { flip(page[:16]) }),
+		"leaves of records": eachPage(func(page []byte) {
+			if page[8] == 2 && !bytes.Contains(page, recordsBucket) { // the flag of a leaf
+				page[8] = 0x55
+			}
+		}),
+		"element counts": eachPage(func(page []byte) {
+			if page[8] == 2 {
+				page[10], page[11] = 0xff, 0xff
+			}
+		}),
+		"zeroed pages": eachPage(func(page []byte) { clear(page) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store")
+			require.NoError(t, os.WriteFile(path, damage(filled(t, path)), 0o600))
+			s, err := Open(path, Options{})
+			if err != nil {
+				require.Nil(t, s)
+				return
+			}
+			failed := 0
+			for i := range 120 {
+				value, _, err := s.Load(context.Background(), fmt.Sprint("key ", i))
+				if err != nil {
+					require.Nil(t, value)
+					failed++
+				}
+			}
+			require.Positive(t, failed, "the damage hit nothing")
+			err = s.Create(context.Background(), "key 1", nil)
+			require.Error(t, err)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+// eachPage applies f to every page but the two meta pages.
+func eachPage(f func(page []byte)) func(b []byte) []byte {
+	return func(b []byte) []byte {
+		for i := 2 * pageSize; i+pageSize <= len(b); i += pageSize {
+			f(b[i : i+pageSize])
+		}
+		return b
+	}
+}
+
+func flip(b []byte) {
+	for i := range b {
+		b[i] ^= 0xff
+	}
+}
