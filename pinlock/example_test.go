@@ -113,3 +113,29 @@ func ExampleCheckPIN() {
 	// good
 	// pinlock: PIN is not 4 to 12 digits
 }
+
+// A lockbox at rest under the device's own key, which has nothing to do with the PIN.
+func ExampleOpenLockbox() {
+	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lockbox, err := pinlock.Lock(client, []byte("0846"), pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}) // the least cost: for examples
+	if err != nil {
+		log.Fatal(err)
+	}
+	deviceKey := make([]byte, pinlock.DeviceKeySize)
+	rand.Read(deviceKey)
+	sealed, err := lockbox.Seal(deviceKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	opened, err := pinlock.OpenLockbox(sealed, deviceKey)
+	fmt.Println(opened, err)
+	sealed[100] ^= 1
+	_, err = pinlock.OpenLockbox(sealed, deviceKey)
+	fmt.Println(errors.Is(err, pinlock.ErrSealed)) // found at once: costs no attempt
+	// Output:
+	// pinlock.Lockbox(2048 bits, multiplicative, t=1 m=8KiB p=1) <nil>
+	// true
+}

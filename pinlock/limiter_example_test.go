@@ -65,3 +65,54 @@ func ExampleLimiter_Attempt() {
 	// wrong, 0 more until the lock, 6 in all
 	// locked, come back in 3h0m0s
 }
+
+// A record that holds more than the counter is changed by one conditional write, too.
+func ExampleUpdate() {
+	ctx := context.Background()
+	store := pinlock.NewMemoryStore()
+	counter, err := pinlock.State{}.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	if err := store.Create(ctx, "key 7", append(counter, "owner: alice"...)); err != nil {
+		panic(err)
+	}
+
+	policy := pinlock.DefaultPolicy()
+	outcome := pinlock.Wrong // learnt once, before; the closure may run more than once
+	verdict, err := pinlock.Update(ctx, store, "key 7", func(value []byte) ([]byte, error, error) {
+		state, err := pinlock.ParseState(value[:pinlock.StateSize])
+		if err != nil {
+			return nil, nil, err
+		}
+		next, verdict := policy.Next(state, outcome, time.Now())
+		if !pinlock.IsVerdict(verdict) {
+			return nil, nil, verdict
+		}
+		b, err := next.MarshalBinary()
+		return append(b, value[pinlock.StateSize:]...), verdict, err
+	})
+	fmt.Println(verdict)
+	fmt.Println(err)
+	value, version, err := store.Load(ctx, "key 7")
+	fmt.Println(string(value[pinlock.StateSize:]), version, err)
+	// Output:
+	// pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
+	// <nil>
+	// owner: alice 2 <nil>
+}
+
+// A counter is 18 bytes, and nothing else is read as one.
+func ExampleParseState() {
+	b, err := pinlock.State{}.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	state, err := pinlock.ParseState(b)
+	fmt.Println(len(b), state.Destroyed(), err)
+	_, err = pinlock.ParseState(nil)
+	fmt.Println(errors.Is(err, pinlock.ErrState))
+	// Output:
+	// 18 false <nil>
+	// true
+}

@@ -189,3 +189,52 @@ func BenchmarkParseServerShare(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	pub := &splitkeytest.Key(2048).PublicKey
+	digest := digestFor(crypto.SHA256, "x")
+	for name, opts := range map[string]crypto.SignerOpts{"pkcs1": crypto.SHA256, "pss": &rsa.PSSOptions{Hash: crypto.SHA256}} {
+		b.Run("2048/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := splitkey.Encode(pub, digest, opts)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
+		sig, err := p.completer.Complete(ctx, m, y)
+		require.NoError(b, err)
+		for b.Loop() {
+			require.NoError(b, m.Verify(sig))
+		}
+	})
+}
+
+func BenchmarkCheckModulus(b *testing.B) {
+	for _, bits := range benchSizes {
+		b.Run(fmt.Sprint(bits), func(b *testing.B) {
+			pub := &splitkeytest.Key(bits).PublicKey
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, splitkey.CheckModulus(pub))
+			}
+		})
+	}
+}
+
+func BenchmarkNewSoftwareKey(b *testing.B) {
+	for _, bits := range benchSizes {
+		b.Run(fmt.Sprint(bits), func(b *testing.B) {
+			key := splitkeytest.NamedKey(splitkeytest.Server, bits)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := splitkey.NewSoftwareKey(key)
+				require.NoError(b, err)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package splitkey_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -132,4 +133,78 @@ func ExampleSigner() {
 	}
 	fmt.Println(request.Subject, request.CheckSignature())
 	// Output: CN=Alice <nil>
+}
+
+// The server encodes the message again, with the salt that the client drew.
+func ExampleEncodeWithSalt() {
+	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("I agree."))
+	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
+	sent, err := splitkey.Encode(client.PublicKey(), digest[:], pss)
+	if err != nil {
+		log.Fatal(err)
+	}
+	rebuilt, err := splitkey.EncodeWithSalt(client.PublicKey(), digest[:], pss, sent.Salt())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(sent.Salt()), bytes.Equal(sent.Bytes(), rebuilt.Bytes()))
+	// Output: 32 true
+}
+
+// The server's share in the form that is sealed and stored.
+func ExampleServerShare_Bytes() {
+	_, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	stored := server.Bytes() // a secret: encrypt it before it goes to the disk
+	restored, err := splitkey.ParseServerShare(stored)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(stored), "bytes,", restored)
+	// Output: 524 bytes, splitkey.ServerShare(2048 bits, multiplicative, secret hidden)
+}
+
+// A whole RSA key as the server's own half of a composite.
+func ExampleSoftwareKey() {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		log.Fatal(err)
+	}
+	own, err := splitkey.NewSoftwareKey(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := make([]byte, 256) // a number below n, as long as n
+	x[255] = 2
+	y, err := own.Exponentiate(context.Background(), x)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(splitkey.VerifyExponentiation(&key.PublicKey, x, y))
+	// Output: <nil>
+}
+
+// A key that exists is split, and destroyed. Its primes are ordinary ones, so the
+// sharing must be additive.
+func ExampleSplit() {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, server, err := splitkey.Split(key, splitkey.Additive)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key = nil // and every copy of it, wherever it came from
+	fmt.Println(client)
+	fmt.Println(server)
+	// Output:
+	// splitkey.ClientShare(2048 bits, additive, secret hidden)
+	// splitkey.ServerShare(2048 bits, additive, secret hidden)
 }
