@@ -228,6 +228,49 @@ func (ks *keySet) rotate(ctx context.Context) error {
 	return ks.generate(ctx, version)
 }
 
+// destroy removes all keys of a version that is not the newest.
+func (ks *keySet) destroy(ctx context.Context, version uint32) error {
+	if err := ks.load(ctx); err != nil {
+		return err
+	}
+	ks.mu.RLock()
+	newest := ks.newest
+	var ids []keyID
+	for id := range ks.keys {
+		if id.version() == version {
+			ids = append(ids, id)
+		}
+	}
+	ks.mu.RUnlock()
+	if newest == nil || len(ids) == 0 {
+		return fmt.Errorf("%w: AES key %q, version %d", ErrKeyNotFound, ks.label, version)
+	}
+	if newest.id.version() == version {
+		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
+	}
+	_, err := run(ctx, ks.t, "destroy AES key", func(s *session) (struct{}, error) {
+		for _, id := range ids {
+			// The AES key first: without it its secret is of no use.
+			for _, template := range [][]attribute{ks.aesTemplate(id[:]), ks.secretTemplate(id[:])} {
+				list, err := s.mod.FindObjects(s.h, template, maxKeys)
+				if err != nil {
+					return struct{}{}, err
+				}
+				for _, h := range list {
+					if err := s.mod.DestroyObject(s.h, h); err != nil {
+						return struct{}{}, err
+					}
+				}
+			}
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return ks.load(ctx)
+}
+
 func (ks *keySet) current() *setKey {
 	ks.mu.RLock()
 	defer ks.mu.RUnlock()

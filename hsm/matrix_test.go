@@ -179,6 +179,18 @@ func testSealer(t *testing.T, tok *Token) {
 		require.NoError(t, err)
 		require.Equal(t, plain, string(got))
 	}
+	require.ErrorIs(t, s.Destroy(ctx, 2), ErrInput)
+	require.ErrorIs(t, s.Destroy(ctx, 3), ErrKeyNotFound)
+	require.NoError(t, s.Destroy(ctx, 1))
+	require.ErrorIs(t, s.Destroy(ctx, 1), ErrKeyNotFound)
+	for _, b := range blobs {
+		_, err := s.Open(ctx, []byte("user 1"), b)
+		require.ErrorIs(t, err, ErrBlob)
+		require.ErrorIs(t, err, ErrKeyNotFound)
+	}
+	got, err = s.Open(ctx, nil, b)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(got))
 }
 
 func testServerKeys(t *testing.T, tok *Token, bits int) {

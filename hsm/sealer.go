@@ -77,6 +77,16 @@ func (t *Token) newSealer(ctx context.Context, ks *keySet) (*Sealer, error) {
 // Errors: those of Token.Sealer.
 func (s *Sealer) Rotate(ctx context.Context) error { return s.keys.rotate(ctx) }
 
+// Destroy removes an old version of the key from the token. Everything sealed
+// under it is lost for good, in every backup too: a store that is restored from
+// before cannot be used. BlobVersion tells what has to be sealed anew before.
+//
+// Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of
+// Token.Sealer.
+func (s *Sealer) Destroy(ctx context.Context, version uint32) error {
+	return s.keys.destroy(ctx, version)
+}
+
 // Version returns the version of the key that seals, from 1.
 func (s *Sealer) Version() uint32 { return s.keys.current().id.version() }
 
