@@ -51,7 +51,8 @@ type cryptoki interface {
 
 // mechanism is CK_MECHANISM. For AES-GCM, param is the IV, which the module
 // may replace by its own during the call (AWS CloudHSM does), and aad the
-// associated data; for all others param is passed as it is.
+// associated data; for CKM_ECDH1_DERIVE param is the other's public key; for all
+// others it is passed as it is.
 type mechanism struct {
 	kind  uint
 	param []byte

@@ -233,7 +233,11 @@ func (m *module) DeriveKey(s handle, mech mechanism, key handle, template []attr
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	t, n := pinTemplate(&pin, template)
-	return handleOf(C.hsm_derive(&m.fn, C.ulong(s), C.ulong(mech.kind), bytesPtr(mech.param), C.ulong(len(mech.param)),
+	ecdh := C.int(0)
+	if mech.kind == pkcs11.CKM_ECDH1_DERIVE {
+		ecdh = 1
+	}
+	return handleOf(C.hsm_derive(&m.fn, C.ulong(s), C.ulong(mech.kind), ecdh, bytesPtr(mech.param), C.ulong(len(mech.param)),
 		C.ulong(key), t, n))
 }
 

@@ -6,6 +6,7 @@
 //   - [Token.ServerKeys] makes RSA keys for millions of users, which are stored
 //     outside, wrapped under a key of the token,
 //   - [Token.Sealer] encrypts the server's shares under a key of the token,
+//   - [Token.GenerateExchanger] makes the classical half of a hybrid HPKE key,
 //   - [Token.ImportExponent] keeps a share itself in the token, on the modules
 //     that can (optional).
 //

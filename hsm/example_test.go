@@ -4,6 +4,8 @@ package hsm_test
 
 import (
 	"context"
+	"crypto/hpke"
+	"crypto/mlkem"
 	"crypto/rsa"
 	"fmt"
 	"log/slog"
@@ -139,11 +141,36 @@ func ExampleExponent() {
 	fmt.Println(y[255]) // 2^3
 }
 
+// An HPKE key (RFC 9180) that opens nothing without the token.
+func ExampleExchanger() {
+	ctx := context.Background()
+	token := open(ctx)
+	defer token.Close(ctx)
+	classical, err := token.GenerateExchanger(ctx, "hpke") // later: token.Exchanger
+	if err != nil {
+		panic(err)
+	}
+	pq, err := mlkem.GenerateKey768() // its seed is stored under a Sealer
+	if err != nil {
+		panic(err)
+	}
+	key, err := hpke.NewHybridPrivateKey(pq, classical)
+	if err != nil {
+		panic(err)
+	}
+	request, err := hpke.Seal(key.PublicKey(), hpke.HKDFSHA256(), hpke.AES256GCM(), nil, []byte("request"))
+	if err != nil {
+		panic(err)
+	}
+	opened, err := hpke.Open(key, hpke.HKDFSHA256(), hpke.AES256GCM(), nil, request)
+	fmt.Println(string(opened), err)
+}
+
 // The examples need a token, so a test runs them.
 func TestExamples(t *testing.T) {
 	for name, example := range map[string]func(){
 		"Open": ExampleOpen, "Key": ExampleKey, "ServerKeys": ExampleServerKeys,
-		"Sealer": ExampleSealer, "Exponent": ExampleExponent,
+		"Sealer": ExampleSealer, "Exponent": ExampleExponent, "Exchanger": ExampleExchanger,
 	} {
 		t.Run(name, func(t *testing.T) {
 			module = hsmtest.SoftHSM(t).Module

@@ -165,21 +165,26 @@ func (s *session) checkExponent(h handle, label string) error {
 	return s.hidden(h, label, pkcs11.CKA_VALUE)
 }
 
-// exponentiate is C_DeriveKey (PKCS #3, as in PKCS #11 2.40 section 2.4.9). The
-// derived key is the result, so it is readable; it is destroyed at once.
+// exponentiate is C_DeriveKey (PKCS #3, as in PKCS #11 2.40 section 2.4.9).
 func (s *session) exponentiate(key handle, m []byte) ([]byte, error) {
-	h, err := s.mod.DeriveKey(s.h, mechanism{kind: pkcs11.CKM_DH_PKCS_DERIVE, param: m}, key, []attribute{
+	return s.derive(mechanism{kind: pkcs11.CKM_DH_PKCS_DERIVE, param: m}, key, len(m))
+}
+
+// derive gives the value of a derived key, of size bytes. The derived key is
+// the result, so it is readable; it is destroyed at once.
+func (s *session) derive(m mechanism, key handle, size int) ([]byte, error) {
+	h, err := s.mod.DeriveKey(s.h, m, key, []attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
 		attrBool(pkcs11.CKA_TOKEN, false),
 		attrBool(pkcs11.CKA_SENSITIVE, false),
 		attrBool(pkcs11.CKA_EXTRACTABLE, true),
-		attrUint(pkcs11.CKA_VALUE_LEN, uint(len(m))),
+		attrUint(pkcs11.CKA_VALUE_LEN, uint(size)),
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, len(m))
+	out := make([]byte, size)
 	n, err := s.mod.Attribute(s.h, h, pkcs11.CKA_VALUE, out)
 	if err != nil {
 		clear(out)
@@ -187,7 +192,7 @@ func (s *session) exponentiate(key handle, m []byte) ([]byte, error) {
 	}
 	if n > len(out) {
 		clear(out)
-		return nil, s.discard(h, s.t.fault("exponentiation"))
+		return nil, s.discard(h, s.t.fault("derived key"))
 	}
 	if err := s.mod.DestroyObject(s.h, h); err != nil {
 		clear(out)

@@ -211,7 +211,10 @@ func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keyS
 	if ks.newest != nil {
 		return nil, fmt.Errorf("%w: %q", ErrKeyExists, label)
 	}
-	return ks, ks.generate(ctx, 1)
+	if err := ks.generate(ctx, 1); err != nil {
+		return nil, err
+	}
+	return ks, nil
 }
 
 // rotate makes a new version, which is used from now on.

@@ -86,7 +86,7 @@ func TestFailuresKeepNothing(t *testing.T) {
 					return err
 				}},
 				{"C_FindObjects", func() error {
-					_, err := tok.mod.FindObjects(1<<30, privateKeys("key"), maxKeys)
+					_, err := tok.mod.FindObjects(1<<30, privateKeys("key"), 2)
 					return err
 				}},
 				{"C_Decrypt of a tampered ciphertext", func() error {

@@ -5,8 +5,12 @@ package hsm
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
+	"crypto/hpke"
+	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -22,8 +26,8 @@ import (
 // expected is what each module can do in the versions that Debian 12 and later
 // ship. "*" is anything but nothing.
 var expected = map[string]Capabilities{
-	"SoftHSM":      {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exponents: []int{2048, 3072}},
-	"NSS":          {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exponents: []int{2048, 3072}},
+	"SoftHSM":      {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exchange: "*", Exponents: []int{2048, 3072}},
+	"NSS":          {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exchange: "*", Exponents: []int{2048, 3072}},
 	"opencryptoki": {RSA: "C_Sign", Seal: "*", Wrap: "*", Exponents: []int{2048}},
 }
 
@@ -31,7 +35,7 @@ var expected = map[string]Capabilities{
 func TestModules(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "module\traw RSA\tgenerate\tseal\twrap\texponents (bits)")
+	fmt.Fprintln(w, "module\traw RSA\tgenerate\tseal\twrap\texponents (bits)\tX25519")
 	for _, m := range hsmtest.Modules {
 		t.Run(m.Name, func(t *testing.T) {
 			cfg := config(m.New(t))
@@ -52,6 +56,7 @@ func TestModules(t *testing.T) {
 			for _, bits := range caps.Exponents {
 				testExponentObject(t, tok, bits)
 			}
+			testExchanger(t, tok)
 			want := expected[m.Name]
 			require.Equal(t, want.RSA, caps.RSA)
 			require.Subset(t, caps.Exponents, want.Exponents)
@@ -61,7 +66,8 @@ func TestModules(t *testing.T) {
 			}
 			require.Zero(t, tok.Stats().Faults)
 			require.Zero(t, tok.Stats().Recoveries, "nothing above is a reason to recover")
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", m.Name, caps.RSA, strings.Join(sizes, " "), caps.Seal, caps.Wrap, caps.Exponents)
+			require.True(t, want.Exchange == "" || caps.Exchange != "")
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\t%s\n", m.Name, caps.RSA, strings.Join(sizes, " "), caps.Seal, caps.Wrap, caps.Exponents, caps.Exchange)
 		})
 	}
 	require.NoError(t, w.Flush())
@@ -269,4 +275,53 @@ func testExponentObject(t *testing.T, tok *Token, bits int) {
 	four := exponentQuestion(4096, 0)
 	_, err = tok.ImportExponent(ctx, "other", four.n, four.d)
 	require.ErrorIs(t, err, ErrUnsupported, "a size that was not tested")
+}
+
+// An HPKE key (RFC 9180) of the server, half of which is in the token.
+func testExchanger(t *testing.T, tok *Token) {
+	ctx := t.Context()
+	if tok.caps.Exchange == "" {
+		_, err := tok.GenerateExchanger(ctx, "hpke")
+		require.ErrorIs(t, err, ErrUnsupported)
+		return
+	}
+	_, err := tok.Exchanger(ctx, "hpke")
+	require.ErrorIs(t, err, ErrKeyNotFound)
+	e, err := tok.GenerateExchanger(ctx, "hpke")
+	require.NoError(t, err)
+	_, err = tok.GenerateExchanger(ctx, "hpke")
+	require.ErrorIs(t, err, ErrKeyExists)
+	again, err := tok.Exchanger(ctx, "hpke")
+	require.NoError(t, err)
+	require.True(t, e.PublicKey().Equal(again.PublicKey()))
+
+	pq, err := mlkem.GenerateKey768()
+	require.NoError(t, err)
+	private, err := hpke.NewHybridPrivateKey(pq, e)
+	require.NoError(t, err)
+	sealed, err := hpke.Seal(private.PublicKey(), hpke.HKDFSHA256(), hpke.AES256GCM(), []byte("info"), []byte("request"))
+	require.NoError(t, err)
+	opened, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), []byte("info"), sealed)
+	require.NoError(t, err)
+	require.Equal(t, "request", string(opened))
+
+	_, err = e.ECDH(nil)
+	require.ErrorIs(t, err, ErrInput)
+	for _, low := range []string{
+		strings.Repeat("00", 32), // 0, 1, a point of order 8, and -1
+		"01" + strings.Repeat("00", 31),
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"ec" + strings.Repeat("ff", 30) + "7f",
+	} {
+		raw, err := hex.DecodeString(low)
+		require.NoError(t, err)
+		point, err := ecdh.X25519().NewPublicKey(raw)
+		require.NoError(t, err)
+		_, err = e.ECDH(point)
+		require.ErrorIs(t, err, ErrInput)
+	}
+	p256, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	_, err = e.ECDH(p256.PublicKey())
+	require.ErrorIs(t, err, ErrInput)
 }

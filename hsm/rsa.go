@@ -188,7 +188,10 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 		h, err := s.find(o)
 		return h, func() {}, err
 	}}
-	return k, k.prove(ctx)
+	if err := k.prove(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // prove uses the key once, for a random x.

@@ -29,6 +29,8 @@ type Capabilities struct {
 	// Wrap is the mechanism that takes RSA keys out of the token and back.
 	// Empty: none.
 	Wrap string
+	// Exchange is the kind of X25519 key of the token that works. Empty: none.
+	Exchange string
 	// Exponents lists the sizes in bits, of those asked for, at which an
 	// exponent in the token gives right results.
 	Exponents []int
@@ -98,6 +100,11 @@ func (t *Token) selfTest() error {
 		wraps = append(wraps, probe{m.name, has(m.kind), func(s *session) error { return s.testWrapping(m.name, key) }})
 	}
 	t.caps.Wrap = t.firstOf("wrapping", mac, wraps)
+	var exchanges []probe
+	for _, w := range exchangeWays {
+		exchanges = append(exchanges, probe{w.name, has(w.generate), func(s *session) error { return s.testExchange(w) }})
+	}
+	t.caps.Exchange = t.firstOf("X25519", has(pkcs11.CKM_ECDH1_DERIVE), exchanges)
 	for _, bits := range t.cfg.ExponentBits {
 		if err := t.probe(func(s *session) error { return s.testExponent(bits) }); err != nil {
 			t.refuse(fmt.Sprintf("exponents of %d bits", bits), err)
@@ -106,7 +113,7 @@ func (t *Token) selfTest() error {
 		t.caps.Exponents = append(t.caps.Exponents, bits)
 	}
 	t.log.Info("hsm: self-test", slog.String("rsa", t.caps.RSA), slog.String("seal", t.caps.Seal),
-		slog.String("wrap", t.caps.Wrap), slog.Any("exponents", t.caps.Exponents), slog.Any("refused", t.caps.Refused))
+		slog.String("wrap", t.caps.Wrap), slog.String("exchange", t.caps.Exchange), slog.Any("exponents", t.caps.Exponents), slog.Any("refused", t.caps.Refused))
 	return nil
 }
 

@@ -273,11 +273,22 @@ hsm_result hsm_unwrap(hsm_functions *f, ulong_t session, ulong_t mechanism, byte
 	return r;
 }
 
-hsm_result hsm_derive(hsm_functions *f, ulong_t session, ulong_t mechanism, byte_t *param, ulong_t param_len,
+hsm_result hsm_derive(hsm_functions *f, ulong_t session, ulong_t mechanism, int ecdh, byte_t *param, ulong_t param_len,
 	ulong_t key, hsm_attr *template, ulong_t count)
 {
 	typedef ulong_t (*fn)(ulong_t, mech_t *, ulong_t, hsm_attr *, ulong_t, ulong_t *);
 	mech_t m = {mechanism, param, param_len};
+	// CK_ECDH1_DERIVE_PARAMS with CKD_NULL.
+	struct {
+		ulong_t kdf, shared_len;
+		byte_t *shared;
+		ulong_t public_len;
+		byte_t *public;
+	} e = {1, 0, NULL, param_len, param};
+	if (ecdh) {
+		m.param = &e;
+		m.len = sizeof e;
+	}
 	hsm_result r = {0, 0};
 	r.rv = CALL(f, fn_derive, fn)(session, &m, key, template, count, &r.n);
 	return r;

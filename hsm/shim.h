@@ -71,6 +71,7 @@ hsm_result hsm_unwrap(hsm_functions *f, unsigned long session, unsigned long mec
 	unsigned char *param, unsigned long param_len, unsigned long kek,
 	unsigned char *wrapped, unsigned long wrapped_len, hsm_attr *template, unsigned long count);
 hsm_result hsm_derive(hsm_functions *f, unsigned long session, unsigned long mechanism,
-	unsigned char *param, unsigned long param_len, unsigned long key, hsm_attr *template, unsigned long count);
+	int ecdh, unsigned char *param, unsigned long param_len, unsigned long key,
+	hsm_attr *template, unsigned long count);
 
 #endif

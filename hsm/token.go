@@ -46,7 +46,8 @@ type Token struct {
 	stats     Stats
 }
 
-// Open loads the module, logs in to the token and finds out what it can do.
+// Open loads the module, logs in to the token and finds out what it can do. The
+// context is for the PIN callback; the module itself is waited for.
 //
 // Errors: ErrNoPKCS11, ErrConfig, ErrModule, ErrInUse, *TokenError, ErrPIN and
 // ErrUnavailable.

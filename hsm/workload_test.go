@@ -21,6 +21,7 @@ type workload struct {
 	ok, failed    atomic.Int64
 	wrong         atomic.Int64
 	unexpected    atomic.Pointer[error]
+	failure       atomic.Value // the text of the last failure
 	lastFailureAt atomic.Int64 // nanoseconds since start
 	start         time.Time
 }
@@ -37,6 +38,7 @@ func startWorkload(ctx context.Context, goroutines int, work ...func(context.Con
 					l.ok.Add(1)
 				case errors.Is(err, ErrUnavailable):
 					l.failed.Add(1)
+					l.failure.Store(err.Error())
 					l.lastFailureAt.Store(int64(time.Since(l.start)))
 					time.Sleep(time.Millisecond) // as any client would
 				case errors.Is(err, errWrong):
