@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench kernel
+.PHONY: test check fuzz bench vectors mutants kernel
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -11,6 +11,12 @@ fuzz:             # every fuzz target for FUZZTIME (10s)
 
 bench:            # every benchmark, ten times, for benchstat
 	go test -run '^$$' -bench . -count 10 ./...
+
+vectors:          # writes the test vectors, and has everybody check them
+	.ci/vectors
+
+mutants:          # breaks the library in many ways: a vector or test must fail for each
+	go run ./internal/mutants
 
 kernel:           # writes the assembly of splitkey/internal/modexp
 	go generate ./splitkey/internal/modexp
