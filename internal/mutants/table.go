@@ -29,7 +29,7 @@ var mutants = []mutant{
 	{"skip the check of the server key's answer", "splitkey/complete.go", "if err := c.ownPub.verifyExponentiation(m2, s2); err != nil {", "if err := c.ownPub.verifyExponentiation(m2, s2); false && err != nil {", inSplitkey, completes},
 	{"swap s1 and s2 in the composition", "splitkey/complete.go", "h, err := n2.Sub(s2, n2.Reduce(ch.s1()))", "h, err := n2.Sub(n2.Reduce(ch.s1()), s2)", inSplitkey, completes},
 	{"compose keys of different exponents", "splitkey/complete.go", "if ownPub.e != share.pub.e {", "if ownPub.e == 0 {", inSplitkey, completes},
-	{"finish what another completer checked", "splitkey/complete.go", "if ch == nil || ch.completer != c {", "if ch == nil || ch.completer == nil {", inSplitkey, "TestPartialRefused"},
+	{"finish what another completer checked", "splitkey/complete.go", " || ch.completer != c {", " {", inSplitkey, "TestPartialRefused"},
 	{"trust a precomputed value", "splitkey/complete.go", "product, err := ownPub.mod.Mul(n1, n1Inv); err != nil || !bytes.Equal(product, one)", "product, err := ownPub.mod.Mul(n1, n1Inv); err != nil || len(product) != len(one)", inSplitkey, "TestRestoreCompleter"},
 
 	// The device.
