@@ -205,3 +205,21 @@ func TestThiefCopiesMidway(t *testing.T) {
 	_, err = thief.sign(t, "loot", wrongPIN)
 	requireCloneFound(t, s, owner.id, err)
 }
+
+// TestCopyOfGivenUpRequest: the owner gives up a request whose answer was lost, although it was settled. The copy that was
+// made meanwhile knows both tokens, and is found after the owner's very next signature.
+func TestCopyOfGivenUpRequest(t *testing.T) {
+	s := newService(t)
+	owner, l := newLossyPhone(t, s)
+	l.loseResponse = true
+	_, err := owner.sign(t, "one", rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	thief := copyOf(t, owner)
+	require.NoError(t, owner.GiveUp())
+	l.loseResponse = false
+	_, err = owner.sign(t, "two", rightPIN)
+	require.NoError(t, err)
+	require.NoError(t, thief.GiveUp())
+	_, err = thief.sign(t, "loot", wrongPIN)
+	requireCloneFound(t, s, owner.id, err)
+}
