@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench vectors mutants kernel
+.PHONY: test check fuzz bench vectors mutants network kernel
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -17,6 +17,9 @@ vectors:          # writes the test vectors, and has everybody check them
 
 mutants:          # breaks the library in many ways: a vector or test must fail for each
 	go run ./internal/mutants
+
+network:          # 20,000 schedules of a bad network, with crashes (half an hour)
+	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
 
 kernel:           # writes the assembly of splitkey/internal/modexp
 	go generate ./splitkey/internal/modexp
