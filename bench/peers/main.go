@@ -1,7 +1,7 @@
 // Command peers does the same work with this library and with others, all in one run, taking turns:
 // exponentiations with math/big, bigmod, OpenSSL and GMP; whole signatures with cloudflare/circl's threshold RSA,
 // and with the ordinary ones of crypto/rsa and OpenSSL. It prints medians of processor time, and how the ratios
-// compare with what this library claims. It needs Linux, gcc, and the headers of OpenSSL and GMP.
+// compare with what this library claims, and adds both to the report. It needs Linux, gcc, and the headers of OpenSSL and GMP.
 //
 //	go run . -rounds 15 -out ../report
 package main
@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/bench/internal/comparison"
 	"github.com/tandem-rsa/tandem/bench/internal/machine"
+	"github.com/tandem-rsa/tandem/bench/internal/report"
 )
 
 // turn is how long a contender works in a round.
@@ -22,7 +23,7 @@ const turn = 25 * time.Millisecond
 
 func main() {
 	rounds := flag.Int("rounds", 15, "turns of each contender")
-	out := flag.String("out", "../report", "folder for peers.json, which the report takes up")
+	out := flag.String("out", "../report", "folder of the report")
 	flag.Parse()
 	if err := run(*rounds, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
@@ -61,11 +62,14 @@ func run(rounds int, out string) error {
 	}
 	r.Rows, r.Targets = f.rows(), f.targets()
 	r.Machine.Done()
-	fmt.Print(r.Markdown())
+	fmt.Print(r.Page().Markdown())
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	return r.Save(filepath.Join(out, "peers.json"))
+	if err := r.Save(filepath.Join(out, report.PeersFile)); err != nil {
+		return err
+	}
+	return report.Write(out)
 }
 
 func startAll(dir string) (children, error) {

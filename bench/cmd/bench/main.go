@@ -1,0 +1,96 @@
+// Command bench runs the benchmarks of all modules and writes the report. It is run in the root of the
+// repository. A package whose benchmarks fail is named in the report, and is an error in the end.
+//
+//	go run ./bench/cmd/bench -count 10 -benchtime 200ms [package folder ...]
+//	go run ./bench/cmd/bench -render
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-rsa/tandem/bench/internal/benchstat"
+	"github.com/tandem-rsa/tandem/bench/internal/machine"
+	"github.com/tandem-rsa/tandem/bench/internal/report"
+	"github.com/tandem-rsa/tandem/bench/internal/suite"
+)
+
+func main() {
+	count := flag.Int("count", 10, "rounds")
+	benchTime := flag.Duration("benchtime", 200*time.Millisecond, "time for each benchmark in a round")
+	expression := flag.String("bench", ".", "regular expression of benchmarks")
+	out := flag.String("out", "bench/report", "folder of the report")
+	render := flag.Bool("render", false, "run nothing, write the report again")
+	flag.Parse()
+	err := errors.Join(os.MkdirAll(*out, 0o755))
+	if err == nil && !*render {
+		err = run(*count, suite.Options{Bench: *expression, BenchTime: *benchTime, Timeout: 30 * time.Minute}, *out, flag.Args())
+	}
+	if err == nil || *render {
+		err = errors.Join(err, report.Write(*out))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// errPackages is returned once the report is written.
+var errPackages = errors.New("some packages did not run: the report says why")
+
+func run(count int, o suite.Options, out string, packages []string) error {
+	if count < 1 {
+		return fmt.Errorf("-count %d", count)
+	}
+	b := &report.Bench{Machine: machine.Describe(), Count: count, BenchTime: o.BenchTime}
+	var err error
+	if len(packages) == 0 {
+		if packages, err = suite.Find("."); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	binaries, err := suite.Build(".", dir, packages)
+	if err != nil {
+		return err
+	}
+	var results bytes.Buffer
+	for i := range count {
+		binaries = slices.DeleteFunc(binaries, func(p *suite.Binary) bool {
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", i+1, count, p.Package)
+			err := p.Run(&results, o)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				first, _, _ := strings.Cut(err.Error(), "\n")
+				b.Failures = append(b.Failures, first)
+			}
+			return err != nil
+		})
+	}
+	b.Machine.Done()
+	raw := filepath.Join(out, "bench.txt")
+	if err := os.WriteFile(raw, results.Bytes(), 0o644); err != nil {
+		return err
+	}
+	if b.Tables, err = benchstat.Summarize(raw); err != nil {
+		return err
+	}
+	if err := b.Save(out); err != nil {
+		return err
+	}
+	if len(b.Failures) > 0 {
+		return errors.Join(errPackages, report.Write(out))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/bench/internal/suite"
+)
+
+// The benchmark's allocations are what it says they are on every machine, however busy.
+const source = `package a
+
+import "testing"
+
+var sink []byte
+
+func BenchmarkX(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		for range %d {
+			sink = make([]byte, 64)
+		}
+	}
+}
+`
+
+// repository has a benchmark that allocates twice in its only commit.
+func repository(t *testing.T) string {
+	t.Setenv("GOWORK", "off")
+	root := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(root, "go.mod"), []byte("module example.org/m\n\ngo 1.26\n"), 0o600))
+	allocate(t, root, 2)
+	for _, args := range [][]string{
+		{"init", "--quiet"}, {"add", "."},
+		{"-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", "x"},
+	} {
+		require.NoError(t, git(root, args...))
+	}
+	return root
+}
+
+func allocate(t *testing.T, root string, times int) {
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "a"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "a", "a_test.go"), fmt.Appendf(nil, source, times), 0o600))
+}
+
+var quick = suite.Options{Bench: ".", BenchTime: time.Millisecond, Timeout: time.Minute}
+
+// TestCompare: the working tree against the commit, through git, go, and benchstat.
+func TestCompare(t *testing.T) {
+	root := repository(t)
+	allocate(t, root, 3)
+	var out bytes.Buffer
+	require.ErrorIs(t, compare(&out, root, "HEAD", 6, quick, nil), errRegression)
+	require.Contains(t, out.String(), "WORSE: example.org/m/a X")
+	require.Contains(t, out.String(), "allocs/op from 2 to 3 (+50.0 %)")
+
+	// The other tree is gone.
+	list, err := os.ReadDir(filepath.Join(root, ".git", "worktrees"))
+	if err == nil {
+		require.Empty(t, list)
+	}
+}
+
+func TestCompareRefuses(t *testing.T) {
+	root := repository(t)
+	for _, c := range []struct {
+		base     string
+		count    int
+		packages []string
+	}{{"", 10, nil}, {"HEAD", 5, nil}, {"nosuchrevision", 10, nil}, {"HEAD", 10, []string{"b"}}} {
+		err := compare(new(bytes.Buffer), root, c.base, c.count, quick, c.packages)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, errRegression)
+	}
+}

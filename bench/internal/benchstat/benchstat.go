@@ -1,0 +1,142 @@
+// Package benchstat runs golang.org/x/perf/cmd/benchstat, and reads what it says.
+package benchstat
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+const command = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
+
+// alpha is the level of significance: of a hundred benchmarks that did not change, one
+// shows a difference by accident.
+const alpha = "0.01"
+
+// MinSamples is how many samples on each side can be significant at that level at all.
+const MinSamples = 6
+
+// Table is one unit of one package.
+type Table struct {
+	Package string
+	Unit    string // sec/op, cpu-sec/op, B/op, ...
+	Rows    []Row
+}
+
+// Row is one benchmark. With two inputs, Base is the first and Value the second.
+type Row struct {
+	Name        string
+	Base, Value *Center // nil where the benchmark was not run
+	Significant bool    // whether they differ, as far as can be told
+}
+
+// Center is a median and half the width of its 95 % confidence interval in percent, as text.
+type Center struct {
+	Median float64
+	CI     string
+}
+
+// Summarize reads one file of benchmark results.
+func Summarize(file string) ([]Table, error) { return run("base=" + file) }
+
+// Compare reads two files of benchmark results.
+func Compare(base, head string) ([]Table, error) { return run("base="+base, "head="+head) }
+
+func run(inputs ...string) ([]Table, error) {
+	cmd := exec.Command("go", append([]string{"run", command, "-format", "csv", "-alpha", alpha}, inputs...)...)
+	// The command is no part of this repository's workspace, whose modules are read-only.
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("benchstat: %w\n%s", err, &errs)
+	}
+	tables, err := parse(&out, len(inputs))
+	if err != nil {
+		return nil, err
+	}
+	// It reports what it cannot read, and goes on without.
+	if len(tables) == 0 || strings.Contains(errs.String(), "no such file") {
+		return nil, fmt.Errorf("benchstat: no results\n%s", &errs)
+	}
+	return tables, nil
+}
+
+// parse reads benchstat's CSV: lines of configuration ("pkg: path"), and for each unit
+//
+//	,file,,file,,,
+//	,unit,CI,unit,CI,vs base,P
+//	name,median,interval,median,interval,difference,p
+//	geomean,...
+func parse(r io.Reader, inputs int) ([]Table, error) {
+	in := csv.NewReader(r)
+	in.FieldsPerRecord = -1
+	var tables []Table
+	pkg := ""
+	inTable := false
+	for {
+		record, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return tables, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(record) == 1:
+			inTable = false
+			if p, ok := strings.CutPrefix(record[0], "pkg: "); ok {
+				pkg = p
+			}
+		case record[0] == "" && len(record) > 2 && record[2] == "CI":
+			inTable = true
+			tables = append(tables, Table{Package: pkg, Unit: record[1]})
+		case record[0] == "":
+			inTable = false
+		case record[0] == "geomean":
+		case !inTable || len(record) < 1+2*inputs:
+			return nil, fmt.Errorf("benchstat: unexpected line %q", record)
+		default:
+			row, err := parseRow(record, inputs)
+			if err != nil {
+				return nil, err
+			}
+			t := &tables[len(tables)-1]
+			t.Rows = append(t.Rows, row)
+		}
+	}
+}
+
+func parseRow(record []string, inputs int) (Row, error) {
+	row := Row{Name: record[0]}
+	base, err := parseCenter(record[1:3])
+	if err != nil || inputs == 1 {
+		row.Value = base
+		return row, err
+	}
+	row.Base = base
+	if row.Value, err = parseCenter(record[3:5]); err != nil {
+		return row, err
+	}
+	// "~" says that there is no significant difference; the difference is a percentage, or "?" where the
+	// base is 0.
+	row.Significant = len(record) > 5 && record[5] != "" && record[5] != "~" && row.Base != nil && row.Value != nil
+	return row, nil
+}
+
+func parseCenter(cells []string) (*Center, error) {
+	if cells[0] == "" {
+		return nil, nil
+	}
+	f, err := strconv.ParseFloat(cells[0], 64)
+	if err != nil {
+		return nil, fmt.Errorf("benchstat: %w", err)
+	}
+	return &Center{f, cells[1]}, nil
+}

@@ -1,0 +1,92 @@
+// Package suite finds, builds and runs the benchmarks of all modules of the repository.
+package suite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Find returns the directories below root whose tests have benchmarks, as paths relative to root.
+func Find(root string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			base := d.Name()
+			if name != root && (base == "testdata" || base[0] == '.' || base[0] == '_') {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(name))
+		if err == nil && bytes.Contains(text, []byte("\nfunc Benchmark")) && !slices.Contains(out, dir) {
+			out = append(out, dir)
+		}
+		return err
+	})
+	slices.Sort(out)
+	return out, err
+}
+
+// Binary is the built test of a package.
+type Binary struct {
+	Package string // its directory, relative to the root
+	dir     string // where it runs
+	file    string
+}
+
+// Build builds the tests of the packages into a folder.
+func Build(root, into string, packages []string) ([]*Binary, error) {
+	var out []*Binary
+	for i, p := range packages {
+		b := &Binary{p, filepath.Join(root, p), filepath.Join(into, fmt.Sprintf("%d.test", i))}
+		cmd := exec.Command("go", "test", "-c", "-o", b.file, ".")
+		cmd.Dir = b.dir
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", p, err, text)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// Options say what to run.
+type Options struct {
+	Bench     string        // regular expression of names
+	BenchTime time.Duration // for each benchmark
+	Timeout   time.Duration // of one run of a package
+}
+
+// Run runs a package's benchmarks once, and appends the results to w. On an error it has
+// written nothing.
+func (b *Binary) Run(w io.Writer, o Options) error {
+	ctx, cancel := context.WithTimeout(context.Background(), o.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.file, "-test.run=^$", "-test.bench="+o.Bench, "-test.benchtime="+o.BenchTime.String(), "-test.count=1")
+	cmd.Dir = b.dir
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s%s", b.Package, err, &out, &errs)
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
