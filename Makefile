@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench vectors mutants network kernel
+.PHONY: test check fuzz bench bench-peers bench-compare vectors mutants network kernel
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -9,8 +9,14 @@ check:            # format, vet, staticcheck, go.mod, cross-compiles
 fuzz:             # every fuzz target for FUZZTIME (10s)
 	.ci/fuzz
 
-bench:            # every benchmark, ten times, for benchstat
-	go test -run '^$$' -bench . -count 10 ./...
+bench:            # every benchmark COUNT (10) times, into bench/report
+	go run ./bench/cmd/bench -count $(or $(COUNT),10)
+
+bench-peers:      # the same work through other libraries, into bench/report
+	go run -C bench/peers . -rounds $(or $(COUNT),15)
+
+bench-compare:    # fails if something is slower than at the revision BASE
+	go run ./bench/cmd/compare -base "$(BASE)" -count $(or $(COUNT),10)
 
 vectors:          # writes the test vectors, and has everybody check them
 	.ci/vectors
