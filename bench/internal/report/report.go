@@ -34,7 +34,7 @@ const (
 
 // Save keeps the run in the folder.
 func (b *Bench) Save(dir string) error {
-	text, err := json.MarshalIndent(b, "", " ")
+	text, err := json.Marshal(b)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ var bench = &Bench{
 		{Package: module + "bench", Unit: "sec/op", Rows: []benchstat.Row{row("Parallel/partial/1-2", 1e-3), row("Parallel/partial/2-2", 0.5e-3), row("Steps/4096/composite-multiplicative-2", 2e-3)}},
 		{Package: module + "bench", Unit: "partial-sec/op", Rows: []benchstat.Row{row("Steps/4096/composite-multiplicative-2", 0.6e-3)}},
 		{Package: module + "bench", Unit: "verify-sec/op", Rows: []benchstat.Row{row("Steps/4096/composite-multiplicative-2", 40e-6)}},
+		{Package: module + "hsm", Unit: "op/s", Rows: []benchstat.Row{row("RawRSA/1-2", 451.04999999)}},
+		{Package: module + "hsm", Unit: "init-B/op", Rows: []benchstat.Row{row("RawRSA/1-2", 1480)}},
 		{Package: module + "bench", Unit: "allocs/op", Rows: []benchstat.Row{{Name: "Parallel/partial/1-2", Value: &benchstat.Center{Median: 5, CI: "0%"}}}},
 	},
 }
@@ -56,6 +58,7 @@ func TestWrite(t *testing.T) {
 		"| Exp/2048/ifma | 260 µs ± 2% |",
 		"| Parallel/partial/1 | 1.00 ms ± 2% | 5 |  |",
 		"| Steps/4096/composite-multiplicative | 2.00 ms ± 2% |  | partial 600 µs, verify 40.0 µs |",
+		"| RawRSA/1 | 451 op/s, 1480 init-B |",
 		"Did not run: hsm: no token", "| processor | Test, 2 in use |", "The machine was doing other work",
 		"![", "](time.svg)", "](cost.svg)", "](scaling.svg)", "### splitkey/internal/modexp",
 	} {

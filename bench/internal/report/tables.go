@@ -56,8 +56,11 @@ func table(tables []benchstat.Table, pkg string) page.Table {
 			}
 			text := quantity(r.Value.Median, t.Unit)
 			if title == "more" {
-				what, _, _ := strings.Cut(t.Unit, "/")
-				text = strings.TrimSuffix(what, "-sec") + " " + text
+				if what, isTime := strings.CutSuffix(t.Unit, "-sec/op"); isTime {
+					text = what + " " + text
+				} else {
+					text += " " + strings.TrimSuffix(t.Unit, "/op")
+				}
 				if before := cells[name][title]; before != "" {
 					text = before + ", " + text
 				}
@@ -90,5 +93,8 @@ func quantity(v float64, unit string) string {
 	if strings.HasSuffix(unit, "sec/op") {
 		return chart.Duration(v)
 	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
+	if v >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }

@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -32,18 +34,29 @@ func Find(root string) ([]string, error) {
 		if !strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
-		text, err := os.ReadFile(name)
-		if err != nil {
+		found, err := hasBenchmark(name)
+		if err != nil || !found {
 			return err
 		}
 		dir, err := filepath.Rel(root, filepath.Dir(name))
-		if err == nil && bytes.Contains(text, []byte("\nfunc Benchmark")) && !slices.Contains(out, dir) {
+		if err == nil && !slices.Contains(out, dir) {
 			out = append(out, dir)
 		}
 		return err
 	})
 	slices.Sort(out)
 	return out, err
+}
+
+func hasBenchmark(file string) (bool, error) {
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		fn, ok := d.(*ast.FuncDecl)
+		return ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Benchmark")
+	}), nil
 }
 
 // Binary is the built test of a package.

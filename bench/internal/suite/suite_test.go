@@ -16,7 +16,7 @@ func module(t *testing.T, body string) string {
 	for name, text := range map[string]string{
 		"go.mod":                    "module example.org/m\n\ngo 1.26\n",
 		"a/a_test.go":               "package a\n\nimport \"testing\"\n\nfunc BenchmarkX(b *testing.B) { " + body + " }\n\nfunc BenchmarkY(b *testing.B) {}\n",
-		"b/b_test.go":               "package b\n\nimport \"testing\"\n\nfunc TestX(t *testing.T) {}\n",
+		"b/b_test.go":               "package b\n\nimport \"testing\"\n\nfunc TestX(t *testing.T) {}\n\nconst source = `\nfunc BenchmarkX() {}\n`\n",
 		"testdata/c/c_test.go":      "package c\n\nfunc BenchmarkX() {}\n",
 		"_d/d_test.go":              "package d\n\nfunc BenchmarkX() {}\n",
 		"f/f.go":                    "package f\n\nfunc BenchmarkX() {}\n",
