@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench bench-peers bench-compare vectors mutants network kernel
+.PHONY: test check fuzz bench bench-peers bench-compare vectors mutants network kernel generate page
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -27,5 +27,11 @@ mutants:          # breaks the library in many ways: a vector or test must fail 
 network:          # 20,000 schedules of a bad network, with crashes (half an hour)
 	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
 
-kernel:           # writes the assembly of splitkey/internal/modexp
+kernel:           # a million products and ten thousand exponentiations of each kernel (half an hour)
+	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./splitkey/internal/modexp
+
+generate:         # writes the assembly of splitkey/internal/modexp
 	go generate ./splitkey/internal/modexp
+
+page:             # vectors/verify.html in headless Chromium
+	node vectors/internal/page/browser.mjs
