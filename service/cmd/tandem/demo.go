@@ -203,7 +203,8 @@ func (d *demo) wrongPIN(ctx context.Context) error {
 	}
 	d.say("4. A WRONG PIN, %s", d.wrong)
 	d.say("   opens the phone's half too, to a wrong d_c. The phone cannot tell. Only the server sees that")
-	d.say("   what it got does not fit, and counts before it answers: %s.\n", triesLeft(wrong.Remaining, wrong.RemainingTotal))
+	d.say("   what it got does not fit. It counts, on disk, and then answers: wrong PIN,")
+	d.say("   %s.\n", triesLeft(wrong.Remaining, wrong.RemainingTotal))
 	return nil
 }
 
@@ -229,8 +230,9 @@ func (d *demo) rightPIN(ctx context.Context) error {
 		return err
 	}
 	d.say("5. THE RIGHT PIN, %s", d.pin)
-	d.say("   signs: %d bytes in %.2f s, most of it Argon2id. An ordinary RSA signature, verified by the server,", len(signature), took.Seconds())
-	d.say("   by the phone, and just now by Go's crypto/rsa. The count starts again: %s.\n", triesLeft(known.Attempts.Remaining, known.Attempts.RemainingTotal))
+	d.say("   signs: %d bytes in %.2f s, most of it Argon2id. An ordinary RSA signature, verified by", len(signature), took.Seconds())
+	d.say("   the server, by the phone, and just now by Go's crypto/rsa. The count starts again:")
+	d.say("   %s.\n", triesLeft(known.Attempts.Remaining, known.Attempts.RemainingTotal))
 	return nil
 }
 
@@ -271,6 +273,6 @@ func (d *demo) onlineThief(ctx context.Context) error {
 }
 
 func (d *demo) text(w io.Writer) {
-	fmt.Fprintf(w, "8. VERIFY IT YOURSELF, with software that knows nothing of two halves. (rm -r %s when done.)\n\n%s\n",
+	fmt.Fprintf(w, "8. VERIFY IT YOURSELF, with software that knows nothing of two halves\n   (and then: rm -r %s)\n\n%s\n",
 		quote(d.folder), d.opensslVerify(d.path("public.pem"), d.path("signature"), d.file))
 }

@@ -57,7 +57,7 @@ func (p *progress) show(what string, stop, ended chan struct{}) {
 		case <-tick.C:
 		}
 		if p.terminal {
-			fmt.Fprintf(p.w, "\r\x1b[K%s ... %.0f s", what, time.Since(start).Seconds())
+			fmt.Fprintf(p.w, "\r\x1b[K%s ... %.1f s", what, time.Since(start).Seconds())
 			tick.Reset(time.Second)
 		} else {
 			fmt.Fprintf(p.w, "%s ... %.1f s\n", what, time.Since(start).Seconds())
