@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -136,6 +137,9 @@ func (d *Device) act(s *deviceState, p *pending, a *answer) (*Result, error) {
 	case p.op == OpEnroll:
 		return result, d.enrolled(s, a)
 	case !a.code.settled():
+		if a.code == codeExpired && bytes.Equal(s.key.confirm, p.challenge.raw[:]) {
+			s.key.confirm = nil
+		}
 		s.giveUp(p.challenge)
 		return result, nil
 	}

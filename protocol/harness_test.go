@@ -171,7 +171,7 @@ func newPhone(tb testing.TB, s *service, transport Transport) *phone {
 
 func openPhone(tb testing.TB, s *service, state *memoryState, transport Transport) *phone {
 	if transport == nil {
-		transport = s.Handle
+		transport = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
 	}
 	d, err := NewDevice(DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey(), Params: cheapest})
 	require.NoError(tb, err)

@@ -86,3 +86,42 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 	s.audit(ctx, id, events...)
 	return nil
 }
+
+// Reseal seals what the record of a key has sealed anew, with the Sealer's current key: for
+// every record, after that key was rotated and before the old one is thrown away. It changes nothing else, and may run
+// while requests are answered. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's or the
+// Sealer's; Reseal may then be called again.
+func (s *Server) Reseal(ctx context.Context, id KeyID) error {
+	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
+		rec, err := parseRecord(value)
+		if err != nil {
+			return nil, nil, err
+		}
+		if rec.sealedKey, err = s.resealed(ctx, deviceKeyAAD(id), rec.sealedKey); err != nil {
+			return nil, nil, err
+		}
+		if rec.condition != Destroyed {
+			if rec.sealedShare, err = s.resealed(ctx, shareAAD(id), rec.sealedShare); err != nil {
+				return nil, nil, err
+			}
+		}
+		next, err := rec.encode()
+		return next, nil, err
+	})
+	if errors.Is(err, pinlock.ErrNotFound) {
+		return ErrUnknownKey
+	}
+	if err != nil {
+		return fmt.Errorf("protocol: reseal: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) resealed(ctx context.Context, aad, sealed []byte) ([]byte, error) {
+	plaintext, err := s.config.Sealer.Open(ctx, aad, sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plaintext)
+	return s.config.Sealer.Seal(ctx, aad, plaintext)
+}

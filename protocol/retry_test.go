@@ -316,23 +316,6 @@ func TestServerKeyRotates(t *testing.T) {
 	require.Equal(t, idOf(next.PublicKey()), used())
 }
 
-// TestRevoke erases the share; the device is told why.
-func TestRevoke(t *testing.T) {
-	s := newService(t)
-	p := newReadyPhone(t, s)
-	require.NoError(t, s.Revoke(t.Context(), p.id, "phone reported stolen"))
-	require.NoError(t, s.Revoke(t.Context(), p.id, "again"))
-	require.Contains(t, s.logged(), "phone reported stolen")
-	require.Empty(t, loadRecord(t, s, p.id).sealedShare)
-	_, err := p.sign(t, "x", rightPIN)
-	var dead *DestroyedError
-	require.ErrorAs(t, err, &dead)
-	require.Equal(t, ReasonRevoked, dead.Reason)
-	require.ErrorIs(t, s.Revoke(t.Context(), KeyID{}, "x"), ErrUnknownKey)
-	_, err = s.Status(t.Context(), KeyID{})
-	require.ErrorIs(t, err, ErrUnknownKey)
-}
-
 // TestMalformedPartialIsNotCounted: 0, 1, n1-1, n1 and wrong lengths say nothing about a PIN.
 func TestMalformedPartialIsNotCounted(t *testing.T) {
 	s := newService(t)

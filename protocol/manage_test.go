@@ -1,0 +1,119 @@
+package protocol
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/hpke"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// TestRevoke erases the share; the device is told why.
+func TestRevoke(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	require.NoError(t, s.Revoke(t.Context(), p.id, "phone reported stolen"))
+	require.NoError(t, s.Revoke(t.Context(), p.id, "again"))
+	require.Contains(t, s.logged(), "phone reported stolen")
+	require.Empty(t, loadRecord(t, s, p.id).sealedShare)
+	_, err := p.sign(t, "x", rightPIN)
+	var dead *DestroyedError
+	require.ErrorAs(t, err, &dead)
+	require.Equal(t, ReasonRevoked, dead.Reason)
+	require.ErrorIs(t, s.Revoke(t.Context(), KeyID{}, "x"), ErrUnknownKey)
+	_, err = s.Status(t.Context(), KeyID{})
+	require.ErrorIs(t, err, ErrUnknownKey)
+}
+
+// TestReseal: after a rotation of the sealer's key and Reseal the old key is not needed any more, for living and dead keys.
+func TestReseal(t *testing.T) {
+	oldKey, newKey := bytes.Repeat([]byte{7}, SealerKeySize), bytes.Repeat([]byte{8}, SealerKeySize)
+	seals := func(keys ...[]byte) func(*Config) {
+		return func(c *Config) {
+			sealer, err := NewSoftwareSealer(keys[0], keys[1:]...)
+			require.NoError(t, err)
+			c.Sealer = sealer
+		}
+	}
+	s := newService(t, seals(oldKey))
+	p := newReadyPhone(t, s)
+	s.Server = s.node(t, seals(newKey))
+	_, err := p.sign(t, "too early", rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	require.ErrorIs(t, err, ErrRefused, "what cannot be authenticated is not answered")
+	require.NoError(t, p.GiveUp())
+	require.ErrorIs(t, s.Reseal(t.Context(), p.id), ErrSealed)
+
+	s.Server = s.node(t, seals(newKey, oldKey))
+	require.NoError(t, s.Reseal(t.Context(), p.id))
+	require.ErrorIs(t, s.Reseal(t.Context(), KeyID{}), ErrUnknownKey)
+	s.Server = s.node(t, seals(newKey))
+	_, err = p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+
+	require.NoError(t, s.Revoke(t.Context(), p.id, "x"))
+	s.Server = s.node(t, seals(oldKey, newKey))
+	require.NoError(t, s.Reseal(t.Context(), p.id))
+	s.Server = s.node(t, seals(oldKey))
+	_, err = p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+}
+
+// TestServerConfigIsChecked: what cannot work is an error, not a default.
+func TestServerConfigIsChecked(t *testing.T) {
+	good := newService(t).config
+	for name, change := range map[string]func(*Config){
+		"store":          func(c *Config) { c.Store = nil },
+		"policy":         func(c *Config) { c.Policy = nil },
+		"sealer":         func(c *Config) { c.Sealer = nil },
+		"HPKE":           func(c *Config) { c.HPKE = HPKEKeys{} },
+		"other KEM":      func(c *Config) { c.HPKE.Current, _ = hpke.DHKEM(ecdh.X25519()).GenerateKey() },
+		"challenge key":  func(c *Config) { c.ChallengeKey = make([]byte, 16) },
+		"challenge life": func(c *Config) { c.ChallengeLife = 2 * time.Hour },
+		"negative life":  func(c *Config) { c.ChallengeLife = -1 },
+		"pending life":   func(c *Config) { c.PendingLife = 31 * 24 * time.Hour },
+		"start of next":  func(c *Config) { c.HPKE.Next, c.HPKE.NextStart = c.HPKE.Current, time.Time{} },
+	} {
+		bad := good
+		change(&bad)
+		_, err := NewServer(bad)
+		require.ErrorIs(t, err, ErrConfig, name)
+	}
+	_, err := NewSoftwareSealer(make([]byte, 16))
+	require.ErrorIs(t, err, ErrConfig)
+}
+
+// TestDamagedRecord: a record that cannot be read is a failure, not a fresh start.
+func TestDamagedRecord(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	value, version, err := s.store.Load(t.Context(), p.id.recordID())
+	require.NoError(t, err)
+	require.NoError(t, s.store.Swap(t.Context(), p.id.recordID(), version, value[:len(value)-1]))
+	_, err = p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	require.True(t, errors.Is(err, ErrRefused))
+	require.Contains(t, s.logged(), "level=ERROR msg=\"request refused\"")
+	_, err = s.Status(t.Context(), p.id)
+	require.ErrorIs(t, err, ErrRecord)
+	require.ErrorIs(t, s.Revoke(t.Context(), p.id, "x"), ErrRecord)
+	require.ErrorIs(t, s.Reseal(t.Context(), p.id), ErrRecord)
+}
+
+// TestConfirmAgain: a wrong PIN can be corrected with the challenge of the enrolment's answer while it lives, and not after.
+func TestConfirmAgain(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, nil)
+	p.enroll(t)
+	var wrong *pinlock.WrongPINError
+	require.ErrorAs(t, p.Confirm(t.Context(), nil, wrongPIN), &wrong)
+	s.clock.Add(DefaultChallengeLife)
+	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrExpired)
+	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrMalformed)
+	require.NoError(t, p.Confirm(t.Context(), p.challenge(t), rightPIN))
+}
