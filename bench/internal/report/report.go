@@ -88,7 +88,10 @@ func Write(dir string) error {
 }
 
 func (s *sources) page() page.Page {
-	p := page.Page{page.Heading{Level: 1, Text: "Benchmarks of tandem"}}
+	p := page.Page{
+		page.Heading{Level: 1, Text: "Benchmarks of tandem"},
+		page.Paragraph("Written by \"make bench\" and \"make bench-peers\" from " + benchFile + " and " + PeersFile + ", which they measure."),
+	}
 	p = append(p, s.pictures()...)
 	if s.peers != nil {
 		p = append(p, page.Heading{Level: 2, Text: "Compared with other libraries"})
