@@ -29,11 +29,11 @@ func main() {
 	out := flag.String("out", "bench/report", "folder of the report")
 	render := flag.Bool("render", false, "run nothing, write the report again")
 	flag.Parse()
-	err := errors.Join(os.MkdirAll(*out, 0o755))
+	err := os.MkdirAll(*out, 0o755)
 	if err == nil && !*render {
-		err = run(*count, suite.Options{Bench: *expression, BenchTime: *benchTime, Timeout: 30 * time.Minute}, *out, flag.Args())
+		err = run(".", *count, suite.Options{Bench: *expression, BenchTime: *benchTime, Timeout: 30 * time.Minute}, *out, flag.Args())
 	}
-	if err == nil || *render {
+	if err == nil || errors.Is(err, errPackages) {
 		err = errors.Join(err, report.Write(*out))
 	}
 	if err != nil {
@@ -42,17 +42,17 @@ func main() {
 	}
 }
 
-// errPackages is returned once the report is written.
+// errPackages does not keep the report from being written.
 var errPackages = errors.New("some packages did not run: the report says why")
 
-func run(count int, o suite.Options, out string, packages []string) error {
+func run(root string, count int, o suite.Options, out string, packages []string) error {
 	if count < 1 {
 		return fmt.Errorf("-count %d", count)
 	}
 	b := &report.Bench{Machine: machine.Describe(), Count: count, BenchTime: o.BenchTime}
 	var err error
 	if len(packages) == 0 {
-		if packages, err = suite.Find("."); err != nil {
+		if packages, err = suite.Find(root); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func run(count int, o suite.Options, out string, packages []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binaries, err := suite.Build(".", dir, packages)
+	binaries, err := suite.Build(root, dir, packages)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func run(count int, o suite.Options, out string, packages []string) error {
 		return err
 	}
 	if len(b.Failures) > 0 {
-		return errors.Join(errPackages, report.Write(out))
+		return errPackages
 	}
 	return nil
 }

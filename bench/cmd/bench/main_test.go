@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/bench/internal/report"
+	"github.com/tandem-rsa/tandem/bench/internal/suite"
+)
+
+// TestRun: what runs is measured, what does not is named, and the whole is a failure.
+func TestRun(t *testing.T) {
+	t.Setenv("GOWORK", "off")
+	root, out := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":      "module example.org/m\n\ngo 1.26\n",
+		"a/a_test.go": "package a\n\nimport \"testing\"\n\nfunc BenchmarkGood(b *testing.B) { for b.Loop() {} }\n",
+		"b/b_test.go": "package b\n\nimport \"testing\"\n\nfunc BenchmarkBad(b *testing.B) { b.Fatal() }\n",
+	} {
+		file := filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
+	o := suite.Options{Bench: ".", BenchTime: time.Millisecond, Timeout: time.Minute}
+	require.ErrorIs(t, run(root, 2, o, out, nil), errPackages)
+	require.NoError(t, report.Write(out))
+	text, err := os.ReadFile(filepath.Join(out, "report.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "| Good |")
+	require.Contains(t, string(text), "Did not run: b: exit status 1")
+
+	require.NoError(t, run(root, 1, o, out, []string{"a"}))
+	require.Error(t, run(root, 0, o, out, nil))
+	require.Error(t, run(root, 1, o, out, []string{"none"}))
+}
