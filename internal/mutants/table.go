@@ -51,7 +51,6 @@ var mutants = []mutant{
 	{"call p = 1 mod 4 l-safe", "splitkey/internal/prime/prime.go", "return len(p) > 0 && p[len(p)-1]&3 == 3 && !sieveFor", "return len(p) > 0 && p[len(p)-1]&1 == 1 && !sieveFor", inSplitkey, splits + "/split_multiplicative_2048"},
 	{"call a factor 65537 l-safe", "splitkey/internal/prime/sieve.go", "const Bound = 65537", "const Bound = 65521", inSplitkey, splits + "/split_multiplicative_2048"},
 	{"call a factor 65539 not l-safe", "splitkey/internal/prime/sieve.go", "const Bound = 65537", "const Bound = 65539", inSplitkey, splits + "/split_multiplicative_2048"},
-	{"split a key with a composite factor", "splitkey/generate.go", "if !prime.IsPrimeVarTime(p) || !prime.IsPrimeVarTime(q) {", "if !prime.IsPrimeVarTime(p) {", inSplitkey, splits + "/split_additive_2048"},
 	{"split a key that is inconsistent", "splitkey/generate.go", "if err := key.Validate(); err != nil {", "if err := key.Validate(); false && err != nil {", inSplitkey, splits + "/split_additive_2048"},
 	{"split a key with a short factor", "splitkey/generate.go", "if least := pub.mod.BitLen() / 4;", "if least := pub.mod.BitLen() / 8;", inSplitkey, splits + "/split_additive_2048"},
 	{"reduce the server's share modulo phi", "splitkey/internal/modexp/dealing.go", "if b.DivShortVarTime(g.Bits()[0]) != 0 {", "if b.DivShortVarTime(1) != 0 {", inSplitkey, splits + "/split_additive_2048"},
@@ -61,7 +60,6 @@ var mutants = []mutant{
 	{"accept d_s = n1", "splitkey/share.go", "!lessConstantTime(d, p.n)", "lessConstantTime(p.n, d)", inSplitkey, splits + "/split_additive_2048"},
 	{"read a share with bytes after its end", "splitkey/encoding.go", " || !in.Empty() {", " {", inSplitkey, splits + "/split_additive_2048"},
 	{"read a share of another version", "splitkey/encoding.go", "if version != serverShareVersion {", "if version == 0 {", inSplitkey, splits + "/split_additive_2048"},
-	{"read n1 with leading zeros", "splitkey/encoding.go", "if k1 == 0 || n[0] == 0 {", "if k1 == 0 {", inSplitkey, splits + "/split_additive_2048"},
 
 	// Encoding.
 	{"leave the upper bits of EM", "splitkey/internal/emsa/emsa.go", "em[0] &= 0xff >> (8*emLen - emBits)", "em[0] &= 0xff", inSplitkey, encodes},
@@ -112,7 +110,7 @@ var mutants = []mutant{
 	{"answer a locked key's right PIN after a conflict", "pinlock/limiter.go", "next, verdict := l.policy.Next(s, outcome, time.Now())", "next, verdict := l.policy.Next(State{}, outcome, time.Now())", inPinlock, "TestLosesToLock|TestAttempt|TestOneWrite"},
 
 	// The protocol.
-	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(digest[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},
+	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(append(sum[:0:0], digest...)[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},
 	{"the first bytes of the hash as the code", "protocol/verification.go", "sum[sha256.Size-2:]", "sum[:2]", inProtocol, "TestVectorsVerificationCode"},
 	{"a code without leading zeros", "protocol/verification.go", `fmt.Sprintf("%04d", n)`, `fmt.Sprintf("%d", n)`, inProtocol, "TestVectorsVerificationCode"},
 	{"skip the request's MAC", "protocol/request.go", "return hmac.Equal(a.mac[:], deviceMAC(key, id, a.body))", "return len(a.mac) == len(deviceMAC(key, id, a.body))", inProtocol, "TestStranger"},

@@ -189,6 +189,7 @@ func main() {
 		{"weak_pins", weakPINs},
 		{"limiter", limiter},
 		{"verification_code", verificationCode},
+		{"transcript", transcript},
 	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -70,6 +70,7 @@ var splitNotes = map[string]note{
 	"FactorComposite":     {"CAN_OF_WORMS", "A factor is a product of two primes, and all else fits.", "A modulus that is easier to factor.", nil},
 	"PrimesClose":         {"WEAK_PARAMS", "|p-q| < 2^(L-100).", "Fermat's method factors n (FIPS 186-5, A.1.3).", []string{"CVE-2022-26320"}},
 	"PEqualsQ":            {"WEAK_PARAMS", "n is a square.", "Anybody factors n.", nil},
+	"SmallCommonDivisor":  {"EDGE_CASE", "gcd(p-1, q-1) = 2*65539: lambda is not (p-1)*(q-1)/2.", "d_s reduced modulo another number than lambda.", nil},
 	"CommonDivisor":       {"WEAK_PARAMS", "gcd(p-1, q-1) >= 2^32.", "The common divisor divides n-1.", nil},
 	"SmallModulus":        {"WEAK_PARAMS", "The modulus has less than 2048 bits.", "Weak keys.", nil},
 	"OddModulusBits":      {"CAN_OF_WORMS", "The length of the modulus in bits is not a multiple of 8.", "Shares of ambiguous length.", nil},
@@ -101,6 +102,7 @@ func split(sharing string, bits int) *file {
 	f.splits(sharing, newKey(fmt.Sprintf("longer-%d", bits+8), lSafe, lSafe, bits/2+4, bits/2+4, 65537))
 	f.badKeys(sharing, bits)
 	f.serverShares(sharing, device(bits, 1))
+	f.splits(sharing, newKey(fmt.Sprintf("common-%d", bits), factor65539, factor65539, bits/2, bits/2, 65537))
 	return f
 }
 
@@ -110,6 +112,9 @@ func (f *file) splits(sharing string, k *key) {
 	put := func(id int, comment string, d dealt, form string, counter int, fl ...string) {
 		if k.kindP == factor65539 {
 			fl = append(fl, "LSafeBound")
+		}
+		if k.kindP == factor65539 && k.kindQ == factor65539 {
+			fl = append(fl, "SmallCommonDivisor")
 		}
 		if k.kindP == ordinary {
 			fl = append(fl, "OrdinaryPrimes")
