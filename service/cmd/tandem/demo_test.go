@@ -32,6 +32,9 @@ func TestReadme(t *testing.T) {
 
 // TestDemo tells the story with everything but the defaults.
 func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestReadme tells the story")
+	}
 	t.Parallel()
 	needOpenSSL(t)
 	self, err := os.Executable()

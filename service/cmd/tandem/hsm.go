@@ -51,7 +51,7 @@ func (p *hsmPIN) declare(flags *flag.FlagSet) {
 
 func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) {
 	if p.file != "" {
-		text, err := readPINFile(p.file)
+		text, err := readPINFile(p.file) // one line, and not only of digits
 		return bytes.TrimRight(text, "\r\n"), err
 	}
 	if pin := c.env("TANDEM_HSM_PIN"); pin != "" {
@@ -76,6 +76,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 	defer c.done()
 	token, err := hsm.Open(ctx, hsm.Config{
 		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: 1,
+		CallTimeout: time.Minute, // tokens take long to make an RSA key, and nobody else waits
 		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
 	})
 	if err != nil {

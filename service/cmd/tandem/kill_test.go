@@ -13,7 +13,12 @@ import (
 )
 
 // kills is how often a command is killed, at moments spread evenly over its run.
-const kills = 12
+func kills() time.Duration {
+	if testing.Short() {
+		return 3
+	}
+	return 12
+}
 
 // process runs the command as a process of its own and kills it after a while, unless that is 0. It returns how
 // long it ran.
@@ -38,9 +43,9 @@ func TestKillInit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
-	for i := range kills {
+	for i := range kills() {
 		server := filepath.Join(dir, string(rune('a'+i)))
-		process(t, whole*time.Duration(i+1)/kills, "", "init", "-server", server, "-shape", "two-prime")
+		process(t, whole*(i+1)/kills(), "", "init", "-server", server, "-shape", "two-prime")
 		want := exitOK
 		if _, err := os.Stat(server); err == nil {
 			want = exitFailure // it is finished, and is not overwritten
@@ -60,9 +65,9 @@ func TestKillSign(t *testing.T) {
 	sign := []string{"sign", "-server", server, "-device", device, file}
 	whole := process(t, 0, "80351", sign...)
 	require.FileExists(t, file+".sig")
-	for i := range kills {
+	for i := range kills() {
 		require.NoError(t, os.Remove(file+".sig"))
-		process(t, whole*time.Duration(i+1)/kills, "80351", sign...)
+		process(t, whole*(i+1)/kills(), "80351", sign...)
 		if _, err := os.Stat(file + ".sig"); err != nil {
 			code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, sign...)
 			require.Equal(t, exitOK, code, "%s", out)

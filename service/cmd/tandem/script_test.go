@@ -23,6 +23,10 @@ import (
 
 // TestMain lets the scripts run this binary as the command, and as two variants of it.
 func TestMain(m *testing.M) {
+	// The race detector lets every process sleep for a second before it ends, unless told not to.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=10")); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"tandem":       main,
 		"tandem-cut":   cut,
@@ -202,7 +206,7 @@ func scripts(t *testing.T, folder string, vars ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir: folder, Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
+			e.Vars = append(e.Vars, "GORACE="+os.Getenv("GORACE"), "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
 			e.Vars = append(e.Vars, vars...)
 			return nil
 		},
@@ -214,6 +218,7 @@ var fieldRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|")
 // TestScripts runs every script, and then compares the JSON fields that came up with those that docs/command.md
 // promises: no more and no fewer.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	needOpenSSL(t)
 	t.Run("testdata", func(t *testing.T) { scripts(t, "testdata/scripts") })
 	if t.Failed() {
