@@ -1,4 +1,4 @@
-.PHONY: test check fuzz bench bench-peers bench-compare vectors mutants network kernel generate page
+.PHONY: test check fuzz taint dudect bench bench-peers bench-compare vectors mutants network kernel generate page
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -8,6 +8,12 @@ check:            # format, vet, staticcheck, go.mod, cross-compiles
 
 fuzz:             # every fuzz target for FUZZTIME (10s)
 	.ci/fuzz
+
+taint:            # every operation on secrets under valgrind, with and without seeded leaks
+	.ci/taint
+
+dudect:           # timing of every kernel and of right and wrong PINs, DUDECT (10s) for each comparison
+	.ci/dudect
 
 bench:            # every benchmark COUNT (10) times, into bench/report
 	go run ./bench/cmd/bench -count $(or $(COUNT),10)

@@ -25,10 +25,10 @@ const module = "github.com/tandem-rsa/tandem"
 // splitkey <- pinlock <- protocol <- service, and hsm -> splitkey only.
 var layers = map[string][]string{
 	".":        {},
-	"internal": {"internal"},
-	"splitkey": {"splitkey"},
-	"pinlock":  {"pinlock", "splitkey"},
-	"protocol": {"protocol", "pinlock", "splitkey"},
+	"internal": {"internal", "pinlock", "splitkey"},
+	"splitkey": {"splitkey", "internal"},
+	"pinlock":  {"pinlock", "splitkey", "internal"},
+	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
 	"hsm":      {"hsm", "splitkey"},
 	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey"},
 	"vectors":  {"vectors", "protocol", "pinlock", "splitkey"},

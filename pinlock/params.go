@@ -7,6 +7,9 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/erase"
 )
 
 // Params is the cost of one PIN guess: the parameters of Argon2id (RFC 9106).
@@ -67,12 +70,15 @@ func (p Params) within(limit Params) error {
 // deliberately no authentication: whatever tells a right key from a wrong one
 // tells a right PIN from a wrong one.
 func xorKeyStream(x, pin []byte, salt [saltLen]byte, p Params) {
-	key := argon2.IDKey(pin, salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)
-	defer clear(key)
-	c, err := chacha20.NewUnauthenticatedCipher(key, make([]byte, chacha20.NonceSize))
-	if err != nil {
-		panic(err) // only for other lengths of key and nonce
-	}
-	c.XORKeyStream(x, x)
-	*c = chacha20.Cipher{}
+	erase.Do(func() {
+		key := argon2.IDKey(ct.KDFInput(pin), salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)
+		defer clear(key)
+		ct.Secret(key)
+		c, err := chacha20.NewUnauthenticatedCipher(key, make([]byte, chacha20.NonceSize))
+		if err != nil {
+			panic(err) // only for other lengths of key and nonce
+		}
+		c.XORKeyStream(x, x)
+		*c = chacha20.Cipher{}
+	})
 }

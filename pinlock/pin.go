@@ -3,6 +3,8 @@ package pinlock
 import (
 	"crypto/subtle"
 	"errors"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
 )
 
 // A PIN is 4 to 12 ASCII digits. Leading zeros count: "0012" and "12" are
@@ -113,5 +115,5 @@ func validPIN(pin []byte) bool {
 	for _, b := range pin {
 		ok &= subtle.ConstantTimeLessOrEq('0', int(b)) & subtle.ConstantTimeLessOrEq(int(b), '9')
 	}
-	return ok == 1
+	return ct.PINFormat(ok) == 1
 }

@@ -1,6 +1,10 @@
 package pinlock
 
-import "crypto/subtle"
+import (
+	"crypto/subtle"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
+)
 
 // The weak-PIN rules, as documented at CheckPIN. A PIN is a secret also while it
 // is chosen: every rule is computed for every PIN, with masks in place of
@@ -28,15 +32,17 @@ func weakRule(d []int) string {
 	parts := weakParts(d)
 	// From here on time depends on the answer alone.
 	for i, r := range refused {
-		if r == 1 {
+		if answer(r) {
 			return ruleNames[i]
 		}
 	}
-	if parts == 1 {
+	if answer(parts) {
 		return "weak-parts"
 	}
 	return ""
 }
+
+func answer(refused int) bool { return ct.WeakPIN(refused) == 1 }
 
 // weakParts cuts d in two at every place that leaves 4 digits on each side.
 func weakParts(d []int) int {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
@@ -147,25 +149,41 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 		return nil, ErrMalformedPartial
 	}
 	m1 := p.mod.Reduce(m.em)
-	s1, err := p.mod.Exp(partial, c.share.d()) // y^d_s
+	var s1 []byte
+	var err error
+	right := 0
+	erase.Do(func() {
+		if s1, err = c.join(m1, partial); err != nil {
+			return
+		}
+		var z []byte
+		if z, err = p.mod.ExpShortVarTime(s1, p.e); err == nil {
+			right = subtle.ConstantTimeCompare(z, m1)
+		}
+	})
 	if err != nil {
 		return nil, ErrMalformedPartial
 	}
-	if c.share.sharing == Additive {
-		// Here d_s is the other summand: s1 = y * m1^d_s.
-		md, err := p.mod.Exp(m1, c.share.d())
-		if err != nil {
-			return nil, fmt.Errorf("%w: %v", ErrMessage, err)
-		}
-		if s1, err = p.mod.Mul(partial, md); err != nil {
-			return nil, ErrMalformedPartial
-		}
-	}
-	z, err := p.mod.ExpShortVarTime(s1, p.e)
-	if err != nil || !equalConstantTime(z, m1) {
+	if ct.RightOrWrong(right) == 0 {
+		clear(s1)
 		return nil, ErrPartial
 	}
 	return &Checked{c, m, hide(s1)}, nil
+}
+
+// join returns s1, what the server's share makes of y.
+func (c *Completer) join(m1, y []byte) ([]byte, error) {
+	mod, d := c.share.pub.mod, c.share.d()
+	if c.share.sharing == Multiplicative {
+		return mod.Exp(y, d)
+	}
+	// Here d_s is the other summand: s1 = y * m1^d_s.
+	md, err := mod.Exp(m1, d)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(md)
+	return mod.Mul(y, md)
 }
 
 // inPartialRange reports whether y has k1 bytes and 1 < y < n1-1. The three values left
@@ -176,7 +194,7 @@ func (p *publicKey) inPartialRange(y []byte) bool {
 	}
 	upper := subtle.ConstantTimeCompare(y[:len(y)-1], make([]byte, len(y)-1))
 	small := upper & subtle.ConstantTimeLessOrEq(int(y[len(y)-1]), 1)
-	return small == 0 && lessConstantTime(y, predecessor(p.n))
+	return ct.PartialInRange(lessConstantTime(y, predecessor(p.n))&^small) == 1
 }
 
 // Finish makes the signature of a checked partial signature, as long as the final
@@ -194,7 +212,7 @@ func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := ch.m.verifyCryptoRSA(sig); err != nil {
+	if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); err != nil {
 		clear(sig)
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package splitkey
 
 import (
+	"bytes"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
 )
 
@@ -12,7 +14,7 @@ import (
 // fit to be a final key at all, the caller has asked of [CheckFinalKey] once.
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
-func (c *ClientShare) SignPartial(m *Message) ([]byte, error) {
+func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 	if c == nil || c.x == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
@@ -20,12 +22,15 @@ func (c *ClientShare) SignPartial(m *Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.sharing == Additive {
-		return c.pub.mod.Exp(m1, c.x())
-	}
-	dc := deal.ClientExponent(c.x())
-	defer clear(dc)
-	return c.pub.mod.Exp(m1, dc)
+	erase.Do(func() {
+		exponent := c.x()
+		if c.sharing == Multiplicative {
+			exponent = deal.ClientExponent(exponent)
+			defer clear(exponent)
+		}
+		y, err = c.pub.mod.Exp(m1, exponent)
+	})
+	return y, err
 }
 
 // reduce returns m1 = EM mod n1 of a message whose final modulus is a multiple of n1.
@@ -33,7 +38,7 @@ func (p *publicKey) reduce(m *Message) ([]byte, error) {
 	if m == nil || m.em == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrMessage)
 	}
-	if uint(m.e) != p.e || !equalConstantTime(p.mod.Reduce(m.n), make([]byte, p.mod.Size())) {
+	if uint(m.e) != p.e || !bytes.Equal(p.mod.Reduce(m.n), make([]byte, p.mod.Size())) {
 		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
 	}
 	return p.mod.Reduce(m.em), nil

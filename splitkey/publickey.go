@@ -2,9 +2,11 @@ package splitkey
 
 import (
 	"crypto/rsa"
+	"crypto/subtle"
 	"fmt"
 	"math/big"
 
+	"github.com/tandem-rsa/tandem/internal/ct"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
@@ -140,7 +142,7 @@ func VerifyExponentiation(pub *rsa.PublicKey, x, y []byte) error {
 
 func (p *publicKey) verifyExponentiation(x, y []byte) error {
 	z, err := p.mod.ExpShortVarTime(y, p.e)
-	if err != nil || !equalConstantTime(x, z) {
+	if err != nil || ct.ServerKeyRight(subtle.ConstantTimeCompare(x, z)) == 0 {
 		return ErrServerKey
 	}
 	return nil

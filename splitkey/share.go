@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"crypto/subtle"
 	"fmt"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
 )
 
 // Sharing says how two shares make a private exponent. The zero value is invalid.
@@ -15,7 +17,7 @@ const (
 	// It needs l-safe primes, which [GenerateKey] makes.
 	Multiplicative Sharing = 1
 	// Additive shares add up: d_c + d_s = d mod lambda, with d_c = x. Any RSA key can
-	// be shared so. Completing costs a second exponentiation.
+	// be shared so. Completing costs a multiplication more.
 	Additive Sharing = 2
 )
 
@@ -109,7 +111,8 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if len(d) != p.mod.Size() {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(d), p.mod.Size())
 	}
-	if equalConstantTime(d, make([]byte, len(d))) || !lessConstantTime(d, p.n) {
+	zero := subtle.ConstantTimeCompare(d, make([]byte, len(d)))
+	if ct.ShareInRange(lessConstantTime(d, p.n)&^zero) == 0 {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
 	return &ServerShare{p, s, hide(bytes.Clone(d))}, nil
@@ -149,13 +152,11 @@ func format(f fmt.State, name string, p *publicKey, s Sharing) {
 	fmt.Fprintf(f, "splitkey.%s(%d bits, %v, secret hidden)", name, p.mod.BitLen(), s)
 }
 
-func equalConstantTime(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
-
-// lessConstantTime reports whether a < b, for numbers of equal length.
-func lessConstantTime(a, b []byte) bool {
+// lessConstantTime returns 1 if a < b and 0 otherwise, for numbers of equal length.
+func lessConstantTime(a, b []byte) int {
 	borrow := 0
 	for i := len(a) - 1; i >= 0; i-- {
 		borrow = (int(a[i]) - int(b[i]) - borrow) >> 8 & 1
 	}
-	return borrow == 1
+	return borrow
 }

@@ -7,6 +7,8 @@ import (
 	"crypto/rsa"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
@@ -58,6 +60,10 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	// No test of primality: it would cost a hundred exponentiations each time that a key is
 	// loaded, and protects nobody. What a key with a composite factor computes wrongly is
 	// found like any other fault, by the trial below and by the check of each result.
+
+	// What comes next, here and in every use of the key, is in constant time.
+	ct.SecretPrime(p)
+	ct.SecretPrime(q)
 	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err
@@ -72,6 +78,7 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	c.qBytes = widen(q, pub.mod.Size())
 	d := key.D.FillBytes(make([]byte, pub.mod.Size()))
 	defer clear(d)
+	ct.Secret(d)
 	c.dp, c.dq = modexp.ModEven(d, predecessor(p)), modexp.ModEven(d, predecessor(q))
 	// q^-1 = q^(p-2) mod p (Fermat), in constant time unlike Euclid's algorithm.
 	if c.qInv, err = c.p.Exp(c.p.Reduce(q), minusTwo(p)); err != nil {
@@ -99,10 +106,12 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(x) != k.pub.mod.Size() || !lessConstantTime(x, k.pub.n) {
+	if len(x) != k.pub.mod.Size() || lessConstantTime(x, k.pub.n) == 0 {
 		return nil, fmt.Errorf("%w: operand out of range", ErrServerKey)
 	}
-	y, err := k.crt().exponentiate(k.pub.mod, x)
+	var y []byte
+	var err error
+	erase.Do(func() { y, err = k.crt().exponentiate(k.pub.mod, x) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
 	}
@@ -119,28 +128,41 @@ func (c *crt) exponentiate(n *modexp.Modulus, x []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Each of these gives the key away: gcd(y_q^e - x, n) = q.
+	defer clear(yp)
 	yq, err := c.q.Exp(c.q.Reduce(x), c.dq)
 	if err != nil {
 		return nil, err
 	}
-	h, err := c.p.Sub(yp, c.p.Reduce(yq))
+	defer clear(yq)
+	yqp := c.p.Reduce(yq)
+	defer clear(yqp)
+	diff, err := c.p.Sub(yp, yqp)
 	if err != nil {
 		return nil, err
 	}
-	if h, err = c.p.Mul(h, c.qInv); err != nil {
+	defer clear(diff)
+	h, err := c.p.Mul(diff, c.qInv)
+	if err != nil {
 		return nil, err
 	}
+	defer clear(h)
 	return garner(n, c.qBytes, h, yq)
 }
 
 // garner returns a + m*h in the length of n, for a < m and h < n/m: a number below n,
 // so that computing modulo n changes nothing.
 func garner(n *modexp.Modulus, m, h, a []byte) ([]byte, error) {
-	mh, err := n.Mul(m, widen(h, n.Size()))
+	wide := widen(h, n.Size())
+	defer clear(wide)
+	mh, err := n.Mul(m, wide)
 	if err != nil {
 		return nil, err
 	}
-	return n.Add(mh, widen(a, n.Size()))
+	defer clear(mh)
+	sum := widen(a, n.Size())
+	defer clear(sum)
+	return n.Add(mh, sum)
 }
 
 // widen pads a number with leading zeros to size bytes.

@@ -1,6 +1,10 @@
 package modexp
 
-import "filippo.io/bigmod"
+import (
+	"filippo.io/bigmod"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
+)
 
 // bigmodArithmetic is the implementation for every size and every processor.
 type bigmodArithmetic struct {
@@ -14,10 +18,7 @@ type bigmodArithmetic struct {
 
 // newBigmod prepares n, which is odd and has at least 16 bits.
 func newBigmod(n []byte) arithmetic {
-	m, err := bigmod.NewModulus(n)
-	if err != nil {
-		panic("modexp: internal error: modulus refused")
-	}
+	m := bigmodModulus(n)
 	a := &bigmodArithmetic{m: m, chunk: (m.BitLen() - 1) / 8}
 	b := make([]byte, m.Size())
 	b[len(b)-1-a.chunk] = 1
@@ -71,10 +72,25 @@ func (a *bigmodArithmetic) reduce(z, x []byte) {
 	a.put(z, y)
 }
 
-func (a *bigmodArithmetic) nat(b []byte) *bigmod.Nat {
-	x, err := bigmod.NewNat().SetBytes(b, a.m)
+// bigmodModulus converts n, which is greater than one.
+func bigmodModulus(n []byte) *bigmod.Modulus {
+	m, err := bigmod.NewModulus(ct.BigmodModulus(n))
 	if err != nil {
-		panic(errNotReduced)
+		panic("modexp: internal error: modulus must be greater than one")
+	}
+	return m
+}
+
+// nat converts b, which is less than n. The caller knows: bigmod's SetBytes would ask again.
+func (a *bigmodArithmetic) nat(b []byte) *bigmod.Nat { return natFor(b, a.m) }
+
+// natFor converts b, which must not be longer than m, to a number of the size of m.
+func natFor(b []byte, m *bigmod.Modulus) *bigmod.Nat {
+	x := bigmod.NewNat().ExpandFor(m)
+	limbs := x.Bits()
+	for i, v := range b {
+		at := len(b) - 1 - i
+		limbs[at/limbBytes] |= uint(v) << (8 * (at % limbBytes))
 	}
 	return x
 }

@@ -22,7 +22,7 @@ const errNotReduced = "modexp: internal error: operand is not reduced"
 
 // ModEven returns x mod m for any m > 1, in the length of m. Lengths leak.
 func ModEven(x, m []byte) []byte {
-	mod := evenModulus(m)
+	mod := bigmodModulus(m)
 	y := natOf(x)
 	z := bigmod.NewNat().Mod(y, mod)
 	defer wipe(y, z)
@@ -42,7 +42,7 @@ func SubModEven(a, b, m []byte) []byte {
 }
 
 func evenBinary(a, b, m []byte, op func(x, y *bigmod.Nat, m *bigmod.Modulus) *bigmod.Nat) []byte {
-	mod := evenModulus(m)
+	mod := bigmodModulus(m)
 	x, err := bigmod.NewNat().SetBytes(a, mod)
 	if err != nil {
 		panic(errNotReduced)
@@ -70,7 +70,7 @@ const inverseTries = 512
 // r. What may still leak is m, as in crypto/rsa's key generation: once in the
 // life of a key, on the machine that makes it.
 func InverseVarTime(a, m []byte) ([]byte, bool) {
-	mod := evenModulus(m)
+	mod := bigmodModulus(m)
 	x, err := bigmod.NewNat().SetBytes(a, mod)
 	if err != nil {
 		panic(errNotReduced)
@@ -161,14 +161,6 @@ func Product(a, b []byte) []byte {
 	return fixed(m.Nat().Bytes(m), len(a)+len(b))
 }
 
-func evenModulus(m []byte) *bigmod.Modulus {
-	mod, err := bigmod.NewModulus(m)
-	if err != nil {
-		panic("modexp: internal error: modulus must be greater than one")
-	}
-	return mod
-}
-
 // predecessor returns p-1 for an odd p.
 func predecessor(p []byte) *bigmod.Nat {
 	b := append([]byte(nil), p...)
@@ -177,16 +169,12 @@ func predecessor(p []byte) *bigmod.Nat {
 	return natOf(b)
 }
 
-// natOf returns b as a number of its own announced length. SetBytes needs a
-// modulus, so it is given 2^(8*len(b)), one limb longer at most.
+// natOf returns b as a number of its own announced length. It takes a modulus to say
+// how long: 2^(8*len(b)), one limb longer at most.
 func natOf(b []byte) *bigmod.Nat {
 	pow := make([]byte, len(b)+1)
 	pow[0] = 1
-	x, err := bigmod.NewNat().SetBytes(b, evenModulus(pow))
-	if err != nil {
-		panic(errNotReduced)
-	}
-	return x
+	return natFor(b, bigmodModulus(pow))
 }
 
 // limbBytes is the size of bigmod's limbs.

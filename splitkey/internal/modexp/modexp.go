@@ -53,6 +53,8 @@ package modexp
 import (
 	"errors"
 	"math/bits"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
 )
 
 // ErrModulus is returned for a modulus that is even or has less than 16 bits.
@@ -93,7 +95,7 @@ func newModulus(n []byte) (*Modulus, error) {
 	}
 	m := &Modulus{n: make([]uint64, wordsFor(len(n))), size: len(n)}
 	setBytes(m.n, n)
-	if m.bits = 8*(len(n)-1) + bits.Len8(n[0]); m.bits < 16 {
+	if m.bits = ct.ModulusLength(8*(len(n)-1) + bits.Len8(n[0])); m.bits < 16 {
 		return nil, ErrModulus
 	}
 	return m, nil
@@ -187,5 +189,5 @@ func (m *Modulus) words(a, b []byte, op func(x, y, n []uint64)) ([]byte, error) 
 
 // has reports whether b is an element modulo n.
 func (m *Modulus) has(b []byte) bool {
-	return len(b) == m.size && lessThan(b, m.n) == 1
+	return len(b) == m.size && ct.OperandInRange(int(lessThan(b, m.n))) == 1
 }

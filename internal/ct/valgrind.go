@@ -1,0 +1,71 @@
+//go:build valgrind && linux && amd64
+
+package ct
+
+// Client requests of valgrind (valgrind.h) and its tool memcheck (memcheck.h). The numbers are
+// part of their ABI.
+const (
+	runningOnValgrind = 0x1001
+	countErrors       = 0x1201
+
+	memcheck         = 'M'<<24 | 'C'<<16
+	makeMemUndefined = memcheck + 1
+	makeMemDefined   = memcheck + 2
+	setVBits         = memcheck + 9
+)
+
+//go:noescape
+func request(code uint64, p *byte, a2, a3, a4, a5 uint64) uint64
+
+//go:noescape
+func requestPair(code uint64, p, q *byte, a3, a4, a5 uint64) uint64
+
+// defined returns v, marked as public.
+func defined(v int) int
+
+// The first parameter is the name of the function in public.go, for seeded leaks.
+
+func public(place string, v int) int {
+	leak(place, v)
+	return defined(v)
+}
+
+func publicCopy(place string, b []byte) []byte {
+	return publicBytes(place, append([]byte(nil), b...))
+}
+
+// Secret marks every bit of b as secret.
+func Secret(b []byte) {
+	if len(b) > 0 {
+		request(makeMemUndefined, &b[0], uint64(len(b)), 0, 0, 0)
+	}
+}
+
+// SecretPrime marks a prime that fills its bytes as secret, except for what is public of
+// it: that it is odd, and its length, which the top bit says.
+func SecretPrime(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	secret := make([]byte, len(p))
+	for i := range secret {
+		secret[i] = 0xff
+	}
+	secret[0] &= 0x7f
+	secret[len(p)-1] &= 0xfe
+	requestPair(setVBits, &p[0], &secret[0], uint64(len(p)), 0, 0)
+}
+
+func publicBytes(place string, b []byte) []byte {
+	if len(b) > 0 {
+		leak(place, int(b[len(b)/2]))
+		request(makeMemDefined, &b[0], uint64(len(b)), 0, 0, 0)
+	}
+	return b
+}
+
+// Running reports whether the program runs under valgrind.
+func Running() bool { return request(runningOnValgrind, nil, 0, 0, 0, 0) > 0 }
+
+// Findings returns how often memcheck has found a decision that depends on a secret.
+func Findings() int { return int(request(countErrors, nil, 0, 0, 0, 0)) }
