@@ -1,0 +1,92 @@
+//go:build linux
+
+// Package memorytest searches the whole memory of a process for secrets: heap, stacks, globals,
+// what the garbage collector has freed. The process is a copy of the test that searches, so
+// that its own list of secrets is not found.
+package memorytest
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const childVariable = "MEMORYTEST_CHILD"
+
+// IsChild reports whether this process is the one to be searched.
+func IsChild() bool { return os.Getenv(childVariable) != "" }
+
+// Process is the process to be searched.
+type Process struct {
+	t   testing.TB
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// Start runs the calling test once more as a child, in which [IsChild] is true, with settings
+// for GODEBUG. Asynchronous preemption is off in the child: what was copied last is still in the vector registers
+// (256 bytes of it), and these would be saved to memory at times that nobody controls.
+func Start(t testing.TB, godebug string) *Process {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1")
+	cmd.Env = append(os.Environ(), childVariable+"=1", "GODEBUG=asyncpreemptoff=1,"+godebug)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return &Process{t, cmd, in, bufio.NewReader(out)}
+}
+
+// Send writes a secret to the child, which is in [Receive].
+func (p *Process) Send(secret []byte) {
+	_, err := p.in.Write(secret)
+	require.NoError(p.t, err)
+}
+
+// Wait returns when the child is in the named [Pause], stopped.
+func (p *Process) Wait(name string) {
+	p.t.Helper()
+	for {
+		line, err := p.out.ReadString('\n')
+		require.NoError(p.t, err, "the child ended before %q", name)
+		if at, ok := strings.CutPrefix(strings.TrimSpace(line), "memorytest: "); ok {
+			require.Equal(p.t, name, at)
+			return
+		}
+	}
+}
+
+// Continue ends the child's [Pause].
+func (p *Process) Continue() { p.Send([]byte{1}) }
+
+// Receive returns n bytes that the parent sent. There is no other copy of them, and there
+// never will be, since they are on the heap: a stack is copied when it grows.
+//
+//go:noinline
+func Receive(t testing.TB, n int) []byte {
+	b := make([]byte, n)
+	_, err := io.ReadFull(os.Stdin, b)
+	require.NoError(t, err)
+	return b
+}
+
+// Pause stops the child until [Process.Continue].
+func Pause(t testing.TB, name string) {
+	_, err := os.Stdout.WriteString("memorytest: " + name + "\n")
+	require.NoError(t, err)
+	Receive(t, 1)
+}

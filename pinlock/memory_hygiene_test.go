@@ -1,0 +1,95 @@
+//go:build linux && !race
+
+package pinlock
+
+import (
+	"encoding/binary"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/blake2b"
+
+	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/memorytest"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// TestMemory opens and makes a lockbox in another process, which wipes PIN and share and collects
+// its garbage, and searches that process's memory for what must not be there any more.
+func TestMemory(t *testing.T) {
+	const pinLen, boxLen = 12, 591
+	cost := Params{Time: 1, MemoryKiB: 64, Threads: 1}
+	if memorytest.IsChild() {
+		pin := memorytest.Receive(t, pinLen)
+		box, err := ParseLockbox(memorytest.Receive(t, boxLen))
+		require.NoError(t, err)
+		memorytest.Pause(t, "held")
+		share, err := box.Unlock(pin, cost)
+		require.NoError(t, err)
+		_, err = Lock(share, pin, cost)
+		require.NoError(t, err)
+		clear(pin)
+		share.Wipe()
+		runtime.GC()
+		runtime.GC()
+		memorytest.Pause(t, "wiped")
+		return
+	}
+	pin := []byte("839517264083")
+	x := make([]byte, 264)
+	for i := range x {
+		x[i] = byte(i*i>>3 ^ i*77)
+	}
+	share, err := splitkey.NewClientShare(&splitkeytest.Key(2048).PublicKey, splitkey.Multiplicative, x)
+	require.NoError(t, err)
+	box, err := Lock(share, pin, cost)
+	require.NoError(t, err)
+	encoded, err := box.MarshalBinary()
+	require.NoError(t, err)
+	require.Len(t, encoded, boxLen)
+	secrets := map[string][]byte{
+		"PIN": pin, "x": x,
+		"Argon2's H_0":  firstHash(pin, box.c().salt[:], cost),
+		"the PIN's key": argon2.IDKey(pin, box.c().salt[:], cost.Time, cost.MemoryKiB, cost.Threads, 32),
+	}
+	child := memorytest.Start(t, "")
+	child.Send(pin)
+	child.Send(encoded)
+	child.Wait("held")
+	require.NotZero(t, child.Search(secrets)["PIN"], "the search does not find the PIN where it is")
+	child.Continue()
+	child.Wait("wiped")
+	found := child.Search(secrets)
+	t.Logf("words left, runtime/secret %v: %v", erase.Enabled, found)
+	if !erase.Enabled {
+		// x/crypto/argon2 and its hash leave them where nobody else can reach: see the package
+		// documentation. (The PIN not always.)
+		delete(found, "PIN")
+		delete(found, "Argon2's H_0")
+		delete(found, "the PIN's key")
+	}
+	require.Empty(t, found, "words of secrets that are still in memory")
+	child.Continue()
+}
+
+// firstHash is H_0 of RFC 9106, section 3.2: all that Argon2id takes from the PIN, and a
+// test of it that costs nothing.
+func firstHash(pin, salt []byte, p Params) []byte {
+	var b []byte
+	number := func(v int) { b = binary.LittleEndian.AppendUint32(b, uint32(v)) }
+	number(int(p.Threads))
+	number(32)
+	number(int(p.MemoryKiB))
+	number(int(p.Time))
+	number(argon2.Version)
+	number(2) // Argon2id
+	for _, s := range [][]byte{pin, salt, nil, nil} {
+		number(len(s))
+		b = append(b, s...)
+	}
+	h := blake2b.Sum512(b)
+	return h[:]
+}

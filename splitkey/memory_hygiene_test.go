@@ -1,0 +1,122 @@
+//go:build linux && !race
+
+package splitkey_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"math/big"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/memorytest"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// hygieneDigest is what is signed in the process that is searched.
+var hygieneDigest = sha256.Sum256([]byte("memory"))
+
+// TestMemory signs in another process, which wipes its shares and collects its garbage, and
+// searches that process's memory for what must not be there any more.
+func TestMemory(t *testing.T) {
+	if memorytest.IsChild() {
+		signAndForget(t)
+		return
+	}
+	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	n := device.N
+	composite := new(big.Int).Mul(n, server.N)
+	pub := *server
+	pub.N = composite
+	m, err := splitkey.Encode(&pub.PublicKey, hygieneDigest[:], crypto.SHA256)
+	require.NoError(t, err)
+	em := new(big.Int).SetBytes(m.Bytes())
+	power := func(base, exponent, n *big.Int) []byte { return new(big.Int).Exp(base, exponent, n).Bytes() }
+	number := func(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
+	odd := func(x []byte) *big.Int { x2 := new(big.Int).Lsh(number(x), 1); return x2.SetBit(x2, 0, 1) }
+
+	for _, kernel := range []struct{ name, godebug string }{
+		{"fastest", ""}, {"without AVX-512", "cpu.avx512=off"}, {"bigmod", "cpu.all=off"},
+	} {
+		t.Run(kernel.name, func(t *testing.T) {
+			x, wrong := make([]byte, 264), make([]byte, 264)
+			rand.Read(x)
+			rand.Read(wrong)
+			_, s, err := splitkeytest.Split(device, splitkey.Multiplicative, x)
+			require.NoError(t, err)
+			y, wrongY := power(em, odd(x), n), power(em, odd(wrong), n)
+			p, q := server.Primes[0], server.Primes[1]
+			secrets := map[string][]byte{
+				"x": x, "d_c": odd(x).Bytes(), "d_s": s.Secret(), "y": y,
+				"wrong x": wrong, "wrong d_c": odd(wrong).Bytes(), "wrong y": wrongY,
+				"wrong s1": power(number(wrongY), number(s.Secret()), n),
+				"y_p":      power(em, server.Precomputed.Dp, p), "y_q": power(em, server.Precomputed.Dq, q),
+			}
+			child := memorytest.Start(t, kernel.godebug)
+			child.Send(x)
+			child.Send(wrong)
+			child.Send(s.Secret())
+			child.Wait("held")
+			found := child.Search(secrets)
+			for _, held := range []string{"x", "wrong x", "d_s"} {
+				require.GreaterOrEqual(t, found[held], len(secrets[held])/8, "the search does not find %s where it is", held)
+			}
+			child.Continue()
+			child.Wait("wiped")
+			found = child.Search(secrets)
+			t.Logf("words left, runtime/secret %v: %v", erase.Enabled, found)
+			if kernel.name == "bigmod" && !erase.Enabled {
+				// bigmod's temporaries are out of reach. They are never exponents.
+				for _, base := range []string{"y", "wrong y", "wrong s1", "y_p", "y_q"} {
+					delete(found, base)
+				}
+			}
+			require.Empty(t, found, "words of secrets that are still in memory")
+			child.Continue()
+		})
+	}
+}
+
+// signAndForget is the process that is searched.
+func signAndForget(t *testing.T) {
+	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	x, wrong, d := memorytest.Receive(t, 264), memorytest.Receive(t, 264), memorytest.Receive(t, 256)
+	client, err := splitkey.NewClientShare(&device.PublicKey, splitkey.Multiplicative, x)
+	require.NoError(t, err)
+	thief, err := splitkey.NewClientShare(&device.PublicKey, splitkey.Multiplicative, wrong)
+	require.NoError(t, err)
+	share, err := splitkey.NewServerShare(&device.PublicKey, splitkey.Multiplicative, d)
+	require.NoError(t, err)
+	clear(x)
+	clear(wrong)
+	clear(d)
+	memorytest.Pause(t, "held")
+
+	own, err := splitkey.NewSoftwareKey(server)
+	require.NoError(t, err)
+	completer, err := splitkey.NewCompleter(share, own)
+	require.NoError(t, err)
+	m, err := splitkey.Encode(completer.PublicKey(), hygieneDigest[:], crypto.SHA256)
+	require.NoError(t, err)
+	y, err := thief.SignPartial(m)
+	require.NoError(t, err)
+	_, err = completer.Check(m, y)
+	require.ErrorIs(t, err, splitkey.ErrPartial)
+	clear(y)
+	y, err = client.SignPartial(m)
+	require.NoError(t, err)
+	_, err = completer.Complete(t.Context(), m, y)
+	require.NoError(t, err)
+	clear(y)
+	client.Wipe()
+	thief.Wipe()
+	share.Wipe()
+	runtime.GC()
+	runtime.GC()
+	memorytest.Pause(t, "wiped")
+}
