@@ -36,7 +36,7 @@ func run[T any](ctx context.Context, t *Token, op string, f func(*session) (T, e
 
 func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (T, error) {
 	var zero T
-	loggedIn := false
+	logins := 0
 	for try := 1; ; try++ {
 		if err := t.admit(ctx, op); err != nil {
 			return zero, err
@@ -53,8 +53,11 @@ func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (
 			// The object was there before. Nothing but a new login makes some
 			// modules look again, nothing but a restart others.
 			what = logIn
-			if !loggedIn && !t.maySearch(missing.o) {
+			if logins == 0 && !t.maySearch(missing.o) {
 				return zero, final
+			}
+			if logins > 0 {
+				what = restartOnce
 			}
 		case errors.As(err, &code):
 			what = code.react()
@@ -70,15 +73,16 @@ func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (
 		if try == maxTries {
 			return zero, final
 		}
-		if what == logIn && !loggedIn {
-			loggedIn = true
+		if what == logIn && logins < 2 {
+			// The second time somebody may have taken the login away again.
+			logins++
 			if err := t.recover(ctx, levelLogin, gen, err); err != nil {
 				return zero, err
 			}
 			continue
 		}
 		if what == logIn {
-			what = restartOnce // the login was of no help
+			what = restartOnce // logins are of no help
 		}
 		if what == restartOnce && !t.mayRestart() {
 			return zero, final

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 )
 
-var failures = flag.Int("failures", 50_000, "number of failing operations of each kind in TestFailuresKeepNothing")
+var failures = flag.Int("failures", 20_000, "number of failing operations of each kind in TestFailuresKeepNothing")
 
 // resident is the process's memory in bytes, C and Go, after what is garbage
 // was collected.
@@ -39,9 +39,6 @@ func resident(t *testing.T) int {
 // 300 MB.
 func TestFailuresKeepNothing(t *testing.T) {
 	n := *failures
-	if testing.Short() {
-		n = min(n, 20_000)
-	}
 	for _, maker := range hsmtest.Modules {
 		t.Run(maker.Name, func(t *testing.T) {
 			tok := openToken(t, config(maker.New(t)))
