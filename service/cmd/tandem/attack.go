@@ -192,7 +192,7 @@ func (d *demo) offlineThief(ctx context.Context) error {
 		return err
 	}
 	share := float64(all.ones) / (float64(all.opened) * 8 * float64(n1.Size()+8))
-	d.say("   All %d PINs, at a reduced cost, Argon2id's least (at full cost it would be %.0f minutes):", all.tried, (time.Duration(all.tried) * each).Minutes())
+	d.say("   All %d PINs, on the same share locked anew at a reduced cost, Argon2id's least (full: %.0f minutes):", all.tried, (time.Duration(all.tried) * each).Minutes())
 	d.say("   %d open it, to %d different shares, all of one length. %.2f %% of their bits are set; modulo 3", all.opened, len(all.shares), 100*share)
 	d.say("   they are 0, 1, 2 in %d, %d, %d cases. So he has %d halves that look right, and one is.\n", all.residues[0], all.residues[1], all.residues[2], len(all.shares))
 	return nil

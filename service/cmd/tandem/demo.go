@@ -157,13 +157,13 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 
 func (d *demo) halves(context.Context) error {
 	d.say("2. WHERE THE HALVES ARE")
-	own := "."
+	own := ""
 	if d.config.Shape == composite {
-		own = ", and its own key;"
+		own = " and its own key"
 	}
 	for _, f := range []struct{ folder, file, what string }{
 		{"device", filepath.Join(signKey, "state"), "d_c, under the PIN: Argon2id, 3 passes over 64 MiB"},
-		{"server", storeFile, "d_s, sealed" + own + " the count of wrong PINs"},
+		{"server", storeFile, "d_s" + own + ", sealed; the count of wrong PINs"},
 		{"server", sealerFile, "what it is sealed with; in production an HSM (init -hsm)"},
 	} {
 		info, err := os.Stat(d.path(f.folder, f.file))

@@ -77,7 +77,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 	token, err := hsm.Open(ctx, hsm.Config{
 		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: 1,
 		CallTimeout: time.Minute, // tokens take long to make an RSA key, and nobody else waits
-		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
+		PIN:         func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
 	})
 	if err != nil {
 		clear(pin)
