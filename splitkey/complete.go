@@ -51,7 +51,7 @@ func RestoreCompleter(share *ServerShare, own RSAKey, precomputed []byte) (*Comp
 }
 
 func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, error) {
-	if share == nil || share.d == nil {
+	if share == nil || share.d.get() == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	if own == nil {
@@ -141,7 +141,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 	if m.e != c.final.E || !bytes.Equal(m.n, c.final.N.Bytes()) {
 		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
 	}
-	if c.share.d == nil {
+	if c.share.d.get() == nil {
 		return nil, fmt.Errorf("%w: wiped", ErrShare)
 	}
 	p := c.share.pub
@@ -173,7 +173,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 
 // join returns s1, what the server's share makes of y.
 func (c *Completer) join(m1, y []byte) ([]byte, error) {
-	mod, d := c.share.pub.mod, c.share.d()
+	mod, d := c.share.pub.mod, c.share.d.get()
 	if c.share.sharing == Multiplicative {
 		return mod.Exp(y, d)
 	}

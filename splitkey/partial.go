@@ -15,7 +15,7 @@ import (
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
 func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
-	if c == nil || c.x == nil {
+	if c == nil || c.x.get() == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	m1, err := c.pub.reduce(m)
@@ -23,7 +23,7 @@ func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 		return nil, err
 	}
 	erase.Do(func() {
-		exponent := c.x()
+		exponent := c.x.get()
 		if c.sharing == Multiplicative {
 			exponent = deal.ClientExponent(exponent)
 			defer clear(exponent)

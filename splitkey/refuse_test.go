@@ -381,6 +381,7 @@ func TestPartialRefused(t *testing.T) {
 			_, err = p.completer.Finish(ctx, ch)
 			require.ErrorIs(t, err, splitkey.ErrMessage)
 
+			clientCopy, serverCopy := *p.client, *p.server
 			p.server.Wipe()
 			require.Nil(t, p.server.Secret())
 			require.Nil(t, p.server.Bytes())
@@ -389,6 +390,10 @@ func TestPartialRefused(t *testing.T) {
 			p.client.Wipe()
 			_, err = p.client.SignPartial(m)
 			require.ErrorIs(t, err, splitkey.ErrShare)
+			_, err = clientCopy.SignPartial(m)
+			require.ErrorIs(t, err, splitkey.ErrShare, "a copy lives on")
+			_, err = splitkey.NewCompleter(&serverCopy, nil)
+			require.ErrorIs(t, err, splitkey.ErrShare, "a copy lives on")
 		}
 	}
 }

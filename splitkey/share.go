@@ -44,7 +44,7 @@ const blindingBytes = 8
 type ClientShare struct {
 	pub     *publicKey
 	sharing Sharing
-	x       hidden[[]byte]
+	x       secretBytes
 }
 
 // NewClientShare returns the share with the secret x, which is copied. It returns
@@ -60,7 +60,7 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	if len(x) != p.mod.Size()+blindingBytes {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
 	}
-	return &ClientShare{p, s, hide(bytes.Clone(x))}, nil
+	return &ClientShare{p, s, newSecretBytes(x)}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
@@ -72,20 +72,12 @@ func (c *ClientShare) Sharing() Sharing { return c.sharing }
 
 // Secret returns a copy of x, nil for a zero or wiped share. The caller clears it after use.
 func (c *ClientShare) Secret() []byte {
-	if c.x == nil {
-		return nil
-	}
-	return bytes.Clone(c.x())
+	return bytes.Clone(c.x.get())
 }
 
-// Wipe clears the secret. The share cannot be used afterwards, and Wipe must not run
-// at the same time as another method.
-func (c *ClientShare) Wipe() {
-	if c.x != nil {
-		clear(c.x())
-		c.x = nil
-	}
-}
+// Wipe clears the secret. The share and its copies cannot be used afterwards, and Wipe must
+// not run at the same time as another method.
+func (c *ClientShare) Wipe() { c.x.wipe() }
 
 // Format prints the kind and size of the share, for every verb.
 func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pub, c.sharing) }
@@ -95,7 +87,7 @@ func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pu
 type ServerShare struct {
 	pub     *publicKey
 	sharing Sharing
-	d       hidden[[]byte]
+	d       secretBytes
 }
 
 // NewServerShare returns the share with the secret d_s, which is copied. It returns
@@ -115,7 +107,7 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if ct.ShareInRange(lessConstantTime(d, p.n)&^zero) == 0 {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
-	return &ServerShare{p, s, hide(bytes.Clone(d))}, nil
+	return &ServerShare{p, s, newSecretBytes(d)}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). For the zero value it is nil.
@@ -126,20 +118,12 @@ func (s *ServerShare) Sharing() Sharing { return s.sharing }
 
 // Secret returns a copy of d_s, nil for a zero or wiped share. The caller clears it after use.
 func (s *ServerShare) Secret() []byte {
-	if s.d == nil {
-		return nil
-	}
-	return bytes.Clone(s.d())
+	return bytes.Clone(s.d.get())
 }
 
-// Wipe clears the secret. The share, and a [Completer] made of it, cannot be used afterwards,
-// and Wipe must not run at the same time as another method.
-func (s *ServerShare) Wipe() {
-	if s.d != nil {
-		clear(s.d())
-		s.d = nil
-	}
-}
+// Wipe clears the secret. The share, its copies and a [Completer] made of it cannot be used
+// afterwards, and Wipe must not run at the same time as another method.
+func (s *ServerShare) Wipe() { s.d.wipe() }
 
 // Format prints the kind and size of the share, for every verb.
 func (s ServerShare) Format(f fmt.State, _ rune) { format(f, "ServerShare", s.pub, s.sharing) }
