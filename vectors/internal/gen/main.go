@@ -140,7 +140,7 @@ func (f *file) bytes() []byte {
 	must(enc.Encode(T{
 		"algorithm": f.algorithm, "schema": "schemas/" + f.schema + ".json",
 		"vectorVersion": vectorVersion, "specVersion": "1",
-		"header": []string{"All keys are test keys, derived from a published seed.", "CC0 1.0: no rights reserved."},
+		"header": []string{"Written by internal/gen. Do not edit.", "All keys are test keys, derived from a published seed.", "CC0 1.0: no rights reserved."},
 		"seed":   hex.EncodeToString(seed[:]), "derivation": derivation,
 		"notes": f.notes, "numberOfTests": n, "testGroups": groups,
 	}))

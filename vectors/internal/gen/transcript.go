@@ -142,12 +142,11 @@ func (p *party) enroll(id int) request {
 // options are what a request has beside the ordinary.
 type options struct {
 	padding string
-	wrong   bool              // another share, as a wrong PIN gives
-	y       *big.Int          // in place of the right one
-	issued  int64             // of the challenge
-	tokens  [][]byte          // in place of the device's
-	digest  string            // the challenge is for another digest
-	change  func(body []byte) // before the MAC
+	wrong   bool     // another share, as a wrong PIN gives
+	y       *big.Int // in place of the right one
+	issued  int64    // of the challenge
+	tokens  [][]byte // in place of the device's
+	digest  string   // the challenge is for another digest
 	badMAC  bool
 }
 
