@@ -13,15 +13,15 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// BenchmarkSign is one signature with both parties in one process, composite of 4096 bits, MemoryStore, and then its parts
-// alone: sum them to see what the protocol adds. (make bench; docs/protocol.md has the result.)
+// BenchmarkSign is one signature with both parties in one process, composite of 4096 bits, MemoryStore, and its parts
+// alone. What "all" takes beyond "parts" is what the protocol adds (docs/protocol.md, section 15).
 //
-//	all             Device.Sign over Server.Handle
-//	parts           all of the following, one after the other
-//	kdf       Argon2id
-//	device    partial signature, and verifying the final one
-//	server    check, server key, composition, verifying
-//	hpke      sender and recipient, and the response
+//	all     Device.Sign over Server.Handle
+//	parts   all of the following, one after the other
+//	kdf     Argon2id
+//	device  partial signature, and verifying the final one
+//	server  check, server key, composition, verifying
+//	hpke    sender and recipient, and the response
 //
 // With the cheapest Argon2id, so that nothing hides behind it.
 func BenchmarkSign(b *testing.B) {
@@ -133,9 +133,33 @@ func (x *signBench) hpke(tb testing.TB) {
 	require.NoError(tb, err)
 }
 
+// BenchmarkLoadKey is what the first signature with a key on a node costs in addition, and every later one.
+func BenchmarkLoadKey(b *testing.B) {
+	ctx := context.Background()
+	pool, err := NewKeyPool(2048, 0)
+	require.NoError(b, err)
+	_, blob, err := pool.NewKey(ctx)
+	require.NoError(b, err)
+	b.Run("2048/first", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			pool.loaded = newKeyCache()
+			_, err := pool.LoadKey(ctx, blob)
+			require.NoError(b, err)
+		}
+	})
+	b.Run("2048/again", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, err := pool.LoadKey(ctx, blob)
+			require.NoError(b, err)
+		}
+	})
+}
+
 func BenchmarkEnroll(b *testing.B) {
 	client, server := testShares()
-	b.Run("2048/server", func(b *testing.B) {
+	b.Run("4096/all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			s := newService(b, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
