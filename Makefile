@@ -1,4 +1,4 @@
-.PHONY: test check fuzz taint dudect bench bench-peers bench-compare vectors mutants network kernel generate page
+.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants network kernel generate page
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -14,6 +14,9 @@ taint:            # every operation on secrets under valgrind, with and without 
 
 dudect:           # timing of every kernel and of right and wrong PINs, DUDECT (10s) for each comparison
 	.ci/dudect
+
+failures:         # a million failing operations of each kind on each PKCS#11 module must leave nothing behind
+	go test -count 1 -run '^TestFailuresKeepNothing$$' -v -timeout 2h ./hsm -args -failures 1000000
 
 bench:            # every benchmark COUNT (10) times, into bench/report
 	go run ./bench/cmd/bench -count $(or $(COUNT),10)

@@ -34,9 +34,8 @@ func resident(t *testing.T) int {
 
 // Failing operations leave nothing behind: 8 bytes each, and 2 MB for whatever
 // else the process does meanwhile. That is less than 10 MB for a million
-// (-args -failures 1000000; minutes), and less than any buffer for the number of
-// an ordinary run. Through miekg/pkcs11 v1.1.2 alone a million would leave some
-// 300 MB.
+// (make failures), and less than any buffer for the number of an ordinary run.
+// miekg/pkcs11 v1.1.2 keeps one for each.
 func TestFailuresKeepNothing(t *testing.T) {
 	n := *failures
 	for _, maker := range hsmtest.Modules {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"text/tabwriter"
 
+	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
@@ -216,6 +217,20 @@ func testServerKeys(t *testing.T, tok *Token, bits int) {
 	keys, err := tok.ServerKeys(ctx, label, bits, stock)
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
+	// The module, too, refuses to decrypt with it (Clulow's attack).
+	for _, mechanism := range []mechanism{
+		{kind: pkcs11.CKM_AES_CBC_PAD, param: make([]byte, 16)}, {kind: pkcs11.CKM_AES_ECB},
+	} {
+		var code CKR
+		err := tok.probe(func(s *session) error {
+			h, err := s.find(keys.keys.current().aes)
+			require.NoError(t, err)
+			_, err = s.mod.Decrypt(s.h, mechanism, h, make([]byte, 32), make([]byte, 32))
+			return err
+		})
+		require.ErrorAs(t, err, &code)
+		require.Contains(t, []CKR{pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_KEY_TYPE_INCONSISTENT}, code)
+	}
 	key, b, err := keys.NewKey(ctx)
 	require.NoError(t, err)
 	other, otherBlob, err := keys.NewKey(ctx)
