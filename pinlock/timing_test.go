@@ -1,0 +1,70 @@
+//go:build dudect
+
+package pinlock
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/timingtest"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// TestTiming compares the time from request to answer for right and wrong PINs, at a server without
+// a network: Limiter.Attempt around Completer.Check.
+func TestTiming(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	right, server, err := splitkey.Split(key, splitkey.Multiplicative)
+	require.NoError(t, err)
+	completer, err := splitkey.NewCompleter(server, nil)
+	require.NoError(t, err)
+	m, err := splitkey.Encode(&key.PublicKey, make([]byte, 32), crypto.SHA256)
+	require.NoError(t, err)
+	partials := timingtest.NewInputs(100, func(class int) []byte {
+		c := right
+		if class == 1 {
+			x := make([]byte, len(right.Secret()))
+			rand.Read(x)
+			c, err = splitkey.NewClientShare(&key.PublicKey, splitkey.Multiplicative, x)
+			require.NoError(t, err)
+		}
+		y, err := c.SignPartial(m)
+		require.NoError(t, err)
+		return y
+	})
+	limiter, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+	require.NoError(t, err)
+	keys := 0
+	answers := map[bool]int{}
+	var id string
+	var answer error
+	r := timingtest.Compare("Limiter.Attempt with Check 2048: right or wrong PIN", timingtest.Long(), func(class int) {
+		answers[answer == nil]++
+		// A new key each time: a counter that moved would be a difference by itself.
+		keys++
+		id = strconv.Itoa(1_000_000_000 + keys)
+		require.NoError(t, limiter.Create(t.Context(), id))
+		partials.Prepare(class)
+	}, func() {
+		answer = limiter.Attempt(context.Background(), id, func(context.Context) (Outcome, error) {
+			_, err := completer.Check(m, partials.Current)
+			switch {
+			case err == nil:
+				return Right, nil
+			case errors.Is(err, splitkey.ErrPartial):
+				return Wrong, nil
+			}
+			return 0, err
+		})
+	}).Print()
+	require.Greater(t, answers[true], r.N/3)
+	require.Greater(t, answers[false], r.N/3)
+	require.False(t, r.Found(), r)
+}
