@@ -54,7 +54,7 @@ type DeviceConfig struct {
 
 	// DeviceKey, if not nil, seals the state: 32 bytes from the platform's key store. Without it the
 	// state has a checksum.
-	DeviceKey []byte
+	DeviceKey []byte `json:"-"`
 
 	// Params is the cost of a PIN guess; the zero value means [pinlock.DefaultParams].
 	Params pinlock.Params

@@ -15,7 +15,7 @@ type EnrollOptions struct {
 	Challenge []byte
 
 	// PIN is 4 to 12 digits and passes [pinlock.CheckPIN]. Required.
-	PIN []byte
+	PIN []byte `json:"-"`
 
 	// Bits is the length of the device's modulus: 2048, 3072 or 4096; 0 means 2048. With a server that has keys
 	// of its own the final key is twice as long.

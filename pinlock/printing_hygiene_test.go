@@ -1,0 +1,34 @@
+package pinlock
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/printtest"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// TestNothingPrinted prints everything that has to do with a PIN, also the errors about one.
+func TestNothingPrinted(t *testing.T) {
+	pin, digits, letters := []byte("839517264083"), []byte("012345678901"), []byte("8395172640ab")
+	x := make([]byte, 264)
+	for i := range x {
+		x[i] = byte(i*i>>3 ^ i*77)
+	}
+	share, err := splitkey.NewClientShare(&splitkeytest.Key(2048).PublicKey, splitkey.Multiplicative, x)
+	require.NoError(t, err)
+	cost := Params{Time: 1, MemoryKiB: 8, Threads: 1}
+	box, err := Lock(share, pin, cost)
+	require.NoError(t, err)
+	opened, err := box.Unlock(pin, cost)
+	require.NoError(t, err)
+	_, weak := Lock(share, digits, cost)
+	require.Error(t, weak)
+	_, format := box.Unlock(letters, cost)
+	require.Error(t, format)
+	printtest.Hidden(t, map[string][]byte{
+		"the PIN": pin, "a weak PIN": digits, "what is no PIN": letters, "x": x,
+	}, box, *box, struct{ b Lockbox }{*box}, opened, *opened, weak, format)
+}

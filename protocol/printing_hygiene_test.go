@@ -1,0 +1,43 @@
+package protocol
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/printtest"
+)
+
+// TestNothingEncoded is TestNothingPrintsSecrets for all the other ways in which a value gets out: logs as
+// JSON, encoders that work by reflection, panics.
+func TestNothingEncoded(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	st, err := parseDeviceState(p.state.data, nil)
+	require.NoError(t, err)
+	secretKey := []byte("a key of 32 bytes, that is known")
+	sealer, err := NewSoftwareSealer(secretKey)
+	require.NoError(t, err)
+	key := newSecret(secretKey)
+	challenges, err := newChallengeKey(secretKey)
+	require.NoError(t, err)
+	private, err := s.config.HPKE.Current.Bytes()
+	require.NoError(t, err)
+	pin := []byte("839517264083")
+	printtest.Hidden(t, map[string][]byte{
+		"the key": secretKey, "K_dev": bytes.Clone(st.key.deviceKey.bytes()), "the HPKE key": private, "the PIN": pin,
+	},
+		sealer, *sealer, key, challenges, &challenges, reply{secret: key}, s.Server)
+
+	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
+	for _, v := range []any{s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{DeviceKey: pin}, &DeviceConfig{DeviceKey: pin}} {
+		var log bytes.Buffer
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", v)
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", v)
+		for _, form := range append(printtest.Forms(pin), printtest.Forms(private)...) {
+			require.NotContains(t, log.String(), form)
+		}
+	}
+}
