@@ -60,8 +60,8 @@ func run(rounds int, out string) error {
 			return err
 		}
 	}
-	r.Rows, r.Targets = f.rows(), f.targets()
 	r.Machine.Done()
+	r.Rows, r.Targets = f.rows(), f.targets(r.Machine.Busy())
 	fmt.Print(r.Page().Markdown())
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err

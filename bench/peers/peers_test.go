@@ -36,7 +36,10 @@ func TestEveryone(t *testing.T) {
 		}
 	}
 	require.Len(t, f.rows(), 3*6+3*6+2+4)
-	targets := f.targets()
+	targets := f.targets(true)
+	require.Len(t, targets, 20)
+	require.NotEmpty(t, targets[19].Missing)
+	targets = f.targets(false)
 	require.Len(t, targets, 20)
 	for _, c := range targets {
 		if c.Missing == "" {
