@@ -60,7 +60,9 @@
 //
 // Keys, keystreams and opened shares are cleared after use. The working memory of
 // x/crypto/argon2 and the states of its hash are left to the garbage collector:
-// they cannot be reached from here.
+// they cannot be reached from here. With them stays the PIN itself, and Argon2's first hash of it,
+// until the memory is used again, unless the program is built with GOEXPERIMENT=runtimesecret
+// (docs/constant-time.md).
 //
 // # Timing
 //
