@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,4 +63,27 @@ func TestDeclassification(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		require.Len(t, calls[name], 1, "%s is called at %v", name, calls[name])
 	}
+}
+
+// TestAssembly: what the audit of package modexp does not see is here, and in no ordinary build.
+func TestAssembly(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]int{}
+	require.NoError(t, filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".s") {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(name))
+		if err != nil {
+			return err
+		}
+		seen[filepath.ToSlash(dir)]++
+		if filepath.Base(dir) == "ct" {
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
+			require.True(t, strings.HasPrefix(string(text), "//go:build valgrind && "), name)
+		}
+		return nil
+	}))
+	require.Equal(t, []string{"internal/ct", "splitkey/internal/modexp"}, slices.Sorted(maps.Keys(seen)))
 }
