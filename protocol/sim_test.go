@@ -64,10 +64,14 @@ func TestBadNetwork(t *testing.T) {
 	group.Wait()
 	t.Logf("%d schedules in %v: %d faults, %d signatures, %d wrong PINs answered, %d ended with a dead key",
 		count, time.Since(start).Round(time.Second), faults.Load(), signatures.Load(), wrong.Load(), dead.Load())
+	if count < 50 {
+		return // one schedule that is replayed need not have everything in it
+	}
 	require.Positive(t, faults.Load())
 	require.Positive(t, signatures.Load())
 	require.Positive(t, wrong.Load())
-	require.Less(t, dead.Load(), int64(count)/4+1, "most schedules must get to their end")
+	require.Positive(t, dead.Load())
+	require.Less(t, dead.Load(), int64(count)/4, "most schedules must get to their end")
 }
 
 // schedule is a user in a world.
@@ -77,17 +81,25 @@ type schedule struct {
 	signatures int
 	wrong      int
 	over       bool // the key is dead, rightly
+	clumsy     bool // the user mistypes the PIN until the key is dead
 }
 
 func newSchedule(seed uint64) *schedule {
-	return &schedule{world: newWorld(seed), pin: rightPIN}
+	return &schedule{world: newWorld(seed), pin: rightPIN, clumsy: seed%16 == 5}
 }
 
 func (s *schedule) run() {
 	if s.enroll() {
-		for range 4 + s.random.IntN(6) {
+		steps := 4 + s.random.IntN(6)
+		if s.clumsy {
+			steps = 60
+		}
+		for range steps {
 			s.step()
 			s.pass()
+			if s.clumsy && s.random.IntN(3) == 0 {
+				s.now = s.now.Add(25 * time.Hour)
+			}
 			if s.over || len(s.failures) > 0 {
 				break
 			}
@@ -204,7 +216,11 @@ func (s *schedule) step() {
 	node := s.nodes[s.random.IntN(2)]
 	challenge, err := node.Challenge(ctx, s.id)
 	s.must(err)
-	switch s.random.IntN(10) {
+	choice := s.random.IntN(10)
+	if s.clumsy {
+		choice = 3
+	}
+	switch choice {
 	case 0, 1:
 		s.check(s.attempt(fateRight, func(d *Device) error { return d.Refresh(ctx, challenge) }))
 	case 2:
