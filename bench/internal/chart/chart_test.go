@@ -66,6 +66,7 @@ func TestSpread(t *testing.T) {
 		require.GreaterOrEqual(t, out[i].y-out[i-1].y, 17-1e-9)
 	}
 	require.InDelta(t, 40, out[0].y, 1e-9, "what is alone stays")
+	require.InDelta(t, 101, (out[1].y+out[2].y+out[3].y)/3, 1e-9, "a block stays where it is on average")
 }
 
 func TestStacked(t *testing.T) {

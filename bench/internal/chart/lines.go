@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -88,27 +89,31 @@ type label struct {
 	text   string
 }
 
-// spread moves labels down until they are gap apart, and then all of them up by half of what the
-// last was moved.
+// spread moves labels apart until they are gap apart. Those that touch form a block, which stands
+// where its labels would on average.
 func spread(labels []label, gap float64) []label {
-	slices.SortFunc(labels, func(a, b label) int {
-		if a.y < b.y {
-			return -1
-		}
-		return 1
-	})
-	for i := 1; i < len(labels); i++ {
-		if d := labels[i-1].y + gap - labels[i].y; d > 0 {
-			labels[i].y += d
-			// Share the shift with the neighbours above that touch.
-			for j := i; j > 0 && labels[j].y-labels[j-1].y <= gap; j-- {
-				labels[j].y -= d / 2
-				labels[j-1].y = min(labels[j-1].y, labels[j].y-gap)
+	slices.SortFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })
+	type block struct {
+		first, count int
+		sum          float64 // of where the labels would be if the first were at 0
+	}
+	top := func(b block) float64 { return b.sum / float64(b.count) }
+	var blocks []block
+	for i, l := range labels {
+		blocks = append(blocks, block{i, 1, l.y})
+		for n := len(blocks); n > 1; n-- {
+			a, b := blocks[n-2], blocks[n-1]
+			height := gap * float64(a.count)
+			if top(a)+height <= top(b) {
+				break
 			}
+			blocks = append(blocks[:n-2], block{a.first, a.count + b.count, a.sum + b.sum - height*float64(b.count)})
 		}
 	}
-	for i := 1; i < len(labels); i++ {
-		labels[i].y = max(labels[i].y, labels[i-1].y+gap)
+	for _, b := range blocks {
+		for i := range b.count {
+			labels[b.first+i].y = top(b) + gap*float64(i)
+		}
 	}
 	return labels
 }

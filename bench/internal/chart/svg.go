@@ -11,7 +11,7 @@ import (
 
 // Colours that people with the common kinds of colour blindness tell apart
 // (M. Okabe, K. Ito, "Color Universal Design", 2008), without their yellow.
-var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7f7f7f"}
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000"}
 
 func colour(i int) string { return colours[i%len(colours)] }
 

@@ -24,7 +24,9 @@ func (s *sources) pictures() page.Page {
 			Caption: "What an RSA-4096 signature of two parties consists of, every check included, beside ordinary ones by one party that has the whole key.",
 			SVG:     chart.Stacked("One RSA-4096 signature", bars)})
 	}
-	if groups := s.scaling(); len(groups) > 0 {
+	if s.bench != nil && s.bench.Machine.Busy() {
+		p = append(p, page.Paragraph("How work scales over cores is not shown, since the machine was doing other work."))
+	} else if groups := s.scaling(); len(groups) > 0 {
 		p = append(p, page.Picture{File: "scaling.svg",
 			Caption: "Work done in a second by all cores, composite RSA-4096. The dashed mark is the first column times the number of cores.",
 			SVG:     chart.Scaling("Scaling over cores", groups)})

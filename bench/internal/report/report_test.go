@@ -83,6 +83,15 @@ func TestWriteParts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, benchFile), []byte("{"), 0o600))
 	require.Error(t, Write(dir))
 
+	// Columns that say nothing are not drawn.
+	dir = t.TempDir()
+	busy := *bench
+	busy.Machine.Load = "3.00 3.00 3.00"
+	require.NoError(t, busy.Save(dir))
+	markdown, _ = written(t, dir)
+	require.NotContains(t, markdown, "scaling.svg")
+	require.Contains(t, markdown, "scales over cores is not shown")
+
 	dir = t.TempDir()
 	require.NoError(t, bench.Save(dir))
 	markdown, _ = written(t, dir)
