@@ -124,8 +124,8 @@ func about(m machine.Machine, command string) page.Page {
 		{"load average after", m.LoadEnd},
 	}}}
 	if m.Busy() {
-		p = append(p, page.Paragraph("The machine was doing other work at the same time. Processor times and ratios still mean something, as "+
-			"contenders took turns; times on the clock, and how work scales over cores, do not."))
+		p = append(p, page.Paragraph("The machine was doing other work at the same time. Processor times, and ratios of them, then vary by about a "+
+			"fifth from run to run; times on the clock, and how work scales over cores, mean nothing. Measure again on a quiet machine."))
 	}
 	return p
 }

@@ -100,3 +100,18 @@ func TestWriteParts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, PeersFile), []byte("{"), 0o600))
 	require.Error(t, Write(dir))
 }
+
+// TestCommitted: the report that is kept is made from the measurements that are kept.
+func TestCommitted(t *testing.T) {
+	const kept = "../../report"
+	dir := t.TempDir()
+	for _, name := range []string{benchFile, PeersFile} {
+		text, err := os.ReadFile(filepath.Join(kept, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	markdown, _ := written(t, dir)
+	want, err := os.ReadFile(filepath.Join(kept, "report.md"))
+	require.NoError(t, err)
+	require.Equal(t, string(want), markdown, "go run ./bench/cmd/bench -render")
+}
