@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -220,6 +221,49 @@ func TestCopyOfGivenUpRequest(t *testing.T) {
 	_, err = owner.sign(t, "two", rightPIN)
 	require.NoError(t, err)
 	require.NoError(t, thief.GiveUp())
+	_, err = thief.sign(t, "loot", wrongPIN)
+	requireCloneFound(t, s, owner.id, err)
+}
+
+// TestThiefDropsAnswers: a thief with a copy who also keeps the server's answers from the owner makes the owner's device use
+// its last token again and again. The owner's right PIN gives no tries back then, so that the key is locked as if the
+// thief were alone, until an answer is heard.
+func TestThiefDropsAnswers(t *testing.T) {
+	s := newService(t)
+	owner, l := newLossyPhone(t, s)
+	l.loseResponse = true
+	login := func() {
+		_, err := owner.sign(t, "login", rightPIN)
+		require.ErrorIs(t, err, ErrUnanswered)
+		s.clock.Add(DefaultChallengeLife + clockSkew)
+	}
+	for range maxTokens {
+		login()
+	}
+	thief := copyOf(t, owner)
+	require.NoError(t, thief.GiveUp())
+	var wrong *pinlock.WrongPINError
+	for i := range 3 {
+		_, err := thief.sign(t, "loot", wrongPIN)
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, 8-i, wrong.RemainingTotal, "the owner's logins give nothing back")
+		if i < 2 {
+			login()
+			login()
+		}
+	}
+	require.False(t, wrong.LockedUntil.IsZero(), "the owner notices")
+
+	// Once an answer is heard the next right PIN clears the counter, and the copy is found.
+	s.clock.Add(3 * time.Hour)
+	l.loseResponse = false
+	for range 2 {
+		_, err := owner.sign(t, "login", rightPIN)
+		require.NoError(t, err)
+	}
+	status, err := s.Status(t.Context(), owner.id)
+	require.NoError(t, err)
+	require.Equal(t, 9, status.Attempts.RemainingTotal)
 	_, err = thief.sign(t, "loot", wrongPIN)
 	requireCloneFound(t, s, owner.id, err)
 }

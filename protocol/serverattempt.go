@@ -247,6 +247,11 @@ func (t *trial) count(ctx context.Context, rec *record, ring ring, at int64) (bo
 	case refusal == nil:
 		entry.fate = fateRight
 		rec.current = t.next
+		if t.holdsToken(t.next) {
+			// A thief who drops the answers makes the device use its third token again and again. If a right PIN
+			// without a new token gave tries back, his copy would guess between any two logins for ever.
+			state = rec.counter
+		}
 		t.answer = &answer{code: codeRight, current: rec.current}
 		t.events = []*event{t.rightEvent(rec)}
 		rec.condition = Active

@@ -118,5 +118,6 @@ var mutants = []mutant{
 	{"take an expired challenge", "protocol/serverattempt.go", "case t.challenge.expires <= at:", "case t.challenge.expires < 0:", inProtocol, "TestRetry|TestChallengeIsChecked|TestReplay"},
 	{"take a challenge for another digest", "protocol/challenge.go", "return hmac.Equal(c.raw[challengeBody:], k.mac(c.raw[:challengeBody], binding))", "return hmac.Equal(c.raw[challengeBody:], k.mac(c.raw[:challengeBody], binding)) || len(binding) > 0", inProtocol, "TestChallengeIsChecked"},
 	{"count a retry again", "protocol/serverattempt.go", "if before := rec.ring.find(t.request); before != nil {", "if before := rec.ring.find(t.request); before != nil && before.fate == fateGivenUp {", inProtocol, "TestRetry|TestSameSignatureTwice"},
+	{"give tries back without a new token", "protocol/serverattempt.go", "if t.holdsToken(t.next) {", "if len(t.tokens) == 0 {", inProtocol, "TestThiefDropsAnswers"},
 	{"keep the old token", "protocol/serverattempt.go", "entry.fate = fateRight\n\t\trec.current = t.next", "entry.fate = fateRight", inProtocol, "TestClone$"},
 }
