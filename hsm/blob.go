@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"sync"
 )
 
 // A blob is what this package gives out for storage elsewhere:
@@ -18,7 +19,8 @@ import (
 //	         bytes 0 to 17 || len(aad), 8 bytes big-endian || aad || body)
 //
 // The authentication key is derived in the token from a key that never leaves
-// it, and kept in memory while the token is open. So a blob is known to be
+// it, kept in memory while the token is open and wiped at Close (but for what
+// crypto/hmac copied). So a blob is known to be
 // authentic before a module sees it: tampered blobs have crashed modules, and
 // have been unwrapped without complaint.
 const (
@@ -78,27 +80,70 @@ func blobHeader(kind blobKind, id keyID) []byte {
 
 // macKey authenticates the blobs of one key id. The key is in a closure, which
 // fmt cannot look into, not even where a macKey is part of another struct.
-type macKey struct{ mac func() hash.Hash }
+type macKey struct {
+	mac  func() hash.Hash // nil after wipe
+	wipe func()
+}
 
-func newMACKey(key [tagBytes]byte) *macKey {
-	return &macKey{func() hash.Hash { return hmac.New(sha256.New, key[:]) }}
+// newMACKey copies the key.
+func newMACKey(key *[tagBytes]byte) *macKey {
+	var mu sync.Mutex
+	kept, wiped := *key, false
+	return &macKey{
+		mac: func() hash.Hash {
+			mu.Lock()
+			defer mu.Unlock()
+			if wiped {
+				return nil
+			}
+			return hmac.New(sha256.New, kept[:])
+		},
+		wipe: func() {
+			mu.Lock()
+			defer mu.Unlock()
+			clear(kept[:])
+			wiped = true
+		},
+	}
+}
+
+// macKey keeps a derived key until the token is closed. An id has one key,
+// however often it is derived.
+func (t *Token) macKey(id keyID, derived *[tagBytes]byte) *macKey {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.macKeys == nil {
+		t.macKeys = make(map[keyID]*macKey)
+	}
+	if t.macKeys[id] == nil {
+		t.macKeys[id] = newMACKey(derived)
+	}
+	return t.macKeys[id]
 }
 
 // Format hides the key from every verb.
 func (macKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "hsm.macKey(hidden)") }
 
-func (m *macKey) sum(header, aad, body []byte) []byte {
+// sum returns ErrClosed after wipe.
+func (m *macKey) sum(header, aad, body []byte) ([]byte, error) {
 	h := m.mac()
+	if h == nil {
+		return nil, ErrClosed
+	}
 	h.Write(header)
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(aad))))
 	h.Write(aad)
 	h.Write(body)
-	return h.Sum(nil)
+	return h.Sum(nil), nil
 }
 
-// check compares in constant time.
+// check compares in constant time. It returns ErrBlob or ErrClosed.
 func (m *macKey) check(b *blob, aad []byte) error {
-	if !hmac.Equal(m.sum(b.header, aad, b.body), b.tag) {
+	tag, err := m.sum(b.header, aad, b.body)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(tag, b.tag) {
 		return fmt.Errorf("%w: wrong authentication tag", ErrBlob)
 	}
 	return nil

@@ -137,6 +137,11 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 		t.slots <- struct{}{}
 		return v, 0, unavailable(op, err)
 	}
+	if t.finalized { // while this waited
+		t.gate.leave()
+		t.slots <- struct{}{}
+		return v, 0, ErrClosed
+	}
 	gen = t.gen
 
 	type result struct {

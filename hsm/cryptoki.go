@@ -24,6 +24,8 @@ type cryptoki interface {
 
 	// OpenSession opens a read-write session.
 	OpenSession(slot uint) (handle, error)
+	// SessionState is the state in CK_SESSION_INFO.
+	SessionState(s handle) (uint, error)
 	CloseSession(s handle) error
 	CloseAllSessions(slot uint) error
 	// Login logs in the user. The PIN is not copied.
@@ -36,6 +38,7 @@ type cryptoki interface {
 	Attribute(s, object handle, kind uint, buf []byte) (int, error)
 	SetAttributes(s, object handle, template []attribute) error
 	CreateObject(s handle, template []attribute) (handle, error)
+	CopyObject(s, object handle, template []attribute) (handle, error)
 	DestroyObject(s, object handle) error
 
 	GenerateKey(s handle, m mechanism, template []attribute) (handle, error)

@@ -127,6 +127,11 @@ func (m *module) OpenSession(slot uint) (handle, error) {
 	return handleOf(C.hsm_open_session(&m.fn, C.ulong(slot)))
 }
 
+func (m *module) SessionState(s handle) (uint, error) {
+	r := C.hsm_session_state(&m.fn, C.ulong(s))
+	return uint(r.n), ckr(r.rv)
+}
+
 func (m *module) CloseSession(s handle) error {
 	return ckr(C.hsm_close_session(&m.fn, C.ulong(s)))
 }
@@ -171,6 +176,13 @@ func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
 	defer pin.Unpin()
 	t, n := pinTemplate(&pin, template)
 	return handleOf(C.hsm_create(&m.fn, C.ulong(s), t, n))
+}
+
+func (m *module) CopyObject(s, object handle, template []attribute) (handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	t, n := pinTemplate(&pin, template)
+	return handleOf(C.hsm_copy(&m.fn, C.ulong(s), C.ulong(object), t, n))
 }
 
 func (m *module) DestroyObject(s, object handle) error {

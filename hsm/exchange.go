@@ -83,7 +83,7 @@ func (t *Token) GenerateExchanger(ctx context.Context, label string) (*Exchanger
 	id := make([]byte, 16)
 	rand.Read(id)
 	_, err = run(ctx, t, "generate X25519 key", func(s *session) (struct{}, error) {
-		list, err := s.mod.FindObjects(s.h, way.keys(pkcs11.CKO_PRIVATE_KEY, label), 2)
+		list, err := s.search(way.keys(pkcs11.CKO_PRIVATE_KEY, label), 2)
 		if err != nil {
 			return struct{}{}, err
 		}

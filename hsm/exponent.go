@@ -1,7 +1,9 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
@@ -47,15 +49,24 @@ func (t *Token) ImportExponent(ctx context.Context, label string, modulus, expon
 		return nil, fmt.Errorf("%w: exponents of %d bits", ErrUnsupported, 8*k)
 	}
 	n, d := append([]byte(nil), modulus...), append([]byte(nil), exponent...)
+	id := make([]byte, 16)
+	rand.Read(id)
 	_, err := run(ctx, t, "import exponent", func(s *session) (struct{}, error) {
-		list, err := s.mod.FindObjects(s.h, exponents(label), 1)
+		list, err := s.search(exponents(label), 2)
 		if err != nil {
 			return struct{}{}, err
+		}
+		for _, h := range list {
+			// Made by a try of this call whose answer was lost. Token.Exponent
+			// checks it.
+			if got, err := s.value(h, pkcs11.CKA_ID, 64); err == nil && bytes.Equal(got, id) {
+				return struct{}{}, nil
+			}
 		}
 		if len(list) > 0 {
 			return struct{}{}, fmt.Errorf("%w: %q", ErrKeyExists, label)
 		}
-		h, err := s.createExponent(n, d, true, attrString(pkcs11.CKA_LABEL, label))
+		h, err := s.createExponent(n, d, true, attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id))
 		if err != nil {
 			return struct{}{}, err
 		}

@@ -58,6 +58,8 @@ func newFake() *fake {
 	}
 }
 
+func noPIN(context.Context) ([]byte, error) { return []byte("0000"), nil }
+
 // openFake opens a token on a fake.
 func openFake(t testing.TB, f *fake, change func(*Config)) (*Token, error) {
 	t.Helper()
@@ -195,6 +197,17 @@ func (f *fake) OpenSession(slot uint) (handle, error) {
 	return f.next, nil
 }
 
+func (f *fake) SessionState(s handle) (uint, error) {
+	if err := f.enter("C_GetSessionInfo", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	if f.loggedIn {
+		return pkcs11.CKS_RW_USER_FUNCTIONS, nil
+	}
+	return pkcs11.CKS_RW_PUBLIC_SESSION, nil
+}
+
 func (f *fake) CloseSession(s handle) error {
 	if err := f.enter("C_CloseSession", s); err != nil {
 		return err
@@ -292,10 +305,32 @@ func (f *fake) SetAttributes(s, h handle, template []attribute) error {
 	if err != nil {
 		return err
 	}
+	if bytes.Equal(o.attrs[pkcs11.CKA_MODIFIABLE], []byte{0}) {
+		return CKR(pkcs11.CKR_ATTRIBUTE_READ_ONLY)
+	}
 	for _, a := range template {
 		o.attrs[a.kind] = bytes.Clone(a.value)
 	}
 	return nil
+}
+
+func (f *fake) CopyObject(s, h handle, template []attribute) (handle, error) {
+	if err := f.enter("C_CopyObject", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	o, err := f.object(h)
+	if err != nil {
+		return 0, err
+	}
+	if bytes.Equal(o.attrs[pkcs11.CKA_COPYABLE], []byte{0}) {
+		return 0, CKR(pkcs11.CKR_ACTION_PROHIBITED)
+	}
+	var old []attribute
+	for kind, value := range o.attrs {
+		old = append(old, attrBytes(kind, value))
+	}
+	return f.add(s, o.rsa, old, template), nil
 }
 
 // add makes an object. The lock is held.
@@ -321,6 +356,9 @@ func (f *fake) CreateObject(s handle, template []attribute) (handle, error) {
 		return 0, err
 	}
 	defer f.mu.Unlock()
+	if !f.loggedIn {
+		return 0, CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
 	return f.add(s, nil, template), nil
 }
 
@@ -341,6 +379,9 @@ func (f *fake) GenerateKey(s handle, m mechanism, template []attribute) (handle,
 		return 0, err
 	}
 	defer f.mu.Unlock()
+	if !f.loggedIn {
+		return 0, CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
 	value := make([]byte, 32)
 	rand.Read(value)
 	return f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, value)}), nil

@@ -20,6 +20,9 @@ func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribut
 		return 0, 0, err
 	}
 	defer f.mu.Unlock()
+	if !f.loggedIn {
+		return 0, 0, CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
 	bits := uint(2048)
 	for _, a := range public {
 		if a.kind == pkcs11.CKA_MODULUS_BITS {

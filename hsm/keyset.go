@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,9 @@ type keySet struct {
 	mu      sync.RWMutex
 	keys    map[keyID]*setKey
 	newest  *setKey
-	refresh pause // of looks for a key that another process made
+	refresh pause  // of looks for a key that another process made
+	started uint64 // loads
+	loaded  uint64 // the last one whose result is in keys
 }
 
 type setKey struct {
@@ -54,20 +58,26 @@ func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, 
 	if err := ks.load(ctx); err != nil {
 		return nil, err
 	}
-	if ks.newest == nil {
-		return nil, fmt.Errorf("%w: AES key %q", ErrKeyNotFound, label)
-	}
 	return ks, nil
 }
 
 // maxKeys bounds the versions of one key.
 const maxKeys = 1024
 
+// load reads the keys of the label anew. A set that was once loaded is never
+// empty again: a token that shows nothing where there were keys is away.
 func (ks *keySet) load(ctx context.Context) error {
+	ks.mu.Lock()
+	ks.started++
+	turn := ks.started
+	ks.mu.Unlock()
 	keys, err := run(ctx, ks.t, "find AES key", func(s *session) (map[keyID]*setKey, error) {
-		list, err := s.mod.FindObjects(s.h, ks.aesTemplate(nil), maxKeys)
+		list, err := s.search(ks.aesTemplate(nil), maxKeys)
 		if err != nil {
 			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, ks.missing()
 		}
 		keys := make(map[keyID]*setKey)
 		for _, h := range list {
@@ -97,13 +107,25 @@ func (ks *keySet) load(ctx context.Context) error {
 	}
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
-	ks.keys, ks.newest = keys, nil
+	if turn < ks.loaded {
+		return nil // a load that began later has finished
+	}
+	ks.loaded, ks.keys, ks.newest = turn, keys, nil
 	for _, k := range keys {
 		if ks.newest == nil || bytes.Compare(k.id[:], ks.newest.id[:]) > 0 {
 			ks.newest = k
 		}
 	}
 	return nil
+}
+
+// missing is the error for a token that shows no key of the set. The newest one
+// is never destroyed, so that what was there before calls for a login.
+func (ks *keySet) missing() error {
+	if known := ks.current(); known != nil {
+		return &missingError{known.aes}
+	}
+	return fmt.Errorf("%w: AES key %q", ErrKeyNotFound, ks.label)
 }
 
 // key derives the authentication key of one id. That every AES key has it is
@@ -133,7 +155,7 @@ func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	if n != tagBytes {
 		return nil, s.t.fault("HMAC")
 	}
-	k.mac = newMACKey(derived)
+	k.mac = s.t.macKey(id, &derived)
 	clear(derived[:])
 	return k, nil
 }
@@ -175,20 +197,54 @@ func (ks *keySet) template(keyType uint, id []byte) []attribute {
 	return list
 }
 
-// generate makes the next version. The answer to a call that was lost on the
-// way leaves a key more than needed, which does no harm.
-func (ks *keySet) generate(ctx context.Context, version uint32) error {
+// generate makes the version that next names, given the newest there is, and
+// loads it. To look and to generate are one step under one login: whoever is not
+// logged in sees no keys, and would make a second one under a taken label.
+func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (version uint32, err error)) error {
+	var made []keyID // by tries whose answer was lost
 	_, err := run(ctx, ks.t, "generate AES key", func(s *session) (struct{}, error) {
+		list, err := s.search(ks.aesTemplate(nil), maxKeys)
+		if err != nil {
+			return struct{}{}, err
+		}
+		var newest *keyID
+		for _, h := range list {
+			raw, err := s.value(h, pkcs11.CKA_ID, 64)
+			if err != nil {
+				return struct{}{}, err
+			}
+			if len(raw) != idBytes {
+				return struct{}{}, fmt.Errorf("%w: AES key %q was not made by this package", ErrUnsupported, ks.label)
+			}
+			id := keyID(raw)
+			if slices.Contains(made, id) {
+				return struct{}{}, nil
+			}
+			if newest == nil || bytes.Compare(id[:], newest[:]) > 0 {
+				newest = &id
+			}
+		}
+		if newest == nil && ks.current() != nil {
+			return struct{}{}, ks.missing()
+		}
+		version, err := next(newest)
+		if err != nil {
+			return struct{}{}, err
+		}
 		var id keyID
 		binary.BigEndian.PutUint32(id[:4], version)
 		rand.Read(id[4:])
+		made = append(made, id)
 		label := attrString(pkcs11.CKA_LABEL, ks.label)
 		secret, err := s.generateSecret(true, label, attrBytes(pkcs11.CKA_ID, secretID(id[:])))
 		if err != nil {
 			return struct{}{}, err
 		}
 		if _, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id[:])); err != nil {
-			_ = s.mod.DestroyObject(s.h, secret)
+			// If only the answer was lost, the key needs its secret.
+			if list, e := s.mod.FindObjects(s.h, ks.aesTemplate(id[:]), 1); e == nil && len(list) == 0 {
+				_ = s.mod.DestroyObject(s.h, secret)
+			}
 			return struct{}{}, err
 		}
 		return struct{}{}, nil
@@ -205,13 +261,13 @@ func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keyS
 		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
 	ks := &keySet{t: t, label: label, role: r}
-	if err := ks.load(ctx); err != nil {
-		return nil, err
-	}
-	if ks.newest != nil {
-		return nil, fmt.Errorf("%w: %q", ErrKeyExists, label)
-	}
-	if err := ks.generate(ctx, 1); err != nil {
+	err := ks.generate(ctx, func(newest *keyID) (uint32, error) {
+		if newest != nil {
+			return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
+		}
+		return 1, nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return ks, nil
@@ -219,16 +275,12 @@ func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keyS
 
 // rotate makes a new version, which is used from now on.
 func (ks *keySet) rotate(ctx context.Context) error {
-	if err := ks.load(ctx); err != nil {
-		return err
-	}
-	ks.mu.RLock()
-	version := uint32(1)
-	if ks.newest != nil {
-		version = ks.newest.id.version() + 1
-	}
-	ks.mu.RUnlock()
-	return ks.generate(ctx, version)
+	return ks.generate(ctx, func(newest *keyID) (uint32, error) {
+		if newest == nil || newest.version() == math.MaxUint32 {
+			return 0, fmt.Errorf("%w: next version of AES key %q", ErrUnsupported, ks.label)
+		}
+		return newest.version() + 1, nil
+	})
 }
 
 // destroy removes all keys of a version that is not the newest.
@@ -274,6 +326,8 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	return ks.load(ctx)
 }
 
+// current is the version that seals and wraps. It is nil only before the first
+// load, when nobody but this file has the set.
 func (ks *keySet) current() *setKey {
 	ks.mu.RLock()
 	defer ks.mu.RUnlock()

@@ -1,9 +1,12 @@
 package hsm
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/miekg/pkcs11"
 )
 
 // object is an object of the token: a template that exactly one object
@@ -44,12 +47,39 @@ func (s *session) find(o *object) (handle, error) {
 	case len(list) > 1:
 		return 0, fmt.Errorf("%w: %s", ErrAmbiguous, o.name)
 	case len(list) == 0 && last == nil:
+		if err := s.loggedIn(); err != nil {
+			return 0, err
+		}
 		return 0, fmt.Errorf("%w: %s", ErrKeyNotFound, o.name)
 	case len(list) == 0:
 		return 0, &missingError{o}
 	}
 	o.located.Store(&located{s.gen, list[0]})
 	return list[0], nil
+}
+
+// search is C_FindObjects for objects that may not exist. All modules say
+// CKR_OK and show no private objects to whoever is not logged in, so nothing
+// found counts only in a session that is.
+func (s *session) search(template []attribute, limit int) ([]handle, error) {
+	list, err := s.mod.FindObjects(s.h, template, limit)
+	if err == nil && len(list) == 0 {
+		err = s.loggedIn()
+	}
+	return list, err
+}
+
+// loggedIn returns CKR_USER_NOT_LOGGED_IN, which causes a login, if the
+// session does not see private objects.
+func (s *session) loggedIn() error {
+	if !s.t.needsLogin {
+		return nil
+	}
+	state, err := s.mod.SessionState(s.h)
+	if err == nil && state != pkcs11.CKS_RW_USER_FUNCTIONS {
+		err = CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
+	return err
 }
 
 // maySearch limits the recoveries that an object that was deleted can cause:
@@ -106,11 +136,20 @@ func (s *session) check(h handle, name string, list []attributeCheck) error {
 }
 
 // hidden refuses a key whose secret attribute can be read. It asks for the
-// length only, so that nothing comes out if the token is as bad as feared.
+// length only, so that nothing comes out if the token is as bad as feared. The
+// attribute is hidden if the token says so, or does not have it; any other
+// error says nothing about that.
 func (s *session) hidden(h handle, name string, kinds ...uint) error {
 	for _, kind := range kinds {
-		if n, err := s.mod.Attribute(s.h, h, kind, nil); err == nil && n > 0 {
+		n, err := s.mod.Attribute(s.h, h, kind, nil)
+		var code CKR
+		switch {
+		case err == nil && n > 0:
 			return fmt.Errorf("%w: the secret of %s can be read", ErrExposed, name)
+		case err == nil:
+		case errors.As(err, &code) && (code == pkcs11.CKR_ATTRIBUTE_SENSITIVE || code == pkcs11.CKR_ATTRIBUTE_TYPE_INVALID):
+		default:
+			return fmt.Errorf("asking for the secret of %s: %w", name, err)
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +18,6 @@ import (
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 )
-
-func noPIN(context.Context) ([]byte, error) { return []byte("0000"), nil }
 
 // What is no module is refused with a reason.
 func TestOpenModule(t *testing.T) {
@@ -179,4 +179,45 @@ func TestTraps(t *testing.T) {
 		require.Contains(t, string(out), "still alive: CKR", "%s", out)
 	}
 	t.Logf("k+1 bytes to C_Sign of SoftHSM: the process ended with %v", exit)
+}
+
+// Whatever is done first after the login was taken away, with any module: it
+// logs in again, and no key is made twice or forgotten.
+func TestLoginLost(t *testing.T) {
+	for _, m := range hsmtest.Modules {
+		t.Run(m.Name, func(t *testing.T) {
+			ctx := t.Context()
+			tok := openToken(t, config(m.New(t)))
+			sealer, err := tok.GenerateSealingKey(ctx, "seal")
+			require.NoError(t, err)
+			blob, err := sealer.Seal(ctx, nil, []byte("share"))
+			require.NoError(t, err)
+			_, err = tok.GenerateKey(ctx, "key", 2048)
+			require.NoError(t, err)
+			for name, do := range map[string]func() error{
+				"open":            func() error { _, err := sealer.Open(ctx, nil, blob); return err },
+				"seal":            func() error { _, err := sealer.Seal(ctx, nil, nil); return err },
+				"rotate":          func() error { return sealer.Rotate(ctx) },
+				"unknown version": func() error { _, err := sealer.Open(ctx, nil, foreign(blob)); return is(err, ErrBlob) },
+				"taken label":     func() error { _, err := tok.GenerateSealingKey(ctx, "seal"); return is(err, ErrKeyExists) },
+				"taken RSA label": func() error { _, err := tok.GenerateKey(ctx, "key", 2048); return is(err, ErrKeyExists) },
+				"missing label":   func() error { _, err := tok.Sealer(ctx, "none"); return is(err, ErrKeyNotFound) },
+			} {
+				require.NoError(t, logOut(tok), name)
+				require.NoError(t, do(), name)
+				plain, err := sealer.Open(ctx, nil, blob)
+				require.NoError(t, err, name)
+				require.Equal(t, "share", string(plain))
+			}
+			require.EqualValues(t, 2, sealer.Version())
+		})
+	}
+}
+
+// is turns the error that is wanted into none.
+func is(err, want error) error {
+	if errors.Is(err, want) && !errors.Is(err, ErrUnavailable) {
+		return nil
+	}
+	return fmt.Errorf("not %q: %w", want, err)
 }

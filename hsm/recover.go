@@ -68,7 +68,10 @@ func (t *Token) runRecovery(r *recovery, l level, cause error) {
 	defer cancel()
 	err := t.gate.lock(ctx)
 	locked := err == nil
-	if locked {
+	if locked && t.finalized {
+		// Close was before. What is done now would be done to the next owner.
+		err = ErrClosed
+	} else if locked {
 		// Level 1 first finds out whether the token is still there.
 		if l == levelRestart || t.loginAnew(ctx) != nil {
 			l = levelRestart
@@ -84,6 +87,8 @@ func (t *Token) runRecovery(r *recovery, l level, cause error) {
 	switch {
 	case t.pinErr != nil:
 		r.err = t.pinErr
+	case errors.Is(err, ErrClosed):
+		r.err = err
 	case err != nil:
 		t.downErr = err
 		t.retryAt = time.Now().Add(t.backoff)
@@ -185,7 +190,8 @@ func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
 	if err != nil {
 		return unavailable("C_OpenSession", err)
 	}
-	if info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0 {
+	t.needsLogin = info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0
+	if t.needsLogin {
 		if err := t.login(ctx, anchor, info.flags); err != nil {
 			return err
 		}

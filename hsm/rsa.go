@@ -128,7 +128,7 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 	id := make([]byte, 16)
 	rand.Read(id)
 	_, err := run(ctx, t, "generate key", func(s *session) (struct{}, error) {
-		list, err := s.mod.FindObjects(s.h, privateKeys(label), 2)
+		list, err := s.search(privateKeys(label), 2)
 		if err != nil {
 			return struct{}{}, err
 		}

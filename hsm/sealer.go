@@ -128,7 +128,11 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		return append(append(header[:headerBytes:headerBytes], body...), key.mac.sum(header, aad, body)...), nil
+		tag, err := key.mac.sum(header, aad, body)
+		if err != nil {
+			return nil, err
+		}
+		return append(append(header[:headerBytes:headerBytes], body...), tag...), nil
 	})
 	if err == nil {
 		clear(in)

@@ -199,7 +199,11 @@ func (p *ServerKeys) generate(ctx context.Context) (newKey, error) {
 				return nil, t.fault("key generation")
 			}
 			header, body := blobHeader(wrappedKey, kek.id), w.marshal()
-			return append(append(header, body...), kek.mac.sum(header, nil, body)...), nil
+			tag, err := kek.mac.sum(header, nil, body)
+			if err != nil {
+				return nil, err
+			}
+			return append(append(header, body...), tag...), nil
 		})
 		if err != nil {
 			return newKey{}, err

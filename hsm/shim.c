@@ -33,8 +33,10 @@ enum {
 	fn_open_session = 12,
 	fn_close_session = 13,
 	fn_close_all = 14,
+	fn_session_info = 15,
 	fn_login = 18,
 	fn_create = 20,
+	fn_copy = 21,
 	fn_destroy = 22,
 	fn_get_attribute = 24,
 	fn_set_attribute = 25,
@@ -144,6 +146,16 @@ hsm_result hsm_open_session(hsm_functions *f, ulong_t slot)
 	return r;
 }
 
+hsm_result hsm_session_state(hsm_functions *f, ulong_t session)
+{
+	typedef ulong_t (*fn)(ulong_t, ulong_t *);
+	ulong_t info[4] = {0}; // CK_SESSION_INFO: slot, state, flags, device error
+	hsm_result r = {0, 0};
+	r.rv = CALL(f, fn_session_info, fn)(session, info);
+	r.n = info[1];
+	return r;
+}
+
 ulong_t hsm_close_session(hsm_functions *f, ulong_t session)
 {
 	typedef ulong_t (*fn)(ulong_t);
@@ -206,6 +218,14 @@ hsm_result hsm_create(hsm_functions *f, ulong_t session, hsm_attr *template, ulo
 	typedef ulong_t (*fn)(ulong_t, hsm_attr *, ulong_t, ulong_t *);
 	hsm_result r = {0, 0};
 	r.rv = CALL(f, fn_create, fn)(session, template, count, &r.n);
+	return r;
+}
+
+hsm_result hsm_copy(hsm_functions *f, ulong_t session, ulong_t object, hsm_attr *template, ulong_t count)
+{
+	typedef ulong_t (*fn)(ulong_t, ulong_t, hsm_attr *, ulong_t, ulong_t *);
+	hsm_result r = {0, 0};
+	r.rv = CALL(f, fn_copy, fn)(session, object, template, count, &r.n);
 	return r;
 }
 

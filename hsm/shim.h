@@ -45,6 +45,7 @@ hsm_result hsm_slots(hsm_functions *f, unsigned long *slots, unsigned long limit
 unsigned long hsm_token_info(hsm_functions *f, unsigned long slot, hsm_token *info);
 hsm_result hsm_mechanisms(hsm_functions *f, unsigned long slot, unsigned long *kinds, unsigned long limit);
 hsm_result hsm_open_session(hsm_functions *f, unsigned long slot);
+hsm_result hsm_session_state(hsm_functions *f, unsigned long session);
 unsigned long hsm_close_session(hsm_functions *f, unsigned long session);
 unsigned long hsm_close_all_sessions(hsm_functions *f, unsigned long slot);
 unsigned long hsm_login(hsm_functions *f, unsigned long session, unsigned char *pin, unsigned long len);
@@ -55,6 +56,8 @@ hsm_result hsm_attribute(hsm_functions *f, unsigned long session, unsigned long 
 unsigned long hsm_set_attributes(hsm_functions *f, unsigned long session, unsigned long object,
 	hsm_attr *template, unsigned long count);
 hsm_result hsm_create(hsm_functions *f, unsigned long session, hsm_attr *template, unsigned long count);
+hsm_result hsm_copy(hsm_functions *f, unsigned long session, unsigned long object, hsm_attr *template,
+	unsigned long count);
 unsigned long hsm_destroy(hsm_functions *f, unsigned long session, unsigned long object);
 hsm_result hsm_generate(hsm_functions *f, unsigned long session, unsigned long mechanism,
 	hsm_attr *template, unsigned long count);

@@ -31,6 +31,8 @@ type Token struct {
 	serial    string
 	gen       uint64 // counts logins; object handles live as long
 	finalized bool
+	// needsLogin is CKF_LOGIN_REQUIRED.
+	needsLogin bool
 
 	mu        sync.Mutex
 	idle      []handle // pooled sessions
@@ -44,6 +46,7 @@ type Token struct {
 	recovery  *recovery
 	abandoned int
 	stats     Stats
+	macKeys   map[keyID]*macKey // wiped at Close
 }
 
 // Open loads the module, logs in to the token and finds out what it can do. The
@@ -178,6 +181,9 @@ func (t *Token) Close(ctx context.Context) error {
 	t.finalized = true
 	t.mu.Lock()
 	t.idle = nil
+	for _, k := range t.macKeys {
+		k.wipe()
+	}
 	t.mu.Unlock()
 	err := t.mod.Finalize()
 	t.release()
