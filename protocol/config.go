@@ -65,6 +65,9 @@ type Config struct {
 // To rotate: set Next on all nodes, well before NextStart; at NextStart make Next
 // the Current one and put the old one under Retiring; a day later drop it, so that what was recorded
 // cannot be decrypted any more. Devices learn of Next with every answer.
+//
+// A Next that has not started may be taken back or replaced: each device forgets it with its next answer. Those that hear none before
+// NextStart encrypt to it from then on, so a node goes on decrypting with it, as one of Retiring, for as long as devices may be away.
 type HPKEKeys struct {
 	Current   hpke.PrivateKey
 	Retiring  []hpke.PrivateKey

@@ -58,6 +58,10 @@ type DeviceConfig struct {
 
 	// Params is the cost of a PIN guess; the zero value means [pinlock.DefaultParams].
 	Params pinlock.Params
+
+	// Clock is time.Now if nil. The device decides by it when to forget a request that was given up, together with
+	// the time in a later challenge: if one of the two is right, to an hour, nothing is forgotten too early.
+	Clock func() time.Time
 }
 
 // Device is the device's half of the protocol: one key, one PIN. A person with a key for
@@ -86,6 +90,9 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	}
 	if config.Params == (pinlock.Params{}) {
 		config.Params = pinlock.DefaultParams()
+	}
+	if config.Clock == nil {
+		config.Clock = time.Now
 	}
 	d := &Device{config: config, deviceKey: hide(bytes.Clone(config.DeviceKey)), shipped: shipped}
 	d.config.ServerKey, d.config.DeviceKey = bytes.Clone(config.ServerKey), nil

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -54,7 +53,7 @@ func (d *Device) GiveUp() error {
 		case s.phase == Enrolling:
 			s.phase, s.key, s.pending = NoKey, nil, nil
 		default:
-			s.giveUp(s.pending.challenge)
+			s.giveUp()
 		}
 		return d.save(s)
 	})
@@ -72,6 +71,7 @@ func (d *Device) finishWith(ctx context.Context, s *deviceState, share *splitkey
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnanswered, err)
 	}
+	s.next = announcement{} // what is announced no more is not to be used: a plan may be changed
 	if a.next.key != nil && idOf(a.next.key) != serverKeyIDOf(s.serverKey) {
 		s.next = a.next
 	}
@@ -140,7 +140,7 @@ func (d *Device) act(s *deviceState, p *pending, a *answer) (*Result, error) {
 		if a.code == codeExpired && bytes.Equal(s.key.confirm, p.challenge.raw[:]) {
 			s.key.confirm = nil
 		}
-		s.giveUp(p.challenge)
+		s.giveUp()
 		return result, nil
 	}
 	if a.code == codeRight && p.op != OpRefresh {
@@ -195,37 +195,42 @@ func (s *deviceState) settled(current [sha256.Size]byte) {
 	// Somebody else has changed the token: this device's next request will tell the server.
 }
 
-// giveUp moves the pending request to those that the next one will name. c is the newest challenge
-// that the device has seen.
-func (s *deviceState) giveUp(c *challenge) {
-	k := s.key
-	k.givenUp = append(k.givenUp, givenUp{sha256.Sum256(s.pending.request), s.pending.challenge.expires})
+// giveUp moves the pending request to those that the next one will name. There is room: toName saw to it
+// before the request was made.
+func (s *deviceState) giveUp() {
+	s.key.givenUp = append(s.key.givenUp, givenUp{sha256.Sum256(s.pending.request), s.pending.challenge.expires})
 	s.pending = nil
-	if len(k.givenUp) <= maxRemembered {
-		return
-	}
-	// toName let the request pass, so at most maxGivenUp of the others need to be named to a server that
-	// takes c: room is found among the rest.
-	for i, g := range k.givenUp {
-		if !c.mustName(g.expires) || i == len(k.givenUp)-1 {
-			k.givenUp = slices.Delete(k.givenUp, i, i+1)
-			return
-		}
-	}
 }
 
-// toName returns the requests that a new one must name as given up.
-func (k *enrolledKey) toName(c *challenge) ([]givenUp, error) {
-	var named []givenUp
+// toName returns the requests that a new one must name as given up, and makes room for the new one. A request is forgotten
+// only if both the challenge and the device's own clock say that no server can settle it: a challenge
+// alone may be forged, and what it makes the device forget would make the device look like a clone.
+func (k *enrolledKey) toName(c *challenge, now int64) ([]givenUp, error) {
+	var named, kept []givenUp
 	for _, g := range k.givenUp {
-		if c.mustName(g.expires) {
+		must := c.mustName(g.expires)
+		if must {
 			named = append(named, g)
 		}
+		if must || mayLive(g.expires, now) {
+			kept = append(kept, g)
+		}
 	}
-	if len(named) > maxGivenUp {
-		return nil, fmt.Errorf("%w: %d of them, given up within minutes; wait until their challenges have expired", ErrPending, len(named))
+	if len(named) > maxGivenUp || len(kept) >= maxRemembered {
+		return nil, fmt.Errorf("%w: %d of them, given up within a short time; wait until their challenges have expired", ErrPending, len(kept))
 	}
+	k.givenUp = kept
 	return named, nil
+}
+
+// deviceSkew is how far the device's clock may differ from the servers' and still be of use.
+const deviceSkew = maxChallengeLife
+
+// mayLive reports whether a server can settle a request whose challenge expires then, as far as the device's own
+// clock can tell: it has not expired, and is not so far in the future that its challenge is not the server's.
+func mayLive(expires, now int64) bool {
+	margin := (deviceSkew + clockSkew).Milliseconds()
+	return now-margin < expires && expires <= now+maxChallengeLife.Milliseconds()+margin
 }
 
 // mustName reports whether a request whose challenge expires then could be settled after one with challenge c: it is

@@ -95,7 +95,7 @@ func (d *Device) operate(ctx context.Context, op Operation, challenge []byte, t 
 			if !c.surelyDead(p.challenge.expires) {
 				return ErrPending
 			}
-			s.giveUp(c)
+			s.giveUp()
 		}
 		share, err := d.ask(s, op, c, t, opts, pin)
 		if share != nil {
@@ -129,7 +129,7 @@ func (s *deviceState) usable() error {
 // ask makes the request and puts it into the state. It returns the share that the PIN opened.
 func (d *Device) ask(s *deviceState, op Operation, c *challenge, t text, opts crypto.SignerOpts, pin []byte) (*splitkey.ClientShare, error) {
 	k := s.key
-	given, err := k.toName(c)
+	given, err := k.toName(c, d.config.Clock().UnixMilli())
 	if err != nil {
 		return nil, err
 	}

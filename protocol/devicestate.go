@@ -221,7 +221,8 @@ func (s *deviceState) consistent() bool {
 	known := s.key != nil && s.key.public.N != nil
 	return s.phase <= Dead && (s.phase == Dead) == s.reason.valid() && (s.phase == Dead || s.reason == 0) &&
 		hasKey == (s.key != nil) && (s.pending == nil || hasKey) && enrolls == (s.phase == Enrolling) &&
-		known == (s.phase == Unconfirmed || s.phase == Ready)
+		known == (s.phase == Unconfirmed || s.phase == Ready) &&
+		(s.key == nil || s.pending == nil || len(s.key.givenUp) < maxRemembered) // it may be given up
 }
 
 func (k *enrolledKey) append(b *cryptobyte.Builder) {

@@ -16,17 +16,51 @@ import (
 //
 // Save writes state.new, syncs it, renames it to state and syncs the folder: a rename within a folder
 // is atomic, and durable once the folder is. (On Windows a folder cannot be synced; the rename is
-// journalled.)
+// journalled.) Lock removes a state.new that a crash has left.
+//
+// While [Device.ChangePIN] saves, and after a crash there until the next Lock, the folder has two lockboxes of one share, which together
+// are an offline test for both PINs; and what is renamed over or removed stays readable on many disks until it is overwritten.
+// Only [DeviceConfig.DeviceKey] closes that window: then both are sealed under a key that is not in the folder.
 type FileState struct{ folder string }
 
 var _ StateLocker = (*FileState)(nil)
 
 // NewFileState returns the state in a folder, which it makes, with mode 0700, if there is none.
 func NewFileState(folder string) (*FileState, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	f := &FileState{folder}
+	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
+		return f, nil
+	}
+	if err := makeFolder(filepath.Clean(folder)); err != nil {
 		return nil, fmt.Errorf("protocol: state folder: %w", err)
 	}
-	return &FileState{folder}, nil
+	return f, nil
+}
+
+// makeFolder makes a folder, and those above it, durably: a folder is there after a crash once the one above it is synced. One that is there
+// already may have been made just before a crash, so it is made durable as well.
+func makeFolder(folder string) error {
+	above := filepath.Dir(folder)
+	err := os.Mkdir(folder, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && above != folder {
+		if err = makeFolder(above); err == nil {
+			err = os.Mkdir(folder, 0o700)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		info, statErr := os.Stat(folder)
+		if statErr != nil || !info.IsDir() {
+			return errors.Join(err, statErr)
+		}
+		if err := syncFolder(above); !errors.Is(err, fs.ErrPermission) { // else somebody with more rights made it
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(above)
 }
 
 // Load implements [State].
@@ -41,11 +75,12 @@ func (f *FileState) Load() ([]byte, error) {
 // Save implements [State].
 func (f *FileState) Save(data []byte) error {
 	name := filepath.Join(f.folder, "state")
-	if err := writeSynced(name+".new", data); err != nil {
-		return err
+	err := writeSynced(name+".new", data)
+	if err == nil {
+		err = os.Rename(name+".new", name)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, f.removeLeftover())
 	}
 	return syncFolder(f.folder)
 }
@@ -65,5 +100,22 @@ func writeSynced(name string, data []byte) error {
 // Lock implements [StateLocker]. It does not wait. Where the platform has no locks that end with the
 // process (js, wasip1, plan9) there is nothing to share a folder with, and Lock only checks the folder.
 func (f *FileState) Lock() (func(), error) {
-	return lockFile(filepath.Join(f.folder, "lock"))
+	unlock, err := lockFile(filepath.Join(f.folder, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.removeLeftover(); err != nil {
+		unlock()
+		return nil, fmt.Errorf("protocol: lock state: %w", err)
+	}
+	return unlock, nil
+}
+
+// removeLeftover removes a value that was never renamed: it may hold a second lockbox.
+func (f *FileState) removeLeftover() error {
+	err := os.Remove(filepath.Join(f.folder, "state.new"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, syncFolder(f.folder))
 }

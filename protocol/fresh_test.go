@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"testing"
 	"time"
@@ -33,6 +34,62 @@ func TestForgedChallengesDoNoHarm(t *testing.T) {
 	}
 	_, err = p.sign(t, "x", rightPIN)
 	require.NoError(t, err)
+}
+
+// TestForgedChallengesForgetNothing: no number of forged challenges makes the device forget a request that the server may
+// still settle; else that request, arriving late, would make the device look like a copy. When the device remembers as
+// many as it can it waits, and no longer than their challenges live by its own clock.
+func TestForgedChallengesForgetNothing(t *testing.T) {
+	for name, issued := range map[string]func(i int, now time.Time) time.Time{
+		"of the far future": func(i int, now time.Time) time.Time { return now.Add(time.Duration(i+1) * 100 * time.Hour) },
+		"of soon":           func(i int, now time.Time) time.Time { return now.Add(time.Duration(i+1) * 6 * time.Minute) },
+		"of the past":       func(i int, now time.Time) time.Time { return now.Add(time.Duration(i-40) * 6 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			p, l := newLossyPhone(t, s)
+			l.loseRequest = true
+			require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), ErrUnanswered)
+			held := l.requests[len(l.requests)-1]
+			l.loseRequest = false
+			forger, err := newChallengeKey(make([]byte, 32))
+			require.NoError(t, err)
+			for i := range 2 * maxRemembered {
+				bad := forger.issue(forOwnUse, p.id, issued(i, s.clock.Now()), DefaultChallengeLife, nil)
+				if err := p.Refresh(t.Context(), bad); errors.Is(err, ErrUnanswered) {
+					require.NoError(t, p.GiveUp())
+				} else {
+					require.ErrorIs(t, err, ErrPending)
+				}
+				if st, err := p.Status(); err == nil && st.Pending != nil {
+					require.NoError(t, p.GiveUp())
+				}
+			}
+			st, err := p.load()
+			require.NoError(t, err)
+			remembered := false
+			for _, g := range st.key.givenUp {
+				remembered = remembered || g.request == sha256.Sum256(held)
+			}
+			require.True(t, remembered)
+
+			late := s.clock.Now()
+			err = p.Refresh(t.Context(), p.challenge(t))
+			if err != nil {
+				require.ErrorIs(t, err, ErrPending)
+			}
+			_, err = s.Handle(t.Context(), held)
+			require.NoError(t, err)
+			for err = p.Refresh(t.Context(), p.challenge(t)); errors.Is(err, ErrPending); err = p.Refresh(t.Context(), p.challenge(t)) {
+				s.clock.Add(5 * time.Minute)
+				require.Less(t, s.clock.Now().Sub(late), 5*time.Hour)
+			}
+			require.NoError(t, err)
+			_, err = p.sign(t, "x", rightPIN)
+			require.NoError(t, err)
+			require.NotContains(t, s.logged(), eventClone)
+		})
+	}
 }
 
 // TestClockGoesBack: what was fresh once is not fresh again. A clock behind the record by more than nodes may

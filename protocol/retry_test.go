@@ -316,6 +316,23 @@ func TestServerKeyRotates(t *testing.T) {
 	require.Equal(t, idOf(next.PublicKey()), used())
 }
 
+// TestAnnouncementWithdrawn: a next HPKE key that is not announced any more before its start is never used.
+func TestAnnouncementWithdrawn(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	current := s.config.HPKE
+	s.Server = s.node(t, func(c *Config) { c.HPKE.Next, c.HPKE.NextStart = newHPKE(t), s.clock.Now().Add(time.Hour) })
+	_, err := p.sign(t, "hears of the next key", rightPIN)
+	require.NoError(t, err)
+	s.Server = s.node(t, func(c *Config) { c.HPKE = current })
+	_, err = p.sign(t, "hears that there is none", wrongPIN)
+	var wrong *pinlock.WrongPINError
+	require.ErrorAs(t, err, &wrong)
+	s.clock.Add(2 * time.Hour)
+	_, err = p.sign(t, "after the start", rightPIN)
+	require.NoError(t, err)
+}
+
 // TestMalformedPartialIsNotCounted: 0, 1, n1-1, n1 and wrong lengths say nothing about a PIN.
 func TestMalformedPartialIsNotCounted(t *testing.T) {
 	s := newService(t)

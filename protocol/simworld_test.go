@@ -24,6 +24,7 @@ type world struct {
 	nodes  [2]*Server
 	store  *crashingStore
 	state  *crashingState
+	wrong  time.Duration // how far the device's clock is off
 	device *Device
 	id     KeyID
 
@@ -73,12 +74,14 @@ func newWorld(seed uint64) *world {
 		w.nodes[i], err = NewServer(config)
 		w.must(err)
 	}
+	w.wrong = []time.Duration{0, -time.Hour, 2 * time.Hour, -20 * 365 * 24 * time.Hour}[seed/2%4]
 	w.restartDevice()
 	return w
 }
 
 func (w *world) restartDevice() {
-	d, err := NewDevice(DeviceConfig{State: w.state, Transport: w.transport, ServerKey: w.nodes[0].ServerKey(), Params: cheapest})
+	d, err := NewDevice(DeviceConfig{State: w.state, Transport: w.transport, ServerKey: w.nodes[0].ServerKey(), Params: cheapest,
+		Clock: func() time.Time { return w.now.Add(w.wrong) }})
 	w.must(err)
 	w.device = d
 }

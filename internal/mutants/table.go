@@ -119,5 +119,6 @@ var mutants = []mutant{
 	{"take a challenge for another digest", "protocol/challenge.go", "return hmac.Equal(c.raw[challengeBody:], k.mac(c.raw[:challengeBody], binding))", "return hmac.Equal(c.raw[challengeBody:], k.mac(c.raw[:challengeBody], binding)) || len(binding) > 0", inProtocol, "TestChallengeIsChecked"},
 	{"count a retry again", "protocol/serverattempt.go", "if before := rec.ring.find(t.request); before != nil {", "if before := rec.ring.find(t.request); before != nil && before.fate == fateGivenUp {", inProtocol, "TestRetry|TestSameSignatureTwice"},
 	{"give tries back without a new token", "protocol/serverattempt.go", "if t.holdsToken(t.next) {", "if len(t.tokens) == 0 {", inProtocol, "TestThiefDropsAnswers"},
+	{"forget what a challenge alone calls dead", "protocol/deviceexchange.go", "if must || mayLive(g.expires, now) {", "if must {", inProtocol, "TestForgedChallengesForgetNothing"},
 	{"keep the old token", "protocol/serverattempt.go", "entry.fate = fateRight\n\t\trec.current = t.next", "entry.fate = fateRight", inProtocol, "TestClone$"},
 }
