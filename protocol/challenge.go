@@ -23,6 +23,10 @@ const (
 	// maxChallengeLife bounds what a record has to remember.
 	maxChallengeLife = time.Hour
 
+	// answerLife is how long after its challenge expired the signature of a request that was right is made anew. After
+	// that a recorded request costs the server no more use of its keys.
+	answerLife = 24 * time.Hour
+
 	// clockSkew is how far the clocks of two server nodes may differ.
 	clockSkew = time.Minute
 )

@@ -41,8 +41,13 @@ type Config struct {
 
 	// Signed, if not nil, is given every signature before the device is. If it
 	// returns an error the device is told to send the same request again, and does:
-	// so it is called at least once for each signature that the device gets, and more often with
+	// so it is called at least once for each signature that the device gets, and perhaps more often with
 	// the same arguments. The challenge, which the service handed out, says for which transaction.
+	//
+	// It may be called late: whoever recorded a request can have its signature made again until a day after the challenge
+	// expired, also one that the user gave up. A service that has ended a transaction returns nil and drops the signature;
+	// one that ends them by time compares Signed.Expires with its own clock. And it may be called with two signatures
+	// for one challenge, of the same digest and under different PSS salts, if a device asks for them: the first is as good as the second.
 	Signed func(ctx context.Context, s Signed) error
 
 	// Log receives the audit events (docs/protocol.md lists them) and the causes of refusals. nil means
@@ -81,7 +86,8 @@ func (k HPKEKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.HPKEKeys
 // Signed is a finished signature, as the service gets it.
 type Signed struct {
 	KeyID     KeyID
-	Challenge []byte // as handed out: names the transaction
+	Challenge []byte    // as handed out: names the transaction
+	Expires   time.Time // of the challenge; may be up to a day ago
 	Digest    []byte
 	Options   crypto.SignerOpts // hash function, or *rsa.PSSOptions with the salt's length
 	Signature []byte

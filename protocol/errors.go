@@ -10,8 +10,9 @@ import (
 // What a server answers, as the device reports it. Beside these there are the verdicts of package
 // pinlock: a [*pinlock.WrongPINError] and a [*pinlock.LockedError].
 var (
-	// ErrExpired says that the challenge is too old, and that the request was not
-	// looked at. The device asks the service for a new one.
+	// ErrExpired says that the challenge is too old: the request was not
+	// looked at, or, if the challenge expired more than a day ago, its result is not given any more (the service
+	// has had the signature then). The device asks the service for a new challenge.
 	ErrExpired = errors.New("protocol: the challenge has expired")
 
 	// ErrGivenUp says that the device had given up this request in favour of a later

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -29,7 +30,10 @@ func ExampleServer_Handle() {
 		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Keys: pool, Sealer: sealer,
 		HPKE: protocol.HPKEKeys{Current: private}, ChallengeKey: random(32),
 		Signed: func(_ context.Context, s protocol.Signed) error {
-			return nil // file s.Signature under the transaction that s.Challenge names
+			if time.Now().After(s.Expires.Add(time.Minute)) {
+				return nil // the transaction ended without a signature: drop it
+			}
+			return nil // file s.Signature under the transaction that s.Challenge names, unless there is one already
 		},
 	})
 	check(err)

@@ -124,6 +124,34 @@ func TestClockGoesBack(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestChallengeKeyRollsOut: while nodes with the old and the new challenge key run side by side, with clocks that differ, a
+// request that was settled, or given up, stays so at a slow node that still has the old key.
+func TestChallengeKeyRollsOut(t *testing.T) {
+	for _, expired := range []time.Duration{0, time.Second, clockSkew - time.Second, clockSkew, 2 * clockSkew} {
+		for _, settle := range []bool{true, false} {
+			s := newService(t)
+			p, l := newLossyPhone(t, s)
+			l.loseRequest = !settle
+			_, err := p.sign(t, "one", rightPIN)
+			if !settle {
+				require.ErrorIs(t, err, ErrUnanswered)
+				require.NoError(t, p.GiveUp())
+			}
+			recorded := l.requests[len(l.requests)-1]
+			l.loseRequest = false
+			slow := s.node(t, func(c *Config) { c.Clock = func() time.Time { return s.clock.Now().Add(1 - clockSkew) } })
+			s.Server = s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{1}, 32) })
+			s.clock.Add(DefaultChallengeLife + expired)
+			_, err = p.sign(t, "two", rightPIN)
+			require.NoError(t, err)
+			before := loadRecord(t, s, p.id)
+			_, err = slow.Handle(t.Context(), recorded)
+			require.NoError(t, err)
+			require.Equal(t, before, loadRecord(t, s, p.id), expired)
+		}
+	}
+}
+
 // TestChallengeIsChecked: expired, foreign, for another key, another digest or another purpose.
 func TestChallengeIsChecked(t *testing.T) {
 	s := newService(t)

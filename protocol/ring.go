@@ -44,11 +44,12 @@ func (r ring) find(request [sha256.Size]byte) *settled {
 	return nil
 }
 
-// without returns a copy without the requests that have died by now.
+// without returns a copy without the requests that no node can take for fresh any more. While the challenge key changes two nodes
+// may hold different keys; then none compares its clock with the record's time, and one of them may be slow.
 func (r ring) without(now int64) ring {
 	var kept ring
 	for _, s := range r {
-		if s.expires > now {
+		if s.expires > now-clockSkew.Milliseconds() {
 			kept = append(kept, s)
 		}
 	}
@@ -60,7 +61,7 @@ func (r ring) giveUp(given []givenUp, now int64) ring {
 	for _, g := range given {
 		// A device that lies about the expiry harms itself, within bounds.
 		expires := min(g.expires, now+maxChallengeLife.Milliseconds())
-		if expires > now && r.find(g.request) == nil {
+		if expires > now-clockSkew.Milliseconds() && r.find(g.request) == nil {
 			r = append(r, settled{request: g.request, expires: expires, fate: fateGivenUp})
 		}
 	}

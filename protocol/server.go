@@ -59,8 +59,9 @@ func (s *Server) ChallengeEnroll(context.Context) (KeyID, []byte, error) {
 	return id, s.challenges.issue(forEnrolment, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
 }
 
-// ChallengeSign returns a challenge for a transaction: for one signature of this digest by this
-// key, padded as opts says (see [splitkey.Encode]; the length of a PSS salt is the device's choice). The service hands out challenge, digest
+// ChallengeSign returns a challenge for a transaction: for signatures of this digest by this
+// key, padded as opts says (see [splitkey.Encode]; the length of a PSS salt is the device's choice). Nothing bounds their number while the challenge
+// lives: a device that asks twice, with the PIN, gets two, which differ in their PSS salt only. The service hands out challenge, digest
 // and options together, and takes the device's time to answer as the transaction's. ChallengeSign does not ask
 // the store, so an unknown id is no error. It returns splitkey.ErrMessage for a digest or options that cannot be signed.
 func (s *Server) ChallengeSign(_ context.Context, id KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

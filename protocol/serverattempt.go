@@ -150,6 +150,8 @@ func (t *trial) again(ctx context.Context, rec *record, before *settled) error {
 		t.answer = &answer{code: codeWrong, current: rec.current, verdict: before.verdict}
 	case rec.condition == Destroyed && t.op != OpRefresh:
 		t.answer = &answer{code: codeDestroyed, reason: rec.reason}
+	case t.op != OpRefresh && t.now >= before.expires+answerLife.Milliseconds():
+		t.answer = &answer{code: codeExpired}
 	default:
 		t.answer = &answer{code: codeRight, current: rec.current}
 		if t.op == OpRefresh {
@@ -380,7 +382,7 @@ func (t *trial) finish(ctx context.Context) *answer {
 
 func (t *trial) result(signature []byte) Signed {
 	return Signed{
-		KeyID: t.id, Challenge: append([]byte(nil), t.challenge.raw[:]...),
+		KeyID: t.id, Challenge: append([]byte(nil), t.challenge.raw[:]...), Expires: time.UnixMilli(t.challenge.expires).UTC(),
 		Digest: append([]byte(nil), t.text.digest...), Options: t.text.optionsWith(len(t.salt)),
 		Signature: append([]byte(nil), signature...), PublicKey: t.completer.PublicKey(),
 	}
