@@ -66,10 +66,7 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 			return nil, nil, err
 		}
 		rec.destroy(ReasonRevoked)
-		if rec.challenges != s.challenges.id {
-			rec.challenges, rec.latest = s.challenges.id, now
-		}
-		rec.latest = max(rec.latest, now)
+		rec.written(s.challenges.id, now)
 		events = []*event{
 			newEvent(slog.LevelInfo, eventRevoked, slog.String("why", why)),
 			newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonRevoked.String())),
@@ -85,6 +82,57 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 	}
 	s.audit(ctx, id, events...)
 	return nil
+}
+
+// Expire destroys a key that was not confirmed in time, and reports whether the key is dead of that: true also if it was before, false for
+// a key that is confirmed, may still be, or is dead of something else. The server does so itself only when somebody asks for the key or enrols
+// its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
+// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's.
+func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
+	_, err := s.Status(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	gone, err := s.expire(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("protocol: expire: %w", err)
+	}
+	return gone, nil
+}
+
+// expire is Expire for a key that may be unknown, and is not gone then: a slow node may be about to write its record.
+func (s *Server) expire(ctx context.Context, id KeyID) (bool, error) {
+	var events []*event
+	var gone bool
+	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
+		events = nil
+		rec, err := parseRecord(value)
+		if err != nil {
+			return nil, nil, err
+		}
+		now, err := s.now()
+		if err != nil {
+			return nil, nil, err
+		}
+		gone = rec.condition == Destroyed && rec.reason == ReasonExpired
+		if rec.condition != Pending || now < rec.until {
+			return nil, nil, nil
+		}
+		gone = true
+		rec.destroy(ReasonExpired)
+		rec.written(s.challenges.id, now)
+		events = []*event{newEvent(slog.LevelInfo, eventExpired)}
+		next, err := rec.encode()
+		return next, nil, err
+	})
+	switch {
+	case errors.Is(err, pinlock.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	s.audit(ctx, id, events...)
+	return gone, nil
 }
 
 // Reseal seals what the record of a key has sealed anew, with the Sealer's current key: for

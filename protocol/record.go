@@ -127,6 +127,14 @@ func (r *record) destroy(why Reason) {
 	r.sealedShare = nil
 }
 
+// written notes the time of a write that settles no request. Under the same challenge key it never goes back.
+func (r *record) written(challenges [8]byte, now int64) {
+	if r.challenges != challenges {
+		r.challenges, r.latest = challenges, now
+	}
+	r.latest = max(r.latest, now)
+}
+
 // secrets is the plaintext of the sealed share.
 //
 //	length  content

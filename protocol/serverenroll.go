@@ -57,10 +57,12 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 		return refuseKey(refusedModulus), nil
 	}
 	index := indexID(share)
-	if owner, err := s.owner(ctx, index); err != nil {
+	if owner, _, err := s.owner(ctx, index); err != nil {
 		return nil, err
 	} else if owner != nil && *owner != id {
-		return refuseKey(refusedEnrolled), nil
+		if gone, err := s.expire(ctx, *owner); !gone {
+			return refuseKey(refusedEnrolled), err
+		}
 	}
 	completer, blob, err := s.complete(ctx, share)
 	if err != nil {
@@ -121,15 +123,10 @@ func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record
 	if err != nil {
 		return nil, err
 	}
-	switch err := s.config.Store.Create(ctx, index, append([]byte{wireVersion}, id[:]...)); {
-	case errors.Is(err, pinlock.ErrConflict):
-		if owner, err := s.owner(ctx, index); err != nil {
-			return nil, err
-		} else if owner == nil || *owner != id {
-			return refuseKey(refusedEnrolled), nil
-		}
-	case err != nil:
+	if ours, err := s.reserve(ctx, index, id); err != nil {
 		return nil, err
+	} else if !ours {
+		return refuseKey(refusedEnrolled), nil
 	}
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
 	case err == nil:
@@ -144,26 +141,52 @@ func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record
 	return a, err
 }
 
+// reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
+// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed.
+func (s *Server) reserve(ctx context.Context, index string, id KeyID) (bool, error) {
+	reservation := append([]byte{wireVersion}, id[:]...)
+	err := s.config.Store.Create(ctx, index, reservation)
+	if !errors.Is(err, pinlock.ErrConflict) {
+		return err == nil, err
+	}
+	owner, version, err := s.owner(ctx, index)
+	if err != nil || owner == nil {
+		return false, err
+	}
+	if *owner == id {
+		return true, nil
+	}
+	if gone, err := s.expire(ctx, *owner); !gone {
+		return false, err
+	}
+	err = s.config.Store.Swap(ctx, index, version, reservation)
+	if !errors.Is(err, pinlock.ErrConflict) {
+		return err == nil, err
+	}
+	owner, _, err = s.owner(ctx, index) // another node was faster, perhaps with the same request
+	return owner != nil && *owner == id, err
+}
+
 // indexID is where the store keeps which key has a modulus. It hides nothing: n1 is public.
 func indexID(share *splitkey.ServerShare) string {
 	sum := sha256.Sum256(share.PublicKey().N.Bytes())
 	return "n1/" + hex.EncodeToString(sum[:])
 }
 
-// owner returns the key id that a modulus is reserved for, or nil.
-func (s *Server) owner(ctx context.Context, index string) (*KeyID, error) {
-	value, _, err := s.config.Store.Load(ctx, index)
+// owner returns the key id that a modulus is reserved for, or nil, and the version of the reservation.
+func (s *Server) owner(ctx context.Context, index string) (*KeyID, uint64, error) {
+	value, version, err := s.config.Store.Load(ctx, index)
 	if errors.Is(err, pinlock.ErrNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(value) != 1+KeyIDSize || value[0] != wireVersion {
-		return nil, fmt.Errorf("%w: index", ErrRecord)
+		return nil, 0, fmt.Errorf("%w: index", ErrRecord)
 	}
 	id := KeyID(value[1:])
-	return &id, nil
+	return &id, version, nil
 }
 
 // errLength is for a device's key that is longer or shorter than the server's.
@@ -185,13 +208,16 @@ func (s *Server) complete(ctx context.Context, share *splitkey.ServerShare) (*sp
 			return nil, nil, fmt.Errorf("protocol: no server key: %w", err)
 		}
 		if len(blob) == 0 || len(blob) > maxBlob {
+			clear(blob)
 			return nil, nil, errors.New("protocol: the blob of a server key is empty or too long")
 		}
 		if pub, ok := own.Public().(*rsa.PublicKey); !ok || pub.N.BitLen() != bits {
+			clear(blob)
 			return nil, nil, errLength
 		}
 		c, err := splitkey.NewCompleter(share, own)
 		if err != nil {
+			clear(blob)
 			return nil, nil, err
 		}
 		if c.PublicKey().N.BitLen() == 2*bits {
