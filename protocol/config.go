@@ -80,7 +80,7 @@ type HPKEKeys struct {
 	NextStart time.Time
 }
 
-// Format hides the keys.
+// Format hides the keys, except where package fmt cannot call it: in an unexported field of a struct that is printed.
 func (k HPKEKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.HPKEKeys(hidden)") }
 
 // Signed is a finished signature, as the service gets it.

@@ -39,7 +39,8 @@ type StateLocker interface {
 
 // Transport carries a request to the server and its response back: bytes that are encrypted and
 // authenticated already. It may lose, delay, repeat or damage them. It is *not* trusted, but in
-// a deployment is still TLS, which hides key ids and lengths.
+// a deployment is still TLS, which hides key ids. It does not hide lengths: who sees the length of an answer,
+// or how long it took, can tell a signature from a wrong PIN.
 type Transport func(ctx context.Context, request []byte) (response []byte, err error)
 
 // DeviceConfig is what a [Device] works with.
@@ -99,7 +100,7 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	return d, nil
 }
 
-// Format hides the configuration.
+// Format hides the configuration, except where package fmt cannot call it: in an unexported field of a struct that is printed.
 func (c DeviceConfig) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.DeviceConfig(hidden)") }
 
 // DeviceStatus is what a device knows by itself.

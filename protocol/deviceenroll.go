@@ -88,8 +88,8 @@ func (d *Device) begin(s *deviceState, c *challenge, o EnrollOptions) error {
 		return err
 	}
 	key := &enrolledKey{id: c.keyID, lockbox: lockbox, deviceKey: drawSecret(), tokens: []secret{drawSecret()}}
-	e := enrollment{challenge: c, share: server.Bytes(), deviceKey: key.deviceKey, commitment: key.tokens[0].commitment()}
-	defer clear(e.share)
+	e := enrollment{challenge: c, share: hide(server.Bytes()), deviceKey: key.deviceKey, commitment: key.tokens[0].commitment()}
+	defer clear(e.share())
 	plaintext, err := e.encode()
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, e
 	return splitkey.GenerateKey(bits, sharing)
 }
 
-// Format hides the PIN.
+// Format hides the PIN, except where package fmt cannot call it: in an unexported field of a struct that is printed.
 func (o EnrollOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.EnrollOptions(hidden)") }
 
 func drawSecret() secret {

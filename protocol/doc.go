@@ -31,5 +31,6 @@
 //
 // Comparisons of MACs and tokens take constant time, and what happens to shares is as in packages splitkey and pinlock. What may
 // show: the operation, whether a key id is known (a known one costs a look into the sealed K_dev before it is
-// refused), and the verdict. How long Device methods take tells nothing about the PIN.
+// refused), and the verdict: answers differ in length, and only a right PIN is followed by an operation
+// of the server's own key. Both show to whoever sees the encrypted traffic. How long Device methods take tells nothing about the PIN.
 package protocol

@@ -27,7 +27,7 @@ func enrollKey(t *testing.T, s *service, share []byte) *answer {
 func enrollmentOf(t *testing.T, raw, share []byte) []byte {
 	c, err := parseChallenge(raw)
 	require.NoError(t, err)
-	e := enrollment{challenge: c, share: share, deviceKey: drawSecret(), commitment: drawSecret().commitment()}
+	e := enrollment{challenge: c, share: hide(share), deviceKey: drawSecret(), commitment: drawSecret().commitment()}
 	plaintext, err := e.encode()
 	require.NoError(t, err)
 	return plaintext

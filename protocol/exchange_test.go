@@ -87,3 +87,20 @@ func TestWrongPINLocksAndDestroys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Destroyed, status.Condition)
 }
+
+// TestAnswerLengths: what docs/protocol.md says an observer sees.
+func TestAnswerLengths(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	var lengths []int
+	p.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := s.Handle(ctx, request)
+		lengths = append(lengths, len(response))
+		return response, err
+	}
+	_, err := p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+	_, err = p.sign(t, "x", wrongPIN)
+	require.Error(t, err)
+	require.Equal(t, []int{601, 97}, lengths)
+}

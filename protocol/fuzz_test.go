@@ -194,7 +194,7 @@ func newFixture(tb testing.TB) *fixture {
 	c, err := parseChallenge(x.server.challenges.issue(forEnrolment, x.id, fixtureTime, DefaultChallengeLife, nil))
 	require.NoError(tb, err)
 	_, share := testShares()
-	e := &enrollment{challenge: c, share: share.Bytes(), deviceKey: x.deviceKey, commitment: x.tokens[0].commitment()}
+	e := &enrollment{challenge: c, share: hide(share.Bytes()), deviceKey: x.deviceKey, commitment: x.tokens[0].commitment()}
 	a, err := x.server.enrollOnce(context.Background(), x.id, e, hash{}, fixtureTime.UnixMilli())
 	require.NoError(tb, err)
 	require.Equal(tb, codeEnrolled, a.code)

@@ -41,8 +41,11 @@ type KeyPool struct {
 
 type pooledKey struct {
 	key  *splitkey.SoftwareKey
-	blob []byte
+	blob hidden[[]byte] // the private key
 }
+
+// Format hides the key.
+func (k pooledKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.pooledKey(hidden)") }
 
 var _ KeySource = (*KeyPool)(nil)
 
@@ -74,7 +77,7 @@ func (p *KeyPool) fill(ctx context.Context) {
 		select {
 		case p.ready <- k:
 		case <-ctx.Done():
-			clear(k.blob)
+			clear(k.blob())
 		}
 	}
 }
@@ -85,7 +88,7 @@ func (p *KeyPool) Close() {
 	p.cancel()
 	p.done.Wait()
 	for len(p.ready) > 0 {
-		clear((<-p.ready).blob)
+		clear((<-p.ready).blob())
 	}
 }
 
@@ -93,14 +96,14 @@ func (p *KeyPool) Close() {
 func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	select {
 	case k := <-p.ready:
-		return k.key, k.blob, nil
+		return k.key, k.blob(), nil
 	default:
 	}
 	k, err := newServerKey(ctx, p.bits)
 	if err != nil {
 		return nil, nil, err
 	}
-	return k.key, k.blob, nil
+	return k.key, k.blob(), nil
 }
 
 // LoadKey implements [KeySource].
@@ -139,6 +142,6 @@ func newServerKey(ctx context.Context, bits int) (pooledKey, error) {
 		if err != nil {
 			return pooledKey{}, err
 		}
-		return pooledKey{soft, x509.MarshalPKCS1PrivateKey(key)}, nil
+		return pooledKey{soft, hide(x509.MarshalPKCS1PrivateKey(key))}, nil
 	}
 }

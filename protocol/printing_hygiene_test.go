@@ -26,10 +26,16 @@ func TestNothingEncoded(t *testing.T) {
 	private, err := s.config.HPKE.Current.Bytes()
 	require.NoError(t, err)
 	pin := []byte("839517264083")
+	_, share := testShares()
+	pooled, err := newServerKey(t.Context(), 2048)
+	require.NoError(t, err)
+	encoded := share.Bytes()
 	printtest.Hidden(t, map[string][]byte{
+		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob()[600:640],
 		"the key": secretKey, "K_dev": bytes.Clone(st.key.deviceKey.bytes()), "the HPKE key": private, "the PIN": pin,
 	},
-		sealer, *sealer, key, challenges, &challenges, reply{secret: key}, s.Server)
+		sealer, *sealer, key, challenges, &challenges, reply{secret: key}, s.Server,
+		enrollment{share: hide(encoded), deviceKey: key}, &enrollment{share: hide(encoded), deviceKey: key}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
 	for _, v := range []any{s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{DeviceKey: pin}, &DeviceConfig{DeviceKey: pin}} {

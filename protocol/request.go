@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
@@ -25,16 +26,19 @@ const (
 //	32      commitment to the first token
 type enrollment struct {
 	challenge  *challenge
-	share      []byte
+	share      hidden[[]byte]
 	deviceKey  secret
 	commitment [sha256.Size]byte
 }
+
+// Format hides the share and K_dev.
+func (e enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.enrollment(hidden)") }
 
 func (e *enrollment) encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddUint8(wireVersion)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.challenge.raw[:]) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.share) })
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.share()) })
 	b.AddBytes(e.deviceKey.bytes())
 	b.AddBytes(e.commitment[:])
 	return b.Bytes()
@@ -54,7 +58,7 @@ func parseEnrollment(plaintext []byte) (*enrollment, error) {
 	if e.challenge, err = parseChallenge(challenge); err != nil {
 		return nil, err
 	}
-	e.share, e.deviceKey = append([]byte(nil), share...), newSecret(key)
+	e.share, e.deviceKey = hide(bytes.Clone(share)), newSecret(key)
 	return e, nil
 }
 

@@ -20,7 +20,7 @@ func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request
 	if err != nil {
 		return nil, err
 	}
-	defer clear(e.share)
+	defer clear(e.share())
 	defer e.deviceKey.wipe()
 	if e.challenge.purpose != forEnrolment {
 		return nil, fmt.Errorf("%w: challenge of another purpose", ErrMalformed)
@@ -48,7 +48,7 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if e.challenge.expires <= now {
 		return &answer{code: codeExpired}, nil
 	}
-	share, err := splitkey.ParseServerShare(e.share)
+	share, err := splitkey.ParseServerShare(e.share())
 	if err != nil {
 		return refuseKey(refusedModulus), nil
 	}

@@ -234,7 +234,7 @@ func forgeEnrollment(t *testing.T, s *service, id KeyID, raw []byte) []byte {
 	c, err := parseChallenge(raw)
 	require.NoError(t, err)
 	_, server := testShares()
-	e := enrollment{challenge: c, share: server.Bytes(), deviceKey: drawSecret(), commitment: drawSecret().commitment()}
+	e := enrollment{challenge: c, share: hide(server.Bytes()), deviceKey: drawSecret(), commitment: drawSecret().commitment()}
 	plaintext, err := e.encode()
 	require.NoError(t, err)
 	pub, err := kem.NewPublicKey(s.ServerKey())
