@@ -58,7 +58,7 @@ func (d dealt) shareEnc() []byte {
 }
 
 var splitNotes = map[string]note{
-	"ShareLeadingZero":    {"EDGE_CASE", "A share begins with zero bytes: x with eight of them, x all zero, or d_s with one.", "A share that is not kept in its full length signs wrongly.", nil},
+	"ShareLeadingZero":    {"EDGE_CASE", "A share begins with zero bytes: x with eight of them, x all zero, or d_s with one, where the test was chosen for it.", "A share that is not kept in its full length signs wrongly.", nil},
 	"ShareAllOnes":        {"EDGE_CASE", "x is the largest there is.", "2x+1 has one bit more than x.", nil},
 	"OrdinaryPrimes":      {"KNOWN_BUG", "A prime is not l-safe. Additive sharing accepts it, multiplicative sharing must refuse.", "A thief of the lockbox drops the PINs under which 2x+1 has a factor in common with lambda.", nil},
 	"LSafeBound":          {"EDGE_CASE", "(p-1)/2 has the factor 65539, the least that an l-safe prime may have.", "A bound of another size.", nil},
