@@ -104,3 +104,26 @@ func TestAnswerLengths(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, []int{601, 97}, lengths)
 }
+
+// TestOneChallengeTwoSignatures: a challenge bounds what is signed, not how often. The service sees both, under one challenge.
+func TestOneChallengeTwoSignatures(t *testing.T) {
+	var got []Signed
+	s := newService(t, func(c *Config) {
+		c.Signed = func(_ context.Context, signed Signed) error { got = append(got, signed); return nil }
+	})
+	p := newReadyPhone(t, s)
+	digest, opts := digestOf("contract"), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
+	challenge, err := s.ChallengeSign(t.Context(), p.id, digest, opts)
+	require.NoError(t, err)
+	for range 2 {
+		_, err = p.Sign(t.Context(), challenge, digest, opts, rightPIN)
+		require.NoError(t, err)
+	}
+	require.Len(t, got, 2)
+	require.Equal(t, got[0].Challenge, got[1].Challenge)
+	require.NotEqual(t, got[0].Signature, got[1].Signature)
+	for _, signed := range got {
+		require.Equal(t, digest, signed.Digest)
+		require.NoError(t, rsa.VerifyPSS(signed.PublicKey, crypto.SHA256, digest, signed.Signature, opts))
+	}
+}
