@@ -29,7 +29,7 @@ var layers = map[string][]string{
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},
 	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
-	"hsm":      {"hsm", "splitkey"},
+	"hsm":      {"hsm", "splitkey", "internal"}, // internal/printtest, in tests
 	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey"},
 	"vectors":  {"vectors", "protocol", "pinlock", "splitkey"},
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey"},
