@@ -71,9 +71,16 @@ func (s *subject) disturb(t *testing.T, times int, action func()) (failed int64)
 	after := l.rate(200 * time.Millisecond)
 	t.Logf("%.0f/s before, %.0f/s after, %d failed, the last %v after the end: %v", before, after, failed,
 		time.Duration(l.lastFailureAt.Load())-back, l.failure.Load())
-	// The rate is logged, not compared: a busy machine is not a failure.
 	require.Equal(t, failed, l.failed.Load())
-	require.NotZero(t, after)
+	// The same work is done in a while as before, but for what else a busy machine
+	// does: at least a quarter in one of many whiles.
+	for range 50 {
+		if after >= before/4 {
+			break
+		}
+		after = l.rate(200 * time.Millisecond)
+	}
+	require.GreaterOrEqual(t, after, before/4, "work per second after and before")
 	return failed
 }
 

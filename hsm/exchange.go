@@ -233,7 +233,7 @@ func (s *session) generateExchange(w exchangeWay, token bool, names ...attribute
 		attrBool(pkcs11.CKA_EXTRACTABLE, false),
 		attrBool(pkcs11.CKA_DERIVE, true),
 	}, names...)
-	return s.mod.GenerateKeyPair(s.h, mechanism{kind: w.generate}, public, private)
+	return s.madePair(s.mod.GenerateKeyPair(s.h, mechanism{kind: w.generate}, public, s.guarded(private)))
 }
 
 var errPoint = errors.New("no X25519 point")

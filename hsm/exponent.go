@@ -155,7 +155,7 @@ func exponents(label string) []attribute {
 }
 
 func (s *session) createExponent(n, d []byte, token bool, names ...attribute) (handle, error) {
-	return s.mod.CreateObject(s.h, append([]attribute{
+	return s.made(s.mod.CreateObject(s.h, s.guarded(append([]attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_DH),
 		attrBool(pkcs11.CKA_TOKEN, token),
@@ -166,7 +166,7 @@ func (s *session) createExponent(n, d []byte, token bool, names ...attribute) (h
 		attrBytes(pkcs11.CKA_PRIME, n),
 		attrBytes(pkcs11.CKA_BASE, []byte{2}),
 		attrBytes(pkcs11.CKA_VALUE, d),
-	}, names...))
+	}, names...))))
 }
 
 func (s *session) checkExponent(h handle, label string) error {

@@ -41,7 +41,7 @@ func TestFault(t *testing.T) {
 // The self-test refuses what gives wrong answers with CKR_OK, and takes the
 // second way where there is one.
 func TestSelfTest(t *testing.T) {
-	all := Capabilities{RSA: "C_Sign", Seal: sealGCM, Wrap: "AES-KWP", Exponents: []int{2048, 3072, 4096}}
+	all := Capabilities{RSA: "C_Sign", Seal: sealGCM, Wrap: "AES-KWP", Exponents: []int{2048, 3072, 4096}, Guards: []string{guardSet, guardCopy}}
 	without := func(change func(*Capabilities)) Capabilities {
 		c := all
 		change(&c)
@@ -117,6 +117,68 @@ func TestSelfTest(t *testing.T) {
 				require.ErrorIs(t, err, ErrUnsupported)
 			}
 		})
+	}
+}
+
+// lax is a module that refuses an attribute in templates, or takes CKA_COPYABLE
+// and copies all the same.
+type lax struct {
+	*fake
+	refuse uint
+	copies bool
+}
+
+func (l *lax) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
+	for _, a := range template {
+		if a.kind == l.refuse {
+			return 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
+		}
+	}
+	h, err := l.fake.GenerateKey(s, m, template)
+	if err == nil && l.copies {
+		l.set(func() { l.objects[h].attrs[pkcs11.CKA_COPYABLE] = []byte{1} })
+	}
+	return h, err
+}
+
+func (l *lax) GenerateKeyPair(s handle, m mechanism, public, private []attribute) (handle, handle, error) {
+	for _, a := range private {
+		if a.kind == l.refuse {
+			return 0, 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
+		}
+	}
+	return l.fake.GenerateKeyPair(s, m, public, private)
+}
+
+// Keys get what guards them on this module, no more and no less, and the
+// capabilities say which.
+func TestGuards(t *testing.T) {
+	for name, c := range map[string]struct {
+		lax        lax
+		want       []string
+		modifiable []byte
+	}{
+		"all":                  {lax{}, []string{guardSet, guardCopy}, []byte{0}},
+		"no CKA_COPYABLE":      {lax{refuse: pkcs11.CKA_COPYABLE}, []string{guardSet}, []byte{0}},
+		"CKA_COPYABLE ignored": {lax{copies: true}, []string{guardSet}, []byte{0}},
+		"no CKA_MODIFIABLE":    {lax{refuse: pkcs11.CKA_MODIFIABLE}, nil, nil},
+	} {
+		c.lax.fake = newFake()
+		c.lax.pin = "0000"
+		cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
+		require.NoError(t, err)
+		tok, err := open(t.Context(), cfg, &c.lax)
+		require.NoError(t, err)
+		require.Equal(t, c.want, tok.Capabilities().Guards, name)
+		require.NoError(t, tok.GenerateWrappingKey(t.Context(), "wrap"), name)
+		_, err = tok.GenerateKey(t.Context(), "key", 2048)
+		require.NoError(t, err, name)
+		for _, o := range c.lax.objects {
+			if !bytes.Equal(o.attrs[pkcs11.CKA_CLASS], encodeUint(pkcs11.CKO_PUBLIC_KEY)) {
+				require.Equal(t, c.modifiable, o.attrs[pkcs11.CKA_MODIFIABLE], name)
+			}
+		}
+		require.NoError(t, tok.Close(t.Context()))
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync"
@@ -92,6 +94,13 @@ func (ks *keySet) load(ctx context.Context) error {
 				return nil, err
 			}
 			if err := s.hidden(h, ks.label, pkcs11.CKA_VALUE); err != nil {
+				return nil, err
+			}
+			// Of an earlier version of the module, perhaps, or of other tools. To
+			// refuse it would make what is under it unreadable.
+			if err := s.check(h, fmt.Sprintf("AES key %q", ks.label), s.t.guard); errors.Is(err, ErrExposed) {
+				s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
+			} else if err != nil {
 				return nil, err
 			}
 			k, err := ks.key(s, keyID(raw))
@@ -362,7 +371,7 @@ func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
 }
 
 func (s *session) generateSecret(token bool, names ...attribute) (handle, error) {
-	return s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, append([]attribute{
+	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, s.guarded(append([]attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
 		attrUint(pkcs11.CKA_VALUE_LEN, 32),
@@ -371,14 +380,15 @@ func (s *session) generateSecret(token bool, names ...attribute) (handle, error)
 		attrBool(pkcs11.CKA_SENSITIVE, true),
 		attrBool(pkcs11.CKA_EXTRACTABLE, false),
 		attrBool(pkcs11.CKA_SIGN, true),
-	}, names...))
+	}, names...))))
 }
 
-// generateAES makes an AES-256 key for one role. For wrapping keys it asks for
-// CKA_UNWRAP_TEMPLATE, which stops those who reached the login from unwrapping
-// a key readable; SoftHSM honours it, most modules refuse the attribute.
+// generateAES makes an AES-256 key for one role. Wrapping keys get
+// CKA_UNWRAP_TEMPLATE if the module takes it, which stops those who reached the
+// login from unwrapping a key readable; SoftHSM keeps to it, NSS takes it and
+// does not, opencryptoki refuses it.
 func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
-	template := append([]attribute{
+	template := s.guarded(append([]attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
 		attrUint(pkcs11.CKA_VALUE_LEN, 32),
@@ -390,16 +400,12 @@ func (s *session) generateAES(r role, token bool, names ...attribute) (handle, e
 		attrBool(pkcs11.CKA_DECRYPT, r == roleSeal),
 		attrBool(pkcs11.CKA_WRAP, r == roleWrap),
 		attrBool(pkcs11.CKA_UNWRAP, r == roleWrap),
-	}, names...)
-	m := mechanism{kind: pkcs11.CKM_AES_KEY_GEN}
-	if r == roleWrap {
-		guarded := append(template[:len(template):len(template)], attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: []attribute{
+	}, names...))
+	if r == roleWrap && s.t.unwrapTemplate {
+		template = append(template, attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: []attribute{
 			attrBool(pkcs11.CKA_SENSITIVE, true),
 			attrBool(pkcs11.CKA_EXTRACTABLE, false),
 		}})
-		if h, err := s.mod.GenerateKey(s.h, m, guarded); err == nil {
-			return h, nil
-		}
 	}
-	return s.mod.GenerateKey(s.h, m, template)
+	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template))
 }

@@ -228,7 +228,11 @@ func (s *session) generateRSA(bits int, token, extractable bool, names ...attrib
 		attrBool(pkcs11.CKA_SIGN, true),
 		attrBool(pkcs11.CKA_DECRYPT, true),
 	}, names...)
-	return s.mod.GenerateKeyPair(s.h, mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, public, private)
+	m := mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}
+	if extractable { // for a moment, to be wrapped
+		return s.mod.GenerateKeyPair(s.h, m, public, private)
+	}
+	return s.madePair(s.mod.GenerateKeyPair(s.h, m, public, s.guarded(private)))
 }
 
 // checkPrivate refuses a private key that the token would give away. CKA_LOCAL

@@ -34,6 +34,11 @@ type Capabilities struct {
 	// Exponents lists the sizes in bits, of those asked for, at which an
 	// exponent in the token gives right results.
 	Exponents []int
+	// Guards lists the functions by which whoever is logged in could get at
+	// keys made by this package, and that the token refuses for them:
+	// C_SetAttributeValue and C_CopyObject, which could give a wrapping key the
+	// use of decrypting, and C_UnwrapKey, which could unwrap a key readable.
+	Guards []string
 	// Refused says what is missing from the above, and why.
 	Refused []string
 }
@@ -46,7 +51,7 @@ const (
 // Capabilities returns what the token can do.
 func (t *Token) Capabilities() Capabilities {
 	c := t.caps
-	c.Exponents, c.Refused = slices.Clone(c.Exponents), slices.Clone(c.Refused)
+	c.Exponents, c.Guards, c.Refused = slices.Clone(c.Exponents), slices.Clone(c.Guards), slices.Clone(c.Refused)
 	return c
 }
 
@@ -69,6 +74,7 @@ func (t *Token) selfTest() error {
 		}
 		return nil
 	}
+	t.findGuard()
 	rsaMissing := has(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509)
 	key := new(testPair)
 	if rsaMissing == nil {
@@ -100,6 +106,9 @@ func (t *Token) selfTest() error {
 		wraps = append(wraps, probe{m.name, has(m.kind), func(s *session) error { return s.testWrapping(m.name, key) }})
 	}
 	t.caps.Wrap = t.firstOf("wrapping", mac, wraps)
+	if t.caps.Wrap != "" && t.keepsTemplate {
+		t.caps.Guards = append(t.caps.Guards, guardUnwrap)
+	}
 	var exchanges []probe
 	for _, w := range exchangeWays {
 		exchanges = append(exchanges, probe{w.name, has(w.generate), func(s *session) error { return s.testExchange(w) }})
@@ -113,7 +122,8 @@ func (t *Token) selfTest() error {
 		t.caps.Exponents = append(t.caps.Exponents, bits)
 	}
 	t.log.Info("hsm: self-test", slog.String("rsa", t.caps.RSA), slog.String("seal", t.caps.Seal),
-		slog.String("wrap", t.caps.Wrap), slog.String("exchange", t.caps.Exchange), slog.Any("exponents", t.caps.Exponents), slog.Any("refused", t.caps.Refused))
+		slog.String("wrap", t.caps.Wrap), slog.String("exchange", t.caps.Exchange), slog.Any("exponents", t.caps.Exponents),
+		slog.Any("guards", t.caps.Guards), slog.Any("refused", t.caps.Refused))
 	return nil
 }
 
@@ -335,6 +345,7 @@ func (s *session) testWrapping(method string, key *testPair) error {
 	if w, err = parseWrapped(w.marshal()); err != nil {
 		return err
 	}
+	s.t.keepsTemplate = s.keepsTemplate(kek, w)
 	h, giveBack, err := s.unwrap(kek, w)
 	if err != nil {
 		return err

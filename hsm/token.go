@@ -33,6 +33,10 @@ type Token struct {
 	finalized bool
 	// needsLogin is CKF_LOGIN_REQUIRED.
 	needsLogin bool
+	// What keys are made with; found out by the self-test.
+	guard          []attributeCheck
+	unwrapTemplate bool // wrapping keys get CKA_UNWRAP_TEMPLATE
+	keepsTemplate  bool // and the token keeps to it
 
 	mu        sync.Mutex
 	idle      []handle // pooled sessions
