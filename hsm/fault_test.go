@@ -130,20 +130,23 @@ type lax struct {
 
 func (l *lax) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
 	for _, a := range template {
-		if a.kind == l.refuse {
+		if l.refuse != 0 && a.kind == l.refuse {
 			return 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
 		}
 	}
-	h, err := l.fake.GenerateKey(s, m, template)
-	if err == nil && l.copies {
-		l.set(func() { l.objects[h].attrs[pkcs11.CKA_COPYABLE] = []byte{1} })
+	return l.fake.GenerateKey(s, m, template)
+}
+
+func (l *lax) CopyObject(s, h handle, template []attribute) (handle, error) {
+	if l.copies {
+		l.set(func() { delete(l.objects[h].attrs, pkcs11.CKA_COPYABLE) })
 	}
-	return h, err
+	return l.fake.CopyObject(s, h, template)
 }
 
 func (l *lax) GenerateKeyPair(s handle, m mechanism, public, private []attribute) (handle, handle, error) {
 	for _, a := range private {
-		if a.kind == l.refuse {
+		if l.refuse != 0 && a.kind == l.refuse {
 			return 0, 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
 		}
 	}

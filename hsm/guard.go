@@ -58,10 +58,12 @@ func (s *session) madePair(pub, priv handle, err error) (handle, handle, error) 
 // CKA_COPYABLE for keys of a session, copies them all the same, and refuses it
 // for keys of the token; opencryptoki 3.8 does not know it.
 func (t *Token) findGuard() {
+	// There may be no AES, as behind p11-kit; then an RSA key tells.
+	hasAES := t.probe(func(s *session) error { _, err := s.generateAES(roleWrap, false); return err }) == nil
 	for _, guard := range guards {
 		t.guard = guard
 		var kept []string
-		err := t.probe(func(s *session) (err error) { kept, err = s.tryGuard(); return err })
+		err := t.probe(func(s *session) (err error) { kept, err = s.tryGuard(hasAES); return err })
 		if err == nil && len(kept) < len(guard) {
 			err = fmt.Errorf("of no effect beyond %q", kept)
 		}
@@ -95,15 +97,19 @@ func guardName(guard []attributeCheck) (name string) {
 
 // tryGuard makes a key and tries to give it, and a copy of it, another use. It
 // returns the functions that refused.
-func (s *session) tryGuard() ([]string, error) {
-	use := uint(pkcs11.CKA_DECRYPT)
-	h, err := s.generateAES(roleWrap, false)
-	if err != nil {
-		// There may be no AES, as behind p11-kit.
+func (s *session) tryGuard(hasAES bool) ([]string, error) {
+	var use uint
+	var h handle
+	var err error
+	if hasAES {
+		use = pkcs11.CKA_DECRYPT
+		h, err = s.generateAES(roleWrap, false)
+	} else {
 		use = pkcs11.CKA_DERIVE
-		if _, h, err = s.generateRSA(minBits, false, false); err != nil {
-			return nil, err
-		}
+		_, h, err = s.generateRSA(minBits, false, false)
+	}
+	if err != nil {
+		return nil, err
 	}
 	another := []attribute{attrBool(use, true)}
 	var kept []string
