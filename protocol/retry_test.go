@@ -293,57 +293,6 @@ func TestParallelGuesses(t *testing.T) {
 	require.Equal(t, 3, answered)
 }
 
-// TestAnswerIsNotMadeForever: a day after its challenge expired the signature of a settled request is not made again, for an eavesdropper
-// or anybody else. A device that comes back so late is told that the challenge is too old, and goes on.
-func TestAnswerIsNotMadeForever(t *testing.T) {
-	var taken []Signed
-	down := true
-	s := newService(t, func(c *Config) {
-		c.Signed = func(_ context.Context, signed Signed) error {
-			if down {
-				return errLost
-			}
-			taken = append(taken, signed)
-			return nil
-		}
-	})
-	p, l := newLossyPhone(t, s)
-	expires := s.clock.Now().Add(DefaultChallengeLife).UTC()
-	_, err := p.sign(t, "contract", rightPIN)
-	require.ErrorIs(t, err, ErrUnanswered)
-	recorded := l.requests[len(l.requests)-1]
-	down = false
-	s.clock.Add(DefaultChallengeLife + answerLife - time.Millisecond)
-	_, err = s.Handle(t.Context(), recorded)
-	require.NoError(t, err)
-	require.Len(t, taken, 1)
-	require.Equal(t, expires, taken[0].Expires, "the service can see that it is late")
-
-	s.clock.Add(time.Millisecond)
-	before := loadRecord(t, s, p.id)
-	for range 10 {
-		_, err = s.Handle(t.Context(), recorded)
-		require.NoError(t, err)
-	}
-	require.Len(t, taken, 1)
-	_, err = p.Resume(t.Context())
-	require.ErrorIs(t, err, ErrExpired)
-	require.Equal(t, before, loadRecord(t, s, p.id))
-	_, err = p.sign(t, "again", rightPIN)
-	require.NoError(t, err)
-	require.NotContains(t, s.logged(), eventClone)
-
-	// A wrong PIN and a refresh cost no key, and are answered for as long as they are remembered.
-	l.loseResponse = true
-	_, err = p.sign(t, "contract", wrongPIN)
-	require.ErrorIs(t, err, ErrUnanswered)
-	l.loseResponse = false
-	s.clock.Add(30 * answerLife)
-	_, err = p.Resume(t.Context())
-	var wrong *pinlock.WrongPINError
-	require.ErrorAs(t, err, &wrong)
-}
-
 // TestServerKeyRotates: devices learn of the next HPKE key and use it from its start on; the old one is dropped, and what was
 // recorded cannot be opened any more.
 func TestServerKeyRotates(t *testing.T) {

@@ -1,0 +1,103 @@
+package protocol
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestEnrollSharesAgain: shares whose first enrolment was given up or never confirmed can be enrolled again once it is over, and
+// not before, nor after it was confirmed or died of anything else.
+func TestEnrollSharesAgain(t *testing.T) {
+	client, server := testShares()
+	s := newService(t)
+	enrol := func(p *phone) error {
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		p.id = id
+		return p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server})
+	}
+	l := &lossy{service: s, loseResponse: true}
+	p := newPhone(t, s, l.transport)
+	require.ErrorIs(t, enrol(p), ErrUnanswered)
+	first := p.id
+	require.NoError(t, p.GiveUp())
+	l.loseResponse = false
+	s.clock.Add(DefaultPendingLife - time.Millisecond)
+	require.ErrorIs(t, enrol(p), ErrKeyRefused)
+	gone, err := s.Expire(t.Context(), first)
+	require.NoError(t, err)
+	require.False(t, gone)
+	s.clock.Add(time.Millisecond)
+	require.NoError(t, enrol(p))
+	require.Equal(t, ReasonExpired, loadRecord(t, s, first).reason)
+	require.Empty(t, loadRecord(t, s, first).sealedShare)
+	require.Contains(t, s.logged(), `msg="`+eventExpired+`" key=`+first.String())
+	late := l.requests[0]
+	_, err = s.Handle(t.Context(), late)
+	require.NoError(t, err)
+	require.Equal(t, Destroyed, loadRecord(t, s, first).condition)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	_, err = p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+
+	other := newPhone(t, s, nil)
+	s.clock.Add(DefaultPendingLife)
+	require.ErrorIs(t, enrol(other), ErrKeyRefused, "confirmed")
+	gone, err = s.Expire(t.Context(), p.id)
+	require.NoError(t, err)
+	require.False(t, gone)
+	require.NoError(t, s.Revoke(t.Context(), p.id, "x"))
+	require.ErrorIs(t, enrol(other), ErrKeyRefused, "revoked")
+}
+
+// TestEnrollSharesAgainAtOnce: of many that enrol the shares of an abandoned enrolment one gets the modulus.
+func TestEnrollSharesAgainAtOnce(t *testing.T) {
+	s := newService(t)
+	newPhone(t, s, nil).enroll(t)
+	s.clock.Add(DefaultPendingLife)
+	client, server := testShares()
+	const phones = 8
+	errs := make([]error, phones)
+	var group sync.WaitGroup
+	for i := range phones {
+		p := newPhone(t, s, nil)
+		_, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		group.Go(func() {
+			errs[i] = p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server})
+		})
+	}
+	group.Wait()
+	enrolled := 0
+	for _, err := range errs {
+		if err == nil {
+			enrolled++
+		} else {
+			require.ErrorIs(t, err, ErrKeyRefused)
+		}
+	}
+	require.Equal(t, 1, enrolled)
+}
+
+// TestExpire erases the share of an enrolment that nobody confirmed or asked for.
+func TestExpire(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, nil)
+	p.enroll(t)
+	_, err := s.Expire(t.Context(), KeyID{})
+	require.ErrorIs(t, err, ErrUnknownKey)
+	s.clock.Add(DefaultPendingLife)
+	require.NotEmpty(t, loadRecord(t, s, p.id).sealedShare)
+	for range 2 {
+		gone, err := s.Expire(t.Context(), p.id)
+		require.NoError(t, err)
+		require.True(t, gone)
+	}
+	require.Empty(t, loadRecord(t, s, p.id).sealedShare)
+	var dead *DestroyedError
+	require.ErrorAs(t, p.Confirm(t.Context(), p.challenge(t), rightPIN), &dead)
+	require.Equal(t, ReasonExpired, dead.Reason)
+}
