@@ -188,7 +188,9 @@ func holdOpen(path string) {
 		os.Exit(1)
 	}
 	fmt.Println("open")
-	select {}
+	for {
+		time.Sleep(time.Hour) // not select {}: without cgo the runtime would call that a deadlock
+	}
 }
 
 func TestClosed(t *testing.T) {
