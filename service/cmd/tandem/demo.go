@@ -127,7 +127,7 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if err := writeServerKey(d.path("device"), d.server.ServerKey()); err != nil {
 		return err
 	}
-	if d.device, err = openDevice(d.path("device"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams()); err != nil {
+	if d.device, err = openDevice(d.path("device"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams(), d.c.clock); err != nil {
 		return err
 	}
 	k := &newKey{device: d.device, fresh: true, pin: d.pin, again: d.pin}
@@ -241,7 +241,7 @@ func (d *demo) onlineThief(ctx context.Context) error {
 	if err := os.CopyFS(d.path("thief"), os.DirFS(d.path("device"))); err != nil {
 		return err
 	}
-	thief, err := openDevice(d.path("thief"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams())
+	thief, err := openDevice(d.path("thief"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams(), d.c.clock)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -72,12 +73,12 @@ func wire(c *call, s *server) protocol.Transport {
 func offline(context.Context, []byte) ([]byte, error) { return nil, errors.New("no server") }
 
 // openDevice opens one key of a folder. params is for new lockboxes, and the limit for those that exist.
-func openDevice(folder, key string, serverKey []byte, transport protocol.Transport, params pinlock.Params) (*device, error) {
+func openDevice(folder, key string, serverKey []byte, transport protocol.Transport, params pinlock.Params, clock func() time.Time) (*device, error) {
 	state, err := protocol.NewFileState(filepath.Join(folder, key))
 	if err != nil {
 		return nil, err
 	}
-	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: serverKey, Params: params})
+	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: serverKey, Params: params, Clock: clock})
 	if err != nil {
 		return nil, err
 	}
@@ -117,5 +118,5 @@ func enrolledDevice(c *call, folder, key string, s *server) (*device, error) {
 	if !bytes.Equal(serverKey, s.ServerKey()) {
 		return nil, failf("other_server", "give the -server that this -device was enrolled with", "%s was enrolled with another server than %s", folder, s.folder)
 	}
-	return openDevice(folder, key, serverKey, wire(c, s), maxParams)
+	return openDevice(folder, key, serverKey, wire(c, s), maxParams, c.clock)
 }

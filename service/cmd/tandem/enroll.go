@@ -146,7 +146,7 @@ func (e *enrollment) prepare(ctx context.Context, c *call, s *server, names []st
 	}
 	var keys []*newKey
 	for _, name := range names {
-		d, err := openDevice(e.device, name, s.ServerKey(), wire(c, s), params)
+		d, err := openDevice(e.device, name, s.ServerKey(), wire(c, s), params, c.clock)
 		if err != nil {
 			return nil, err
 		}

@@ -82,7 +82,7 @@ func look(folder, key string) (protocol.DeviceStatus, error) {
 	if _, err := os.Stat(filepath.Join(folder, key)); errors.Is(err, fs.ErrNotExist) {
 		return protocol.DeviceStatus{}, nil
 	}
-	d, err := openDevice(folder, key, serverKey, offline, maxParams)
+	d, err := openDevice(folder, key, serverKey, offline, maxParams, time.Now)
 	if err != nil {
 		return protocol.DeviceStatus{}, err
 	}
