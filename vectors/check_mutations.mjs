@@ -28,7 +28,7 @@ function leaves(v, out = []) { // places of values with a digit: [object, key]
   for (const k of Object.keys(v)) {
     if (k === 'comment' || k === 'tests') continue;
     if (v[k] !== null && typeof v[k] === 'object') leaves(v[k], out);
-    else if (/[0-9]/.test(String(v[k])) || /^[0-9a-f]+$/.test(String(v[k]))) out.push([v, k]);
+    else if (/[0-9]/.test(String(v[k])) || /^([0-9a-f]{2})+$/.test(String(v[k]))) out.push([v, k]);
   }
   return out;
 }
