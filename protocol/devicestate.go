@@ -304,15 +304,12 @@ func (p *pending) read(s cryptobyte.String) bool {
 	return err == nil && (p.op == OpSign) == (p.text.padding != noPadding)
 }
 
-// divides reports whether the final key is the device's own, or a composite of full length with it.
+// divides reports whether the final key is one that splitkey accepts for the device's own key, and has full length: that
+// key itself, or its product with another of the same length.
 func divides(device, final *rsa.PublicKey) bool {
-	if device.E != final.E {
+	if splitkey.CheckFinalKey(final, device) != nil {
 		return false
 	}
-	if device.N.Cmp(final.N) == 0 {
-		return true
-	}
-	n2, rest := new(big.Int).QuoRem(final.N, device.N, new(big.Int))
-	return rest.Sign() == 0 && final.N.BitLen() == 2*device.N.BitLen() && n2.BitLen() == device.N.BitLen() &&
-		splitkey.CheckFinalKey(final, device) == nil
+	n2 := new(big.Int).Quo(final.N, device.N)
+	return n2.BitLen() == 1 || n2.BitLen() == device.N.BitLen() && final.N.BitLen() == 2*device.N.BitLen()
 }
