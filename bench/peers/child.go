@@ -23,6 +23,7 @@ type child struct {
 func start(program string, env ...string) (*child, error) {
 	c := &child{cmd: exec.Command(program)}
 	c.cmd.Env = append(os.Environ(), env...)
+	c.cmd.Stderr = os.Stderr // what it says when it fails
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -125,7 +125,11 @@ func (c contender) run(slot, count string) (string, error) {
 // by a tick of the kernel's clock, or when the thread stops running; so it stops for an instant.
 func threadTime() time.Duration {
 	const rusageThread = 1
-	if err := errors.Join(syscall.Nanosleep(&instant, nil), syscall.Getrusage(rusageThread, &usage)); err != nil {
+	err := syscall.Nanosleep(&instant, nil)
+	for err == syscall.EINTR { // by a signal of the Go runtime
+		err = syscall.Nanosleep(&instant, nil)
+	}
+	if err := errors.Join(err, syscall.Getrusage(rusageThread, &usage)); err != nil {
 		panic(err)
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
