@@ -72,7 +72,8 @@ func BenchmarkRawRSA(b *testing.B) {
 				require.NoError(b, err)
 				public, err := s.publicKeyOf(pub)
 				require.NoError(b, err)
-				key := &Key{t: tok, pub: public, n: public.N.Bytes(), borrow: func(*session) (handle, func(), error) { return priv, func() {}, nil }}
+				key, err := tok.newKey(public, func(*session) (handle, func(), error) { return priv, func() {}, nil })
+				require.NoError(b, err)
 				x := make([]byte, bits/8)
 				rand.Read(x[1:])
 				counts := []int{1, 2, 4, 8, 16}

@@ -150,7 +150,7 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 	}
 	done := make(chan result, 1)
 	var settled atomic.Bool // by the first of: f returned, caller gave up
-	go func() {
+	t.crew.run(func() {
 		v, keepSlot, err := lend(t, f)
 		t.gate.leave()
 		if keepSlot {
@@ -164,7 +164,7 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 			return
 		}
 		done <- result{v, err}
-	}()
+	})
 	timer := time.NewTimer(t.cfg.CallTimeout)
 	defer timer.Stop()
 	select {

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // FuzzOperand: whatever comes in, nothing reaches the module that is not
@@ -38,7 +36,7 @@ func FuzzOperand(f *testing.F) {
 				y, err := key.Exponentiate(t.Context(), x)
 				if good {
 					require.NoError(t, err)
-					require.NoError(t, splitkey.VerifyExponentiation(key.pub, x, y))
+					require.NoError(t, key.verifier.Verify(x, y))
 				} else {
 					require.ErrorIs(t, err, ErrInput)
 				}

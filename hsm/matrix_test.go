@@ -83,7 +83,9 @@ func exponentiate(t testing.TB, key splitkey.RSAKey, zeros int) {
 	rand.Read(x[max(1, zeros):])
 	y, err := key.Exponentiate(t.Context(), x)
 	require.NoError(t, err)
-	require.NoError(t, splitkey.VerifyExponentiation(pub, x, y))
+	v, err := splitkey.NewExponentiationVerifier(pub)
+	require.NoError(t, err)
+	require.NoError(t, v.Verify(x, y))
 }
 
 func testKey(t *testing.T, tok *Token, bits int) {

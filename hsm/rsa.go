@@ -17,15 +17,25 @@ import (
 // Key is an RSA key whose private half is in the token, or can only be used
 // there. It is a splitkey.RSAKey, and safe for concurrent use.
 type Key struct {
-	t   *Token
-	pub *rsa.PublicKey
-	n   []byte // big-endian, no leading zeros: k bytes
+	t        *Token
+	pub      *rsa.PublicKey
+	n        []byte // big-endian, no leading zeros: k bytes
+	verifier *splitkey.ExponentiationVerifier
 	// borrow gives the private key's handle in a session, and what to do with
 	// the handle after use.
 	borrow func(*session) (h handle, giveBack func(), err error)
 }
 
 var _ splitkey.RSAKey = (*Key)(nil)
+
+// newKey prepares a key for use.
+func (t *Token) newKey(pub *rsa.PublicKey, borrow func(*session) (handle, func(), error)) (*Key, error) {
+	v, err := splitkey.NewExponentiationVerifier(pub)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return &Key{t: t, pub: pub, n: pub.N.Bytes(), verifier: v, borrow: borrow}, nil
+}
 
 // Sizes of moduli in bits.
 const (
@@ -69,7 +79,7 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	// Modules blind, use the CRT and fail: a result with CKR_OK may be wrong,
 	// and one that is wrong modulo one prime gives the primes away (Boneh,
 	// DeMillo, Lipton, EUROCRYPT 1997).
-	if err := splitkey.VerifyExponentiation(k.pub, in, y); err != nil {
+	if err := k.verifier.Verify(in, y); err != nil {
 		clear(y)
 		return nil, k.t.fault("raw RSA")
 	}
@@ -184,10 +194,13 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Key{t: t, pub: pub, n: pub.N.Bytes(), borrow: func(s *session) (handle, func(), error) {
+	k, err := t.newKey(pub, func(s *session) (handle, func(), error) {
 		h, err := s.find(o)
 		return h, func() {}, err
-	}}
+	})
+	if err != nil {
+		return nil, err
+	}
 	if err := k.prove(ctx); err != nil {
 		return nil, err
 	}

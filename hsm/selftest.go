@@ -182,8 +182,9 @@ func (t *Token) probe(test func(*session) error) error {
 
 // testPair is a key pair for the self-test. It is extractable, to be wrapped.
 type testPair struct {
-	priv handle
-	pub  *rsa.PublicKey
+	priv     handle
+	pub      *rsa.PublicKey
+	verifier *splitkey.ExponentiationVerifier
 }
 
 func (s *session) generateTestPair() (*testPair, error) {
@@ -195,7 +196,11 @@ func (s *session) generateTestPair() (*testPair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &testPair{priv, key}, s.hiddenRSA(priv, "test key")
+	v, err := splitkey.NewExponentiationVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	return &testPair{priv, key, v}, s.hiddenRSA(priv, "test key")
 }
 
 // testRSA checks three results: of 1, which is 1 and so has all its leading
@@ -213,7 +218,7 @@ func (s *session) testRSA(by string, key *testPair) error {
 		if err != nil {
 			return err
 		}
-		if splitkey.VerifyExponentiation(key.pub, x, y) != nil || zeros == k && !bytes.Equal(x, y) {
+		if key.verifier.Verify(x, y) != nil || zeros == k && !bytes.Equal(x, y) {
 			return errWrong
 		}
 	}
@@ -357,7 +362,7 @@ func (s *session) testWrapping(method string, key *testPair) error {
 	if err != nil {
 		return err
 	}
-	if splitkey.VerifyExponentiation(w.pub, x, y) != nil {
+	if key.verifier.Verify(x, y) != nil {
 		return errWrong
 	}
 	return nil

@@ -25,12 +25,12 @@ import (
 type ServerKeys struct {
 	keys  *keySet
 	bits  int
-	ready chan newKey
+	ready chan pooledKey
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 }
 
-type newKey struct {
+type pooledKey struct {
 	key  *Key
 	blob []byte
 }
@@ -69,7 +69,7 @@ func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &ServerKeys{keys: ks, bits: bits, ready: make(chan newKey, ready), stop: cancel}
+	p := &ServerKeys{keys: ks, bits: bits, ready: make(chan pooledKey, ready), stop: cancel}
 	if ready > 0 {
 		p.done.Go(func() { p.fill(ctx) })
 	}
@@ -163,15 +163,13 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Key{t: p.keys.t, pub: w.pub, n: w.pub.N.Bytes()}
-	k.borrow = func(s *session) (handle, func(), error) {
+	return p.keys.t.newKey(w.pub, func(s *session) (handle, func(), error) {
 		h, err := s.find(kek.aes)
 		if err != nil {
 			return 0, nil, err
 		}
 		return s.unwrap(h, w)
-	}
-	return k, nil
+	})
 }
 
 // fullProduct is the least first byte of a server modulus. A device modulus n1
@@ -182,7 +180,7 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 const fullProduct = 0xa8
 
 // generate makes a key, wraps it, forgets it and proves that it comes back.
-func (p *ServerKeys) generate(ctx context.Context) (newKey, error) {
+func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 	t := p.keys.t
 	kek := p.keys.current()
 	for {
@@ -206,19 +204,19 @@ func (p *ServerKeys) generate(ctx context.Context) (newKey, error) {
 			return append(append(header, body...), tag...), nil
 		})
 		if err != nil {
-			return newKey{}, err
+			return pooledKey{}, err
 		}
 		k, err := p.load(ctx, sealed)
 		if err != nil {
-			return newKey{}, err
+			return pooledKey{}, err
 		}
 		if k.n[0] < fullProduct {
 			continue
 		}
 		if err := k.prove(ctx); err != nil {
-			return newKey{}, err
+			return pooledKey{}, err
 		}
-		return newKey{k, sealed}, nil
+		return pooledKey{k, sealed}, nil
 	}
 }
 

@@ -24,6 +24,7 @@ type Token struct {
 	release func() // gives the module up for another Open
 	caps    Capabilities
 	gate    *gate
+	crew    *crew         // runs what calls into the module
 	slots   chan struct{} // one element for each call that may run
 
 	// Written with the gate locked, read inside it.
@@ -78,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 
 // open starts a module that nobody else uses.
 func open(ctx context.Context, cfg Config, mod cryptoki) (*Token, error) {
-	t := &Token{cfg: cfg, mod: mod, log: cfg.Logger, release: func() {}, gate: newGate(), backoff: min(firstBackoff, cfg.MaxBackoff)}
+	t := &Token{cfg: cfg, mod: mod, log: cfg.Logger, release: func() {}, gate: newGate(), crew: newCrew(), backoff: min(firstBackoff, cfg.MaxBackoff)}
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable("open", err)
 	}

@@ -79,7 +79,7 @@ func signing(key splitkey.RSAKey) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if splitkey.VerifyExponentiation(k.pub, x, y) != nil {
+		if k.verifier.Verify(x, y) != nil {
 			return errWrong
 		}
 		return nil

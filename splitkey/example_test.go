@@ -186,7 +186,11 @@ func ExampleSoftwareKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(splitkey.VerifyExponentiation(&key.PublicKey, x, y))
+	v, err := splitkey.NewExponentiationVerifier(&key.PublicKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(v.Verify(x, y))
 	// Output: <nil>
 }
 

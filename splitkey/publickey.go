@@ -128,16 +128,31 @@ func CheckFinalKey(final, device *rsa.PublicKey) error {
 	return nil
 }
 
-// VerifyExponentiation returns nil if y^e = x mod n: if y is what a private key
-// makes of x. Both are exactly as long as n. It is for implementations of [RSAKey]
-// that check what a device gave them, and returns [ErrServerKey] otherwise. Its time
-// depends on the public key only.
-func VerifyExponentiation(pub *rsa.PublicKey, x, y []byte) error {
+// ExponentiationVerifier checks what a device made with a private key, for implementations
+// of [RSAKey] that use one. Keep it: it holds what can be computed from the public key once,
+// which costs more than a check. It is safe for concurrent use.
+type ExponentiationVerifier struct{ pub *publicKey }
+
+// NewExponentiationVerifier returns the verifier of one key, of the sizes that [NewSoftwareKey] takes. It
+// returns [ErrKey].
+func NewExponentiationVerifier(pub *rsa.PublicKey) (*ExponentiationVerifier, error) {
 	p, err := newPublicKey(pub)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.verifyExponentiation(x, y)
+	return &ExponentiationVerifier{p}, nil
+}
+
+// PublicKey returns a copy of the key. For the zero value it is nil.
+func (v *ExponentiationVerifier) PublicKey() *rsa.PublicKey { return v.pub.rsa() }
+
+// Verify returns nil if y^e = x mod n: if y is what the private key makes of x. Both are
+// exactly as long as n. It returns [ErrServerKey] otherwise. Its time depends on the public key only.
+func (v *ExponentiationVerifier) Verify(x, y []byte) error {
+	if v == nil || v.pub == nil {
+		return fmt.Errorf("%w: zero value", ErrServerKey)
+	}
+	return v.pub.verifyExponentiation(x, y)
 }
 
 func (p *publicKey) verifyExponentiation(x, y []byte) error {
