@@ -52,8 +52,10 @@ func BenchmarkParallel(b *testing.B) {
 	}
 }
 
-// inParallel does the work total times in n goroutines.
+// inParallel does the work total times in n goroutines, on n cores: with one more, the garbage collector would
+// do its part of the work there.
 func inParallel(tb testing.TB, n, total int, work func() error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {

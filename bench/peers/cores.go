@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -34,9 +35,11 @@ func cores() (field, error) {
 	return f, nil
 }
 
-// onCores repeats the work in n goroutines at once, count times in all rounded up to a multiple of n.
+// onCores repeats the work in n goroutines at once, count times in all rounded up to a multiple of n. The
+// process has no other core meanwhile, else the garbage collector would work for one goroutine on a second.
 func onCores(n int, work func() error) func(int) (time.Duration, int64, error) {
 	return func(count int) (time.Duration, int64, error) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 		each := (count + n - 1) / n
 		errs := make([]error, n)
 		var wg sync.WaitGroup
