@@ -1,4 +1,4 @@
-.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants network kernel generate page
+.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants network kernel generate page variants
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -35,6 +35,9 @@ mutants:          # breaks the library in many ways: a vector or test must fail 
 
 network:          # 20,000 schedules of a bad network, with crashes (half an hour)
 	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
+
+variants:         # the whole suite with every other way to do the arithmetic (ten minutes)
+	.ci/variants
 
 kernel:           # a million products and ten thousand exponentiations of each kernel (half an hour)
 	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./splitkey/internal/modexp
