@@ -24,9 +24,7 @@ type Completer struct {
 	// Of a composite key only; own is nil else.
 	own    RSAKey
 	ownPub *publicKey
-	mod    *modexp.Modulus // of the final key
-	n1     []byte          // in the length of the final modulus
-	n1Inv  []byte          // n1^-1 mod n2, in the length of n2
+	n1Inv  []byte // n1^-1 mod n2, in the length of n2
 }
 
 // NewCompleter returns the server's half of the two-prime key (n1, e), where own is
@@ -78,14 +76,9 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 		return nil, fmt.Errorf("%w: wrong precomputed value", ErrKey)
 	}
 	n := new(big.Int).Mul(new(big.Int).SetBytes(share.pub.n), new(big.Int).SetBytes(ownPub.n))
-	mod, err := modexp.NewModulus(n.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
-	}
 	return &Completer{
 		share: share, final: &rsa.PublicKey{N: n, E: int(ownPub.e)},
-		own: own, ownPub: ownPub, mod: mod,
-		n1: widen(share.pub.n, mod.Size()), n1Inv: bytes.Clone(n1Inv),
+		own: own, ownPub: ownPub, n1Inv: bytes.Clone(n1Inv),
 	}, nil
 }
 
@@ -243,11 +236,7 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 	if h, err = n2.Mul(h, c.n1Inv); err != nil {
 		return nil, ErrServerKey
 	}
-	sig, err := garner(c.mod, c.n1, h, ch.s1())
-	if err != nil {
-		return nil, ErrServerKey
-	}
-	return sig, nil
+	return modexp.MulAdd(c.share.pub.n, h, ch.s1(), c.final.Size()), nil
 }
 
 // Complete is [Completer.Check] followed by [Completer.Finish], for servers that do not limit attempts in

@@ -1,6 +1,7 @@
 package splitkey
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -35,8 +36,8 @@ var _ RSAKey = (*SoftwareKey)(nil)
 // crt is the key in the form of RFC 8017, section 3.2, representation 2.
 type crt struct {
 	p, q         *modexp.Modulus
-	qBytes       []byte // q in the length of n
 	dp, dq, qInv []byte // in the lengths of p, q and p
+	qBytes       []byte
 }
 
 // Format prints the kind and size of the key, for every verb.
@@ -75,7 +76,7 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	if c.q, err = modexp.NewModulus(q); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	c.qBytes = widen(q, pub.mod.Size())
+	c.qBytes = bytes.Clone(q)
 	d := key.D.FillBytes(make([]byte, pub.mod.Size()))
 	defer clear(d)
 	ct.Secret(d)
@@ -111,7 +112,7 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	}
 	var y []byte
 	var err error
-	erase.Do(func() { y, err = k.crt().exponentiate(k.pub.mod, x) })
+	erase.Do(func() { y, err = k.crt().exponentiate(len(x), x) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
 	}
@@ -122,8 +123,8 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	return y, nil
 }
 
-// exponentiate is Garner's formula: y = y_q + q * ((y_p - y_q) * q^-1 mod p).
-func (c *crt) exponentiate(n *modexp.Modulus, x []byte) ([]byte, error) {
+// exponentiate is Garner's formula: y = y_q + q * ((y_p - y_q) * q^-1 mod p), in size bytes.
+func (c *crt) exponentiate(size int, x []byte) ([]byte, error) {
 	yp, err := c.p.Exp(c.p.Reduce(x), c.dp)
 	if err != nil {
 		return nil, err
@@ -147,22 +148,7 @@ func (c *crt) exponentiate(n *modexp.Modulus, x []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer clear(h)
-	return garner(n, c.qBytes, h, yq)
-}
-
-// garner returns a + m*h in the length of n, for a < m and h < n/m: a number below n,
-// so that computing modulo n changes nothing.
-func garner(n *modexp.Modulus, m, h, a []byte) ([]byte, error) {
-	wide := widen(h, n.Size())
-	defer clear(wide)
-	mh, err := n.Mul(m, wide)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(mh)
-	sum := widen(a, n.Size())
-	defer clear(sum)
-	return n.Add(mh, sum)
+	return modexp.MulAdd(c.qBytes, h, yq, size), nil
 }
 
 // widen pads a number with leading zeros to size bytes.

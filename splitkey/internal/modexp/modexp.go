@@ -159,20 +159,8 @@ func (m *Modulus) Mul(a, b []byte) ([]byte, error) {
 	return z, nil
 }
 
-// Add returns a+b mod n.
-func (m *Modulus) Add(a, b []byte) ([]byte, error) { return m.words(a, b, addMod) }
-
 // Sub returns a-b mod n.
-func (m *Modulus) Sub(a, b []byte) ([]byte, error) { return m.words(a, b, subMod) }
-
-// Reduce returns x mod n for an x of any length, which leaks.
-func (m *Modulus) Reduce(x []byte) []byte {
-	z := make([]byte, m.size)
-	m.arithmetic.reduce(z, x)
-	return z
-}
-
-func (m *Modulus) words(a, b []byte, op func(x, y, n []uint64)) ([]byte, error) {
+func (m *Modulus) Sub(a, b []byte) ([]byte, error) {
 	if !m.has(a) || !m.has(b) {
 		return nil, ErrRange
 	}
@@ -181,13 +169,38 @@ func (m *Modulus) words(a, b []byte, op func(x, y, n []uint64)) ([]byte, error) 
 	defer clear(y)
 	setBytes(x, a)
 	setBytes(y, b)
-	op(x, y, m.n)
+	subMod(x, y, m.n)
 	z := make([]byte, m.size)
 	fillBytes(z, x)
 	return z, nil
 }
 
+// Reduce returns x mod n for an x of any length, which leaks.
+func (m *Modulus) Reduce(x []byte) []byte {
+	z := make([]byte, m.size)
+	m.arithmetic.reduce(z, x)
+	return z
+}
+
 // has reports whether b is an element modulo n.
 func (m *Modulus) has(b []byte) bool {
 	return len(b) == m.size && ct.OperandInRange(int(lessThan(b, m.n))) == 1
+}
+
+// MulAdd returns m*h + a, of integers, in size bytes, which must be enough; a must be less
+// than m. With a result modulo m and the quotient h it is the last step of the Chinese
+// remainder theorem, and no modulus is needed for that. Only the lengths leak.
+func MulAdd(m, h, a []byte, size int) []byte {
+	x, y := make([]uint64, wordsFor(len(m))), make([]uint64, wordsFor(len(h)))
+	sum := make([]uint64, len(x)+len(y))
+	defer clear(x)
+	defer clear(y)
+	defer clear(sum)
+	setBytes(x, m)
+	setBytes(y, h)
+	setBytes(sum, a)
+	mulAdd(sum, x, y)
+	z := make([]byte, size)
+	fillBytes(z, sum)
+	return z
 }

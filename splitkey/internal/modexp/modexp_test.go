@@ -62,9 +62,6 @@ func compareWithBig(t *testing.T, n *big.Int, i implementation) {
 			got, err := m.Mul(fill(a), fill(b))
 			require.NoError(t, err)
 			require.Equal(t, fill(z.Mul(a, b).Mod(z, n)), got)
-			got, err = m.Add(fill(a), fill(b))
-			require.NoError(t, err)
-			require.Equal(t, fill(z.Add(a, b).Mod(z, n)), got)
 			got, err = m.Sub(fill(a), fill(b))
 			require.NoError(t, err)
 			require.Equal(t, fill(z.Sub(a, b).Mod(z, n)), got)
@@ -99,11 +96,34 @@ func TestRefused(t *testing.T) {
 		require.Equal(t, make([]byte, 256), untouched)
 		_, err = m.ExpShortVarTime(bad, 3)
 		require.ErrorIs(t, err, ErrRange)
-		for _, op := range []func(a, b []byte) ([]byte, error){m.Mul, m.Add, m.Sub} {
+		for _, op := range []func(a, b []byte) ([]byte, error){m.Mul, m.Sub} {
 			_, err = op(bad, good)
 			require.ErrorIs(t, err, ErrRange)
 			_, err = op(good, bad)
 			require.ErrorIs(t, err, ErrRange)
+		}
+	}
+}
+
+// TestMulAdd: lengths that are and are not whole words, the largest operands, and results
+// shorter than the operands together.
+func TestMulAdd(t *testing.T) {
+	one := big.NewInt(1)
+	allOnes := func(bits int) *big.Int { x := new(big.Int).Lsh(one, uint(bits)); return x.Sub(x, one) }
+	for _, bits := range []int{8, 63, 64, 65, 1000, 1024, 2048, 3072} {
+		for _, hBits := range []int{1, 64, bits, 2*bits + 3} {
+			for _, m := range []*big.Int{allOnes(bits), oddOf(t, bits), new(big.Int).Lsh(one, uint(bits-1))} {
+				for _, h := range []*big.Int{new(big.Int), one, allOnes(hBits), oddOf(t, hBits)} {
+					for _, a := range []*big.Int{new(big.Int), new(big.Int).Sub(m, one), randBelow(t, m)} {
+						want := new(big.Int).Mul(m, h)
+						want.Add(want, a)
+						for _, size := range []int{(want.BitLen() + 7) / 8, (bits+7)/8 + (hBits+7)/8 + 1} {
+							got := MulAdd(m.Bytes(), h.FillBytes(make([]byte, (hBits+7)/8)), a.FillBytes(make([]byte, (bits+7)/8)), size)
+							require.Equal(t, want.FillBytes(make([]byte, size)), got)
+						}
+					}
+				}
+			}
 		}
 	}
 }

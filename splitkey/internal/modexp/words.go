@@ -95,3 +95,21 @@ func subMod(x, y, n []uint64) {
 		x[i], carry = bits.Add64(x[i], n[i]&mask, carry)
 	}
 }
+
+// mulAdd sets z = z + x*y for a z less than x at first, in as many words as x and y have.
+func mulAdd(z, x, y []uint64) {
+	for i, w := range y {
+		row := z[i:][:len(x)] // spares bounds checks
+		var carry uint64
+		for j := range x {
+			// (2^64-1)^2 + 2(2^64-1) = 2^128-1: two more addends fit.
+			high, low := bits.Mul64(x[j], w)
+			var c uint64
+			low, c = bits.Add64(low, row[j], 0)
+			high += c
+			row[j], c = bits.Add64(low, carry, 0)
+			carry = high + c
+		}
+		z[i+len(x)] = carry // nothing was there, since z was less than x
+	}
+}
