@@ -111,6 +111,9 @@ func (m *Modulus) Wipe() {
 // Size returns the length of n in bytes: of every element, in and out.
 func (m *Modulus) Size() int { return m.size }
 
+// Implementation names what computes modulo n: "ifma", "adx" or "bigmod".
+func (m *Modulus) Implementation() string { return available(m.bits)[0].name }
+
 // BitLen returns the length of n in bits.
 func (m *Modulus) BitLen() int { return m.bits }
 
