@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type event struct {
 // The texts are stable: operators search for them. docs/protocol.md lists them.
 const (
 	eventEnrolled  = "key enrolled"
+	eventRefused   = "enrolment refused"
 	eventConfirmed = "key confirmed"
 	eventSigned    = "signature made"
 	eventProved    = "PIN proved"
@@ -35,12 +37,16 @@ func newEvent(level slog.Level, text string, attrs ...slog.Attr) *event {
 	return &event{level, text, attrs}
 }
 
+func destroyedEvent(why Reason) *event {
+	return newEvent(slog.LevelError, eventDestroyed, slog.String("reason", why.String()))
+}
+
 // wrongEvents are those of one wrong PIN: it may lock or destroy the key.
 func wrongEvents(v verdict) []*event {
 	events := []*event{newEvent(slog.LevelWarn, eventWrong, slog.Int("tries_left", int(v.remaining)), slog.Int("tries_left_in_all", int(v.total)))}
 	switch {
 	case v.total == 0:
-		events = append(events, newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonPIN.String())))
+		events = append(events, destroyedEvent(ReasonPIN))
 	case v.until != 0:
 		events = append(events, newEvent(slog.LevelWarn, eventLocked, slog.Time("until", time.UnixMilli(v.until).UTC())))
 	}
@@ -50,6 +56,14 @@ func wrongEvents(v verdict) []*event {
 func (s *Server) audit(ctx context.Context, id KeyID, events ...*event) {
 	for _, e := range events {
 		s.log(id).LogAttrs(ctx, e.level, e.text, e.attrs...)
+	}
+}
+
+// auditUnknown is audit for a write of which the store does not say whether it took place. If it did, whoever tries
+// again finds it done and has nothing to tell; if not, the same events come again, without the mark.
+func (s *Server) auditUnknown(ctx context.Context, id KeyID, events ...*event) {
+	for _, e := range events {
+		s.log(id).LogAttrs(ctx, e.level, e.text, append(slices.Clone(e.attrs), slog.String("stored", "unknown"))...)
 	}
 }
 

@@ -37,7 +37,7 @@ type Config struct {
 
 	// ChallengeKey authenticates challenges: 32 random bytes, the same on all nodes. Required. Whoever has it can
 	// make up enrolments. A new one voids all challenges at once.
-	ChallengeKey []byte
+	ChallengeKey []byte `json:"-"`
 
 	// Signed, if not nil, is given every signature before the device is. If it
 	// returns an error the device is told to send the same request again, and does:
@@ -93,6 +93,9 @@ type Signed struct {
 	Signature []byte
 	PublicKey *rsa.PublicKey
 }
+
+// Format hides the challenge key, except where package fmt cannot call it: in an unexported field of a struct that is printed.
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Config(hidden)") }
 
 func (c *Config) check() error {
 	switch {

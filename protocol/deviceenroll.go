@@ -33,8 +33,10 @@ type EnrollOptions struct {
 // Enroll makes a key, splits it, locks the device's half with the PIN, and sends the server's half to the
 // server. Afterwards the device is Unconfirmed, and [Device.Confirm] is next.
 //
-// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume]. Enroll with another challenge
-// starts over, with a new key; also where the server knows an unconfirmed key, or the key is dead.
+// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or by Enroll with the same challenge, which
+// looks at neither PIN nor options again. Enroll with another challenge
+// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use by now if a [Device.Confirm] was
+// not answered, or the key is dead.
 //
 // Errors of this call alone: [ErrEnrolled], [pinlock.ErrPINFormat], a [*pinlock.WeakPINError],
 // [pinlock.ErrParams], [ErrMalformed] for the challenge, splitkey.ErrKey and splitkey.ErrShare for bad options. Answers of
@@ -56,6 +58,9 @@ func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 			return ErrEnrolled
 		case s.phase == Enrolling && s.pending.challenge.raw == c.raw:
 			_, err := d.finish(ctx, s)
+			return err
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := d.begin(s, c, o); err != nil {
@@ -133,14 +138,15 @@ func drawSecret() secret {
 	return newSecret(b[:])
 }
 
-// seal encrypts a request to the server's key of the challenge's time.
+// seal encrypts a request to the server's key of the challenge's time. The announced key does not become the current one
+// before an answer shows that the challenge was the server's: finishWith.
 func (d *Device) seal(s *deviceState, p *pending, id KeyID, plaintext []byte) error {
-	if s.next.key != nil && p.challenge.issued >= s.next.start {
-		s.serverKey, s.next = s.next.key.Bytes(), announcement{}
-	}
-	pub, err := d.publicKey(s)
-	if err != nil {
-		return err
+	pub := s.next.key
+	if pub == nil || p.challenge.issued < s.next.start {
+		var err error
+		if pub, err = d.publicKey(s); err != nil {
+			return err
+		}
 	}
 	request, r, err := sealRequest(pub, p.op, id, plaintext)
 	p.request, p.secret = request, r.secret

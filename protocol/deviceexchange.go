@@ -25,6 +25,9 @@ type Result struct {
 // Resume sends the request again that was not answered, byte for byte, without a PIN, and returns what became of it. The
 // server counts nothing twice. Its errors are those of the method that made the request; [ErrNothingPending] if there is none. A
 // [Device.ChangePIN] that is resumed has proved the old PIN, which stays.
+//
+// A request whose challenge the server does not know any more (it has a new challenge key) is never answered, and only
+// [Device.GiveUp] ends it.
 func (d *Device) Resume(ctx context.Context) (*Result, error) {
 	var result *Result
 	err := d.exclusively(func(s *deviceState) error {
@@ -70,6 +73,10 @@ func (d *Device) finishWith(ctx context.Context, s *deviceState, share *splitkey
 	a, err := d.send(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnanswered, err)
+	}
+	// The server reads this request, so its challenge is the server's, and so was the choice of the announced key.
+	if e, err := parseEnvelope(p.request); err == nil && s.next.key != nil && e.serverKey == idOf(s.next.key) {
+		s.serverKey = s.next.key.Bytes()
 	}
 	s.next = announcement{} // what is announced no more is not to be used: a plan may be changed
 	if a.next.key != nil && idOf(a.next.key) != serverKeyIDOf(s.serverKey) {
@@ -155,9 +162,9 @@ func (d *Device) act(s *deviceState, p *pending, a *answer) (*Result, error) {
 		if p.op == OpSign {
 			result.Digest, result.Options, result.Signature = signed.digest, signed.optionsWith(len(p.salt)), a.signature
 		}
-		if p.op == OpConfirm {
-			s.phase, s.key.confirm = Ready, nil
-		}
+	}
+	if a.code == codeRight { // whatever it was for: of a key that is not confirmed the server settles nothing else
+		s.phase, s.key.confirm = Ready, nil
 	}
 	s.settled(a.current)
 	return result, nil

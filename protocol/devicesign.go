@@ -57,9 +57,12 @@ func (d *Device) Refresh(ctx context.Context, challenge []byte) error {
 // ChangePIN proves the old PIN by a signature that is good for nothing else, and then locks the share under the
 // new one. challenge comes from [Server.Challenge]. A wrong old PIN counts, and changes nothing.
 //
-// If there is no answer (ErrUnanswered), or the process ends meanwhile, the old PIN stays, and the caller starts over
+// If there is no answer (ErrUnanswered) the old PIN stays, and the caller starts over
 // after [Device.Resume]: no lockbox under the new PIN is stored before the old one is proved, since two
 // lockboxes of one share give both PINs away.
+//
+// Where the process ends meanwhile, or the state cannot be saved at the end, Resume tells which of the two holds: if it finds a
+// ChangePIN it is the old one, and with [ErrNothingPending] the new one, unless the server was never asked.
 //
 // Errors are as for [Device.Sign], and those of [pinlock.CheckPIN] for the new PIN.
 func (d *Device) ChangePIN(ctx context.Context, challenge, oldPIN, newPIN []byte) error {
@@ -78,7 +81,9 @@ func (d *Device) operate(ctx context.Context, op Operation, challenge []byte, t 
 			return err
 		}
 		if challenge == nil && op == OpConfirm {
-			challenge = s.key.confirm
+			if challenge = s.key.confirm; challenge == nil {
+				return fmt.Errorf("%w: no challenge, and none came with the answer to the enrolment or it was used", ErrMalformed)
+			}
 		}
 		c, err := parseChallenge(challenge)
 		if err != nil {
@@ -88,7 +93,7 @@ func (d *Device) operate(ctx context.Context, op Operation, challenge []byte, t 
 			return fmt.Errorf("%w: the challenge is for another key or purpose", ErrMalformed)
 		}
 		if p := s.pending; p != nil {
-			if p.op == op && p.challenge.raw == c.raw && p.text.equal(t) && op != OpChangePIN {
+			if p.op == op && p.challenge.raw == c.raw && p.text.equal(t) && saltFits(opts, len(p.salt)) && op != OpChangePIN {
 				result, err = d.finish(ctx, s)
 				return err
 			}
@@ -96,6 +101,9 @@ func (d *Device) operate(ctx context.Context, op Operation, challenge []byte, t 
 				return ErrPending
 			}
 			s.giveUp()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		share, err := d.ask(s, op, c, t, opts, pin)
 		if share != nil {

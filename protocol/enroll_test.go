@@ -277,6 +277,32 @@ func TestConfirmIsRetried(t *testing.T) {
 	require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}), ErrEnrolled)
 }
 
+// TestConfirmedUnheard: the answer to the confirmation is lost and given up. The device learns that its key is in use from
+// the next answer to anything, and does not make another key over it.
+func TestConfirmedUnheard(t *testing.T) {
+	for name, act := range map[string]func(p *phone) error{
+		"sign":       func(p *phone) error { _, err := p.sign(t, "x", rightPIN); return err },
+		"refresh":    func(p *phone) error { return p.Refresh(t.Context(), p.challenge(t)) },
+		"change PIN": func(p *phone) error { return p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN) },
+	} {
+		s := newService(t)
+		l := &lossy{service: s}
+		p := newPhone(t, s, l.transport)
+		p.enroll(t)
+		l.loseResponse = true
+		require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrUnanswered)
+		require.NoError(t, p.GiveUp())
+		l.loseResponse = false
+		require.NoError(t, act(p), name)
+		status, err := p.Status()
+		require.NoError(t, err)
+		require.Equal(t, Ready, status.Phase, name)
+		err = p.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN})
+		require.ErrorIs(t, err, ErrEnrolled, name)
+		require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrMalformed, "no challenge is left")
+	}
+}
+
 func mustEnrollChallenge(t *testing.T, s *service) []byte {
 	_, c, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
@@ -298,6 +324,35 @@ func TestEnrollmentAnswerIsChecked(t *testing.T) {
 		"not a multiple":   {N: new(big.Int).Add(product.N, big.NewInt(2)), E: own.E},
 	} {
 		require.False(t, divides(&own, &bad), name)
+	}
+}
+
+// TestKeyPoolClosesWhileUsed: Close takes what is ready and does not wait for what others took.
+func TestKeyPoolClosesWhileUsed(t *testing.T) {
+	key, err := fixedServerKey()
+	require.NoError(t, err)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		pool, err := NewKeyPool(2048, 0)
+		require.NoError(t, err)
+		pool.ready = make(chan pooledKey, 1024)
+		for range cap(pool.ready) {
+			pool.ready <- pooledKey{key, hide([]byte("b"))}
+		}
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for {
+					if _, _, err := pool.NewKey(over); err != nil {
+						return
+					}
+				}
+			})
+		}
+		pool.Close()
+		group.Wait()
+		require.Empty(t, pool.ready)
 	}
 }
 

@@ -7,9 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -58,12 +61,23 @@ func ExampleServer_Handle() {
 		}
 		digest := sha256.Sum256([]byte("the contract"))
 		challenge, err := server.ChallengeSign(r.Context(), id, digest[:], crypto.SHA256)
-		check(err)
+		if err != nil {
+			http.Error(w, "cannot be signed", http.StatusUnprocessableEntity)
+			return
+		}
 		// The page shows the code; the app gets the rest, and shows the same code.
 		json.NewEncoder(w).Encode(map[string]any{"code": protocol.VerificationCode(digest[:]), "challenge": challenge, "digest": digest[:]})
 	})
-	_ = http.Server{Addr: "localhost:8080", Handler: mux} // ListenAndServe
-	// Output:
+	service := httptest.NewServer(mux) // a real one: http.Server.ListenAndServeTLS
+	defer service.Close()
+
+	// Whoever sends what is not a device's request hears this.
+	response, err := http.Post(service.URL+"/device", "application/octet-stream", strings.NewReader("let me in"))
+	check(err)
+	body, err := io.ReadAll(response.Body)
+	check(err)
+	fmt.Printf("%s: %s", response.Status, body)
+	// Output: 403 Forbidden: refused
 }
 
 func random(n int) []byte {

@@ -53,6 +53,33 @@ func TestEnrollSharesAgain(t *testing.T) {
 	require.ErrorIs(t, enrol(other), ErrKeyRefused, "revoked")
 }
 
+// TestRefusedEnrolmentStaysRefused: what was refused because its modulus was waiting to be confirmed under another key id is not
+// accepted later, when whoever recorded it sends it again.
+func TestRefusedEnrolmentStaysRefused(t *testing.T) {
+	store := new(countingStore)
+	s := newService(t, func(c *Config) { c.ChallengeLife = time.Hour; store.Store = c.Store; c.Store = store })
+	client, server := testShares()
+	first := newPhone(t, s, nil)
+	first.enroll(t) // and abandoned
+	s.clock.Add(DefaultPendingLife - time.Second)
+	l := &lossy{service: s}
+	p := newPhone(t, s, l.transport)
+	options := EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN, Client: client, Server: server}
+	require.ErrorIs(t, p.Enroll(t.Context(), options), ErrKeyRefused)
+	s.clock.Add(2 * time.Second)
+	store.writes = 0
+	for range 2 {
+		_, err := s.Handle(t.Context(), l.requests[0])
+		require.NoError(t, err)
+		require.Zero(t, store.writes)
+		_, err = s.Expire(t.Context(), first.id)
+		require.NoError(t, err)
+		store.writes = 0
+	}
+	options.Challenge = mustEnrollChallenge(t, s)
+	require.NoError(t, p.Enroll(t.Context(), options))
+}
+
 // TestEnrollSharesAgainAtOnce: of many that enrol the shares of an abandoned enrolment one gets the modulus.
 func TestEnrollSharesAgainAtOnce(t *testing.T) {
 	s := newService(t)

@@ -25,13 +25,18 @@ type FileState struct{ folder string }
 
 var _ StateLocker = (*FileState)(nil)
 
-// NewFileState returns the state in a folder, which it makes, with mode 0700, if there is none.
+// NewFileState returns the state in a folder, which it makes, with mode 0700, if there is none. A folder that exists keeps
+// its mode: nobody else should be able to write to it. A relative path is meant from the working directory of now.
 func NewFileState(folder string) (*FileState, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, fmt.Errorf("protocol: state folder: %w", err)
+	}
 	f := &FileState{folder}
 	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
 		return f, nil
 	}
-	if err := makeFolder(filepath.Clean(folder)); err != nil {
+	if err := makeFolder(folder); err != nil {
 		return nil, fmt.Errorf("protocol: state folder: %w", err)
 	}
 	return f, nil
@@ -86,7 +91,11 @@ func (f *FileState) Save(data []byte) error {
 }
 
 func writeSynced(name string, data []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// A leftover, with whatever mode it has, or a link to elsewhere, is not written to.
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

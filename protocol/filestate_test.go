@@ -79,6 +79,88 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+// undecidedState saves, and then says that it did not.
+type undecidedState struct {
+	*memoryState
+	saves int // the one that does so
+}
+
+func (u *undecidedState) Save(data []byte) error {
+	err := u.memoryState.Save(data)
+	if u.saves--; u.saves == 0 {
+		return errKilled
+	}
+	return err
+}
+
+// TestChangePINUndecided: the last save took effect, or did not, and reported an error. Resume tells which PIN holds.
+func TestChangePINUndecided(t *testing.T) {
+	for _, took := range []bool{true, false} {
+		s := newService(t)
+		p := newReadyPhone(t, s)
+		var state State = &undecidedState{p.state, 2}
+		if !took {
+			state = &failsAt{p.state, 2}
+		}
+		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest, Clock: s.clock.Now})
+		require.NoError(t, err)
+		require.ErrorIs(t, d.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN), errKilled)
+		result, err := d.Resume(t.Context())
+		pin := rightPIN
+		if took {
+			require.ErrorIs(t, err, ErrNothingPending)
+			pin = newPIN
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, OpChangePIN, result.Operation)
+		}
+		_, err = p.sign(t, "x", pin)
+		require.NoError(t, err)
+	}
+}
+
+// failsAt does not save at one time.
+type failsAt struct {
+	*memoryState
+	saves int
+}
+
+func (f *failsAt) Save(data []byte) error {
+	if f.saves--; f.saves == 0 {
+		return errKilled
+	}
+	return f.memoryState.Save(data)
+}
+
+// TestSaveFollowsNoLeftover: what lies in the place of the next value, a link or a file that others may read, is replaced.
+func TestSaveFollowsNoLeftover(t *testing.T) {
+	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
+	require.NoError(t, os.WriteFile(elsewhere, []byte("precious"), 0o600))
+	state, err := NewFileState(folder)
+	require.NoError(t, err)
+	if err := os.Symlink(elsewhere, filepath.Join(folder, "state.new")); err == nil { // Windows needs a privilege for it
+		require.NoError(t, state.Save([]byte("x")))
+	}
+	data, err := os.ReadFile(elsewhere)
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(data))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "state.new"), nil, 0o666))
+	require.NoError(t, state.Save([]byte("y")))
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(filepath.Join(folder, "state"))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	}
+	t.Chdir(t.TempDir())
+	relative, err := NewFileState("here")
+	require.NoError(t, err)
+	require.NoError(t, relative.Save([]byte("z")))
+	t.Chdir(t.TempDir())
+	data, err = relative.Load()
+	require.NoError(t, err)
+	require.Equal(t, "z", string(data))
+}
+
 // TestNewFileState makes the folder and those above it, and refuses a file in its place.
 func TestNewFileState(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a", "b", "c")

@@ -155,6 +155,57 @@ func TestChallengeKeyRollsOut(t *testing.T) {
 	}
 }
 
+// TestGivenUpFromAheadOfTime is the edge of that: the challenge of a request that was given up comes from a node that is ahead by
+// all of the minute, and lives for an hour.
+func TestGivenUpFromAheadOfTime(t *testing.T) {
+	s := newService(t, func(c *Config) { c.ChallengeLife = maxChallengeLife })
+	p, l := newLossyPhone(t, s)
+	node := func(ahead time.Duration, key byte) *Server {
+		return s.node(t, func(c *Config) {
+			c.Clock = func() time.Time { return s.clock.Now().Add(ahead) }
+			c.ChallengeKey = bytes.Repeat([]byte{key}, 32)
+		})
+	}
+	slow := node(0, 9)
+	s.Server = node(clockSkew, 9)
+	l.loseRequest = true
+	_, err := p.sign(t, "one", rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	held := l.requests[len(l.requests)-1]
+	require.NoError(t, p.GiveUp())
+	l.loseRequest = false
+	s.Server = slow
+	_, err = p.sign(t, "two", rightPIN)
+	require.NoError(t, err)
+	s.clock.Add(maxChallengeLife)
+	s.Server = node(clockSkew, 1)
+	_, err = p.sign(t, "three", rightPIN)
+	require.NoError(t, err)
+	_, err = slow.Handle(t.Context(), held)
+	require.NoError(t, err)
+	require.NotContains(t, s.logged(), eventClone)
+}
+
+// TestLockDoesNotRestart: a slow node with another challenge key does not move the record's time back, nor a lock with it.
+func TestLockDoesNotRestart(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	for range 3 {
+		_, err := p.sign(t, "x", wrongPIN)
+		require.Error(t, err)
+	}
+	before := loadRecord(t, s, p.id)
+	s.Server = s.node(t, func(c *Config) {
+		c.ChallengeKey = make([]byte, 32)
+		c.Clock = func() time.Time { return s.clock.Now().Add(1 - clockSkew) }
+	})
+	var locked *pinlock.LockedError
+	_, err := p.sign(t, "x", rightPIN)
+	require.ErrorAs(t, err, &locked)
+	require.Equal(t, s.clock.Now().Add(3*time.Hour).UTC(), locked.Until)
+	require.Equal(t, before, loadRecord(t, s, p.id))
+}
+
 // TestChallengeIsChecked: expired, foreign, for another key, another digest or another purpose.
 func TestChallengeIsChecked(t *testing.T) {
 	s := newService(t)

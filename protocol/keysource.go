@@ -17,9 +17,10 @@ import (
 // It is used from many goroutines at once.
 type KeySource interface {
 	// NewKey returns a key that was never returned before, of the length of the devices' keys and with e = 65537. blob is
-	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it.
+	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes
+	// the slice.
 	NewKey(ctx context.Context) (key splitkey.RSAKey, blob []byte, err error)
-	// LoadKey returns the key for a blob.
+	// LoadKey returns the key for a blob. The server wipes the slice afterwards: what is needed later has to be copied.
 	LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error)
 }
 
@@ -87,8 +88,13 @@ func (p *KeyPool) fill(ctx context.Context) {
 func (p *KeyPool) Close() {
 	p.cancel()
 	p.done.Wait()
-	for len(p.ready) > 0 {
-		clear((<-p.ready).blob())
+	for {
+		select {
+		case k := <-p.ready:
+			clear(k.blob())
+		default: // NewKey may have taken the last one
+			return
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 		rec.written(s.challenges.id, now)
 		events = []*event{
 			newEvent(slog.LevelInfo, eventRevoked, slog.String("why", why)),
-			newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonRevoked.String())),
+			destroyedEvent(ReasonRevoked),
 		}
 		next, err := rec.encode()
 		return next, nil, err
@@ -78,6 +78,7 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 		return ErrUnknownKey
 	}
 	if err != nil {
+		s.auditUnknown(ctx, id, events...)
 		return fmt.Errorf("protocol: revoke: %w", err)
 	}
 	s.audit(ctx, id, events...)
@@ -89,19 +90,27 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 // its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
 // calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's.
 func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
-	_, err := s.Status(ctx, id)
+	status, err := s.Status(ctx, id)
 	if err != nil {
 		return false, err
 	}
-	gone, err := s.expire(ctx, id)
+	if status.Condition == Destroyed {
+		return status.Reason == ReasonExpired, nil
+	}
+	now, err := s.now()
+	if err != nil {
+		return false, fmt.Errorf("protocol: expire: %w", err)
+	}
+	gone, err := s.expire(ctx, id, now)
 	if err != nil {
 		return false, fmt.Errorf("protocol: expire: %w", err)
 	}
 	return gone, nil
 }
 
-// expire is Expire for a key that may be unknown, and is not gone then: a slow node may be about to write its record.
-func (s *Server) expire(ctx context.Context, id KeyID) (bool, error) {
+// expire destroys a key that was not confirmed by the time at, and reports whether it is gone: dead of that, and of no
+// later time than at. An unknown key is not gone: a slow node may be about to write its record.
+func (s *Server) expire(ctx context.Context, id KeyID, at int64) (bool, error) {
 	var events []*event
 	var gone bool
 	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
@@ -114,14 +123,14 @@ func (s *Server) expire(ctx context.Context, id KeyID) (bool, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		gone = rec.condition == Destroyed && rec.reason == ReasonExpired
-		if rec.condition != Pending || now < rec.until {
+		gone = rec.condition == Destroyed && rec.reason == ReasonExpired && at >= rec.until
+		if rec.condition != Pending || at < rec.until {
 			return nil, nil, nil
 		}
 		gone = true
 		rec.destroy(ReasonExpired)
 		rec.written(s.challenges.id, now)
-		events = []*event{newEvent(slog.LevelInfo, eventExpired)}
+		events = []*event{newEvent(slog.LevelInfo, eventExpired), destroyedEvent(ReasonExpired)}
 		next, err := rec.encode()
 		return next, nil, err
 	})
@@ -129,6 +138,7 @@ func (s *Server) expire(ctx context.Context, id KeyID) (bool, error) {
 	case errors.Is(err, pinlock.ErrNotFound):
 		return false, nil
 	case err != nil:
+		s.auditUnknown(ctx, id, events...)
 		return false, err
 	}
 	s.audit(ctx, id, events...)

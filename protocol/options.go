@@ -81,6 +81,21 @@ func (t text) equal(u text) bool {
 	return t.hash == u.hash && t.padding == u.padding && string(t.digest) == string(u.digest)
 }
 
+// saltFits reports whether a salt of that length is what opts asks for, which are nil or not for PSS where there is none.
+func saltFits(opts crypto.SignerOpts, length int) bool {
+	p, ok := opts.(*rsa.PSSOptions)
+	if !ok {
+		return true
+	}
+	switch p.SaltLength {
+	case rsa.PSSSaltLengthAuto:
+		return true
+	case rsa.PSSSaltLengthEqualsHash:
+		return length == p.Hash.Size()
+	}
+	return length == p.SaltLength
+}
+
 // ownText is what Confirm and ChangePIN sign: nothing that anybody chose, so that it is no signature
 // of any document.
 func ownText(op Operation, challenge []byte) text {

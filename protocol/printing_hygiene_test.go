@@ -38,7 +38,7 @@ func TestNothingEncoded(t *testing.T) {
 		enrollment{share: hide(encoded), deviceKey: key}, &enrollment{share: hide(encoded), deviceKey: key}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
-	for _, v := range []any{s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{DeviceKey: pin}, &DeviceConfig{DeviceKey: pin}} {
+	for _, v := range []any{Config{ChallengeKey: pin, HPKE: s.config.HPKE}, &Config{ChallengeKey: pin}, s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{DeviceKey: pin}, &DeviceConfig{DeviceKey: pin}} {
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", v)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", v)

@@ -103,6 +103,38 @@ func TestSameSignatureTwice(t *testing.T) {
 	l.loseResponse = false
 	_, err = p.Sign(t.Context(), challenge, digest, crypto.SHA256, nil)
 	require.NoError(t, err)
+
+	// A salt of another length than the one that was sent is another signature.
+	pss := func(salt int) *rsa.PSSOptions { return &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: salt} }
+	challenge, err = s.ChallengeSign(t.Context(), p.id, digest, pss(20))
+	require.NoError(t, err)
+	l.loseResponse = true
+	_, err = p.Sign(t.Context(), challenge, digest, pss(20), rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	l.loseResponse = false
+	for _, salt := range []int{32, rsa.PSSSaltLengthEqualsHash} {
+		_, err = p.Sign(t.Context(), challenge, digest, pss(salt), rightPIN)
+		require.ErrorIs(t, err, ErrPending)
+	}
+	signature, err := p.Sign(t.Context(), challenge, digest, pss(20), nil)
+	require.NoError(t, err)
+	status, err := p.Status()
+	require.NoError(t, err)
+	require.NoError(t, rsa.VerifyPSS(status.PublicKey, crypto.SHA256, digest, signature, pss(20)))
+}
+
+// TestCancelled: a context that is over makes no request, which would then be pending.
+func TestCancelled(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := bytes.Clone(p.state.data)
+	require.ErrorIs(t, p.Refresh(ctx, p.challenge(t)), context.Canceled)
+	require.Equal(t, before, p.state.data)
+	fresh := newPhone(t, s, nil)
+	require.ErrorIs(t, fresh.Enroll(ctx, EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}), context.Canceled)
+	require.Nil(t, fresh.state.data)
 }
 
 // brokenHSM is a server key that can fail.
@@ -336,6 +368,30 @@ func TestAnnouncementWithdrawn(t *testing.T) {
 	require.ErrorAs(t, err, &wrong)
 	s.clock.Add(2 * time.Hour)
 	_, err = p.sign(t, "after the start", rightPIN)
+	require.NoError(t, err)
+}
+
+// TestAnnouncedKeyNeedsAnAnswer: a forged challenge of the far future makes the device use the announced HPKE key for that one
+// request, and not for ever: the plan can still be taken back.
+func TestAnnouncedKeyNeedsAnAnswer(t *testing.T) {
+	s := newService(t)
+	p, l := newLossyPhone(t, s)
+	old, next := s.config.HPKE.Current, newHPKE(t)
+	s.Server = s.node(t, func(c *Config) {
+		c.HPKE = HPKEKeys{Current: old, Next: next, NextStart: s.clock.Now().Add(30 * 24 * time.Hour)}
+	})
+	_, err := p.sign(t, "hears of the next key", rightPIN)
+	require.NoError(t, err)
+	forger, err := newChallengeKey(make([]byte, 32))
+	require.NoError(t, err)
+	bad := forger.issue(forOwnUse, p.id, s.clock.Now().Add(1000*24*time.Hour), DefaultChallengeLife, nil)
+	require.ErrorIs(t, p.Refresh(t.Context(), bad), ErrUnanswered)
+	require.NoError(t, p.GiveUp())
+	e, err := parseEnvelope(l.requests[len(l.requests)-1])
+	require.NoError(t, err)
+	require.Equal(t, idOf(next.PublicKey()), e.serverKey)
+	s.Server = s.node(t, func(c *Config) { c.HPKE = HPKEKeys{Current: old} })
+	_, err = p.sign(t, "hears that there is none", rightPIN)
 	require.NoError(t, err)
 }
 

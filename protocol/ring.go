@@ -59,8 +59,9 @@ func (r ring) without(now int64) ring {
 // giveUp adds the requests that the device gave up. Those that were settled keep their fate.
 func (r ring) giveUp(given []givenUp, now int64) ring {
 	for _, g := range given {
-		// A device that lies about the expiry harms itself, within bounds.
-		expires := min(g.expires, now+maxChallengeLife.Milliseconds())
+		// A device that lies about the expiry harms itself, within bounds. The node that issued the challenge may be
+		// ahead of this one.
+		expires := min(g.expires, now+(maxChallengeLife+clockSkew).Milliseconds())
 		if expires > now-clockSkew.Milliseconds() && r.find(g.request) == nil {
 			r = append(r, settled{request: g.request, expires: expires, fate: fateGivenUp})
 		}

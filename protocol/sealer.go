@@ -17,7 +17,7 @@ import (
 type Sealer interface {
 	// Seal returns plaintext encrypted, with whatever it needs to open it again.
 	Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error)
-	// Open reverses Seal. It returns an error for anything else, or another aad.
+	// Open reverses Seal. It returns an error for anything else, or another aad. The result is the caller's, who wipes it.
 	Open(ctx context.Context, aad, sealed []byte) ([]byte, error)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Server struct {
 	keys       hidden[map[serverKeyID]hpke.PrivateKey]
 	current    []byte // public
 	next       announcement
+	nobody     *atomic.Pointer[[]byte] // a sealed K_dev that no key has: trial.pretend
 }
 
 // NewServer returns a server, or an error that wraps [ErrConfig].
@@ -35,7 +37,8 @@ func NewServer(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, challenges: challenges, keys: hide(keys), current: config.HPKE.Current.PublicKey().Bytes()}
+	s := &Server{config: config, challenges: challenges, keys: hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
+		nobody: new(atomic.Pointer[[]byte])}
 	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
 	if config.HPKE.Next != nil {
 		s.next = announcement{config.HPKE.NextStart.UnixMilli(), config.HPKE.Next.PublicKey()}

@@ -64,12 +64,42 @@ func (s *Server) attempt(ctx context.Context, e *envelope, plaintext []byte, req
 	case t.authenticated:
 		// Whether the attempt was counted is not known: nothing may be told of it.
 		s.failed(ctx, e.keyID, err)
+		s.auditUnknown(ctx, e.keyID, t.events...)
 		return &answer{code: codeLater}, nil
 	case errors.Is(err, pinlock.ErrNotFound):
+		t.pretend(ctx)
 		return nil, ErrUnknownKey
 	}
 	return nil, err
 }
+
+// pretend does for an unknown key what authenticate does for a known one, with a key of nobody's: with a Sealer in an HSM the
+// time for it could be told from its absence over the network.
+func (t *trial) pretend(ctx context.Context) {
+	s := t.server
+	sealed := s.nobody.Load()
+	if sealed == nil {
+		key := drawSecret()
+		defer key.wipe()
+		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, key.bytes())
+		if err != nil {
+			return // known keys cannot be opened either
+		}
+		sealed = &b
+		s.nobody.Store(sealed)
+	}
+	key, err := s.config.Sealer.Open(ctx, nobodyAAD, *sealed)
+	if err != nil {
+		s.nobody.CompareAndSwap(sealed, nil) // the sealing key was retired
+		return
+	}
+	defer clear(key)
+	k := newSecret(key)
+	defer k.wipe()
+	_ = t.authentic(k, t.id)
+}
+
+var nobodyAAD = []byte("tandem v1 nobody's device key")
 
 func (t *trial) wipe() {
 	if t.share != nil {
@@ -127,14 +157,13 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// time is the record's time: it never goes back. A clock far behind it cannot tell
-// a fresh challenge from an old one that was recorded, so nothing is decided by it; unless the challenge
-// key is a new one, which makes every old challenge void.
+// time is the record's time. A clock far behind it cannot tell a fresh challenge from an old one that was recorded, so nothing
+// is decided by it; unless the challenge key is a new one, which makes every old challenge void. Only then does it go back.
 func (t *trial) time(rec *record) (int64, error) {
-	if rec.challenges != t.server.challenges.id {
-		return t.now, nil
-	}
 	if t.now+clockSkew.Milliseconds() < rec.latest {
+		if rec.challenges != t.server.challenges.id {
+			return t.now, nil
+		}
 		return 0, errors.New("protocol: the clock is behind the record's last change: correct the clock, or, " +
 			"if it ran ahead before, replace the challenge key")
 	}
@@ -187,8 +216,7 @@ func (t *trial) settle(ctx context.Context, rec *record, at int64) (bool, error)
 		return t.destroy(rec, ReasonExpired, newEvent(slog.LevelInfo, eventExpired)), nil
 	}
 	if !t.holdsToken(rec.current) {
-		return t.destroy(rec, ReasonClone, newEvent(slog.LevelError, eventClone),
-			newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonClone.String()))), nil
+		return t.destroy(rec, ReasonClone, newEvent(slog.LevelError, eventClone)), nil
 	}
 	ring := rec.ring.without(at).giveUp(t.givenUp, at)
 	if len(ring) >= maxRing {
@@ -205,11 +233,11 @@ func (t *trial) settle(ctx context.Context, rec *record, at int64) (bool, error)
 	return t.count(ctx, rec, ring, at)
 }
 
-// destroy makes the key dead for ever, and says so.
+// destroy makes the key dead for ever, and says so after the events that led to it.
 func (t *trial) destroy(rec *record, why Reason, events ...*event) bool {
 	rec.destroy(why)
 	t.answer = &answer{code: codeDestroyed, reason: why}
-	t.events = events
+	t.events = append(events, destroyedEvent(why))
 	return true
 }
 
@@ -295,7 +323,7 @@ func (t *trial) refuse(rec *record, state pinlock.State, refusal error) (bool, e
 		rec.counter = state
 		return changed, nil
 	case errors.Is(refusal, pinlock.ErrDestroyed):
-		return t.destroy(rec, ReasonPIN, newEvent(slog.LevelError, eventDestroyed, slog.String("reason", ReasonPIN.String()))), nil
+		return t.destroy(rec, ReasonPIN), nil
 	}
 	return false, refusal
 }

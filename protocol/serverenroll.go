@@ -34,6 +34,9 @@ func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request
 	}
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
 	a, err := s.enrollOnce(ctx, id, e, request, now)
+	if err == nil && a.code == codeKeyRefused {
+		s.audit(ctx, id, newEvent(slog.LevelWarn, eventRefused, slog.String("reason", a.refusal.String())))
+	}
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		s.failed(ctx, id, err)
 		return &answer{code: codeLater}, nil
@@ -60,7 +63,7 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if owner, _, err := s.owner(ctx, index); err != nil {
 		return nil, err
 	} else if owner != nil && *owner != id {
-		if gone, err := s.expire(ctx, *owner); !gone {
+		if gone, err := s.expire(ctx, *owner, e.challenge.issued); !gone {
 			return refuseKey(refusedEnrolled), err
 		}
 	}
@@ -81,7 +84,7 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	}
 	rec.enrollment, rec.created, rec.latest = request, now, now
 	rec.until = now + s.config.PendingLife.Milliseconds()
-	return s.create(ctx, id, index, rec)
+	return s.create(ctx, id, index, rec, e.challenge.issued)
 }
 
 func refuseKey(why refusal) *answer { return &answer{code: codeKeyRefused, refusal: why} }
@@ -118,20 +121,22 @@ func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request [sha256.S
 // create reserves the modulus, then writes the record. A crash in between is healed by the same
 // request sent again: the reservation names the key id, so it is its own. Of two
 // requests at once that both get here, one writes the record and both answer from it.
-func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record) (*answer, error) {
+func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record, issued int64) (*answer, error) {
 	value, err := rec.encode()
 	if err != nil {
 		return nil, err
 	}
-	if ours, err := s.reserve(ctx, index, id); err != nil {
+	if ours, err := s.reserve(ctx, index, id, issued); err != nil {
 		return nil, err
 	} else if !ours {
 		return refuseKey(refusedEnrolled), nil
 	}
+	enrolled := newEvent(slog.LevelInfo, eventEnrolled, slog.Int("bits", rec.public.N.BitLen()))
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
 	case err == nil:
-		s.audit(ctx, id, newEvent(slog.LevelInfo, eventEnrolled, slog.Int("bits", rec.public.N.BitLen())))
+		s.audit(ctx, id, enrolled)
 	case !errors.Is(err, pinlock.ErrConflict):
+		s.auditUnknown(ctx, id, enrolled)
 		return nil, err
 	}
 	a, err := s.enrolledBefore(ctx, id, rec.enrollment, rec.created)
@@ -142,8 +147,9 @@ func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record
 }
 
 // reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
-// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed.
-func (s *Server) reserve(ctx context.Context, index string, id KeyID) (bool, error) {
+// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed. The
+// time that counts is that at which the challenge was issued, so that a request which was refused once always is.
+func (s *Server) reserve(ctx context.Context, index string, id KeyID, issued int64) (bool, error) {
 	reservation := append([]byte{wireVersion}, id[:]...)
 	err := s.config.Store.Create(ctx, index, reservation)
 	if !errors.Is(err, pinlock.ErrConflict) {
@@ -156,7 +162,7 @@ func (s *Server) reserve(ctx context.Context, index string, id KeyID) (bool, err
 	if *owner == id {
 		return true, nil
 	}
-	if gone, err := s.expire(ctx, *owner); !gone {
+	if gone, err := s.expire(ctx, *owner, issued); !gone {
 		return false, err
 	}
 	err = s.config.Store.Swap(ctx, index, version, reservation)

@@ -145,7 +145,13 @@ func (s *schedule) enroll() bool {
 			}
 		case Unconfirmed:
 			// What came of it shows in the phase.
-			_ = s.attempt(fateRight, func(d *Device) error { return s.confirm(ctx, d) })
+			if s.random.IntN(6) == 0 { // an app that does something else first
+				challenge, err := s.nodes[0].Challenge(ctx, s.id)
+				s.must(err)
+				_ = s.attempt(fateRight, func(d *Device) error { return d.Refresh(ctx, challenge) })
+			} else {
+				_ = s.attempt(fateRight, func(d *Device) error { return s.confirm(ctx, d) })
+			}
 		case Ready:
 			return true
 		case Dead:
@@ -200,6 +206,9 @@ func (s *schedule) record() *record {
 // step is one thing that a user does.
 func (s *schedule) step() {
 	ctx := context.Background()
+	if s.random.IntN(8) == 0 {
+		s.operate()
+	}
 	status, err := s.device.Status()
 	s.must(err)
 	if status.Pending != nil {
@@ -332,6 +341,9 @@ func (s *schedule) fatesOf(f fate) int {
 // settleDown: nothing fails any more. Every signature that was promised is obtained, and both sides agree.
 func (s *schedule) settleDown() {
 	s.calm = true
+	for s.keys[0] != s.keys[1] {
+		s.operate()
+	}
 	ctx := context.Background()
 	if s.over {
 		return
@@ -340,7 +352,7 @@ func (s *schedule) settleDown() {
 	s.must(err)
 	if p := st.pending; p != nil {
 		promised, settled := s.fates[p.reply().request]
-		live := s.now.Add(20*time.Second).UnixMilli() < p.challenge.expires
+		live := s.now.Add(s.ahead).UnixMilli() < p.challenge.expires && s.known(p)
 		err := s.attempt(0, func(d *Device) error { _, err := d.Resume(ctx); return err })
 		if settled && promised.fate == fateRight && live && err != nil {
 			s.fail("a promised signature was not obtained: %v", err)
@@ -365,7 +377,7 @@ func (s *schedule) settleDown() {
 			continue
 		}
 		if errors.Is(err, ErrPending) {
-			s.now = s.now.Add(DefaultChallengeLife + 2*time.Minute) // too many were given up
+			s.now = s.now.Add(s.config.ChallengeLife + 2*time.Minute) // too many were given up
 			continue
 		}
 		if err != nil {
@@ -391,8 +403,8 @@ func (s *schedule) agree() {
 	if len(st.key.tokens) != 1 || st.key.tokens[0].commitment() != rec.current || st.pending != nil || len(st.key.givenUp) != 0 {
 		s.fail("the two sides disagree")
 	}
-	if rec.condition != Active {
-		s.fail("the key is %v", rec.condition)
+	if rec.condition != Active || st.phase != Ready {
+		s.fail("the key is %v, and %v for the device", rec.condition, st.phase)
 	}
 }
 

@@ -21,6 +21,9 @@ type world struct {
 	random *rand.Rand
 	calm   bool // nothing fails any more
 	now    time.Time
+	config Config        // of both nodes, but for what comes next
+	keys   [2]byte       // their challenge keys
+	ahead  time.Duration // of the second one's clock
 	nodes  [2]*Server
 	store  *crashingStore
 	state  *crashingState
@@ -55,9 +58,9 @@ func newWorld(seed uint64) *world {
 	w.must(err)
 	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{7}, SealerKeySize))
 	w.must(err)
-	config := Config{
-		Store: w.store, Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: key},
-		ChallengeKey: bytes.Repeat([]byte{9}, 32), Log: slog.New(slog.NewTextHandler(logChecker{w}, nil)),
+	w.config = Config{
+		Store: w.store, Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: key}, ChallengeLife: DefaultChallengeLife,
+		Log: slog.New(slog.NewTextHandler(logChecker{w}, nil)),
 		Signed: func(context.Context, Signed) error {
 			if w.happens(0.05) {
 				return errors.New("the service's database is down")
@@ -66,17 +69,57 @@ func newWorld(seed uint64) *world {
 		},
 	}
 	if seed%8 == 0 {
-		config.Keys = fixedKeys{} // a composite takes longer and differs in nothing that happens here
+		w.config.Keys = fixedKeys{} // a composite takes longer and differs in nothing that happens here
 	}
-	for i := range w.nodes {
-		skew := time.Duration(i) * 20 * time.Second
-		config.Clock = func() time.Time { return w.now.Add(skew) }
-		w.nodes[i], err = NewServer(config)
-		w.must(err)
+	if seed%3 == 1 {
+		w.config.ChallengeLife = []time.Duration{3 * time.Minute, maxChallengeLife}[seed/3%2]
 	}
+	w.ahead = []time.Duration{20 * time.Second, clockSkew}[seed/4%2]
+	w.restartNode(0)
+	w.restartNode(1)
 	w.wrong = []time.Duration{0, -time.Hour, 2 * time.Hour, -20 * 365 * 24 * time.Hour}[seed/2%4]
 	w.restartDevice()
 	return w
+}
+
+func (w *world) restartNode(i int) {
+	config, ahead := w.config, time.Duration(i)*w.ahead
+	config.ChallengeKey = bytes.Repeat([]byte{1 + w.keys[i]}, 32)
+	config.Clock = func() time.Time { return w.now.Add(ahead) }
+	var err error
+	w.nodes[i], err = NewServer(config)
+	w.must(err)
+}
+
+// operate is what operators do: they roll out a new challenge key, one node after the other, and change the HPKE key, or take back
+// the plan to change it.
+func (w *world) operate() {
+	keys := &w.config.HPKE
+	switch {
+	case w.keys[0] != w.keys[1]:
+		w.keys[1] = w.keys[0]
+	case w.random.IntN(3) == 0:
+		w.keys[0]++
+	case keys.Next == nil:
+		next, err := kem.GenerateKey()
+		w.must(err)
+		keys.Next, keys.NextStart = next, w.now.Add(time.Duration(w.random.IntN(600))*time.Second)
+	case w.now.After(keys.NextStart):
+		*keys = HPKEKeys{Current: keys.Next, Retiring: append(keys.Retiring, keys.Current)}
+	default:
+		*keys = HPKEKeys{Current: keys.Current, Retiring: append(keys.Retiring, keys.Next)}
+	}
+	w.restartNode(0)
+	w.restartNode(1)
+}
+
+// known reports whether both nodes still take a request's challenge for the server's.
+func (w *world) known(p *pending) bool {
+	var binding []byte
+	if p.op == OpSign {
+		binding = p.text.binding()
+	}
+	return w.nodes[0].challenges.authentic(p.challenge, binding) && w.nodes[1].challenges.authentic(p.challenge, binding)
 }
 
 func (w *world) restartDevice() {
@@ -111,7 +154,7 @@ func (w *world) pass() {
 	case 2: // a lock may be over by then
 		w.now = w.now.Add(time.Duration(w.random.IntN(30)) * time.Hour)
 	case 0:
-		w.now = w.now.Add(DefaultChallengeLife + time.Duration(w.random.IntN(120))*time.Second)
+		w.now = w.now.Add(w.config.ChallengeLife + time.Duration(w.random.IntN(120))*time.Second)
 	case 1:
 		w.now = w.now.Add(time.Duration(w.random.IntN(300)) * time.Second)
 	default:

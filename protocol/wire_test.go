@@ -71,13 +71,31 @@ func life(t *testing.T, s *service, state State, after func(p *phone)) (*phone, 
 	return p, tap
 }
 
+// countingStore counts the writes that were tried.
+type countingStore struct {
+	pinlock.Store
+	writes int
+}
+
+func (c *countingStore) Create(ctx context.Context, id string, value []byte) error {
+	c.writes++
+	return c.Store.Create(ctx, id, value)
+}
+
+func (c *countingStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	c.writes++
+	return c.Store.Swap(ctx, id, version, value)
+}
+
 // TestReplayEverything: every request that was ever recorded, sent again at any later time, in any order, to any
 // node, changes nothing, and raises no alarm.
 func TestReplayEverything(t *testing.T) {
-	s := newService(t)
+	store := new(countingStore)
+	s := newService(t, func(c *Config) { store.Store = c.Store; c.Store = store })
 	p, tap := life(t, s, new(memoryState), nil)
 	before, version, err := s.store.Load(t.Context(), p.id.recordID())
 	require.NoError(t, err)
+	store.writes = 0
 	behind := s.node(t, func(c *Config) { c.Clock = func() time.Time { return s.clock.Now().Add(-clockSkew) } })
 	// A node whose clock is wrong by hours, and then shows a time at which the requests were fresh.
 	broken := s.node(t, func(c *Config) { c.Clock = func() time.Time { return newClock().Now().Add(time.Minute) } })
@@ -99,6 +117,7 @@ func TestReplayEverything(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	require.Equal(t, version, same, "nothing was even written")
+	require.Zero(t, store.writes, "of any record")
 	require.NotContains(t, s.logged(), eventClone)
 	_, err = p.sign(t, "life goes on", newPIN)
 	require.NoError(t, err)
@@ -134,7 +153,8 @@ func TestReplayAfterTheLock(t *testing.T) {
 
 // TestStranger: whoever does not hold K_dev changes nothing and learns nothing, whatever he sends.
 func TestStranger(t *testing.T) {
-	s := newService(t)
+	store := new(countingStore)
+	s := newService(t, func(c *Config) { store.Store = c.Store; c.Store = store })
 	p, tap := life(t, s, new(memoryState), nil)
 	before, version, err := s.store.Load(t.Context(), p.id.recordID())
 	require.NoError(t, err)
@@ -181,6 +201,7 @@ func TestStranger(t *testing.T) {
 		add(forgeEnrollment(t, s, id, c))
 	}
 
+	store.writes = 0
 	for i, r := range requests {
 		response, err := s.Handle(t.Context(), r)
 		require.Equal(t, ErrRefused, err, "request %d", i)
@@ -190,6 +211,7 @@ func TestStranger(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	require.Equal(t, version, same)
+	require.Zero(t, store.writes, "of any record")
 }
 
 // newReadyPhone2 is another enrolled key: the additive one.
@@ -281,7 +303,7 @@ func TestNothingSecretOutside(t *testing.T) {
 		requireAbsent(t, tap.requests[i], secrets)
 		requireAbsent(t, tap.answers[i], secrets)
 	}
-	requireAbsent(t, []byte(s.logged()), secrets)
+	requireAbsent(t, []byte(s.logged()), append(slices.Clone(secrets), digestOf("contract")))
 	// The search finds what is there.
 	for _, secret := range [][]byte{kdev[0], inFolder[0], rightPIN} {
 		for shift := range 5 {
