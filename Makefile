@@ -33,7 +33,7 @@ vectors:          # writes the test vectors, and has everybody check them
 mutants:          # breaks the library in many ways: a vector or test must fail for each
 	go run ./internal/mutants
 
-network:          # 20,000 schedules of a bad network, with crashes (five minutes on two cores)
+network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
 
 variants:         # the whole suite with every other way to do the arithmetic (ten minutes)
