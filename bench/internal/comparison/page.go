@@ -10,7 +10,7 @@ import (
 // Page returns the tables of a result.
 func (r *Result) Page() page.Page {
 	p := page.Page{page.Paragraph(fmt.Sprintf("Medians of %d rounds in which everyone took turns: processor time of the working thread, in milliseconds, unless a table says otherwise. "+
-		"What the garbage collector does on other threads is not counted. Against %s.", r.Rounds, r.Versions))}
+		"What the garbage collector does on other threads is not counted; where time is on the clock it is, in a process with a heap of 64 MB. Against %s.", r.Rounds, r.Versions))}
 	for _, t := range r.tasks() {
 		p = append(p, r.table(t))
 	}
