@@ -155,6 +155,23 @@ func TestChallengeKeyRollsOut(t *testing.T) {
 	}
 }
 
+// TestRingOutlastsChallenge by a minute, and no longer.
+func TestRingOutlastsChallenge(t *testing.T) {
+	s := newService(t)
+	p, l := newLossyPhone(t, s)
+	_, err := p.sign(t, "one", rightPIN)
+	require.NoError(t, err)
+	one := sha256.Sum256(l.requests[len(l.requests)-1])
+	s.clock.Add(DefaultChallengeLife + clockSkew - time.Millisecond)
+	_, err = p.sign(t, "two", rightPIN)
+	require.NoError(t, err)
+	require.NotNil(t, loadRecord(t, s, p.id).ring.find(one))
+	s.clock.Add(time.Millisecond)
+	_, err = p.sign(t, "three", rightPIN)
+	require.NoError(t, err)
+	require.Nil(t, loadRecord(t, s, p.id).ring.find(one))
+}
+
 // TestGivenUpFromAheadOfTime is the edge of that: the challenge of a request that was given up comes from a node that is ahead by
 // all of the minute, and lives for an hour.
 func TestGivenUpFromAheadOfTime(t *testing.T) {
