@@ -1,5 +1,5 @@
 // Command mutants shows that the tests would notice: it breaks the library in every way
-// that table.go lists, one at a time, and runs the tests that are meant to see it. A mutant that all
+// that the tables list, one at a time, and runs the tests that are meant to see it. A mutant that all
 // of them pass, that does not build, or whose place in the source is gone, is a failure.
 //
 // It changes no file: the go command reads each mutant through -overlay.

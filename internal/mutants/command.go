@@ -1,0 +1,4 @@
+package main
+
+// The command.
+var commandMutants = []mutant{}

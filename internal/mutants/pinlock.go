@@ -1,0 +1,41 @@
+package main
+
+var pinlockMutants = []mutant{
+	// The lockbox.
+	{"lock an odd exponent in place of x", "pinlock/lockbox.go", "xorKeyStream(c.ct, pin, c.salt, p)\n\treturn", "c.ct[len(c.ct)-1] |= 1\n\txorKeyStream(c.ct, pin, c.salt, p)\n\treturn", inPinlock, "TestLock|TestNoCandidate|TestSignThrough"},
+	{"a check byte under the PIN", "pinlock/lockbox.go", "return splitkey.NewClientShare(c.publicKey(), c.sharing, x)", "if x[0] == 0 {\n\t\treturn nil, ErrLockbox\n\t}\n\treturn splitkey.NewClientShare(c.publicKey(), c.sharing, x)", inPinlock, lockboxes},
+	{"refuse weak PINs when a lockbox is opened", "pinlock/lockbox.go", "if !validPIN(pin) {", "if CheckPIN(pin) != nil {", inPinlock, lockboxes},
+	{"reuse a salt", "pinlock/lockbox.go", "\trand.Read(c.salt[:])\n", "\t_ = rand.Reader\n", inPinlock, "TestLockDrawsSalt"},
+	{"drop leading zeros of a PIN", "pinlock/params.go", "key := argon2.IDKey(ct.KDFInput(pin), salt[:]", "for len(pin) > 4 && pin[0] == '0' {\n\t\tpin = pin[1:]\n\t}\n\tkey := argon2.IDKey(ct.KDFInput(pin), salt[:]", inPinlock, lockboxes},
+	{"Argon2i in place of Argon2id", "pinlock/params.go", "argon2.IDKey(", "argon2.Key(", inPinlock, lockboxes},
+	{"ignore the limit of memory", "pinlock/params.go", "p.Time > limit.Time || p.MemoryKiB > limit.MemoryKiB ||", "p.Time > limit.Time ||", inPinlock, "TestVectorsLockboxMalformed"},
+	{"ignore the limit of passes", "pinlock/params.go", "p.Time > limit.Time || p.MemoryKiB", "p.MemoryKiB", inPinlock, "TestUnlockLimit"},
+	{"accept no passes", "pinlock/params.go", "case p.Time < 1:", "case p.Time < 0:", inPinlock, "TestVectorsLockboxMalformed"},
+	{"skip the checksum of a lockbox", "pinlock/encoding.go", "!bytes.Equal(sum[:], want) {", "len(sum) != len(want) {", inPinlock, "TestVectorsLockboxMalformed"},
+	{"read a lockbox with bytes after its end", "pinlock/encoding.go", "!in.ReadUint16LengthPrefixed(&ct) || !in.Empty() {", "!in.ReadUint16LengthPrefixed(&ct) {", inPinlock, "TestVectorsLockboxMalformed"},
+	{"read a lockbox of another version", "pinlock/encoding.go", "if version != lockboxVersion {", "if version == 0 {", inPinlock, "TestVectorsLockboxMalformed"},
+	{"PINs of three digits", "pinlock/pin.go", "minPINLen = 4", "minPINLen = 3", inPinlock, pins},
+	{"PINs of thirteen digits", "pinlock/pin.go", "maxPINLen = 12", "maxPINLen = 13", inPinlock, pins},
+	{"a colon in a PIN", "pinlock/pin.go", "subtle.ConstantTimeLessOrEq(int(b), '9')", "subtle.ConstantTimeLessOrEq(int(b), ':')", inPinlock, pins},
+	{"years until 2038", "pinlock/weakpin.go", "between(1940, value(d), 2039)", "between(1940, value(d), 2038)", inPinlock, pins},
+	{"no 29 February", "pinlock/weakpin.go", "last := 31 - thirty - 2*eq(month, 2)", "last := 31 - thirty - 3*eq(month, 2)", inPinlock, pins},
+	{"no 9 above 0 in a run", "pinlock/weakpin.go", "return s + 10&(s>>31)", "return s", inPinlock, pins},
+
+	// The limiter.
+	{"lock one wrong PIN late", "pinlock/policy.go", "if end += r.Tries; wrong < end {", "if end += r.Tries; wrong <= end {", inPinlock, limits},
+	{"a round more", "pinlock/policy.go", "} else if wrong == end && r.Lock != Forever {", "} else if r.Lock != Forever {", inPinlock, limits},
+	{"forget a clock that went back", "pinlock/policy.go", "case at < s.at:", "case at < 0:", inPinlock, limits},
+	{"restart no lock that had run out", "pinlock/policy.go", "s.at, s.lock = at, lock\n", "s.lock = lock\n", inPinlock, limits},
+	{"a lock of a millisecond more", "pinlock/policy.go", "case at < s.at+lock:", "case at <= s.at+lock:", inPinlock, limits},
+	{"a lock of a millisecond less", "pinlock/policy.go", "case at < s.at+lock:", "case at < s.at+lock-1:", inPinlock, limits},
+	{"shorten a lock by a change of policy", "pinlock/policy.go", "lock := max(s.lock, p.lockAfter(int(s.wrong)))", "lock := p.lockAfter(int(s.wrong))", inPinlock, limits},
+	{"ignore a stricter policy", "pinlock/policy.go", "lock := max(s.lock, p.lockAfter(int(s.wrong)))", "lock := s.lock", inPinlock, limits},
+	{"keep the count after a right PIN", "pinlock/policy.go", "return State{at: at}, nil", "return State{wrong: s.wrong, at: at}, nil", inPinlock, limits},
+	{"count nothing", "pinlock/policy.go", "wrong := int(s.wrong) + 1", "wrong := max(int(s.wrong), 1)", inPinlock, limits},
+	{"count while locked", "pinlock/policy.go", "s, err := p.Admit(s, now)\n\tif err != nil {\n\t\treturn s, err\n\t}\n\tat, err", "s, err := p.Admit(s, now)\n\tif err != nil && o == Right {\n\t\treturn s, err\n\t}\n\tat, err", inPinlock, limits},
+	{"a policy without an end", "pinlock/policy.go", "case last != (r.Lock == Forever):", "case !last && r.Lock == Forever:", inPinlock, limits},
+	{"read a state of another version", "pinlock/state.go", "if b[0] != stateVersion {", "if b[0] == 0 {", inPinlock, limits},
+	{"answer before the write", "pinlock/update.go", "err = store.Swap(ctx, id, version, next)\n", "go store.Swap(ctx, id, version, next)\n\t\terr = nil\n", inPinlock, "TestAttempt|TestStoreDown|TestOneWrite|TestLosesToLock"},
+	{"answer though the write failed", "pinlock/update.go", "if !errors.Is(err, ErrConflict) {\n\t\t\treturn nil, fmt.Errorf", "if !errors.Is(err, ErrConflict) {\n\t\t\treturn verdict, nil\n\t\t}\n\t\tif false {\n\t\t\treturn nil, fmt.Errorf", inPinlock, "TestStoreDown"},
+	{"answer a locked key's right PIN after a conflict", "pinlock/limiter.go", "next, verdict := l.policy.Next(s, outcome, time.Now())", "next, verdict := l.policy.Next(State{}, outcome, time.Now())", inPinlock, "TestLosesToLock|TestAttempt|TestOneWrite"},
+}

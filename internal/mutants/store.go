@@ -1,0 +1,4 @@
+package main
+
+// Stores: bolt, and what storetest must see.
+var storeMutants = []mutant{}
