@@ -27,7 +27,7 @@ func cores() []int {
 // time on the clock divided by all signatures made.
 func BenchmarkParallel(b *testing.B) {
 	k := newKey(b, 2048, splitkey.Multiplicative, true)
-	m, err := splitkey.Encode(k.completer.PublicKey(), digest[:], crypto.SHA256)
+	m, err := splitkey.Encode(k.completer.FinalKey(), digest[:], crypto.SHA256)
 	require.NoError(b, err)
 	y, err := k.client.SignPartial(m)
 	require.NoError(b, err)

@@ -35,7 +35,7 @@ func buildStartup(tb testing.TB) *program {
 
 	k := newKey(tb, 2048, splitkey.Multiplicative, true)
 	final := k.completer.PublicKey()
-	m, err := splitkey.Encode(final, digest[:], crypto.SHA256)
+	m, err := splitkey.Encode(k.completer.FinalKey(), digest[:], crypto.SHA256)
 	require.NoError(tb, err)
 	y, err := k.client.SignPartial(m)
 	require.NoError(tb, err)

@@ -60,7 +60,7 @@ var steps = []string{"encode", "partial", "check", "serverkey", "finish", "verif
 // sign makes a signature as the two parties do, each encoding the digest, and returns what each step took.
 func (k *key) sign() ([]time.Duration, error) {
 	ctx := context.Background()
-	pub := k.completer.PublicKey()
+	final := k.completer.FinalKey()
 	took := make([]time.Duration, 0, len(steps))
 	began := time.Now()
 	step := func() {
@@ -68,11 +68,11 @@ func (k *key) sign() ([]time.Duration, error) {
 		took = append(took, now.Sub(began))
 		began = now
 	}
-	m, err := splitkey.Encode(pub, digest[:], crypto.SHA256)
+	m, err := splitkey.Encode(final, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	again, err := splitkey.Encode(pub, digest[:], crypto.SHA256)
+	again, err := splitkey.Encode(final, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

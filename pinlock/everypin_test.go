@@ -204,7 +204,7 @@ func TestWrongPINsSign(t *testing.T) {
 	completer, err := splitkey.NewCompleter(server, nil)
 	require.NoError(t, err)
 	digest := sha256.Sum256([]byte(label))
-	message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+	message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
 	require.NoError(t, err)
 	n := client.PublicKey().N
 	for v := 836; v < 856; v++ {

@@ -94,7 +94,7 @@ func TestSignThroughLockbox(t *testing.T) {
 		completer, err := splitkey.NewCompleter(server, nil)
 		require.NoError(t, err)
 		digest := sha256.Sum256([]byte("a document"))
-		message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+		message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
 		require.NoError(t, err)
 
 		b, err := Lock(client, []byte("0846"), cost)

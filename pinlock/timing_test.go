@@ -25,7 +25,7 @@ func TestTiming(t *testing.T) {
 	require.NoError(t, err)
 	completer, err := splitkey.NewCompleter(server, nil)
 	require.NoError(t, err)
-	m, err := splitkey.Encode(&key.PublicKey, make([]byte, 32), crypto.SHA256)
+	m, err := splitkey.Encode(splitkeytest.FinalKey(t, &key.PublicKey), make([]byte, 32), crypto.SHA256)
 	require.NoError(t, err)
 	partials := timingtest.NewInputs(100, func(class int) []byte {
 		c := right

@@ -87,7 +87,7 @@ func newSignBench(tb testing.TB) *signBench {
 }
 
 func (x *signBench) message(tb testing.TB) *splitkey.Message {
-	m, err := splitkey.Encode(x.completer.PublicKey(), x.digest, crypto.SHA256)
+	m, err := splitkey.Encode(x.completer.FinalKey(), x.digest, crypto.SHA256)
 	require.NoError(tb, err)
 	return m
 }

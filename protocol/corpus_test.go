@@ -149,7 +149,9 @@ func (x *fixture) attempts(t *testing.T) map[string][]byte {
 	sign := func(opts crypto.SignerOpts) *attempt {
 		text, err := newText(digestOf("contract"), opts)
 		require.NoError(t, err)
-		m, err := splitkey.Encode(client.PublicKey(), text.digest, opts)
+		final, err := splitkey.CheckFinalKey(client.PublicKey(), client.PublicKey())
+		require.NoError(t, err)
+		m, err := splitkey.Encode(final, text.digest, opts)
 		require.NoError(t, err)
 		y, err := client.SignPartial(m)
 		require.NoError(t, err)

@@ -152,7 +152,11 @@ func (d *Device) act(s *deviceState, p *pending, a *answer) (*Result, error) {
 	}
 	if a.code == codeRight && p.op != OpRefresh {
 		signed := p.signed()
-		m, err := splitkey.EncodeWithSalt(&s.key.public, signed.digest, signed.options(), p.salt)
+		final, err := s.key.finalKey()
+		if err != nil {
+			return nil, err
+		}
+		m, err := splitkey.EncodeWithSalt(final, signed.digest, signed.options(), p.salt)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrState, err)
 		}

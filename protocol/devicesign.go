@@ -181,7 +181,11 @@ func (d *Device) sign(k *enrolledKey, a *attempt, opts crypto.SignerOpts, pin []
 	if opts == nil {
 		opts = signed.options()
 	}
-	m, err := splitkey.Encode(&k.public, signed.digest, opts)
+	final, err := k.finalKey()
+	if err != nil {
+		return nil, err
+	}
+	m, err := splitkey.Encode(final, signed.digest, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -304,10 +304,24 @@ func (p *pending) read(s cryptobyte.String) bool {
 	return err == nil && (p.op == OpSign) == (p.text.padding != noPadding)
 }
 
+// finalKey returns the final key of an enrolled device. It costs as much as a partial
+// signature, a small part of what the PIN's key derivation does.
+func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
+	device, err := lockboxKey(k.lockbox)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	final, err := splitkey.CheckFinalKey(&k.public, device)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return final, nil
+}
+
 // divides reports whether the final key is one that splitkey accepts for the device's own key, and has full length: that
 // key itself, or its product with another of the same length.
 func divides(device, final *rsa.PublicKey) bool {
-	if splitkey.CheckFinalKey(final, device) != nil {
+	if _, err := splitkey.CheckFinalKey(final, device); err != nil {
 		return false
 	}
 	n2 := new(big.Int).Quo(final.N, device.N)

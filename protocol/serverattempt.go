@@ -334,7 +334,7 @@ func (t *trial) try(ctx context.Context, rec *record) (pinlock.Outcome, error) {
 		return 0, err
 	}
 	text := t.signed()
-	m, err := splitkey.EncodeWithSalt(t.completer.PublicKey(), text.digest, text.options(), t.salt)
+	m, err := splitkey.EncodeWithSalt(t.completer.FinalKey(), text.digest, text.options(), t.salt)
 	if err != nil {
 		return 0, err
 	}

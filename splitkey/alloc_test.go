@@ -18,7 +18,7 @@ func TestAllocations(t *testing.T) {
 	for _, s := range sharings {
 		for _, bits := range benchSizes {
 			p := splitOf(t, splitkeytest.Key(bits), s, nil)
-			m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
 			require.NoError(t, err)
 			require.LessOrEqual(t, testing.AllocsPerRun(20, func() {
 				if _, err := p.client.SignPartial(m); err != nil {

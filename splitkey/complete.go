@@ -19,7 +19,7 @@ import (
 // for concurrent use.
 type Completer struct {
 	share *ServerShare
-	final *rsa.PublicKey
+	final *FinalKey
 
 	// Of a composite key only; own is nil else.
 	own    RSAKey
@@ -53,7 +53,7 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	if own == nil {
-		return &Completer{share: share, final: share.pub.rsa()}, nil
+		return &Completer{share: share, final: newFinalKey(share.pub.rsa(), share.pub)}, nil
 	}
 	ownPub, err := publicKeyOf(own)
 	if err != nil {
@@ -77,7 +77,7 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 	}
 	n := new(big.Int).Mul(new(big.Int).SetBytes(share.pub.n), new(big.Int).SetBytes(ownPub.n))
 	return &Completer{
-		share: share, final: &rsa.PublicKey{N: n, E: int(ownPub.e)},
+		share: share, final: newFinalKey(&rsa.PublicKey{N: n, E: int(ownPub.e)}, share.pub),
 		own: own, ownPub: ownPub, n1Inv: bytes.Clone(n1Inv),
 	}, nil
 }
@@ -98,13 +98,18 @@ func publicKeyOf(own RSAKey) (*publicKey, error) {
 	return newPublicKey(pub)
 }
 
-// PublicKey returns a copy of the final key, which signatures verify under. For the zero value it is nil.
-func (c *Completer) PublicKey() *rsa.PublicKey {
-	if c.final == nil {
+// FinalKey returns the final key, which messages are encoded for and signatures verify
+// under. For nil and the zero value it is nil.
+func (c *Completer) FinalKey() *FinalKey {
+	if c == nil {
 		return nil
 	}
-	return &rsa.PublicKey{N: new(big.Int).Set(c.final.N), E: c.final.E}
+	return c.final
 }
+
+// PublicKey returns a copy of the final key as crypto/rsa has it. For nil and the zero
+// value it is nil.
+func (c *Completer) PublicKey() *rsa.PublicKey { return c.FinalKey().PublicKey() }
 
 // Precomputed returns n1^-1 mod n2 for [RestoreCompleter]: a public value as long as
 // n2, to be kept beside the share. It is empty for a two-prime key.
@@ -131,7 +136,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 	if m == nil || m.em == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrMessage)
 	}
-	if m.e != c.final.E || !bytes.Equal(m.n, c.final.N.Bytes()) {
+	if !m.key.equal(c.final) {
 		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
 	}
 	if c.share.d.get() == nil {
@@ -236,7 +241,7 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 	if h, err = n2.Mul(h, c.n1Inv); err != nil {
 		return nil, ErrServerKey
 	}
-	return modexp.MulAdd(c.share.pub.n, h, ch.s1(), c.final.Size()), nil
+	return modexp.MulAdd(c.share.pub.n, h, ch.s1(), c.final.pub.Size()), nil
 }
 
 // Complete is [Completer.Check] followed by [Completer.Finish], for servers that do not limit attempts in
@@ -259,5 +264,5 @@ func (c Completer) Format(f fmt.State, _ rune) {
 	if c.own != nil {
 		shape = "composite"
 	}
-	fmt.Fprintf(f, "splitkey.Completer(%s, %d bits, secret hidden)", shape, c.final.N.BitLen())
+	fmt.Fprintf(f, "splitkey.Completer(%s, %d bits, secret hidden)", shape, c.final.pub.N.BitLen())
 }

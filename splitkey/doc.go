@@ -8,7 +8,8 @@
 // [ClientShare.SignPartial], the server checks and completes it with a [Completer].
 // The final key is the split key (n1, e) itself, or, where the server has an RSA
 // key (n2, e) of its own, the composite key (n1*n2, e), for which no whole private
-// exponent has ever existed.
+// exponent has ever existed. Both parties encode the digest for a [FinalKey], which the
+// client makes with [CheckFinalKey].
 //
 // The sharing is [Multiplicative], d = d_c * d_s, or [Additive], d = d_c + d_s,
 // modulo lambda = lcm(p-1, q-1). docs/scheme.md has the mathematics, section by

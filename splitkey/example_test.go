@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"math/big"
 
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -28,8 +29,13 @@ func Example() {
 	}
 	digest := sha256.Sum256([]byte("I agree."))
 
-	// The client's half.
-	message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+	// The client's half. Of the final key that a server tells it, the client signs for none
+	// that it has not checked.
+	final, err := splitkey.CheckFinalKey(completer.PublicKey(), client.PublicKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	message, err := splitkey.Encode(final, digest[:], crypto.SHA256)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -39,7 +45,7 @@ func Example() {
 	}
 
 	// The server encodes the digest itself, checks and completes.
-	message, err = splitkey.EncodeWithSalt(completer.PublicKey(), digest[:], crypto.SHA256, nil)
+	message, err = splitkey.EncodeWithSalt(completer.FinalKey(), digest[:], crypto.SHA256, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,7 +103,7 @@ func ExampleCompleter_Check() {
 		log.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("I agree."))
-	message, err := splitkey.Encode(completer.PublicKey(), digest[:], crypto.SHA256)
+	message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -110,6 +116,27 @@ func ExampleCompleter_Check() {
 	// true
 }
 
+// What a server may call the final key of a device key: not its square, for which the server
+// needs no key of its own.
+func ExampleCheckFinalKey() {
+	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	device := client.PublicKey()
+	final, err := splitkey.CheckFinalKey(device, device)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(final.PublicKey().Size(), "bytes")
+	square := &rsa.PublicKey{N: new(big.Int).Mul(device.N, device.N), E: device.E}
+	_, err = splitkey.CheckFinalKey(square, device)
+	fmt.Println(err)
+	// Output:
+	// 256 bytes
+	// splitkey: unacceptable RSA key: the two moduli have a common factor
+}
+
 // A Signer is a crypto.Signer: here it signs a certificate request.
 func ExampleSigner() {
 	client, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
@@ -120,7 +147,7 @@ func ExampleSigner() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer := splitkey.NewSigner(completer.PublicKey(), client, completer.Complete)
+	signer := splitkey.NewSigner(completer.FinalKey(), client, completer.Complete)
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: "Alice"},
 	}, signer)
@@ -141,13 +168,18 @@ func ExampleEncodeWithSalt() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	digest := sha256.Sum256([]byte("I agree."))
-	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
-	sent, err := splitkey.Encode(client.PublicKey(), digest[:], pss)
+	// Two-prime: the final key is the device key itself.
+	final, err := splitkey.CheckFinalKey(client.PublicKey(), client.PublicKey())
 	if err != nil {
 		log.Fatal(err)
 	}
-	rebuilt, err := splitkey.EncodeWithSalt(client.PublicKey(), digest[:], pss, sent.Salt())
+	digest := sha256.Sum256([]byte("I agree."))
+	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
+	sent, err := splitkey.Encode(final, digest[:], pss)
+	if err != nil {
+		log.Fatal(err)
+	}
+	rebuilt, err := splitkey.EncodeWithSalt(final, digest[:], pss, sent.Salt())
 	if err != nil {
 		log.Fatal(err)
 	}

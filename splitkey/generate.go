@@ -1,6 +1,7 @@
 package splitkey
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -166,15 +167,15 @@ func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, err
 // consistency test of FIPS 140-3, section 7.10.3.3.
 func proveShares(c *ClientShare, s *ServerShare) error {
 	digest := sha256.Sum256([]byte("tandem pairwise consistency test"))
-	m, err := encodeForSelfTest(c.pub, digest[:])
+	completer, err := NewCompleter(s, nil)
+	if err != nil {
+		return err
+	}
+	m, err := Encode(completer.FinalKey(), digest[:], crypto.SHA256)
 	if err != nil {
 		return err
 	}
 	y, err := c.SignPartial(m)
-	if err != nil {
-		return err
-	}
-	completer, err := NewCompleter(s, nil)
 	if err != nil {
 		return err
 	}

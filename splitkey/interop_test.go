@@ -59,7 +59,7 @@ func publicPEM(t *testing.T, pub crypto.PublicKey) []byte {
 }
 
 func signer(p *pair) *splitkey.Signer {
-	return splitkey.NewSigner(p.pub(), p.client, p.completer.Complete)
+	return splitkey.NewSigner(p.final(), p.client, p.completer.Complete)
 }
 
 // TestOpenSSL has the openssl command verify signatures over a file, and refuse the
@@ -207,14 +207,14 @@ func TestVerify(t *testing.T) {
 	for shape, p := range shapes(t) {
 		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 			digest := digestFor(crypto.SHA256, "x")
-			m, err := splitkey.Encode(p.pub(), digest, opts)
+			m, err := splitkey.Encode(p.final(), digest, opts)
 			require.NoError(t, err)
 			y, err := p.client.SignPartial(m)
 			require.NoError(t, err)
 			sig, err := p.completer.Complete(ctx, m, y)
 			require.NoError(t, err)
 			require.NoError(t, m.Verify(sig), shape)
-			other, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "y"), opts)
+			other, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "y"), opts)
 			require.NoError(t, err)
 			require.ErrorIs(t, other.Verify(sig), splitkey.ErrSignature)
 			for _, bad := range [][]byte{nil, sig[1:], append([]byte{0}, sig...), append(sig[:len(sig)-1:len(sig)-1], sig[len(sig)-1]^1),
@@ -237,19 +237,19 @@ func TestSigner(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Sign(nil, digest, crypto.MD5)
 	require.ErrorIs(t, err, splitkey.ErrMessage)
-	_, err = splitkey.NewSigner(p.pub(), nil, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
+	_, err = splitkey.NewSigner(p.final(), nil, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrShare)
-	_, err = splitkey.NewSigner(p.pub(), p.client, nil).Sign(nil, digest, crypto.SHA256)
+	_, err = splitkey.NewSigner(p.final(), p.client, nil).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 	wrong, _, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
 	require.NoError(t, err)
-	_, err = splitkey.NewSigner(p.pub(), wrong, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
+	_, err = splitkey.NewSigner(p.final(), wrong, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrPartial)
 	liar := func(sig []byte) splitkey.CompleteFunc {
 		return func(ctx context.Context, m *splitkey.Message, y []byte) ([]byte, error) { return sig, nil }
 	}
 	for _, sig := range [][]byte{nil, {}, make([]byte, 256), p.sign(t, digestFor(crypto.SHA256, "y"), crypto.SHA256)} {
-		_, err = splitkey.NewSigner(p.pub(), p.client, liar(sig)).Sign(nil, digest, crypto.SHA256)
+		_, err = splitkey.NewSigner(p.final(), p.client, liar(sig)).Sign(nil, digest, crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrSignature)
 	}
 }

@@ -34,7 +34,7 @@ func TestMemory(t *testing.T) {
 	composite := new(big.Int).Mul(n, server.N)
 	pub := *server
 	pub.N = composite
-	m, err := splitkey.Encode(&pub.PublicKey, hygieneDigest[:], crypto.SHA256)
+	m, err := splitkey.Encode(splitkeytest.FinalKey(t, &pub.PublicKey), hygieneDigest[:], crypto.SHA256)
 	require.NoError(t, err)
 	em := new(big.Int).SetBytes(m.Bytes())
 	power := func(base, exponent, n *big.Int) []byte { return new(big.Int).Exp(base, exponent, n).Bytes() }
@@ -105,7 +105,7 @@ func signAndForget(t *testing.T) {
 	require.NoError(t, err)
 	completer, err := splitkey.NewCompleter(share, own)
 	require.NoError(t, err)
-	m, err := splitkey.Encode(completer.PublicKey(), hygieneDigest[:], crypto.SHA256)
+	m, err := splitkey.Encode(completer.FinalKey(), hygieneDigest[:], crypto.SHA256)
 	require.NoError(t, err)
 	y, err := thief.SignPartial(m)
 	require.NoError(t, err)

@@ -6,20 +6,17 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
-	"math/big"
 
 	"github.com/tandem-rsa/tandem/splitkey/internal/emsa"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
-// Message is a digest encoded for one final public key, by EMSA-PKCS1-v1_5 or
+// Message is a digest encoded for one final key, by EMSA-PKCS1-v1_5 or
 // EMSA-PSS (RFC 8017, section 9). Both parties make it themselves from the digest
 // (and the salt), so that neither raises a number of unknown origin to its share. It is public,
 // and immutable.
 type Message struct {
-	n      []byte // modulus of the final key
-	e      int
+	key    *FinalKey
 	hash   crypto.Hash
 	digest []byte
 	pss    bool
@@ -34,32 +31,31 @@ type Message struct {
 // The salt of EMSA-PSS is drawn at random. Its length is opts.SaltLength where that
 // is positive, else the hash's: [rsa.PSSSaltLengthAuto] means the same as [rsa.PSSSaltLengthEqualsHash].
 //
-// Encode returns [ErrKey] for a key that is not acceptable as a final key (2048 to 16384
-// bits, odd, odd e >= 3) and [ErrMessage] for everything else that it refuses.
-func Encode(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts) (*Message, error) {
+// Encode returns [ErrKey] for no key and [ErrMessage] for everything else that it refuses.
+func Encode(key *FinalKey, digest []byte, opts crypto.SignerOpts) (*Message, error) {
 	pss, ok := opts.(*rsa.PSSOptions)
 	if !ok {
-		return encode(pub, digest, opts, nil)
+		return encode(key, digest, opts, nil)
 	}
 	if pss == nil {
 		return nil, fmt.Errorf("%w: no options", ErrMessage)
 	}
-	size, err := saltLength(pub, pss)
+	size, err := saltLength(key, pss)
 	if err != nil {
 		return nil, err
 	}
 	salt := make([]byte, size)
 	rand.Read(salt)
-	return encode(pub, digest, opts, salt)
+	return encode(key, digest, opts, salt)
 }
 
 // EncodeWithSalt is [Encode] with a given salt, as the server needs it to rebuild what
 // the client encoded. With EMSA-PSS and a SaltLength of [rsa.PSSSaltLengthAuto] the salt
 // may have any length that fits (at most emLen - hLen - 2 bytes), also none; else it must have the length that the options ask for. With
 // EMSA-PKCS1-v1_5 it must be empty.
-func EncodeWithSalt(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+func EncodeWithSalt(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
 	if pss, ok := opts.(*rsa.PSSOptions); ok && pss != nil && pss.SaltLength != rsa.PSSSaltLengthAuto {
-		want, err := saltLength(pub, pss)
+		want, err := saltLength(key, pss)
 		if err != nil {
 			return nil, err
 		}
@@ -67,13 +63,13 @@ func EncodeWithSalt(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, s
 			return nil, fmt.Errorf("%w: a salt of %d bytes, want %d", ErrMessage, len(salt), want)
 		}
 	}
-	return encode(pub, digest, opts, salt)
+	return encode(key, digest, opts, salt)
 }
 
 // saltLength is the length of the salt that the options ask for, which fits.
-func saltLength(pub *rsa.PublicKey, opts *rsa.PSSOptions) (int, error) {
-	if err := checkSize(pub, maxFinalBits); err != nil {
-		return 0, err
+func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
+	if !key.valid() {
+		return 0, errNoFinalKey()
 	}
 	if opts.SaltLength < rsa.PSSSaltLengthEqualsHash {
 		return 0, fmt.Errorf("%w: negative salt length", ErrMessage)
@@ -85,15 +81,17 @@ func saltLength(pub *rsa.PublicKey, opts *rsa.PSSOptions) (int, error) {
 	if size <= 0 {
 		size = opts.Hash.Size()
 	}
-	if size > emsa.MaxSaltLength(opts.Hash, pub.N.BitLen()-1) {
+	if size > emsa.MaxSaltLength(opts.Hash, key.pub.N.BitLen()-1) {
 		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrTooLong)
 	}
 	return size, nil
 }
 
-func encode(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
-	if err := checkSize(pub, maxFinalBits); err != nil {
-		return nil, err
+func errNoFinalKey() error { return fmt.Errorf("%w: no final key", ErrKey) }
+
+func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+	if !key.valid() {
+		return nil, errNoFinalKey()
 	}
 	if opts == nil {
 		return nil, fmt.Errorf("%w: no options", ErrMessage)
@@ -109,12 +107,12 @@ func encode(pub *rsa.PublicKey, digest []byte, opts crypto.SignerOpts, salt []by
 	if !isPSS && len(salt) != 0 {
 		return nil, fmt.Errorf("%w: a salt without EMSA-PSS", ErrMessage)
 	}
-	m := &Message{n: pub.N.Bytes(), e: pub.E, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
+	m := &Message{key: key, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
 	var err error
 	if isPSS {
-		m.em, err = emsa.PSS(h, digest, salt, pub.N.BitLen()-1)
+		m.em, err = emsa.PSS(h, digest, salt, key.pub.N.BitLen()-1)
 	} else {
-		m.em, err = emsa.PKCS1v15(h, digest, len(m.n))
+		m.em, err = emsa.PKCS1v15(h, digest, key.pub.Size())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
@@ -129,9 +127,12 @@ func (m *Message) Salt() []byte { return bytes.Clone(m.salt) }
 // modulus, or for EMSA-PSS one byte less where the modulus has 1 bit more than a multiple of 8.
 func (m *Message) Bytes() []byte { return bytes.Clone(m.em) }
 
-// PublicKey returns the final key that the message was encoded for.
-func (m *Message) PublicKey() *rsa.PublicKey {
-	return &rsa.PublicKey{N: new(big.Int).SetBytes(m.n), E: m.e}
+// FinalKey returns the key that the message was encoded for.
+func (m *Message) FinalKey() *FinalKey {
+	if m == nil {
+		return nil
+	}
+	return m.key
 }
 
 // Verify checks a complete signature over the message, and returns [ErrSignature] if it
@@ -141,16 +142,11 @@ func (m *Message) Verify(sig []byte) error {
 	if m == nil || m.em == nil {
 		return fmt.Errorf("%w: zero value", ErrMessage)
 	}
-	mod, err := modexp.NewModulus(m.n)
+	mod, err := m.key.verify()
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	return m.verify(mod, sig)
-}
-
-// verify is Verify with the final modulus at hand: setting it up costs more than the rest.
-func (m *Message) verify(mod *modexp.Modulus, sig []byte) error {
-	z, err := mod.ExpShortVarTime(sig, uint(m.e))
+	z, err := mod.ExpShortVarTime(sig, uint(m.key.pub.E))
 	if err != nil || !bytes.Equal(z, widen(m.em, len(z))) {
 		return ErrSignature
 	}
@@ -161,7 +157,7 @@ func (m *Message) verify(mod *modexp.Modulus, sig []byte) error {
 // others, with an arithmetic that differs from this package's kernels (where there is none and
 // bigmod serves, it has the same origin). It is the last guard before a signature leaves.
 func (m *Message) verifyCryptoRSA(sig []byte) error {
-	pub := m.PublicKey()
+	pub := m.key.pub
 	var err error
 	if m.pss {
 		opts := &rsa.PSSOptions{SaltLength: len(m.salt), Hash: m.hash}
@@ -176,9 +172,4 @@ func (m *Message) verifyCryptoRSA(sig []byte) error {
 		return ErrSignature
 	}
 	return nil
-}
-
-// encodeForSelfTest is Encode for the key that a share belongs to.
-func encodeForSelfTest(p *publicKey, digest []byte) (*Message, error) {
-	return encode(p.rsa(), digest, crypto.SHA256, nil)
 }

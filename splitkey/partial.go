@@ -1,7 +1,6 @@
 package splitkey
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/internal/erase"
@@ -9,9 +8,8 @@ import (
 )
 
 // SignPartial returns the client's partial signature y = m^d_c mod n1, of exactly k1
-// bytes, for a message of the final key n = n1 or n = n1*n2. It returns [ErrMessage] for
-// a message of any other key, and cannot tell whether the share is the right one. That n is
-// fit to be a final key at all, the caller has asked of [CheckFinalKey] once.
+// bytes, for a message that was encoded for a final key of its own device key. It returns
+// [ErrMessage] for any other, and cannot tell whether the share is the right one.
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
 func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
@@ -33,12 +31,12 @@ func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 	return y, err
 }
 
-// reduce returns m1 = EM mod n1 of a message whose final modulus is a multiple of n1.
+// reduce returns m1 = EM mod n1 of a message for a final key of this device key.
 func (p *publicKey) reduce(m *Message) ([]byte, error) {
 	if m == nil || m.em == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrMessage)
 	}
-	if uint(m.e) != p.e || !bytes.Equal(p.mod.Reduce(m.n), make([]byte, p.mod.Size())) {
+	if !m.key.belongsTo(p) {
 		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
 	}
 	return p.mod.Reduce(m.em), nil

@@ -95,39 +95,6 @@ func CheckModulus(pub *rsa.PublicKey) error {
 	return nil
 }
 
-// CheckFinalKey is what a client asks of a final key that a server sends: that it is the
-// device key itself, or the product of the device key's modulus with another one of 2048 to
-// 8192 bits that is odd and has no factor in common with it, and that the exponents
-// agree. Without the last but one, a "composite" of n1 and n1 would pass, for which the
-// server needs no key of its own (a signature modulo n1 lifts to one modulo n1^2, after Hensel). The
-// error is [ErrKey]. It takes about as long as a signature; ask once, when the key arrives.
-func CheckFinalKey(final, device *rsa.PublicKey) error {
-	p, err := newDeviceKey(device)
-	if err != nil {
-		return err
-	}
-	if err := checkSize(final, maxFinalBits); err != nil {
-		return err
-	}
-	if final.E != device.E {
-		return fmt.Errorf("%w: public exponents %d and %d differ", ErrKey, device.E, final.E)
-	}
-	n2, rest := new(big.Int).QuoRem(final.N, device.N, new(big.Int))
-	if rest.Sign() != 0 {
-		return fmt.Errorf("%w: not a multiple of the device key's modulus", ErrKey)
-	}
-	if n2.IsInt64() && n2.Int64() == 1 {
-		return nil
-	}
-	if err := checkSize(&rsa.PublicKey{N: n2, E: final.E}, maxBits); err != nil {
-		return err
-	}
-	if !modexp.GCDIsOneVarTime(p.n, n2.Bytes()) {
-		return fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
-	}
-	return nil
-}
-
 // ExponentiationVerifier checks what a device made with a private key, for implementations
 // of [RSAKey] that use one. Keep it: it holds what can be computed from the public key once,
 // which costs more than a check. It is safe for concurrent use.

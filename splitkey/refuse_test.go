@@ -168,9 +168,11 @@ func TestShareRefused(t *testing.T) {
 		require.ErrorIs(t, splitkey.CheckModulus(bad), splitkey.ErrKey)
 		_, err = splitkey.NewExponentiationVerifier(bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
-		_, err = splitkey.Encode(bad, make([]byte, 32), crypto.SHA256)
+		_, err = splitkey.CheckFinalKey(bad, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
-		_, err = splitkey.Encode(bad, make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256})
+		_, err = splitkey.CheckFinalKey(bad, pub)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		_, err = splitkey.CheckFinalKey(pub, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 	// A modulus that does not fill its bytes can be a server key's, but not a split key's.
@@ -241,9 +243,27 @@ func TestCheckFinalKey(t *testing.T) {
 		}
 		return &rsa.PublicKey{N: n, E: 65537}
 	}
-	require.NoError(t, splitkey.CheckFinalKey(device, device))
-	require.NoError(t, splitkey.CheckFinalKey(times(n2), device))
-	require.NoError(t, splitkey.CheckFinalKey(times(splitkeytest.Key(3072).N), device))
+	c, _, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
+	require.NoError(t, err)
+	for _, final := range []*rsa.PublicKey{device, times(n2), times(splitkeytest.Key(3072).N)} {
+		k, err := splitkey.CheckFinalKey(final, device)
+		require.NoError(t, err)
+		require.True(t, final.Equal(k.PublicKey()))
+		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
+			m, err := splitkey.Encode(k, make([]byte, 32), opts)
+			require.NoError(t, err)
+			require.Same(t, k, m.FinalKey())
+			_, err = c.SignPartial(m)
+			require.NoError(t, err)
+		}
+		// Neither the key that was given nor the one that comes out is the one that is kept.
+		k.PublicKey().N.SetInt64(15)
+		given := &rsa.PublicKey{N: new(big.Int).Set(final.N), E: final.E}
+		k, err = splitkey.CheckFinalKey(given, device)
+		require.NoError(t, err)
+		given.N.SetInt64(15)
+		require.True(t, final.Equal(k.PublicKey()))
+	}
 	p := splitkeytest.Key(2048).Primes[0]
 	q2 := splitkeytest.NamedKey(splitkeytest.Server, 2048).Primes[0]
 	for name, final := range map[string]*rsa.PublicKey{
@@ -251,13 +271,50 @@ func TestCheckFinalKey(t *testing.T) {
 		"n1 squared": times(n1), "three n1": times(big.NewInt(3)), "p n1": times(p), "p q2 n1": times(p, q2), "a short n2": times(q2), "n1 n1 n2": times(n1, n2),
 		"even": times(new(big.Int).Add(n2, big.NewInt(1))), "another exponent": {N: times(n2).N, E: 3}, "too long": times(n2, n2, n2, n2, n2),
 	} {
-		require.ErrorIs(t, splitkey.CheckFinalKey(final, device), splitkey.ErrKey, name)
-		c, _, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
-		require.NoError(t, err)
-		_, err = splitkey.NewSigner(final, c, func(context.Context, *splitkey.Message, []byte) ([]byte, error) { panic("asked the server") }).Sign(nil, make([]byte, 32), crypto.SHA256)
-		require.Error(t, err, name)
+		k, err := splitkey.CheckFinalKey(final, device)
+		require.ErrorIs(t, err, splitkey.ErrKey, name)
+		require.Nil(t, k, name)
+		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
+			_, err = splitkey.Encode(k, make([]byte, 32), opts)
+			require.ErrorIs(t, err, splitkey.ErrKey, name)
+		}
+		_, err = splitkey.NewSigner(k, c, askNobody).Sign(nil, make([]byte, 32), crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrKey, name)
 	}
-	require.ErrorIs(t, splitkey.CheckFinalKey(times(n2), nil), splitkey.ErrKey)
+}
+
+func askNobody(context.Context, *splitkey.Message, []byte) ([]byte, error) { panic("asked the server") }
+
+// TestFinalKeyOfAnother: a share signs for the final keys of its own device key only, also
+// where the final key is a composite that its own device key divides.
+func TestFinalKeyOfAnother(t *testing.T) {
+	k1, k2 := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	product := &rsa.PublicKey{N: new(big.Int).Mul(k1.N, k2.N), E: 65537}
+	digest := make([]byte, 32)
+	for _, s := range sharings {
+		mine := splitOf(t, k1, s, serverKey(t, 2048))
+		theirs, err := splitkey.CheckFinalKey(product, &k2.PublicKey)
+		require.NoError(t, err)
+		require.True(t, mine.pub().Equal(theirs.PublicKey()))
+		m, err := splitkey.Encode(theirs, digest, crypto.SHA256)
+		require.NoError(t, err)
+		_, err = mine.client.SignPartial(m)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+		_, err = splitkey.NewSigner(theirs, mine.client, askNobody).Sign(nil, digest, crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+		right, err := splitkey.CheckFinalKey(product, &k1.PublicKey)
+		require.NoError(t, err)
+		m, err = splitkey.Encode(right, digest, crypto.SHA256)
+		require.NoError(t, err)
+		y, err := mine.client.SignPartial(m)
+		require.NoError(t, err)
+		_, err = mine.completer.Check(m, y)
+		require.NoError(t, err, "one final key, checked on either side")
+		m, err = splitkey.Encode(theirs, digest, crypto.SHA256)
+		require.NoError(t, err)
+		_, err = mine.completer.Check(m, y)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+	}
 }
 
 func TestCheckModulus(t *testing.T) {
@@ -275,7 +332,7 @@ func TestCheckModulus(t *testing.T) {
 }
 
 func TestEncodeRefuses(t *testing.T) {
-	pub := &splitkeytest.Key(2048).PublicKey
+	pub := splitkeytest.FinalKey(t, &splitkeytest.Key(2048).PublicKey)
 	for name, opts := range map[string]crypto.SignerOpts{
 		"nil": nil, "no hash": crypto.Hash(0), "md5": crypto.MD5, "sha1": crypto.SHA1, "sha224": crypto.SHA224,
 		"sha512/256": crypto.SHA512_256, "pss without hash": &rsa.PSSOptions{}, "pss sha1": &rsa.PSSOptions{Hash: crypto.SHA1},
@@ -325,7 +382,7 @@ func TestPartialRefused(t *testing.T) {
 		for _, own := range []splitkey.RSAKey{nil, serverKey(t, 2048)} {
 			p := splitOf(t, key, s, own)
 			encode := func(text string, opts crypto.SignerOpts) *splitkey.Message {
-				m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, text), opts)
+				m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, text), opts)
 				require.NoError(t, err)
 				return m
 			}
@@ -358,7 +415,7 @@ func TestPartialRefused(t *testing.T) {
 			_, err = p.completer.Check(encode("x", &rsa.PSSOptions{Hash: crypto.SHA256}), y)
 			require.ErrorIs(t, err, splitkey.ErrPartial)
 
-			foreign, err := splitkey.Encode(&splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).PublicKey, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			foreign, err := splitkey.Encode(splitkeytest.FinalKey(t, &splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).PublicKey), digestFor(crypto.SHA256, "x"), crypto.SHA256)
 			require.NoError(t, err)
 			_, err = p.completer.Check(foreign, y)
 			require.ErrorIs(t, err, splitkey.ErrMessage)
@@ -435,7 +492,7 @@ func TestFaultyServerKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			own := faulty{serverKey(t, 2048), answer}
 			p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, own)
-			m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
 			require.NoError(t, err)
 			y, err := p.client.SignPartial(m)
 			require.NoError(t, err)

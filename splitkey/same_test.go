@@ -36,10 +36,12 @@ type pair struct {
 
 func (p *pair) pub() *rsa.PublicKey { return p.completer.PublicKey() }
 
+func (p *pair) final() *splitkey.FinalKey { return p.completer.FinalKey() }
+
 // sign makes a signature with both halves.
 func (p *pair) sign(t testing.TB, digest []byte, opts crypto.SignerOpts) []byte {
 	t.Helper()
-	m, err := splitkey.Encode(p.pub(), digest, opts)
+	m, err := splitkey.Encode(p.final(), digest, opts)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
@@ -112,7 +114,7 @@ func TestComposite(t *testing.T) {
 				d := new(big.Int).ModInverse(big.NewInt(65537), lambda)
 				for _, opts := range []crypto.SignerOpts{crypto.SHA256, crypto.SHA3_512,
 					&rsa.PSSOptions{Hash: crypto.SHA256}, &rsa.PSSOptions{Hash: crypto.SHA512, SaltLength: 20}} {
-					m, err := splitkey.Encode(p.pub(), digestFor(opts.HashFunc(), "text"), opts)
+					m, err := splitkey.Encode(p.final(), digestFor(opts.HashFunc(), "text"), opts)
 					require.NoError(t, err)
 					y, err := p.client.SignPartial(m)
 					require.NoError(t, err)
@@ -141,7 +143,7 @@ func TestCompositeSizes(t *testing.T) {
 			p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, k)
 			for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 				digest := digestFor(crypto.SHA256, name)
-				m, err := splitkey.Encode(p.pub(), digest, opts)
+				m, err := splitkey.Encode(p.final(), digest, opts)
 				require.NoError(t, err)
 				y, err := p.client.SignPartial(m)
 				require.NoError(t, err)
@@ -234,7 +236,7 @@ func TestFixedWidth(t *testing.T) {
 		t.Fatal("no message found: probability 2^-112")
 	}
 	find(func(digest []byte) bool {
-		m, err := splitkey.Encode(p.pub(), digest, crypto.SHA256)
+		m, err := splitkey.Encode(p.final(), digest, crypto.SHA256)
 		require.NoError(t, err)
 		y, err := p.client.SignPartial(m)
 		require.NoError(t, err)
@@ -254,7 +256,7 @@ func TestEveryShareSigns(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	for _, s := range sharings {
 		p := splitOf(t, key, s, nil)
-		m, err := splitkey.Encode(p.pub(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.NoError(t, err)
 		for _, fill := range []byte{0, 1, 0x7f, 0xff} {
 			x := make([]byte, 264)

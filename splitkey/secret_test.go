@@ -26,7 +26,7 @@ func TestNothingPrinted(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	own := serverKey(t, 2048)
 	p := splitOf(t, key, splitkey.Multiplicative, own)
-	m, err := splitkey.Encode(p.pub(), make([]byte, 32), crypto.SHA256)
+	m, err := splitkey.Encode(p.final(), make([]byte, 32), crypto.SHA256)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestNothingPrinted(t *testing.T) {
 	values := map[string]any{
 		"client": p.client, "client value": *p.client, "server": p.server, "server value": *p.server,
 		"completer": p.completer, "completer value": *p.completer, "checked": ch, "checked value": *ch, "own": own, "own value": *own,
-		"signer":   splitkey.NewSigner(p.pub(), p.client, p.completer.Complete),
+		"signer":   splitkey.NewSigner(p.final(), p.client, p.completer.Complete),
 		"nested":   struct{ c, d any }{p.client, *p.client},
 		"embedded": struct{ splitkey.ServerShare }{*p.server},
 		"unexported": struct {

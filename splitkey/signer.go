@@ -6,10 +6,6 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
-	"math/big"
-	"sync"
-
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 // CompleteFunc asks the server to complete a partial signature: [Completer.Complete],
@@ -19,34 +15,25 @@ type CompleteFunc func(ctx context.Context, m *Message, partial []byte) ([]byte,
 // Signer is a [crypto.Signer] whose key is split: for crypto/x509, crypto/tls and
 // whatever else takes one. It is safe for concurrent use if the server's side is.
 type Signer struct {
-	pub    *rsa.PublicKey
-	mod    func() (*modexp.Modulus, error) // of pub, made when it is first needed and then kept
+	key    *FinalKey
 	share  *ClientShare
 	server CompleteFunc
 }
 
 var _ crypto.Signer = (*Signer)(nil)
 
-// NewSigner returns a signer for the final key pub, which is copied.
-func NewSigner(pub *rsa.PublicKey, share *ClientShare, server CompleteFunc) *Signer {
-	if pub != nil && pub.N != nil {
-		pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
-	}
-	mod := sync.OnceValues(func() (*modexp.Modulus, error) {
-		if err := CheckFinalKey(pub, share.PublicKey()); err != nil {
-			return nil, err
-		}
-		return modexp.NewModulus(pub.N.Bytes())
-	})
-	return &Signer{pub: pub, mod: mod, share: share, server: server}
+// NewSigner returns a signer for the final key of a share. Whether the two belong together,
+// and whether there is a server, each call of Sign says.
+func NewSigner(key *FinalKey, share *ClientShare, server CompleteFunc) *Signer {
+	return &Signer{key: key, share: share, server: server}
 }
 
 // Public returns a copy of the final key, an *[rsa.PublicKey], nil if there is none.
 func (s *Signer) Public() crypto.PublicKey {
-	if s.pub == nil || s.pub.N == nil {
+	if s == nil {
 		return (*rsa.PublicKey)(nil)
 	}
-	return &rsa.PublicKey{N: new(big.Int).Set(s.pub.N), E: s.pub.E}
+	return s.key.PublicKey()
 }
 
 // Sign signs a digest as [Encode] describes. It ignores rand: the only random bytes are
@@ -56,17 +43,12 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 }
 
 // SignContext is Sign with a context, which is passed to the server's side. It
-// returns the errors of [CheckFinalKey] (which it asks once), of [Encode], of
-// [ClientShare.SignPartial] and of the server's side, and [ErrSignature] where the server's answer does not verify.
+// returns the errors of [Encode], of [ClientShare.SignPartial] and of the server's side, and [ErrSignature] where the server's answer does not verify.
 func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s.share == nil || s.server == nil || s.mod == nil {
+	if s == nil || s.share == nil || s.server == nil {
 		return nil, fmt.Errorf("%w: signer without share or server", ErrShare)
 	}
-	mod, err := s.mod()
-	if err != nil {
-		return nil, err
-	}
-	m, err := Encode(s.pub, digest, opts)
+	m, err := Encode(s.key, digest, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +61,7 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	if err != nil {
 		return nil, err
 	}
-	if err := m.verify(mod, sig); err != nil {
+	if err := m.Verify(sig); err != nil {
 		return nil, err
 	}
 	return sig, nil
@@ -87,9 +69,9 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 
 // Format prints the size of the key, for every verb.
 func (s Signer) Format(f fmt.State, _ rune) {
-	if s.pub == nil || s.pub.N == nil {
+	if !s.key.valid() {
 		fmt.Fprint(f, "splitkey.Signer(invalid)")
 		return
 	}
-	fmt.Fprintf(f, "splitkey.Signer(%d bits, secret hidden)", s.pub.N.BitLen())
+	fmt.Fprintf(f, "splitkey.Signer(%d bits, secret hidden)", s.key.pub.N.BitLen())
 }

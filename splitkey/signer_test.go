@@ -15,9 +15,8 @@ import (
 // not the caller's to change.
 func TestSignerKeepsKey(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, serverKey(t, 2048))
-	pub := p.completer.PublicKey()
-	s := splitkey.NewSigner(pub, p.client, p.completer.Complete)
-	pub.N.SetInt64(15)
+	s := splitkey.NewSigner(p.final(), p.client, p.completer.Complete)
+	p.final().PublicKey().N.SetInt64(15)
 	for range 3 {
 		digest := digestFor(crypto.SHA256, "x")
 		sig, err := s.Sign(nil, digest, crypto.SHA256)
@@ -28,8 +27,8 @@ func TestSignerKeepsKey(t *testing.T) {
 
 func TestSignerWithoutKey(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
-	for _, pub := range []*rsa.PublicKey{nil, {}} {
-		_, err := splitkey.NewSigner(pub, p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+	for _, key := range []*splitkey.FinalKey{nil, {}} {
+		_, err := splitkey.NewSigner(key, p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 }

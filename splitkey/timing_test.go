@@ -22,7 +22,7 @@ func TestTiming(t *testing.T) {
 			key := splitkeytest.Key(bits)
 			right, server, err := splitkey.Split(key, sharing)
 			require.NoError(t, err)
-			m, err := splitkey.Encode(&key.PublicKey, make([]byte, 32), crypto.SHA256)
+			m, err := splitkey.Encode(splitkeytest.FinalKey(t, &key.PublicKey), make([]byte, 32), crypto.SHA256)
 			require.NoError(t, err)
 			wrong := func() *splitkey.ClientShare {
 				x := make([]byte, bits/8+8)

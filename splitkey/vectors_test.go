@@ -126,12 +126,19 @@ func runVectors(t *testing.T, name string, want int, run func(t *testing.T, g *v
 	require.NotZero(t, ran)
 }
 
-func (v *vectorTest) encode(pub *rsa.PublicKey) (*splitkey.Message, error) {
+func (v *vectorTest) encode(final *splitkey.FinalKey) (*splitkey.Message, error) {
 	h := vectorHash[v.Hash]
 	if v.Padding == "PSS" {
-		return splitkey.EncodeWithSalt(pub, v.Digest, &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash}, v.Salt)
+		return splitkey.EncodeWithSalt(final, v.Digest, &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash}, v.Salt)
 	}
-	return splitkey.Encode(pub, v.Digest, h)
+	return splitkey.Encode(final, v.Digest, h)
+}
+
+// finalOf is the final key (n, e) of a device key, as a client checks it.
+func finalOf(t *testing.T, n hexBytes, e int64, device *rsa.PublicKey) *splitkey.FinalKey {
+	k, err := splitkey.CheckFinalKey(&rsa.PublicKey{N: n.int(), E: int(e)}, device)
+	require.NoError(t, err)
+	return k
 }
 
 func TestVectorsSplit(t *testing.T) {
@@ -204,10 +211,14 @@ func requireSharesFit(t *testing.T, key *rsa.PrivateKey, s splitkey.Sharing, x, 
 func TestVectorsEncode(t *testing.T) {
 	for name, want := range map[string]int{"encode_pkcs1": 268, "encode_pss": 472} {
 		runVectors(t, name, want, func(t *testing.T, g *vectorGroup, v *vectorTest) {
-			pub, h := &rsa.PublicKey{N: g.N.int(), E: int(g.E)}, vectorHash[g.Hash]
+			h := vectorHash[g.Hash]
+			pub, err := splitkey.EncodingKey(&rsa.PublicKey{N: g.N.int(), E: int(g.E)})
+			if err != nil {
+				v.refused(t, err)
+				return
+			}
 			digest, salt := append(v.Digest, v.DigestEnc...), append(v.Salt, v.SaltEnc...)
 			var m *splitkey.Message
-			var err error
 			if name == "encode_pss" {
 				m, err = splitkey.EncodeWithSalt(pub, digest, &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthAuto}, salt)
 			} else {
@@ -234,7 +245,7 @@ func TestVectorsPartial(t *testing.T) {
 	runVectors(t, "partial", 267, func(t *testing.T, g *vectorGroup, v *vectorTest) {
 		s := vectorSharing[g.Sharing]
 		if g.Type == "Partial" {
-			m, err := v.encode(&rsa.PublicKey{N: g.N.int(), E: int(g.E)})
+			m, err := v.encode(finalOf(t, g.N, g.E, g.Key.pub()))
 			require.NoError(t, err)
 			require.Equal(t, []byte(v.EM), m.Bytes())
 			share, err := splitkey.NewClientShare(g.Key.pub(), s, v.X)
@@ -248,7 +259,12 @@ func TestVectorsPartial(t *testing.T) {
 		share, err := splitkey.NewClientShare(&rsa.PublicKey{N: v.N1.int(), E: int(v.E1)}, s, append(v.X, v.XEnc...))
 		if v.Reject.Stage == "check-message" {
 			require.NoError(t, err)
-			m, err := v.encode(&rsa.PublicKey{N: v.N.int(), E: int(v.E)})
+			n1, n := &rsa.PublicKey{N: v.N1.int(), E: int(v.E1)}, &rsa.PublicKey{N: v.N.int(), E: int(v.E)}
+			_, err := splitkey.CheckFinalKey(n, n1)
+			require.ErrorIs(t, err, splitkey.ErrKey)
+			foreign, err := splitkey.EncodingKey(n)
+			require.NoError(t, err)
+			m, err := v.encode(foreign)
 			require.NoError(t, err)
 			_, err = share.SignPartial(m)
 			v.refused(t, err)
@@ -317,11 +333,11 @@ func TestVectorsComplete(t *testing.T) {
 				own := g.server(t, made)
 				c, err := splitkey.NewCompleter(share, own)
 				require.NoError(t, err)
-				pub := &rsa.PublicKey{N: g.N.int(), E: int(g.E)}
-				require.True(t, pub.Equal(c.PublicKey()))
+				final := finalOf(t, g.N, g.E, g.Key.pub())
+				require.True(t, final.PublicKey().Equal(c.PublicKey()))
 				client, err := splitkey.NewClientShare(g.Key.pub(), s, g.X)
 				require.NoError(t, err)
-				m, err := v.encode(pub)
+				m, err := v.encode(final)
 				require.NoError(t, err)
 				switch g.Type {
 				case "Complete":
@@ -349,7 +365,9 @@ func TestVectorsComplete(t *testing.T) {
 					}
 					require.Equal(t, same[g], err.Error(), "%d %s", v.TcID, v.Comment)
 				case "OtherMessage":
-					m, err := v.encode(&rsa.PublicKey{N: v.OtherN.int(), E: int(g.E)})
+					other, err := splitkey.EncodingKey(&rsa.PublicKey{N: v.OtherN.int(), E: int(g.E)})
+					require.NoError(t, err)
+					m, err := v.encode(other)
 					require.NoError(t, err)
 					_, err = c.Check(m, v.Y)
 					v.refused(t, err)

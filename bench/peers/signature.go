@@ -56,16 +56,16 @@ func newTandem(bits int, composite bool) (*tandem, error) {
 	if t.completer, err = splitkey.NewCompleter(server, own); err != nil {
 		return nil, err
 	}
-	if t.message, err = splitkey.Encode(t.completer.PublicKey(), digest[:], crypto.SHA256); err != nil {
+	if t.message, err = splitkey.Encode(t.completer.FinalKey(), digest[:], crypto.SHA256); err != nil {
 		return nil, err
 	}
-	t.signer = splitkey.NewSigner(t.completer.PublicKey(), client, t.complete)
+	t.signer = splitkey.NewSigner(t.completer.FinalKey(), client, t.complete)
 	return t, nil
 }
 
 // complete encodes the digest again, as a server does, which is sent nothing else.
 func (t *tandem) complete(ctx context.Context, _ *splitkey.Message, y []byte) ([]byte, error) {
-	m, err := splitkey.Encode(t.completer.PublicKey(), digest[:], crypto.SHA256)
+	m, err := splitkey.Encode(t.completer.FinalKey(), digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (k key) completer(own splitkey.RSAKey) *splitkey.Completer {
 }
 
 // partial returns a message and its partial signature, marked.
-func (k key) partial(final *rsa.PublicKey) (*splitkey.Message, []byte) {
+func (k key) partial(final *splitkey.FinalKey) (*splitkey.Message, []byte) {
 	digest := sha256.Sum256([]byte("taint"))
 	m, err := splitkey.Encode(final, digest[:], crypto.SHA256)
 	require.NoError(k, err)
@@ -100,11 +100,11 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 	composite := k.completer(own).PublicKey()
 	return []operation{
 		{"SignPartial", func(t *testing.T) []byte {
-			_, y := k.partial(k.pub)
+			_, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			return y
 		}, "Leak"},
 		{"Check of a right one", func(t *testing.T) []byte {
-			m, y := k.partial(k.pub)
+			m, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			_, err := k.completer(nil).Check(m, y)
 			require.NoError(t, err)
 			return nil
@@ -112,13 +112,13 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 		{"Check of a wrong one", func(t *testing.T) []byte {
 			wrong := k
 			wrong.x = bytes.Repeat([]byte{1}, len(k.x))
-			m, y := wrong.partial(k.pub)
+			m, y := wrong.partial(splitkeytest.FinalKey(k, k.pub))
 			_, err := k.completer(nil).Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrPartial)
 			return nil
 		}, "RightOrWrong"},
 		{"Check of one out of range", func(t *testing.T) []byte {
-			m, y := k.partial(k.pub)
+			m, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			y = secret(bytes.Repeat([]byte{0xff}, len(y)))
 			_, err := k.completer(nil).Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrMalformedPartial)
@@ -147,7 +147,7 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 }
 
 func (k key) finish(t *testing.T, c *splitkey.Completer) []byte {
-	m, y := k.partial(c.PublicKey())
+	m, y := k.partial(c.FinalKey())
 	ch, err := c.Check(m, y)
 	require.NoError(t, err)
 	sig, err := c.Finish(context.Background(), ch)

@@ -74,6 +74,16 @@ func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientS
 	return c, srv, err
 }
 
+// FinalKey returns the final key of a two-prime key: the device key itself.
+func FinalKey(tb testing.TB, device *rsa.PublicKey) *splitkey.FinalKey {
+	tb.Helper()
+	k, err := splitkey.CheckFinalKey(device, device)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
 // AllowLegacy lets the rest of the test use moduli from 1024 bits, SHA-1 and SHA-224,
 // which occur in published vectors. It is global: tests that use it do not run in parallel.
 func AllowLegacy(tb testing.TB) {

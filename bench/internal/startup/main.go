@@ -62,11 +62,15 @@ func device(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := splitkey.CheckFinalKey(final, own)
+	if err != nil {
+		return nil, err
+	}
 	share, err := splitkey.NewClientShare(own, splitkey.Multiplicative, in[2])
 	if err != nil {
 		return nil, err
 	}
-	m, err := splitkey.Encode(final, in[3], crypto.SHA256)
+	m, err := splitkey.Encode(key, in[3], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func server(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := splitkey.Encode(completer.PublicKey(), in[3], crypto.SHA256)
+	m, err := splitkey.Encode(completer.FinalKey(), in[3], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func TestGeneration(t *testing.T) {
 				require.NotEqual(t, "invalid", tc.Result, "a generation case is valid, or acceptable for its weak key")
 				hh := h.New()
 				hh.Write(bytesOf(t, tc.Msg))
-				m, err := splitkey.Encode(completer.PublicKey(), hh.Sum(nil), h)
+				m, err := splitkey.Encode(completer.FinalKey(), hh.Sum(nil), h)
 				require.NoError(t, err)
 				y, err := client.SignPartial(m)
 				require.NoError(t, err)

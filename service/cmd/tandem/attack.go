@@ -130,7 +130,15 @@ func (d *demo) offlineThief(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	message, err := splitkey.Encode(d.public, d.digest, d.options())
+	device, err := box.PublicKey()
+	if err != nil {
+		return err
+	}
+	final, err := splitkey.CheckFinalKey(d.public, device)
+	if err != nil {
+		return err
+	}
+	message, err := splitkey.Encode(final, d.digest, d.options())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,85 @@
+package splitkey
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"fmt"
+	"math/big"
+	"sync"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+)
+
+// FinalKey is a public key that was checked to be the final key of one device key (n1, e):
+// that key itself, or its composite with a server key. [CheckFinalKey] makes one on the
+// client's side and a [Completer] has one on the server's, and there is no other way to
+// make one. Messages are encoded for a FinalKey, and a share signs only those that were
+// encoded for a final key of its own device key. It is public and immutable.
+type FinalKey struct {
+	pub    *rsa.PublicKey
+	n1     []byte                          // modulus of the device key
+	verify func() (*modexp.Modulus, error) // of pub, made when it is first needed and then kept
+}
+
+// CheckFinalKey is what a client asks of a final key that a server sends. It must be the
+// device key itself, or the product of the device key's modulus with another odd one of
+// 2048 to 8192 bits that has no factor in common with it; and the exponents must agree.
+// Coprimality rejects n1^2, for which the server could sign without a key of its own: a
+// signature modulo n1 lifts to one modulo n1^2 (Hensel). The error is [ErrKey].
+//
+// A check takes about as long as a partial signature: keep the result.
+func CheckFinalKey(final, device *rsa.PublicKey) (*FinalKey, error) {
+	p, err := newDeviceKey(device)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(final, maxFinalBits); err != nil {
+		return nil, err
+	}
+	if final.E != device.E {
+		return nil, fmt.Errorf("%w: public exponents %d and %d differ", ErrKey, device.E, final.E)
+	}
+	n2, rest := new(big.Int).QuoRem(final.N, device.N, new(big.Int))
+	if rest.Sign() != 0 {
+		return nil, fmt.Errorf("%w: not a multiple of the device key's modulus", ErrKey)
+	}
+	if n2.IsInt64() && n2.Int64() == 1 {
+		return newFinalKey(final, p), nil
+	}
+	if err := checkSize(&rsa.PublicKey{N: n2, E: final.E}, maxBits); err != nil {
+		return nil, err
+	}
+	if !modexp.GCDIsOneVarTime(p.n, n2.Bytes()) {
+		return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
+	}
+	return newFinalKey(final, p), nil
+}
+
+// newFinalKey is for callers that have made the checks of CheckFinalKey.
+func newFinalKey(pub *rsa.PublicKey, device *publicKey) *FinalKey {
+	pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
+	return &FinalKey{pub, device.n, sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })}
+}
+
+func (k *FinalKey) valid() bool { return k != nil && k.pub != nil }
+
+// PublicKey returns a copy of the key. For nil and the zero value it is nil.
+func (k *FinalKey) PublicKey() *rsa.PublicKey {
+	if !k.valid() {
+		return nil
+	}
+	return &rsa.PublicKey{N: new(big.Int).Set(k.pub.N), E: k.pub.E}
+}
+
+// equal reports whether both are the same final key of the same device key.
+func (k *FinalKey) equal(other *FinalKey) bool {
+	if !k.valid() || !other.valid() {
+		return false
+	}
+	return k == other || k.pub.Equal(other.pub) && bytes.Equal(k.n1, other.n1)
+}
+
+// belongsTo reports whether it is a final key of this device key.
+func (k *FinalKey) belongsTo(device *publicKey) bool {
+	return uint(k.pub.E) == device.e && bytes.Equal(k.n1, device.n)
+}
