@@ -29,8 +29,8 @@ var layers = map[string][]string{
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},
 	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
-	"hsm":      {"hsm", "splitkey", "internal"}, // internal/printtest, in tests
-	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey"},
+	"hsm":      {"hsm", "splitkey", "internal"},                                   // internal/printtest, in tests
+	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"}, // internal/durable
 	"vectors":  {"vectors", "protocol", "pinlock", "splitkey"},
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey"},
 }

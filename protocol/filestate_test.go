@@ -9,24 +9,23 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// killedState is a FileState whose process ends between the writing of a value and its renaming.
-type killedState struct {
-	*FileState
-	saves int // until then
-}
+	"github.com/tandem-rsa/tandem/internal/durable"
+)
 
 var errKilled = errors.New("killed")
 
-func (k *killedState) Save(data []byte) error {
-	if k.saves--; k.saves != 0 {
-		return k.FileState.Save(data)
-	}
-	if err := writeSynced(filepath.Join(k.folder, "state.new"), data); err != nil {
-		return err
-	}
-	return errKilled
+// killedAt is the disk of a process that ends ahead of a step: the n-th of this kind.
+func killedAt(n int, op durable.Op) durable.Disk {
+	return durable.Observed(func(s durable.Step) error {
+		if s.Op == op {
+			n--
+		}
+		if n <= 0 {
+			return errKilled
+		}
+		return nil
+	})
 }
 
 // TestChangePINKilled: a crash between the writing of the new lockbox and its renaming leaves two lockboxes of one share; the
@@ -34,18 +33,17 @@ func (k *killedState) Save(data []byte) error {
 func TestChangePINKilled(t *testing.T) {
 	s := newService(t)
 	folder := t.TempDir()
-	files, err := NewFileState(folder)
-	require.NoError(t, err)
-	state := &killedState{FileState: files}
-	open := func() *phone {
+	open := func(state *FileState) *phone {
 		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest, Clock: s.clock.Now})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
-	p := open()
+	files, err := NewFileState(folder)
+	require.NoError(t, err)
+	p := open(files)
 	p.enroll(t)
 	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
-	state.saves = 2 // the second one has the new lockbox
+	files.disk = killedAt(2, durable.Rename) // the second value has the new lockbox
 	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN), errKilled)
 	leftover := filepath.Join(folder, "state.new")
 	data, err := os.ReadFile(leftover)
@@ -53,7 +51,9 @@ func TestChangePINKilled(t *testing.T) {
 	written, err := parseDeviceState(data, nil)
 	require.NoError(t, err)
 
-	restarted := open()
+	files, err = NewFileState(folder)
+	require.NoError(t, err)
+	restarted := open(files)
 	restarted.id = p.id
 	_, err = restarted.Status()
 	require.NoError(t, err)
@@ -132,31 +132,63 @@ func (f *failsAt) Save(data []byte) error {
 	return f.memoryState.Save(data)
 }
 
-// TestSaveFollowsNoLeftover: what lies in the place of the next value, a link or a file that others may read, is replaced.
-func TestSaveFollowsNoLeftover(t *testing.T) {
-	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
-	require.NoError(t, os.WriteFile(elsewhere, []byte("precious"), 0o600))
+// TestSaveIsDurable: Save returns nil when the bytes and the name are on the disk, in this order, and not if either
+// is not. A leftover of a crash goes, durably, before anything is loaded.
+func TestSaveIsDurable(t *testing.T) {
+	folder := t.TempDir()
 	state, err := NewFileState(folder)
 	require.NoError(t, err)
-	if err := os.Symlink(elsewhere, filepath.Join(folder, "state.new")); err == nil { // Windows needs a privilege for it
-		require.NoError(t, state.Save([]byte("x")))
+	require.NoError(t, state.Save([]byte("old")))
+	var steps []durable.Step
+	var fails durable.Op
+	state.disk = durable.Observed(func(s durable.Step) error {
+		s.File = nil
+		if steps = append(steps, s); s.Op == fails {
+			return errKilled
+		}
+		return nil
+	})
+	name := filepath.Join(folder, "state")
+	want := []durable.Step{
+		{Op: durable.Remove, Name: name + ".new"}, {Op: durable.Create, Name: name + ".new"}, {Op: durable.Write, Name: name + ".new"},
+		{Op: durable.Sync, Name: name + ".new"}, {Op: durable.Close, Name: name + ".new"}, {Op: durable.Rename, Name: name},
+		{Op: durable.SyncFolder, Name: folder},
 	}
-	data, err := os.ReadFile(elsewhere)
+	require.NoError(t, state.Save([]byte("new")))
+	require.Equal(t, want, steps)
+	for _, step := range want {
+		fails = step.Op
+		require.ErrorIs(t, state.Save([]byte("newer")), errKilled, step.Op)
+	}
+	fails, steps = "", nil
+	require.NoError(t, os.WriteFile(name+".new", []byte("left"), 0o600))
+	unlock, err := state.Lock()
 	require.NoError(t, err)
-	require.Equal(t, "precious", string(data))
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "state.new"), nil, 0o666))
-	require.NoError(t, state.Save([]byte("y")))
+	unlock()
+	require.Equal(t, []durable.Step{{Op: durable.Remove, Name: name + ".new"}, {Op: durable.SyncFolder, Name: folder}}, steps)
+	require.NoError(t, os.WriteFile(name+".new", []byte("left"), 0o600))
+	fails = durable.Remove
+	_, err = state.Lock()
+	require.ErrorIs(t, err, errKilled)
+	fails = ""
+	unlock, err = state.Lock()
+	require.NoError(t, err, "a Lock that failed has let go")
+	unlock()
+	info, err := os.Stat(name)
+	require.NoError(t, err)
 	if runtime.GOOS != "windows" {
-		info, err := os.Stat(filepath.Join(folder, "state"))
-		require.NoError(t, err)
-		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 	}
+}
+
+// TestRelativeFolder is meant from the working directory of NewFileState.
+func TestRelativeFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
 	relative, err := NewFileState("here")
 	require.NoError(t, err)
 	require.NoError(t, relative.Save([]byte("z")))
 	t.Chdir(t.TempDir())
-	data, err = relative.Load()
+	data, err := relative.Load()
 	require.NoError(t, err)
 	require.Equal(t, "z", string(data))
 }

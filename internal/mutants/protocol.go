@@ -19,4 +19,16 @@ var protocolMutants = []mutant{
 	{"say nothing where the store says nothing", "protocol/serverattempt.go", "s.auditUnknown(ctx, e.keyID, t.events...)", "_ = t.events", inProtocol, "TestAuditUnknown"},
 	{"make an old signature anew for ever", "protocol/serverattempt.go", "case t.op != OpRefresh && t.now >= before.expires+answerLife.Milliseconds():", "case t.now < 0:", inProtocol, "TestAnswerIsNotMadeForever"},
 	{"keep the old token", "protocol/serverattempt.go", "entry.fate = fateRight\n\t\trec.current = t.next", "entry.fate = fateRight", inProtocol, "TestClone$"},
+
+	// What a device keeps.
+	{"save without syncing the value", "internal/durable/durable.go", "if err == nil {\n\t\terr = d.step(Sync, name, file, file.Sync)\n\t}", "", inProtocol, "TestSaveIsDurable"},
+	{"save without syncing the folder", "internal/durable/durable.go", "\treturn d.SyncFolder(filepath.Dir(name))\n}\n\n// RemoveLeftover", "\treturn nil\n}\n\n// RemoveLeftover", inProtocol, "TestSaveIsDurable"},
+	{"a sync of a file that does nothing", "internal/durable/durable.go", "file, file.Sync)", "file, func() error { return nil })", inDurable, "TestSyncIsReal"},
+	{"a sync of a folder that does nothing", "internal/durable/disk_unix.go", "folder.Sync()", "error(nil)", inDurable, "TestSyncFolderSyncs"},
+	{"write over a draft that is there", "internal/durable/durable.go", "os.O_WRONLY|os.O_CREATE|os.O_EXCL", "os.O_WRONLY|os.O_CREATE|os.O_TRUNC", inDurable, "TestDraftIsNew"},
+	{"leave the draft of a save that failed", "internal/durable/durable.go", "return errors.Join(err, d.RemoveLeftover(name))", "return err", inProtocol, "TestFailedSaveLeavesNothing"},
+	{"leave a second lockbox after a crash", "protocol/filestate.go", "f.disk.RemoveLeftover(f.name())", "error(nil)", inProtocol, "TestChangePINKilled"},
+	{"give a lock back by closing alone", "internal/durable/disk_unix.go", "errors.Join(flock(file, syscall.LOCK_UN), file.Close())", "file.Close()", inDurable, "TestUnlockBeforeClose"},
+	{"make a folder without syncing the one above", "internal/durable/durable.go", "\tif err != nil {\n\t\treturn err\n\t}\n\treturn d.SyncFolder(above)", "\treturn err", inDurable, "TestMakeFolder"},
+	{"create over what somebody else made meanwhile", "internal/durable/durable.go", "if err == nil || errors.Is(err, fs.ErrExist) {", "if err == nil {", inDurable, "TestCreateLosesRace"},
 }

@@ -6,6 +6,7 @@ const (
 	inSplitkey = "./splitkey"
 	inPinlock  = "./pinlock"
 	inProtocol = "./protocol"
+	inDurable  = "./internal/durable"
 	inBolt     = "./service/stores/bolt"
 	inCommand  = "./service/cmd/tandem"
 

@@ -1,30 +1,30 @@
-package protocol
+package durable
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"syscall"
 )
 
 // errorSharingViolation is ERROR_SHARING_VIOLATION of winerror.h.
 const errorSharingViolation syscall.Errno = 32
 
-// lockFile opens the file without sharing it, which ends with the process.
-func lockFile(name string) (func(), error) {
+// tryLock opens the file without sharing it, which ends with the process.
+func tryLock(name string) (func() error, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
-		return nil, fmt.Errorf("protocol: lock state: %w", err)
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
 	handle, err := syscall.CreateFile(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
-		return nil, ErrBusy
+		return nil, ErrLocked
 	}
 	if err != nil {
-		return nil, fmt.Errorf("protocol: lock state: %w", err)
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
-	return func() { syscall.CloseHandle(handle) }, nil
+	return func() error { return syscall.CloseHandle(handle) }, nil
 }
 
-// syncFolder does nothing: Windows has no such call, and NTFS journals renames.
+// syncFolder does nothing: Windows has no such call, and NTFS journals names.
 func syncFolder(string) error { return nil }

@@ -1,0 +1,171 @@
+// Package durable writes files so that they outlast a crash of the machine.
+//
+// A file's bytes are durable once the file is synced, and its name once the folder is. So a new
+// value is written beside the old one, synced, and renamed over it, and the folder is synced
+// ([Disk.Replace]): a crash at any time leaves the old value or the new one, whole, and the new one
+// once the call has returned nil. After an error either may be there.
+//
+// Windows cannot sync a folder, and journals names by itself (NTFS); js and wasip1 promise nothing.
+package durable
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Disk is where the files are. The zero value is the operating system's.
+type Disk struct{ before func(Step) error }
+
+// Step is one operation on one name.
+type Step struct {
+	Op   Op
+	Name string
+	File *os.File // of Write, Sync and Close
+}
+
+// Op is what a [Step] does.
+type Op string
+
+const (
+	Remove     Op = "remove"
+	Create     Op = "create" // a file that must not exist
+	Write      Op = "write"
+	Sync       Op = "sync"
+	Close      Op = "close"
+	Rename     Op = "rename" // Name is the new one
+	Link       Op = "link"   // likewise
+	Mkdir      Op = "mkdir"
+	SyncFolder Op = "sync folder"
+)
+
+// Observed returns a Disk for tests: before is called ahead of each operation, and an error of
+// before is the operation's, which does not take place.
+func Observed(before func(Step) error) Disk { return Disk{before} }
+
+func (d Disk) step(op Op, name string, file *os.File, do func() error) error {
+	if d.before != nil {
+		if err := d.before(Step{op, name, file}); err != nil {
+			return &fs.PathError{Op: string(op), Path: name, Err: err}
+		}
+	}
+	return do()
+}
+
+// Replace writes a file, over what is there. Meanwhile the new value is in the file name + ".new",
+// which a crash may leave: see [Disk.RemoveLeftover]. Only one process at a time may replace a
+// file: see [TryLock]. A file that is made has mode perm, before umask.
+func (d Disk) Replace(name string, data []byte, perm fs.FileMode) error {
+	draft := name + ".new"
+	// A leftover, with whatever mode it has, or a link to elsewhere, is not written to.
+	err := d.remove(draft)
+	if err == nil {
+		err = d.write(draft, data, perm)
+	}
+	if err == nil {
+		err = d.step(Rename, name, nil, func() error { return os.Rename(draft, name) })
+	}
+	if err != nil {
+		return errors.Join(err, d.RemoveLeftover(name))
+	}
+	return d.SyncFolder(filepath.Dir(name))
+}
+
+// RemoveLeftover removes, durably, what a crash during [Disk.Replace] has left of the new value.
+func (d Disk) RemoveLeftover(name string) error {
+	if _, err := os.Lstat(name + ".new"); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return d.Remove(name + ".new")
+}
+
+// Create writes a file that must not exist, as one step: the name appears with all its bytes or not
+// at all. The error wraps fs.ErrExist where there is something of that name. Where the file system
+// has no hard links, whoever makes the same name at the same moment may lose his file.
+func (d Disk) Create(name string, data []byte, perm fs.FileMode) error {
+	if _, err := os.Lstat(name); err == nil {
+		return &fs.PathError{Op: string(Create), Path: name, Err: fs.ErrExist}
+	}
+	draft := name + ".new-" + rand.Text()
+	if err := d.write(draft, data, perm); err != nil {
+		return errors.Join(err, d.remove(draft))
+	}
+	// Unlike a rename a link replaces nothing.
+	err := d.step(Link, name, nil, func() error { return os.Link(draft, name) })
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = errors.Join(err, d.remove(draft))
+	} else if err = d.step(Rename, name, nil, func() error { return os.Rename(draft, name) }); err != nil {
+		err = errors.Join(err, d.remove(draft))
+	}
+	return errors.Join(err, d.SyncFolder(filepath.Dir(name)))
+}
+
+func (d Disk) write(name string, data []byte, perm fs.FileMode) error {
+	var file *os.File
+	err := d.step(Create, name, nil, func() (err error) {
+		file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = d.step(Write, name, file, func() error { _, err := file.Write(data); return err })
+	if err == nil {
+		err = d.step(Sync, name, file, file.Sync)
+	}
+	return errors.Join(err, d.step(Close, name, file, file.Close))
+}
+
+// Remove removes a file durably. That there is none is no error.
+func (d Disk) Remove(name string) error {
+	return errors.Join(d.remove(name), d.SyncFolder(filepath.Dir(name)))
+}
+
+func (d Disk) remove(name string) error {
+	err := d.step(Remove, name, nil, func() error { return os.Remove(name) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// MakeFolder makes a folder, and those above it, durably: a folder is there after a crash once the
+// one above it is synced. A folder that exists may have been made just before a crash, so its name
+// is made durable as well, unless somebody with more rights made it. Its mode stays.
+func (d Disk) MakeFolder(folder string, perm fs.FileMode) error {
+	above := filepath.Dir(folder)
+	mkdir := func() error {
+		return d.step(Mkdir, folder, nil, func() error { return os.Mkdir(folder, perm) })
+	}
+	err := mkdir()
+	if errors.Is(err, fs.ErrNotExist) && above != folder {
+		if err = d.MakeFolder(above, perm); err == nil {
+			err = mkdir()
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if info, statErr := os.Stat(folder); statErr != nil || !info.IsDir() {
+			return errors.Join(err, statErr)
+		}
+		if err := d.SyncFolder(above); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.SyncFolder(above)
+}
+
+// SyncFolder makes the names in a folder durable: new ones, changed ones, and their absence.
+func (d Disk) SyncFolder(folder string) error {
+	err := d.step(SyncFolder, folder, nil, func() error { return syncFolder(folder) })
+	if err != nil {
+		return fmt.Errorf("sync the folder %s: %w", folder, err)
+	}
+	return nil
+}
