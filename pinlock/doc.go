@@ -43,8 +43,8 @@
 //   - A checksum is no authentication. Whoever can write the device's storage can
 //     replace a lockbox without a seal, or put an older one back, and so cost the owner attempts;
 //     he learns nothing by it.
-//   - The PIN is only as good as its choice. [CheckPIN] refuses about a tenth of
-//     the 4-digit PINs; it does not know the owner's birthday.
+//   - The PIN is only as good as its choice. [CheckPIN] refuses about an eighth
+//     of the 4-digit PINs; it does not know the owner's birthday.
 //
 // Never tell anybody but the server's answer whether a PIN was right, and never
 // store or log an opened share, a partial signature, or the PIN. Change a PIN only

@@ -5,7 +5,7 @@ package pinlock
 // of 2011 and among the first in every count since; the others are the general
 // words of affection, play and computers that head every ranking of passwords.
 var words = keyed(
-	"love", "baby", "king", "home", "life", "game", "pass", "code",
+	"love", "baby", "king", "home", "game", "pass", "code",
 	"angel", "lucky", "happy", "jesus", "heart", "qwert",
 	"iloveu", "monkey", "dragon", "master", "soccer", "flower", "family",
 	"summer", "secret", "qwerty", "sister", "mother", "father",
@@ -26,18 +26,24 @@ var sequences = plain(
 	"235711131719", // primes
 	"124816326412", // powers of two
 	"149162536496", // squares
+	"123456789101", // numbers from 1
+	"135791113151", // odd numbers
+	"246810121416", // even numbers
+	"109876543210", // numbers down from 10
 )
 
 // numbers are refused if the PIN is one of them.
 var numbers = plain(
 	// pi again, rounded where that differs.
-	"3142", "31416", "3141593", "31415927", "3141592654", "31415926536", "314159265359",
-	// Berry, "PIN analysis" (DataGenetics, 2012): James Bond (0007 and 0070 are
-	// among the 30 most frequent), 420 and 69, a song's telephone number, a
-	// television series' postal code; "leet"; and "I love you for ever" in
-	// Chinese digits, both ways round. 1342 is the third most frequent of 4 digits
-	// among the Pwned Passwords of 2018 ("Analyzing PIN numbers", tablix.org).
-	"0007", "0070", "1342", "42069", "8675309", "90210", "1337", "31337", "5201314", "1314520",
+	"31416", "3141593", "31415927", "3141592654", "31415926536", "314159265359",
+	// Berry, "PIN analysis" (DataGenetics, 2012): 420 and 69, a song's telephone
+	// number, a television series' postal code, James Bond; "leet"; "I love you for ever"
+	// in Chinese digits, both ways round; a word on a pocket calculator held upside down.
+	"0070", "42069", "8675309", "90210", "1337", "31337", "5201314", "1314520", "38317",
+	// What no rule refuses of the 160 most frequent of 4 digits in the same count
+	// (in SecLists: four-digit-pin-codes-sorted-by-frequency-withcount.csv).
+	"1235", "1318", "4200", "5150", "5425", "7942",
+	"12300",
 )
 
 func word(d []int) int { return oneOf(words, d, len(d)) }

@@ -67,12 +67,19 @@ func keypadShape(d []int) int {
 	if len(d) != 4 {
 		return 0
 	}
-	corners, sides := 1, 1
-	for _, x := range d {
-		corners &= eq(x, 1) | eq(x, 3) | eq(x, 7) | eq(x, 9)
-		sides &= eq(x, 2) | eq(x, 4) | eq(x, 6) | eq(x, 8)
+	shape := 0
+	for _, keys := range [...][4]int{
+		{1, 3, 7, 9},                                           // the corners
+		{2, 4, 6, 8},                                           // the middles of the sides
+		{1, 2, 4, 5}, {2, 3, 5, 6}, {4, 5, 7, 8}, {5, 6, 8, 9}, // squares of four
+	} {
+		all := 1
+		for _, key := range keys {
+			all &= present(d, key)
+		}
+		shape |= all
 	}
-	return allDifferent(d) & (corners | sides)
+	return shape
 }
 
 func allDifferent(d []int) int {

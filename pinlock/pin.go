@@ -50,19 +50,23 @@ func (e *WeakPINError) Error() string {
 //	same-digit        all digits equal: 7777
 //	run               max(4, n-1) consecutive digits with one constant step,
 //	                  from -2 to 2: 1234, 8901, 9753, 123455
-//	repeated-block    a block of at most n/2 digits, repeated to the end, the last
-//	                  copy cut off if need be: 4747, 12312
+//	repeated-block    a block of at most n/2 digits, rounded up, repeated to the end,
+//	                  the last copy cut off if need be: 4747, 12312
 //	doubled-digits    equal groups of at least 2 and at most n/2 digits, one digit
 //	                  each: 1122, 111222
 //	mirror            reads the same backwards: 1221, 12321
-//	two-digits        n >= 5: at most two different digits: 11112, 00700
+//	two-digits        n >= 5: at most two different digits: 11221, 70700
 //	interleaved-runs  n >= 6: the digits in odd places have one constant step from
 //	                  -2 to 2, and so have those in even places: 102938, 121314
+//	stairs            all steps 0 or 1, or all 0 or -1: 1233, 5443
+//	first-digits      n <= 9: the digits 1 to n in any order: 1324, 132456
+//	zeros             more than n/2 zeros at the beginning or at the end: 0007, 5000, 12000
 //	keypad-lines      lines of three adjacent keys, with one 0 before or after if n
 //	                  is not a multiple of three: 2580, 1590, 789456, 7894561230
 //	keypad-path       each key adjacent to the one before, none twice: 1478; n = 4:
 //	                  side by side only, n >= 5: diagonally also
-//	keypad-shape      n = 4: the keys 1, 3, 7, 9 or the keys 2, 4, 6, 8, in any order
+//	keypad-shape      n = 4: the corners 1, 3, 7, 9, or the sides 2, 4, 6, 8, or a square
+//	                  of four keys, in any order: 1397, 2684, 1245
 //	year              n = 4: 1940 to 2039; n = 5: such a year and one digit, before
 //	                  or after it
 //	date              n = 4: DDMM, MMDD; n = 6: DDMMYY, MMDDYY, YYMMDD;
@@ -73,16 +77,17 @@ func (e *WeakPINError) Error() string {
 //	word              one of the words in famous.go, on a telephone keypad
 //	                  (ITU-T E.161): 5683 is LOVE
 //	number            the first n digits of one of the sequences in famous.go
-//	                  (pi, e, primes, Fibonacci ...) or one of its few famous numbers
+//	                  (pi, e, primes, even numbers ...) or one of its few famous
+//	                  numbers: 3141, 4200, 246810, 12300
 //	weak-parts        n >= 8: cut in two parts of at least 4 digits, each refused by
 //	                  a rule above: 19842580
 //
 // Refused are, counted up to 6 digits and of a million random PINs each above:
 //
 //	digits    refused  share      digits  share      digits  share
-//	4           1,150  11.5 %     7       1.2 %      10      2.5 %
-//	5           6,498   6.5 %     8       1.4 %      11      1.6 %
-//	6         111,223  11.1 %     9       1.4 %      12      1.4 %
+//	4           1,336  13.4 %     7       1.4 %      10      3.1 %
+//	5           7,576   7.6 %     8       1.9 %      11      1.9 %
+//	6         112,315  11.2 %     9       2.0 %      12      1.5 %
 //
 // All refused PINs of 4 digits are listed in testdata/weak_pins_4.txt. (5 digits have
 // no dates with a two-digit year: those would be more than a quarter of all PINs.)

@@ -213,7 +213,7 @@ func TestVectorsLockboxMalformed(t *testing.T) {
 
 func TestVectorsWeakPINs(t *testing.T) {
 	lines := sha256.New()
-	runVectors(t, "weak_pins", 811, func(t *testing.T, g *vectorGroup, v *vectorTest) {
+	runVectors(t, "weak_pins", 981, func(t *testing.T, g *vectorGroup, v *vectorTest) {
 		switch g.Type {
 		case "CheckPIN":
 			err := CheckPIN([]byte(v.Pin))

@@ -14,7 +14,7 @@ import (
 // ruleNames are in the order of refusals.
 var ruleNames = [...]string{
 	"same-digit", "run", "repeated-block", "doubled-digits", "mirror", "two-digits", "interleaved-runs",
-	"keypad-lines", "keypad-path", "keypad-shape", "year", "date", "word", "number",
+	"stairs", "first-digits", "zeros", "keypad-lines", "keypad-path", "keypad-shape", "year", "date", "word", "number",
 }
 
 // refusals says for every rule whether it refuses d. (Plain calls, not a table of
@@ -22,7 +22,7 @@ var ruleNames = [...]string{
 func refusals(d []int) [len(ruleNames)]int {
 	return [...]int{
 		sameDigit(d), run(d), repeatedBlock(d), doubledDigits(d), mirror(d), twoDigits(d), interleavedRuns(d),
-		keypadLines(d), keypadPath(d), keypadShape(d), year(d), date(d), word(d), number(d),
+		stairs(d), firstDigits(d), zeros(d), keypadLines(d), keypadPath(d), keypadShape(d), year(d), date(d), word(d), number(d),
 	}
 }
 
@@ -112,7 +112,7 @@ func run(d []int) int {
 
 func repeatedBlock(d []int) int {
 	found := 0
-	for size := 1; size <= len(d)/2; size++ {
+	for size := 1; size <= (len(d)+1)/2; size++ {
 		ok := 1
 		for i := size; i < len(d); i++ {
 			ok &= eq(d[i], d[i-size])
@@ -151,13 +151,18 @@ func twoDigits(d []int) int {
 	}
 	different := 0
 	for v := range 10 {
-		present := 0
-		for _, x := range d {
-			present |= eq(x, v)
-		}
-		different += present
+		different += present(d, v)
 	}
 	return between(1, different, 2)
+}
+
+// present says whether v is one of the digits.
+func present(d []int, v int) int {
+	found := 0
+	for _, x := range d {
+		found |= eq(x, v)
+	}
+	return found
 }
 
 func interleavedRuns(d []int) int {
@@ -176,6 +181,40 @@ func interleavedRuns(d []int) int {
 	clear(odd[:])
 	clear(even[:])
 	return ok
+}
+
+// stairs says whether every digit is the one before or the next above it, or every digit
+// the one before or the next below it.
+func stairs(d []int) int {
+	up, down := 1, 1
+	for i := 1; i < len(d); i++ {
+		s := step(d[i-1], d[i])
+		up &= eq(s, 0) | eq(s, 1)
+		down &= eq(s, 0) | eq(s, 9)
+	}
+	return up | down
+}
+
+// firstDigits says whether n digits are 1 to n in some order.
+func firstDigits(d []int) int {
+	if len(d) > 9 {
+		return 0
+	}
+	ok := 1
+	for v := 1; v <= len(d); v++ {
+		ok &= present(d, v)
+	}
+	return ok
+}
+
+// zeros says whether most of the digits, the first ones or the last, are zeros.
+func zeros(d []int) int {
+	first, last := 1, 1
+	for i := range len(d)/2 + 1 {
+		first &= eq(d[i], 0)
+		last &= eq(d[len(d)-1-i], 0)
+	}
+	return first | last
 }
 
 // isYear says whether four digits are a year in which somebody alive may have

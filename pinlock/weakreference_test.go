@@ -43,11 +43,17 @@ func referenceBaseRule(pin string) string {
 		return "two-digits"
 	case n >= 6 && hasRun(everySecond(pin, 0), (n+1)/2) && hasRun(everySecond(pin, 1), n/2):
 		return "interleaved-runs"
+	case isStairs(pin):
+		return "stairs"
+	case n <= 9 && sorted(pin) == "123456789"[:n]:
+		return "first-digits"
+	case 2*(n-len(strings.TrimLeft(pin, "0"))) > n, 2*(n-len(strings.TrimRight(pin, "0"))) > n:
+		return "zeros"
 	case linesPattern.MatchString(pin):
 		return "keypad-lines"
 	case isPath(pin):
 		return "keypad-path"
-	case slices.Contains([]string{"1379", "2468"}, sorted(pin)):
+	case slices.Contains([]string{"1379", "2468", "1245", "2356", "4578", "5689"}, sorted(pin)):
 		return "keypad-shape"
 	case n == 4 && referenceYear(pin), n == 5 && (referenceYear(pin[:4]) || referenceYear(pin[1:])):
 		return "year"
@@ -86,12 +92,19 @@ func hasRun(s string, length int) bool {
 }
 
 func isRepeated(s string) bool {
-	for size := 1; size <= len(s)/2; size++ {
+	for size := 1; size <= (len(s)+1)/2; size++ {
 		if strings.HasPrefix(s, s[size:]) {
 			return true
 		}
 	}
 	return false
+}
+
+// isStairs leaves out repetitions, and looks for what is left where people count by one.
+func isStairs(s string) bool {
+	b := slices.Compact([]byte(s))
+	counting := strings.Repeat("0123456789", 2)
+	return strings.Contains(counting, string(b)) || strings.Contains(reversed(counting), string(b))
 }
 
 func isDoubled(s string) bool {
@@ -190,7 +203,7 @@ func referenceDate(s string) bool {
 // referenceWords are the words as one types them.
 var referenceWords = func() map[string]bool {
 	set := make(map[string]bool)
-	for _, s := range strings.Fields(`5683 2229 5464 4663 5433 4263 7277 2633 26435 58259 42779 53787 43278 79378
+	for _, s := range strings.Fields(`5683 2229 5464 4663 4263 7277 2633 26435 58259 42779 53787 43278 79378
 		456838 666539 372466 627837 762237 356937 326459 786637 732738 793789 747837 668437 328437
 		5683968 3673837 5385646 9352663 3733366 45683968 72779673 77462377 78674463 36682255 22732255
 		288837359 246265283 2275382255`) {
@@ -199,13 +212,15 @@ var referenceWords = func() map[string]bool {
 	return set
 }()
 
-var referenceNumbers = strings.Fields(`3142 31416 3141593 31415927 3141592654 31415926536 314159265359
-	0007 0070 1337 1342 31337 42069 90210 8675309 5201314 1314520`)
+var referenceNumbers = strings.Fields(`31416 3141593 31415927 3141592654 31415926536 314159265359
+	0070 1235 1318 1337 4200 5150 5425 7942 12300 31337 38317 42069 90210 8675309 5201314 1314520`)
 
 var referenceSequences = []string{
 	"314159265358", "271828182845", "141421356237", "173205080756", "161803398874",
 	join(1, 1, 2, 3, 5, 8, 13, 21, 34), join(2, 3, 5, 7, 11, 13, 17, 19),
 	join(1, 2, 4, 8, 16, 32, 64, 12), join(1, 4, 9, 16, 25, 36, 49, 6),
+	join(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1), join(1, 3, 5, 7, 9, 11, 13, 15, 1), join(2, 4, 6, 8, 10, 12, 14, 16),
+	join(10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
 }
 
 func join(numbers ...any) string { return strings.ReplaceAll(fmt.Sprintln(numbers...), " ", "") }

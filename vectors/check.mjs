@@ -1104,11 +1104,11 @@ function malformedLockbox(F, g) {
 
 // --- weak_pins.json
 
-const WORDS = ('love baby king home life game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer flower family summer secret qwerty sister mother '
+const WORDS = ('love baby king home game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer flower family summer secret qwerty sister mother '
   + 'father loveyou forever letmein welcome freedom iloveyou password princess sunshine football baseball butterfly chocolate basketball')
   .split(' ').map((w) => [...w].map((c) => '22233344455566677778889999'[c.charCodeAt(0) - 97]).join(''));
-const SEQUENCES = '314159265358 271828182845 141421356237 173205080756 161803398874 112358132134 235711131719 124816326412 149162536496'.split(' ');
-const NUMBERS = '3142 31416 3141593 31415927 3141592654 31415926536 314159265359 0007 0070 1342 42069 8675309 90210 1337 31337 5201314 1314520'.split(' ');
+const SEQUENCES = '314159265358 271828182845 141421356237 173205080756 161803398874 112358132134 235711131719 124816326412 149162536496 123456789101 135791113151 246810121416 109876543210'.split(' ');
+const NUMBERS = '31416 3141593 31415927 3141592654 31415926536 314159265359 0070 42069 8675309 90210 1337 31337 5201314 1314520 38317 1235 1318 4200 5150 5425 7942 12300'.split(' ');
 const DAYS = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const isDate = (d, m) => m >= 1 && m <= 12 && d >= 1 && d <= DAYS[m];
 const isYear = (s) => Number(s) >= 1940 && Number(s) <= 2039;
@@ -1127,14 +1127,17 @@ const sizes = (from, to) => Array.from({ length: Math.max(0, to - from + 1) }, (
 const RULES = [
   ['same-digit', (s) => [...s].every((c) => c === s[0])],
   ['run', (s, n, d) => { const w = Math.max(4, n - 1); return sizes(0, n - w).some((i) => steady(d.slice(i, i + w))); }],
-  ['repeated-block', (s, n) => sizes(1, Math.floor(n / 2)).some((b) => s === s.slice(0, b).repeat(n).slice(0, n))],
+  ['repeated-block', (s, n) => sizes(1, Math.ceil(n / 2)).some((b) => s === s.slice(0, b).repeat(n).slice(0, n))],
   ['doubled-digits', (s, n) => sizes(2, Math.floor(n / 2)).some((b) => n % b === 0 && blocks(s, b).every((x) => x === x[0].repeat(b)))],
   ['mirror', (s) => s === [...s].reverse().join('')],
   ['two-digits', (s, n) => n >= 5 && new Set(s).size <= 2],
   ['interleaved-runs', (s, n, d) => n >= 6 && steady(d.filter((_, i) => i % 2 === 0)) && steady(d.filter((_, i) => i % 2 === 1))],
+  ['stairs', (s, n, d) => [1, 9].some((up) => d.every((x, i) => i === 0 || [0, up].includes((x - d[i - 1] + 10) % 10)))],
+  ['first-digits', (s, n) => n <= 9 && [...s].sort().join('') === '123456789'.slice(0, n)],
+  ['zeros', (s, n) => { const most = '0'.repeat(Math.floor(n / 2) + 1); return s.startsWith(most) || s.endsWith(most); }],
   ['keypad-lines', (s, n) => (n % 3 === 0 ? inThrees(s) : n % 3 === 1 && ((s[0] === '0' && inThrees(s.slice(1))) || (s[n - 1] === '0' && inThrees(s.slice(0, -1)))))],
   ['keypad-path', (s, n) => new Set(s).size === n && [...s].every((c, i) => i === 0 || (isNeighbour(move(s[i - 1], c)) && (n >= 5 || move(s[i - 1], c).includes(0))))],
-  ['keypad-shape', (s, n) => n === 4 && ['1379', '2468'].includes([...s].sort().join(''))],
+  ['keypad-shape', (s, n) => n === 4 && ['1379', '2468', '1245', '2356', '4578', '5689'].includes([...s].sort().join(''))],
   ['year', (s, n) => (n === 4 && isYear(s)) || (n === 5 && (isYear(s.slice(0, 4)) || isYear(s.slice(1))))],
   ['date', (s, n) => {
     if (n === 4) return dayAndMonth(s);

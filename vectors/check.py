@@ -536,13 +536,14 @@ MALFORMED_PINS = {
 
 # ---- Weak PINs (page, weak_pins.json) -------------------------------------------------------------------------------
 
-WORDS = """love baby king home life game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer
+WORDS = """love baby king home game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer
 flower family summer secret qwerty sister mother father loveyou forever letmein welcome freedom iloveyou password
 princess sunshine football baseball butterfly chocolate basketball""".split()
 SEQUENCES = """314159265358 271828182845 141421356237 173205080756 161803398874 112358132134 235711131719 124816326412
-149162536496""".split()
-NUMBERS = set("""3142 31416 3141593 31415927 3141592654 31415926536 314159265359 0007 0070 1342 42069 8675309 90210 1337
-31337 5201314 1314520""".split())
+149162536496 123456789101 135791113151 246810121416 109876543210""".split()
+NUMBERS = set("""31416 3141593 31415927 3141592654 31415926536 314159265359 0070 42069 8675309 90210 1337 31337 5201314
+1314520 38317 1235 1318 4200 5150 5425 7942 12300""".split())
+SHAPES = "1379 2468 1245 2356 4578 5689".split()
 LETTERS = {c: d for d, cs in zip("23456789", "abc def ghi jkl mno pqrs tuv wxyz".split()) for c in cs}
 WORD_PINS = {"".join(LETTERS[c] for c in w) for w in WORDS}
 PLACE = {c: (i // 3, i % 3) for i, c in enumerate("123456789")} | {"0": (3, 1)}
@@ -600,7 +601,7 @@ def rule_of(s):
         return "same-digit"
     if any(even_steps(d[i:i + run]) for i in range(n - run + 1)):
         return "run"
-    if any(s[b:] == s[:-b] for b in range(1, n // 2 + 1)):
+    if any(s[b:] == s[:-b] for b in range(1, (n + 1) // 2 + 1)):
         return "repeated-block"
     if any(n % g == 0 and all(len(set(s[i:i + g])) == 1 for i in range(0, n, g)) for g in range(2, n // 2 + 1)):
         return "doubled-digits"
@@ -610,12 +611,18 @@ def rule_of(s):
         return "two-digits"
     if n >= 6 and even_steps(d[::2]) and even_steps(d[1::2]):
         return "interleaved-runs"
+    if any(all((b - a) % 10 in (0, up) for a, b in zip(d, d[1:])) for up in (1, 9)):
+        return "stairs"
+    if sorted(d) == list(range(1, n + 1)):
+        return "first-digits"
+    if not any(d[:n // 2 + 1]) or not any(d[-(n // 2 + 1):]):
+        return "zeros"
     cores = {0: [s], 1: [s[1:]] * (s[0] == "0") + [s[:-1]] * (s[-1] == "0"), 2: []}[n % 3]
     if any(all(c[i:i + 3] in LINES for i in range(0, len(c), 3)) for c in cores):
         return "keypad-lines"
     if len(set(s)) == n and all(s[i:i + 2] in NEIGHBOURS[n] for i in range(n - 1)):
         return "keypad-path"
-    if n == 4 and "".join(sorted(s)) in ("1379", "2468"):
+    if n == 4 and "".join(sorted(s)) in SHAPES:
         return "keypad-shape"
     if n == 4 and is_year(s) or n == 5 and (is_year(s[:4]) or is_year(s[1:])):
         return "year"

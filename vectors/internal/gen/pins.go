@@ -21,11 +21,16 @@ var pinRules = []struct {
 	{"mirror", "Mirror", func(p string) bool { return p == reversed(p) }},
 	{"two-digits", "TwoDigits", func(p string) bool { return len(p) >= 5 && len(different(p)) <= 2 }},
 	{"interleaved-runs", "InterleavedRuns", interleavedRuns},
+	{"stairs", "Stairs", stairs},
+	{"first-digits", "FirstDigits", func(p string) bool { return len(p) <= 9 && different(p) == "123456789"[:len(p)] }},
+	{"zeros", "Zeros", func(p string) bool {
+		most := strings.Repeat("0", len(p)/2+1)
+		return strings.HasPrefix(p, most) || strings.HasSuffix(p, most)
+	}},
 	{"keypad-lines", "KeypadLines", keypadLines},
 	{"keypad-path", "KeypadPath", keypadPath},
 	{"keypad-shape", "KeypadShape", func(p string) bool {
-		s := different(p)
-		return len(p) == 4 && (s == "1379" || s == "2468")
+		return len(p) == 4 && slices.Contains(shapes, different(p))
 	}},
 	{"year", "Year", func(p string) bool {
 		return len(p) == 4 && isYear(p) || len(p) == 5 && (isYear(p[:4]) || isYear(p[1:]))
@@ -69,10 +74,13 @@ func weakRule(p string) (name, flag string) {
 
 var (
 	sequences = []string{"314159265358", "271828182845", "141421356237", "173205080756", "161803398874",
-		"112358132134", "235711131719", "124816326412", "149162536496"}
-	famous = []string{"3142", "31416", "3141593", "31415927", "3141592654", "31415926536", "314159265359",
-		"0007", "0070", "1342", "42069", "8675309", "90210", "1337", "31337", "5201314", "1314520"}
-	letters = []string{"love", "baby", "king", "home", "life", "game", "pass", "code",
+		"112358132134", "235711131719", "124816326412", "149162536496",
+		"123456789101", "135791113151", "246810121416", "109876543210"}
+	famous = []string{"31416", "3141593", "31415927", "3141592654", "31415926536", "314159265359",
+		"0070", "42069", "8675309", "90210", "1337", "31337", "5201314", "1314520", "38317",
+		"1235", "1318", "4200", "5150", "5425", "7942", "12300"}
+	shapes  = []string{"1379", "2468", "1245", "2356", "4578", "5689"}
+	letters = []string{"love", "baby", "king", "home", "game", "pass", "code",
 		"angel", "lucky", "happy", "jesus", "heart", "qwert",
 		"iloveu", "monkey", "dragon", "master", "soccer", "flower", "family", "summer", "secret", "qwerty", "sister", "mother", "father",
 		"loveyou", "forever", "letmein", "welcome", "freedom",
@@ -126,7 +134,7 @@ func run(p string) bool {
 }
 
 func repeatedBlock(p string) bool {
-	for size := 1; size <= len(p)/2; size++ {
+	for size := 1; size <= (len(p)+1)/2; size++ {
 		if strings.Repeat(p[:size], len(p))[:len(p)] == p {
 			return true
 		}
@@ -163,6 +171,20 @@ func interleavedRuns(p string) bool {
 		}
 	}
 	return constant(odd.String()) && constant(even.String())
+}
+
+// stairs reports whether all steps are 0 or 1, or all 0 or -1.
+func stairs(p string) bool {
+	seen := [10]bool{}
+	for i := 1; i < len(p); i++ {
+		seen[(int(p[i])-int(p[i-1])+10)%10] = true
+	}
+	for s := 2; s <= 8; s++ {
+		if seen[s] {
+			return false
+		}
+	}
+	return !seen[1] || !seen[9]
 }
 
 // keypad is 123 / 456 / 789 with 0 below the 8.
@@ -437,6 +459,20 @@ func pinCandidates(n int) (out []string) {
 		add(string(one))
 		add(string(other))
 		add(r[4:5] + string(one[1:]))
+		// Stairs, the first digits in some order, and zeros.
+		stair, order := []byte{r[0]}, []byte("123456789"[:min(n, 9)])
+		for j := 1; j < n; j++ {
+			stair = append(stair, '0'+(stair[j-1]-'0'+(r[j]&1)*(1+8*(r[11]&1)))%10)
+		}
+		add(string(stair))
+		for j := len(order) - 1; j > 0; j-- {
+			at := int(r[j]-'0') % (j + 1)
+			order[j], order[at] = order[at], order[j]
+		}
+		add(string(order))
+		zeros := strings.Repeat("0", n/2+1)
+		add(zeros + r[:n-len(zeros)])
+		add(r[:n-len(zeros)] + zeros)
 		add(string(one[:n-1]) + r[4:5])
 		// Lines of the keypad, and paths over it.
 		ls := []string{"123", "456", "789", "147", "258", "369", "159", "357", "580"}
