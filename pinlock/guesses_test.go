@@ -67,3 +67,29 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 		require.Equal(t, 3*guesses, tried)
 	})
 }
+
+// TestLimiterAlone holds what the warning at Limiter says: a right PIN gives all tries back,
+// so who guesses twice between any two right PINs is never locked out.
+func TestLimiterAlone(t *testing.T) {
+	l := enrolled(t, NewMemoryStore())
+	const right = 7331
+	guesses := 0
+	for found := false; !found; {
+		require.NoError(t, l.Attempt(t.Context(), "key", says(Right))) // the owner
+		for range 2 {
+			o := Wrong
+			if guesses == right {
+				o, found = Right, true
+			}
+			guesses++
+			err := l.Attempt(t.Context(), "key", says(o))
+			var wrong *WrongPINError
+			require.Equal(t, found, err == nil)
+			require.Equal(t, !found, errors.As(err, &wrong))
+			if found {
+				break
+			}
+		}
+	}
+	require.Equal(t, right+1, guesses)
+}

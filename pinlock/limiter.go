@@ -11,6 +11,17 @@ import (
 // A service that keeps more in a key's record uses [Update] with [Policy.Next] itself, so that
 // one write does all.
 //
+// # Security
+//
+// A Limiter alone does not stop a thief who has patience and a copy of the device's
+// storage. A right PIN gives all tries back, so between any two logins of the owner he can
+// guess twice, for ever, without a lock: on average he has a PIN of 4 digits after 5,000
+// guesses. Where storage can be copied, a right PIN must give tries back only together with
+// a new token, and a request that shows an old token must destroy the key (scheme.md,
+// sections 7.1 and 7.4). The example does so with [Update]; package protocol does it with
+// retries and lost answers as well. A Limiter is enough where the key that authenticates
+// requests cannot leave the device.
+//
 // All methods may be called from many goroutines at once, and any number of Limiters, on
 // any number of machines, may share a store.
 type Limiter struct {
