@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/ct"
 	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
@@ -49,7 +50,7 @@ func RestoreCompleter(share *ServerShare, own RSAKey, precomputed []byte) (*Comp
 }
 
 func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, error) {
-	if share == nil || share.d.get() == nil {
+	if share.secret() == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	if own == nil {
@@ -85,8 +86,11 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 // publicKeyOf returns the public half of a server key: what a [SoftwareKey] keeps, and
 // what any other implementation says after a check.
 func publicKeyOf(own RSAKey) (*publicKey, error) {
+	if isnil.Value(own) {
+		return nil, fmt.Errorf("%w: the server key is a nil", ErrKey)
+	}
 	if k, ok := own.(*SoftwareKey); ok {
-		if k == nil || k.pub == nil {
+		if k.pub == nil {
 			return nil, fmt.Errorf("%w: zero value", ErrKey)
 		}
 		return k.pub, nil
@@ -113,7 +117,12 @@ func (c *Completer) PublicKey() *rsa.PublicKey { return c.FinalKey().PublicKey()
 
 // Precomputed returns n1^-1 mod n2 for [RestoreCompleter]: a public value as long as
 // n2, to be kept beside the share. It is empty for a two-prime key.
-func (c *Completer) Precomputed() []byte { return bytes.Clone(c.n1Inv) }
+func (c *Completer) Precomputed() []byte {
+	if c == nil {
+		return nil
+	}
+	return bytes.Clone(c.n1Inv)
+}
 
 // Checked is a partial signature that was found right, on its way to [Completer.Finish].
 type Checked struct {
@@ -139,7 +148,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 	if !m.key.equal(c.final) {
 		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
 	}
-	if c.share.d.get() == nil {
+	if c.share.secret() == nil {
 		return nil, fmt.Errorf("%w: wiped", ErrShare)
 	}
 	p := c.share.pub
@@ -171,7 +180,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 
 // join returns s1, what the server's share makes of y.
 func (c *Completer) join(m1, y []byte) ([]byte, error) {
-	mod, d := c.share.pub.mod, c.share.d.get()
+	mod, d := c.share.pub.mod, c.share.secret()
 	if c.share.sharing == Multiplicative {
 		return mod.Exp(y, d)
 	}

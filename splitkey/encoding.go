@@ -28,7 +28,8 @@ const (
 // bytes, nil for a zero or wiped share. It contains the secret, so it is sealed before it is
 // stored. (The method is not called MarshalBinary, so that encoding/gob does not find it.)
 func (s *ServerShare) Bytes() []byte {
-	if s.d.get() == nil {
+	d := s.secret()
+	if d == nil {
 		return nil
 	}
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 12+2*len(s.pub.n)))
@@ -38,7 +39,7 @@ func (s *ServerShare) Bytes() []byte {
 	b.AddUint32(uint32(s.pub.e))
 	b.AddUint16(uint16(len(s.pub.n)))
 	b.AddBytes(s.pub.n)
-	b.AddBytes(s.d.get())
+	b.AddBytes(d)
 	return b.BytesOrPanic()
 }
 

@@ -121,11 +121,21 @@ func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (
 }
 
 // Salt returns a copy of the salt of EMSA-PSS, empty for EMSA-PKCS1-v1_5.
-func (m *Message) Salt() []byte { return bytes.Clone(m.salt) }
+func (m *Message) Salt() []byte {
+	if m == nil {
+		return nil
+	}
+	return bytes.Clone(m.salt)
+}
 
 // Bytes returns a copy of the encoded message EM, in the length that RFC 8017 gives it: that of the
 // modulus, or for EMSA-PSS one byte less where the modulus has 1 bit more than a multiple of 8.
-func (m *Message) Bytes() []byte { return bytes.Clone(m.em) }
+func (m *Message) Bytes() []byte {
+	if m == nil {
+		return nil
+	}
+	return bytes.Clone(m.em)
+}
 
 // FinalKey returns the key that the message was encoded for.
 func (m *Message) FinalKey() *FinalKey {

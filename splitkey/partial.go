@@ -13,7 +13,8 @@ import (
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
 func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
-	if c == nil || c.x.get() == nil {
+	exponent := c.secret()
+	if exponent == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	m1, err := c.pub.reduce(m)
@@ -21,7 +22,6 @@ func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 		return nil, err
 	}
 	erase.Do(func() {
-		exponent := c.x.get()
 		if c.sharing == Multiplicative {
 			exponent = deal.ClientExponent(exponent)
 			defer clear(exponent)

@@ -111,7 +111,12 @@ func NewExponentiationVerifier(pub *rsa.PublicKey) (*ExponentiationVerifier, err
 }
 
 // PublicKey returns a copy of the key. For the zero value it is nil.
-func (v *ExponentiationVerifier) PublicKey() *rsa.PublicKey { return v.pub.rsa() }
+func (v *ExponentiationVerifier) PublicKey() *rsa.PublicKey {
+	if v == nil {
+		return nil
+	}
+	return v.pub.rsa()
+}
 
 // Verify returns nil if y^e = x mod n: if y is what the private key makes of x. Both are
 // exactly as long as n. It returns [ErrServerKey] otherwise. Its time depends on the public key only.

@@ -65,19 +65,39 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 
 // PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
 // the server composes it with its own. For the zero value it is nil.
-func (c *ClientShare) PublicKey() *rsa.PublicKey { return c.pub.rsa() }
+func (c *ClientShare) PublicKey() *rsa.PublicKey {
+	if c == nil {
+		return nil
+	}
+	return c.pub.rsa()
+}
 
 // Sharing returns how the key is shared.
-func (c *ClientShare) Sharing() Sharing { return c.sharing }
+func (c *ClientShare) Sharing() Sharing {
+	if c == nil {
+		return 0
+	}
+	return c.sharing
+}
 
 // Secret returns a copy of x, nil for a zero or wiped share. The caller clears it after use.
-func (c *ClientShare) Secret() []byte {
-	return bytes.Clone(c.x.get())
+func (c *ClientShare) Secret() []byte { return bytes.Clone(c.secret()) }
+
+// secret returns x itself, nil if there is none.
+func (c *ClientShare) secret() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.x.get()
 }
 
 // Wipe clears the secret. The share and its copies cannot be used afterwards, and Wipe must
 // not run at the same time as another method.
-func (c *ClientShare) Wipe() { c.x.wipe() }
+func (c *ClientShare) Wipe() {
+	if c != nil {
+		c.x.wipe()
+	}
+}
 
 // Format prints the kind and size of the share, for every verb.
 func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pub, c.sharing) }
@@ -111,19 +131,39 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). For the zero value it is nil.
-func (s *ServerShare) PublicKey() *rsa.PublicKey { return s.pub.rsa() }
+func (s *ServerShare) PublicKey() *rsa.PublicKey {
+	if s == nil {
+		return nil
+	}
+	return s.pub.rsa()
+}
 
 // Sharing returns how the key is shared.
-func (s *ServerShare) Sharing() Sharing { return s.sharing }
+func (s *ServerShare) Sharing() Sharing {
+	if s == nil {
+		return 0
+	}
+	return s.sharing
+}
 
 // Secret returns a copy of d_s, nil for a zero or wiped share. The caller clears it after use.
-func (s *ServerShare) Secret() []byte {
-	return bytes.Clone(s.d.get())
+func (s *ServerShare) Secret() []byte { return bytes.Clone(s.secret()) }
+
+// secret returns d_s itself, nil if there is none.
+func (s *ServerShare) secret() []byte {
+	if s == nil {
+		return nil
+	}
+	return s.d.get()
 }
 
 // Wipe clears the secret. The share, its copies and a [Completer] made of it cannot be used
 // afterwards, and Wipe must not run at the same time as another method.
-func (s *ServerShare) Wipe() { s.d.wipe() }
+func (s *ServerShare) Wipe() {
+	if s != nil {
+		s.d.wipe()
+	}
+}
 
 // Format prints the kind and size of the share, for every verb.
 func (s ServerShare) Format(f fmt.State, _ rune) { format(f, "ServerShare", s.pub, s.sharing) }

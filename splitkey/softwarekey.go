@@ -94,8 +94,13 @@ func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	return k, nil
 }
 
-// Public returns a copy of the public key, an *[rsa.PublicKey].
-func (k *SoftwareKey) Public() crypto.PublicKey { return k.pub.rsa() }
+// Public returns a copy of the public key, an *[rsa.PublicKey], nil for the zero value.
+func (k *SoftwareKey) Public() crypto.PublicKey {
+	if k == nil {
+		return (*rsa.PublicKey)(nil)
+	}
+	return k.pub.rsa()
+}
 
 // Exponentiate returns x^d mod n, computed with the Chinese remainder theorem
 // (RFC 8017, section 5.1.2) and checked: a fault in one half would give away the
@@ -103,6 +108,9 @@ func (k *SoftwareKey) Public() crypto.PublicKey { return k.pub.rsa() }
 func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k == nil || k.crt == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrServerKey)
+	}
+	if ctx == nil {
+		return nil, fmt.Errorf("%w: no context", ErrServerKey)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
