@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
+
+// errNothing is what a nil is refused with: a receiver, a store, a context, a function.
+var errNothing = errors.New("pinlock: a nil limiter, store, context or function")
 
 // Limiter counts wrong PINs in a [Store] whose records are a [State] and nothing more.
 // A service that keeps more in a key's record uses [Update] with [Policy.Next] itself, so that
@@ -31,8 +36,8 @@ type Limiter struct {
 
 // NewLimiter returns a Limiter, or an error that wraps [ErrPolicy]. It keeps no reference to p.
 func NewLimiter(store Store, p Policy) (*Limiter, error) {
-	if store == nil {
-		return nil, errors.New("pinlock: no store")
+	if isnil.Value(store) {
+		return nil, errNothing
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -44,6 +49,9 @@ func NewLimiter(store Store, p Policy) (*Limiter, error) {
 // else: a counter that an attempt could create is one that an attempt could reset. The error wraps
 // [ErrConflict] if the id has one, and else is the store's.
 func (l *Limiter) Create(ctx context.Context, id string) error {
+	if l == nil || l.store == nil || ctx == nil {
+		return errNothing
+	}
 	value, err := State{}.MarshalBinary()
 	if err != nil {
 		return err
@@ -72,6 +80,9 @@ func (l *Limiter) Create(ctx context.Context, id string) error {
 //
 // Once try has returned an outcome, cancelling ctx no longer stops the count: see [Update].
 func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Context) (Outcome, error)) error {
+	if l == nil || try == nil {
+		return errNothing
+	}
 	var outcome Outcome // 0 until try was called
 	decide := func(value []byte) ([]byte, error, error) {
 		s, err := ParseState(value)
@@ -125,6 +136,9 @@ func (l *Limiter) settle(old, next State, verdict error) ([]byte, error, error) 
 // Status returns what the counter of id stands at. It counts nothing and writes nothing. The error wraps
 // [ErrNotFound] for an unknown id, [ErrState] for a damaged record, or is the store's.
 func (l *Limiter) Status(ctx context.Context, id string) (Status, error) {
+	if l == nil || l.store == nil || ctx == nil {
+		return Status{}, errNothing
+	}
 	value, _, err := l.store.Load(ctx, id)
 	if err != nil {
 		return Status{}, err

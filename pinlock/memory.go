@@ -72,6 +72,9 @@ func (m *memoryStore) put(id string, value []byte) {
 }
 
 func checkCall(ctx context.Context, id string, value []byte) error {
+	if ctx == nil {
+		return errNothing
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type WeakPINError struct {
 }
 
 func (e *WeakPINError) Error() string {
+	if e == nil {
+		return "pinlock: nil WeakPINError"
+	}
 	return "pinlock: PIN is too easily guessed: " + e.Rule
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
 // settleTime bounds how long Update goes on once a decision was made, whatever
@@ -33,6 +35,9 @@ const settleTime = 10 * time.Second
 // hang up before it counts. Running out of these 10 seconds is an error like any other.
 func Update(ctx context.Context, store Store, id string,
 	decide func(value []byte) (next []byte, verdict error, err error)) (verdict error, err error) {
+	if ctx == nil || isnil.Value(store) || decide == nil {
+		return nil, errNothing
+	}
 	for conflicts := 0; ; conflicts++ {
 		value, version, err := store.Load(ctx, id)
 		if err != nil {

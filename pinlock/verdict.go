@@ -20,6 +20,8 @@ type WrongPINError struct {
 
 func (e *WrongPINError) Error() string {
 	switch {
+	case e == nil:
+		return "pinlock: nil WrongPINError"
 	case e.RemainingTotal == 0:
 		return "pinlock: wrong PIN, key is destroyed"
 	case !e.LockedUntil.IsZero():
@@ -31,7 +33,7 @@ func (e *WrongPINError) Error() string {
 
 // Is reports the wrong PIN that destroyed the key as [ErrDestroyed] too.
 func (e *WrongPINError) Is(target error) bool {
-	return target == ErrDestroyed && e.RemainingTotal == 0
+	return e != nil && target == ErrDestroyed && e.RemainingTotal == 0
 }
 
 // LockedError is the verdict on a request for a key that is locked. The PIN was not
@@ -41,6 +43,9 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
+	if e == nil {
+		return "pinlock: nil LockedError"
+	}
 	return "pinlock: key is locked until " + e.Until.Format(time.RFC3339)
 }
 
