@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
@@ -99,12 +100,14 @@ func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Config(hid
 
 func (c *Config) check() error {
 	switch {
-	case c.Store == nil:
+	case isnil.Value(c.Store):
 		return fmt.Errorf("%w: no store", ErrConfig)
-	case c.Sealer == nil:
+	case isnil.Value(c.Sealer):
 		return fmt.Errorf("%w: no sealer", ErrConfig)
 	case c.HPKE.Current == nil:
 		return fmt.Errorf("%w: no HPKE key", ErrConfig)
+	case c.Keys != nil && isnil.Value(c.Keys):
+		return fmt.Errorf("%w: the key source is a nil", ErrConfig)
 	case c.ChallengeLife < 0 || c.ChallengeLife > maxChallengeLife || c.ChallengeLife%time.Millisecond != 0:
 		return fmt.Errorf("%w: challenge life of %v, want up to %v", ErrConfig, c.ChallengeLife, maxChallengeLife)
 	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
@@ -79,7 +80,7 @@ type Device struct {
 
 // NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig].
 func NewDevice(config DeviceConfig) (*Device, error) {
-	if config.State == nil || config.Transport == nil {
+	if isnil.Value(config.State) || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
 	}
 	shipped, err := kem.NewPublicKey(config.ServerKey)
@@ -123,6 +124,9 @@ type PendingRequest struct {
 
 // Status returns what the device knows by itself, without the server.
 func (d *Device) Status() (DeviceStatus, error) {
+	if err := d.made(context.Background()); err != nil {
+		return DeviceStatus{}, err
+	}
 	var status DeviceStatus
 	err := d.exclusively(func(s *deviceState) error {
 		status.Phase, status.Reason = s.phase, s.reason

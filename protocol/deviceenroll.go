@@ -42,6 +42,9 @@ type EnrollOptions struct {
 // [pinlock.ErrParams], [ErrMalformed] for the challenge, splitkey.ErrKey and splitkey.ErrShare for bad options. Answers of
 // the server: [ErrKeyRefused], [ErrExpired], [ErrRejected], a [*DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
 	c, err := parseChallenge(o.Challenge)
 	if err == nil && c.purpose != forEnrolment {
 		err = fmt.Errorf("%w: not a challenge for an enrolment", ErrMalformed)
@@ -113,6 +116,9 @@ func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, e
 		return nil, nil, fmt.Errorf("%w: one share without the other", splitkey.ErrShare)
 	}
 	if o.Client != nil {
+		if o.Client.PublicKey() == nil || o.Server.PublicKey() == nil {
+			return nil, nil, fmt.Errorf("%w: zero value", splitkey.ErrShare)
+		}
 		if !o.Client.PublicKey().Equal(o.Server.PublicKey()) || o.Client.Sharing() != o.Server.Sharing() {
 			return nil, nil, fmt.Errorf("%w: shares of two keys", splitkey.ErrShare)
 		}

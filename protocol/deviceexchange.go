@@ -29,6 +29,9 @@ type Result struct {
 // A request whose challenge the server does not know any more (it has a new challenge key) is never answered, and only
 // [Device.GiveUp] ends it.
 func (d *Device) Resume(ctx context.Context) (*Result, error) {
+	if err := d.made(ctx); err != nil {
+		return nil, err
+	}
 	var result *Result
 	err := d.exclusively(func(s *deviceState) error {
 		if s.pending == nil {
@@ -49,6 +52,9 @@ func (d *Device) Resume(ctx context.Context) (*Result, error) {
 // settles the next one, it never will. An enrolment that is given up leaves no key. [ErrNothingPending] if
 // there is nothing to give up.
 func (d *Device) GiveUp() error {
+	if err := d.made(context.Background()); err != nil {
+		return err
+	}
 	return d.exclusively(func(s *deviceState) error {
 		switch {
 		case s.pending == nil:

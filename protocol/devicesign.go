@@ -25,6 +25,9 @@ import (
 // Errors of this call alone: [ErrNotEnrolled], [ErrBusy], [ErrState], [pinlock.ErrPINFormat],
 // [ErrMalformed] for the challenge, splitkey.ErrMessage for the digest, and those of the state.
 func (d *Device) Sign(ctx context.Context, challenge, digest []byte, opts crypto.SignerOpts, pin []byte) ([]byte, error) {
+	if err := d.made(ctx); err != nil {
+		return nil, err
+	}
 	t, err := newText(digest, opts)
 	if err != nil {
 		return nil, err
@@ -43,6 +46,9 @@ func (d *Device) Sign(ctx context.Context, challenge, digest []byte, opts crypto
 // challenge comes from [Server.Challenge]. nil means the one that came with the answer to the
 // enrolment, which lives as long as others do. Errors are as for [Device.Sign].
 func (d *Device) Confirm(ctx context.Context, challenge, pin []byte) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
 	_, err := d.operate(ctx, OpConfirm, challenge, text{}, nil, pin, nil)
 	return err
 }
@@ -50,6 +56,9 @@ func (d *Device) Confirm(ctx context.Context, challenge, pin []byte) error {
 // Refresh changes the token that makes copies of the device detectable, without a PIN. An app calls it
 // in the background now and then. challenge comes from [Server.Challenge]. Errors are as for [Device.Sign].
 func (d *Device) Refresh(ctx context.Context, challenge []byte) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
 	_, err := d.operate(ctx, OpRefresh, challenge, text{}, nil, nil, nil)
 	return err
 }
@@ -66,6 +75,9 @@ func (d *Device) Refresh(ctx context.Context, challenge []byte) error {
 //
 // Errors are as for [Device.Sign], and those of [pinlock.CheckPIN] for the new PIN.
 func (d *Device) ChangePIN(ctx context.Context, challenge, oldPIN, newPIN []byte) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
 	if err := pinlock.CheckPIN(newPIN); err != nil {
 		return err
 	}

@@ -123,8 +123,13 @@ func (r Reason) valid() bool { return r >= ReasonPIN && r <= ReasonExpired }
 type DestroyedError struct{ Reason Reason }
 
 func (e *DestroyedError) Error() string {
+	if e == nil {
+		return "protocol: nil DestroyedError"
+	}
 	return "protocol: the key is destroyed: " + e.Reason.String()
 }
 
 // Is reports a DestroyedError as pinlock.ErrDestroyed too.
-func (e *DestroyedError) Is(target error) bool { return target == pinlock.ErrDestroyed }
+func (e *DestroyedError) Is(target error) bool {
+	return e != nil && target == pinlock.ErrDestroyed
+}

@@ -53,6 +53,9 @@ func (f *FileState) name() string { return filepath.Join(f.folder, "state") }
 
 // Load implements [State].
 func (f *FileState) Load() ([]byte, error) {
+	if f == nil || f.folder == "" {
+		return nil, errNothing
+	}
 	data, err := os.ReadFile(f.name())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -61,12 +64,20 @@ func (f *FileState) Load() ([]byte, error) {
 }
 
 // Save implements [State].
-func (f *FileState) Save(data []byte) error { return f.disk.Replace(f.name(), data, 0o600) }
+func (f *FileState) Save(data []byte) error {
+	if f == nil || f.folder == "" {
+		return errNothing
+	}
+	return f.disk.Replace(f.name(), data, 0o600)
+}
 
 // Lock implements [StateLocker]. It does not wait. Where the platform has no locks that end with the
 // process (js, wasip1, plan9) there is nothing to share a folder with, and Lock only checks the
 // folder.
 func (f *FileState) Lock() (func(), error) {
+	if f == nil || f.folder == "" {
+		return nil, errNothing
+	}
 	unlock, err := durable.TryLock(filepath.Join(f.folder, "lock"))
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, ErrBusy

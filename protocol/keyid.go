@@ -20,6 +20,9 @@ func (id KeyID) MarshalText() ([]byte, error) { return []byte(id.String()), nil 
 
 // UnmarshalText is [ParseKeyID].
 func (id *KeyID) UnmarshalText(text []byte) error {
+	if id == nil {
+		return errNothing
+	}
 	parsed, err := ParseKeyID(string(text))
 	if err == nil {
 		*id = parsed

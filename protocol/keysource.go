@@ -86,6 +86,9 @@ func (p *KeyPool) fill(ctx context.Context) {
 // Close stops the background work, waits for it, and wipes the keys that nobody took. NewKey
 // and LoadKey still work.
 func (p *KeyPool) Close() {
+	if !p.made() {
+		return
+	}
 	p.cancel()
 	p.done.Wait()
 	for {
@@ -100,6 +103,9 @@ func (p *KeyPool) Close() {
 
 // NewKey implements [KeySource]. It takes a key from the pool, or makes one if the pool is empty.
 func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	if !p.made() || ctx == nil {
+		return nil, nil, errNothing
+	}
 	select {
 	case k := <-p.ready:
 		return k.key, k.blob(), nil
@@ -114,6 +120,9 @@ func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 
 // LoadKey implements [KeySource].
 func (p *KeyPool) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
+	if !p.made() {
+		return nil, errNothing
+	}
 	if key := p.loaded.get(blob); key != nil {
 		return key, nil
 	}

@@ -24,6 +24,9 @@ type KeyStatus struct {
 // Status returns what the store knows of a key. It changes nothing. The error is
 // [ErrUnknownKey], wraps [ErrRecord], or is the store's.
 func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
+	if err := s.made(ctx); err != nil {
+		return nil, err
+	}
 	value, _, err := s.config.Store.Load(ctx, id.recordID())
 	if errors.Is(err, pinlock.ErrNotFound) {
 		return nil, ErrUnknownKey
@@ -54,6 +57,9 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 // [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
 // the key was revoked, and Revoke may be called again.
 func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
+	if err := s.made(ctx); err != nil {
+		return err
+	}
 	var events []*event
 	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
 		events = nil
@@ -90,6 +96,9 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 // its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
 // calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's.
 func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
+	if err := s.made(ctx); err != nil {
+		return false, err
+	}
 	status, err := s.Status(ctx, id)
 	if err != nil {
 		return false, err
@@ -150,6 +159,9 @@ func (s *Server) expire(ctx context.Context, id KeyID, at int64) (bool, error) {
 // while requests are answered. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's or the
 // Sealer's; Reseal may then be called again.
 func (s *Server) Reseal(ctx context.Context, id KeyID) error {
+	if err := s.made(ctx); err != nil {
+		return err
+	}
 	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
 		rec, err := parseRecord(value)
 		if err != nil {

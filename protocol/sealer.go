@@ -85,6 +85,9 @@ const sealedHeader = 1 + 8
 
 // Seal implements [Sealer].
 func (s *SoftwareSealer) Seal(_ context.Context, aad, plaintext []byte) ([]byte, error) {
+	if !s.made() {
+		return nil, errNothing
+	}
 	out := append([]byte{wireVersion}, s.current[:]...)
 	nonce := make([]byte, 12)
 	rand.Read(nonce)
@@ -94,6 +97,9 @@ func (s *SoftwareSealer) Seal(_ context.Context, aad, plaintext []byte) ([]byte,
 // Open implements [Sealer]. It returns [ErrSealed] for everything that Seal did not make
 // with one of the keys and this aad.
 func (s *SoftwareSealer) Open(_ context.Context, aad, sealed []byte) ([]byte, error) {
+	if !s.made() {
+		return nil, errNothing
+	}
 	if len(sealed) < sealedHeader+12+tagSize || sealed[0] != wireVersion {
 		return nil, ErrSealed
 	}

@@ -51,12 +51,20 @@ func (s Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Server") }
 
 // ServerKey returns the HPKE public key that new devices are shipped with (see
 // [DeviceConfig]): 1216 bytes.
-func (s *Server) ServerKey() []byte { return slices.Clone(s.current) }
+func (s *Server) ServerKey() []byte {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.current)
+}
 
 // ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [ChallengeSize] bytes. It is
 // for the service to call, for a user whom it has identified: whoever has the challenge
 // can enrol one key, under this id.
-func (s *Server) ChallengeEnroll(context.Context) (KeyID, []byte, error) {
+func (s *Server) ChallengeEnroll(ctx context.Context) (KeyID, []byte, error) {
+	if err := s.made(ctx); err != nil {
+		return KeyID{}, nil, err
+	}
 	var id KeyID
 	rand.Read(id[:])
 	return id, s.challenges.issue(forEnrolment, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
@@ -67,7 +75,10 @@ func (s *Server) ChallengeEnroll(context.Context) (KeyID, []byte, error) {
 // lives: a device that asks twice, with the PIN, gets two, which differ in their PSS salt only. The service hands out challenge, digest
 // and options together, and takes the device's time to answer as the transaction's. ChallengeSign does not ask
 // the store, so an unknown id is no error. It returns splitkey.ErrMessage for a digest or options that cannot be signed.
-func (s *Server) ChallengeSign(_ context.Context, id KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (s *Server) ChallengeSign(ctx context.Context, id KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := s.made(ctx); err != nil {
+		return nil, err
+	}
 	t, err := newText(digest, opts)
 	if err != nil {
 		return nil, err
@@ -78,7 +89,10 @@ func (s *Server) ChallengeSign(_ context.Context, id KeyID, digest []byte, opts 
 // Challenge returns a challenge for [Device.Confirm], [Device.Refresh] and
 // [Device.ChangePIN], with which nothing can be signed. It may be given to anybody who asks, and is no
 // secret. It does not ask the store, so an unknown id is no error.
-func (s *Server) Challenge(_ context.Context, id KeyID) ([]byte, error) {
+func (s *Server) Challenge(ctx context.Context, id KeyID) ([]byte, error) {
+	if err := s.made(ctx); err != nil {
+		return nil, err
+	}
 	return s.challenges.issue(forOwnUse, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
 }
 
@@ -92,6 +106,9 @@ func (s *Server) Challenge(_ context.Context, id KeyID) ([]byte, error) {
 // Everything that counts is durable in the store when Handle returns. Once an outcome
 // is known, cancelling ctx does not stop its being counted.
 func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
+	if s.made(ctx) != nil {
+		return nil, ErrRefused
+	}
 	response, err := s.handle(ctx, request)
 	if err != nil {
 		s.refused(ctx, err)

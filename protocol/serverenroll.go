@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -213,9 +214,9 @@ func (s *Server) complete(ctx context.Context, share *splitkey.ServerShare) (*sp
 		if err != nil {
 			return nil, nil, fmt.Errorf("protocol: no server key: %w", err)
 		}
-		if len(blob) == 0 || len(blob) > maxBlob {
+		if isnil.Value(own) || len(blob) == 0 || len(blob) > maxBlob {
 			clear(blob)
-			return nil, nil, errors.New("protocol: the blob of a server key is empty or too long")
+			return nil, nil, errors.New("protocol: no server key, or one whose blob is empty or too long")
 		}
 		if pub, ok := own.Public().(*rsa.PublicKey); !ok || pub.N.BitLen() != bits {
 			clear(blob)
