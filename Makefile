@@ -1,4 +1,4 @@
-.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants network kernel generate page variants
+.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants
 
 test: check       # everything; what CI runs
 	.ci/test
@@ -31,7 +31,10 @@ vectors:          # writes the test vectors, and has everybody check them
 	.ci/vectors
 
 mutants:          # breaks the library in many ways: a vector or test must fail for each
-	go run ./internal/mutants
+	go run ./internal/mutants -sample 20
+
+mutants-all:      # every mutant by rule (hours), or SAMPLE of them, drawn with SEED (1)
+	go run ./internal/mutants -table=false $(if $(SAMPLE),-sample $(SAMPLE),-all) -seed $(or $(SEED),1)
 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000

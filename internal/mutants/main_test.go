@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,5 +21,87 @@ func TestTable(t *testing.T) {
 		changed, err := m.apply(source)
 		require.NoError(t, err, m.name)
 		require.NotEqual(t, source, changed, m.name)
+	}
+}
+
+// TestRules: what each rule makes of a function.
+func TestRules(t *testing.T) {
+	source := []byte(`package p
+
+func f(a, b int, s *S) (int, error) {
+	defer s.Wipe()
+	if a < b && !s.ok {
+		clear(s.x)
+	}
+	for s.more() {
+		a++
+	}
+	s.n = a + b
+	a |= b
+	if a == 0 {
+		return 0, errZero
+	}
+	panic("never")
+}
+
+func (s *S) g() error { return f() }
+`)
+	list, err := changes("p.go", source)
+	require.NoError(t, err)
+	var keys []string
+	for _, c := range list {
+		keys = append(keys, c.key())
+		changed := string(c.apply(source))
+		require.NotEqual(t, string(source), changed)
+		again, err := changes("p.go", []byte(changed))
+		require.NoError(t, err, changed)
+		require.NotEmpty(t, again)
+	}
+	require.Equal(t, []string{
+		"p.go | f | defer s.Wipe() => _ = s.Wipe | 1",
+		"p.go | f | a < b && !s.ok => a < b || !s.ok | 1",
+		"p.go | f | a < b => a <= b | 1",
+		"p.go | f | a < b => a >= b | 1",
+		"p.go | f | clear(s.x) => nothing | 1",
+		"p.go | f | s.more() => !s.more() | 1",
+		"p.go | f | a++ => a-- | 1",
+		"p.go | f | s.n = a + b => _ = a + b | 1",
+		"p.go | f | a + b => a - b | 1",
+		"p.go | f | a |= b => a &= b | 1",
+		"p.go | f | a == 0 => a != 0 | 1",
+		"p.go | f | return 0, errZero => return 0, nil | 1",
+	}, keys)
+}
+
+// TestSample: the mutants by rule have names of their own, the draw depends on the seed alone,
+// and each entry of equivalent.txt is one of them and has a reason.
+func TestSample(t *testing.T) {
+	t.Chdir("../..")
+	list, err := allChanges()
+	require.NoError(t, err)
+	require.Greater(t, len(list), 3000)
+	keys := map[string]bool{}
+	perTarget := map[string]int{}
+	for _, c := range list {
+		require.False(t, keys[c.key()], c.key())
+		keys[c.key()] = true
+		perTarget[targetOf(c.file).dir]++
+	}
+	for _, target := range targets {
+		require.NotZero(t, perTarget[target.dir], target.dir)
+	}
+	draw(list, 1)
+	first := list[0]
+	slices.Reverse(list)
+	draw(list, 1)
+	require.Equal(t, first, list[0])
+	draw(list, 2)
+	require.NotEqual(t, first, list[0])
+
+	known, err := equivalents(equivalentFile)
+	require.NoError(t, err)
+	for key, reason := range known {
+		require.True(t, keys[key], key)
+		require.NotEmpty(t, reason, key)
 	}
 }

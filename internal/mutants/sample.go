@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// equivalents reads the changes that no test can see, and why: a line with the key of the
+// change, and under it, indented, the reason.
+func equivalents(name string) (map[string]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	out := map[string]string{}
+	var key string
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		line := s.Text()
+		switch {
+		case strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "":
+		case strings.HasPrefix(line, "\t"):
+			if key == "" {
+				return nil, fmt.Errorf("%s: a reason without a change: %s", name, line)
+			}
+			out[key] = strings.TrimSpace(out[key] + " " + strings.TrimSpace(line))
+		default:
+			if key = line; out[key] != "" {
+				return nil, fmt.Errorf("%s: twice: %s", name, key)
+			}
+			out[key] = ""
+		}
+	}
+	return out, s.Err()
+}
+
+const equivalentFile = "internal/mutants/equivalent.txt"
+
+// sampling says which mutants by rule are tried: size that build, of those in the files,
+// from place skip of the draw on; or all.
+type sampling struct {
+	seed, skip, size, parallel int
+	all                        bool
+	files                      *regexp.Regexp
+}
+
+// run tries them, and reports whether at least 95 of 100 are killed of those that a test
+// could see.
+func (d sampling) run(tmp string) (bool, error) {
+	list, err := allChanges()
+	if err != nil {
+		return false, err
+	}
+	known, err := equivalents(equivalentFile)
+	if err != nil {
+		return false, err
+	}
+	list = slices.DeleteFunc(list, func(c change) bool { return !d.files.MatchString(c.file) })
+	draw(list, d.seed)
+	population := len(list)
+	list = list[min(d.skip, len(list)):]
+	if d.all {
+		d.size = len(list)
+	}
+
+	var mu sync.Mutex // over what follows, up to the workers
+	suites := map[string]*suite{}
+	suiteOf := func(dir, of string) (s *suite, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := dir + " of " + of
+		if suites[key] == nil {
+			suites[key], err = measure(tmp, dir, of)
+		}
+		return suites[key], err
+	}
+	var firstErr error
+	var count [len(verdictNames)]int
+	taken, tried := 0, 0
+	var survivors []change
+	var wg sync.WaitGroup
+	for worker := range d.parallel {
+		dir := filepath.Join(tmp, fmt.Sprint("sample", worker))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return false, err
+		}
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				if firstErr != nil || taken >= len(list) || tried-count[unbuilt] >= d.size {
+					mu.Unlock()
+					return
+				}
+				c := list[taken]
+				taken++
+				tried++
+				mu.Unlock()
+				v, by, err := c.try(dir, func(tests string) (*suite, error) { return suiteOf(tests, targetOf(c.file).dir) })
+				mu.Lock()
+				if err != nil {
+					firstErr = err
+				} else {
+					reason, listed := known[c.key()]
+					switch {
+					case listed && v != killed && v != unbuilt:
+						v, by = equivalent, reason
+					case listed:
+						by += " (though equivalent.txt has it)"
+					}
+					count[v]++
+					if v == survived || v == uncovered {
+						survivors = append(survivors, c)
+					}
+					if v != unbuilt {
+						fmt.Printf("%s:%d %s: %s: %s %s\n", c.file, c.line, c.function, c.text, v, by)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if firstErr != nil {
+		return false, firstErr
+	}
+	seen := count[killed] + count[survived] + count[uncovered]
+	for _, c := range survivors {
+		fmt.Println("survivor:", c.key())
+	}
+	fmt.Printf("mutants by rule: seed %d, %d of %d drawn: %d killed, %d survived, %d on lines that no test runs, %d equivalent, %d more do not build\n",
+		d.seed, tried-count[unbuilt], population, count[killed], count[survived], count[uncovered], count[equivalent], count[unbuilt])
+	return 100*count[killed] >= 95*seen, nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"go/build"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A target is a package that is changed by rule, and the packages whose tests hold it. Its
+// own come first; the others run on what these let pass.
+type target struct {
+	dir   string
+	tests []string
+}
+
+// targets are splitkey, pinlock, protocol and the stores, without what is there for tests only.
+var targets = []target{
+	{"splitkey", []string{"splitkey"}},
+	{"splitkey/internal/deal", []string{"splitkey/internal/deal", "splitkey"}},
+	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
+	{"splitkey/internal/modexp", []string{"splitkey/internal/modexp", "splitkey"}},
+	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
+	{"pinlock", []string{"pinlock", "protocol"}},
+	{"protocol", []string{"protocol"}},
+	{"service/stores/bolt", []string{"service/stores/bolt"}},
+}
+
+// generated says that a file is written by a program: the program is tested, and its result.
+func generated(source []byte) bool {
+	return strings.Contains(string(source[:min(len(source), 200)]), "// Code generated ")
+}
+
+// allChanges returns every change of every target, in files that this machine builds.
+func allChanges() ([]change, error) {
+	var out []change
+	for _, t := range targets {
+		files, err := filepath.Glob(path.Join(t.dir, "*.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range files {
+			dir, base := path.Split(filepath.ToSlash(name))
+			ok, err := build.Default.MatchFile(dir, base)
+			if err != nil {
+				return nil, err
+			}
+			if !ok || strings.HasSuffix(base, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			if generated(source) {
+				continue
+			}
+			list, err := changes(filepath.ToSlash(name), source)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, list...)
+		}
+	}
+	return out, nil
+}
+
+func targetOf(file string) target {
+	dir := path.Dir(file)
+	return targets[slices.IndexFunc(targets, func(t target) bool { return t.dir == dir })]
+}
+
+// draw puts the changes into the order of a draw without replacement. It goes by the hash of
+// seed and key, so that a change of the code changes little of the sample.
+func draw(list []change, seed int) {
+	at := make(map[string][32]byte, len(list))
+	for _, c := range list {
+		at[c.key()] = sha256.Sum256(fmt.Appendf(nil, "%d %s", seed, c.key()))
+	}
+	slices.SortFunc(list, func(a, b change) int {
+		x, y := at[a.key()], at[b.key()]
+		return slices.Compare(x[:], y[:])
+	})
+}
