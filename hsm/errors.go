@@ -62,6 +62,9 @@ type TokenError struct {
 }
 
 func (e *TokenError) Error() string {
+	if e == nil {
+		return "hsm: nil TokenError"
+	}
 	return fmt.Sprintf("hsm: %d tokens have label %q and serial %q; the module has %q", e.Matches, e.Label, e.Serial, e.Found)
 }
 

@@ -73,6 +73,9 @@ func (t *Token) exchangeWay() (exchangeWay, error) {
 //
 // Errors: those of GenerateKey.
 func (t *Token) GenerateExchanger(ctx context.Context, label string) (*Exchanger, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	way, err := t.exchangeWay()
 	if err != nil {
 		return nil, err
@@ -116,6 +119,9 @@ func (t *Token) GenerateExchanger(ctx context.Context, label string) (*Exchanger
 //
 // Errors: those of Key.
 func (t *Token) Exchanger(ctx context.Context, label string) (*Exchanger, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	way, err := t.exchangeWay()
 	if err != nil {
 		return nil, err
@@ -172,7 +178,12 @@ func (e *Exchanger) prove(ctx context.Context) error {
 }
 
 // PublicKey returns the public half.
-func (e *Exchanger) PublicKey() *ecdh.PublicKey { return e.pub }
+func (e *Exchanger) PublicKey() *ecdh.PublicKey {
+	if e == nil {
+		return nil
+	}
+	return e.pub
+}
 
 // Curve returns X25519.
 func (e *Exchanger) Curve() ecdh.Curve { return ecdh.X25519() }
@@ -183,6 +194,9 @@ func (e *Exchanger) Curve() ecdh.Curve { return ecdh.X25519() }
 // Errors: ErrInput for a key of another curve or of low order, and those of
 // Sealer.Seal.
 func (e *Exchanger) ECDH(other *ecdh.PublicKey) ([]byte, error) {
+	if e == nil || e.t == nil {
+		return nil, errNothing
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), e.t.cfg.CallTimeout)
 	defer cancel()
 	return e.exchange(ctx, other)

@@ -36,6 +36,9 @@ type Exponent struct {
 // Errors: ErrInput, ErrUnsupported, ErrKeyExists, ErrExposed, ErrUnavailable,
 // ErrPIN and ErrClosed.
 func (t *Token) ImportExponent(ctx context.Context, label string, modulus, exponent []byte) (*Exponent, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	k := len(modulus)
 	switch {
 	case label == "":
@@ -87,6 +90,9 @@ func (t *Token) ImportExponent(ctx context.Context, label string, modulus, expon
 // Errors: those of ImportExponent except ErrKeyExists, and ErrKeyNotFound and
 // ErrAmbiguous.
 func (t *Token) Exponent(ctx context.Context, label string) (*Exponent, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	o := &object{name: fmt.Sprintf("exponent %q", label), template: exponents(label)}
 	n, err := run(ctx, t, "find exponent", func(s *session) ([]byte, error) {
 		h, err := s.find(o)
@@ -113,6 +119,9 @@ func (t *Token) Exponent(ctx context.Context, label string) (*Exponent, error) {
 // Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
 // wait), ErrUnsupported, ErrPIN and ErrClosed.
 func (e *Exponent) Exponentiate(ctx context.Context, m []byte) ([]byte, error) {
+	if e == nil || e.t == nil || ctx == nil {
+		return nil, errNothing
+	}
 	if err := checkBase(m, e.n); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ const publicExponent = 65537
 
 // Public returns the key's *rsa.PublicKey.
 func (k *Key) Public() crypto.PublicKey {
+	if k == nil || k.pub == nil {
+		return (*rsa.PublicKey)(nil)
+	}
 	return &rsa.PublicKey{N: new(big.Int).Set(k.pub.N), E: k.pub.E}
 }
 
@@ -58,6 +61,9 @@ func (k *Key) Public() crypto.PublicKey {
 // Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
 // wait), ErrFault, ErrPIN, ErrClosed, ErrUnsupported.
 func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
+	if k == nil || k.t == nil || ctx == nil {
+		return nil, errNothing
+	}
 	if err := checkOperand(x, k.n); err != nil {
 		return nil, err
 	}
@@ -126,6 +132,9 @@ func leftPad(out []byte, n int) []byte {
 //
 // Errors: those of Exponentiate, and ErrKeyExists and ErrExposed.
 func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	if bits < minBits || bits > maxBits || bits%8 != 0 {
 		return nil, fmt.Errorf("%w: %d bits, must be a multiple of 8 from %d to %d", ErrInput, bits, minBits, maxBits)
 	}
@@ -177,6 +186,9 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 // Errors: those of Exponentiate, and ErrKeyNotFound, ErrAmbiguous and
 // ErrExposed, the last also for a key that the token would give away.
 func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	if t.caps.RSA == "" {
 		return nil, fmt.Errorf("%w: raw RSA", ErrUnsupported)
 	}

@@ -29,6 +29,9 @@ const (
 //
 // Errors: ErrKeyExists and those of Sealer.
 func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	if t.caps.Seal == "" {
 		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
 	}
@@ -44,6 +47,9 @@ func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, 
 // Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable,
 // ErrFault, ErrPIN and ErrClosed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	if t.caps.Seal == "" {
 		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
 	}
@@ -75,7 +81,12 @@ func (t *Token) newSealer(ctx context.Context, ks *keySet) (*Sealer, error) {
 // in the token. Rotate well before 2^32 blobs (NIST SP 800-38D, section 8.3).
 //
 // Errors: those of Token.Sealer.
-func (s *Sealer) Rotate(ctx context.Context) error { return s.keys.rotate(ctx) }
+func (s *Sealer) Rotate(ctx context.Context) error {
+	if !s.made() || ctx == nil {
+		return errNothing
+	}
+	return s.keys.rotate(ctx)
+}
 
 // Destroy removes an old version of the key from the token. Everything sealed
 // under it is lost for good, in every backup too: a store that is restored from
@@ -84,11 +95,19 @@ func (s *Sealer) Rotate(ctx context.Context) error { return s.keys.rotate(ctx) }
 // Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of
 // Token.Sealer.
 func (s *Sealer) Destroy(ctx context.Context, version uint32) error {
+	if !s.made() || ctx == nil {
+		return errNothing
+	}
 	return s.keys.destroy(ctx, version)
 }
 
 // Version returns the version of the key that seals, from 1.
-func (s *Sealer) Version() uint32 { return s.keys.current().id.version() }
+func (s *Sealer) Version() uint32 {
+	if !s.made() {
+		return 0
+	}
+	return s.keys.current().id.version()
+}
 
 // BlobVersion returns the version of the key that a blob names, so that old
 // ones can be sealed anew. The blob is not checked. It returns ErrBlob.
@@ -107,6 +126,9 @@ func BlobVersion(sealed []byte) (uint32, error) {
 // Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
 // wait), ErrUnsupported, ErrPIN and ErrClosed.
 func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error) {
+	if !s.made() || ctx == nil {
+		return nil, errNothing
+	}
 	if len(plaintext) > MaxSealed || len(aad) > MaxSealed {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInput, MaxSealed)
 	}
@@ -146,6 +168,9 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 // the version that the blob names), ErrInput, ErrUnavailable, ErrUnsupported,
 // ErrFault, ErrPIN and ErrClosed.
 func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
+	if !s.made() || ctx == nil {
+		return nil, errNothing
+	}
 	if len(aad) > MaxSealed {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInput, MaxSealed)
 	}

@@ -50,6 +50,9 @@ const (
 
 // Capabilities returns what the token can do.
 func (t *Token) Capabilities() Capabilities {
+	if t == nil {
+		return Capabilities{}
+	}
 	c := t.caps
 	c.Exponents, c.Guards, c.Refused = slices.Clone(c.Exponents), slices.Clone(c.Guards), slices.Clone(c.Refused)
 	return c

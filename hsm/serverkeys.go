@@ -41,6 +41,9 @@ type pooledKey struct {
 // Errors: ErrInput, ErrKeyExists, ErrUnsupported, ErrUnavailable, ErrPIN,
 // ErrExposed and ErrClosed.
 func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
+	if err := t.made(ctx); err != nil {
+		return err
+	}
 	if t.caps.Wrap == "" {
 		return fmt.Errorf("%w: wrapping keys", ErrUnsupported)
 	}
@@ -56,6 +59,9 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 // Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable,
 // ErrPIN and ErrClosed.
 func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (*ServerKeys, error) {
+	if err := t.made(ctx); err != nil {
+		return nil, err
+	}
 	switch {
 	case bits < minBits || bits > maxBits || bits%8 != 0:
 		return nil, fmt.Errorf("%w: %d bits, must be a multiple of 8 from %d to %d", ErrInput, bits, minBits, maxBits)
@@ -102,6 +108,9 @@ func (p *ServerKeys) fill(ctx context.Context) {
 
 // Close stops filling the stock. Keys that were given out stay usable.
 func (p *ServerKeys) Close() {
+	if !p.made() {
+		return
+	}
 	p.stop()
 	p.done.Wait()
 }
@@ -111,7 +120,12 @@ func (p *ServerKeys) Close() {
 // in the token.
 //
 // Errors: those of Token.ServerKeys.
-func (p *ServerKeys) Rotate(ctx context.Context) error { return p.keys.rotate(ctx) }
+func (p *ServerKeys) Rotate(ctx context.Context) error {
+	if !p.made() || ctx == nil {
+		return errNothing
+	}
+	return p.keys.rotate(ctx)
+}
 
 // NewKey returns a key that nobody else has, and its wrapped form to store and
 // give to LoadKey. The blob is secret only as far as the token's wrapping key
@@ -119,6 +133,9 @@ func (p *ServerKeys) Rotate(ctx context.Context) error { return p.keys.rotate(ct
 //
 // Errors: those of Key.Exponentiate, and ErrExposed.
 func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	if !p.made() || ctx == nil {
+		return nil, nil, errNothing
+	}
 	select {
 	case k := <-p.ready:
 		return k.key, k.blob, nil
@@ -137,6 +154,9 @@ func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error
 // Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of
 // the version that the blob names), ErrUnavailable, ErrPIN and ErrClosed.
 func (p *ServerKeys) LoadKey(ctx context.Context, wrapped []byte) (splitkey.RSAKey, error) {
+	if !p.made() || ctx == nil {
+		return nil, errNothing
+	}
 	k, err := p.load(ctx, wrapped)
 	if err != nil {
 		return nil, err

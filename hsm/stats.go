@@ -32,6 +32,9 @@ type Stats struct {
 
 // Stats returns the counters.
 func (t *Token) Stats() Stats {
+	if t == nil {
+		return Stats{}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.stats

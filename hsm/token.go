@@ -60,6 +60,9 @@ type Token struct {
 // Errors: ErrNoPKCS11, ErrConfig, ErrModule, ErrInUse, *TokenError, ErrPIN and
 // ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*Token, error) {
+	if ctx == nil {
+		return nil, errNothing
+	}
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
@@ -164,7 +167,12 @@ func (t *Token) isMeant(info tokenInfo) bool {
 }
 
 // Serial returns the token's serial number.
-func (t *Token) Serial() string { return t.serial }
+func (t *Token) Serial() string {
+	if t == nil {
+		return ""
+	}
+	return t.serial
+}
 
 // Close ends the use of the module. Calls that run are waited for until the
 // context ends; then the module is left as it is, for to finalize it under a
@@ -173,6 +181,9 @@ func (t *Token) Serial() string { return t.serial }
 // Errors: ErrUnavailable, when calls still run; the token is closed for new
 // ones all the same, and Close may be repeated.
 func (t *Token) Close(ctx context.Context) error {
+	if err := t.made(ctx); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()

@@ -44,7 +44,7 @@ var (
 
 // Check fails the test where something panics, returns no error where it returns one, or
 // is exported and not called. The working directory is the package's.
-func Check(t *testing.T, p Package) {
+func Check(t testing.TB, p Package) {
 	called := map[string]bool{}
 	may := map[string]bool{}
 	for name := range p.May {
@@ -115,7 +115,7 @@ func Check(t *testing.T, p Package) {
 }
 
 // allButOne calls a function with good arguments, but for one that is nothing.
-func allButOne(t *testing.T, p Package, name string, f reflect.Value, first int, receiver func() any, excused func(...string) bool) {
+func allButOne(t testing.TB, p Package, name string, f reflect.Value, first int, receiver func() any, excused func(...string) bool) {
 	typ := f.Type()
 	for i := first; i < typ.NumIn(); i++ {
 		in := typ.In(i)
@@ -181,7 +181,7 @@ func good(typ reflect.Type, values []any) reflect.Value {
 	return reflect.Zero(typ)
 }
 
-func call(t *testing.T, what string, f reflect.Value, args []reflect.Value) (out []reflect.Value) {
+func call(t testing.TB, what string, f reflect.Value, args []reflect.Value) (out []reflect.Value) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {
@@ -194,7 +194,7 @@ func call(t *testing.T, what string, f reflect.Value, args []reflect.Value) (out
 	return f.Call(args)
 }
 
-func requireRefusal(t *testing.T, what string, out []reflect.Value, lax bool) {
+func requireRefusal(t testing.TB, what string, out []reflect.Value, lax bool) {
 	t.Helper()
 	if len(out) == 0 || lax {
 		return
@@ -206,7 +206,7 @@ func requireRefusal(t *testing.T, what string, out []reflect.Value, lax bool) {
 
 // exported returns the exported functions and methods of the package in the working directory,
 // but for those of value receivers, which have no nil.
-func exported(t *testing.T) []string {
+func exported(t testing.TB) []string {
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
 	var out []string
