@@ -13,5 +13,10 @@
 // Databases and the tandem command are in the nested module service, so that a
 // program that imports the library does not depend on them.
 //
+// In all of them a nil is an error and never a panic: a method of a nil pointer or of a
+// zero value, a nil argument, a nil context, and an interface value (a Store, an RSAKey, a
+// Sealer) that holds a nil pointer are refused with an error. A method that returns none
+// returns nothing: nil, zero, false.
+//
 // The specification is docs/scheme.md.
 package tandem

@@ -1,6 +1,7 @@
 package main
 
 var pinlockMutants = []mutant{
+	{"crash on a store that is a nil in an interface", "pinlock/limiter.go", "if isnil.Value(store) {", "if isnil.Value(store) && store == nil {", inPinlock, "TestNothing"},
 	// The lockbox.
 	{"lock an odd exponent in place of x", "pinlock/lockbox.go", "xorKeyStream(c.ct, pin, c.salt, p)\n\treturn", "c.ct[len(c.ct)-1] |= 1\n\txorKeyStream(c.ct, pin, c.salt, p)\n\treturn", inPinlock, "TestLock|TestNoCandidate|TestSignThrough"},
 	{"a check byte under the PIN", "pinlock/lockbox.go", "return splitkey.NewClientShare(c.publicKey(), c.sharing, x)", "if x[0] == 0 {\n\t\treturn nil, ErrLockbox\n\t}\n\treturn splitkey.NewClientShare(c.publicKey(), c.sharing, x)", inPinlock, lockboxes},

@@ -1,6 +1,7 @@
 package main
 
 var protocolMutants = []mutant{
+	{"crash on a sealer that is a nil in an interface", "protocol/config.go", "case isnil.Value(c.Sealer):", "case c.Sealer == nil:", inProtocol, "TestNothing"},
 	// The protocol.
 	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(append(sum[:0:0], digest...)[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},
 	{"the first bytes of the hash as the code", "protocol/verification.go", "sum[sha256.Size-2:]", "sum[:2]", inProtocol, "TestVectorsVerificationCode"},

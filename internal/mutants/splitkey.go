@@ -18,6 +18,9 @@ var splitkeyMutants = []mutant{
 	{"finish what another completer checked", "splitkey/complete.go", " || ch.completer != c {", " {", inSplitkey, "TestPartialRefused"},
 	{"trust a precomputed value", "splitkey/complete.go", "product, err := ownPub.mod.Mul(n1, n1Inv); err != nil || !bytes.Equal(product, one)", "product, err := ownPub.mod.Mul(n1, n1Inv); err != nil || len(product) != len(one)", inSplitkey, "TestRestoreCompleter"},
 
+	{"crash on a server key that is a nil in an interface", "splitkey/complete.go", "if isnil.Value(own) {", "if isnil.Value(own) && own == nil {", inSplitkey, "TestNothing"},
+	{"crash on a nil share", "splitkey/share.go", "func (c *ClientShare) PublicKey() *rsa.PublicKey {\n\tif c == nil {\n\t\treturn nil\n\t}\n", "func (c *ClientShare) PublicKey() *rsa.PublicKey {\n", inSplitkey, "TestNothing"},
+
 	// The device.
 	{"drop the 1 of 2x+1", "splitkey/internal/deal/deal.go", "carry := byte(1)", "carry := byte(0)", inSplitkey, partials},
 	{"drop the uppermost bit of 2x+1", "splitkey/internal/deal/deal.go", "dc[0] = carry", "dc[0] = 0", inSplitkey, partials},

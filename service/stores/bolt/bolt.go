@@ -78,7 +78,7 @@ var (
 	// ErrDamaged is returned for a file, or a record in it, that is damaged.
 	ErrDamaged = errors.New("bolt: damaged store")
 
-	// ErrClosed is returned by every method of a closed store.
+	// ErrClosed is returned by every method of a closed store, of a nil one and of the zero value.
 	ErrClosed = errors.New("bolt: store is closed")
 )
 
@@ -198,6 +198,9 @@ func syncDirectory(path string) error {
 // Close waits for the writes under way and closes the file. Only the first call does anything.
 func (s *Store) Close() error {
 	err := ErrClosed
+	if s == nil || s.db == nil {
+		return err
+	}
 	s.once.Do(func() {
 		close(s.closing)
 		<-s.stopped
@@ -208,6 +211,12 @@ func (s *Store) Close() error {
 
 // ready returns why no call can be served, if so.
 func (s *Store) ready(ctx context.Context, id string, value []byte) error {
+	if s == nil || s.db == nil {
+		return ErrClosed
+	}
+	if ctx == nil {
+		return errors.New("bolt: no context")
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
