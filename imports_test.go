@@ -29,10 +29,10 @@ var layers = map[string][]string{
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},
 	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
-	"hsm":      {"hsm", "splitkey", "internal"},                                   // internal/printtest, in tests
+	"hsm":      {"hsm", "splitkey", "internal"},                                   // internal/printtest, internal/needtest, in tests
 	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"}, // internal/durable
-	"vectors":  {"vectors", "protocol", "pinlock", "splitkey"},
-	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey"},
+	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},        // internal/needtest, in tests
+	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 
 // confined lists imports that only some directories may have, with the reason.

@@ -1,15 +1,21 @@
-# To be sourced. step NAME COMMAND... runs the command and prints what it took.
+# To be sourced. step NAME COMMAND... runs the command and prints what it took,
+# on the clock and of processors. It ends the script when the command fails, and says which
+# step that was in the last line. Written for bash 3.2, which macOS has, and later.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOFLAGS=${GOFLAGS:--mod=readonly}
 
 step() {
-	local name=$1 start=${EPOCHREALTIME/[.,]/}
+	local name=$1 status TIMEFORMAT="== $1: %R s, %U s of processor time"
 	shift
 	echo "== $name"
-	"$@"
-	local ms=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
-	printf '== %s: %d.%01d s\n' "$name" $((ms / 1000)) $((ms % 1000 / 100))
+	# In a subshell of its own, whose "set -e" holds whoever calls. In "step || ..." it would not.
+	set +e
+	time (set -e; "$@")
+	status=$?
+	set -e
+	[ $status = 0 ] || echo "FAILED: $name ($0)" >&2
+	return $status
 }
 
 # in_module DIR COMMAND... runs the command in a module's folder. A module whose

@@ -24,22 +24,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/needtest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
-
-// program returns the path of an installed program. Without it the test is skipped on
-// a laptop, and fails in CI.
-func program(t *testing.T, name, pkg string) string {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is not installed, and CI must run this test: apt-get install %s", name, pkg)
-		}
-		t.Skipf("%s is not installed: apt-get install %s", name, pkg)
-	}
-	return path
-}
 
 // shapes are the split keys that the tests of interoperation use.
 func shapes(t *testing.T) map[string]*pair {
@@ -65,7 +53,7 @@ func signer(p *pair) *splitkey.Signer {
 // TestOpenSSL has the openssl command verify signatures over a file, and refuse the
 // same signatures over another.
 func TestOpenSSL(t *testing.T) {
-	openssl := program(t, "openssl", "openssl")
+	openssl := needtest.Program(t, "openssl", "openssl")
 	dir := t.TempDir()
 	file, other := filepath.Join(dir, "file"), filepath.Join(dir, "other")
 	require.NoError(t, os.WriteFile(file, []byte("a contract"), 0o600))
@@ -116,7 +104,7 @@ const {subtle} = require('crypto').webcrypto;
 
 // TestJWS signs tokens through the Signer and has Node's WebCrypto verify them.
 func TestJWS(t *testing.T) {
-	node := program(t, "node", "nodejs")
+	node := needtest.Program(t, "node", "nodejs")
 	b64 := base64.RawURLEncoding.EncodeToString
 	var input []map[string]any
 	var want strings.Builder

@@ -11,18 +11,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 // TestOpenSSL: the openssl command verifies every final signature under the PEM key beside it,
 // and refuses each with its last bit changed.
 func TestOpenSSL(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("openssl is not installed, and CI must run this test: apt-get install openssl")
-		}
-		t.Skip("openssl is not installed: apt-get install openssl")
-	}
+	openssl := needtest.Program(t, "openssl", "openssl")
 	dir := t.TempDir()
 	write := func(name string, data []byte) string {
 		path := filepath.Join(dir, name)

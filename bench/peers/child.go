@@ -86,9 +86,32 @@ func buildGo(dir string) (string, error) {
 	return program, command("go", "build", "-o", program, "github.com/tandem-rsa/tandem/splitkey/internal/contender")
 }
 
-// buildC builds c/peers.c, for which OpenSSL and GMP must be installed, headers included.
+// missing names the Debian package of each library that c/peers.c needs and that is not
+// installed, headers included.
+func missing(dir string) []string {
+	var packages []string
+	for _, library := range []struct{ header, flag, pkg string }{
+		{"openssl/evp.h", "-lcrypto", "libssl-dev"}, {"gmp.h", "-lgmp", "libgmp-dev"},
+	} {
+		file := dir + "/probe.c"
+		source := "#include <stdio.h>\n#include <" + library.header + ">\nint main(void) { return 0; }\n"
+		err := os.WriteFile(file, []byte(source), 0o600)
+		if err == nil {
+			err = command("gcc", "-o", dir+"/probe", file, library.flag)
+		}
+		if err != nil {
+			packages = append(packages, library.pkg)
+		}
+	}
+	return packages
+}
+
+// buildC builds c/peers.c.
 func buildC(dir string) (string, error) {
 	program := dir + "/peers-c"
+	if packages := missing(dir); len(packages) > 0 {
+		return "", fmt.Errorf("libraries are missing: apt-get install %s", strings.Join(packages, " "))
+	}
 	return program, command("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, "c/peers.c", "-lcrypto", "-lgmp")
 }
 

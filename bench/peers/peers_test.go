@@ -6,14 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 func startForTest(t *testing.T) children {
-	ch, err := startAll(t.TempDir())
+	dir := t.TempDir()
+	if packages := missing(dir); len(packages) > 0 {
+		needtest.Missing(t, "a library of bench/peers/c", strings.Join(packages, " "))
+	}
+	ch, err := startAll(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		for _, c := range []*child{ch.kernel, ch.fallback, ch.c} {

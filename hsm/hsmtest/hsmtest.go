@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 // Token says how to open a token that a test may use as it likes. All modules
@@ -44,7 +46,7 @@ var Modules = []struct {
 // SOFTHSM2_CONF for the test.
 func SoftHSM(t testing.TB) Token {
 	t.Helper()
-	module := find(t, "softhsm2", "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so",
+	module := needtest.File(t, "softhsm2", "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so",
 		"/usr/lib64/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so")
 	dir := t.TempDir()
 	tokens := filepath.Join(dir, "tokens")
@@ -61,7 +63,7 @@ func SoftHSM(t testing.TB) Token {
 // its own.
 func NSS(t testing.TB) Token {
 	t.Helper()
-	module := find(t, "libnss3 libnss3-tools", "/usr/lib/*/libsoftokn3.so", "/usr/lib/*/nss/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
+	module := needtest.File(t, "libnss3 libnss3-tools", "/usr/lib/*/libsoftokn3.so", "/usr/lib/*/nss/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
 	dir := t.TempDir()
 	password := filepath.Join(dir, "password")
 	require(t, os.WriteFile(password, []byte("Password1\n"), 0o600))
@@ -78,34 +80,9 @@ func NSS(t testing.TB) Token {
 	}
 }
 
-// find returns the first file that matches one of the patterns.
-func find(t testing.TB, packages string, patterns ...string) string {
-	t.Helper()
-	for _, p := range patterns {
-		if files, err := filepath.Glob(p); err == nil && len(files) > 0 {
-			return files[0]
-		}
-	}
-	missing(t, packages)
-	return ""
-}
-
-// missing ends the test: a module that is not there proves nothing.
-func missing(t testing.TB, packages string) {
-	t.Helper()
-	hint := "not installed: apt-get install -y " + packages
-	if os.Getenv("CI") == "true" {
-		t.Fatal(hint)
-	}
-	t.Skip(hint)
-}
-
 func run(t testing.TB, packages, name string, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing(t, packages)
-	}
+	path := needtest.Program(t, name, packages)
 	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
 		t.Fatalf("hsmtest: %s %q: %v\n%s", name, args, err, out)
 	}

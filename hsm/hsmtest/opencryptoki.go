@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 // opencryptoki keeps its state in directories fixed at build time, and talks to
@@ -24,17 +26,15 @@ const slotdSlot = "3"
 // The daemon is started for the test if it does not run, which takes root.
 func OpenCryptoki(t testing.TB) Token {
 	t.Helper()
-	module := find(t, "opencryptoki opensc", "/usr/lib/*/pkcs11/libopencryptoki.so", "/usr/lib64/pkcs11/libopencryptoki.so", "/usr/lib/*/opencryptoki/libopencryptoki.so")
-	tool, err := exec.LookPath("pkcs11-tool")
-	if err != nil {
-		missing(t, "opensc")
-	}
+	module := needtest.File(t, "opencryptoki opensc", "/usr/lib/*/pkcs11/libopencryptoki.so", "/usr/lib64/pkcs11/libopencryptoki.so", "/usr/lib/*/opencryptoki/libopencryptoki.so")
+	tool := needtest.Program(t, "pkcs11-tool", "opensc")
 	lock(t, filepath.Join(os.TempDir(), "tandem-opencryptoki.lock"))
 	startSlotd(t)
 	tok := Token{Name: "opencryptoki", Module: module, Label: label, PIN: "76543210", SOPIN: "87654321", Dir: "/var/lib/opencryptoki/swtok"}
 	var list []byte
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		// The daemon takes a moment to start.
+		var err error
 		list, err = exec.Command(tool, "--module", module, "--list-slots").CombinedOutput()
 		if err == nil {
 			break
@@ -64,15 +64,9 @@ func startSlotd(t testing.TB) {
 	if slotdRuns() {
 		return
 	}
-	path, err := exec.LookPath("pkcsslotd")
-	if err != nil {
-		missing(t, "opencryptoki")
-	}
+	path := needtest.Program(t, "pkcsslotd", "opencryptoki")
 	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("pkcsslotd does not run, and starting it takes root")
-		}
-		t.Skip("pkcsslotd does not run, and starting it takes root: sudo pkcsslotd")
+		needtest.Need(t, "pkcsslotd does not run, and only root can start it: sudo pkcsslotd")
 	}
 	cmd := exec.Command(path, "-f")
 	require(t, cmd.Start())

@@ -5,11 +5,15 @@
 //
 // "go test" calls a skipped test a success. With CI=true in the environment
 // this does not: a check that was not made is not a check that passed.
+//
+// With $SKIPPED in the environment it adds each skipped test to that file, of
+// which "testgate -skipped FILE" makes one list, by what is missing.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -19,7 +23,23 @@ import (
 )
 
 func main() {
-	if !gate(os.Stdin, os.Stdout, os.Getenv("CI") == "true") {
+	file := flag.String("skipped", "", "print a list of the skipped tests in this file")
+	flag.Parse()
+	if *file != "" {
+		lines, err := os.ReadFile(*file)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "testgate:", err)
+			os.Exit(1)
+		}
+		fmt.Print(list(string(lines)))
+		return
+	}
+	passed, skips := gate(os.Stdin, os.Stdout, os.Getenv("CI") == "true")
+	if err := note(os.Getenv("SKIPPED"), skips); err != nil {
+		fmt.Fprintln(os.Stderr, "testgate:", err)
+		passed = false
+	}
+	if !passed {
 		os.Exit(1)
 	}
 }
@@ -31,12 +51,12 @@ type event struct {
 }
 
 // gate copies the output of failed and skipped tests and one line for each
-// package from r to w, and reports whether the run counts as passed.
-func gate(r io.Reader, w io.Writer, strict bool) bool {
+// package from r to w, and reports whether the run counts as passed, and what was skipped.
+func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 	var (
 		passed   int
 		packages int
-		skipped  []string
+		skipped  []skip
 		failed   = map[string]bool{}
 		running  = map[string]bool{} // packages that started and have not ended
 		output   = map[string][]string{}
@@ -86,7 +106,7 @@ func gate(r io.Reader, w io.Writer, strict bool) bool {
 			default:
 				fmt.Fprint(w, strings.Join(output[name], ""))
 				if e.Action == "skip" {
-					skipped = append(skipped, name)
+					skipped = append(skipped, skip{name, reason(output[name])})
 				}
 			}
 			delete(output, name)
@@ -100,8 +120,8 @@ func gate(r io.Reader, w io.Writer, strict bool) bool {
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		fmt.Fprintln(w, "FAIL", name)
 	}
-	for _, name := range skipped {
-		fmt.Fprintln(w, "SKIP", name)
+	for _, s := range skipped {
+		fmt.Fprintln(w, "SKIP", s.name)
 	}
-	return passed > 0 && len(failed) == 0 && !(strict && len(skipped) > 0)
+	return passed > 0 && len(failed) == 0 && !(strict && len(skipped) > 0), skipped
 }

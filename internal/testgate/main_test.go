@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,7 +13,8 @@ import (
 const (
 	start = `{"Action":"start","Package":"p"}` + "\n"
 	pass  = `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n"
-	skip  = `{"Action":"output","Package":"p","Test":"TestB","Output":"no token\n"}` + "\n" +
+	skips = `{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:7: no token\n"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}` + "\n" +
 		`{"Action":"skip","Package":"p","Test":"TestB"}` + "\n"
 	fail = `{"Action":"output","Package":"p","Test":"TestC/x","Output":"not equal\n"}` + "\n" +
 		`{"Action":"fail","Package":"p","Test":"TestC/x"}` + "\n"
@@ -29,8 +32,8 @@ func TestGate(t *testing.T) {
 		says, hushes string
 	}{
 		{"pass", start + pass + none + end, true, true, "1 tests passed in 2 packages, 0 failed, 0 skipped", "SKIP"},
-		{"skip", start + pass + skip + end, true, false, "no token\n", "FAIL"},
-		{"skip named", start + pass + skip + end, true, false, "SKIP p.TestB\n", "FAIL"},
+		{"skip", start + pass + skips + end, true, false, "no token\n", "FAIL"},
+		{"skip named", start + pass + skips + end, true, false, "SKIP p.TestB\n", "FAIL"},
 		{"fail", start + pass + fail + endFail, false, false, "not equal\n", "SKIP"},
 		{"fail named", start + pass + fail + endFail, false, false, "FAIL p.TestC/x\n", "SKIP"},
 		{"package fails", start + pass + endFail, false, false, "exit status 1\n", "SKIP"},
@@ -48,10 +51,42 @@ func TestGate(t *testing.T) {
 				if strict {
 					want = c.ci
 				}
-				require.Equal(t, want, gate(strings.NewReader(c.in), &out, strict), "strict %v", strict)
+				got, skipped := gate(strings.NewReader(c.in), &out, strict)
+				require.Equal(t, want, got, "strict %v", strict)
+				if strings.Contains(c.in, skips) {
+					require.Equal(t, []skip{{"p.TestB", "no token"}}, skipped)
+				} else {
+					require.Empty(t, skipped)
+				}
 				require.Contains(t, out.String(), c.says)
 				require.NotContains(t, out.String(), c.hushes)
 			}
 		})
 	}
+}
+
+func TestSkippedList(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "skipped")
+	require.NoError(t, note("", []skip{{"p.TestA", "x"}}))
+	require.NoError(t, note(file, nil))
+	require.NoFileExists(t, file)
+	require.NoError(t, note(file, []skip{{"p.TestB", "b is missing: apt-get install libb b-tools"}, {"p.TestC", "the sun shines"}}))
+	require.NoError(t, note(file, []skip{{"q.TestB", "b is missing: apt-get install libb b-tools"}, {"p.TestB", "b is missing: apt-get install libb b-tools"},
+		{"q.TestA", "a is missing: apt-get install a"}, {"q.TestD", reason(nil)}}))
+	lines, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, `5 skipped:
+- a is missing: apt-get install a
+    q.TestA
+- b is missing: apt-get install libb b-tools
+    p.TestB
+    q.TestB
+- no reason given
+    q.TestD
+- the sun shines
+    p.TestC
+On Debian all that is missing comes with: apt-get install a b-tools libb
+`, list(string(lines)))
+	require.Equal(t, "Nothing was skipped.\n", list(""))
+	require.Error(t, note(filepath.Join(file, "x"), []skip{{"p.TestA", "x"}}))
 }

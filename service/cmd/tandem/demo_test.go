@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 const root = "../../.."
@@ -15,7 +17,6 @@ const root = "../../.."
 // TestReadme does what a new reader does: types the first command of the README, and then the one that it ends with.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	needOpenSSL(t)
 	readme, err := os.ReadFile(root + "/README.md")
 	require.NoError(t, err)
 	first := regexp.MustCompile(`(?m)^go run .*$`).FindString(string(readme))
@@ -36,7 +37,6 @@ func TestDemo(t *testing.T) {
 		t.Skip("TestReadme tells the story")
 	}
 	t.Parallel()
-	needOpenSSL(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self, "demo", "-shape", "two-prime", "-sharing", "additive", "-pss", "-hash", "sha512", "README.md")
@@ -68,10 +68,11 @@ func checkStory(t *testing.T, story string, facts ...string) {
 	lines := strings.Split(strings.TrimSpace(story), "\n")
 	last := lines[len(lines)-1]
 	require.True(t, strings.HasPrefix(last, "openssl dgst "), last)
-	require.Equal(t, "Verified OK\n", shell(t, last))
 	t.Cleanup(func() {
 		require.NoError(t, os.RemoveAll(regexp.MustCompile(`\S*tandem-demo-\d+`).FindString(story)))
 	})
+	needtest.Program(t, "openssl", "openssl")
+	require.Equal(t, "Verified OK\n", shell(t, last))
 }
 
 // shell runs a command line in the root of the repository.

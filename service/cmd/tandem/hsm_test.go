@@ -11,7 +11,6 @@ import (
 
 // TestHSM runs the script of testdata/hsm with two tokens of SoftHSM, of one label and in folders of their own.
 func TestHSM(t *testing.T) {
-	needOpenSSL(t)
 	other := hsmtest.SoftHSM(t)
 	otherConf := os.Getenv("SOFTHSM2_CONF")
 	token := hsmtest.SoftHSM(t)
