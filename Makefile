@@ -1,10 +1,23 @@
-.PHONY: test check fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants
+.PHONY: demo test check bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants
 
-test: check       # everything; what CI runs
+# Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
+export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
+
+demo:             # the whole story, on FILE (README.md)
+	@echo "Compiling the command, which takes a minute the first time ..."
+	@go run ./service/cmd/tandem demo $(or $(FILE),README.md)
+
+test:             # every check and test; what CI runs
 	.ci/test
 
 check:            # format, vet, staticcheck, go.mod, cross-compiles
 	.ci/check
+
+bare:             # the commands of README.md on a new Debian with nothing but Go, gcc, make and git (root, debootstrap)
+	.ci/bare
+
+stress:           # every test RUNS (20) times in a row, with all cores busy
+	.ci/stress
 
 fuzz:             # every fuzz target for FUZZTIME (10s)
 	.ci/fuzz

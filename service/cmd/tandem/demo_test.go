@@ -19,8 +19,8 @@ func TestReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(root + "/README.md")
 	require.NoError(t, err)
-	first := regexp.MustCompile(`(?m)^go run .*$`).FindString(string(readme))
-	require.Equal(t, "go run ./service/cmd/tandem demo README.md", first)
+	first := regexp.MustCompile(`(?m)^make .*$`).FindString(string(readme))
+	require.Equal(t, "make demo", first)
 	before := shell(t, "git status --porcelain")
 	story := shell(t, first+" 2>/dev/null")
 	require.Equal(t, before, shell(t, "git status --porcelain"), "the demo changed the checkout")
@@ -33,9 +33,6 @@ func TestReadme(t *testing.T) {
 
 // TestDemo tells the story with everything but the defaults.
 func TestDemo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("TestReadme tells the story")
-	}
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
