@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -21,8 +22,11 @@ import (
 )
 
 // complete lists the sections in which every promise must have a row in promises.md: every
-// sentence with one of the words of promising.
-var complete = map[string][]string{}
+// sentence with one of the words of promising. A nil list is all sections.
+var complete = map[string][]string{"scheme.md": {"4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "5", "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7", "5.8"}, "package pinlock": {
+	"Limiter", "Limiter.Attempt", "Limiter.Create", "Lockbox", "NewLimiter", "ParseState", "Policy", "Policy.Admit", "Policy.Next",
+	"State", "State.AppendBinary", "State.Destroyed", "State.MarshalBinary", "Update", "WeakPINError", "WrongPINError",
+}}
 
 var (
 	promising = regexp.MustCompile(`(?i)\b(must|never|refuses?|refused|wipes?|wiped|verif(y|ies|ied)|at most|erased?)\b`)
@@ -93,6 +97,72 @@ func sections(text string) map[string]string {
 		out[name] = mdSpace.ReplaceAllString(text[m[0]:end], " ")
 	}
 	return out
+}
+
+// godoc returns the documentation of a package: of "package" itself, and of each exported
+// type, function, method, constant and variable by its name, a method's being Type.Method.
+func godoc(fsys fs.FS, dir string) (map[string]string, error) {
+	names, err := fs.Glob(fsys, path.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	add := func(name string, comments ...*ast.CommentGroup) {
+		for _, c := range comments {
+			if c != nil && ast.IsExported(name[strings.LastIndex(name, ".")+1:]) || name == "package" {
+				out[name] = strings.TrimSpace(out[name] + " " + mdSpace.ReplaceAllString(c.Text(), " "))
+			}
+		}
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		add("package", f.Doc)
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				name := d.Name.Name
+				if d.Recv != nil {
+					t := d.Recv.List[0].Type
+					if p, ok := t.(*ast.StarExpr); ok {
+						t = p.X
+					}
+					if id, ok := t.(*ast.Ident); !ok || !id.IsExported() {
+						continue
+					} else {
+						name = id.Name + "." + name
+					}
+				}
+				add(name, d.Doc)
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						add(s.Name.Name, d.Doc, s.Doc)
+						if i, ok := s.Type.(*ast.InterfaceType); ok && s.Name.IsExported() {
+							for _, m := range i.Methods.List {
+								if len(m.Names) > 0 {
+									add(s.Name.Name+"."+m.Names[0].Name, m.Doc)
+								}
+							}
+						}
+					case *ast.ValueSpec:
+						add(s.Names[0].Name, d.Doc, s.Doc, s.Comment)
+					}
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // testsOf returns the tests, examples and fuzz targets of a directory that a build for Linux
@@ -255,6 +325,11 @@ func brokenPromises(fsys fs.FS, complete map[string][]string) (rows int, bad []s
 	documents, tests := map[string]map[string]string{}, map[string]map[string]bool{}
 	document := func(name string) (map[string]string, error) {
 		if documents[name] == nil {
+			if dir, ok := strings.CutPrefix(name, "package "); ok {
+				d, err := godoc(fsys, dir)
+				documents[name] = d
+				return d, err
+			}
 			text, err := fs.ReadFile(fsys, path.Join("docs", name))
 			if err != nil {
 				return nil, err
@@ -304,6 +379,9 @@ func brokenPromises(fsys fs.FS, complete map[string][]string) (rows int, bad []s
 		if err != nil {
 			return 0, nil, err
 		}
+		if list == nil {
+			list = slices.Sorted(maps.Keys(d))
+		}
 		for _, section := range list {
 			for _, sentence := range unpromised(d[section], name, section, promises) {
 				bad = append(bad, fmt.Sprintf("promises.md has no row for %s, %s: %q", name, section, sentence))
@@ -348,6 +426,7 @@ func TestPromisesCaught(t *testing.T) {
 	good := map[string]string{
 		"docs/a.md":                 "# A\n\n## 1. One\n\nThe share must\nbe wiped. It is blue.\n\n**1.1 Two.** Never\nagain. Nothing else.\n\n### Three\n\nx = a | b.\n",
 		"p/a_test.go":               "package p\n\nfunc TestA(t *testing.T) { check(t) }\n\nfunc TestSkips(t *testing.T) { t.Skip() }\n\nfunc TestEmpty(t *testing.T) {}\n",
+		"p/p.go":                    "// Package p does it. It must\n// work.\npackage p\n\n// S is blue.\ntype S struct{}\n\n// M sleeps. It never\n// ends.\nfunc (s *S) M() {}\n\n// it must not be exported\nfunc f() {}\n",
 		"p/b_windows_test.go":       "package p\n\nfunc TestB(t *testing.T) { check(t) }\n",
 		"internal/mutants/table.go": "package main\n\nconst (\n\tinP = \"./p\"\n\ttestA = \"TestA\"\n)\n\nvar list = []mutant{\n\t{\"keep it\", \"f\", \"old\", \"new\", inP, testA + \"/x\"},\n\t{\"elsewhere\", \"f\", \"old\", \"new\", \"./q\", testA},\n}\n",
 	}
@@ -370,6 +449,8 @@ func TestPromisesCaught(t *testing.T) {
 		{"| 1 | must be wiped | `p.TestA` | `elsewhere` |", nil, []string{"is for other tests"}},
 		{"| 1 | must be wiped | `p.TestA` | |", map[string][]string{"a.md": {"1", "1.1"}}, []string{`no row for a.md, 1.1: "**1.1 Two.** Never`}},
 		{"| 1 | must be wiped | `p.TestA` | |", map[string][]string{"a.md": {"4"}}, []string{"no section 4"}},
+		{"| 1 | must be wiped | `p.TestA` | |", map[string][]string{"a.md": nil}, []string{`no row for a.md, 1.1`}},
+		{"| 1 | must be wiped | `p.TestA` | |", map[string][]string{"package p": nil}, []string{`row for package p, S.M: "It never`, `row for package p, package: "It must`}},
 	} {
 		fsys := fstest.MapFS{"docs/promises.md": {Data: []byte(head + c.row + "\n")}}
 		for name, text := range good {

@@ -124,4 +124,5 @@ var pinlockMutants = []mutant{
 	{"stop the count when the caller hangs up", "pinlock/update.go", "context.WithoutCancel(ctx)", "ctx", inPinlock, "TestHangUp"},
 	{"answer after ten seconds of conflicts", "pinlock/update.go", "\t\tif err := pause(ctx, conflicts); err != nil {\n\t\t\treturn nil, fmt", "\t\tif err := pause(ctx, conflicts); err != nil {\n\t\t\treturn verdict, nil\n\t\t\treturn nil, fmt", inPinlock, "TestEndlessConflict"},
 	{"weigh an outcome against the state before the conflict", "pinlock/update.go", "for conflicts := 0; ; conflicts++ {\n\t\tvalue, version, err := store.Load(ctx, id)\n", "var first []byte\n\tfor conflicts := 0; ; conflicts++ {\n\t\tvalue, version, err := store.Load(ctx, id)\n\t\tif first == nil {\n\t\t\tfirst = value\n\t\t}\n\t\tvalue = first\n", inPinlock, "TestLosesToLock|TestOutcomeSurvivesConflict"},
+	{"answer a lock that restarted without a write", "pinlock/limiter.go", "\tif refused && next == old {\n", "\tif refused {\n", inPinlock, "TestRestartIsRecorded"},
 }
