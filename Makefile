@@ -4,7 +4,7 @@
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
 
 demo:             # the whole story, on FILE (README.md)
-	@echo "Compiling the command, which takes a minute the first time ..."
+	@echo "Compiling the command, which takes a minute the first time ..." >&2
 	@go run ./service/cmd/tandem demo $(or $(FILE),README.md)
 
 test:             # every check and test; what CI runs

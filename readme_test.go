@@ -1,0 +1,54 @@
+package tandem_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var replaceLine = regexp.MustCompile(`(?m)^ *replace (\S+) => \.\./tandem(\S*)$`)
+
+// TestReplace makes modules outside of this repository with the replace lines of README.md,
+// and builds them: one that imports the library, and one that imports a store as well. What they need has to
+// be in the module cache already, since this repository needs it.
+func TestReplace(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	lines := replaceLine.FindAllStringSubmatch(string(readme), -1)
+	require.Len(t, lines, 2)
+	require.Equal(t, module, lines[0][1])
+	require.Equal(t, module+"/service", lines[1][1])
+
+	for name, imports := range map[string][]string{
+		"library": {module + "/splitkey", module + "/pinlock", module + "/protocol"},
+		"store":   {module + "/protocol", module + "/service/stores/bolt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			mod := "module example.org/m\n\ngo 1.26\n"
+			for i, m := range lines {
+				if i == 0 || name == "store" {
+					mod += "\nreplace " + m[1] + " => " + strconv.Quote(filepath.Join(here, m[2])) + "\n"
+				}
+			}
+			source := "package main\n\nimport (\n\t_ \"" + strings.Join(imports, "\"\n\t_ \"") + "\"\n)\n\nfunc main() {}\n"
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+			for _, args := range [][]string{{"mod", "tidy"}, {"build", "-o", "m", "."}} {
+				cmd := exec.Command("go", args...)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GOSUMDB=off")
+				out, err := cmd.CombinedOutput()
+				require.NoError(t, err, "%s", out)
+			}
+		})
+	}
+}
