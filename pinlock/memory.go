@@ -3,13 +3,15 @@ package pinlock
 import (
 	"bytes"
 	"context"
+	"slices"
+	"strings"
 	"sync"
 )
 
-// NewMemoryStore returns a [Store] that keeps its records in memory.
+// NewMemoryStore returns a [Store] that keeps its records in memory. It is a [Lister], too.
 //
-// It is for tests only: it is not durable, so that a restart gives every thief all tries back.
-// In all else it keeps the contract.
+// It is for tests only: it is not durable, so that a restart gives every thief all tries back, and
+// no second process can reach it. In all else it keeps the contract.
 func NewMemoryStore() Store {
 	return &memoryStore{records: make(map[string]memoryRecord)}
 }
@@ -25,7 +27,10 @@ type memoryRecord struct {
 	version uint64
 }
 
-var _ Store = (*memoryStore)(nil)
+var (
+	_ Store  = (*memoryStore)(nil)
+	_ Lister = (*memoryStore)(nil)
+)
 
 func (m *memoryStore) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 	if err := checkCall(ctx, id, nil); err != nil {
@@ -64,6 +69,25 @@ func (m *memoryStore) Swap(ctx context.Context, id string, version uint64, value
 	}
 	m.put(id, value)
 	return nil
+}
+
+func (m *memoryStore) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := CheckList(prefix, after, limit); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []string
+	for id := range m.records {
+		if id > after && strings.HasPrefix(id, prefix) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), limit)], nil
 }
 
 func (m *memoryStore) put(id string, value []byte) {

@@ -49,6 +49,7 @@ var (
 // by other means. Versions need not be consecutive and mean nothing between records.
 //
 // There is no way to delete: a record that vanishes could be created anew, with all tries left.
+// A store that can list its ids is a [Lister] besides.
 //
 // Errors other than those named mean that the store is unreachable or broken, and that the result of
 // a write is unknown: it may have happened, may happen later, or never. Callers refuse the request then.

@@ -44,26 +44,32 @@ func requireOneWinner(t tester, errs []error) int {
 	return winner
 }
 
-func concurrentCreate(t tester, s pinlock.Store) {
+func concurrentCreate(t tester, h *handles) {
 	const rounds, contenders = 10, 16
+	stores := h.take(nodes)
 	for round := range rounds {
 		id := fmt.Sprintf("id %d", round)
 		winner := requireOneWinner(t, together(contenders, func(i int) error {
-			return s.Create(context.Background(), id, fmt.Appendf(nil, "%d", i))
+			return stores[i%nodes].Create(context.Background(), id, fmt.Appendf(nil, "%d", i))
 		}))
-		requireValue(t, s, id, fmt.Sprint(winner))
+		for _, s := range stores {
+			requireValue(t, s, id, fmt.Sprint(winner))
+		}
 	}
 }
 
-func concurrentSwap(t tester, s pinlock.Store) {
+func concurrentSwap(t tester, h *handles) {
 	const rounds, contenders = 10, 16
-	create(t, s, "id", "start")
-	for range rounds {
-		_, version := load(t, s, "id")
+	stores := h.take(nodes)
+	create(t, stores[0], "id", "start")
+	for round := range rounds {
+		_, version := load(t, stores[round%nodes], "id")
 		winner := requireOneWinner(t, together(contenders, func(i int) error {
-			return s.Swap(context.Background(), "id", version, fmt.Appendf(nil, "%d", i))
+			return stores[i%nodes].Swap(context.Background(), "id", version, fmt.Appendf(nil, "%d", i))
 		}))
-		requireValue(t, s, "id", fmt.Sprint(winner))
+		for _, s := range stores {
+			requireValue(t, s, "id", fmt.Sprint(winner))
+		}
 	}
 }
 
@@ -75,9 +81,10 @@ func count(value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// increment adds one to the counter and returns what it wrote.
+// increment adds one to the counter and returns what it wrote. Each conflict is somebody else's success,
+// so that there are fewer of them than increments.
 func increment(ctx context.Context, s pinlock.Store, id string) (uint64, error) {
-	for {
+	for range 1000 {
 		value, version, err := s.Load(ctx, id)
 		if err != nil {
 			return 0, err
@@ -93,18 +100,21 @@ func increment(ctx context.Context, s pinlock.Store, id string) (uint64, error) 
 			return 0, err
 		}
 	}
+	return 0, errors.New("conflicts without end")
 }
 
-// concurrentCount loses no increment, gives each to one writer only, and shows each writer its own.
-func concurrentCount(t tester, s pinlock.Store) {
+// concurrentCount loses no increment, gives each to one writer only, and shows each at once to whoever
+// reads on another handle.
+func concurrentCount(t tester, h *handles) {
 	const writers, each = 8, 25
-	create(t, s, "id", string(make([]byte, 8)))
+	stores := h.take(nodes)
+	create(t, stores[0], "id", string(make([]byte, 8)))
 	var mu sync.Mutex
 	written := make(map[uint64]bool)
-	errs := together(writers, func(int) error {
+	errs := together(writers, func(i int) error {
 		ctx := context.Background()
 		for range each {
-			n, err := increment(ctx, s, "id")
+			n, err := increment(ctx, stores[i%nodes], "id")
 			if err != nil {
 				return err
 			}
@@ -115,38 +125,41 @@ func concurrentCount(t tester, s pinlock.Store) {
 			if twice {
 				return fmt.Errorf("two writers wrote %d", n)
 			}
-			value, _, err := s.Load(ctx, "id")
-			if err != nil {
-				return err
-			}
-			if seen, err := count(value); err != nil || seen < n {
-				return fmt.Errorf("read %d after writing %d: %w", seen, n, err)
+			for _, reader := range stores {
+				value, _, err := reader.Load(ctx, "id")
+				if err != nil {
+					return err
+				}
+				if seen, err := count(value); err != nil || seen < n {
+					return fmt.Errorf("read %d after writing %d: %w", seen, n, err)
+				}
 			}
 		}
 		return nil
 	})
 	require.NoError(t, errors.Join(errs...))
-	value, _ := load(t, s, "id")
+	value, _ := load(t, stores[1], "id")
 	total, err := count(value)
 	require.NoError(t, err)
 	require.Equal(t, uint64(writers*each), total)
 }
 
 // concurrentReaders checks what readers see of two records while a writer increments first one, then
-// the other: no counter goes back, the second is never ahead of a first that is read later, and one
-// version always stands for one value.
-func concurrentReaders(t tester, s pinlock.Store) {
-	const readers, writes = 4, 50
+// the other: no counter goes back, the second is never ahead of a first that is read later, on whatever
+// handle, and one version always stands for one value.
+func concurrentReaders(t tester, h *handles) {
+	const readers, writes = 2 * nodes, 50
 	ctx := context.Background()
-	create(t, s, "first", string(make([]byte, 8)))
-	create(t, s, "second", string(make([]byte, 8)))
+	stores := h.take(nodes)
+	create(t, stores[0], "first", string(make([]byte, 8)))
+	create(t, stores[0], "second", string(make([]byte, 8)))
 	type seen struct {
 		id      string
 		version uint64
 	}
 	var mu sync.Mutex
 	valueOf := make(map[seen]uint64)
-	read := func(id string) (uint64, error) {
+	read := func(s pinlock.Store, id string) (uint64, error) {
 		value, version, err := s.Load(ctx, id)
 		if err != nil {
 			return 0, err
@@ -169,7 +182,7 @@ func concurrentReaders(t tester, s pinlock.Store) {
 			defer close(done)
 			for range writes {
 				for _, id := range []string{"first", "second"} {
-					if _, err := increment(ctx, s, id); err != nil {
+					if _, err := increment(ctx, stores[0], id); err != nil {
 						return err
 					}
 				}
@@ -177,17 +190,17 @@ func concurrentReaders(t tester, s pinlock.Store) {
 			return nil
 		}
 		var lastFirst, lastSecond uint64
-		for last := false; !last; {
+		for round, last := i, false; !last; round++ {
 			select {
 			case <-done:
 				last = true // once more, to see the end
 			default:
 			}
-			second, err := read("second")
+			second, err := read(stores[round%nodes], "second")
 			if err != nil {
 				return err
 			}
-			first, err := read("first")
+			first, err := read(stores[(round+1)%nodes], "first")
 			if err != nil {
 				return err
 			}

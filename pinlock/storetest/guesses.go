@@ -18,13 +18,18 @@ const guesses = 1000
 // answers counts what simultaneous attempts were answered.
 type answers struct{ right, wrong, locked, none int }
 
-// guess makes all attempts at once. None is settled before all have begun: each has been admitted and has its PIN
-// tried before the first one counts, which is the most an attacker can arrange.
-func guess(t tester, s pinlock.Store, id string, right func(i int) bool) answers {
+// guess makes all attempts at once, spread over the handles, each of which has a limiter of its own. None is
+// settled before all have begun: each has been admitted and has its PIN tried before the first one counts,
+// which is the most an attacker can arrange.
+func guess(t tester, stores []pinlock.Store, id string, right func(i int) bool) answers {
 	t.Helper()
-	limiter, err := pinlock.NewLimiter(s, pinlock.DefaultPolicy())
-	require.NoError(t, err)
-	require.NoError(t, limiter.Create(context.Background(), id))
+	limiters := make([]*pinlock.Limiter, len(stores))
+	for i, s := range stores {
+		var err error
+		limiters[i], err = pinlock.NewLimiter(s, pinlock.DefaultPolicy())
+		require.NoError(t, err)
+	}
+	require.NoError(t, limiters[0].Create(context.Background(), id))
 	var begun sync.WaitGroup
 	begun.Add(guesses)
 	var mu sync.Mutex
@@ -32,7 +37,7 @@ func guess(t tester, s pinlock.Store, id string, right func(i int) bool) answers
 	errs := together(guesses, func(i int) error {
 		begin := sync.OnceFunc(begun.Done)
 		defer begin() // also where the store failed before the try
-		err := limiter.Attempt(context.Background(), id, func(context.Context) (pinlock.Outcome, error) {
+		err := limiters[i%len(limiters)].Attempt(context.Background(), id, func(context.Context) (pinlock.Outcome, error) {
 			begin()
 			begun.Wait()
 			if right(i) {
@@ -63,22 +68,30 @@ func guess(t tester, s pinlock.Store, id string, right func(i int) bool) answers
 	return a
 }
 
-// guessesWrong: of any number of wrong guesses at once, exactly three are answered.
-func guessesWrong(t tester, s pinlock.Store) {
-	a := guess(t, s, "id", func(int) bool { return false })
+// guessesWrong: of any number of wrong guesses at once, on all nodes together, exactly three are answered.
+func guessesWrong(t tester, h *handles) {
+	stores := h.take(nodes)
+	a := guess(t, stores, "id", func(int) bool { return false })
 	require.Equal(t, 3, a.wrong)
 	require.Zero(t, a.right)
-	again, err := remaining(s, "id")
-	require.NoError(t, err)
-	require.Equal(t, 6, again)
+	for _, s := range stores {
+		again, err := remaining(s, "id")
+		require.NoError(t, err)
+		require.Equal(t, 6, again)
+	}
 }
 
 // guessesMixed checks that the answers to right and wrong guesses at once are those of some sequence, one after the
 // other: as many counts and clearings were written as were answered, each on top of the one
 // before, and nothing on top of the third wrong one in a row.
-func guessesMixed(t tester, s pinlock.Store) {
-	log := &swapLog{Store: s, left: make(map[uint64]int), done: make(map[uint64]bool)}
-	a := guess(t, log, "id", func(i int) bool { return i%2 == 0 })
+func guessesMixed(t tester, h *handles) {
+	log := &swapLog{left: make(map[uint64]int), done: make(map[uint64]bool)}
+	var stores []pinlock.Store
+	for _, s := range h.take(nodes) {
+		stores = append(stores, logged{s, log})
+	}
+	// Neighbours on one node guess right and wrong.
+	a := guess(t, stores, "id", func(i int) bool { return i/nodes%2 == 0 })
 	var right, wrong, locks int
 	for _, swap := range log.swaps {
 		require.Contains(t, []int{7, 8, 9}, swap.from, "an attempt was counted while locked")
@@ -100,16 +113,21 @@ func guessesMixed(t tester, s pinlock.Store) {
 	require.Equal(t, a.locked > 0, locks == 1)
 }
 
-// swapLog notes every successful Swap of a counter as tries left before and after.
+// swapLog notes every successful Swap of a counter, on whatever node, as tries left before and after.
 type swapLog struct {
-	pinlock.Store
 	mu    sync.Mutex
 	left  map[uint64]int // tries left, by version
 	done  map[uint64]bool
 	swaps []struct{ from, to int }
 }
 
-func (l *swapLog) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+// logged is a handle whose swaps are noted.
+type logged struct {
+	pinlock.Store
+	*swapLog
+}
+
+func (l logged) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 	value, version, err := l.Store.Load(ctx, id)
 	if err != nil {
 		return nil, 0, err
@@ -121,7 +139,7 @@ func (l *swapLog) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 	return value, version, err
 }
 
-func (l *swapLog) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+func (l logged) Swap(ctx context.Context, id string, version uint64, value []byte) error {
 	if err := l.Store.Swap(ctx, id, version, value); err != nil {
 		return err
 	}

@@ -50,17 +50,24 @@ func requireConflict(t tester, s pinlock.Store, id string, version uint64) {
 
 func createLoad(t tester, s pinlock.Store) {
 	create(t, s, "id", "value")
-	requireValue(t, s, "id", "value")
 	_, first := load(t, s, "id")
-	_, second := load(t, s, "id")
-	require.Equal(t, first, second, "loading changed the version")
+	for range 3 * nodes {
+		requireValue(t, s, "id", "value")
+		_, again := load(t, s, "id")
+		require.Equal(t, first, again, "loading changed the version")
+	}
 }
 
 func loadUnknown(t tester, s pinlock.Store) {
-	_, _, err := s.Load(context.Background(), "id")
-	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	for range 3 * nodes {
+		_, _, err := s.Load(context.Background(), "id")
+		require.ErrorIs(t, err, pinlock.ErrNotFound)
+	}
 	create(t, s, "id", "value")
-	_, _, err = s.Load(context.Background(), "other")
+	for range 3 * nodes {
+		requireValue(t, s, "id", "value")
+	}
+	_, _, err := s.Load(context.Background(), "other")
 	require.ErrorIs(t, err, pinlock.ErrNotFound)
 }
 
@@ -80,8 +87,9 @@ func createTwice(t tester, s pinlock.Store) {
 
 func swapCurrent(t tester, s pinlock.Store) {
 	create(t, s, "id", "0")
-	for _, value := range []string{"1", "two", "", "4"} {
+	for _, value := range []string{"1", "two", "", "4", "5", "6", "7"} {
 		swap(t, s, "id", value)
+		requireValue(t, s, "id", value)
 		requireValue(t, s, "id", value)
 	}
 }

@@ -1,4 +1,5 @@
-// Package storetest holds an implementation of [pinlock.Store] to its contract.
+// Package storetest holds an implementation of [pinlock.Store] to its contract, and of
+// [pinlock.Lister] if it is one.
 //
 // Every Store, whoever wrote it, should pass [Run], and [RunReopen] if it is meant to be durable.
 // What no test of this kind can show is that a confirmed write survives a power failure: that takes
@@ -6,6 +7,7 @@
 package storetest
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,24 +15,42 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// Run runs every check of the contract, each in a subtest on a store of its own. open
-// returns an empty store, or one whose records are out of the way of these, and cleans up after itself with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) pinlock.Store) {
+// Database is what a check runs on: a set of records, empty at first, and the ways to it.
+type Database struct {
+	// Open returns another handle on the records: a Store as another process or another machine has
+	// it. It shares nothing with the other handles but the database: it has a connection, a mutex and a
+	// cache of its own, if it has any of these. A test that returns one handle twice, or two that
+	// share a lock of the process, tests nothing that happens between two nodes: so Run refuses
+	// a handle that it was given before.
+	Open func() pinlock.Store
+
+	// Close ends a handle in good order. It may be nil if handles need no end.
+	Close func(pinlock.Store)
+
+	// Single says that by contract one process at a time has the records, and that its goroutines
+	// share one handle. Open is then called again only after Close, and may return the same Store.
+	// An implementation's own tests must show that a second process is refused.
+	Single bool
+
+	// Remove deletes a record behind the Store's back, as an administrator might. Only one check needs
+	// it, and is left out if it is nil.
+	Remove func(id string)
+}
+
+// Run runs every check of the contract, each in a subtest on a database of its own. database
+// returns an empty one and cleans up with t.Cleanup. Every check of concurrent calls uses several
+// handles, and the others run twice: on one handle, and on several in turn.
+func Run(t *testing.T, database func(t *testing.T) Database) {
 	for _, c := range checks {
-		t.Run(c.name, func(t *testing.T) {
-			c.run(t, open(t))
-		})
+		t.Run(c.name, func(t *testing.T) { c.on(t, database(t)) })
 	}
 }
 
-// RunReopen checks that records and versions survive closing. reopen closes the store that open or reopen returned
-// last and returns a new one on the same records, as a restarted process or another node would.
-func RunReopen(t *testing.T, open func(t *testing.T) (store pinlock.Store, reopen func() pinlock.Store)) {
+// RunReopen checks that records and versions survive the end of all handles, as in a restart of
+// every process.
+func RunReopen(t *testing.T, database func(t *testing.T) Database) {
 	for _, c := range reopenChecks {
-		t.Run(c.name, func(t *testing.T) {
-			store, reopen := open(t)
-			c.run(t, store, reopen)
-		})
+		t.Run(c.name, func(t *testing.T) { c.on(t, database(t)) })
 	}
 }
 
@@ -43,41 +63,96 @@ type tester interface {
 
 type check struct {
 	name string
-	run  func(t tester, s pinlock.Store)
+	run  func(t tester, h *handles)
 }
 
-type reopenCheck struct {
-	name string
-	run  func(t tester, s pinlock.Store, reopen func() pinlock.Store)
+// on runs the check and closes its handles.
+func (c check) on(t tester, db Database) {
+	h := &handles{t: t, db: db}
+	defer h.close()
+	c.run(t, h)
 }
 
-var checks = []check{
-	{"CreateLoad", createLoad},
-	{"LoadUnknown", loadUnknown},
-	{"CreateTwice", createTwice},
-	{"SwapCurrent", swapCurrent},
-	{"SwapUnknown", swapUnknown},
-	{"SwapStale", swapStale},
-	{"SwapOtherVersions", swapOtherVersions},
-	{"VersionNeverReused", versionNeverReused},
-	{"SameValue", sameValue},
-	{"Values", values},
-	{"IDs", ids},
-	{"Limits", limits},
-	{"RecordsApart", recordsApart},
-	{"CopiesOnWrite", copiesOnWrite},
-	{"CopiesOnRead", copiesOnRead},
-	{"ContextDone", contextDone},
+var checks = append(append([]check{
 	{"ConcurrentCreate", concurrentCreate},
 	{"ConcurrentSwap", concurrentSwap},
 	{"ConcurrentCount", concurrentCount},
 	{"ConcurrentReaders", concurrentReaders},
 	{"GuessesWrong", guessesWrong},
 	{"GuessesMixed", guessesMixed},
-}
+	{"HandleCloses", handleCloses},
+	{"VersionNeverReusedAfterRemoval", versionNeverReusedAfterRemoval},
+}, sequential(
+	sequence{"CreateLoad", createLoad},
+	sequence{"LoadUnknown", loadUnknown},
+	sequence{"CreateTwice", createTwice},
+	sequence{"SwapCurrent", swapCurrent},
+	sequence{"SwapUnknown", swapUnknown},
+	sequence{"SwapStale", swapStale},
+	sequence{"SwapOtherVersions", swapOtherVersions},
+	sequence{"VersionNeverReused", versionNeverReused},
+	sequence{"SameValue", sameValue},
+	sequence{"Values", values},
+	sequence{"IDs", ids},
+	sequence{"Limits", limits},
+	sequence{"RecordsApart", recordsApart},
+	sequence{"CopiesOnWrite", copiesOnWrite},
+	sequence{"CopiesOnRead", copiesOnRead},
+	sequence{"ContextDone", contextDone},
+)...), listChecks...)
 
-var reopenChecks = []reopenCheck{
+var reopenChecks = []check{
 	{"RecordsSurvive", recordsSurvive},
 	{"VersionsSurvive", versionsSurvive},
 	{"VersionNeverReused", versionNeverReusedAfterReopen},
+	{"ListSurvives", listSurvives},
+}
+
+// nodes is how many handles work at once.
+const nodes = 4
+
+// handles are the open handles of one database.
+type handles struct {
+	t      tester
+	db     Database
+	opened []pinlock.Store
+}
+
+// take returns n handles, opening those that are missing: one n times if there can be only one.
+func (h *handles) take(n int) []pinlock.Store {
+	h.t.Helper()
+	if h.db.Single {
+		if len(h.opened) == 0 {
+			h.opened = append(h.opened, h.db.Open())
+		}
+		out := make([]pinlock.Store, n)
+		for i := range out {
+			out[i] = h.opened[0]
+		}
+		return out
+	}
+	for len(h.opened) < n {
+		next := h.db.Open()
+		for _, other := range h.opened {
+			require.False(h.t, same(next, other), "Open returned a handle that is open already")
+		}
+		h.opened = append(h.opened, next)
+	}
+	return h.opened[:n:n]
+}
+
+// same reports whether two handles are one value.
+func same(a, b pinlock.Store) bool {
+	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
+	return va.Type() == vb.Type() && va.Comparable() && vb.Comparable() && va.Equal(vb)
+}
+
+// close ends every handle.
+func (h *handles) close() {
+	for _, s := range h.opened {
+		if h.db.Close != nil {
+			h.db.Close(s)
+		}
+	}
+	h.opened = nil
 }

@@ -1,31 +1,54 @@
 package storetest
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-func TestMemoryStore(t *testing.T) {
-	Run(t, func(*testing.T) pinlock.Store { return pinlock.NewMemoryStore() })
+// memory is a database that lives in this process: by contract its goroutines share one handle.
+func memory(*testing.T) Database {
+	s := pinlock.NewMemoryStore()
+	return Database{Open: func() pinlock.Store { return s }, Single: true}
 }
 
-func TestMemoryStoreShared(t *testing.T) {
-	RunReopen(t, func(*testing.T) (pinlock.Store, func() pinlock.Store) {
-		s := pinlock.NewMemoryStore() // a second node on the same records
-		return s, func() pinlock.Store { return s }
-	})
+func TestMemoryStore(t *testing.T) { Run(t, memory) }
+
+// TestMemoryStoreShared takes what the goroutines of one process share for what survives its handles.
+func TestMemoryStoreShared(t *testing.T) { RunReopen(t, memory) }
+
+// TestMemoryStoreOnNodes gives the checks several handles on one memory: what they hold against a store
+// of many nodes is passed by one that is right.
+func TestMemoryStoreOnNodes(t *testing.T) {
+	database := func(*testing.T) Database {
+		s := pinlock.NewMemoryStore()
+		return Database{Open: func() pinlock.Store { return &view{s, s.(pinlock.Lister)} }}
+	}
+	Run(t, database)
+	RunReopen(t, database)
+}
+
+type view struct {
+	pinlock.Store
+	pinlock.Lister
+}
+
+// TestRefusesOneHandleTwice: who returns the same handle again would test one node only.
+func TestRefusesOneHandleTwice(t *testing.T) {
+	s := pinlock.NewMemoryStore()
+	for _, c := range checks {
+		if c.name == "ConcurrentSwap" {
+			c.on(t, Database{Open: func() pinlock.Store { return &view{s, nil} }})
+			require.True(t, fails(c, Database{Open: func() pinlock.Store { return s }}))
+			return
+		}
+	}
+	require.Fail(t, "no such check")
 }
 
 // recorder takes the place of *testing.T and notes failure instead of failing.
@@ -36,205 +59,20 @@ func (r *recorder) Errorf(string, ...any) { r.failed = true }
 func (r *recorder) FailNow()              { r.failed = true; runtime.Goexit() }
 
 // fails reports whether a check fails, on a goroutine of its own since FailNow ends it.
-func fails(run func(t tester)) bool {
+func fails(c check, db Database) bool {
 	r := new(recorder)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		run(r)
+		c.on(r, db)
 	}()
 	<-done
 	return r.failed
 }
 
-// broken is a store on one map, with a switch for each way to get it wrong.
-type broken struct {
-	mu      sync.Mutex
-	records map[string]*record
-	last    uint64
-	fault   string
-}
-
-type record struct {
-	value, before []byte
-	version       uint64
-	loads         int
-}
-
-func (b *broken) is(fault string) bool { return b.fault == fault }
-
-func (b *broken) check(ctx context.Context, id string, value []byte) error {
-	if !b.is("ignores context") && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err := pinlock.CheckID(id); err != nil && !b.is("no id limit") {
-		return err
-	}
-	if err := pinlock.CheckValue(value); err != nil && !b.is("no value limit") {
-		return err
-	}
-	return nil
-}
-
-func (b *broken) key(id string) string {
-	switch b.fault {
-	case "folds case":
-		return strings.ToLower(id)
-	case "trims ids":
-		return strings.TrimSpace(id)
-	case "zero ends id":
-		id, _, _ = strings.Cut(id, "\x00")
-	case "repairs UTF-8":
-		return strings.ToValidUTF8(id, "?")
-	case "truncates ids":
-		return id[:min(len(id), pinlock.MaxID-1)]
-	}
-	return id
-}
-
-func (b *broken) Load(ctx context.Context, id string) ([]byte, uint64, error) {
-	if err := b.check(ctx, id, nil); err != nil {
-		return nil, 0, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r, ok := b.records[b.key(id)]
-	switch {
-	case !ok && b.is("unknown is empty"):
-		return nil, 1, nil
-	case !ok:
-		return nil, 0, pinlock.ErrNotFound
-	case b.is("hands out its slice"):
-		return r.value, r.version, nil
-	case b.is("stale reads"):
-		if r.loads++; r.before != nil && r.loads%7 == 0 {
-			return bytes.Clone(r.before), r.version, nil
-		}
-	case b.is("load bumps version"):
-		b.last++
-		r.version = b.last
-	}
-	return bytes.Clone(r.value), r.version, nil
-}
-
-func (b *broken) Create(ctx context.Context, id string, value []byte) error {
-	if err := b.check(ctx, id, value); err != nil {
-		return err
-	}
-	if b.is("create races") {
-		b.mu.Lock()
-		_, ok := b.records[b.key(id)]
-		b.mu.Unlock()
-		if ok {
-			return pinlock.ErrConflict
-		}
-		runtime.Gosched()
-		time.Sleep(time.Millisecond)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.records[b.key(id)]; ok && !b.is("create overwrites") && !b.is("create races") {
-		return pinlock.ErrConflict
-	}
-	if b.is("create forgets") {
-		return nil
-	}
-	b.put(id, value)
-	return nil
-}
-
-func (b *broken) Swap(ctx context.Context, id string, version uint64, value []byte) error {
-	if err := b.check(ctx, id, value); err != nil {
-		return err
-	}
-	if b.is("swap races") {
-		b.mu.Lock()
-		r, ok := b.records[b.key(id)]
-		stale := !ok || r.version != version
-		b.mu.Unlock()
-		if stale {
-			return pinlock.ErrConflict
-		}
-		time.Sleep(time.Millisecond)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r, ok := b.records[b.key(id)]
-	switch {
-	case b.is("swap races"):
-	case !ok && b.is("swap creates"):
-	case !ok:
-		return pinlock.ErrConflict
-	case b.is("version 0 always matches") && version == 0:
-	case b.is("older versions match") && version < r.version:
-	case b.is("newer versions match") && version > r.version:
-	case b.is("version compared in 32 bits") && uint32(version) == uint32(r.version):
-	case r.version != version && b.is("conflict writes"):
-		b.put(id, value)
-		return pinlock.ErrConflict
-	case r.version != version && b.is("conflict has no name"):
-		return fmt.Errorf("serialization failure")
-	case r.version != version:
-		return pinlock.ErrConflict
-	}
-	if b.is("same value is no write") && ok && bytes.Equal(r.value, value) {
-		return nil
-	}
-	b.put(id, value)
-	if b.is("swap shows up late") {
-		r := b.records[b.key(id)]
-		now := r.value
-		r.value = r.before
-		time.AfterFunc(20*time.Millisecond, func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			r.value = now
-		})
-	}
-	return nil
-}
-
-func (b *broken) put(id string, value []byte) {
-	id = b.key(id)
-	r := &record{value: bytes.Clone(value)}
-	if old := b.records[id]; old != nil {
-		r.before, r.loads = old.value, old.loads
-	}
-	b.last++
-	r.version = b.last
-	switch b.fault {
-	case "keeps the slice":
-		r.value = value
-	case "versions wrap":
-		r.version = b.last%16 + 1
-	case "versions go beyond 63 bits":
-		r.version = b.last | 1<<63
-	case "versions start at 0":
-		r.version = b.last - 1
-	case "version from value":
-		r.version = uint64(len(value)) + 1
-		for _, c := range value {
-			r.version += uint64(c)
-		}
-	case "one version for all":
-		for _, other := range b.records {
-			other.version = b.last
-		}
-	case "empty is absent":
-		if len(value) == 0 {
-			delete(b.records, id)
-			return
-		}
-	case "zero ends value":
-		r.value, _, _ = bytes.Cut(r.value, []byte{0})
-	case "short values":
-		r.value = r.value[:min(len(r.value), pinlock.MaxValue-1)]
-	}
-	b.records[id] = r
-}
-
 // faults names checks that find each fault; others may too.
 var faults = map[string][]string{
+	// Of one handle.
 	"ignores context":             {"ContextDone"},
 	"no id limit":                 {"Limits"},
 	"no value limit":              {"Limits"},
@@ -266,31 +104,82 @@ var faults = map[string][]string{
 	"versions start at 0":         {"CreateLoad"},
 	"version from value":          {"VersionNeverReused", "SwapStale"},
 	"one version for all":         {"RecordsApart"},
+	"versions of each record":     {"VersionNeverReusedAfterRemoval"},
 	"empty is absent":             {"Values"},
 	"zero ends value":             {"Values"},
 	"short values":                {"Values"},
+
+	// Between handles: each is right by itself.
+	"swap atomic in the process only":   {"ConcurrentSwap", "ConcurrentCount", "GuessesWrong", "GuessesMixed"},
+	"create atomic in the process only": {"ConcurrentCreate"},
+	"reads from a cache":                {"SwapCurrentInTurn", "ConcurrentCount", "ConcurrentReaders"},
+	"reads from a cache for a while":    {"SwapCurrentInTurn", "ConcurrentCount"},
+	"remembers what is not there":       {"LoadUnknownInTurn"},
+	"versions of each handle":           {"VersionNeverReusedInTurn"},
+	"swap compares with a cache":        {"SwapStaleInTurn", "ConcurrentSwap"},
+	"others see a write late":           {"SwapCurrentInTurn", "ConcurrentCount"},
+	"others see a creation late":        {"CreateLoadInTurn", "ConcurrentCreate"},
+	"writes when it closes":             {"CreateLoadInTurn"},
+	"closes for all":                    {"HandleCloses"},
+	"takes its records with it":         {"HandleCloses"},
+
+	// Of lists.
+	"list unsorted":            {"ListOrder", "ListMany"},
+	"list folds case":          {"ListOrder"},
+	"list ignores prefix":      {"ListPrefix"},
+	"list prefix is a pattern": {"ListPrefix"},
+	"list without its prefix":  {"ListPrefix"},
+	"list ignores after":       {"ListAfter", "ListOrder"},
+	"list includes after":      {"ListAfter"},
+	"list skips one":           {"ListOrder", "ListMany"},
+	"list ignores limit":       {"ListOrder"},
+	"list ends at 1000":        {"ListMany"},
+	"list without limits":      {"ListLimits"},
+	"list ignores context":     {"ListContextDone"},
+	"list from a cache":        {"ListElsewhere", "ListDuringWrites"},
+	"list forgets new ids":     {"ListDuringWrites"},
+	"list without swapped ids": {"ListOrder", "ListDuringWrites"},
 }
 
 func TestEveryFaultIsFound(t *testing.T) {
-	run := make(map[string]func(t tester, s pinlock.Store))
+	byName := make(map[string]check)
 	caught := make(map[string]bool)
 	for _, c := range checks {
-		run[c.name] = c.run
-		require.False(t, fails(func(t tester) { c.run(t, &broken{records: make(map[string]*record)}) }), c.name)
+		require.NotContains(t, byName, c.name)
+		byName[c.name] = c
+		require.False(t, fails(c, newDatabase("").tested()), c.name)
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
 		t.Run(fault, func(t *testing.T) {
 			require.NotEmpty(t, faults[fault])
 			for _, name := range faults[fault] {
-				require.Contains(t, run, name)
-				b := &broken{records: make(map[string]*record), fault: fault}
-				require.True(t, fails(func(t tester) { run[name](t, b) }), "%s passes", name)
+				require.Contains(t, byName, name)
+				require.True(t, fails(byName[name], newDatabase(fault).tested()), "%s passes", name)
 				caught[name] = true
 			}
 		})
 	}
-	for name := range run {
+	for _, c := range checks {
+		if _, twin := byName[c.name+"InTurn"]; twin {
+			caught[c.name+"InTurn"] = true // the same check, on more handles
+		}
+	}
+	for name := range byName {
 		require.True(t, caught[name], "no fault makes %s fail", name)
+	}
+}
+
+// TestNodesAreNeeded: on one handle nothing is wrong with a store whose handles do not agree.
+func TestNodesAreNeeded(t *testing.T) {
+	for _, c := range checks {
+		switch c.name {
+		case "ConcurrentCreate", "ConcurrentSwap", "ConcurrentCount":
+			for _, fault := range []string{"swap atomic in the process only", "create atomic in the process only"} {
+				db := newDatabase(fault).tested()
+				db.Single = true
+				require.False(t, fails(c, db), "%s: %s", c.name, fault)
+			}
+		}
 	}
 }
 
@@ -298,41 +187,38 @@ func TestEveryFaultIsFound(t *testing.T) {
 func TestEveryReopenFaultIsFound(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		reopen func(b *broken)
+		reopen func(d *database)
 		found  string
 	}{
-		{"forgets all", func(b *broken) { clear(b.records) }, "RecordsSurvive"},
-		{"forgets the last write", func(b *broken) {
-			for _, r := range b.records {
+		{"forgets all", func(d *database) { clear(d.records) }, "RecordsSurvive"},
+		{"forgets the last write", func(d *database) {
+			for _, r := range d.records {
 				if r.before != nil {
 					r.value = r.before
 				}
 			}
 		}, "RecordsSurvive"},
-		{"counts versions anew", func(b *broken) {
-			b.last = 0
-			for _, r := range b.records {
-				b.last++
-				r.version = b.last
+		{"counts versions anew", func(d *database) {
+			d.last = 0
+			for _, r := range d.records {
+				d.last++
+				r.version = d.last
 			}
 		}, "VersionNeverReused"},
-		{"changes versions", func(b *broken) {
-			for _, r := range b.records {
+		{"changes versions", func(d *database) {
+			for _, r := range d.records {
 				r.version += 100
 			}
 		}, "VersionsSurvive"},
+		{"loses an id", func(d *database) { delete(d.records, oddIDs[3]) }, "ListSurvives"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, check := range reopenChecks {
-				b := &broken{records: make(map[string]*record)}
-				whole := fails(func(t tester) { check.run(t, b, func() pinlock.Store { return b }) })
-				require.False(t, whole, check.name)
-				b = &broken{records: make(map[string]*record)}
-				failed := fails(func(t tester) {
-					check.run(t, b, func() pinlock.Store { c.reopen(b); return b })
-				})
+				require.False(t, fails(check, newDatabase("").tested()), check.name)
 				if check.name == c.found {
-					require.True(t, failed, check.name)
+					d := newDatabase("")
+					d.reopen = c.reopen
+					require.True(t, fails(check, d.tested()), check.name)
 				}
 			}
 		})

@@ -44,21 +44,24 @@ func openNew(t testing.TB) *Store {
 	return open(t, filepath.Join(t.TempDir(), "store"))
 }
 
-func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) pinlock.Store { return openNew(t) })
+// database is a store for storetest. The file is locked: one process at a time has it, and its
+// goroutines share one handle (TestInUse).
+func database(t *testing.T) storetest.Database {
+	path := filepath.Join(t.TempDir(), "store")
+	var s *Store
+	return storetest.Database{
+		Open:   func() pinlock.Store { s = open(t, path); return s },
+		Close:  func(pinlock.Store) { require.NoError(t, s.Close()) },
+		Single: true,
+		Remove: func(id string) {
+			meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete([]byte(id)) })
+		},
+	}
 }
 
-func TestContractReopened(t *testing.T) {
-	storetest.RunReopen(t, func(t *testing.T) (pinlock.Store, func() pinlock.Store) {
-		path := filepath.Join(t.TempDir(), "store")
-		s := open(t, path)
-		return s, func() pinlock.Store {
-			require.NoError(t, s.Close())
-			s = open(t, path)
-			return s
-		}
-	})
-}
+func TestContract(t *testing.T) { storetest.Run(t, database) }
+
+func TestContractReopened(t *testing.T) { storetest.RunReopen(t, database) }
 
 // TestSyncs guards the settings that durability hangs on.
 func TestSyncs(t *testing.T) {
@@ -284,17 +287,6 @@ func TestDamagedRecord(t *testing.T) {
 	require.ErrorIs(t, s.Swap(t.Context(), "id", 0, nil), errDamaged)
 	require.ErrorIs(t, s.Create(t.Context(), "id", nil), pinlock.ErrConflict)
 	require.NoError(t, s.Create(t.Context(), "other", nil))
-}
-
-// TestRemovedRecord: versions do not come back with a record that was removed by other means.
-func TestRemovedRecord(t *testing.T) {
-	s := openNew(t)
-	require.NoError(t, s.Create(t.Context(), "id", nil))
-	_, before, err := s.Load(t.Context(), "id")
-	require.NoError(t, err)
-	meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete([]byte("id")) })
-	require.NoError(t, s.Create(t.Context(), "id", nil))
-	require.ErrorIs(t, s.Swap(t.Context(), "id", before, nil), pinlock.ErrConflict)
 }
 
 // TestCancelledWhileWaiting returns without waiting for the disk, and the written bytes are those of the call.
