@@ -127,6 +127,9 @@ func (p *ServerKeys) Rotate(ctx context.Context) error {
 	return p.keys.rotate(ctx)
 }
 
+// Bits returns the length of the keys' moduli.
+func (p *ServerKeys) Bits() int { return p.bits }
+
 // NewKey returns a key that nobody else has, and its wrapped form to store and
 // give to LoadKey. The blob is secret only as far as the token's wrapping key
 // is safe. The key was used once in its wrapped form.

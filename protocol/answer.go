@@ -43,6 +43,7 @@ const (
 	refusedEnrolled refusal = 2
 	refusedFactor   refusal = 3
 	refusedLength   refusal = 4
+	refusedSmall    refusal = 5
 )
 
 func (r refusal) String() string {
@@ -55,6 +56,8 @@ func (r refusal) String() string {
 		return "its modulus has a factor in common with the server's, or its exponent is another"
 	case refusedLength:
 		return "its modulus is longer or shorter than the server's"
+	case refusedSmall:
+		return "its modulus is too small to make one of full length with the server's"
 	}
 	return fmt.Sprintf("refusal(%d)", uint8(r))
 }
@@ -231,7 +234,7 @@ func (a *answer) readBody(s *cryptobyte.String) bool {
 	case codeKeyRefused:
 		ok := s.ReadUint8(&one)
 		a.refusal = refusal(one)
-		return ok && a.refusal >= refusedModulus && a.refusal <= refusedLength
+		return ok && a.refusal >= refusedModulus && a.refusal <= refusedSmall
 	case codeRight:
 		ok := s.ReadUint16LengthPrefixed(&sub)
 		a.signature = append([]byte(nil), sub...)

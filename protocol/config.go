@@ -108,6 +108,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: no HPKE key", ErrConfig)
 	case c.Keys != nil && isnil.Value(c.Keys):
 		return fmt.Errorf("%w: the key source is a nil", ErrConfig)
+	case c.Keys != nil && (c.Keys.Bits() < 2048 || c.Keys.Bits() > 4096 || c.Keys.Bits()%8 != 0):
+		return fmt.Errorf("%w: a source of server keys of %d bits", ErrConfig, c.Keys.Bits())
 	case c.ChallengeLife < 0 || c.ChallengeLife > maxChallengeLife || c.ChallengeLife%time.Millisecond != 0:
 		return fmt.Errorf("%w: challenge life of %v, want up to %v", ErrConfig, c.ChallengeLife, maxChallengeLife)
 	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:

@@ -75,6 +75,7 @@ func corpus(t *testing.T) map[string]seeds {
 		"FuzzParseAnswer":      variants(answers(t)),
 		"FuzzParseRecord":      variants(map[string][]byte{"good-active": x.template, "good-full": fullRecord(t, x.template), "good-destroyed": deadRecord(t, x.template)}),
 		"FuzzParseSecrets":     variants(map[string][]byte{"good": someSecrets(t)}),
+		"FuzzParseSpent":       variants(map[string][]byte{"good-begun": spent{request: hash{1}}.encode(), "good-refused": spent{hash{2}, refusedFactor}.encode(), "reason": spent{hash{3}, refusedSmall + 1}.encode()}),
 		"FuzzParseDeviceState": variants(states(t)),
 		"FuzzParseKeyID": {"good": {x.id.String()}, "upper": {strings.ToUpper("ab" + x.id.String()[2:])}, "short": {"00"},
 			"letter": {x.id.String()[1:] + "g"}, "empty": {""}},

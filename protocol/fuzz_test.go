@@ -110,6 +110,17 @@ func FuzzParseSecrets(f *testing.F) {
 	})
 }
 
+func FuzzParseSpent(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := parseSpent(data)
+		if err != nil {
+			require.ErrorIs(t, err, ErrRecord)
+			return
+		}
+		require.Equal(t, data, p.encode())
+	})
+}
+
 // FuzzParseDeviceState also tries the data as what is inside of a right checksum.
 func FuzzParseDeviceState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/big"
 	"sync"
 	"testing"
@@ -80,6 +81,8 @@ var fixedServerKey = sync.OnceValues(func() (*splitkey.SoftwareKey, error) {
 	return splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 })
 
+func (fixedKeys) Bits() int { return 2048 }
+
 func (fixedKeys) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
 	key, err := fixedServerKey()
 	return key, []byte("fixed"), err
@@ -114,6 +117,31 @@ func (s *service) logged() string {
 	return s.log.String()
 }
 
+// knownIDs is a store that knows which ids were created.
+type knownIDs struct {
+	pinlock.Store
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (k *knownIDs) Create(ctx context.Context, id string, value []byte) error {
+	err := k.Store.Create(ctx, id, value)
+	if err == nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.ids[id] = true
+	}
+	return err
+}
+
+// stored returns the ids of all that the service's store has.
+func (s *service) stored() map[string]bool {
+	k := s.store.(*knownIDs)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.ids)
+}
+
 func newHPKE(tb testing.TB) hpke.PrivateKey {
 	key, err := hpke.MLKEM768X25519().GenerateKey()
 	require.NoError(tb, err)
@@ -121,7 +149,7 @@ func newHPKE(tb testing.TB) hpke.PrivateKey {
 }
 
 func newService(tb testing.TB, change ...func(*Config)) *service {
-	s := &service{store: pinlock.NewMemoryStore(), clock: newClock(), log: new(bytes.Buffer)}
+	s := &service{store: &knownIDs{Store: pinlock.NewMemoryStore(), ids: make(map[string]bool)}, clock: newClock(), log: new(bytes.Buffer)}
 	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{7}, SealerKeySize))
 	require.NoError(tb, err)
 	s.config = Config{

@@ -12,17 +12,30 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them
-// again. Package hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is one in software.
-// It is used from many goroutines at once.
+// KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them again. Package
+// hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is one in software. It is used
+// from many goroutines at once.
+//
+// All its keys have one length, that of the devices' keys, the exponent 65537, and a modulus whose first
+// byte is at least 0xa8. So n1*n2 has full length for each n1 that package splitkey makes, and an
+// enrolment takes one key: a device's modulus that is too small for that, of a key made elsewhere, is
+// refused before a key is drawn.
 type KeySource interface {
-	// NewKey returns a key that was never returned before, of the length of the devices' keys and with e = 65537. blob is
-	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes
-	// the slice.
+	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It never changes.
+	Bits() int
+	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a wrapped key,
+	// a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes the slice.
+	//
+	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever is sent with it
+	// and however often.
 	NewKey(ctx context.Context) (key splitkey.RSAKey, blob []byte, err error)
-	// LoadKey returns the key for a blob. The server wipes the slice afterwards: what is needed later has to be copied.
+	// LoadKey returns the key for a blob. The server wipes the slice afterwards: what is needed later
+	// has to be copied.
 	LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error)
 }
+
+// serverExponent is the public exponent of every server key.
+const serverExponent = 65537
 
 // maxBlob bounds the blob of a KeySource.
 const maxBlob = 8 << 10
@@ -101,6 +114,14 @@ func (p *KeyPool) Close() {
 	}
 }
 
+// Bits implements [KeySource].
+func (p *KeyPool) Bits() int {
+	if !p.made() {
+		return 0
+	}
+	return p.bits
+}
+
 // NewKey implements [KeySource]. It takes a key from the pool, or makes one if the pool is empty.
 func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if !p.made() || ctx == nil {
@@ -138,9 +159,9 @@ func (p *KeyPool) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, erro
 	return key, nil
 }
 
-// newServerKey draws keys until n2 is large enough that n1*n2 has full length for every n1
-// of package splitkey: n1 has primes of at least 7/8 of their range, so n1 >= 49/64 * 2^bits, and
-// n2 >= 64/49 * 2^(bits-1) will do. The first byte of 64/98 is 0xa7. About a fifth of the keys fail.
+// newServerKey draws keys until n2 is as large as [KeySource] promises. n1 of package splitkey has
+// primes of at least 7/8 of their range, so n1 >= 49/64 * 2^bits, and n2 >= 64/49 * 2^(bits-1) will do:
+// its first byte is 0xa7 or more. About a fifth of the keys of crypto/rsa fail.
 func newServerKey(ctx context.Context, bits int) (pooledKey, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -150,7 +171,7 @@ func newServerKey(ctx context.Context, bits int) (pooledKey, error) {
 		if err != nil {
 			return pooledKey{}, fmt.Errorf("protocol: server key: %w", err)
 		}
-		if key.N.Bytes()[0] <= 0xa7 {
+		if key.N.Bytes()[0] < leastFirstByte {
 			continue
 		}
 		soft, err := splitkey.NewSoftwareKey(key)

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdh"
 	"crypto/hpke"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // TestRevoke erases the share; the device is told why.
@@ -64,6 +66,19 @@ func TestReseal(t *testing.T) {
 	require.ErrorIs(t, err, pinlock.ErrDestroyed)
 }
 
+// bitsOf is a KeySource that says that its keys have so many bits.
+type bitsOf int
+
+func (b bitsOf) Bits() int { return int(b) }
+
+func (bitsOf) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	return fixedKeys{}.NewKey(ctx)
+}
+
+func (bitsOf) LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error) {
+	return fixedKeys{}.LoadKey(ctx, blob)
+}
+
 // TestServerConfigIsChecked: what cannot work is an error, not a default.
 func TestServerConfigIsChecked(t *testing.T) {
 	good := newService(t).config
@@ -71,6 +86,9 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"store":          func(c *Config) { c.Store = nil },
 		"policy":         func(c *Config) { c.Policy = nil },
 		"sealer":         func(c *Config) { c.Sealer = nil },
+		"server keys":    func(c *Config) { c.Keys = bitsOf(1024) },
+		"longer keys":    func(c *Config) { c.Keys = bitsOf(4104) },
+		"odd keys":       func(c *Config) { c.Keys = bitsOf(2049) },
 		"HPKE":           func(c *Config) { c.HPKE = HPKEKeys{} },
 		"other KEM":      func(c *Config) { c.HPKE.Current, _ = hpke.DHKEM(ecdh.X25519()).GenerateKey() },
 		"challenge key":  func(c *Config) { c.ChallengeKey = make([]byte, 16) },

@@ -83,6 +83,8 @@ func TestNothing(t *testing.T) {
 // noKey is a key source that says neither a key nor why.
 type noKey struct{}
 
+func (noKey) Bits() int { return 2048 }
+
 func (noKey) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
 	return (*splitkey.SoftwareKey)(nil), []byte("x"), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,13 +51,16 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if e.challenge.expires <= now {
 		return &answer{code: codeExpired}, nil
 	}
+	if a, err := s.spentBefore(ctx, id, request); a != nil || err != nil {
+		return a, err
+	}
 	share, err := splitkey.ParseServerShare(e.share())
 	if err != nil {
 		return refuseKey(refusedModulus), nil
 	}
 	defer share.Wipe()
-	if err := splitkey.CheckModulus(share.PublicKey()); err != nil {
-		return refuseKey(refusedModulus), nil
+	if why := s.unfit(share.PublicKey()); why != 0 {
+		return refuseKey(why), nil
 	}
 	index := indexID(share)
 	if owner, _, err := s.owner(ctx, index); err != nil {
@@ -68,24 +70,28 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 			return refuseKey(refusedEnrolled), err
 		}
 	}
-	completer, blob, err := s.complete(ctx, share)
-	if err != nil {
-		if errors.Is(err, splitkey.ErrKey) {
-			return refuseKey(refusedFactor), nil
-		}
-		if errors.Is(err, errLength) {
-			return refuseKey(refusedLength), nil
-		}
-		return nil, err
-	}
-	defer clear(blob)
-	rec, err := s.newRecord(ctx, id, e, completer, share, blob)
-	if err != nil {
-		return nil, err
-	}
-	rec.enrollment, rec.created, rec.latest = request, now, now
+	rec := &record{condition: Pending, current: e.commitment, challenges: s.challenges.id, enrollment: request, created: now, latest: now}
 	rec.until = now + s.config.PendingLife.Milliseconds()
-	return s.create(ctx, id, index, rec, e.challenge.issued)
+	// A sealer that is down is noticed before the challenge is spent.
+	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, deviceKeyAAD(id), e.deviceKey.bytes()); err != nil {
+		return nil, err
+	}
+	if a, err := s.spend(ctx, id, request); a != nil || err != nil {
+		return a, err
+	}
+	// Whoever goes away now would have the challenge spent for nothing.
+	ctx = context.WithoutCancel(ctx)
+	if ours, err := s.reserve(ctx, index, id, e.challenge.issued); err != nil {
+		return nil, err
+	} else if !ours {
+		return s.refuseSpent(ctx, id, request, refusedEnrolled)
+	}
+	if err := s.complete(ctx, id, share, rec); errors.Is(err, splitkey.ErrKey) {
+		return s.refuseSpent(ctx, id, request, refusedFactor)
+	} else if err != nil {
+		return nil, err
+	}
+	return s.create(ctx, id, rec)
 }
 
 func refuseKey(why refusal) *answer { return &answer{code: codeKeyRefused, refusal: why} }
@@ -119,18 +125,12 @@ func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request [sha256.S
 	return &answer{code: codeEnrolled, enrolled: enrolled{rec.public, challenge, rec.until}}, nil
 }
 
-// create reserves the modulus, then writes the record. A crash in between is healed by the same
-// request sent again: the reservation names the key id, so it is its own. Of two
-// requests at once that both get here, one writes the record and both answer from it.
-func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record, issued int64) (*answer, error) {
+// create writes the record. Of two requests at once that both get here, one writes it and both answer
+// from it.
+func (s *Server) create(ctx context.Context, id KeyID, rec *record) (*answer, error) {
 	value, err := rec.encode()
 	if err != nil {
 		return nil, err
-	}
-	if ours, err := s.reserve(ctx, index, id, issued); err != nil {
-		return nil, err
-	} else if !ours {
-		return refuseKey(refusedEnrolled), nil
 	}
 	enrolled := newEvent(slog.LevelInfo, eventEnrolled, slog.Int("bits", rec.public.N.BitLen()))
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
@@ -147,110 +147,57 @@ func (s *Server) create(ctx context.Context, id KeyID, index string, rec *record
 	return a, err
 }
 
-// reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
-// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed. The
-// time that counts is that at which the challenge was issued, so that a request which was refused once always is.
-func (s *Server) reserve(ctx context.Context, index string, id KeyID, issued int64) (bool, error) {
-	reservation := append([]byte{wireVersion}, id[:]...)
-	err := s.config.Store.Create(ctx, index, reservation)
-	if !errors.Is(err, pinlock.ErrConflict) {
-		return err == nil, err
-	}
-	owner, version, err := s.owner(ctx, index)
-	if err != nil || owner == nil {
-		return false, err
-	}
-	if *owner == id {
-		return true, nil
-	}
-	if gone, err := s.expire(ctx, *owner, issued); !gone {
-		return false, err
-	}
-	err = s.config.Store.Swap(ctx, index, version, reservation)
-	if !errors.Is(err, pinlock.ErrConflict) {
-		return err == nil, err
-	}
-	owner, _, err = s.owner(ctx, index) // another node was faster, perhaps with the same request
-	return owner != nil && *owner == id, err
-}
-
-// indexID is where the store keeps which key has a modulus. It hides nothing: n1 is public.
-func indexID(share *splitkey.ServerShare) string {
-	sum := sha256.Sum256(share.PublicKey().N.Bytes())
-	return "n1/" + hex.EncodeToString(sum[:])
-}
-
-// owner returns the key id that a modulus is reserved for, or nil, and the version of the reservation.
-func (s *Server) owner(ctx context.Context, index string) (*KeyID, uint64, error) {
-	value, version, err := s.config.Store.Load(ctx, index)
-	if errors.Is(err, pinlock.ErrNotFound) {
-		return nil, 0, nil
-	}
+// complete draws a server key, unless the key is to be two-prime, and fills in the record's final key
+// and share. The error wraps splitkey.ErrKey where the two moduli have a common factor.
+func (s *Server) complete(ctx context.Context, id KeyID, share *splitkey.ServerShare, rec *record) error {
+	own, blob, err := s.serverKey(ctx)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	if len(value) != 1+KeyIDSize || value[0] != wireVersion {
-		return nil, 0, fmt.Errorf("%w: index", ErrRecord)
-	}
-	id := KeyID(value[1:])
-	return &id, version, nil
-}
-
-// errLength is for a device's key that is longer or shorter than the server's.
-var errLength = errors.New("protocol: lengths differ")
-
-// complete draws a server key (n2, d2) such that n1*n2 has full length.
-func (s *Server) complete(ctx context.Context, share *splitkey.ServerShare) (*splitkey.Completer, []byte, error) {
-	if s.config.Keys == nil {
-		c, err := splitkey.NewCompleter(share, nil)
-		return c, nil, err
-	}
-	bits := share.PublicKey().N.BitLen()
-	// For an n1 of package splitkey and a KeySource that knows its factors (see KeyPool) the first draw
-	// fits. The worst n1 and n2, each just above 2^(bits-1), make few products of full length; random n2 above
-	// 2^(bits-1/2), as FIPS 186-5 wants them, most: 32 draws fail never.
-	for range 32 {
-		own, blob, err := s.config.Keys.NewKey(ctx)
-		if err != nil {
-			return nil, nil, fmt.Errorf("protocol: no server key: %w", err)
-		}
-		if isnil.Value(own) || len(blob) == 0 || len(blob) > maxBlob {
-			clear(blob)
-			return nil, nil, errors.New("protocol: no server key, or one whose blob is empty or too long")
-		}
-		if pub, ok := own.Public().(*rsa.PublicKey); !ok || pub.N.BitLen() != bits {
-			clear(blob)
-			return nil, nil, errLength
-		}
-		c, err := splitkey.NewCompleter(share, own)
-		if err != nil {
-			clear(blob)
-			return nil, nil, err
-		}
-		if c.PublicKey().N.BitLen() == 2*bits {
-			return c, blob, nil
-		}
-		clear(blob)
-	}
-	return nil, nil, errors.New("protocol: no server key makes a modulus of full length")
-}
-
-func (s *Server) newRecord(ctx context.Context, id KeyID, e *enrollment, c *splitkey.Completer, share *splitkey.ServerShare, blob []byte) (*record, error) {
-	secrets := secrets{share.Bytes(), blob, c.Precomputed()}
-	defer clear(secrets.share)
-	plaintext, err := secrets.encode()
+	defer clear(blob)
+	c, err := splitkey.NewCompleter(share, own)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	sec := secrets{share.Bytes(), blob, c.Precomputed()}
+	defer clear(sec.share)
+	plaintext, err := sec.encode()
+	if err != nil {
+		return err
 	}
 	defer clear(plaintext)
-	rec := &record{condition: Pending, public: *c.PublicKey(), current: e.commitment, challenges: s.challenges.id}
-	if rec.sealedShare, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext); err != nil {
-		return nil, err
+	rec.public = *c.PublicKey()
+	rec.sealedShare, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext)
+	return err
+}
+
+// serverKey draws the server's own key, or returns none where keys are two-prime. A key that is not
+// what KeySource promises is a fault of the source.
+func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	keys := s.config.Keys
+	if keys == nil {
+		return nil, nil, nil
 	}
-	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, deviceKeyAAD(id), e.deviceKey.bytes()); err != nil {
-		return nil, err
+	own, blob, err := keys.NewKey(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("protocol: no server key: %w", err)
 	}
-	return rec, nil
+	var pub *rsa.PublicKey
+	if !isnil.Value(own) {
+		pub, _ = own.Public().(*rsa.PublicKey)
+	}
+	switch {
+	case len(blob) == 0 || len(blob) > maxBlob:
+		err = errors.New("protocol: the blob of a server key is empty or too long")
+	case pub == nil || pub.N == nil || pub.N.BitLen() != keys.Bits() || pub.E != serverExponent:
+		err = errors.New("protocol: a server key of another length or exponent than the source's")
+	case pub.N.Bytes()[0] < leastFirstByte:
+		err = errors.New("protocol: a server key whose modulus is too small")
+	default:
+		return own, blob, nil
+	}
+	clear(blob)
+	return nil, nil, err
 }
 
 func shareAAD(id KeyID) []byte     { return append([]byte("tandem v1 share "), id[:]...) }

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,8 @@ type transcriptTest struct {
 
 // transcriptKeys is a KeySource of one key.
 type transcriptKeys struct{ key splitkey.RSAKey }
+
+func (k transcriptKeys) Bits() int { return k.key.Public().(*rsa.PublicKey).N.BitLen() }
 
 func (k transcriptKeys) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
 	return k.key, []byte("the key"), nil
