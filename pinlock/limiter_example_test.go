@@ -24,7 +24,7 @@ func ExamplePolicy_Next() {
 	// pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
 	// <nil>
 	// pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
-	// pinlock: wrong PIN, 1 tries remain until the next lock, 7 in all
+	// pinlock: wrong PIN, 1 try remains until the next lock, 7 in all
 	// pinlock: wrong PIN, key is locked until 2026-03-01T15:00:00Z, then 6 tries remain
 	// pinlock: key is locked until 2026-03-01T15:00:00Z
 }

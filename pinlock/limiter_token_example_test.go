@@ -82,7 +82,7 @@ func ExampleLimiter() {
 	say("owner:", verdict, err)
 	// Output:
 	// thief: pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
-	// thief: pinlock: wrong PIN, 1 tries remain until the next lock, 7 in all
+	// thief: pinlock: wrong PIN, 1 try remains until the next lock, 7 in all
 	// owner: <nil>
 	// thief: pinlock: key is destroyed
 	// owner: pinlock: key is destroyed

@@ -492,6 +492,8 @@ func TestPolicyChangesGiveNothing(t *testing.T) {
 
 func TestVerdictText(t *testing.T) {
 	require.EqualError(t, &WrongPINError{Remaining: 2, RemainingTotal: 8}, "pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all")
+	require.EqualError(t, &WrongPINError{Remaining: 1, RemainingTotal: 7}, "pinlock: wrong PIN, 1 try remains until the next lock, 7 in all")
+	require.EqualError(t, &WrongPINError{RemainingTotal: 1, LockedUntil: epoch}, "pinlock: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 1 try remains")
 	require.EqualError(t, &WrongPINError{RemainingTotal: 6, LockedUntil: epoch}, "pinlock: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 6 tries remain")
 	require.EqualError(t, &WrongPINError{}, "pinlock: wrong PIN, key is destroyed")
 	require.EqualError(t, &LockedError{epoch}, "pinlock: key is locked until 2026-03-01T12:00:00Z")

@@ -25,10 +25,17 @@ func (e *WrongPINError) Error() string {
 	case e.RemainingTotal == 0:
 		return "pinlock: wrong PIN, key is destroyed"
 	case !e.LockedUntil.IsZero():
-		return fmt.Sprintf("pinlock: wrong PIN, key is locked until %s, then %d tries remain",
-			e.LockedUntil.Format(time.RFC3339), e.RemainingTotal)
+		return fmt.Sprintf("pinlock: wrong PIN, key is locked until %s, then %s",
+			e.LockedUntil.Format(time.RFC3339), triesRemain(e.RemainingTotal))
 	}
-	return fmt.Sprintf("pinlock: wrong PIN, %d tries remain until the next lock, %d in all", e.Remaining, e.RemainingTotal)
+	return fmt.Sprintf("pinlock: wrong PIN, %s until the next lock, %d in all", triesRemain(e.Remaining), e.RemainingTotal)
+}
+
+func triesRemain(n int) string {
+	if n == 1 {
+		return "1 try remains"
+	}
+	return fmt.Sprintf("%d tries remain", n)
 }
 
 // Is reports the wrong PIN that destroyed the key as [ErrDestroyed] too.
