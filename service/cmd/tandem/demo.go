@@ -44,17 +44,18 @@ type demo struct {
 	config  serverConfig
 	sharing string
 
-	c      *call
-	w      io.Writer
-	folder string
-	file   string
-	digest []byte
-	server *server
-	device *device
-	id     protocol.KeyID
-	public *rsa.PublicKey
-	pin    []byte
-	wrong  []byte
+	c       *call
+	w       io.Writer
+	folder  string
+	file    string
+	digest  []byte
+	backend *backend
+	server  *server
+	device  *device
+	id      protocol.KeyID
+	public  *rsa.PublicKey
+	pin     []byte
+	wrong   []byte
 }
 
 func (d *demo) run(ctx context.Context, c *call) (_ result, err error) {
@@ -69,7 +70,7 @@ func (d *demo) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := d.config.check(); err != nil {
 		return nil, usagef("%v", err)
 	}
-	if d.digest, err = d.digestOf(d.file); err != nil {
+	if d.digest, err = d.digestOf(ctx, c, d.file); err != nil {
 		return nil, err
 	}
 	if d.folder, err = os.MkdirTemp("", "tandem-demo-"); err != nil {
@@ -78,6 +79,9 @@ func (d *demo) run(ctx context.Context, c *call) (_ result, err error) {
 	defer func() {
 		if d.server != nil {
 			err = errors.Join(err, d.server.close())
+		}
+		if d.backend != nil {
+			err = errors.Join(err, d.backend.close())
 		}
 	}()
 	d.pin = drawPIN()
@@ -121,18 +125,25 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if err := createServer(ctx, d.c, d.path("server"), d.config, hsmPIN{}); err != nil {
 		return err
 	}
-	if d.server, err = openServer(ctx, d.c, d.path("server"), hsmPIN{}); err != nil {
+	if d.backend, err = openBackend(ctx, d.c, d.path("server"), hsmPIN{}); err != nil {
 		return err
 	}
-	if err := writeServerKey(d.path("device"), d.server.ServerKey()); err != nil {
+	if d.server, err = d.backend.open(d.c); err != nil {
+		return err
+	}
+	if err := bind(d.path("device"), d.server.ServerKey()); err != nil {
 		return err
 	}
 	if d.device, err = openDevice(d.path("device"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams(), d.c.clock); err != nil {
 		return err
 	}
-	k := &newKey{device: d.device, fresh: true, pin: d.pin, again: d.pin}
+	k := &newKey{key: signKey, device: d.device, fresh: true, sharing: sharing, pin: d.pin, again: d.pin}
+	defer k.halves.wipe()
 	start := time.Now()
-	if err := k.enroll(ctx, d.c, d.server, sharing); err != nil {
+	if err := k.make(ctx, d.c, d.config); err != nil {
+		return err
+	}
+	if err := k.enroll(ctx, d.c, d.server); err != nil {
 		return err
 	}
 	status, err := d.device.Status()
@@ -215,7 +226,7 @@ func (d *demo) rightPIN(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(start)
-	if err := d.scheme.verify(d.public, d.digest, signature); err != nil {
+	if err := verify(d.public, d.options(), d.digest, signature); err != nil {
 		return err
 	}
 	known, err := d.server.Status(ctx, d.id)
@@ -226,7 +237,7 @@ func (d *demo) rightPIN(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeNew(d.path("public.pem"), text, 0o644), writeNew(d.path("signature"), signature, 0o644)); err != nil {
+	if err := errors.Join(writeNew(d.path("public.pem"), text, publicMode), writeNew(d.path("signature"), signature, publicMode)); err != nil {
 		return err
 	}
 	d.say("5. THE RIGHT PIN, %s", d.pin)

@@ -22,7 +22,10 @@ import (
 //	server.pem  the HPKE public key of the server, as an app is shipped with it
 //	auth/state  the key of PIN1: a protocol.FileState
 //	sign/state  the key of PIN2
-const serverKeyFile = "server.pem"
+const (
+	serverKeyFile = "server.pem"
+	stateFile     = "state"
+)
 
 const serverKeyType = "TANDEM SERVER KEY"
 
@@ -69,10 +72,34 @@ func wire(c *call, s *server) protocol.Transport {
 	})
 }
 
-// offline is the transport of a device that is only looked at.
+// offline is the transport of a device that asks no server anything.
 func offline(context.Context, []byte) ([]byte, error) { return nil, errors.New("no server") }
 
-// openDevice opens one key of a folder. params is for new lockboxes, and the limit for those that exist.
+// snapshot is the state of a key as it was when it was read. A device over it can be looked at, in a
+// folder that cannot be written as well, and while another process uses it.
+type snapshot []byte
+
+func (s snapshot) Load() ([]byte, error) { return s, nil }
+func (s snapshot) Save([]byte) error     { return errors.New("this copy of the state is for reading") }
+
+// look returns what a device knows of a key. It changes nothing, and makes no folder.
+func look(folder, key string, serverKey []byte) (protocol.DeviceStatus, error) {
+	state, err := os.ReadFile(filepath.Join(folder, key, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return protocol.DeviceStatus{}, nil
+	}
+	if err != nil {
+		return protocol.DeviceStatus{}, err
+	}
+	d, err := protocol.NewDevice(protocol.DeviceConfig{State: snapshot(state), Transport: offline, ServerKey: serverKey})
+	if err != nil {
+		return protocol.DeviceStatus{}, err
+	}
+	return d.Status()
+}
+
+// openDevice opens one key of a folder for use. params is for new lockboxes, and the limit for those
+// that exist.
 func openDevice(folder, key string, serverKey []byte, transport protocol.Transport, params pinlock.Params, clock func() time.Time) (*device, error) {
 	state, err := protocol.NewFileState(filepath.Join(folder, key))
 	if err != nil {
@@ -90,7 +117,7 @@ func readServerKey(folder string) ([]byte, error) {
 	name := filepath.Join(folder, serverKeyFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failf("not_enrolled", "tandem enroll -device "+folder, "there is no device in %s", folder)
+		return nil, failf("not_enrolled", "tandem enroll -device "+quote(folder), "there is no device in %s", folder)
 	}
 	if err != nil {
 		return nil, err
@@ -102,21 +129,37 @@ func readServerKey(folder string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-func writeServerKey(folder string, key []byte) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+// bind makes a device's folder, for one server.
+func bind(folder string, serverKey []byte) error {
+	if err := disk.MakeFolder(folder, folderMode); err != nil {
 		return err
 	}
-	return writeNew(filepath.Join(folder, serverKeyFile), pem.EncodeToMemory(&pem.Block{Type: serverKeyType, Bytes: key}), 0o600)
+	if err := checkFolder(folder); err != nil {
+		return err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: serverKeyType, Bytes: serverKey})
+	return writeNew(filepath.Join(folder, serverKeyFile), text, secretMode)
 }
 
-// enrolledDevice opens a key for use with a server, which must be the one that the device was enrolled with.
-func enrolledDevice(c *call, folder, key string, s *server) (*device, error) {
+// checkServer refuses a device that was enrolled with another server.
+func checkServer(folder string, b *backend) error {
 	serverKey, err := readServerKey(folder)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !bytes.Equal(serverKey, s.ServerKey()) {
-		return nil, failf("other_server", "give the -server that this -device was enrolled with", "%s was enrolled with another server than %s", folder, s.folder)
+	if !bytes.Equal(serverKey, b.serverKey()) {
+		return failf("other_server", "give the -server that this -device was enrolled with, or another -device",
+			"%s was enrolled with another server than %s", folder, b.folder)
 	}
-	return openDevice(folder, key, serverKey, wire(c, s), maxParams, c.clock)
+	return nil
+}
+
+// checkDevice refuses a device's folder that others may write to.
+func checkDevice(folder, key string) error {
+	for _, f := range []string{folder, filepath.Join(folder, key)} {
+		if err := checkFolder(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -14,7 +13,7 @@ import (
 )
 
 var enrollCommand = &command{
-	name: "enroll", args: "-server DIR -device DIR [-key auth|sign] [-sharing additive]",
+	name: "enroll", args: "-server DIR -device DIR [-key auth|sign] [-sharing additive] [-import KEY]",
 	about: "makes a device's keys, each in two halves",
 	help: `
 Enroll makes the two keys of a device: auth, for logging in with PIN1, and sign, for signing with PIN2. They
@@ -22,7 +21,12 @@ have nothing in common. With -key it makes one of them. A key is confirmed with 
 that was interrupted is taken up where it stopped by the same command; keys that exist are left alone.
 
 PINs have 4 to 12 digits and come from a prompt, from -pin-file or from TANDEM_PIN. File and variable hold
-one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or line.`,
+one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or line. The two must differ.
+
+With -import it splits a key that you have, in PKCS #1, PKCS #8 or JWK: the key "sign" unless -key says
+otherwise. Destroy that file and every copy of it afterwards: whoever has one signs without the server. Most keys
+can only be shared with -sharing additive. The server's half then tells a little of the device's, and a thief who has the server's
+folder as well needs to try fewer PINs: docs/scheme.md, section 2.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		e := new(enrollment)
 		e.declareDevice(flags)
@@ -32,7 +36,8 @@ one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or
 		flags.StringVar(&e.sharing, "sharing", "multiplicative", "`kind` of split, multiplicative or additive")
 		flags.StringVar(&e.argon2, "argon2", formatParams(pinlock.DefaultParams()), "cost of a PIN guess, `t,m,p`: passes, memory, lanes")
 		flags.BoolVar(&e.again, "new", false, "make a new key in place of one that is destroyed or not confirmed")
-		flags.StringVar(&e.pinFile, "pin-file", "", "`file` with the PIN, or PIN1 and PIN2")
+		flags.StringVar(&e.pinFile, "pin-file", "", "`file` with the PIN, or PIN1 and PIN2; - for standard input")
+		flags.StringVar(&e.from, "import", "", "split the private key in this `file`, in place of a new one; - for standard input")
 		return e.run
 	},
 }
@@ -40,74 +45,81 @@ one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or
 // enrollment is one run of the command.
 type enrollment struct {
 	folders
-	hsm                            hsmPIN
-	only, sharing, argon2, pinFile string
-	again                          bool
+	hsm                                  hsmPIN
+	only, sharing, argon2, pinFile, from string
+	again                                bool
+
+	names  []string
+	kind   splitkey.Sharing
+	params pinlock.Params
 }
 
-// newKey is one key on its way.
-type newKey struct {
-	*device
-	fresh      bool // no enrolment was begun, or it is thrown away
-	phase      protocol.Phase
-	pin, again []byte // to lock the share with, and to confirm
-}
-
-func (k *newKey) wipe() {
-	clear(k.pin)
-	clear(k.again)
+func (e *enrollment) check(c *call) (err error) {
+	e.fill(c)
+	if err := errors.Join(c.noFiles(), e.needBoth(), oneStandardInput(e.pinFile, e.hsm.file, e.from)); err != nil {
+		return err
+	}
+	if e.names = keyNames; e.from != "" && e.only == "" {
+		e.only = signKey
+	}
+	if e.only != "" {
+		if err := checkKeyName(e.only); err != nil {
+			return err
+		}
+		e.names = []string{e.only}
+	}
+	if e.kind, err = parseSharing(e.sharing); err != nil {
+		return err
+	}
+	e.params, err = parseParams(e.argon2)
+	return err
 }
 
 func (e *enrollment) run(ctx context.Context, c *call) (_ result, err error) {
-	e.fill(c)
-	if err := errors.Join(c.noFiles(), e.needBoth()); err != nil {
+	if err := e.check(c); err != nil {
 		return nil, err
 	}
-	names := keyNames
-	if e.only != "" {
-		if err := checkKeyName(e.only); err != nil {
-			return nil, err
-		}
-		names = []string{e.only}
-	}
-	sharing, err := parseSharing(e.sharing)
-	if err != nil {
-		return nil, err
-	}
-	params, err := parseParams(e.argon2)
-	if err != nil {
-		return nil, err
-	}
-	source, err := c.pins(e.pinFile)
+	source, err := c.pins(ctx, e.pinFile)
 	if err != nil {
 		return nil, err
 	}
 	defer source.wipe()
-	if len(source.given) == 1 && len(names) == 2 {
+	if len(source.given) == 1 && len(e.names) == 2 {
 		return nil, usagef("two keys have two PINs: give both, PIN1 first, or one key with -key")
 	}
-	s, err := openServer(ctx, c, e.server, e.hsm)
+	b, err := openBackend(ctx, c, e.server, e.hsm)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	keys, err := e.prepare(ctx, c, s, names, params)
+	defer func() { err = errors.Join(err, b.close()) }()
+	keys, err := e.plan(ctx, c, b)
 	if err != nil {
 		return nil, err
 	}
-	// All PINs are asked for before the work begins.
 	for _, k := range keys {
 		defer k.wipe()
-		if err := k.choose(ctx, source); err != nil {
+	}
+	if e.from != "" && keys[0].fresh {
+		if keys[0].halves, err = e.split(ctx, c, b.config); err != nil {
 			return nil, err
 		}
 	}
-	r := &enrollResult{Device: e.device, Server: e.server, Sharing: e.sharing}
+	// All PINs are asked for before anything is written or begun.
+	if err := choosePINs(ctx, source, keys); err != nil {
+		return nil, err
+	}
+	if err := e.bind(b); err != nil {
+		return nil, err
+	}
+	r := &enrollResult{Device: e.device, Server: e.server, imported: e.from, shape: b.config.Shape}
 	for _, k := range keys {
-		if err := k.enroll(ctx, c, s, sharing); err != nil {
+		if err := k.make(ctx, c, b.config); err != nil {
 			return nil, err
 		}
-		status, err := k.Status()
+		if err := b.with(c, func(s *server) error { return e.enroll(ctx, c, s, k) }); err != nil {
+			return nil, err
+		}
+		status, err := k.device.Status()
 		if err != nil {
 			return nil, err
 		}
@@ -130,33 +142,74 @@ func parseSharing(s string) (splitkey.Sharing, error) {
 	return 0, usagef("-sharing is multiplicative or additive, not %q", s)
 }
 
-// prepare finds out what there is to do. It returns the keys that are not ready.
-func (e *enrollment) prepare(ctx context.Context, c *call, s *server, names []string, params pinlock.Params) ([]*newKey, error) {
-	known, err := readServerKey(e.device)
-	var missing *failure
-	switch {
-	case errors.As(err, &missing) && missing.Kind == "not_enrolled":
-		if err := writeServerKey(e.device, s.ServerKey()); err != nil {
-			return nil, err
-		}
-	case err != nil:
+// newKey is one key on its way.
+type newKey struct {
+	key     string
+	device  *device
+	fresh   bool // no enrolment was begun, or it is thrown away
+	sharing splitkey.Sharing
+	halves         // of a fresh key
+	pin     []byte // to lock the share with; of a fresh key
+	again   []byte // to confirm
+}
+
+func (k *newKey) wipe() {
+	clear(k.pin)
+	clear(k.again)
+	k.halves.wipe()
+}
+
+// halves are the two shares of a key that no server has seen yet.
+type halves struct {
+	client *splitkey.ClientShare
+	server *splitkey.ServerShare
+}
+
+func (h halves) wipe() {
+	if h.client != nil {
+		h.client.Wipe()
+		h.server.Wipe()
+	}
+}
+
+// plan finds out what there is to do. It returns the keys that are not ready. Of a device that is not
+// there yet it makes nothing.
+func (e *enrollment) plan(ctx context.Context, c *call, b *backend) ([]*newKey, error) {
+	err := checkServer(e.device, b)
+	if isNew(err) {
+		err = nil
+	}
+	if err != nil {
 		return nil, err
-	case !bytes.Equal(known, s.ServerKey()):
-		return nil, failf("other_server", "give another folder with -device", "%s was enrolled with another server", e.device)
 	}
 	var keys []*newKey
-	for _, name := range names {
-		d, err := openDevice(e.device, name, s.ServerKey(), wire(c, s), params, c.clock)
+	for _, name := range e.names {
+		if err := checkDevice(e.device, name); err != nil {
+			return nil, err
+		}
+		status, err := look(e.device, name, b.serverKey())
 		if err != nil {
 			return nil, err
 		}
-		k := &newKey{device: d}
-		if err := k.takeUp(ctx, c, e.again); err != nil {
-			return nil, err
+		if p := status.Pending; p != nil && (p.Operation == protocol.OpEnroll || p.Operation == protocol.OpConfirm) && !e.again {
+			if status, err = e.takeUp(ctx, c, b, name); err != nil {
+				return nil, err
+			}
 		}
-		if k.phase != protocol.Ready {
-			keys = append(keys, k)
+		k := &newKey{key: name, sharing: e.kind}
+		switch status.Phase {
+		case protocol.Ready:
+			continue
+		case protocol.NoKey, protocol.Enrolling:
+			k.fresh = true
+		case protocol.Unconfirmed:
+			k.fresh = e.again
+		case protocol.Dead:
+			if k.fresh = e.again; !e.again {
+				return nil, &protocol.DestroyedError{Reason: status.Reason}
+			}
 		}
+		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
 		return nil, failf("exists", "keys in use are never replaced: give another folder with -device", "%s has its keys already", e.device)
@@ -164,35 +217,38 @@ func (e *enrollment) prepare(ctx context.Context, c *call, s *server, names []st
 	return keys, nil
 }
 
+// isNew reports that a device's folder is not bound to a server yet.
+func isNew(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.Kind == "not_enrolled"
+}
+
 // takeUp resumes what an earlier run left behind.
-func (k *newKey) takeUp(ctx context.Context, c *call, again bool) error {
-	status, err := k.Status()
-	if err != nil {
-		return err
-	}
-	if p := status.Pending; p != nil && (p.Operation == protocol.OpEnroll || p.Operation == protocol.OpConfirm) && !again {
-		c.step("taking up the %v of the key %q", p.Operation, k.key)
-		_, err := k.Resume(ctx)
+func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status protocol.DeviceStatus, err error) {
+	err = b.with(c, func(s *server) error {
+		d, err := openDevice(e.device, key, b.serverKey(), wire(c, s), e.params, c.clock)
+		if err != nil {
+			return err
+		}
+		c.step("taking up the enrolment of the key %q", key)
+		_, err = d.Resume(ctx)
 		c.done()
-		if err != nil && !stale(err) {
+		if err != nil && !stale(err) && !errors.Is(err, protocol.ErrNothingPending) {
 			return err
 		}
-		if status, err = k.Status(); err != nil {
-			return err
-		}
+		status, err = d.Status()
+		return err
+	})
+	return status, err
+}
+
+// bind ties a device that is new to the server.
+func (e *enrollment) bind(b *backend) error {
+	err := checkServer(e.device, b)
+	if isNew(err) {
+		return bind(e.device, b.serverKey())
 	}
-	k.phase = status.Phase
-	switch status.Phase {
-	case protocol.NoKey, protocol.Enrolling:
-		k.fresh = true
-	case protocol.Unconfirmed:
-		k.fresh = again
-	case protocol.Dead:
-		if k.fresh = again; !again {
-			return &protocol.DestroyedError{Reason: status.Reason}
-		}
-	}
-	return nil
+	return err
 }
 
 // stale reports that a request will never be answered, and another one may take its place.
@@ -200,29 +256,64 @@ func stale(err error) bool {
 	return errors.Is(err, protocol.ErrExpired) || errors.Is(err, protocol.ErrGivenUp)
 }
 
-func (k *newKey) choose(ctx context.Context, source *pins) (err error) {
-	if k.fresh {
-		k.pin, k.again, err = source.choose(ctx, k.key)
-	} else {
-		k.again, err = source.get(ctx, k.key)
+// choosePINs asks for the PINs of all keys. No new PIN is that of another key.
+func choosePINs(ctx context.Context, source *pins, keys []*newKey) (err error) {
+	var known [][]byte
+	for _, k := range keys {
+		if !k.fresh {
+			if k.again, err = source.get(ctx, k.key); err != nil {
+				return err
+			}
+			known = append(known, k.again)
+		}
 	}
+	for _, k := range keys {
+		if k.fresh {
+			if k.pin, k.again, err = source.choose(ctx, k.key, known); err != nil {
+				return err
+			}
+			known = append(known, k.again)
+		}
+	}
+	return nil
+}
+
+// make makes a fresh key and splits it. Ctrl-C ends it at once: nobody has seen the key yet.
+func (k *newKey) make(ctx context.Context, c *call, config serverConfig) error {
+	if !k.fresh || k.client != nil {
+		return nil
+	}
+	c.step("device: making and splitting the key %q", k.key)
+	defer c.done()
+	h, err := interruptible(ctx, func() (h halves, err error) {
+		h.client, h.server, err = splitkey.GenerateKey(config.DeviceBits, k.sharing)
+		return h, err
+	})
+	k.halves = h
 	return err
 }
 
-func (k *newKey) enroll(ctx context.Context, c *call, s *server, sharing splitkey.Sharing) error {
+func (e *enrollment) enroll(ctx context.Context, c *call, s *server, k *newKey) (err error) {
+	if k.device, err = openDevice(e.device, k.key, s.ServerKey(), wire(c, s), e.params, c.clock); err != nil {
+		return err
+	}
+	return k.enroll(ctx, c, s)
+}
+
+func (k *newKey) enroll(ctx context.Context, c *call, s *server) error {
 	defer c.done()
 	if k.fresh {
 		_, challenge, err := s.ChallengeEnroll(ctx)
 		if err != nil {
 			return err
 		}
-		c.step("device: making and splitting the key %q", k.key)
-		err = k.Enroll(ctx, protocol.EnrollOptions{Challenge: challenge, PIN: k.pin, Bits: s.config.DeviceBits, Sharing: sharing})
+		c.step("device: locking its half of the key %q with the PIN", k.key)
+		err = k.device.Enroll(ctx, protocol.EnrollOptions{Challenge: challenge, PIN: k.pin, Client: k.client, Server: k.server})
 		if err != nil {
 			return err
 		}
 	}
-	status, err := k.Status()
+	status, err := k.device.Status()
 	if err != nil {
 		return err
 	}
@@ -231,7 +322,7 @@ func (k *newKey) enroll(ctx context.Context, c *call, s *server, sharing splitke
 		return err
 	}
 	c.step("device: confirming the key %q with its PIN", k.key)
-	err = k.Confirm(ctx, challenge, k.again)
+	err = k.device.Confirm(ctx, challenge, k.again)
 	var wrong *pinlock.WrongPINError
 	if errors.As(err, &wrong) && !errors.Is(err, pinlock.ErrDestroyed) {
 		f := explain(err, c.clock())
@@ -242,10 +333,11 @@ func (k *newKey) enroll(ctx context.Context, c *call, s *server, sharing splitke
 }
 
 type enrollResult struct {
-	Device  string      `json:"device"`
-	Server  string      `json:"server"`
-	Sharing string      `json:"-"`
-	Keys    []keyResult `json:"keys"`
+	Device string      `json:"device"`
+	Server string      `json:"server"`
+	Keys   []keyResult `json:"keys"`
+
+	imported, shape string
 }
 
 // keyResult is a key that is ready to use.
@@ -264,6 +356,12 @@ func newKeyResult(key string, status protocol.DeviceStatus) (keyResult, error) {
 func (r *enrollResult) text(w io.Writer) {
 	for _, k := range r.Keys {
 		fmt.Fprintf(w, "%s  %s  RSA-%d, key id %s\n", k.Key, pinName(k.Key), k.Bits, k.ID)
+	}
+	if r.imported != "" {
+		if r.shape == composite {
+			fmt.Fprintln(w, "The public key is a new one, the product with a key of the server's: signatures do not verify under the old one.")
+		}
+		fmt.Fprintf(w, "Now destroy %s and every copy of it: whoever has one signs without the server.\n", display(r.imported))
 	}
 	fmt.Fprintf(w, "next: tandem sign -server %s -device %s FILE\n", quote(r.Server), quote(r.Device))
 }

@@ -38,6 +38,7 @@ type failure struct {
 	TriesLeftInAll *int       `json:"tries_left_in_all,omitempty"`
 	LockedUntil    *time.Time `json:"locked_until,omitempty"`
 	Reason         string     `json:"reason,omitempty"` // why the key is destroyed
+	Rule           string     `json:"rule,omitempty"`   // of pinlock.CheckPIN, that a weak PIN breaks
 
 	exit  int
 	cause error
@@ -57,7 +58,7 @@ func failf(kind, next, format string, args ...any) error {
 }
 
 // fail tells of an error and returns the exit code.
-func (a *app) fail(cmd *command, err error, asJSON bool) int {
+func (a *app) fail(name string, err error, asJSON bool) int {
 	f := explain(err, a.clock())
 	if asJSON {
 		encode := json.NewEncoder(a.out)
@@ -67,12 +68,16 @@ func (a *app) fail(cmd *command, err error, asJSON bool) int {
 			return f.exit
 		}
 	}
-	fmt.Fprintf(a.errOut, "tandem %s: %s\n", cmd.name, f.Message)
+	help := "tandem help"
+	if name != "" {
+		name, help = " "+name, help+" "+name
+	}
+	fmt.Fprintf(a.errOut, "tandem%s: %s\n", name, f.Message)
 	switch {
 	case f.Next != "":
 		fmt.Fprintf(a.errOut, "  -> %s\n", f.Next)
 	case f.exit == exitUsage:
-		fmt.Fprintf(a.errOut, "  -> tandem help %s\n", cmd.name)
+		fmt.Fprintf(a.errOut, "  -> %s\n", help)
 	}
 	return f.exit
 }
@@ -99,7 +104,7 @@ func explain(err error, now time.Time) *failure {
 		f.Message = fmt.Sprintf("wrong PIN; it counts: %s", triesLeft(wrong.Remaining, wrong.RemainingTotal))
 		if !wrong.LockedUntil.IsZero() {
 			f.LockedUntil = &wrong.LockedUntil
-			f.Message = fmt.Sprintf("wrong PIN; it counts, and the key is locked %s. After that %d more destroy it", until(wrong.LockedUntil, now), wrong.RemainingTotal)
+			f.Message = fmt.Sprintf("wrong PIN; it counts, and the key is locked %s. Wrong PINs after that: %d left before the key is destroyed", until(wrong.LockedUntil, now), wrong.RemainingTotal)
 			f.Next = "wait until then: no PIN is looked at before"
 		}
 		if wrong.RemainingTotal == 0 {
@@ -115,13 +120,17 @@ func explain(err error, now time.Time) *failure {
 		f.Message, f.Next = "the key is destroyed for ever: "+destroyed.Reason.String(), newKeyAdvice
 	case errors.As(err, &weak):
 		f.Kind, f.exit = "bad_pin", exitUsage
-		f.Message = fmt.Sprintf("this PIN is among the first that a thief would try (rule %q of pinlock.CheckPIN)", weak.Rule)
-		f.Next = "choose another one: no year, date, pattern or repetition"
+		f.Message, f.Rule = explainWeak(weak.Rule), weak.Rule
+		f.Next = "choose another one: no year, date, word, pattern or repetition"
 	case errors.Is(err, pinlock.ErrPINFormat):
 		f.Kind, f.exit = "bad_pin", exitUsage
 		f.Message, f.Next = "a PIN is 4 to 12 digits; nothing was sent or counted", "run the same command again with a PIN"
 	case errors.Is(err, pinlock.ErrParams):
 		f.Kind, f.exit = "usage", exitUsage
+	case errors.Is(err, protocol.ErrKeyRefused):
+		f.Kind, f.Next = "bad_key", "run the same command again: it makes another key; one that was imported is refused again"
+	case errors.Is(err, protocol.ErrPending):
+		f.Kind, f.Next = "pending", "finish it with tandem sign -resume -o SIG, or drop it with -give-up"
 	case errors.Is(err, protocol.ErrUnanswered):
 		f.Kind = "unanswered"
 		f.Next = "run the same command again: a request that was sent is resumed, without the PIN, and counts once"
@@ -131,6 +140,8 @@ func explain(err error, now time.Time) *failure {
 		f.Kind, f.Next = "expired", "run the same command again"
 	case errors.Is(err, protocol.ErrBusy), errors.Is(err, bolt.ErrInUse):
 		f.Kind, f.Next = "busy", "another tandem uses this folder: wait for it to end"
+	case errors.Is(err, bolt.ErrDamaged), errors.Is(err, bolt.ErrFormat), errors.Is(err, protocol.ErrRecord), errors.Is(err, protocol.ErrSealed):
+		f.Kind, f.Next = "damaged", "stop using this server, and restore its folder as docs/operating.md says: an older one gives wrong PINs back"
 	case errors.Is(err, protocol.ErrState):
 		f.Kind, f.Next = "damaged", "nothing was sent. Remove this key's folder and enroll again; an older copy would be taken for a clone"
 	case errors.Is(err, hsm.ErrPIN):
@@ -145,6 +156,8 @@ func explain(err error, now time.Time) *failure {
 		f.Kind = "hsm"
 	case errors.Is(err, fs.ErrNotExist):
 		f.Kind, f.Next = "not_found", "check the path"
+	case errors.Is(err, fs.ErrPermission):
+		f.Next = "run this as the user whose folders they are, or change who may read and write there"
 	}
 	return f
 }

@@ -51,7 +51,7 @@ func (p *hsmPIN) declare(flags *flag.FlagSet) {
 
 func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) {
 	if p.file != "" {
-		text, err := readPINFile(p.file) // one line, and not only of digits
+		text, err := readPINFile(ctx, c, p.file) // one line, and not only of digits
 		return bytes.TrimRight(text, "\r\n"), err
 	}
 	if pin := c.env("TANDEM_HSM_PIN"); pin != "" {

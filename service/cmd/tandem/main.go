@@ -29,7 +29,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -81,26 +81,39 @@ type call struct {
 	*app
 	*progress
 	files []string // arguments that are not flags
+	json  bool     // whether standard output is to be one JSON object
 }
 
 // run returns the exit code.
 func (a *app) run(args []string) int {
+	asJSON := wantsJSON(args)
 	if len(args) == 0 {
 		a.overview(a.errOut)
 		return exitUsage
 	}
-	switch name := args[0]; name {
-	case "help", "-h", "-help", "--help":
-		return a.help(args[1:])
+	switch name := args[0]; {
+	case name == "help", name == "-h", name == "-help", name == "--help":
+		return a.help(args[1:], asJSON)
+	case find(name) != nil:
+		return a.call(find(name), args[1:])
+	case strings.HasPrefix(name, "-"):
+		return a.fail("", usagef("flags come after a command, and %q is none. \"tandem help\" lists them", name), asJSON)
 	default:
-		for _, cmd := range commands() {
-			if cmd.name == name {
-				return a.call(cmd, args[1:])
-			}
-		}
-		fmt.Fprintf(a.errOut, "tandem: there is no command %q. \"tandem help\" lists them.\n", name)
-		return exitUsage
+		return a.fail("", noCommand(name), asJSON)
 	}
+}
+
+func find(name string) *command {
+	for _, cmd := range commands() {
+		if cmd.name == name {
+			return cmd
+		}
+	}
+	return nil
+}
+
+func noCommand(name string) error {
+	return usagef("there is no command %q. \"tandem help\" lists them", name)
 }
 
 func (a *app) call(cmd *command, args []string) int {
@@ -113,25 +126,52 @@ func (a *app) call(cmd *command, args []string) int {
 	c := &call{app: a, progress: newProgress(a.errOut)}
 	var err error
 	c.files, err = parse(flags, args)
+	if err != nil {
+		// What came after the mistake was not looked at.
+		*asJSON = wantsJSON(args)
+	}
 	if errors.Is(err, flag.ErrHelp) {
-		a.describe(a.out, cmd)
-		return exitOK
+		return a.tell(helpResult{a.describe(cmd)}, cmd.name, *asJSON)
 	}
-	var r result
-	if err == nil {
-		r, err = run(ctx, c)
-	} else {
-		err = usagef("%v", err)
-		*asJSON = !cmd.plain && (slices.Contains(args, "-json") || slices.Contains(args, "--json"))
+	if err != nil {
+		return a.fail(cmd.name, usagef("%v", err), *asJSON)
 	}
+	if cmd.plain && *asJSON {
+		return a.fail(cmd.name, usagef("%s tells a story and has no -json", cmd.name), true)
+	}
+	c.json = *asJSON
+	r, err := run(ctx, c)
 	c.done()
 	if err != nil {
-		return a.fail(cmd, err, *asJSON)
+		return a.fail(cmd.name, err, *asJSON)
 	}
-	if err := a.print(r, *asJSON); err != nil {
-		return a.fail(cmd, err, false)
+	return a.tell(r, cmd.name, *asJSON)
+}
+
+// tell prints a result and returns the exit code.
+func (a *app) tell(r result, name string, asJSON bool) int {
+	if err := a.print(r, asJSON); err != nil {
+		return a.fail(name, err, false)
 	}
 	return exitOK
+}
+
+// wantsJSON looks for -json among arguments that were not parsed, or not to the end. A value that is
+// no boolean is a wrong -json, and so one all the same.
+func wantsJSON(args []string) bool {
+	wants := false
+	for _, arg := range args {
+		if arg == "--" {
+			break
+		}
+		name, value, given := strings.Cut(arg, "=")
+		if name != "-json" && name != "--json" {
+			continue
+		}
+		b, err := strconv.ParseBool(value)
+		wants = !given || err != nil || b
+	}
+	return wants
 }
 
 func (a *app) prepare(cmd *command) (flags *flag.FlagSet, asJSON *bool, run func(context.Context, *call) (result, error)) {
@@ -139,12 +179,11 @@ func (a *app) prepare(cmd *command) (flags *flag.FlagSet, asJSON *bool, run func
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
 	run = cmd.setup(flags)
-	asJSON = new(bool)
-	if !cmd.plain {
-		flags.BoolVar(asJSON, "json", false, "print one JSON object to standard output, also on failure")
-	}
+	asJSON = flags.Bool(jsonFlag, false, "print one JSON object to standard output, also on failure")
 	return flags, asJSON, run
 }
+
+const jsonFlag = "json"
 
 // parse lets flags stand before, between and after the other arguments; "--" ends the flags.
 func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
@@ -168,25 +207,36 @@ func (a *app) overview(w io.Writer) {
 	fmt.Fprint(w, "\nStart with \"tandem demo FILE\". \"tandem help COMMAND\" says more of each.\n")
 }
 
-func (a *app) help(args []string) int {
-	if len(args) == 0 {
-		a.overview(a.out)
-		return exitOK
-	}
-	for _, cmd := range commands() {
-		if cmd.name == args[0] {
-			a.describe(a.out, cmd)
-			return exitOK
+func (a *app) help(args []string, asJSON bool) int {
+	for _, name := range args {
+		if strings.HasPrefix(name, "-") {
+			continue
 		}
+		if cmd := find(name); cmd != nil {
+			return a.tell(helpResult{a.describe(cmd)}, cmd.name, asJSON)
+		}
+		return a.fail("", noCommand(name), asJSON)
 	}
-	fmt.Fprintf(a.errOut, "tandem: there is no command %q. \"tandem help\" lists them.\n", args[0])
-	return exitUsage
+	var text strings.Builder
+	a.overview(&text)
+	return a.tell(helpResult{text.String()}, "", asJSON)
 }
 
-func (a *app) describe(w io.Writer, cmd *command) {
-	fmt.Fprintf(w, "tandem %s %s\n\n%s\n\nFlags:\n", cmd.name, cmd.args, strings.TrimSpace(cmd.help))
+// helpResult is the text of help.
+type helpResult struct {
+	Help string `json:"help"`
+}
+
+func (r helpResult) text(w io.Writer) { fmt.Fprint(w, r.Help) }
+
+func (a *app) describe(cmd *command) string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "tandem %s %s\n\n%s\n\nFlags:\n", cmd.name, cmd.args, strings.TrimSpace(cmd.help))
 	flags, _, _ := a.prepare(cmd)
 	flags.VisitAll(func(f *flag.Flag) {
+		if cmd.plain && f.Name == jsonFlag {
+			return
+		}
 		value, usage := flag.UnquoteUsage(f)
 		line := "-" + f.Name
 		if value != "" {
@@ -195,7 +245,7 @@ func (a *app) describe(w io.Writer, cmd *command) {
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
 			usage += " (default " + f.DefValue + ")"
 		}
-		fmt.Fprintf(w, "  %-18s %s\n", line, usage)
+		fmt.Fprintf(&w, "  %-18s %s\n", line, usage)
 	})
-	fmt.Fprint(w, "\n", exitHelp)
+	return w.String() + "\n" + exitHelp
 }

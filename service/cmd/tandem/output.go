@@ -9,11 +9,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/tandem-rsa/tandem/internal/durable"
 )
 
 func (a *app) print(r result, asJSON bool) error {
@@ -43,56 +43,46 @@ func publicPEM(pub *rsa.PublicKey) (text []byte, fingerprint string, err error) 
 }
 
 // checkNew refuses to write where there is something, and where nothing can be written: before work
-// is done whose result would be lost.
+// is done whose result would be lost. Standard output is always there.
 func checkNew(name string) error {
+	if name == standard {
+		return nil
+	}
 	if _, err := os.Lstat(name); err == nil {
 		return failf("exists", "give another name with -o, or remove it", "%s exists already", name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return cannotWrite(name, err)
 	}
 	probe, err := os.CreateTemp(filepath.Dir(name), ".tandem-*")
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", name, err)
+		return cannotWrite(name, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// writeNew writes a file that must not exist yet, as one step: it is there whole or not at all.
-func writeNew(name string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, ".tandem-*")
-	if err != nil {
-		return err
+// cannotWrite is for an output that was given with -o, or derived from FILE.
+func cannotWrite(name string, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return failf("exists", "give another name with -o, or remove it", "%s exists already", name)
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	// Unlike a rename a link replaces nothing. Where there are no links, the window is small.
-	if err := os.Link(f.Name(), name); err == nil || errors.Is(err, fs.ErrExist) {
-		return errors.Join(err, syncFolder(dir))
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	return syncFolder(dir)
+	return failf("output", "give another name with -o, or make room", "cannot write %s: %w", name, plain(err))
 }
 
-// syncFolder makes new names in a folder durable. Windows cannot sync a folder; its names are journalled.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
+// plain is an error of the file system without the name of a draft, which says nothing to a person.
+func plain(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
+
+// disk is the operating system's.
+var disk durable.Disk
+
+// writeNew writes a file that must not exist yet, as one step: it is there whole or not at all.
+func writeNew(name string, data []byte, mode fs.FileMode) error { return disk.Create(name, data, mode) }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"golang.org/x/term"
@@ -44,15 +43,15 @@ type pins struct {
 	given [][]byte // nil: ask
 }
 
-func (c *call) pins(file string) (*pins, error) {
+func (c *call) pins(ctx context.Context, file string) (*pins, error) {
 	p := &pins{c: c}
 	text, source := []byte(c.env("TANDEM_PIN")), "TANDEM_PIN"
 	if file != "" {
 		var err error
-		if text, err = readPINFile(file); err != nil {
+		if text, err = readPINFile(ctx, c, file); err != nil {
 			return nil, err
 		}
-		source = file
+		source = display(file)
 	}
 	defer clear(text)
 	if len(text) == 0 && file == "" {
@@ -69,21 +68,8 @@ func (c *call) pins(file string) (*pins, error) {
 	return p, nil
 }
 
-func readPINFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text := make([]byte, 1024)
-	n, err := io.ReadFull(f, text)
-	if err == nil {
-		return nil, usagef("%s is too long to be a file with a PIN", name)
-	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return text[:n], nil
+func readPINFile(ctx context.Context, c *call, name string) ([]byte, error) {
+	return readSmall(ctx, c, name, 1024, usagef("%s is too long to be a file with a PIN", display(name)))
 }
 
 func (p *pins) wipe() {
@@ -95,7 +81,7 @@ func (p *pins) wipe() {
 // get returns the PIN of a key that exists. The caller clears it.
 func (p *pins) get(ctx context.Context, key string) ([]byte, error) {
 	if p.given == nil {
-		return p.c.ask(ctx, fmt.Sprintf("%s (of the key %q): ", pinName(key), key))
+		return p.c.askPIN(ctx, fmt.Sprintf("%s (of the key %q): ", pinName(key), key), checkFormat)
 	}
 	if len(p.given) == 2 && key == signKey {
 		return bytes.Clone(p.given[1]), nil
@@ -103,34 +89,70 @@ func (p *pins) get(ctx context.Context, key string) ([]byte, error) {
 	return bytes.Clone(p.given[0]), nil
 }
 
-// choose returns the PIN of a new key and what was typed to repeat it.
-func (p *pins) choose(ctx context.Context, key string) (pin, again []byte, err error) {
+// checkFormat refuses what is no PIN. A weak one may be that of a key which exists.
+func checkFormat(pin []byte) error {
+	if err := pinlock.CheckPIN(pin); errors.Is(err, pinlock.ErrPINFormat) {
+		return err
+	}
+	return nil
+}
+
+// choose returns the PIN of a new key, and what was typed to repeat it. It is none of the PINs that
+// are taken.
+func (p *pins) choose(ctx context.Context, key string, taken [][]byte) (pin, again []byte, err error) {
+	if len(p.given) == 2 { // of which the other may be that of a key which exists
+		taken = append(taken[:len(taken):len(taken)], p.given[map[string]int{authKey: 1, signKey: 0}[key]])
+	}
+	check := func(pin []byte) error {
+		for _, other := range taken {
+			if subtle.ConstantTimeCompare(pin, other) == 1 {
+				return &failure{Kind: "bad_pin", exit: exitUsage, Message: "PIN1 and PIN2 are the same: who sees one typed has both",
+					Next: "choose two different ones"}
+			}
+		}
+		return pinlock.CheckPIN(pin)
+	}
 	if p.given != nil {
 		if pin, err = p.get(ctx, key); err != nil {
 			return nil, nil, err
 		}
-		return pin, bytes.Clone(pin), pinlock.CheckPIN(pin)
+		return pin, bytes.Clone(pin), check(pin)
 	}
 	for {
-		if pin, err = p.c.ask(ctx, fmt.Sprintf("New %s for the key %q, 4 to 12 digits: ", pinName(key), key)); err != nil {
+		if pin, err = p.c.askPIN(ctx, fmt.Sprintf("New %s for the key %q, 4 to 12 digits: ", pinName(key), key), check); err != nil {
 			return nil, nil, err
 		}
-		if err := pinlock.CheckPIN(pin); err != nil {
-			f := explain(err, time.Time{})
-			fmt.Fprintf(p.c.errOut, "%s\n  -> %s\n", f.Message, f.Next)
-			continue
-		}
 		if again, err = p.c.ask(ctx, "The same again: "); err != nil {
+			clear(pin)
 			return nil, nil, err
 		}
 		if subtle.ConstantTimeCompare(pin, again) == 1 {
 			return pin, again, nil
 		}
+		clear(pin)
+		clear(again)
 		fmt.Fprintln(p.c.errOut, "These are two different PINs.")
 	}
 }
 
-// ask reads one line from the terminal without echo.
+// askPIN asks until a PIN passes the check.
+func (c *call) askPIN(ctx context.Context, prompt string, check func([]byte) error) ([]byte, error) {
+	for {
+		pin, err := c.ask(ctx, prompt)
+		if err != nil {
+			return nil, err
+		}
+		if err = check(pin); err == nil {
+			return pin, nil
+		}
+		clear(pin)
+		f := explain(err, time.Time{})
+		fmt.Fprintf(c.errOut, "%s\n  -> %s\n", f.Message, f.Next)
+	}
+}
+
+// ask reads one line from the terminal without echo. Ctrl-D gives up, also after some digits: what
+// is not ended by Enter is never used.
 func (c *call) ask(ctx context.Context, prompt string) ([]byte, error) {
 	c.done()
 	fd := int(c.stdin.Fd())
@@ -142,24 +164,13 @@ func (c *call) ask(ctx context.Context, prompt string) ([]byte, error) {
 		return nil, err
 	}
 	fmt.Fprint(c.errOut, prompt)
-	type line struct {
-		text []byte
-		err  error
-	}
-	typed := make(chan line, 1)
-	go func() {
-		text, err := term.ReadPassword(fd)
-		typed <- line{text, err}
-	}()
-	select {
-	case l := <-typed:
-		fmt.Fprintln(c.errOut)
-		if errors.Is(l.err, io.EOF) {
-			return nil, usagef("no PIN was typed")
-		}
-		return l.text, l.err
-	case <-ctx.Done():
-		fmt.Fprintln(c.errOut)
+	text, err := interruptible(ctx, func() ([]byte, error) { return readHidden(c.stdin) })
+	fmt.Fprintln(c.errOut)
+	switch {
+	case errors.Is(err, context.Canceled):
 		return nil, errors.Join(failf("interrupted", "", "interrupted; nothing was sent"), term.Restore(fd, before))
+	case errors.Is(err, io.EOF):
+		return nil, failf("interrupted", "", "no PIN was typed; nothing was sent")
 	}
+	return text, err
 }

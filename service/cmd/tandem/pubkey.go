@@ -23,13 +23,17 @@ at the device's folder only.`,
 		)
 		f.declareDevice(flags)
 		flags.StringVar(&key, "key", signKey, "which `key`, auth or sign")
-		flags.StringVar(&out, "o", "", "`file` to write, which must not exist; standard output if empty")
+		flags.StringVar(&out, "o", "", "`file` to write, which must not exist; standard output if empty or -")
 		return func(ctx context.Context, c *call) (result, error) {
 			f.fill(c)
 			if err := errors.Join(c.noFiles(), f.needDevice(), checkKeyName(key)); err != nil {
 				return nil, err
 			}
-			status, err := look(f.device, key)
+			serverKey, err := readServerKey(f.device)
+			if err != nil {
+				return nil, err
+			}
+			status, err := look(f.device, key, serverKey)
 			if err != nil {
 				return nil, err
 			}
@@ -47,12 +51,15 @@ at the device's folder only.`,
 			if err != nil {
 				return nil, err
 			}
+			if out == standard {
+				out = ""
+			}
 			if out != "" {
 				if err := checkNew(out); err != nil {
 					return nil, err
 				}
-				if err := writeNew(out, text, 0o644); err != nil {
-					return nil, err
+				if err := writeNew(out, text, publicMode); err != nil {
+					return nil, cannotWrite(out, err)
 				}
 			}
 			return pubkeyResult{k, string(text), out}, nil

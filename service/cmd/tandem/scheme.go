@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	_ "crypto/sha256" // what scheme names
@@ -8,7 +9,6 @@ import (
 	_ "crypto/sha512"
 	"flag"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -54,25 +54,21 @@ func (s *scheme) options() crypto.SignerOpts {
 	return s.hashFunc()
 }
 
-func (s *scheme) digestOf(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	h := s.hashFunc().New()
-	if _, err := io.Copy(h, f); err != nil {
-		return nil, err
-	}
-	return h.Sum(nil), nil
+// digestOf reads a file of any length, piece by piece.
+func (s *scheme) digestOf(ctx context.Context, c *call, file string) ([]byte, error) {
+	return read(ctx, c, file, func(r io.Reader) ([]byte, error) {
+		h := s.hashFunc().New()
+		_, err := io.Copy(h, r)
+		return h.Sum(nil), err
+	})
 }
 
 // verify returns nil if the signature is right. It knows nothing of split keys.
-func (s *scheme) verify(pub *rsa.PublicKey, digest, signature []byte) error {
-	if s.pss {
-		return rsa.VerifyPSS(pub, s.hashFunc(), digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto})
+func verify(pub *rsa.PublicKey, opts crypto.SignerOpts, digest, signature []byte) error {
+	if _, ok := opts.(*rsa.PSSOptions); ok {
+		return rsa.VerifyPSS(pub, opts.HashFunc(), digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto})
 	}
-	return rsa.VerifyPKCS1v15(pub, s.hashFunc(), digest, signature)
+	return rsa.VerifyPKCS1v15(pub, opts.HashFunc(), digest, signature)
 }
 
 func hashName(h crypto.Hash) string {

@@ -2,9 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,11 +130,16 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 			ts.Fatalf("exit code %d, want %d", got, want)
 		}
 		for _, arg := range args[2:] {
-			if arg == "-json" {
+			if arg == "--" {
+				break
+			}
+			if arg == "-json" || arg == "--json" {
 				object(ts)
 			}
 		}
 	},
+	// object: standard output is one JSON object.
+	"object": func(ts *testscript.TestScript, neg bool, args []string) { object(ts) },
 	// json PATH VALUE: the last output has it; "! json PATH" that it has no such field.
 	"json": func(ts *testscript.TestScript, neg bool, args []string) {
 		var v any = object(ts)
@@ -171,9 +183,60 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		data[len(data)/2] ^= 1
 		ts.Check(os.WriteFile(name, data, 0o600))
 	},
-	// copyfolder FROM TO
+	// encode ENCODING FROM TO: utf-8, utf-16le or utf-16be, with a byte order mark.
+	"encode": func(ts *testscript.TestScript, neg bool, args []string) {
+		text := []byte(ts.ReadFile(args[1]))
+		switch args[0] {
+		case "utf-8":
+			text = append([]byte("\ufeff"), text...)
+		case "utf-16le", "utf-16be":
+			var order binary.AppendByteOrder = binary.LittleEndian
+			if args[0] == "utf-16be" {
+				order = binary.BigEndian
+			}
+			wide := order.AppendUint16(nil, 0xfeff)
+			for _, b := range text {
+				wide = order.AppendUint16(wide, uint16(b))
+			}
+			text = wide
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
+	},
+	// join FROM... TO
+	"join": func(ts *testscript.TestScript, neg bool, args []string) {
+		var all []byte
+		last := len(args) - 1
+		for _, name := range args[:last] {
+			all = append(all, ts.ReadFile(name)...)
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(args[last]), all, 0o600))
+	},
+	// jwk FIELDS KEY TO: an RSA private key in PEM as a JWK with these fields, separated by commas.
+	"jwk": func(ts *testscript.TestScript, neg bool, args []string) {
+		block, _ := pem.Decode([]byte(ts.ReadFile(args[1])))
+		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		ts.Check(err)
+		key := parsed.(*rsa.PrivateKey)
+		numbers := map[string][]byte{"n": key.N.Bytes(), "e": {1, 0, 1}, "d": key.D.Bytes(), "p": key.Primes[0].Bytes(), "q": key.Primes[1].Bytes()}
+		fields := map[string]string{"kty": "RSA"}
+		for field := range strings.SplitSeq(args[0], ",") {
+			fields[field] = base64.RawURLEncoding.EncodeToString(numbers[field])
+		}
+		text, err := json.Marshal(fields)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
+	},
+	// copyfolder FROM TO: as cp -a does.
 	"copyfolder": func(ts *testscript.TestScript, neg bool, args []string) {
-		ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+		from, to := os.DirFS(ts.MkAbs(args[0])), ts.MkAbs(args[1])
+		ts.Check(os.CopyFS(to, from))
+		ts.Check(fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			return errors.Join(err, os.Chmod(filepath.Join(to, name), info.Mode().Perm()))
+		}))
 	},
 }
 
@@ -190,27 +253,32 @@ func object(ts *testscript.TestScript) map[string]any {
 	return v
 }
 
-// scripts runs the files of a folder, in which $argon2 is a cheap lockbox. Lines that prove something to software that
+// scripts runs the files of a folder that -run asks for, and reports whether these are all. In them $argon2
+// is a cheap lockbox. Lines that prove something to software that
 // knows nothing of tandem begin with [exec:openssl]; where there is none they are left out, and the subtest
 // openssl is skipped.
-func scripts(t *testing.T, folder string, vars ...string) {
+func scripts(t *testing.T, folder string, vars ...string) func() bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
 	require.NoError(t, err)
+	require.NotEmpty(t, files)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		require.Empty(t, bareOpenSSL.FindString(string(text)), file)
 	}
 	t.Run("openssl", func(t *testing.T) { needtest.Program(t, "openssl", "openssl") })
+	var ran atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir: folder, Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			ran.Add(1)
 			e.Vars = append(e.Vars, "GORACE="+os.Getenv("GORACE"), "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
 			e.Vars = append(e.Vars, vars...)
 			return nil
 		},
 	})
+	return func() bool { return int(ran.Load()) == len(files) }
 }
 
 var bareOpenSSL = regexp.MustCompile("(?m)^(! )?exec openssl")
@@ -221,8 +289,9 @@ var fieldRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|")
 // promises: no more and no fewer.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	t.Run("testdata", func(t *testing.T) { scripts(t, "testdata/scripts") })
-	if t.Failed() {
+	var all func() bool
+	t.Run("testdata", func(t *testing.T) { all = scripts(t, "testdata/scripts") })
+	if t.Failed() || !all() {
 		return
 	}
 	text, err := os.ReadFile("../../../docs/command.md")

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/hpke"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -72,15 +71,28 @@ func (c serverConfig) check() error {
 	return nil
 }
 
-// vault is what a server has outside its store: the key that seals, and the source of its own RSA keys,
-// which is nil for two-prime keys.
+// vault is what a server has outside its store: the key that seals, and the source of its own RSA
+// keys, which is nil for two-prime keys.
 type vault struct {
 	sealer protocol.Sealer
 	keys   protocol.KeySource
 	close  func() error
 }
 
-// server is an open server folder.
+// backend is a server's folder without its store, which is opened while the server has work to do,
+// and not while a person is asked for a PIN.
+type backend struct {
+	config       serverConfig
+	folder       string
+	vault        *vault
+	challengeKey []byte
+	private      hpke.PrivateKey
+
+	// signed is given each signature before the device is, if not nil.
+	signed func(context.Context, protocol.Signed) error
+}
+
+// server is a server that is at work: nobody else can use its folder meanwhile.
 type server struct {
 	*protocol.Server
 	config serverConfig
@@ -88,98 +100,10 @@ type server struct {
 	close  func() error
 }
 
-// createServer makes a server's folder, as one step.
-func createServer(ctx context.Context, c *call, folder string, config serverConfig, hsmPIN hsmPIN) (err error) {
-	if err := config.check(); err != nil {
-		return usagef("%v", err)
-	}
-	exists := failf("exists", "give another folder with -server, or remove it; without it the keys of its devices sign nothing", "%s exists already", folder)
-	if entries, err := os.ReadDir(folder); err == nil && len(entries) > 0 {
-		return exists
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	folder = filepath.Clean(folder)
-	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
-		return err
-	}
-	draft, err := os.MkdirTemp(filepath.Dir(folder), filepath.Base(folder)+".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(draft))
-		}
-	}()
-	if err := fillServer(ctx, c, draft, &config, hsmPIN); err != nil {
-		return err
-	}
-	// Succeeds for an empty folder only, which a rename replaces on Unix but not everywhere.
-	if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return exists
-	}
-	if err := os.Rename(draft, folder); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(folder))
-}
-
-func fillServer(ctx context.Context, c *call, folder string, config *serverConfig, hsmPIN hsmPIN) (err error) {
-	var v *vault
-	if config.HSM != nil {
-		v, err = createTokenVault(ctx, c, config, hsmPIN)
-	} else {
-		key := make([]byte, protocol.SealerKeySize)
-		rand.Read(key)
-		defer clear(key)
-		if err := writeNew(filepath.Join(folder, sealerFile), []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
-			return err
-		}
-		v, err = softwareVault(folder, *config)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.close()) }()
-	private, err := hpke.MLKEM768X25519().GenerateKey()
-	if err != nil {
-		return err
-	}
-	seed, err := private.Bytes()
-	if err != nil {
-		return err
-	}
-	plain := make([]byte, challengeKeySize, challengeKeySize+len(seed))
-	rand.Read(plain)
-	plain = append(plain, seed...)
-	clear(seed)
-	defer clear(plain)
-	sealed, err := v.sealer.Seal(ctx, []byte(keysAAD), plain)
-	if err != nil {
-		return err
-	}
-	if err := writeNew(filepath.Join(folder, keysFile), sealed, 0o600); err != nil {
-		return err
-	}
-	store, err := bolt.Open(filepath.Join(folder, storeFile), bolt.Options{})
-	if err != nil {
-		return err
-	}
-	if err := store.Close(); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(config, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeNew(filepath.Join(folder, configFile), append(text, '\n'), 0o600)
-}
-
 func readServerConfig(folder string) (config serverConfig, err error) {
 	text, err := os.ReadFile(filepath.Join(folder, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return config, failf("no_server", fmt.Sprintf("tandem init -server %s", folder), "there is no server in %s", folder)
+		return config, failf("no_server", "tandem init -server "+quote(folder), "there is no server in %s", folder)
 	}
 	if err != nil {
 		return config, err
@@ -193,12 +117,62 @@ func readServerConfig(folder string) (config serverConfig, err error) {
 	return config, nil
 }
 
-// openServer opens the folder that createServer made.
-func openServer(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (_ *server, err error) {
+// openBackend opens the folder that createServer made.
+func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*backend, error) {
 	config, err := readServerConfig(folder)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFolder(folder); err != nil {
+		return nil, err
+	}
+	// Before anybody is asked for a PIN.
+	if err := checkStore(folder); err != nil {
+		return nil, err
+	}
+	var v *vault
+	if config.HSM != nil {
+		v, err = openTokenVault(ctx, c, config, hsmPIN)
+	} else {
+		v, err = softwareVault(folder, config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{config: config, folder: folder, vault: v}
+	if b.challengeKey, b.private, err = openKeys(ctx, v.sealer, folder); err != nil {
+		return nil, errors.Join(err, v.close())
+	}
+	return b, nil
+}
+
+func (b *backend) close() error {
+	clear(b.challengeKey)
+	return b.vault.close()
+}
+
+// serverKey is the HPKE public key.
+func (b *backend) serverKey() []byte { return b.private.PublicKey().Bytes() }
+
+// checkStore refuses a server without its store, or with an empty file in its place. bolt.Open would
+// begin a new one, in which no wrong PIN was ever counted.
+func checkStore(folder string) error {
+	name := filepath.Join(folder, storeFile)
+	info, err := os.Stat(name)
+	const next = "restore it from a backup that is as new as it was: an older one gives wrong PINs back (docs/operating.md)"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return failf("damaged", next, "%s is missing: it has the server's shares and counts", name)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Size() == 0:
+		return failf("damaged", next, "%s is empty, or no file: it has the server's shares and counts", name)
+	}
+	return nil
+}
+
+// open opens the store and starts the server.
+func (b *backend) open(c *call) (_ *server, err error) {
 	var closers []func() error
 	shut := func() error {
 		var errs []error
@@ -212,53 +186,52 @@ func openServer(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (_ *
 			err = errors.Join(err, shut())
 		}
 	}()
-	store, err := bolt.Open(filepath.Join(folder, storeFile), bolt.Options{})
+	if err := checkStore(b.folder); err != nil {
+		return nil, err
+	}
+	store, err := bolt.Open(filepath.Join(b.folder, storeFile), bolt.Options{})
 	if err != nil {
 		return nil, err
 	}
 	closers = append(closers, store.Close)
-	var v *vault
-	if config.HSM != nil {
-		v, err = openTokenVault(ctx, c, config, hsmPIN)
-	} else {
-		v, err = softwareVault(folder, config)
-	}
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, v.close)
-	challengeKey, private, err := openKeys(ctx, v.sealer, folder)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(challengeKey)
-	audit, err := os.OpenFile(filepath.Join(folder, auditFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	audit, err := os.OpenFile(filepath.Join(b.folder, auditFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, secretMode)
 	if err != nil {
 		return nil, err
 	}
 	closers = append(closers, audit.Close)
 	p, err := protocol.NewServer(protocol.Config{
-		Store: store, Policy: pinlock.DefaultPolicy(), Keys: v.keys, Sealer: v.sealer,
-		HPKE: protocol.HPKEKeys{Current: private}, ChallengeKey: challengeKey,
+		Store: store, Policy: pinlock.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
+		HPKE: protocol.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
 		Log: slog.New(slog.NewJSONHandler(audit, nil)), Clock: c.clock,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, config, folder, shut}, nil
+	return &server{p, b.config, b.folder, shut}, nil
+}
+
+// with starts the server for as long as work runs.
+func (b *backend) with(c *call, work func(*server) error) error {
+	s, err := b.open(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(s), s.close())
 }
 
 func softwareVault(folder string, config serverConfig) (*vault, error) {
 	name := filepath.Join(folder, sealerFile)
-	text, err := os.ReadFile(name)
+	if err := checkSecret(name); err != nil {
+		return nil, err
+	}
+	text, err := readPart(name)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(text)
 	key := make([]byte, protocol.SealerKeySize)
 	defer clear(key)
-	hexed := []byte(strings.TrimSpace(string(text)))
-	defer clear(hexed)
+	hexed := bytes.TrimSpace(text)
 	if len(hexed) != hex.EncodedLen(len(key)) {
 		return nil, failf("damaged", "restore the file", "%s does not hold %d bytes in hexadecimal", name, len(key))
 	}
@@ -281,9 +254,18 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 	return v, nil
 }
 
+// readPart reads a file that a server cannot be without.
+func readPart(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, failf("damaged", "restore the file", "%s is missing", name)
+	}
+	return text, err
+}
+
 func openKeys(ctx context.Context, sealer protocol.Sealer, folder string) (challengeKey []byte, private hpke.PrivateKey, err error) {
 	name := filepath.Join(folder, keysFile)
-	sealed, err := os.ReadFile(name)
+	sealed, err := readPart(name)
 	if err != nil {
 		return nil, nil, err
 	}

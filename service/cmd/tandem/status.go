@@ -7,9 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/tandem-rsa/tandem/protocol"
@@ -38,6 +35,11 @@ changes nothing and needs no PIN but the HSM's.`,
 			if f.device == "" && f.server == "" {
 				return nil, usagef("status of what? Give -device, -server or both")
 			}
+			if f.device != "" && f.server != "" {
+				if err := f.apart(); err != nil {
+					return nil, err
+				}
+			}
 			r := &statusResult{now: c.clock()}
 			if f.server != "" {
 				config, err := readServerConfig(f.server)
@@ -50,19 +52,25 @@ changes nothing and needs no PIN but the HSM's.`,
 			if f.device == "" {
 				return r, nil
 			}
-			if _, err := readServerKey(f.device); err != nil {
+			serverKey, err := readServerKey(f.device)
+			if err != nil {
 				return nil, err
 			}
 			r.Device = &deviceStatus{Folder: f.device}
 			var s *server
 			if f.server != "" {
-				if s, err = openServer(ctx, c, f.server, pin); err != nil {
+				b, err := openBackend(ctx, c, f.server, pin)
+				if err != nil {
+					return nil, err
+				}
+				defer func() { err = errors.Join(err, b.close()) }()
+				if s, err = b.open(c); err != nil {
 					return nil, err
 				}
 				defer func() { err = errors.Join(err, s.close()) }()
 			}
 			for _, key := range keyNames {
-				k, err := statusOf(ctx, f.device, key, s)
+				k, err := statusOf(ctx, f.device, key, serverKey, s)
 				if err != nil {
 					return nil, err
 				}
@@ -73,24 +81,8 @@ changes nothing and needs no PIN but the HSM's.`,
 	},
 }
 
-// look returns what a device knows of a key, without a server. It makes no folder.
-func look(folder, key string) (protocol.DeviceStatus, error) {
-	serverKey, err := readServerKey(folder)
-	if err != nil {
-		return protocol.DeviceStatus{}, err
-	}
-	if _, err := os.Stat(filepath.Join(folder, key)); errors.Is(err, fs.ErrNotExist) {
-		return protocol.DeviceStatus{}, nil
-	}
-	d, err := openDevice(folder, key, serverKey, offline, maxParams, time.Now)
-	if err != nil {
-		return protocol.DeviceStatus{}, err
-	}
-	return d.Status()
-}
-
-func statusOf(ctx context.Context, folder, key string, s *server) (*keyStatus, error) {
-	status, err := look(folder, key)
+func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *server) (*keyStatus, error) {
+	status, err := look(folder, key, serverKey)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +205,7 @@ func (s *serverStatus) line(now time.Time) string {
 	case s.Reason != "":
 		return s.Condition + " for ever: " + s.Reason
 	case s.LockedUntil != nil:
-		return fmt.Sprintf("locked %s; %d wrong PINs left before the key is destroyed", until(*s.LockedUntil, now), s.TriesLeftInAll)
+		return fmt.Sprintf("locked %s; wrong PINs: %d left before the key is destroyed", until(*s.LockedUntil, now), s.TriesLeftInAll)
 	}
 	return fmt.Sprintf("%s; wrong PINs: %s", s.Condition, triesLeft(s.TriesLeft, s.TriesLeftInAll))
 }

@@ -96,3 +96,59 @@ func TestInterrupt(t *testing.T) {
 	require.True(t, echoes(t, terminal))
 	require.NoFileExists(t, file+".sig")
 }
+
+// remaining waits for a command and returns what else it says.
+func remaining(t *testing.T, cmd *exec.Cmd, errOut io.Reader) string {
+	t.Helper()
+	stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	rest, err := io.ReadAll(errOut)
+	require.NoError(t, err)
+	_ = cmd.Wait()
+	require.True(t, stuck.Stop(), "the command did not end by itself: %s", rest)
+	return string(rest)
+}
+
+// TestEndOfInput presses Ctrl-D at the prompt, on an empty line and after some digits: these are no
+// PIN, are not sent and not counted.
+func TestEndOfInput(t *testing.T) {
+	t.Parallel()
+	server, device, file := enrolled(t)
+	for _, typed := range []string{"\x04", "8035\x04", "80351\x04"} {
+		keyboard, terminal := openTerminal(t)
+		cmd, errOut := prompted(t, terminal, "sign", "-server", server, "-device", device, file)
+		_, err := keyboard.WriteString(typed)
+		require.NoError(t, err)
+		rest := remaining(t, cmd, errOut)
+		require.Equal(t, exitFailure, cmd.ProcessState.ExitCode(), "%s", rest)
+		require.Contains(t, rest, "no PIN was typed; nothing was sent")
+		require.True(t, echoes(t, terminal))
+		require.NoError(t, terminal.Close())
+	}
+	require.NoFileExists(t, file+".sig")
+	code, out := inProcess(nil, "status", "-server", server, "-device", device)
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "3 left before a lock")
+}
+
+// TestPromptHoldsNothing uses the server and the device while somebody thinks about a PIN.
+func TestPromptHoldsNothing(t *testing.T) {
+	t.Parallel()
+	server, device, file := enrolled(t)
+	for _, args := range [][]string{
+		{"sign", "-server", server, "-device", device, "-o", file + ".1", file},
+		{"enroll", "-server", server, "-device", device, "-key", "auth", "-argon2", "1,32,1"},
+	} {
+		keyboard, terminal := openTerminal(t)
+		cmd, errOut := prompted(t, terminal, args...)
+		for _, suffix := range []string{".2", ".3"} {
+			code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, "sign", "-server", server, "-device", device, "-o", file+suffix, file)
+			require.Equal(t, exitOK, code, "%s", out)
+			require.NoError(t, os.Remove(file+suffix))
+		}
+		_, err := keyboard.WriteString(map[string]string{"sign": "80351\n", "enroll": "2749\n2749\n"}[args[0]])
+		require.NoError(t, err)
+		rest := remaining(t, cmd, errOut)
+		require.Equal(t, exitOK, cmd.ProcessState.ExitCode(), "%s", rest)
+	}
+	require.FileExists(t, file+".1")
+}

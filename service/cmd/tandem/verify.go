@@ -2,29 +2,26 @@ package main
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 )
 
 var verifyCommand = &command{
-	name: "verify", args: "-pubkey PEM [-sig SIG] [-pss] [-hash H] FILE",
+	name: "verify", args: "-pubkey KEY [-sig SIG] [-pss] [-hash H] FILE",
 	about: "verifies a signature",
 	help: `
-Verify checks the signature in FILE.sig, or where -sig says, of FILE under a public key in PEM. It uses nothing
-but crypto/rsa, and takes signatures and keys from anywhere. Hash and padding must be those of the signature.`,
+Verify checks the signature in FILE.sig, or where -sig says, of FILE under a public key. It uses nothing
+but crypto/rsa, and takes signatures and keys from anywhere: a public key or a certificate in PEM or DER, or a JWK. Of a
+certificate it uses the key, and does not ask who issued it or until when it is valid. Hash and padding must be those of
+the signature. FILE, -sig or -pubkey may be -, standard input.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			s         scheme
 			key, from string
 		)
 		s.declare(flags)
-		flags.StringVar(&key, "pubkey", "", "`file` with the public key, from tandem pubkey")
+		flags.StringVar(&key, "pubkey", "", "`file` with the public key, from tandem pubkey, or a certificate")
 		flags.StringVar(&from, "sig", "", "`file` with the signature; FILE.sig if empty")
 		return func(ctx context.Context, c *call) (result, error) {
 			file, err := c.oneFile("to verify")
@@ -38,52 +35,47 @@ but crypto/rsa, and takes signatures and keys from anywhere. Hash and padding mu
 				return nil, err
 			}
 			if from == "" {
+				if file == standard {
+					return nil, errNoName("-sig", "the signature is")
+				}
 				from = file + ".sig"
 			}
-			pub, err := readPublicKey(key)
+			if err := oneStandardInput(file, from, key); err != nil {
+				return nil, err
+			}
+			text, err := readSmall(ctx, c, key, maxKeyFile, tooLong(key, "a public key"))
 			if err != nil {
 				return nil, err
 			}
-			signature, err := os.ReadFile(from)
+			pub, use, err := parsePublicKey(key, text)
 			if err != nil {
 				return nil, err
 			}
-			c.step("reading %s", file)
-			digest, err := s.digestOf(file)
+			if err := use.allows(&s); err != nil {
+				return nil, err
+			}
+			signature, err := readSmall(ctx, c, from, maxSignatureFile, failf("bad_signature", "give the file with the signature alone, raw bytes",
+				"%s is too long to be an RSA signature", display(from)))
 			if err != nil {
 				return nil, err
 			}
-			if err := s.verify(pub, digest, signature); err != nil {
+			if len(signature) != pub.Size() {
+				return nil, failf("bad_signature", "give the file with the signature alone, raw bytes, and the key that it was made with",
+					"%s has %d bytes, and a signature of this key has %d", display(from), len(signature), pub.Size())
+			}
+			c.step("reading %s", display(file))
+			digest, err := s.digestOf(ctx, c, file)
+			if err != nil {
+				return nil, err
+			}
+			if err := verify(pub, s.options(), digest, signature); err != nil {
 				return nil, failf("bad_signature", "the file was changed, or key, -hash or -pss are not those of the signature",
-					"%s is not a signature of %s: %w", from, file, err)
+					"%s is not a signature of %s: %w", display(from), display(file), err)
 			}
 			_, fingerprint, err := publicPEM(pub)
 			return verifyResult{true, file, from, pub.N.BitLen(), s.hash, paddingName(s.options()), fingerprint}, err
 		}
 	},
-}
-
-func readPublicKey(name string) (*rsa.PublicKey, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, failf("bad_key", "tandem pubkey writes one", "%s has no PEM block", name)
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if block.Type == "RSA PUBLIC KEY" {
-		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
-	}
-	if err != nil {
-		return nil, failf("bad_key", "tandem pubkey writes one", "%s: %w", name, err)
-	}
-	pub, ok := key.(*rsa.PublicKey)
-	if !ok {
-		return nil, failf("bad_key", "tandem pubkey writes one", "%s: %w", name, errors.New("not an RSA key"))
-	}
-	return pub, nil
 }
 
 type verifyResult struct {
@@ -97,5 +89,5 @@ type verifyResult struct {
 }
 
 func (r verifyResult) text(w io.Writer) {
-	fmt.Fprintf(w, "valid: %s is an RSA-%d signature of %s (%s, %s)\n", r.SignatureFile, r.Bits, r.File, r.Padding, r.Hash)
+	fmt.Fprintf(w, "valid: %s is an RSA-%d signature of %s (%s, %s)\n", display(r.SignatureFile), r.Bits, display(r.File), r.Padding, r.Hash)
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/service/stores/bolt"
+)
+
+// createServer makes a server. Where there is no folder of that name it appears whole or not at all.
+// A folder that exists and is empty (a mount point, or what a link leads to) is filled; it is a
+// server once it has its config.json, which is written last.
+func createServer(ctx context.Context, c *call, folder string, config serverConfig, hsmPIN hsmPIN) (err error) {
+	if err := config.check(); err != nil {
+		return usagef("%v", err)
+	}
+	folder = filepath.Clean(folder)
+	_, err = os.Lstat(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return createFolder(ctx, c, folder, config, hsmPIN)
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkEmpty(folder); err != nil {
+		return err
+	}
+	if err := checkFolder(folder); err != nil {
+		return err
+	}
+	if err := fillServer(ctx, c, folder, &config, hsmPIN); err != nil {
+		return errors.Join(err, emptyFolder(folder))
+	}
+	return nil
+}
+
+func createFolder(ctx context.Context, c *call, folder string, config serverConfig, hsmPIN hsmPIN) (err error) {
+	if err := disk.MakeFolder(filepath.Dir(folder), folderMode); err != nil {
+		return err
+	}
+	draft, err := os.MkdirTemp(filepath.Dir(folder), filepath.Base(folder)+".new-*")
+	if err != nil {
+		return err
+	}
+	if err := fillServer(ctx, c, draft, &config, hsmPIN); err != nil {
+		return errors.Join(err, os.RemoveAll(draft))
+	}
+	// Somebody may have made the folder meanwhile. If it has anything in it, this fails.
+	if err := os.Rename(draft, folder); err != nil {
+		return errors.Join(err, os.RemoveAll(draft))
+	}
+	return disk.SyncFolder(filepath.Dir(folder))
+}
+
+// lostAndFound is in the root of every new ext4 file system.
+const lostAndFound = "lost+found"
+
+func checkEmpty(folder string) error {
+	entries, err := os.ReadDir(folder) // follows a link
+	if err != nil {
+		return failf("exists", "give the name of an empty folder, or of none that exists yet, with -server",
+			"%s exists, and is no folder that can be read: %w", folder, err)
+	}
+	server, other := false, ""
+	for _, e := range entries {
+		switch e.Name() {
+		case lostAndFound:
+		case configFile:
+			server = true
+		default:
+			other = e.Name()
+		}
+	}
+	switch {
+	case server:
+		return failf("exists", "give another folder with -server, or remove it; without it the keys of its devices sign nothing",
+			"%s exists already", folder)
+	case other != "":
+		return failf("exists", "give another folder with -server; or empty this one, if all it has is of an init that was interrupted",
+			"%s exists already: it is no server, as it has no %s, and is not empty, as it has %s", folder, configFile, other)
+	}
+	return nil
+}
+
+// emptyFolder removes what fillServer made in a folder that was empty.
+func emptyFolder(folder string) error {
+	var errs []error
+	for _, name := range []string{configFile, sealerFile, keysFile, storeFile} {
+		if err := os.Remove(filepath.Join(folder, name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func fillServer(ctx context.Context, c *call, folder string, config *serverConfig, hsmPIN hsmPIN) (err error) {
+	var v *vault
+	if config.HSM != nil {
+		v, err = createTokenVault(ctx, c, config, hsmPIN)
+	} else {
+		key := make([]byte, protocol.SealerKeySize)
+		rand.Read(key)
+		defer clear(key)
+		hexed := append(hex.AppendEncode(nil, key), '\n')
+		defer clear(hexed)
+		if err := writeNew(filepath.Join(folder, sealerFile), hexed, secretMode); err != nil {
+			return err
+		}
+		v, err = softwareVault(folder, *config)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.close()) }()
+	private, err := hpke.MLKEM768X25519().GenerateKey()
+	if err != nil {
+		return err
+	}
+	seed, err := private.Bytes()
+	if err != nil {
+		return err
+	}
+	plain := make([]byte, challengeKeySize, challengeKeySize+len(seed))
+	rand.Read(plain)
+	plain = append(plain, seed...)
+	clear(seed)
+	defer clear(plain)
+	sealed, err := v.sealer.Seal(ctx, []byte(keysAAD), plain)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(filepath.Join(folder, keysFile), sealed, secretMode); err != nil {
+		return err
+	}
+	store, err := bolt.Open(filepath.Join(folder, storeFile), bolt.Options{})
+	if err != nil {
+		return err
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return err
+	}
+	// The last one: a folder that has it is a whole server.
+	return writeNew(filepath.Join(folder, configFile), append(text, '\n'), secretMode)
+}
