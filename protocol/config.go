@@ -18,7 +18,7 @@ import (
 const DefaultPendingLife = 15 * time.Minute
 
 // Config is what a [Server] works with. All nodes of a service have the same, except for
-// Log, Clock and the connections behind the interfaces.
+// Audit, Log, Clock and the connections behind the interfaces.
 type Config struct {
 	// Store keeps one record for each key and one for each modulus. Required.
 	Store pinlock.Store
@@ -51,7 +51,12 @@ type Config struct {
 	// for one challenge, of the same digest and under different PSS salts, if a device asks for them: the first is as good as the second.
 	Signed func(ctx context.Context, s Signed) error
 
-	// Log receives the audit events (docs/protocol.md lists them) and the causes of refusals. nil means
+	// Audit keeps the audit events. What it does not take stops the answers: see [AuditSink]. nil means
+	// that they go to Log, which does not say whether it wrote them: then an event can be lost, and
+	// nothing stops. See [NewAuditLog].
+	Audit AuditSink
+
+	// Log receives the causes of refusals and failures, and the audit events if Audit is nil. nil means
 	// slog.Default().
 	Log *slog.Logger
 
@@ -110,6 +115,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: the key source is a nil", ErrConfig)
 	case c.Keys != nil && (c.Keys.Bits() < 2048 || c.Keys.Bits() > 4096 || c.Keys.Bits()%8 != 0):
 		return fmt.Errorf("%w: a source of server keys of %d bits", ErrConfig, c.Keys.Bits())
+	case c.Audit != nil && isnil.Value(c.Audit):
+		return fmt.Errorf("%w: the audit sink is a nil", ErrConfig)
 	case c.ChallengeLife < 0 || c.ChallengeLife > maxChallengeLife || c.ChallengeLife%time.Millisecond != 0:
 		return fmt.Errorf("%w: challenge life of %v, want up to %v", ErrConfig, c.ChallengeLife, maxChallengeLife)
 	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:
@@ -131,6 +138,9 @@ func (c *Config) check() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Audit == nil {
+		c.Audit = loggerSink{c.Log}
 	}
 	return nil
 }

@@ -55,7 +55,8 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 // Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why
 // goes into the audit log. A key that is destroyed already stays as it is, which is no error. The error is
 // [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
-// the key was revoked, and Revoke may be called again.
+// the key was revoked. Or it is the audit sink's: then the key is revoked and the event waits in this node's
+// memory. Revoke may be called again.
 func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 	if err := s.made(ctx); err != nil {
 		return err
@@ -84,17 +85,19 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 		return ErrUnknownKey
 	}
 	if err != nil {
-		s.auditUnknown(ctx, id, events...)
-		return fmt.Errorf("protocol: revoke: %w", err)
+		return fmt.Errorf("protocol: revoke: %w", errors.Join(err, s.auditUnknown(ctx, id, events...)))
 	}
-	s.audit(ctx, id, events...)
+	if err := s.audit(ctx, id, events...); err != nil {
+		return fmt.Errorf("protocol: revoke: the key is revoked: %w", err)
+	}
 	return nil
 }
 
 // Expire destroys a key that was not confirmed in time, and reports whether the key is dead of that: true also if it was before, false for
 // a key that is confirmed, may still be, or is dead of something else. The server does so itself only when somebody asks for the key or enrols
 // its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
-// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's.
+// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's or the audit sink's; Expire may then
+// be called again.
 func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
 	if err := s.made(ctx); err != nil {
 		return false, err
@@ -104,7 +107,7 @@ func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
 		return false, err
 	}
 	if status.Condition == Destroyed {
-		return status.Reason == ReasonExpired, nil
+		return status.Reason == ReasonExpired, s.audited(ctx)
 	}
 	now, err := s.now()
 	if err != nil {
@@ -147,11 +150,9 @@ func (s *Server) expire(ctx context.Context, id KeyID, at int64) (bool, error) {
 	case errors.Is(err, pinlock.ErrNotFound):
 		return false, nil
 	case err != nil:
-		s.auditUnknown(ctx, id, events...)
-		return false, err
+		return false, errors.Join(err, s.auditUnknown(ctx, id, events...))
 	}
-	s.audit(ctx, id, events...)
-	return gone, nil
+	return gone, s.audit(ctx, id, events...)
 }
 
 // Reseal seals what the record of a key has sealed anew, with the Sealer's current key: for

@@ -44,7 +44,8 @@ func TestNothing(t *testing.T) {
 		Values: []func() any{server, device, pool, state, func() any { return s.config.Sealer }},
 		Functions: map[string]any{
 			"NewServer": NewServer, "NewDevice": NewDevice, "NewKeyPool": NewKeyPool, "NewSoftwareSealer": NewSoftwareSealer, "NewFileState": NewFileState,
-			"ParseKeyID": ParseKeyID, "VerificationCode": VerificationCode, "CodeChoice": CodeChoice,
+			"NewAuditLog": NewAuditLog,
+			"ParseKeyID":  ParseKeyID, "VerificationCode": VerificationCode, "CodeChoice": CodeChoice,
 		},
 		Good: []any{digestOf("x"), crypto.SHA256, rightPIN, s.config},
 		Nils: []any{(*rsa.PSSOptions)(nil)},

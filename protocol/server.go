@@ -6,7 +6,6 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,6 +21,8 @@ type Server struct {
 	current    []byte // public
 	next       announcement
 	nobody     *atomic.Pointer[[]byte] // a sealed K_dev that no key has: trial.pretend
+	events     *outbox
+	lines      *lines
 }
 
 // NewServer returns a server, or an error that wraps [ErrConfig].
@@ -38,7 +39,7 @@ func NewServer(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, challenges: challenges, keys: hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
-		nobody: new(atomic.Pointer[[]byte])}
+		nobody: new(atomic.Pointer[[]byte]), events: &outbox{sink: config.Audit}, lines: new(lines)}
 	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
 	if config.HPKE.Next != nil {
 		s.next = announcement{config.HPKE.NextStart.UnixMilli(), config.HPKE.Next.PublicKey()}
@@ -167,6 +168,3 @@ func (s *Server) now() (int64, error) {
 	}
 	return now.UnixMilli(), nil
 }
-
-// log is the logger of audit events about one key.
-func (s *Server) log(id KeyID) *slog.Logger { return s.config.Log.With("key", id.String()) }

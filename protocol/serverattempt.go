@@ -59,12 +59,17 @@ func (s *Server) attempt(ctx context.Context, e *envelope, plaintext []byte, req
 	})
 	switch {
 	case err == nil:
-		s.audit(ctx, e.keyID, t.events...)
+		if err := s.audit(ctx, e.keyID, t.events...); err != nil {
+			s.failed(ctx, e.keyID, err)
+			return &answer{code: codeLater}, nil
+		}
 		return t.finish(ctx), nil
 	case t.authenticated:
 		// Whether the attempt was counted is not known: nothing may be told of it.
 		s.failed(ctx, e.keyID, err)
-		s.auditUnknown(ctx, e.keyID, t.events...)
+		if err := s.auditUnknown(ctx, e.keyID, t.events...); err != nil {
+			s.failed(ctx, e.keyID, err)
+		}
 		return &answer{code: codeLater}, nil
 	case errors.Is(err, pinlock.ErrNotFound):
 		t.pretend(ctx)
@@ -116,6 +121,9 @@ func (t *trial) decide(ctx context.Context, value []byte) ([]byte, error) {
 	}
 	t.answer, t.events = nil, nil
 	if err := t.authenticate(ctx, rec); err != nil {
+		return nil, err
+	}
+	if err := t.server.audited(ctx); err != nil {
 		return nil, err
 	}
 	if before := rec.ring.find(t.request); before != nil {

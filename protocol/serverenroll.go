@@ -33,9 +33,12 @@ func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request
 		return nil, err
 	}
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
-	a, err := s.enrollOnce(ctx, id, e, request, now)
+	var a *answer
+	if err = s.audited(ctx); err == nil {
+		a, err = s.enrollOnce(ctx, id, e, request, now)
+	}
 	if err == nil && a.code == codeKeyRefused {
-		s.audit(ctx, id, newEvent(slog.LevelWarn, eventRefused, slog.String("reason", a.refusal.String())))
+		err = s.audit(ctx, id, newEvent(slog.LevelWarn, eventRefused, slog.String("reason", a.refusal.String())))
 	}
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		s.failed(ctx, id, err)
@@ -66,8 +69,10 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if owner, _, err := s.owner(ctx, index); err != nil {
 		return nil, err
 	} else if owner != nil && *owner != id {
-		if gone, err := s.expire(ctx, *owner, e.challenge.issued); !gone {
-			return refuseKey(refusedEnrolled), err
+		if gone, err := s.expire(ctx, *owner, e.challenge.issued); err != nil {
+			return nil, err
+		} else if !gone {
+			return refuseKey(refusedEnrolled), nil
 		}
 	}
 	rec := &record{condition: Pending, current: e.commitment, challenges: s.challenges.id, enrollment: request, created: now, latest: now}
@@ -135,10 +140,11 @@ func (s *Server) create(ctx context.Context, id KeyID, rec *record) (*answer, er
 	enrolled := newEvent(slog.LevelInfo, eventEnrolled, slog.Int("bits", rec.public.N.BitLen()))
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
 	case err == nil:
-		s.audit(ctx, id, enrolled)
+		if err := s.audit(ctx, id, enrolled); err != nil {
+			return nil, err
+		}
 	case !errors.Is(err, pinlock.ErrConflict):
-		s.auditUnknown(ctx, id, enrolled)
-		return nil, err
+		return nil, errors.Join(err, s.auditUnknown(ctx, id, enrolled))
 	}
 	a, err := s.enrolledBefore(ctx, id, rec.enrollment, rec.created)
 	if a == nil && err == nil {

@@ -59,7 +59,7 @@ func (s *Server) reserve(ctx context.Context, index string, id KeyID, issued int
 	if *owner == id {
 		return true, nil
 	}
-	if gone, err := s.expire(ctx, *owner, issued); !gone {
+	if gone, err := s.expire(ctx, *owner, issued); !gone || err != nil {
 		return false, err
 	}
 	err = s.config.Store.Swap(ctx, index, version, reservation)

@@ -17,7 +17,7 @@ var protocolMutants = []mutant{
 	{"move the record's time back", "protocol/serverattempt.go", "return max(t.now, rec.latest), nil", "return t.now, nil", inProtocol, "TestLockDoesNotRestart"},
 	{"learn of a confirmation only from its own answer", "protocol/deviceexchange.go", "if a.code == codeRight { //", "if a.code == codeRight && p.op == OpConfirm { //", inProtocol, "TestConfirmedUnheard"},
 	{"accept an enrolment that was refused", "protocol/serverenroll.go", "s.expire(ctx, *owner, e.challenge.issued)", "s.expire(ctx, *owner, now)", inProtocol, "TestRefusedEnrolmentStaysRefused"},
-	{"say nothing where the store says nothing", "protocol/serverattempt.go", "s.auditUnknown(ctx, e.keyID, t.events...)", "_ = t.events", inProtocol, "TestAuditUnknown"},
+	{"say nothing where the store says nothing", "protocol/serverattempt.go", "s.auditUnknown(ctx, e.keyID, t.events...)", "error(nil)", inProtocol, "TestAuditUnknown"},
 	{"make an old signature anew for ever", "protocol/serverattempt.go", "case t.op != OpRefresh && t.now >= before.expires+answerLife.Milliseconds():", "case t.now < 0:", inProtocol, "TestAnswerIsNotMadeForever"},
 	{"keep the old token", "protocol/serverattempt.go", "entry.fate = fateRight\n\t\trec.current = t.next", "entry.fate = fateRight", inProtocol, "TestClone$"},
 
@@ -54,5 +54,24 @@ var protocolMutants = []mutant{
 	{"take a blob of any length", "protocol/serverenroll.go", "case len(blob) == 0 || len(blob) > maxBlob:", "case len(blob) == 0:", inProtocol, "TestUnfinishedEnrolment"},
 	{"a pool of keys that are too small", "protocol/keysource.go", "key.N.Bytes()[0] < leastFirstByte", "key.N.Bytes()[0] >= leastFirstByte", inProtocol, "TestKeyPool$"},
 	{"keep the blob of a server key", "protocol/serverenroll.go", "\tdefer clear(blob)\n\tc, err", "\tc, err", inProtocol, "TestBlobsAreWiped"},
-	{"make a key for a request that was refused", "protocol/serverenroll.go", "if gone, err := s.expire(ctx, *owner, e.challenge.issued); !gone {\n\t\t\treturn refuseKey", "if gone, err := s.expire(ctx, *owner, e.challenge.issued); !gone && err != nil {\n\t\t\treturn refuseKey", inProtocol, "TestRefusedBeforeAKeyIsDrawn"},
+	{"make a key for a request that was refused", "protocol/serverenroll.go", "} else if !gone {\n\t\t\treturn refuseKey", "} else if !gone && owner == nil {\n\t\t\treturn refuseKey", inProtocol, "TestRefusedBeforeAKeyIsDrawn"},
+
+	// The audit sink.
+	{"answer although the sink failed", "protocol/serverattempt.go", "if err := s.audit(ctx, e.keyID, t.events...); err != nil {", "if err := s.audit(ctx, e.keyID, t.events...); err != nil && t.authenticated == false {", inProtocol, "TestAuditSinkStops"},
+	{"settle while the sink fails", "protocol/serverattempt.go", "if err := t.server.audited(ctx); err != nil {", "if err := t.server.audited(ctx); err != nil && rec == nil {", inProtocol, "TestAuditSinkStops"},
+	{"enrol while the sink fails", "protocol/serverenroll.go", "if err = s.audited(ctx); err == nil {", "if s != nil {", inProtocol, "TestAuditSinkStops"},
+	{"answer an enrolment although the sink failed", "protocol/serverenroll.go", "if err := s.audit(ctx, id, enrolled); err != nil {", "if err := s.audit(ctx, id, enrolled); err != nil && rec == nil {", inProtocol, "TestAuditSinkStops"},
+	{"answer a refusal although the sink failed", "protocol/serverenroll.go", "err = s.audit(ctx, id, newEvent(slog.LevelWarn", "_ = s.audit(ctx, id, newEvent(slog.LevelWarn", inProtocol, "TestAuditSinkStops"},
+	{"revoke in silence", "protocol/manage.go", "if err := s.audit(ctx, id, events...); err != nil {", "if err := s.audit(ctx, id, events...); err != nil && id == (KeyID{}) {", inProtocol, "TestAuditSinkStops"},
+	{"expire in silence", "protocol/manage.go", "return status.Reason == ReasonExpired, s.audited(ctx)", "return status.Reason == ReasonExpired, nil", inProtocol, "TestAuditSinkStops"},
+	{"lose what the sink did not take", "protocol/audit.go", "o.waiting = append(o.waiting, events...)", "_ = events", inProtocol, "TestAuditSinkStops"},
+	{"let a cancelled request cancel its events", "protocol/audit.go", "context.WithoutCancel(ctx), e", "ctx, e", inProtocol, "TestAuditOutlastsTheRequest"},
+	{"an audit log that keeps errors to itself", "protocol/audit.go", "return h.handler.Handle(ctx, r)", "_ = h.handler.Handle(ctx, r)\n\treturn nil", inProtocol, "TestAuditLogFails"},
+
+	// What the log says.
+	{"say nothing of the server's own fault", "protocol/log.go", "&& !errors.Is(err, errInternal)", "|| err != nil", inProtocol, "TestOwnFaultsAreLogged"},
+	{"say nothing of what was not finished", "protocol/log.go", "levelOf(err), \"request not finished\"", "slog.LevelDebug, \"request not finished\"", inProtocol, "TestOwnFaultsAreLogged"},
+	{"log without a bound", "protocol/log.go", "if t.written >= linesAtOnce {", "if t.written < 0 {", inProtocol, "TestLogIsBounded"},
+	{"do not say how many lines were left out", "protocol/log.go", "leftOut, t.dropped = t.dropped, 0", "leftOut, t.dropped = 0, 0", inProtocol, "TestLogIsBounded"},
+	{"log no more after the first minute", "protocol/log.go", "age >= linesPeriod || age < 0", "age > 1000*time.Hour", inProtocol, "TestLogIsBounded"},
 }

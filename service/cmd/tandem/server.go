@@ -199,10 +199,11 @@ func (b *backend) open(c *call) (_ *server, err error) {
 		return nil, err
 	}
 	closers = append(closers, audit.Close)
+	log := slog.NewJSONHandler(audit, nil)
 	p, err := protocol.NewServer(protocol.Config{
 		Store: store, Policy: pinlock.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
 		HPKE: protocol.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
-		Log: slog.New(slog.NewJSONHandler(audit, nil)), Clock: c.clock,
+		Audit: protocol.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,331 @@
+package protocol
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+var errSinkFull = errors.New("the disk of the audit log is full")
+
+// sink is an AuditSink in memory that fails on demand.
+type sink struct {
+	mu     sync.Mutex
+	fails  bool
+	events []Event
+}
+
+func (s *sink) Record(ctx context.Context, e Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fails {
+		return errSinkFull
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.events = append(s.events, e)
+	return nil
+}
+
+// taken returns the kinds of the events about a key since the last call.
+func (s *sink) taken(id KeyID) []string {
+	var kinds []string
+	for _, e := range s.events {
+		if e.Key == id {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	s.events = nil
+	return kinds
+}
+
+// TestAuditSinkStops: what the sink does not take is told to nobody, and stops all that could happen next on this node; it is
+// delivered, once, before the answer, when the sink is back.
+func TestAuditSinkStops(t *testing.T) {
+	client, server := testShares()
+	for name, c := range map[string]struct {
+		act   func(s *service, p, thief *phone) error // errors.Is ErrUnanswered or errSinkFull while the sink is away
+		again func(s *service, p, thief *phone) error
+		final func(t *testing.T, err error)
+		want  []string
+	}{
+		"right PIN": {
+			func(_ *service, p, _ *phone) error { _, err := p.sign(t, "x", rightPIN); return err },
+			resume, nil, []string{eventSigned}},
+		"wrong PIN": {
+			func(_ *service, p, _ *phone) error { _, err := p.sign(t, "x", wrongPIN); return err },
+			resume, func(t *testing.T, err error) {
+				var wrong *pinlock.WrongPINError
+				require.ErrorAs(t, err, &wrong)
+			}, []string{eventWrong}},
+		"refresh": {
+			func(_ *service, p, _ *phone) error { return p.Refresh(t.Context(), p.challenge(t)) },
+			resume, nil, []string{eventRefreshed}},
+		"clone": {
+			func(_ *service, _, thief *phone) error { _, err := thief.sign(t, "x", wrongPIN); return err },
+			func(_ *service, _, thief *phone) error { _, err := thief.Resume(t.Context()); return err },
+			func(t *testing.T, err error) { require.ErrorIs(t, err, pinlock.ErrDestroyed) },
+			[]string{eventClone, eventDestroyed}},
+		"revoke": {
+			func(s *service, p, _ *phone) error { return s.Revoke(t.Context(), p.id, "lost") },
+			func(s *service, p, _ *phone) error { return s.Revoke(t.Context(), p.id, "lost") },
+			nil, []string{eventRevoked, eventDestroyed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := new(sink)
+			s := newService(t, func(c *Config) { c.Audit = k })
+			p := newReadyPhone(t, s)
+			thief := copyOf(t, p)
+			_, err := p.sign(t, "first", rightPIN)
+			require.NoError(t, err)
+			k.taken(p.id)
+			k.fails = true
+			err = c.act(s, p, thief)
+			require.True(t, errors.Is(err, ErrUnanswered) || errors.Is(err, errSinkFull), "%v", err)
+			before := loadRecord(t, s, p.id)
+			err = c.again(s, p, thief)
+			require.True(t, errors.Is(err, ErrUnanswered) || errors.Is(err, errSinkFull), "%v", err)
+			// Nothing else is settled or enrolled meanwhile.
+			stored := s.stored()
+			_, err = copyOf(t, p).sign(t, "another", wrongPIN)
+			require.True(t, errors.Is(err, ErrUnanswered) || errors.Is(err, ErrPending), "%v", err)
+			require.ErrorIs(t, newPhone(t, s, nil).Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN, Client: client, Server: server}), ErrUnanswered)
+			require.Equal(t, before, loadRecord(t, s, p.id))
+			require.Equal(t, stored, s.stored())
+			require.Empty(t, k.taken(p.id))
+			require.Contains(t, s.logged(), errSinkFull.Error())
+			k.fails = false
+			err = c.again(s, p, thief)
+			if c.final != nil {
+				c.final(t, err)
+			} else {
+				require.NoError(t, err)
+			}
+			require.Equal(t, c.want, k.taken(p.id))
+		})
+	}
+	t.Run("nothing is settled for a copy", func(t *testing.T) {
+		k := new(sink)
+		s := newService(t, func(c *Config) { c.Audit = k })
+		p := newReadyPhone(t, s)
+		copied := copyOf(t, p)
+		k.fails = true
+		require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), ErrUnanswered)
+		before := loadRecord(t, s, p.id)
+		require.ErrorIs(t, copied.Refresh(t.Context(), p.challenge(t)), ErrUnanswered)
+		require.Equal(t, before, loadRecord(t, s, p.id))
+	})
+	t.Run("enrolment", func(t *testing.T) {
+		k := &sink{fails: true}
+		s := newService(t, func(c *Config) { c.Audit = k })
+		p := newPhone(t, s, nil)
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}), ErrUnanswered)
+		require.Len(t, s.stored(), 3, "it took place")
+		refused := mustEnrollChallenge(t, s)
+		require.ErrorIs(t, newPhone(t, s, nil).Enroll(t.Context(), EnrollOptions{Challenge: refused, PIN: rightPIN, Client: client, Server: server}), ErrUnanswered)
+		k.fails = false
+		_, err = p.Resume(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{eventEnrolled}, k.taken(id))
+
+		// A key that was not confirmed in time.
+		k.fails = true
+		s.clock.Add(DefaultPendingLife)
+		for range 2 {
+			_, err = s.Expire(t.Context(), id)
+			require.ErrorIs(t, err, errSinkFull)
+		}
+		k.fails = false
+		gone, err := s.Expire(t.Context(), id)
+		require.NoError(t, err)
+		require.True(t, gone)
+		require.Equal(t, []string{eventExpired, eventDestroyed}, k.taken(id))
+	})
+	t.Run("refusal", func(t *testing.T) {
+		k := new(sink)
+		s := newService(t, func(c *Config) { c.Audit = k })
+		newReadyPhone(t, s)
+		k.events, k.fails = nil, true
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		plaintext := enrollmentOf(t, challenge, server.Bytes())
+		require.Equal(t, codeLater, exchange(t, s, OpEnroll, id, plaintext).code)
+		k.fails = false
+		require.Equal(t, codeKeyRefused, exchange(t, s, OpEnroll, id, plaintext).code)
+		require.Equal(t, []string{eventRefused, eventRefused}, k.taken(id))
+	})
+}
+
+func resume(_ *service, p, _ *phone) error { _, err := p.Resume(context.Background()); return err }
+
+// TestAuditOutlastsTheRequest: who hangs up after his PIN was counted does not keep it from the sink.
+func TestAuditOutlastsTheRequest(t *testing.T) {
+	k := new(sink)
+	s := newService(t, func(c *Config) { c.Audit = k })
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Server = s.node(t, func(c *Config) { c.Store = &cancelsSwap{c.Store, cancel} })
+	p := newPhone(t, s, func(_ context.Context, request []byte) ([]byte, error) { return s.Handle(ctx, request) })
+	p.enroll(t)
+	err := p.Confirm(t.Context(), nil, wrongPIN)
+	var wrong *pinlock.WrongPINError
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, []string{eventEnrolled, eventWrong}, k.taken(p.id))
+}
+
+// cancelsSwap is a store during whose Swap the client hangs up.
+type cancelsSwap struct {
+	pinlock.Store
+	cancel func()
+}
+
+func (c *cancelsSwap) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	defer c.cancel()
+	return c.Store.Swap(context.WithoutCancel(ctx), id, version, value)
+}
+
+// fullDisk is a writer that fails on demand.
+type fullDisk struct {
+	strings.Builder
+	full bool
+}
+
+func (f *fullDisk) Write(p []byte) (int, error) {
+	if f.full {
+		return 0, errSinkFull
+	}
+	return f.Builder.Write(p)
+}
+
+// TestAuditLogFails: NewAuditLog stops the answers where its writer fails, and a plain logger does not, as Config says.
+func TestAuditLogFails(t *testing.T) {
+	var disk fullDisk
+	s := newService(t, func(c *Config) {
+		c.Audit = NewAuditLog(slog.NewJSONHandler(&disk, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	p := newReadyPhone(t, s)
+	disk.full = true
+	_, err := p.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrUnanswered)
+	disk.full = false
+	_, err = p.Resume(t.Context())
+	require.NoError(t, err)
+	var kinds []string
+	for line := range strings.Lines(disk.String()) {
+		var e struct{ Msg, Key, Level, Time string }
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		require.Equal(t, p.id.String(), e.Key)
+		require.Contains(t, e.Time, "2026-03-01T12:00:00")
+		kinds = append(kinds, e.Msg)
+	}
+	require.Equal(t, []string{eventEnrolled, eventConfirmed, eventSigned}, kinds, "whatever the handler's level")
+	require.ErrorIs(t, NewAuditLog(nil).Record(t.Context(), Event{}), ErrConfig)
+
+	disk.full = true
+	s = newService(t, func(c *Config) { c.Log = slog.New(slog.NewJSONHandler(&disk, nil)) })
+	newReadyPhone(t, s)
+}
+
+// TestOwnFaultsAreLogged: of every "later", and of every refusal that is not the sender's fault, the cause is in the log where an
+// operator looks; of the sender's faults it is not.
+func TestOwnFaultsAreLogged(t *testing.T) {
+	away := errors.New("connection refused: 10.0.0.7")
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"store":         {func(c *Config) { c.Store = brokenStore{c.Store, away} }, "request refused"},
+		"sealer":        {func(c *Config) { c.Sealer = brokenSealer{c.Sealer, away} }, "request refused"},
+		"clock":         {func(c *Config) { c.Clock = func() time.Time { return time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) } }, "request refused"},
+		"store, writes": {func(c *Config) { c.Store = &swapFails{c.Store, away} }, "request not finished"},
+		"server keys":   {func(c *Config) { c.Keys = nil }, "request not finished"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			p := newReadyPhone(t, s)
+			log := new(fullDisk)
+			digest := digestOf("x")
+			challenge, err := s.ChallengeSign(t.Context(), p.id, digest, crypto.SHA256)
+			require.NoError(t, err)
+			s.Server = s.node(t, func(config *Config) {
+				config.Log = slog.New(slog.NewTextHandler(log, nil)) // from info on
+				c.change(config)
+			})
+			_, err = s.Handle(t.Context(), []byte("no request"))
+			require.ErrorIs(t, err, ErrRefused)
+			require.Empty(t, log.String())
+			_, err = p.Sign(t.Context(), challenge, digest, crypto.SHA256, wrongPIN)
+			require.ErrorIs(t, err, ErrUnanswered)
+			require.Contains(t, log.String(), "level=ERROR msg=\""+c.want+"\"")
+			require.Contains(t, log.String(), "cause=")
+			if name == "store" {
+				require.Contains(t, log.String(), away.Error())
+			}
+		})
+	}
+}
+
+type brokenStore struct {
+	pinlock.Store
+	err error
+}
+
+func (b brokenStore) Load(context.Context, string) ([]byte, uint64, error) { return nil, 0, b.err }
+
+type brokenSealer struct {
+	Sealer
+	err error
+}
+
+func (b brokenSealer) Open(context.Context, []byte, []byte) ([]byte, error) { return nil, b.err }
+
+type swapFails struct {
+	pinlock.Store
+	err error
+}
+
+func (s *swapFails) Swap(context.Context, string, uint64, []byte) error { return s.err }
+
+// TestLogIsBounded: whoever can make a node log a failure fills no disk with it, and hides nothing: the next line says how many were
+// left out.
+func TestLogIsBounded(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	log := new(fullDisk)
+	s.Server = s.node(t, func(c *Config) {
+		c.Store, c.Log = brokenStore{c.Store, io.ErrUnexpectedEOF}, slog.New(slog.NewTextHandler(log, nil))
+	})
+	request := forge(t, s, p.id, p.id, OpSign, drawSecret())
+	send := func() {
+		_, err := s.Handle(t.Context(), request)
+		require.ErrorIs(t, err, ErrRefused)
+	}
+	for range 3 * linesAtOnce {
+		send()
+	}
+	require.Equal(t, linesAtOnce, strings.Count(log.String(), "\n"))
+	require.NotContains(t, log.String(), "left_out")
+	s.clock.Add(linesPeriod)
+	send()
+	require.Equal(t, linesAtOnce+1, strings.Count(log.String(), "\n"))
+	require.Contains(t, log.String(), "left_out=20\n")
+	s.clock.Add(-linesPeriod - time.Second) // a clock that goes back does not silence the log
+	for range linesAtOnce {
+		send()
+	}
+	require.Equal(t, 2*linesAtOnce+1, strings.Count(log.String(), "\n"))
+	require.Equal(t, 1, strings.Count(log.String(), "left_out"))
+}
