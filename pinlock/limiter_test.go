@@ -3,6 +3,8 @@ package pinlock
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -114,11 +116,54 @@ func TestUnknownAndExisting(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound, "an attempt created a counter")
 
 	require.NoError(t, l.Create(ctx, "key"))
+	require.Equal(t, State{}, stateOf(t, store, "key"))
 	require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
 	before := stateOf(t, store, "key")
 	require.ErrorIs(t, l.Create(ctx, "key"), ErrConflict)
 	require.Equal(t, before, stateOf(t, store, "key"), "Create reset a counter")
 	require.ErrorIs(t, l.Create(ctx, ""), ErrLimit)
+}
+
+// TestPolicyAtHand: a limiter counts by its own policy, and records what that changes: a key
+// whose tries are all used up by a stricter one is destroyed for every other as well.
+func TestPolicyAtHand(t *testing.T) {
+	ctx, store := t.Context(), NewMemoryStore()
+	lax := newLimiter(t, store, Policy{{5, time.Minute}, {5, Forever}})
+	require.NoError(t, lax.Create(ctx, "key"))
+	requireWrong(t, lax.Attempt(ctx, "key", says(Wrong)), 4, 9, time.Time{})
+	status, err := lax.Status(ctx, "key")
+	require.NoError(t, err)
+	require.Equal(t, Status{Remaining: 4, RemainingTotal: 9}, status)
+
+	strict := newLimiter(t, store, Policy{{1, Forever}})
+	status, err = strict.Status(ctx, "key")
+	require.NoError(t, err)
+	require.Equal(t, Status{Destroyed: true}, status)
+	require.False(t, stateOf(t, store, "key").Destroyed(), "Status wrote")
+	require.Equal(t, ErrDestroyed, strict.Attempt(ctx, "key", never(t)))
+	require.True(t, stateOf(t, store, "key").Destroyed())
+	require.Equal(t, ErrDestroyed, lax.Attempt(ctx, "key", never(t)))
+}
+
+// TestTryGetsContext: try is called with the caller's context.
+func TestTryGetsContext(t *testing.T) {
+	type key struct{}
+	l := enrolled(t, NewMemoryStore())
+	ctx := context.WithValue(t.Context(), key{}, "the caller's")
+	require.NoError(t, l.Attempt(ctx, "key", func(ctx context.Context) (Outcome, error) {
+		require.Equal(t, "the caller's", ctx.Value(key{}))
+		return Right, nil
+	}))
+}
+
+// TestLimitsOfStores pins the numbers that stores everywhere build their columns by.
+func TestLimitsOfStores(t *testing.T) {
+	require.NoError(t, CheckID(strings.Repeat("x", 255)))
+	require.ErrorIs(t, CheckID(strings.Repeat("x", 256)), ErrLimit)
+	require.ErrorIs(t, CheckID(""), ErrLimit)
+	require.NoError(t, CheckValue(make([]byte, 65536)))
+	require.ErrorIs(t, CheckValue(make([]byte, 65537)), ErrLimit)
+	require.NoError(t, CheckValue(nil))
 }
 
 // TestKeysApart: each key has a counter of its own.
@@ -158,12 +203,6 @@ func TestTryFails(t *testing.T) {
 	for _, o := range []Outcome{0, Wrong, Right} {
 		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { return o, unwell })
 		require.ErrorIs(t, err, unwell)
-	}
-	// The verdict of another counter is not one of this.
-	for _, verdict := range []error{ErrDestroyed, &LockedError{}, &WrongPINError{Remaining: 2, RemainingTotal: 8}} {
-		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { return Right, verdict })
-		require.Error(t, err)
-		require.False(t, IsVerdict(err))
 	}
 	for _, o := range []Outcome{0, 3} {
 		err := l.Attempt(ctx, "key", says(o))
@@ -299,6 +338,38 @@ func TestOutcomeSurvivesConflict(t *testing.T) {
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, 6, wrong.RemainingTotal)
 	require.False(t, wrong.LockedUntil.IsZero())
+}
+
+// TestWrappedConflict: a store may say more about a conflict.
+func TestWrappedConflict(t *testing.T) {
+	store := NewMemoryStore()
+	enrolled(t, store)
+	swaps := 0
+	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
+		if swaps++; swaps == 1 {
+			return fmt.Errorf("serialization failure: %w", ErrConflict)
+		}
+		return store.Swap(ctx, id, version, value)
+	}}, DefaultPolicy())
+	requireWrong(t, l.Attempt(t.Context(), "key", says(Wrong)), 2, 8, time.Time{})
+	require.Equal(t, 2, swaps)
+}
+
+// TestUpdateWritesNothingAndEmpty: nil is nothing to write, and an empty value is one.
+func TestUpdateWritesNothingAndEmpty(t *testing.T) {
+	ctx, store := t.Context(), NewMemoryStore()
+	require.NoError(t, store.Create(ctx, "key", []byte("full")))
+	for _, c := range []struct {
+		next []byte
+		want string
+	}{{nil, "full"}, {[]byte{}, ""}} {
+		verdict, err := Update(ctx, store, "key", func([]byte) ([]byte, error, error) { return c.next, ErrDestroyed, nil })
+		require.NoError(t, err)
+		require.Equal(t, ErrDestroyed, verdict)
+		value, _, err := store.Load(ctx, "key")
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(value))
+	}
 }
 
 // TestOneWrite: an answer about a PIN costs one write, a refusal none.

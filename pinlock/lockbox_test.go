@@ -2,6 +2,7 @@ package pinlock
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha3"
 	"encoding/hex"
@@ -136,10 +137,32 @@ func TestLockTakesNothingKeepsNothing(t *testing.T) {
 	opened, err := b.Unlock([]byte("8395"), reduced)
 	require.NoError(t, err)
 	require.Equal(t, before, opened.Secret())
+	require.Equal(t, splitkey.Additive, opened.Sharing())
 
 	ct := append([]byte(nil), b.c().ct...)
 	opened.Wipe()
 	require.Equal(t, ct, b.c().ct, "the lockbox shares memory with what it opened to")
+}
+
+// TestLockKeepsPublicKey: of any exponent, not only that of every key that is generated.
+func TestLockKeepsPublicKey(t *testing.T) {
+	for _, e := range []int{3, 65539, 1<<31 - 1} {
+		pub := &rsa.PublicKey{N: splitkeytest.Key(2048).N, E: e}
+		share, err := splitkey.NewClientShare(pub, splitkey.Additive, make([]byte, 264))
+		require.NoError(t, err)
+		b, err := Lock(share, []byte("8395"), reduced)
+		require.NoError(t, err)
+		encoded, err := b.MarshalBinary()
+		require.NoError(t, err)
+		b, err = ParseLockbox(encoded)
+		require.NoError(t, err)
+		got, err := b.PublicKey()
+		require.NoError(t, err)
+		require.Equal(t, pub, got)
+		opened, err := b.Unlock([]byte("8395"), reduced)
+		require.NoError(t, err)
+		require.Equal(t, pub, opened.PublicKey())
+	}
 }
 
 func TestLockDrawsSalt(t *testing.T) {

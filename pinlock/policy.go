@@ -121,7 +121,8 @@ func (p Policy) lockAfter(wrong int) int64 {
 	return forever
 }
 
-// left returns the tries left before the next lock and in all, of a key that is not locked.
+// left returns the tries left before the next lock and in all, of a key that is not locked
+// and not destroyed.
 func (p Policy) left(wrong int) (round, total int) {
 	for _, r := range p {
 		total += r.Tries
@@ -129,7 +130,7 @@ func (p Policy) left(wrong int) (round, total int) {
 			round = total - wrong
 		}
 	}
-	return round, max(total-wrong, 0)
+	return round, total - wrong
 }
 
 // Admit says whether a request may be tried: nil, or a [*LockedError] or [ErrDestroyed].
@@ -215,7 +216,7 @@ type Status struct {
 
 // Status describes s under p, changing nothing. Its errors are [ErrPolicy] and [ErrClock].
 func (p Policy) Status(s State, now time.Time) (Status, error) {
-	s, err := p.Admit(s, now)
+	_, err := p.Admit(s, now)
 	var status Status
 	status.Remaining, status.RemainingTotal = p.left(int(s.wrong))
 	var locked *LockedError

@@ -28,7 +28,17 @@ func TestNothingPrinted(t *testing.T) {
 	require.Error(t, weak)
 	_, format := box.Unlock(letters, cost)
 	require.Error(t, format)
+	deviceKey := []byte("a device key of 32 bytes: 8395172")
+	sealed, err := box.Seal(deviceKey[:DeviceKeySize])
+	require.NoError(t, err)
+	sealed[50] ^= 1
+	_, damaged := OpenLockbox(sealed, deviceKey[:DeviceKeySize])
+	require.ErrorIs(t, damaged, ErrSealed)
+	_, long := OpenLockbox(sealed, deviceKey)
+	require.ErrorIs(t, long, ErrDeviceKey)
+	_, longer := box.Seal(deviceKey)
+	require.ErrorIs(t, longer, ErrDeviceKey)
 	printtest.Hidden(t, map[string][]byte{
-		"the PIN": pin, "a weak PIN": digits, "what is no PIN": letters, "x": x,
-	}, box, *box, struct{ b Lockbox }{*box}, opened, *opened, weak, format)
+		"the PIN": pin, "a weak PIN": digits, "what is no PIN": letters, "x": x, "the device key": deviceKey,
+	}, box, *box, struct{ b Lockbox }{*box}, opened, *opened, weak, format, damaged, long, longer)
 }

@@ -100,6 +100,7 @@ func TestDestroy(t *testing.T) {
 		d := s.Destroy()
 		require.True(t, d.Destroyed())
 		require.Equal(t, d, d.Destroy())
+		require.Equal(t, State{wrong: s.wrong, at: s.at, lock: forever}, d, "the count and its time are kept")
 		requireDestroyed(t, DefaultPolicy(), d, epoch)
 	}
 }

@@ -182,6 +182,20 @@ func TestEveryEntryIsRefused(t *testing.T) {
 			require.NotEmpty(t, ruleOf(t, text(s[:n])))
 		}
 	}
+	// And as they are written down a second time.
+	for w := range referenceWords {
+		require.Equal(t, "word", agree(t, w))
+	}
+	for _, n := range referenceNumbers {
+		require.Equal(t, "number", agree(t, n))
+	}
+	require.Len(t, numbers, len(referenceNumbers))
+	require.Len(t, sequences, len(referenceSequences))
+	for _, s := range referenceSequences {
+		for n := minPINLen; n <= maxPINLen; n++ {
+			require.NotEmpty(t, agree(t, s[:n]))
+		}
+	}
 }
 
 // TestFrequentPINs: the most frequent PINs that studies print are all refused.
