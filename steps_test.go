@@ -1,0 +1,97 @@
+package tandem_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
+)
+
+// script runs lines of bash after .ci/step.bash. It returns what they printed, without the
+// times, and whether they succeeded.
+func script(t *testing.T, lines string, env ...string) (string, bool) {
+	t.Helper()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "script")
+	require.NoError(t, os.WriteFile(file, []byte(". '"+here+"/.ci/step.bash'\n"+lines), 0o600))
+	cmd := exec.Command(needtest.Program(t, "bash", "bash"), file)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	text := regexp.MustCompile(`: [\d.]+ s, [\d.]+ s of processor time`).ReplaceAllString(string(out), ": TIME")
+	return strings.ReplaceAll(text, file, "SCRIPT"), err == nil
+}
+
+// TestSteps: a step that fails ends the script, at whatever depth of its functions, and is
+// named last, behind what it printed. Whatever runs beside it runs to its end.
+func TestSteps(t *testing.T) {
+	const functions = `
+good() { echo good; }
+bad() { echo bad; false; echo unreachable; }
+steps() { step one good; step two bad; step three good; }
+`
+	out, ok := script(t, functions+"step one good\nstep two good\n")
+	require.True(t, ok)
+	require.Equal(t, "== one\ngood\n== one: TIME\n== two\ngood\n== two: TIME\n", out)
+
+	out, ok = script(t, functions+"steps\necho unreachable\n")
+	require.False(t, ok)
+	require.Equal(t, "== one\ngood\n== one: TIME\n== two\nbad\n== two: TIME\nFAILED: two (SCRIPT)\n", out)
+
+	out, ok = script(t, functions+"together good good\n")
+	require.True(t, ok)
+	require.Equal(t, "good\ngood\n", out)
+
+	slow := functions + "slow() { sleep 0.2; echo slow; }\n"
+	out, ok = script(t, slow+"together steps slow\necho unreachable\n")
+	require.False(t, ok)
+	require.NotContains(t, out, "unreachable")
+	require.True(t, strings.HasSuffix(out, "FAILED: two (SCRIPT)\nslow\nFAILED: steps (SCRIPT)\n"), out)
+
+	out, ok = script(t, slow+"together slow steps good\necho unreachable\n")
+	require.False(t, ok)
+	require.True(t, strings.HasPrefix(out, "slow\ngood\n== one\n"), out)
+	require.True(t, strings.HasSuffix(out, "FAILED: two (SCRIPT)\nFAILED: steps (SCRIPT)\n"), out)
+}
+
+// TestStepsSkip: what is skipped is noted in the file of which testgate makes a list, and fails in CI.
+func TestStepsSkip(t *testing.T) {
+	const lines = "skip \"a check\" \"x is missing: apt-get install x\"\necho after\n"
+	for ci, after := range map[string]string{"": "after\n", "true": ""} {
+		file := filepath.Join(t.TempDir(), "skipped")
+		out, ok := script(t, lines, "SKIPPED="+file, "CI="+ci)
+		require.Equal(t, ci == "", ok)
+		require.Equal(t, "SKIP a check: x is missing: apt-get install x\n"+after, out)
+		noted, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, "a check\tx is missing: apt-get install x\n", string(noted))
+	}
+	_, ok := script(t, "need bash bash\n")
+	require.True(t, ok)
+	out, ok := script(t, "need frobnicate frob\necho after\n")
+	require.False(t, ok)
+	require.Equal(t, "SCRIPT: frobnicate is missing: apt-get install frob\n", out)
+}
+
+// newBash matches what bash 3.2, which macOS has, does not know.
+var newBash = regexp.MustCompile(`EPOCH|BASHPID|\bmapfile\b|\breadarray\b|\bcoproc\b|(declare|local|typeset) -[gnA]|wait -[nfp]|&>>|\|&|;&|\$\{\w+(\[@\])?[\^,@]|\[\[ -v|printf '%\(|globstar|lastpipe|inherit_errexit`)
+
+func TestOldBash(t *testing.T) {
+	files, err := filepath.Glob(".ci/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Empty(t, newBash.FindString(string(text)), file)
+	}
+	for _, line := range []string{"start=$EPOCHREALTIME", "mapfile -t a", "local -A a", "wait -n", "echo ${a^^}", "echo ${a[@]@Q}", "make |& tee"} {
+		require.Regexp(t, newBash, line)
+	}
+}
