@@ -64,10 +64,10 @@ func startSlotd(t testing.TB) {
 	if slotdRuns() {
 		return
 	}
-	path := needtest.Program(t, "pkcsslotd", "opencryptoki")
 	if os.Geteuid() != 0 {
 		needtest.Need(t, "pkcsslotd does not run, and only root can start it: sudo pkcsslotd")
 	}
+	path := needtest.Program(t, "pkcsslotd", "opencryptoki")
 	cmd := exec.Command(path, "-f")
 	require(t, cmd.Start())
 	t.Cleanup(func() {
