@@ -170,7 +170,8 @@ func TestTraps(t *testing.T) {
 		t.Fatalf("still alive: %v", err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestTraps$", "-test.count", "1")
-	cmd.Env = append(os.Environ(), trapVariable+"=long")
+	// It will have no time to clean up.
+	cmd.Env = append(os.Environ(), trapVariable+"=long", "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "%s", out)

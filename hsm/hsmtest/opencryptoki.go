@@ -4,6 +4,8 @@ package hsmtest
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,9 +30,9 @@ func OpenCryptoki(t testing.TB) Token {
 	t.Helper()
 	module := needtest.File(t, "opencryptoki opensc", "/usr/lib/*/pkcs11/libopencryptoki.so", "/usr/lib64/pkcs11/libopencryptoki.so", "/usr/lib/*/opencryptoki/libopencryptoki.so")
 	tool := needtest.Program(t, "pkcs11-tool", "opensc")
-	lock(t, filepath.Join(os.TempDir(), "tandem-opencryptoki.lock"))
-	startSlotd(t)
 	tok := Token{Name: "opencryptoki", Module: module, Label: label, PIN: "76543210", SOPIN: "87654321", Dir: "/var/lib/opencryptoki/swtok"}
+	lock(t, tok.Dir)
+	startSlotd(t)
 	var list []byte
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		// The daemon takes a moment to start.
@@ -51,12 +53,17 @@ func OpenCryptoki(t testing.TB) Token {
 	return tok
 }
 
-func lock(t testing.TB, path string) {
+// lock holds the token's folder, which is the same for all users and every $TMPDIR.
+func lock(t testing.TB, dir string) {
 	t.Helper()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		needtest.Need(t, "only the group pkcs11 may use opencryptoki: sudo usermod -a -G pkcs11 $USER")
+	}
 	require(t, err)
-	require(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 	t.Cleanup(func() { _ = f.Close() })
+	require(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	t.Cleanup(func() { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) })
 }
 
 func startSlotd(t testing.TB) {
