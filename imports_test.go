@@ -24,7 +24,7 @@ const module = "github.com/tandem-rsa/tandem"
 // included. A part is a directory of the root. Dependencies point one way:
 // splitkey <- pinlock <- protocol <- service, and hsm -> splitkey only.
 var layers = map[string][]string{
-	".":        {},
+	".":        {"internal"},
 	"internal": {"internal", "pinlock", "splitkey"},
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},

@@ -83,7 +83,7 @@ func TestStepsSkip(t *testing.T) {
 var newBash = regexp.MustCompile(`EPOCH|BASHPID|\bmapfile\b|\breadarray\b|\bcoproc\b|(declare|local|typeset) -[gnA]|wait -[nfp]|&>>|\|&|;&|\$\{\w+(\[@\])?[\^,@]|\[\[ -v|printf '%\(|globstar|lastpipe|inherit_errexit`)
 
 func TestOldBash(t *testing.T) {
-	files, err := filepath.Glob(".ci/*")
+	files, err := filepath.Glob(".ci/[a-z]*")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {

@@ -9,11 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-const command = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
+// module is this repository, in whose .ci/_tools benchstat's version is kept.
+const module = "github.com/tandem-rsa/tandem"
 
 // alpha is the level of significance: of a hundred benchmarks that did not change, one
 // shows a difference by accident.
@@ -48,10 +50,36 @@ func Summarize(file string) ([]Table, error) { return run("base=" + file) }
 // Compare reads two files of benchmark results.
 func Compare(base, head string) ([]Table, error) { return run("base="+base, "head="+head) }
 
+// program returns the path of benchstat's executable, which it builds if need be.
+func program() (string, error) {
+	root, err := output(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "tool", "-n", "benchstat")
+	cmd.Dir = filepath.Join(root, ".ci", "_tools")
+	// It is no part of this repository's workspace.
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	return output(cmd)
+}
+
+// output returns what a command prints, in one line.
+func output(cmd *exec.Cmd) (string, error) {
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, &errs)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 func run(inputs ...string) ([]Table, error) {
-	cmd := exec.Command("go", append([]string{"run", command, "-format", "csv", "-alpha", alpha}, inputs...)...)
-	// The command is no part of this repository's workspace, whose modules are read-only.
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	file, err := program()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(file, append([]string{"-format", "csv", "-alpha", alpha}, inputs...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
