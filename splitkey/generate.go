@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
@@ -16,27 +17,22 @@ import (
 // publicExponent of generated keys.
 const publicExponent = 65537
 
-// GenerateKey makes an RSA key of 2048, 3072 or 4096 bits with e = 65537 and deals its
-// two shares. Afterwards nobody knows the key. It returns [ErrKey] for any other size
-// and [ErrShare] for an unknown sharing.
+// GenerateKey makes an RSA key of 2048, 3072 or 4096 bits with e = 65537, deals its two
+// shares, and wipes the key: both primes, lambda, the private exponent and all that was
+// computed from them. It returns [ErrKey] for any other size and [ErrShare] for an unknown
+// sharing.
 //
 // The primes are l-safe (see [Multiplicative]) and otherwise as FIPS 186-5, appendix
 // A.1.3, asks, except that they have their upper three bits set, not two.
-func GenerateKey(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
+func GenerateKey(bits int, s Sharing) (c *ClientShare, srv *ServerShare, err error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
 	}
 	if !s.valid() {
 		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
 	}
-	var c *ClientShare
-	var srv *ServerShare
-	var err error
 	for range generateTries {
-		p, q := prime.New(bits/2), prime.New(bits/2)
-		c, srv, err = dealPrimes(p, q, publicExponent, s)
-		clear(p)
-		clear(q)
+		erase.Do(func() { c, srv, err = generate(bits, s) })
 		if err == nil {
 			return c, srv, nil
 		}
@@ -44,20 +40,36 @@ func GenerateKey(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 	return nil, nil, err
 }
 
-// generateTries bounds the loop of GenerateKey. One try fails with probability below 2^-30 (a large
-// common divisor of p-1 and q-1, |p-q| too small, d too small), so four in a row
-// mean that the arithmetic or the machine is broken, and an error is due.
+// generateTries bounds the loop of GenerateKey. One try fails with probability below 2^-30
+// (a large common divisor of p-1 and q-1, |p-q| too small, d too small, a modulus that
+// looks weak), so four in a row mean that the arithmetic or the machine is broken, and an
+// error is due.
 const generateTries = 4
+
+func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
+	p := prime.New(bits / 2)
+	defer clear(p)
+	q := prime.New(bits / 2)
+	defer clear(q)
+	n := modexp.MulAdd(p, q, nil, bits/8)
+	dealer, err := newDealer(p, q, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: publicExponent})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dealer.Wipe()
+	return dealer.shares(s)
+}
 
 // Split deals two shares of a key that exists. The key must have two primes, neither
 // shorter than a quarter of the modulus, and a modulus of 2048 to 8192 bits, in whole
-// bytes; any public exponent that crypto/rsa accepts will do. The caller then destroys the key and every copy of it:
-// whoever keeps one can sign alone.
+// bytes; any public exponent that crypto/rsa accepts will do. Only the primes, the private
+// exponent and the public key are read. What Split makes of them is wiped; the key is
+// the caller's, who then destroys it and every copy: whoever keeps one can sign alone.
 //
-// Split returns [ErrKey] for a key that is not acceptable or not consistent,
-// [ErrOrdinaryPrimes] for [Multiplicative] sharing of a key whose primes are not
-// l-safe, and [ErrShare] for an unknown sharing.
-func Split(key *rsa.PrivateKey, s Sharing) (*ClientShare, *ServerShare, error) {
+// Split returns [ErrKey] for a key that is weak or not consistent, [ErrOrdinaryPrimes] for
+// [Multiplicative] sharing of a key whose primes are not l-safe, and [ErrShare] for an
+// unknown sharing.
+func Split(key *rsa.PrivateKey, s Sharing) (c *ClientShare, srv *ServerShare, err error) {
 	if !s.valid() {
 		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
 	}
@@ -66,98 +78,81 @@ func Split(key *rsa.PrivateKey, s Sharing) (*ClientShare, *ServerShare, error) {
 			return nil, nil, err
 		}
 	}
-	p, q, err := primesOf(key)
+	erase.Do(func() { c, srv, err = splitKey(key, s) })
+	return c, srv, err
+}
+
+func splitKey(key *rsa.PrivateKey, s Sharing) (*ClientShare, *ServerShare, error) {
+	k, err := readPrivateKey(key)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer clear(p)
-	defer clear(q)
-	if !prime.IsPrimeVarTime(p) || !prime.IsPrimeVarTime(q) {
-		return nil, nil, fmt.Errorf("%w: a factor is not prime", ErrKey)
-	}
-	if s == Multiplicative && !(prime.IsLSafeVarTime(p) && prime.IsLSafeVarTime(q)) {
-		return nil, nil, ErrOrdinaryPrimes
-	}
-	return dealPrimes(p, q, uint(key.E), s)
-}
-
-// primesOf returns the primes of a key that has been checked for consistency.
-func primesOf(key *rsa.PrivateKey) (p, q []byte, err error) {
-	if key == nil || key.D == nil {
-		return nil, nil, fmt.Errorf("%w: no private key", ErrKey)
-	}
-	pub, err := newPublicKey(&key.PublicKey)
+	defer k.wipe()
+	dealer, err := newDealer(k.p, k.q, &key.PublicKey)
 	if err != nil {
 		return nil, nil, err
-	}
-	if key.D.Sign() <= 0 { // crypto/rsa ignores the sign
-		return nil, nil, fmt.Errorf("%w: the private exponent is not positive", ErrKey)
-	}
-	if len(key.Primes) != 2 || key.Primes[0] == nil || key.Primes[1] == nil || key.Primes[0].Sign() <= 0 || key.Primes[1].Sign() <= 0 {
-		return nil, nil, fmt.Errorf("%w: %d prime factors, want 2", ErrKey, len(key.Primes))
-	}
-	if key.Primes[0].Bit(0) == 0 || key.Primes[1].Bit(0) == 0 {
-		return nil, nil, fmt.Errorf("%w: even factor", ErrKey)
-	}
-	// Factors of unequal length are unusual, but RSA keys: a quarter is where the
-	// smaller one would begin to be within reach of the elliptic curve method.
-	if least := pub.mod.BitLen() / 4; key.Primes[0].BitLen() < least || key.Primes[1].BitLen() < least {
-		return nil, nil, fmt.Errorf("%w: factors of %d and %d bits, want at least a quarter of the modulus' %d",
-			ErrKey, key.Primes[0].BitLen(), key.Primes[1].BitLen(), pub.mod.BitLen())
-	}
-	// Validate knows that n = p*q, that d belongs to e and that p and q are not too close.
-	if err := key.Validate(); err != nil {
-		return nil, nil, fmt.Errorf("%w: inconsistent", ErrKey)
-	}
-	return key.Primes[0].Bytes(), key.Primes[1].Bytes(), nil
-}
-
-// dealPrimes is the dealer: it draws the client's secret, computes the server's and
-// forgets the rest.
-func dealPrimes(p, q []byte, e uint, s Sharing) (*ClientShare, *ServerShare, error) {
-	if prime.TooClose(p, q) {
-		return nil, nil, fmt.Errorf("%w: factors are too close", ErrKey)
-	}
-	n := modexp.Product(p, q)
-	n = n[len(n)-(new(big.Int).SetBytes(n).BitLen()+7)/8:]
-	dealer, err := deal.NewVarTime(p, q, len(n), e)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
 	defer dealer.Wipe()
-	if err := dealer.CheckExponentVarTime(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %v", ErrKey, err)
+	if !prime.IsPrimeVarTime(k.p) || !prime.IsPrimeVarTime(k.q) {
+		return nil, nil, fmt.Errorf("%w: a factor is not prime", ErrKey)
 	}
-	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}
+	if s == Multiplicative && !(prime.IsLSafeVarTime(k.p) && prime.IsLSafeVarTime(k.q)) {
+		return nil, nil, ErrOrdinaryPrimes
+	}
+	return dealer.shares(s)
+}
 
-	x := make([]byte, len(n)+blindingBytes)
+// dealer draws the client's secret, computes the server's, and forgets the rest.
+type dealer struct {
+	*deal.Dealer
+	pub *rsa.PublicKey
+}
+
+// newDealer returns the dealer of the primes of pub, or refuses a key that is weak:
+// conditions 3 and 4 of section 2.1 of the scheme, and those of 3.5.
+func newDealer(p, q []byte, pub *rsa.PublicKey) (*dealer, error) {
+	if err := checkStrength(pub.N); err != nil {
+		return nil, err
+	}
+	if prime.TooClose(p, q, pub.N.BitLen()) {
+		return nil, fmt.Errorf("%w: factors are too close", ErrKey)
+	}
+	d, err := deal.New(p, q, pub.Size(), uint(pub.E))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	return &dealer{d, pub}, nil
+}
+
+func (d *dealer) shares(s Sharing) (*ClientShare, *ServerShare, error) {
+	x := make([]byte, d.pub.Size()+blindingBytes)
 	defer clear(x)
-	var d []byte
-	for d == nil {
+	var ds []byte
+	for ds == nil {
 		rand.Read(x)
 		switch s {
 		case Multiplicative:
 			// Fails for one x in 2^9 at worst, where many factors of lambda are barely
 			// above 2^16, and on average for 3 in a million: draw another.
-			d, _ = dealer.MultiplicativeVarTime(x)
+			ds, _ = d.Multiplicative(x)
 		case Additive:
-			if d, err = dealer.AdditiveVarTime(x); err != nil {
-				return nil, nil, fmt.Errorf("%w: %v", ErrKey, err)
-			}
+			ds = d.Additive(x)
 		}
 	}
-	defer clear(d)
-	c, err := NewClientShare(pub, s, x)
+	defer clear(ds)
+	c, err := NewClientShare(d.pub, s, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	srv, err := NewServerShare(pub, s, d)
-	if err != nil {
-		return nil, nil, err
+	srv, err := NewServerShare(d.pub, s, ds)
+	if err == nil {
+		err = proveShares(c, srv)
 	}
-	if err := proveShares(c, srv); err != nil {
+	if err != nil {
 		c.Wipe()
-		srv.Wipe()
+		if srv != nil {
+			srv.Wipe()
+		}
 		return nil, nil, err
 	}
 	return c, srv, nil
@@ -179,8 +174,11 @@ func proveShares(c *ClientShare, s *ServerShare) error {
 	if err != nil {
 		return err
 	}
-	if _, err := completer.Check(m, y); err != nil {
+	defer clear(y) // a test of PINs, since anybody knows the digest
+	checked, err := completer.Check(m, y)
+	if err != nil {
 		return fmt.Errorf("%w: shares do not belong together", ErrKey)
 	}
+	clear(checked.s1())
 	return nil
 }

@@ -79,8 +79,10 @@ func (p *publicKey) rsa() *rsa.PublicKey {
 const maxClientBits = 4096
 
 // CheckModulus is what a server asks of a modulus that a client sends: an odd number of
-// 2048 to 4096 bits, in whole bytes, without prime factors up to 65537. It returns [ErrKey] otherwise. It cannot tell
-// whether n has two large factors; a client that chooses a bad one harms only itself.
+// 2048 to 4096 bits, in whole bytes, without prime factors up to 65537, that neither has the
+// form of the ROCA generator (CVE-2017-15361) nor falls to a hundred steps of Fermat's
+// method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two prime factors it
+// cannot tell; a client that chooses a bad modulus harms only itself.
 func CheckModulus(pub *rsa.PublicKey) error {
 	p, err := newDeviceKey(pub)
 	if err != nil {
@@ -92,7 +94,7 @@ func CheckModulus(pub *rsa.PublicKey) error {
 	if prime.HasSmallFactorVarTime(p.n) {
 		return fmt.Errorf("%w: the modulus has a small factor", ErrKey)
 	}
-	return nil
+	return checkStrength(pub.N)
 }
 
 // ExponentiationVerifier checks what a device made with a private key, for implementations

@@ -50,48 +50,93 @@ func (k SoftwareKey) Format(f fmt.State, _ rune) {
 }
 
 // NewSoftwareKey returns a key for use as a server key. It must have two primes, as for
-// [Split]. It is checked, and tried once. NewSoftwareKey returns [ErrKey].
-func NewSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
-	p, q, err := primesOf(key)
+// [Split], and its modulus must not be weak in a way that shows. It is checked, and tried
+// once. NewSoftwareKey returns [ErrKey]. What it makes of the caller's key is wiped,
+// except for what it keeps.
+func NewSoftwareKey(key *rsa.PrivateKey) (k *SoftwareKey, err error) {
+	erase.Do(func() { k, err = newSoftwareKey(key) })
+	return k, err
+}
+
+func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
+	private, err := readPrivateKey(key)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(p)
-	defer clear(q)
+	defer private.wipe()
+	if err := checkStrength(key.N); err != nil {
+		return nil, err
+	}
 	// No test of primality: it would cost a hundred exponentiations each time that a key is
 	// loaded, and protects nobody. What a key with a composite factor computes wrongly is
 	// found like any other fault, by the trial below and by the check of each result.
 
 	// What comes next, here and in every use of the key, is in constant time.
-	ct.SecretPrime(p)
-	ct.SecretPrime(q)
+	ct.SecretPrime(private.p)
+	ct.SecretPrime(private.q)
+	ct.Secret(private.d)
 	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err
 	}
-	c := &crt{}
-	if c.p, err = modexp.NewModulus(p); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
-	}
-	if c.q, err = modexp.NewModulus(q); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
-	}
-	c.qBytes = bytes.Clone(q)
-	d := key.D.FillBytes(make([]byte, pub.mod.Size()))
-	defer clear(d)
-	ct.Secret(d)
-	c.dp, c.dq = modexp.ModEven(d, predecessor(p)), modexp.ModEven(d, predecessor(q))
-	// q^-1 = q^(p-2) mod p (Fermat), in constant time unlike Euclid's algorithm.
-	if c.qInv, err = c.p.Exp(c.p.Reduce(q), minusTwo(p)); err != nil {
+	c, err := newCRT(private)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
 	k := &SoftwareKey{pub, hide(c)}
 	x := make([]byte, pub.mod.Size())
 	rand.Read(x[1:])
 	if _, err := k.Exponentiate(context.Background(), x); err != nil {
+		c.wipe()
 		return nil, fmt.Errorf("%w: inconsistent", ErrKey)
 	}
 	return k, nil
+}
+
+func newCRT(k *privateKey) (*crt, error) {
+	c := &crt{qBytes: bytes.Clone(k.q)}
+	var err error
+	if c.p, err = modexp.NewModulus(k.p); err != nil {
+		return nil, err
+	}
+	if c.q, err = modexp.NewModulus(k.q); err != nil {
+		return nil, err
+	}
+	words, half := (len(k.d)+7)/8, (max(len(k.p), len(k.q))+7)/8
+	s := new(modexp.Integers)
+	defer s.Wipe()
+	p, q, d := s.FromBytes(k.p, half), s.FromBytes(k.q, half), s.FromBytes(k.d, words)
+	// q^-1 exists, since p is prime; if it is not, the trial fails.
+	qInv, _ := s.Inverse(q, p)
+	c.qInv = make([]byte, len(k.p))
+	modexp.FillBytes(c.qInv, qInv)
+	p[0] &^= 1
+	q[0] &^= 1
+	c.dp, c.dq = make([]byte, len(k.p)), make([]byte, len(k.q))
+	modexp.FillBytes(c.dp, s.Mod(d, p))
+	modexp.FillBytes(c.dq, s.Mod(d, q))
+	return c, nil
+}
+
+// Wipe clears the key. It cannot be used afterwards, and Wipe must not run at the same
+// time as another method. Where the arithmetic is bigmod's (see the package's section on
+// implementations), p and q stay in memory until it is used again.
+func (k *SoftwareKey) Wipe() {
+	if k != nil && k.crt != nil {
+		k.crt().wipe()
+	}
+}
+
+func (c *crt) wipe() {
+	for _, b := range [][]byte{c.dp, c.dq, c.qInv, c.qBytes} {
+		clear(b)
+	}
+	for _, m := range []*modexp.Modulus{c.p, c.q} {
+		if m != nil {
+			m.Wipe()
+		}
+	}
+	*c = crt{}
 }
 
 // Public returns a copy of the public key, an *[rsa.PublicKey], nil for the zero value.
@@ -106,8 +151,8 @@ func (k *SoftwareKey) Public() crypto.PublicKey {
 // (RFC 8017, section 5.1.2) and checked: a fault in one half would give away the
 // primes. It returns [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
 func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
-	if k == nil || k.crt == nil {
-		return nil, fmt.Errorf("%w: zero value", ErrServerKey)
+	if k == nil || k.crt == nil || k.crt().p == nil {
+		return nil, fmt.Errorf("%w: zero value, or wiped", ErrServerKey)
 	}
 	if ctx == nil {
 		return nil, fmt.Errorf("%w: no context", ErrServerKey)
@@ -170,18 +215,5 @@ func widen(b []byte, size int) []byte {
 func predecessor(p []byte) []byte {
 	b := append([]byte(nil), p...)
 	b[len(b)-1] &^= 1
-	return b
-}
-
-// minusTwo returns p-2 for an odd p > 2: p-1 is even, so taking one more borrows
-// through its trailing zeros.
-func minusTwo(p []byte) []byte {
-	b := predecessor(p)
-	borrow := 1
-	for i := len(b) - 1; i >= 0; i-- {
-		d := int(b[i]) - borrow
-		b[i] = byte(d)
-		borrow = d >> 8 & 1
-	}
 	return b
 }

@@ -49,7 +49,7 @@ func NamedKey(name string, bits int) *rsa.PrivateKey {
 // modulus. It returns an error where 2x+1 is not invertible (multiplicative sharing),
 // and does not ask whether the primes are l-safe.
 func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientShare, *splitkey.ServerShare, error) {
-	dealer, err := deal.NewVarTime(key.Primes[0].Bytes(), key.Primes[1].Bytes(), key.Size(), uint(key.E))
+	dealer, err := deal.New(key.Primes[0].Bytes(), key.Primes[1].Bytes(), key.Size(), uint(key.E))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -62,13 +62,11 @@ func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientS
 	switch s {
 	case splitkey.Multiplicative:
 		var ok bool
-		if d, ok = dealer.MultiplicativeVarTime(x); !ok {
+		if d, ok = dealer.Multiplicative(x); !ok {
 			return nil, nil, fmt.Errorf("splitkeytest: 2x+1 is not invertible")
 		}
 	case splitkey.Additive:
-		if d, err = dealer.AdditiveVarTime(x); err != nil {
-			return nil, nil, err
-		}
+		d = dealer.Additive(x)
 	}
 	srv, err := splitkey.NewServerShare(&key.PublicKey, s, d)
 	return c, srv, err

@@ -1,19 +1,29 @@
 // Package deal computes the server's share for a given client's secret: the one
 // moment at which somebody knows the whole key. It is internal so that the public
 // API has no way to choose the secret, while splitkeytest has.
+//
+// All that it computes is in memory of its own, which [Dealer.Wipe] clears: lambda, d,
+// and every number on the way. Nothing here depends in time on a value; that a key or an
+// x is refused is public.
 package deal
 
 import (
-	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
-// ErrExponent is returned where e has no inverse modulo lambda, or one that is
-// too small (FIPS 186-5, appendix A.1.1, asks for d > 2^(bits/2)).
-var ErrExponent = errors.New("deal: e is not a usable public exponent for these primes")
+var (
+	// ErrExponent is returned where e has no inverse modulo lambda, or one that is
+	// too small (FIPS 186-5, appendix A.1.1, asks for d > 2^(bits/2)).
+	ErrExponent = errors.New("deal: e is not a usable public exponent for these primes")
+	// ErrDivisor is returned where gcd(p-1, q-1) is 2^32 or more. For random primes the
+	// probability is about 2^-32; such a key is weak (the divisor also divides n-1).
+	ErrDivisor = errors.New("deal: p-1 and q-1 have a large common divisor")
+)
+
+// maxDivisor bounds gcd(p-1, q-1).
+const maxDivisor = 1 << 32
 
 // Dealer knows a whole key. Wipe it when the shares are made.
 type Dealer struct {
@@ -21,91 +31,112 @@ type Dealer struct {
 }
 
 type dealerSecret struct {
-	lambda []byte // lcm(p-1, q-1), in the length of the modulus
-	e      []byte // in the same length
+	integers     modexp.Integers
+	lambda, e, d []uint64 // lambda = lcm(p-1, q-1) and d = e^-1 in the words of the modulus, e in one
+	size         int      // of the modulus in bytes
 }
 
-// NewVarTime returns the dealer for the primes p and q of a modulus of size bytes. Its
-// time depends on them: see [modexp.LCMVarTime].
-func NewVarTime(p, q []byte, size int, e uint) (*Dealer, error) {
-	lambda, err := modexp.LCMVarTime(p, q)
-	if err != nil {
+// New returns the dealer for the odd primes p and q of a modulus of exactly size bytes.
+// It returns [ErrDivisor] and [ErrExponent].
+func New(p, q []byte, size int, e uint) (*Dealer, error) {
+	k := &dealerSecret{size: size}
+	dealer := &Dealer{k}
+	if err := k.compute(p, q, uint64(e)); err != nil {
+		dealer.Wipe()
 		return nil, err
 	}
-	lambda = lambda[len(lambda)-size:] // lambda < n; two primes may take a byte more than their product
-	eb := make([]byte, len(lambda))
-	binary.BigEndian.PutUint64(eb[len(eb)-8:], uint64(e))
-	return &Dealer{&dealerSecret{lambda, eb}}, nil
+	return dealer, nil
 }
 
-// Wipe clears the key.
-func (d *Dealer) Wipe() {
-	clear(d.secret.lambda)
-	d.secret.lambda = nil
-}
-
-// MultiplicativeVarTime returns d_s = (e * (2x+1))^-1 mod lambda, or false where 2x+1 has no
-// inverse and the caller must draw another x. The inversion is blinded: what its
-// time may tell is lambda, not x.
-func (d *Dealer) MultiplicativeVarTime(x []byte) ([]byte, bool) {
-	lambda := d.secret.lambda
-	dc := ClientExponent(x)
-	defer clear(dc)
-	reduced := modexp.ModEven(dc, lambda)
-	defer clear(reduced)
-	u := modexp.MulModEven(reduced, d.secret.e, lambda)
-	defer clear(u)
-	ds, ok := modexp.InverseVarTime(u, lambda)
-	if !ok {
-		return nil, false
+func (k *dealerSecret) compute(p, q []byte, e uint64) error {
+	s := &k.integers
+	half := (max(len(p), len(q)) + 7) / 8
+	p1, q1 := s.FromBytes(p, half), s.FromBytes(q, half)
+	p1[0] &^= 1
+	q1[0] &^= 1
+	gcd, ok := s.GCD(p1, q1)
+	large := gcd[0] / maxDivisor
+	for _, w := range gcd[1:] {
+		large |= w
 	}
-	// The invariant of the scheme: e * d_c * d_s = 1 mod lambda.
-	product := modexp.MulModEven(u, ds, lambda)
-	defer clear(product)
-	if subtle.ConstantTimeCompare(product, oneOf(len(lambda))) == 0 {
-		panic("deal: internal error: e*dc*ds != 1 mod lambda")
+	if ok == 0 || large != 0 {
+		return ErrDivisor
 	}
-	return ds, true
-}
+	q1, _ = s.Divide(q1, gcd[:1])
+	product := s.Product(p1, q1)
+	k.lambda = product[:(k.size+7)/8] // lambda < n
 
-// AdditiveVarTime returns d_s = e^-1 - x mod lambda. The inversion is blinded, and x takes no part in it.
-func (d *Dealer) AdditiveVarTime(x []byte) ([]byte, error) {
-	lambda := d.secret.lambda
-	priv, err := d.privateExponentVarTime()
-	if err != nil {
-		return nil, err
+	k.e = s.FromWord(e, 1)
+	d, ok := s.Inverse(k.e, k.lambda)
+	if ok == 0 {
+		return ErrExponent
 	}
-	defer clear(priv)
-	reduced := modexp.ModEven(x, lambda)
-	defer clear(reduced)
-	return modexp.SubModEven(priv, reduced, lambda), nil
-}
-
-// CheckExponentVarTime returns ErrExponent unless the key has a private exponent as FIPS 186-5 asks.
-func (d *Dealer) CheckExponentVarTime() error {
-	priv, err := d.privateExponentVarTime()
-	clear(priv)
-	return err
-}
-
-func (d *Dealer) privateExponentVarTime() ([]byte, error) {
-	lambda := d.secret.lambda
-	priv, ok := modexp.InverseVarTime(d.secret.e, lambda)
-	if !ok {
-		return nil, ErrExponent
-	}
-	product := modexp.MulModEven(priv, d.secret.e, lambda)
-	defer clear(product)
-	if subtle.ConstantTimeCompare(product, oneOf(len(lambda))) == 0 {
+	k.d = d
+	if !isOne(s.MulMod(k.d, k.e, k.lambda)) {
 		panic("deal: internal error: e*d != 1 mod lambda")
 	}
 	// For random primes d is this small with probability 2^(-bits/2).
-	upper := priv[:len(priv)/2]
-	if subtle.ConstantTimeCompare(upper, make([]byte, len(upper))) == 1 {
-		clear(priv)
-		return nil, ErrExponent
+	var upper uint64
+	for i, w := range k.d {
+		if bit := 64*i - 4*k.size; bit >= 0 {
+			upper |= w
+		} else if bit > -64 {
+			upper |= w >> -bit
+		}
 	}
-	return priv, nil
+	if upper == 0 {
+		return ErrExponent
+	}
+	return nil
+}
+
+// Wipe clears the key.
+func (d *Dealer) Wipe() { d.secret.integers.Wipe() }
+
+// Multiplicative returns d_s = (e * (2x+1))^-1 mod lambda, or false where 2x+1 has no
+// inverse and the caller must draw another x.
+func (d *Dealer) Multiplicative(x []byte) ([]byte, bool) {
+	k := d.secret
+	s := new(modexp.Integers)
+	defer s.Wipe()
+	dc := ClientExponent(x)
+	defer clear(dc)
+	reduced := s.Mod(s.FromBytes(dc, (len(dc)+7)/8), k.lambda)
+	u := s.MulMod(reduced, k.e, k.lambda)
+	ds, ok := s.Inverse(u, k.lambda)
+	if ok == 0 {
+		return nil, false
+	}
+	// The invariant of the scheme: e * d_c * d_s = 1 mod lambda.
+	if !isOne(s.MulMod(u, ds, k.lambda)) {
+		panic("deal: internal error: e*dc*ds != 1 mod lambda")
+	}
+	return k.bytes(ds), true
+}
+
+// Additive returns d_s = e^-1 - x mod lambda. For a random x it is zero, which is no share,
+// with probability 1/lambda.
+func (d *Dealer) Additive(x []byte) []byte {
+	k := d.secret
+	s := new(modexp.Integers)
+	defer s.Wipe()
+	reduced := s.Mod(s.FromBytes(x, (len(x)+7)/8), k.lambda)
+	return k.bytes(s.SubMod(k.d, reduced, k.lambda))
+}
+
+func (k *dealerSecret) bytes(x []uint64) []byte {
+	b := make([]byte, k.size)
+	modexp.FillBytes(b, x)
+	return b
+}
+
+// isOne: a "no" is an internal error, so the answer is no secret.
+func isOne(x []uint64) bool {
+	rest := x[0] ^ 1
+	for _, w := range x[1:] {
+		rest |= w
+	}
+	return rest == 0
 }
 
 // ClientExponent returns d_c = 2x+1 in one byte more than x.
@@ -118,10 +149,4 @@ func ClientExponent(x []byte) []byte {
 	}
 	dc[0] = carry
 	return dc
-}
-
-func oneOf(size int) []byte {
-	b := make([]byte, size)
-	b[size-1] = 1
-	return b
 }

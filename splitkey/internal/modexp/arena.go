@@ -1,5 +1,3 @@
-//go:build amd64 && !purego
-
 package modexp
 
 import "sync"
@@ -8,6 +6,9 @@ import "sync"
 // powers, and a dozen numbers for the operands, the kernel and the conversions
 // (montgomery.go).
 const arenaWords = (1<<windowBits + 12) * (maxBits / 64)
+
+// maxBits is the greatest length of modulus that has a kernel.
+const maxBits = 8192
 
 // cacheLine is the alignment of numbers. AVX-512 loads across cache lines are correct,
 // but cost the 4096-bit squaring half as much again.
@@ -38,13 +39,7 @@ func (a *arena) wipe() {
 	arenas.Put(a)
 }
 
-// offsetInLine returns the address of p modulo cacheLine. In assembly, since
-// everything else here does without package unsafe.
-//
-//go:noescape
-func offsetInLine(p *uint64) int
-
-// aligned returns n zero words that begin at a cache line.
+// aligned returns n zero words that begin at a cache line where there is assembly.
 func aligned(n int) []uint64 {
 	b := make([]uint64, n+cacheLine/8-1)
 	skip := (cacheLine - offsetInLine(&b[0])) % cacheLine / 8

@@ -1,10 +1,15 @@
 package modexp
 
 import (
+	"math/bits"
+
 	"filippo.io/bigmod"
 
 	"github.com/tandem-rsa/tandem/internal/ct"
 )
+
+// limbBytes is the size of bigmod's limbs.
+const limbBytes = bits.UintSize / 8
 
 // bigmodArithmetic is the implementation for every size and every processor.
 type bigmodArithmetic struct {

@@ -1,4 +1,4 @@
-//go:build amd64 && !purego && !modexpdebug
+//go:build !modexpdebug
 
 package modexp
 

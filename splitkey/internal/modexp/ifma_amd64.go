@@ -120,16 +120,6 @@ func (k *ifma) divide(z, x []uint64, k0 uint64) {
 	z[k.index(k.digits-1)] = low
 }
 
-// minusInverse returns -1/x mod 2^64 for an odd x, by Newton's iteration: x is its own
-// inverse modulo 8, and each step doubles the number of right bits.
-func minusInverse(x uint64) uint64 {
-	y := x
-	for range 5 {
-		y *= 2 - x*y
-	}
-	return -y
-}
-
 // index is where digit j stands in memory.
 func (k *ifma) index(j int) int { return lanes*(j%k.vectors) + j/k.vectors }
 

@@ -85,6 +85,25 @@ func NewModulus(n []byte) (*Modulus, error) {
 	return m, nil
 }
 
+// NewWipeableModulus is [NewModulus] for a modulus, of at most 8192 bits, that is secret and
+// soon done with: [Modulus.Wipe] leaves nothing of it, on any processor.
+func NewWipeableModulus(n []byte) (*Modulus, error) {
+	m, err := newModulus(n)
+	if err != nil {
+		return nil, err
+	}
+	if m.bits > maxBits {
+		clear(m.n)
+		return nil, ErrModulus
+	}
+	implementation := available(m.bits)[0]
+	if implementation.name == portable.name {
+		implementation = wipeable
+	}
+	m.arithmetic = implementation.prepare(n[len(n)-m.size:])
+	return m, nil
+}
+
 // newModulus leaves the arithmetic to be chosen.
 func newModulus(n []byte) (*Modulus, error) {
 	for len(n) > 0 && n[0] == 0 {
@@ -154,12 +173,21 @@ func (m *Modulus) ExpShortVarTime(base []byte, e uint) ([]byte, error) {
 
 // Mul returns a*b mod n.
 func (m *Modulus) Mul(a, b []byte) ([]byte, error) {
-	if !m.has(a) || !m.has(b) {
-		return nil, ErrRange
-	}
 	z := make([]byte, m.size)
-	m.arithmetic.mul(z, a, b)
+	if err := m.MulTo(z, a, b); err != nil {
+		return nil, err
+	}
 	return z, nil
+}
+
+// MulTo is [Modulus.Mul] with the result in z, of Size bytes, which may be an operand. On an
+// error z is unchanged.
+func (m *Modulus) MulTo(z, a, b []byte) error {
+	if !m.has(a) || !m.has(b) || len(z) != m.size {
+		return ErrRange
+	}
+	m.arithmetic.mul(z, a, b)
+	return nil
 }
 
 // Sub returns a-b mod n.

@@ -128,56 +128,25 @@ func TestMulAdd(t *testing.T) {
 	}
 }
 
-func TestDealing(t *testing.T) {
-	one := big.NewInt(1)
-	for range 8 {
-		p, err := rand.Prime(rand.Reader, 512)
-		require.NoError(t, err)
-		q, err := rand.Prime(rand.Reader, 512)
-		require.NoError(t, err)
-		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
-		phi := new(big.Int).Mul(p1, q1)
-		want := new(big.Int).Div(phi, new(big.Int).GCD(nil, nil, p1, q1))
-		lambda, err := LCMVarTime(p.Bytes(), q.Bytes())
-		require.NoError(t, err)
-		require.Equal(t, want.FillBytes(make([]byte, 128)), lambda)
-
-		require.Equal(t, new(big.Int).Mul(p, q).FillBytes(make([]byte, 128)), Product(p.Bytes(), q.Bytes()))
-		require.True(t, GCDIsOneVarTime(p.Bytes(), q.Bytes()))
-		require.False(t, GCDIsOneVarTime(new(big.Int).Mul(p, q).Bytes(), p1.Mul(p1, p).Bytes()))
-
-		for range 8 {
-			x := make([]byte, 137)
-			rand.Read(x)
-			a := new(big.Int).Mod(new(big.Int).SetBytes(x), want)
-			require.Equal(t, a.FillBytes(make([]byte, 128)), ModEven(x, lambda))
-			b := randBelow(t, want)
-			z := new(big.Int)
-			require.Equal(t, z.Mul(a, b).Mod(z, want).FillBytes(make([]byte, 128)),
-				MulModEven(a.FillBytes(make([]byte, 128)), b.FillBytes(make([]byte, 128)), lambda))
-			require.Equal(t, z.Sub(a, b).Mod(z, want).FillBytes(make([]byte, 128)),
-				SubModEven(a.FillBytes(make([]byte, 128)), b.FillBytes(make([]byte, 128)), lambda))
-			got, ok := InverseVarTime(a.FillBytes(make([]byte, 128)), lambda)
-			inv := new(big.Int).ModInverse(a, want)
-			require.Equal(t, inv != nil, ok)
-			if ok {
-				require.Equal(t, inv.FillBytes(make([]byte, 128)), got)
-			}
+// TestPublic compares the operations on public numbers with math/big.
+func TestPublic(t *testing.T) {
+	for range 20 {
+		m := oddOf(t, 512)
+		a := randBelow(t, m)
+		inverse, ok := InverseVarTime(a.FillBytes(make([]byte, 64)), m.Bytes())
+		want := new(big.Int).ModInverse(a, m)
+		require.Equal(t, want != nil, ok)
+		if ok {
+			require.Equal(t, want.FillBytes(make([]byte, 64)), inverse)
 		}
+		require.Equal(t, want != nil, GCDIsOneVarTime(a.Bytes(), m.Bytes()))
+		require.Equal(t, want != nil, GCDIsOneVarTime(m.Bytes(), a.Bytes()))
 	}
-}
-
-func TestLCMLargeDivisor(t *testing.T) {
-	// p-1 and q-1 share a 61-bit factor: refused, not computed wrongly.
-	g := new(big.Int).SetUint64(1<<61 - 1)
-	find := func(from int64) []byte {
-		for k := from; ; k++ {
-			p := new(big.Int).Mul(g, big.NewInt(2*k))
-			if p.Add(p, big.NewInt(1)).ProbablyPrime(10) {
-				return p.FillBytes(make([]byte, 16))
-			}
-		}
-	}
-	_, err := LCMVarTime(find(1000), find(100000))
-	require.ErrorIs(t, err, ErrDivisor)
+	m := oddOf(t, 512)
+	a := oddOf(t, 100)
+	product := new(big.Int).Mul(m, a)
+	require.False(t, GCDIsOneVarTime(product.Bytes(), a.Bytes()))
+	_, ok := InverseVarTime(a.FillBytes(make([]byte, len(product.Bytes()))), product.Bytes())
+	require.False(t, ok)
+	require.Panics(t, func() { InverseVarTime(m.Bytes(), m.Bytes()) })
 }

@@ -1,8 +1,10 @@
-//go:build amd64 && !purego
-
 package modexp
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/tandem-rsa/tandem/internal/ct"
+)
 
 // windowBits is the size of the exponentiation's fixed window. With 6, the table's
 // entries would cost more to make and to read than the multiplications saved.
@@ -13,28 +15,38 @@ type montgomery struct {
 	kernel
 	n []uint64
 
-	one   []uint64 // R mod n, which stands for 1
-	rr    []uint64 // R^2 mod n: x*rr/R stands for x
-	radix []uint64 // 2^bits mod n, bits being the length of n: as it is
+	one []uint64 // R mod n, which stands for 1
+	rr  []uint64 // R^2 mod n: x*rr/R stands for x
+
+	// reduce splits its argument into digits of digit bytes, as many as n fills, so
+	// that a digit is less than 2n.
+	digit int
+	radix []uint64 // 2^(8*digit) mod n, as it is
 }
 
 // newMontgomery computes the constants of n, in constant time: n may be a secret prime.
 func newMontgomery(k kernel, n []uint64) *montgomery {
+	bitLen := ct.ModulusLength(64*(len(n)-1) + bits.Len64(n[len(n)-1]))
 	w := k.words()
 	constants := aligned(3 * w)
-	m := &montgomery{kernel: k, n: n, one: constants[:w], rr: constants[w : 2*w], radix: constants[2*w:]}
+	m := &montgomery{kernel: k, n: n, one: constants[:w], rr: constants[w : 2*w], radix: constants[2*w:], digit: bitLen / 8}
 	a := newArena()
 	defer a.wipe()
 	tmp, x := a.take(2*len(n)), a.take(len(n)+1)
 
-	// 2^bits - n is 2^bits mod n, since n has its top bit set. Doublings make R of it.
+	// The highest power of two below n has as many bits as n. Doublings make R of it.
 	r := x[:len(n)]
-	var borrow uint64
-	for i := range r {
-		r[i], borrow = bits.Sub64(0, n[i], borrow)
+	r[(bitLen-1)/64] = 1 << ((bitLen - 1) % 64)
+	if bitLen%8 == 0 {
+		addMod(r, r, n)
+		m.pack(m.radix, r)
+	} else {
+		x := a.take(len(n))
+		x[m.digit/8] = 1 << (m.digit % 8 * 8)
+		m.pack(m.radix, x)
+		addMod(r, r, n)
 	}
-	m.pack(m.radix, r)
-	for range k.radixBits() - 64*len(n) {
+	for range k.radixBits() - bitLen {
 		addMod(r, r, n)
 	}
 	m.pack(m.one, r)
@@ -160,18 +172,18 @@ func (m *montgomery) reduce(z, x []byte) {
 	sum := wide[:len(m.n)]
 	for first := true; len(x) > 0; first = false {
 		if !first {
-			// sum*2^bits = (sum*R^2/R) * 2^bits / R
+			// sum*radix = (sum*R^2/R) * radix / R
 			m.pack(t, sum)
 			m.product(t, t, m.rr, tmp)
 			m.product(t, t, m.radix, tmp)
 			m.reduced(wide, t)
 		}
-		length := len(x) % len(z)
+		length := len(x) % m.digit
 		if length == 0 {
-			length = len(z)
+			length = m.digit
 		}
 		setBytes(digit, x[:length])
-		subIfNotLess(digit, m.n) // digit < 2^bits < 2n
+		subIfNotLess(digit, m.n)
 		addMod(sum, digit, m.n)
 		x = x[length:]
 	}

@@ -96,20 +96,35 @@ func subMod(x, y, n []uint64) {
 	}
 }
 
+// addProduct sets z = z + x*w, in the length of both, and returns the carry.
+func addProduct(z, x []uint64, w uint64) uint64 {
+	x = x[:len(z)] // spares bounds checks
+	var carry uint64
+	for j := range z {
+		// (2^64-1)^2 + 2(2^64-1) = 2^128-1: two more addends fit.
+		high, low := bits.Mul64(x[j], w)
+		var c uint64
+		low, c = bits.Add64(low, z[j], 0)
+		high += c
+		z[j], c = bits.Add64(low, carry, 0)
+		carry = high + c
+	}
+	return carry
+}
+
 // mulAdd sets z = z + x*y for a z less than x at first, in as many words as x and y have.
 func mulAdd(z, x, y []uint64) {
 	for i, w := range y {
-		row := z[i:][:len(x)] // spares bounds checks
-		var carry uint64
-		for j := range x {
-			// (2^64-1)^2 + 2(2^64-1) = 2^128-1: two more addends fit.
-			high, low := bits.Mul64(x[j], w)
-			var c uint64
-			low, c = bits.Add64(low, row[j], 0)
-			high += c
-			row[j], c = bits.Add64(low, carry, 0)
-			carry = high + c
-		}
-		z[i+len(x)] = carry // nothing was there, since z was less than x
+		z[i+len(x)] = addProduct(z[i:][:len(x)], x, w) // nothing was there, since z was less than x
 	}
+}
+
+// minusInverse returns -1/x mod 2^64 for an odd x, by Newton's iteration: x is its own
+// inverse modulo 8, and each step doubles the number of right bits.
+func minusInverse(x uint64) uint64 {
+	y := x
+	for range 5 {
+		y *= 2 - x*y
+	}
+	return -y
 }

@@ -36,7 +36,8 @@ const (
 )
 
 // New returns a random l-safe prime of exactly bits bits, of which the upper three
-// are set, in big-endian order. bits must be a multiple of 64.
+// are set, in big-endian order. bits must be a multiple of 64. The caller wipes it; what
+// was computed on the way is wiped.
 func New(bits int) []byte {
 	if bits < 128 || bits%64 != 0 {
 		panic("prime: internal error: size is not a multiple of 64 bits")
@@ -68,85 +69,76 @@ func IsPrimeVarTime(p []byte) bool {
 // IsLSafeVarTime reports whether p, which is prime, is l-safe. For those that are,
 // the time does not depend on which.
 func IsLSafeVarTime(p []byte) bool {
-	return len(p) > 0 && p[len(p)-1]&3 == 3 && !sieveFor((len(p)+7)/8).rejectsVarTime(limbsOf(p), true)
+	return len(p) > 0 && p[len(p)-1]&3 == 3 && !rejectsBytesVarTime(p, true)
 }
 
 // HasSmallFactorVarTime reports whether n is even or has a prime factor up to Bound.
 func HasSmallFactorVarTime(n []byte) bool {
-	return len(n) == 0 || n[len(n)-1]&1 == 0 || sieveFor((len(n)+7)/8).rejectsVarTime(limbsOf(n), false)
+	return len(n) == 0 || n[len(n)-1]&1 == 0 || rejectsBytesVarTime(n, false)
 }
 
-// TooClose reports whether |p-q| < 2^(bits-100) for p and q of bits bits each:
-// FIPS 186-5, appendix A.1.3, step 5.5. For random primes the probability is about 2^-97.
-// Primes of different lengths in bytes are not close.
-func TooClose(p, q []byte) bool {
-	if len(p) != len(q) {
-		return false
+func rejectsBytesVarTime(p []byte, alsoPredecessor bool) bool {
+	limbs := limbsOf(p)
+	defer clear(limbs)
+	return sieveFor(len(limbs)).rejectsVarTime(limbs, alsoPredecessor)
+}
+
+// TooClose reports whether |p-q| < 2^(bits/2-100) for the factors p and q of a modulus of
+// that many bits: FIPS 186-5, appendix A.1.3, step 5.5. For random primes the probability
+// is about 2^-97. The factors need not be of equal length: one may be below a power of
+// two that the other is above.
+func TooClose(p, q []byte, bits int) bool {
+	words := (max(len(p), len(q)) + 7) / 8
+	s := new(modexp.Integers)
+	defer s.Wipe()
+	distance := s.Distance(s.FromBytes(p, words), s.FromBytes(q, words))
+	limit := bits/2 - 100
+	var above uint64
+	for i, w := range distance {
+		if from := limit - 64*i; from <= 0 {
+			above |= w
+		} else if from < 64 {
+			above |= w >> from
+		}
 	}
-	pq, qp := difference(p, q), difference(q, p)
-	defer clear(pq)
-	defer clear(qp)
-	// One of the two differences is |p-q| and the other 2^bits - |p-q|. The upper
-	// 100 bits of the smaller are all zero exactly if they are zero in one of them.
-	return subtle.ConstantTimeCompare(top100(pq), make([]byte, 13)) == 1 ||
-		subtle.ConstantTimeCompare(top100(qp), make([]byte, 13)) == 1
-}
-
-// difference returns a-b mod 2^(8*len(a)).
-func difference(a, b []byte) []byte {
-	out := make([]byte, len(a))
-	borrow := 0
-	for i := len(a) - 1; i >= 0; i-- {
-		d := int(a[i]) - int(b[i]) - borrow
-		out[i] = byte(d)
-		borrow = d >> 8 & 1
-	}
-	return out
-}
-
-func top100(d []byte) []byte {
-	t := append([]byte(nil), d[:13]...)
-	t[12] &= 0xf0
-	return t
+	return above == 0
 }
 
 // millerRabinVarTime is the test of FIPS 186-5, appendix B.3.1, with random bases.
 // Its time depends on the number of factors two in p-1, and on whether p passes.
 func millerRabinVarTime(p []byte, rounds int) bool {
-	m, err := modexp.NewModulus(p)
+	m, err := modexp.NewWipeableModulus(p)
 	if err != nil {
 		return false
 	}
 	defer m.Wipe()
-	p = p[len(p)-m.Size():]
+	size := m.Size()
+	p = p[len(p)-size:]
+	space := make([]byte, 5*size)
+	defer clear(space)
+	minusOne, d, one, base, z := space[:size], space[size:2*size], space[2*size:3*size], space[3*size:4*size], space[4*size:]
+	one[size-1] = 1
+	copy(minusOne, p)
+	minusOne[size-1] &^= 1
 	// p - 1 = 2^a * d with d odd.
-	d := append([]byte(nil), p...)
-	defer clear(d)
-	d[len(d)-1] &^= 1
+	copy(d, minusOne)
 	a := 0
-	for d[len(d)-1]&1 == 0 {
+	for d[size-1]&1 == 0 {
 		shiftRight(d)
 		a++
 	}
-	one := make([]byte, len(p))
-	one[len(p)-1] = 1
-	minusOne := append([]byte(nil), p...)
-	defer clear(minusOne)
-	minusOne[len(p)-1] &^= 1
-
-	base := make([]byte, len(p))
 	for range rounds {
 		randomBase(base, m.BitLen())
-		z, err := m.Exp(base, d)
-		if err != nil {
+		if m.ExpTo(z, base, d) != nil {
 			return false
 		}
 		probable := subtle.ConstantTimeCompare(z, one) | subtle.ConstantTimeCompare(z, minusOne)
 		for range a - 1 {
-			z, _ = m.Mul(z, z)
+			if m.MulTo(z, z, z) != nil {
+				return false
+			}
 			probable |= subtle.ConstantTimeCompare(z, minusOne)
 		}
-		clear(z) // p-1 in half of the rounds
 		if probable == 0 {
 			return false
 		}

@@ -88,17 +88,29 @@ func TestNotPrime(t *testing.T) {
 	}
 }
 
+// TestTooClose is at both edges of 2^(L-100) for every L of a modulus in whole bytes, in
+// both orders, for factors of equal length and for some on either side of a power of two.
 func TestTooClose(t *testing.T) {
-	p := New(1024)
-	q := append([]byte(nil), p...)
-	require.True(t, TooClose(p, q))
-	x := new(big.Int).SetBytes(p)
-	limit := new(big.Int).Lsh(one, 1024-100)
-	for _, d := range []*big.Int{one, new(big.Int).Sub(limit, one), new(big.Int).Neg(one), new(big.Int).Sub(one, limit)} {
-		require.True(t, TooClose(p, new(big.Int).Sub(x, d).FillBytes(make([]byte, 128))), d)
+	for bits := 2048; bits <= 2112; bits += 8 {
+		half := uint(bits / 2)
+		limit := new(big.Int).Lsh(one, half-100)
+		below := new(big.Int).Sub(limit, one)
+		power := new(big.Int).Lsh(one, half)
+		x, err := rand.Int(rand.Reader, new(big.Int).Rsh(power, 1))
+		require.NoError(t, err)
+		equal := x.Add(x, new(big.Int).Rsh(power, 2))
+		across := new(big.Int).Add(power, new(big.Int).Rsh(limit, 1))
+		for _, p := range []*big.Int{equal, across} {
+			for _, c := range []struct {
+				distance *big.Int
+				close    bool
+			}{{new(big.Int), true}, {one, true}, {below, true}, {limit, false}, {new(big.Int).Lsh(limit, 1), false}, {new(big.Int).Rsh(p, 1), false}} {
+				q := new(big.Int).Sub(p, c.distance)
+				require.Equal(t, c.close, TooClose(p.Bytes(), q.Bytes(), bits), "%d bits, %x", bits, c.distance)
+				require.Equal(t, c.close, TooClose(q.Bytes(), p.Bytes(), bits), "%d bits, %x", bits, c.distance)
+			}
+		}
 	}
-	require.False(t, TooClose(p, new(big.Int).Sub(x, limit).FillBytes(make([]byte, 128))))
-	require.False(t, TooClose(new(big.Int).Sub(x, limit).FillBytes(make([]byte, 128)), p))
 }
 
 func BenchmarkNew(b *testing.B) {

@@ -1,0 +1,100 @@
+package splitkey
+
+import (
+	"fmt"
+	"math/big"
+	"sync"
+)
+
+// checkStrength refuses a modulus that shows by itself that anybody can factor it.
+func checkStrength(n *big.Int) error {
+	if hasROCAFormVarTime(n) {
+		return fmt.Errorf("%w: the modulus has the form of a generator whose primes can be found (ROCA)", ErrKey)
+	}
+	if factorsByFermatVarTime(n, fermatSteps) {
+		return fmt.Errorf("%w: the factors of the modulus are nearly equal", ErrKey)
+	}
+	return nil
+}
+
+// rocaBound is the largest prime of the product M that RSALib takes for keys of 1984 to
+// 3936 bits. For longer ones M has these primes and more.
+const rocaBound = 701
+
+var rocaPrimes = sync.OnceValue(func() []int64 {
+	var primes []int64
+	for r := int64(3); r <= rocaBound; r += 2 {
+		if big.NewInt(r).ProbablyPrime(0) {
+			primes = append(primes, r)
+		}
+	}
+	return primes
+})
+
+// hasROCAFormVarTime reports whether n may be of Infineon's RSALib (CVE-2017-15361; M.
+// Nemec, M. Sys, P. Svenda, D. Klinec, V. Matyas, "The Return of Coppersmith's Attack",
+// ACM CCS 2017, section 2). Its primes are k*M + (65537^a mod M) for a product M of small
+// primes, so that n is a power of 65537 modulo each of these.
+//
+// Every such n of 2048 bits or more is found. Of others one in 2^167 is: the product over
+// r of the share of powers of 65537 in the units modulo r. Most fail at the first two or
+// three r: it takes some microseconds.
+func hasROCAFormVarTime(n *big.Int) bool {
+	rest, divisor := new(big.Int), new(big.Int)
+	for _, r := range rocaPrimes() {
+		want, power := rest.Mod(n, divisor.SetInt64(r)).Int64(), int64(1)
+		for power != want {
+			if power = power * 65537 % r; power == 1 { // all powers seen
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fermatSteps is how many numbers Fermat's method tries. The keys of CVE-2022-26320 fall
+// within 20.
+const fermatSteps = 100
+
+// factorsByFermatVarTime reports whether one of the steps numbers a from the root of n on
+// makes a^2 - n a square b^2, so that n = (a-b)(a+b). That is so exactly where
+// (sqrt(p) - sqrt(q))^2 < 2*steps, about: where |p-q| is below sqrt(8*steps) * n^(1/4). For
+// random primes of 1024 bits the probability is about 2^-506. It takes one square root, of
+// some ten microseconds, and an addition for each step.
+func factorsByFermatVarTime(n *big.Int, steps int) bool {
+	a := new(big.Int).Sqrt(n)
+	rest := new(big.Int).Mul(a, a) // a^2 - n
+	rest.Sub(rest, n)
+	one := big.NewInt(1)
+	step := func() { // (a+1)^2 = a^2 + 2a+1
+		rest.Add(rest, a).Add(rest, a).Add(rest, one)
+		a.Add(a, one)
+	}
+	if rest.Sign() < 0 {
+		step()
+	}
+	for range steps {
+		if isSquareVarTime(rest) {
+			return true
+		}
+		step()
+	}
+	return false
+}
+
+// isSquareVarTime takes a root only of the one number in 120 that is a square modulo 64,
+// 63, 65 and 11.
+func isSquareVarTime(x *big.Int) bool {
+	rest := new(big.Int).Mod(x, big.NewInt(64*63*65*11)).Int64()
+	for _, m := range []int64{64, 63, 65, 11} {
+		square := false
+		for i := int64(0); i < m && !square; i++ {
+			square = i*i%m == rest%m
+		}
+		if !square {
+			return false
+		}
+	}
+	root := new(big.Int).Sqrt(x)
+	return root.Mul(root, root).Cmp(x) == 0
+}
