@@ -39,7 +39,6 @@
 // primes of a [SoftwareKey] runs in a time that does not depend on their values.
 // What may show: sizes, moduli, public exponents, digests, whether a
 // partial signature was right. Exceptions: [GenerateKey] and [Split] run once, where
-// the key is made. Their prime search varies with the candidates that it
-// rejects, and greatest common divisor and modular inverse (blinded against the
-// shares) vary with lambda.
+// the key is made. Their prime search varies with the candidates that it rejects, and the
+// test of an existing key's primes with the powers of two in p-1.
 package splitkey

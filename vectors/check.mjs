@@ -134,8 +134,15 @@ function isPrime(c) { // base 2 shows most composites; primes are shown by eight
   return primeMemo.get(c);
 }
 
-const FACTOR = { 'factor-65537': 65537n, 'factor-65539': 65539n, 'factor-33-bits': 4294967311n };
-const SAFE_KINDS = ['l-safe', 'next-l-safe', 'one-mod-four', ...Object.keys(FACTOR)];
+const FACTOR = { 'factor-65537': 65537n, 'factor-65539': 65539n, 'factor-33-bits': 4294967311n, 'factor-2-40': 2n ** 39n };
+const ROCA_PRIMES = ODD_PRIMES.filter((r) => r <= 701).map(BigInt);
+const ROCA_M = ROCA_PRIMES.reduce((m, r) => m * r, 2n);
+const NEAR = { // candidate number i of a prime of L bits, beside the prime p
+  'next-l-safe': (p, L, i) => p + 4n * (i + 1n), 'fermat-l-safe': (p, L, i) => p + 2n ** (L / 2n + 4n) + 4n * i,
+  'apart-l-safe': (p, L, i) => p + 2n ** (L - 100n) + 4n * i, 'within-l-safe': (p, L, i) => p + 2n ** (L - 100n) - 4n * (i + 1n),
+  'above-power': (p, L, i) => 2n ** (L - 1n) + 2n ** (L - 103n) + 3n + 4n * i, 'below-power': (p, L, i) => 2n ** L - 2n ** (L - 101n) - 1n - 4n * i,
+};
+const SAFE_KINDS = ['l-safe', 'one-mod-four', ...Object.keys(NEAR), ...Object.keys(FACTOR)];
 
 function shape(bytes, kind, L) { // the candidate, from its s bytes of the stream
   let c = os2ip(bytes) & ((1n << BigInt(L)) - 1n);
@@ -144,13 +151,14 @@ function shape(bytes, kind, L) { // the candidate, from its s bytes of the strea
   if (kind === 'ordinary') return c | top3 | 1n;
   if (kind === 'short') return (c & ((1n << BigInt(L - 8)) - 1n)) | (0xb6n << BigInt(L - 8)) | 1n;
   if (kind === 'one-mod-four') return ((c | top3 | 3n) ^ 2n);
+  if (kind === 'roca') { c |= top3; return c - (c % ROCA_M) + power(65537n, c % 2n ** 32n, ROCA_M); }
   const r = FACTOR[kind];
   if (r === undefined) throw new Error(`kind ${kind}`);
   c |= top3;
   return c - (c % (4n * r)) + 2n * r + 1n;
 }
 function candidate(k, i) {
-  if (k.kind === 'next-l-safe') return k.after + 4n * BigInt(i + 1);
+  if (NEAR[k.kind]) return NEAR[k.kind](k.after, BigInt(k.bits), BigInt(i));
   const s = bytesFor(k.bits);
   return shape(derived(k.label, (i + 1) * s).subarray(i * s), k.kind, k.bits);
 }
@@ -160,7 +168,7 @@ const qualifies = (c, k) => bits(c) === k.bits && sieved(c, SAFE_KINDS.includes(
 // Does any candidate from number `from` to number `to`-1 qualify? Gives the first, or -1.
 function firstCandidate(k, from, to) {
   const s = bytesFor(k.bits);
-  const bytes = k.kind === 'next-l-safe' ? null : derived(k.label, to * s);
+  const bytes = NEAR[k.kind] ? null : derived(k.label, to * s);
   for (let i = from; i < to; i++) {
     const c = bytes ? shape(bytes.subarray(i * s, i * s + s), k.kind, k.bits) : candidate(k, i);
     if (qualifies(c, k)) return i;
@@ -185,7 +193,7 @@ function makeKey({ name, e, kindP, kindQ, pBits, qBits, pIndex, qIndex }) {
   const k = bytesFor(bits(n)), kPrime = bytesFor(Math.max(pBits, qBits));
   const json = { name, e, kindP, kindQ, pBits, qBits, pIndex, qIndex, p: hexInt(p, kPrime), q: hexInt(q, kPrime),
     n: hexInt(n, k), d: hexInt(d, k), lambda: hexInt(lambda, k) };
-  const key = { name, e: E, p, q, n, d, lambda, k, lSafe: isLSafe(p) && isLSafe(q), bound: kindP === 'factor-65539', json };
+  const key = { name, e: E, p, q, n, d, lambda, k, lSafe: isLSafe(p) && isLSafe(q), bound: kindP === 'factor-65539', apart: kindQ === 'apart-l-safe', json };
   keyMemo.set(id, key);
   return key;
 }
@@ -278,6 +286,22 @@ function deal(sharing, x, key) { // sections 2.2 and 2.3: d_s
   return ds;
 }
 
+// Is n a power of 65537 modulo each odd prime up to 701?
+const isROCA = (n) => ROCA_PRIMES.every((r) => {
+  for (let x = 65537n % r, i = 1n; i < r; i++, x = (x * 65537n) % r) if (x === n % r) return true;
+  return false;
+});
+function root(n) { // floor(sqrt(n)), by Newton's method from above
+  let x = 1n << BigInt((bits(n) + 1) >> 1);
+  for (;;) { const y = (x + n / x) >> 1n; if (y >= x) return x; x = y; }
+}
+function isNearlyEqual(n) { // does one of the first hundred steps of Fermat's method factor n?
+  let a = root(n);
+  if (a * a < n) a++;
+  for (let i = 0; i < 100; i++, a++) { const b2 = a * a - n; if (b2 === 0n || root(b2) ** 2n === b2) return true; }
+  return false;
+}
+
 // Section 2.4: the error for an existing key, with the flag that names the defect; null if it may be split.
 function checkPrivateKey({ n, e, d, p, q }, sharing) {
   const L = BigInt(bits(n)) / 2n;
@@ -292,7 +316,9 @@ function checkPrivateKey({ n, e, d, p, q }, sharing) {
   if (4 * Math.min(bits(p), bits(q)) < bits(n)) return ['ErrKey', 'UnequalFactors'];
   if (p === q) return ['ErrKey', 'PEqualsQ'];
   if (!isPrime(p) || !isPrime(q)) return ['ErrKey', 'FactorComposite'];
-  if (bits(p) === bits(q) && abs(p - q) < 1n << (L - 100n)) return ['ErrKey', 'PrimesClose'];
+  if (isROCA(n)) return ['ErrKey', 'ROCA'];
+  if (isNearlyEqual(n)) return ['ErrKey', 'NearlyEqual'];
+  if (abs(p - q) < 1n << (L - 100n)) return ['ErrKey', 'PrimesClose'];
   if ((e * d - 1n) % (p - 1n) || (e * d - 1n) % (q - 1n)) return ['ErrKey', 'ExponentsMismatch'];
   if (gcd(p - 1n, q - 1n) >= 1n << 32n || d < 1n << L) return ['ErrKey', 'CommonDivisor'];
   if (sharing === 'multiplicative' && !(isLSafe(p) && isLSafe(q))) return ['ErrOrdinaryPrimes', 'OrdinaryPrimes'];
@@ -524,12 +550,12 @@ const FILES = { // algorithm, schema, and the digits in the notes' descriptions 
   limiter: ['tandem-limiter', 'limiter', '19709999243'], lockbox: ['tandem-lockbox', 'lockbox', '000121210111245678930391242'],
   lockbox_exhaustive_4: ['tandem-lockbox', 'lockbox_exhaustive', '2'], lockbox_malformed: ['tandem-lockbox', 'lockbox_malformed', '112312118181204812'],
   partial: ['tandem-partial', 'partial', '12121811111518192181211812048'],
-  split_additive_2048: ['tandem-split-additive', 'split', '112321123111112655391821210018651321101121112655391122048'], split_additive_3072: ['tandem-split-additive', 'split', '112321123111112655391821210018651321101121112655391122048'],
-  split_multiplicative_2048: ['tandem-split-multiplicative', 'split', '112321123111112655391821210018651321101121112655391122048'], split_multiplicative_3072: ['tandem-split-multiplicative', 'split', '112321123111112655391821210018651321101121112655391122048'],
+  split_additive_2048: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_additive_3072: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
+  split_multiplicative_2048: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_multiplicative_3072: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
   transcript: ['tandem-protocol', 'transcript', ''],
   verification_code: ['tandem-verification-code', 'verification_code', '99999'], weak_pins: ['tandem-check-pin', 'weak_pins', '3039124'],
 };
-const CVES = { PrimesClose: ['CVE-2022-26320'] };
+const CVES = { NearlyEqual: ['CVE-2022-26320'], ROCA: ['CVE-2017-15361'] };
 const SOURCE = { name: 'tandem', version: '1.0.0' };
 const digitsIn = (s) => s.replace(/[^0-9]/g, '');
 
@@ -680,6 +706,7 @@ GROUPS.Split = (F, g) => {
       if (key.bound) flags.push('LSafeBound'); else if (!key.lSafe) flags.push('OrdinaryPrimes');
       if (bits(key.p) !== bits(key.q)) flags.push('UnequalFactors');
       if (key.k % 2) flags.push('OddBytes');
+      if (key.apart) flags.push('PrimesApart');
       if (gcd(key.p - 1n, key.q - 1n) === 2n * 65539n) flags.push('SmallCommonDivisor');
       if (!valid) flags.push('RedrawX');
       // ASSUMED, against the flag's note: not where d_s begins with a zero byte by chance, or because lambda is short.
@@ -1702,7 +1729,7 @@ function runTask(task) {
   const { key: k, half, from, to } = task;
   try {
     const label = `key/${k.name}/${half}`, kind = k[half === 'p' ? 'kindP' : 'kindQ'], E = BigInt(k.e);
-    const after = kind === 'next-l-safe' ? candidate({ label: `key/${k.name}/p`, kind: k.kindP, bits: k.pBits }, k.pIndex) : undefined;
+    const after = NEAR[kind] && half === 'q' ? candidate({ label: `key/${k.name}/p`, kind: k.kindP, bits: k.pBits }, k.pIndex) : undefined;
     const i = firstCandidate({ label, kind, bits: k[`${half}Bits`], e: E, after }, from, to);
     return { tests: 0, errors: i < 0 ? [] : [`key ${k.name}: ${half}Index is ${k[`${half}Index`]}, but candidate ${i} qualifies`] };
   } catch (err) { return { tests: 0, errors: [`key ${k.name}: ${err.message}`] }; }

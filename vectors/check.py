@@ -41,7 +41,7 @@ import re
 import sys
 from functools import lru_cache
 from itertools import product
-from math import gcd, lcm
+from math import gcd, isqrt, lcm, prod
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = hashlib.sha256(b"tandem test vectors, version 1").digest()
@@ -50,7 +50,7 @@ DERIVATION = ("Every value that is called derived is SHAKE256(seed || I2OSP(len(
               "needed. Labels: key/NAME/p and key/NAME/q for primes, FILE/TCID/FIELD for a field of a test, "
               "FILE/TCID/FIELD/COUNTER where the test has a counter. README.md has the rule for candidates for "
               "primes, and every other construction.")
-CVES = {"PrimesClose": ["CVE-2022-26320"]}   # every other flag has none
+CVES = {"NearlyEqual": ["CVE-2022-26320"], "ROCA": ["CVE-2017-15361"]}   # every other flag has none
 NEW_STATE = "01" + "00" * 17                 # of a limiter
 T0 = 1767225600000                           # 2026-01-01, where the limiter's sequences begin
 T_MAX, LOCK_MAX, FOREVER = 253402300799999, 315360000000, 2**63 - 1
@@ -115,8 +115,16 @@ def _prod(numbers):
 
 
 SIEVES = [_prod([r for r in ODD_PRIMES if a <= r < b]) for a, b in ((3, 54), (54, 1000), (1000, LIMIT))]  # not 65537
-FACTOR = {"factor-65537": 65537, "factor-65539": 65539, "factor-33-bits": 4294967311}
-C_MINUS_1_TOO = {"l-safe", "one-mod-four", "next-l-safe", *FACTOR}   # kinds for which r must not divide c-1 either
+FACTOR = {"factor-65537": 65537, "factor-65539": 65539, "factor-33-bits": 4294967311, "factor-2-40": 2**39}
+ROCA_PRIMES = [r for r in ODD_PRIMES if r <= 701]
+ROCA_M = 2 * prod(ROCA_PRIMES)
+NEAR = {  # kind: candidate number i of a prime of so many bits, beside the prime p
+    "next-l-safe": lambda p, bits, i: p + 4 + 4 * i, "fermat-l-safe": lambda p, bits, i: p + 2**(bits // 2 + 4) + 4 * i,
+    "apart-l-safe": lambda p, bits, i: p + 2**(bits - 100) + 4 * i, "within-l-safe": lambda p, bits, i: p + 2**(bits - 100) - 4 - 4 * i,
+    "above-power": lambda p, bits, i: 2**(bits - 1) + 2**(bits - 103) + 3 + 4 * i,
+    "below-power": lambda p, bits, i: 2**bits - 2**(bits - 101) - 1 - 4 * i}
+L_SAFE = {"l-safe", "factor-65539", *NEAR}
+C_MINUS_1_TOO = {"l-safe", "one-mod-four", *NEAR, *FACTOR}   # kinds for which r must not divide c-1 either
 
 
 @lru_cache(None)
@@ -139,14 +147,16 @@ def is_prime(c):
 
 
 def candidate_of(z, kind, bits, p, i):
-    if kind == "next-l-safe":
-        return p + 4 * (i + 1)
+    if kind in NEAR:
+        return NEAR[kind](p, bits, i)
     c = z % (1 << bits)
     if kind == "short":
         return c & ((1 << (bits - 8)) - 1) | 0xb6 << (bits - 8) | 1
     c |= 7 << (bits - 3)
     if kind in FACTOR:
         return c - c % (4 * FACTOR[kind]) + 2 * FACTOR[kind] + 1
+    if kind == "roca":
+        return c - c % ROCA_M + pow(65537, c % 2**32, ROCA_M)
     return {"l-safe": c | 3, "ordinary": c | 1, "one-mod-four": (c | 1) & ~2}[kind]
 
 
@@ -166,7 +176,7 @@ def first_index_below(job):
     """The number of a candidate before `index` that qualifies, or None."""
     label, kind, bits, e, p, index = job
     s = (bits + 7) // 8
-    stream = derived(label, index * s) if kind != "next-l-safe" else b""
+    stream = derived(label, index * s) if kind not in NEAR else b""
     for i in range(index):
         if qualifies(candidate_of(os2ip(stream[i * s:i * s + s]), kind, bits, p, i), kind, bits, e):
             return i
@@ -184,14 +194,14 @@ class Key:
             z = os2ip(derived(f"key/{name}/{half}", (i + 1) * s)[-s:])
             c = candidate_of(z, kind, length, primes[0] if primes else None, i)
             self.ok = self.ok and qualifies(c, kind, length, e)
-            self.jobs.append((f"key/{name}/{half}", kind, length, e, primes[0] if kind == "next-l-safe" else 0, i))
+            self.jobs.append((f"key/{name}/{half}", kind, length, e, primes[0] if kind in NEAR and primes else 0, i))
             primes.append(c)
         self.p, self.q = primes
         self.n, self.lam = self.p * self.q, lcm(self.p - 1, self.q - 1)
         self.k, self.kp = width(self.n), max(map(width, primes))
         self.d = pow(e, -1, self.lam) if gcd(e, self.lam) == 1 else 0
         self.q_inv = pow(self.q, -1, self.p) if self.p != self.q and gcd(self.p, self.q) == 1 else 0
-        self.ordinary = any(k not in ("l-safe", "factor-65539") for k in kinds)
+        self.ordinary = any(k not in L_SAFE for k in kinds)
 
     def power(self, b, x):
         """b^x mod n, modulo each prime by itself (this checker has all primes; no party of the scheme does)."""
@@ -240,6 +250,17 @@ def small_factor(n):
     return any(gcd(n, m) != 1 for m in (*SIEVES, LIMIT))
 
 
+def roca(n):
+    """Whether n is a power of 65537 modulo each odd prime up to 701."""
+    return all(n % r in {pow(65537, i, r) for i in range(r - 1)} for r in ROCA_PRIMES)
+
+
+def nearly_equal(n):
+    """Whether one of the first hundred steps of Fermat's method factors n."""
+    first = isqrt(n - 1) + 1
+    return any(isqrt(a * a - n)**2 == a * a - n for a in range(first, first + 100))
+
+
 def key_defects(n, e, d, p, q, sharing):
     """All conditions of 2.4 (and, for multiplicative sharing, of 2.2) that a private key fails, by name."""
     bits, out = n.bit_length(), set()
@@ -251,7 +272,9 @@ def key_defects(n, e, d, p, q, sharing):
     out |= {"bits"} if bits % 8 or not 2048 <= bits <= 8192 else set()
     out |= {"e"} if bad_e(e) else set()
     out |= {"ed"} if any((e * d - 1) % (r - 1) for r in (p, q)) else set()
-    out |= {"close"} if p.bit_length() == q.bit_length() and abs(p - q) < 1 << (p.bit_length() - 100) else set()
+    out |= {"close"} if abs(p - q) < 1 << (half - 100) else set()
+    out |= {"roca"} if roca(n) else set()
+    out |= {"nearly-equal"} if nearly_equal(n) else set()
     out |= {"gcd"} if gcd(p - 1, q - 1) >= 2**32 else set()
     out |= {"d"} if d < 1 << half else set()
     l_safe = all(r % 4 == 3 and all(gcd((r - 1) // 2, m) == 1 for m in (*SIEVES, LIMIT)) for r in (p, q))
@@ -261,7 +284,7 @@ def key_defects(n, e, d, p, q, sharing):
 
 KEY_FLAGS = {  # flag: the defect that it names
     "EvenModulus": {"even"}, "FactorsMismatch": {"n"}, "UnequalFactors": {"factor-length"}, "FactorComposite": {"composite"}, "PrimesClose": {"close"},
-    "PEqualsQ": {"close"}, "CommonDivisor": {"gcd"}, "SmallModulus": {"bits"}, "OddModulusBits": {"bits"},
+    "PEqualsQ": {"close"}, "NearlyEqual": {"nearly-equal"}, "ROCA": {"roca"}, "CommonDivisor": {"gcd"}, "SmallModulus": {"bits"}, "OddModulusBits": {"bits"},
     "ExponentOne": {"e"}, "ExponentEven": {"e"}, "ExponentTooBig": {"e"}, "ExponentsMismatch": {"ed"},
     "OrdinaryPrimes": {"ordinary"}}
 
@@ -335,7 +358,7 @@ def accepted_n2(n2):
 
 def compose(key, n2, e2):
     refuse_if(e2 != key.e or not accepted_n2(n2) or gcd(key.n, n2) != 1, "check-key", "ErrKey")
-    refuse_if(bad_n1(key.n) or small_factor(key.n), "check-key", "ErrKey")
+    refuse_if(bad_n1(key.n) or small_factor(key.n) or roca(key.n) or nearly_equal(key.n), "check-key", "ErrKey")
 
 
 def crt(s1, s2, n1, n2):
@@ -1489,6 +1512,7 @@ class File:
         flags |= {"SmallCommonDivisor"} if gcd(key.p - 1, key.q - 1) > 2 and key.kinds == ("factor-65539",) * 2 else set()
         flags |= {"UnequalFactors"} if key.p.bit_length() != key.q.bit_length() else set()
         flags |= {"OddBytes"} if key.k % 2 else set()
+        flags |= {"PrimesApart"} if key.kinds[1] == "apart-l-safe" else set()
         flags |= {"ShareAllOnes"} if form == "ones" else set()
         if reject is None:
             self.same("xForm", form in ("next-multiple-of-65539", "d", "d-plus-lambda"), False)
@@ -1532,7 +1556,8 @@ class File:
             self.same("flags", t["flags"], named if len(named) == 1 else ["exactly one, true flag"])
             b = n.bit_length()
             true = {"SmallModulus": b < 2048, "OddModulusBits": b >= 2048, "ExponentOne": e == 1, "PEqualsQ": p == q,
-                    "ExponentEven": e % 2 == 0, "ExponentTooBig": e >= 2**31, "PrimesClose": p != q}
+                    "ExponentEven": e % 2 == 0, "ExponentTooBig": e >= 2**31, "PrimesClose": "nearly-equal" not in defects,
+                    "NearlyEqual": p != q}
             for f in t["flags"]:
                 self.same("flags", true.get(f, True), True)
 

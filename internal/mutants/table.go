@@ -4,6 +4,7 @@ import "slices"
 
 const (
 	inSplitkey = "./splitkey"
+	inDeal     = "./splitkey/internal/deal"
 	inPinlock  = "./pinlock"
 	inProtocol = "./protocol"
 	inDurable  = "./internal/durable"

@@ -40,10 +40,53 @@ const (
 	factor65537  = "factor-65537"   // l-safe but for the factor 65537
 	factor65539  = "factor-65539"   // l-safe, with the factor 65539
 	factor33bits = "factor-33-bits" // l-safe, with the factor 4294967311
-	nextLSafe    = "next-l-safe"    // the least l-safe prime above the label's (index counts steps of 4)
+	factor2to40  = "factor-2-40"    // = 1 mod 2^40 but not 2^41, and (p-1)/2^40 has no odd prime factor up to 65537
+	roca         = "roca"           // odd, and a power of 65537 modulo the product of the primes up to 701
+
+	// l-safe, and the first from a number on, in steps of 4.
+	nextLSafe   = "next-l-safe"   // after p
+	fermatLSafe = "fermat-l-safe" // from p + 2^(L/2+4) up: Fermat's method takes some 35 steps
+	apartLSafe  = "apart-l-safe"  // from p + 2^(L-100) up
+	withinLSafe = "within-l-safe" // below p + 2^(L-100), down
+	abovePower  = "above-power"   // from 2^(L-1) + 2^(L-103) up
+	belowPower  = "below-power"   // below 2^L - 2^(L-101), down
 )
 
-var factors = map[string]uint64{factor65537: 65537, factor65539: 65539, factor33bits: 4294967311}
+// factors are the r of kinds whose candidates are 2r+1 modulo 4r.
+var factors = map[string]uint64{factor65537: 65537, factor65539: 65539, factor33bits: 4294967311, factor2to40: 1 << 39}
+
+func power(bits int) *big.Int { return new(big.Int).Lsh(one, uint(bits)) }
+
+// near is the first candidate of the kinds that are the first from a number on, and the step
+// to the next; p is the other prime, which is 3 mod 4. The step is 0 for other kinds.
+func near(kind string, p *big.Int, bitLen int) (from *big.Int, step int64) {
+	switch kind {
+	case nextLSafe:
+		return new(big.Int).Add(p, big.NewInt(4)), 4
+	case fermatLSafe:
+		return new(big.Int).Add(p, power(bitLen/2+4)), 4
+	case apartLSafe:
+		return new(big.Int).Add(p, power(bitLen-100)), 4
+	case withinLSafe:
+		return new(big.Int).Sub(new(big.Int).Add(p, power(bitLen-100)), big.NewInt(4)), -4
+	case abovePower:
+		return new(big.Int).Add(new(big.Int).Add(power(bitLen-1), power(bitLen-103)), big.NewInt(3)), 4
+	case belowPower:
+		return new(big.Int).Sub(new(big.Int).Sub(power(bitLen), power(bitLen-101)), one), -4
+	}
+	return nil, 0
+}
+
+// rocaProduct is M of RSALib for keys of 1984 to 3936 bits: the product of the first 126 primes.
+var rocaProduct = sync.OnceValue(func() *big.Int {
+	m := big.NewInt(2)
+	for _, r := range oddPrimes() {
+		if r <= 701 {
+			m.Mul(m, new(big.Int).SetUint64(r))
+		}
+	}
+	return m
+})
 
 var oddPrimes = sync.OnceValue(func() []uint64 {
 	var ps []uint64
@@ -120,8 +163,12 @@ func shape(kind string, c *big.Int, bitLen int) *big.Int {
 		c.SetBit(c, 0, 1).SetBit(c, 1, 0)
 	case ordinary, short:
 		c.SetBit(c, 0, 1)
-	case factor65537, factor65539, factor33bits:
-		// The number = 3 mod 4 and = 1 mod r in the block of 4r that c lies in.
+	case roca:
+		a := new(big.Int).And(c, big.NewInt(1<<32-1))
+		c.Sub(c, new(big.Int).Mod(c, rocaProduct()))
+		c.Add(c, a.Exp(big.NewInt(65537), a, rocaProduct()))
+	case factor65537, factor65539, factor33bits, factor2to40:
+		// The number = 2r+1 mod 4r in the block of 4r that c lies in: for an odd r = 3 mod 4.
 		r := new(big.Int).SetUint64(factors[kind])
 		c.Sub(c, new(big.Int).Mod(c, new(big.Int).Lsh(r, 2)))
 		c.Add(c, new(big.Int).Lsh(r, 1)).Add(c, one)
@@ -134,7 +181,7 @@ func qualifies(kind string, c, e *big.Int, bitLen int) bool {
 	if c.BitLen() != bitLen {
 		return false
 	}
-	safe := kind != ordinary && kind != short
+	safe := kind != ordinary && kind != short && kind != roca
 	words := c.Bits()
 	for _, g := range groups() {
 		// c modulo a product of primes that fits in a word, then modulo each of them.
@@ -154,8 +201,17 @@ func qualifies(kind string, c, e *big.Int, bitLen int) bool {
 	return c.ProbablyPrime(32)
 }
 
-// prime returns the first candidate of a label that qualifies, and its number.
-func prime(label, kind string, bitLen int, e *big.Int) (*big.Int, int) {
+// prime returns the first candidate of a label that qualifies, and its number. p is the
+// other prime, if it is there already.
+func prime(label, kind string, bitLen int, e, p *big.Int) (*big.Int, int) {
+	if c, step := near(kind, p, bitLen); step != 0 {
+		for i := 0; ; i++ {
+			if qualifies(kind, c, e, bitLen) {
+				return c, i
+			}
+			c.Add(c, big.NewInt(step))
+		}
+	}
 	size := (bitLen + 7) / 8
 	r := reader(label)
 	b := make([]byte, size)
@@ -181,15 +237,8 @@ func newKey(name, kindP, kindQ string, pBits, qBits int, e int64) *key {
 	if get == nil {
 		get = sync.OnceValue(func() *key {
 			k := &key{name: name, kindP: kindP, kindQ: kindQ, pBits: pBits, qBits: qBits, e: big.NewInt(e)}
-			k.p, k.pIndex = prime("key/"+name+"/p", kindP, pBits, k.e)
-			if kindQ == nextLSafe {
-				k.q = new(big.Int).Add(k.p, big.NewInt(4))
-				for ; !qualifies(lSafe, k.q, k.e, qBits); k.qIndex++ {
-					k.q.Add(k.q, big.NewInt(4))
-				}
-			} else {
-				k.q, k.qIndex = prime("key/"+name+"/q", kindQ, qBits, k.e)
-			}
+			k.p, k.pIndex = prime("key/"+name+"/p", kindP, pBits, k.e, nil)
+			k.q, k.qIndex = prime("key/"+name+"/q", kindQ, qBits, k.e, k.p)
 			k.complete()
 			return k
 		})

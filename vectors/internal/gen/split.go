@@ -68,7 +68,10 @@ var splitNotes = map[string]note{
 	"OddBytes":            {"EDGE_CASE", "n1 has an odd number of bytes.", "Half of the modulus' length is no whole number of bytes.", nil},
 	"FactorsMismatch":     {"CAN_OF_WORMS", "p*q is not n.", "Shares that fit no key.", nil},
 	"FactorComposite":     {"CAN_OF_WORMS", "A factor is a product of two primes, and all else fits.", "A modulus that is easier to factor.", nil},
-	"PrimesClose":         {"WEAK_PARAMS", "|p-q| < 2^(L-100).", "Fermat's method factors n (FIPS 186-5, A.1.3).", []string{"CVE-2022-26320"}},
+	"PrimesClose":         {"WEAK_PARAMS", "|p-q| < 2^(L-100), with L half the length of n.", "Methods like Fermat's begin to be of use (FIPS 186-5, A.1.3).", nil},
+	"PrimesApart":         {"EDGE_CASE", "|p-q| is hardly more than 2^(L-100), the least that is accepted.", "A bound of another size, where L is not a number of whole bytes.", nil},
+	"NearlyEqual":         {"WEAK_PARAMS", "Fermat's method finds the factors in a hundred steps at most: n shows it by itself.", "Anybody factors n.", []string{"CVE-2022-26320"}},
+	"ROCA":                {"WEAK_PARAMS", "p and q are powers of 65537 modulo the product of the primes up to 701: n shows it by itself.", "Coppersmith's method factors n.", []string{"CVE-2017-15361"}},
 	"PEqualsQ":            {"WEAK_PARAMS", "n is a square.", "Anybody factors n.", nil},
 	"SmallCommonDivisor":  {"EDGE_CASE", "gcd(p-1, q-1) = 2*65539: lambda is not (p-1)*(q-1)/2.", "d_s reduced modulo another number than lambda.", nil},
 	"CommonDivisor":       {"WEAK_PARAMS", "gcd(p-1, q-1) >= 2^32.", "The common divisor divides n-1.", nil},
@@ -103,6 +106,12 @@ func split(sharing string, bits int) *file {
 	f.badKeys(sharing, bits)
 	f.serverShares(sharing, device(bits, 1))
 	f.splits(sharing, newKey(fmt.Sprintf("common-%d", bits), factor65539, factor65539, bits/2, bits/2, 65537))
+	// lambda has a word of 64 bits less than n1.
+	f.splits(sharing, newKey(fmt.Sprintf("common-%d", bits+8), factor65539, factor65539, bits/2+4, bits/2+4, 65537))
+	for _, b := range []int{bits, bits + 8} {
+		f.splits(sharing, newKey(fmt.Sprintf("apart-%d", b), lSafe, apartLSafe, b/2, b/2, 65537))
+	}
+	f.weakKeys(sharing, bits)
 	return f
 }
 
@@ -124,6 +133,9 @@ func (f *file) splits(sharing string, k *key) {
 		}
 		if k.n.BitLen()%16 != 0 {
 			fl = append(fl, "OddBytes")
+		}
+		if k.kindQ == apartLSafe {
+			fl = append(fl, "PrimesApart")
 		}
 		t := T{"xForm": form, "x": hex.EncodeToString(d.x), "dc": d.dcHex()}
 		if counter >= 0 {
@@ -187,12 +199,7 @@ func (f *file) badKeys(sharing string, bits int) {
 	g := f.group("Key", T{"sharing": sharing})
 	h := bits / 2
 	add := func(comment, change, flag, class string, base *key, n, e, d, p, q *big.Int) {
-		size := (max(n.BitLen(), d.BitLen()) + 7) / 8
-		half := (max(p.BitLen(), q.BitLen()) + 7) / 8
-		g.add(f.next(), comment, flags(flag), refuse(T{
-			"key": base.object(), "change": change,
-			"n": fix(n, size), "e": e.Int64(), "d": fix(d, size), "p": fix(p, half), "q": fix(q, half),
-		}, "check-key", class))
+		f.badKey(g, comment, change, flag, class, base, n, e, d, p, q)
 	}
 	whole := func(comment, flag, class string, k *key) {
 		add(comment, "none", flag, class, k, k.n, k.e, k.d, k.p, k.q)
@@ -236,7 +243,7 @@ func (f *file) badKeys(sharing string, bits int) {
 			"n": fix(n, bits/8), "e": k.e.Int64(), "d": fix(d, bits/8), "p": fix(k.p, h/8), "q": fix(q, h/8),
 		}, "check-key", "ErrKey"))
 	}
-	whole("q is the next l-safe prime after p", "PrimesClose", "ErrKey", newKey(fmt.Sprintf("close-%d", bits), lSafe, nextLSafe, h, h, 65537))
+	whole("q is the next l-safe prime after p", "NearlyEqual", "ErrKey", newKey(fmt.Sprintf("close-%d", bits), lSafe, nextLSafe, h, h, 65537))
 	{
 		n := new(big.Int).Mul(k.p, k.p)
 		add("q = p, n = p^2", "q=p", "PEqualsQ", "ErrKey", k, n, k.e, k.d, k.p, k.p)
@@ -255,6 +262,34 @@ func (f *file) badKeys(sharing string, bits int) {
 		new(big.Int).ModInverse(big.NewInt(2147483659), k.l), k.p, k.q)
 	add("d+2 in place of d", "d+2", "ExponentsMismatch", "ErrKey", k, k.n, k.e, num(k.d, 2), k.p, k.q)
 	add("e = 3, d of 65537", "e=3", "ExponentsMismatch", "ErrKey", k, k.n, big.NewInt(3), k.d, k.p, k.q)
+}
+
+// badKey is the key base with one change, or weak as it is.
+func (f *file) badKey(g *group, comment, change, flag, class string, base *key, n, e, d, p, q *big.Int) {
+	size := (max(n.BitLen(), d.BitLen()) + 7) / 8
+	half := (max(p.BitLen(), q.BitLen()) + 7) / 8
+	g.add(f.next(), comment, flags(flag), refuse(T{
+		"key": base.object(), "change": change,
+		"n": fix(n, size), "e": e.Int64(), "d": fix(d, size), "p": fix(p, half), "q": fix(q, half),
+	}, "check-key", class))
+}
+
+// weakKeys are more keys that must not be split: weak in what a caller cannot see.
+func (f *file) weakKeys(sharing string, bits int) {
+	g := f.group("Key", T{"sharing": sharing})
+	h := bits / 2
+	whole := func(comment, flag, class string, k *key) {
+		f.badKey(g, comment, "none", flag, class, k, k.n, k.e, k.d, k.p, k.q)
+	}
+	whole("gcd(p-1, q-1) has 40 factors two", "CommonDivisor", "ErrKey", newKey(fmt.Sprintf("twos-%d", bits), factor2to40, factor2to40, h, h, 65537))
+	for _, b := range []int{bits, bits + 8} {
+		whole(fmt.Sprintf("%d bits, |p-q| is barely less than 2^(L-100)", b), "PrimesClose", "ErrKey",
+			newKey(fmt.Sprintf("within-%d", b), lSafe, withinLSafe, b/2, b/2, 65537))
+		whole(fmt.Sprintf("%d bits, p is above 2^L, q is below, |p-q| < 2^(L-100)", b), "PrimesClose", "ErrKey",
+			newKey(fmt.Sprintf("across-%d", b), abovePower, belowPower, b/2+1, b/2, 65537))
+	}
+	whole("Fermat's method takes about 35 steps", "NearlyEqual", "ErrKey", newKey(fmt.Sprintf("fermat-%d", bits), lSafe, fermatLSafe, h, h, 65537))
+	whole("p and q as RSALib makes them", "ROCA", "ErrKey", newKey(fmt.Sprintf("roca-%d", bits), roca, roca, h, h, 65537))
 }
 
 // ordered ranges over pairs of comment and key.
