@@ -40,10 +40,11 @@ type view struct {
 
 // TestRefusesOneHandleTwice: who returns the same handle again would test one node only.
 func TestRefusesOneHandleTwice(t *testing.T) {
-	s := pinlock.NewMemoryStore()
 	for _, c := range checks {
 		if c.name == "ConcurrentSwap" {
+			s := pinlock.NewMemoryStore()
 			c.on(t, Database{Open: func() pinlock.Store { return &view{s, nil} }})
+			s = pinlock.NewMemoryStore()
 			require.True(t, fails(c, Database{Open: func() pinlock.Store { return s }}))
 			return
 		}
