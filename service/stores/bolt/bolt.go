@@ -1,5 +1,5 @@
 // Package bolt is a [pinlock.Store] in one file on the local disk, for a service that runs on
-// one machine. It is built on go.etcd.io/bbolt.
+// one machine. It is built on go.etcd.io/bbolt, and is a [pinlock.Lister].
 //
 // # Durability
 //
@@ -14,20 +14,34 @@
 // it anew in a new process is not enough, since the kernel's pages are the same: reboot, or move the file
 // to a disk that can be trusted, before the service starts again.
 //
-// A damaged page shows as an error of the calls that need it ([ErrDamaged]), not as a panic; where a
-// write meets one, the store refuses everything from then on.
+// A full disk is another matter. A write that finds no room fails before anything of it counts ([ErrFull]):
+// it did not happen and will not. Load goes on meanwhile, and writes succeed again as soon as there
+// is room. Nothing need be opened anew.
+//
+// # Damage
+//
+// bbolt believes its file. This package reads the file by itself and believes nothing: a record has a
+// checksum, bound to its id; a page must be what the branch above it means, and must not be
+// free; an id is absent only where two records that are there are neighbours. So a flipped bit shows as
+// [ErrDamaged] from the calls that need the page, and never as another value, an older one, or a
+// record that was never there. bbolt writes only along pages that were checked in the same
+// transaction, so that none sends it into a loop or lets it take memory without bound.
+//
+// [Open] and [Store.Check] check all of a file: every page has exactly one use, every record is whole.
+// Open refuses a file with a damaged meta page as well, from which bbolt would silently go back by
+// one transaction. What no check of this kind can find is an older copy of the whole file.
 //
 // # Security
 //
 // The file is trusted, as pinlock.Store says: whoever can put an older copy in its place gives
-// every thief his tries back. That includes restoring a backup. A new file is created
-// readable and writable by its owner only; a mode that was widened later is left alone.
+// every thief his tries back. That includes restoring a backup. Whoever can write to it can write
+// checksums, too. A new file is created readable and writable by its owner only; a mode that was
+// widened later is left alone.
 package bolt
 
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -40,31 +54,16 @@ import (
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/tandem-rsa/tandem/internal/durable"
 	"github.com/tandem-rsa/tandem/pinlock"
-)
-
-// The file holds two buckets. Integers are big-endian.
-//
-//	meta     "format" -> version of this layout, 1 byte
-//	records  id -> version of the record (8 bytes) || value
-//
-// Versions are the records bucket's sequence numbers: one count for all records, so that no
-// version ever comes back, even if a record were removed by other means.
-var (
-	metaBucket    = []byte("meta")
-	recordsBucket = []byte("records")
-	formatKey     = []byte("format")
-)
-
-const (
-	format        = 1
-	versionLength = 8
 )
 
 // Options are what may be set when a store is opened. The zero value is good.
 type Options struct {
 	// LockTimeout is how long to wait for another process to close the store. Zero means one second.
 	LockTimeout time.Duration
+
+	disk durable.Disk // tests see the directory's sync
 }
 
 var (
@@ -75,8 +74,13 @@ var (
 	// is left as it is.
 	ErrFormat = errors.New("bolt: not a store that this version can read")
 
-	// ErrDamaged is returned for a file, or a record in it, that is damaged.
+	// ErrDamaged is returned for a file, or a page or a record in it, that is damaged. The call
+	// wrote nothing.
 	ErrDamaged = errors.New("bolt: damaged store")
+
+	// ErrFull is returned by Create, Swap and Ping when the disk, a quota or a limit of the process leaves
+	// no room. The call wrote nothing, and will not.
+	ErrFull = errors.New("bolt: no room for a write")
 
 	// ErrClosed is returned by every method of a closed store, of a nil one and of the zero value.
 	ErrClosed = errors.New("bolt: store is closed")
@@ -84,7 +88,7 @@ var (
 
 // Store is a [pinlock.Store] in a file. Close it when done.
 type Store struct {
-	db      *bbolt.DB
+	*handle
 	writes  chan *write
 	closing chan struct{}
 	once    sync.Once
@@ -96,18 +100,42 @@ type Store struct {
 	settled chan struct{} // closed and replaced whenever durable or broken changes
 }
 
-var _ pinlock.Store = (*Store)(nil)
+var (
+	_ pinlock.Store  = (*Store)(nil)
+	_ pinlock.Lister = (*Store)(nil)
+)
 
-// Open opens the store in the file at path and locks it against other processes. The file is
-// created, with mode 0600, if it does not exist; its directory must. Errors are [ErrInUse],
-// [ErrFormat], [ErrDamaged], or those of the file system.
-func Open(path string, o Options) (*Store, error) {
+// handle is an open file, as bbolt has it and as this package reads it.
+type handle struct {
+	db       *bbolt.DB
+	file     *os.File
+	pageSize int
+}
+
+const (
+	// mapSize is address space for the file to grow into. Beyond it bbolt has to wait for its readers,
+	// such as a backup, before it can write.
+	mapSize = 1 << 30
+	// growBy is how much the file grows at once.
+	growBy = 1 << 20
+)
+
+// openHandle opens and locks the file, without a check.
+func openHandle(path string, o Options, readOnly bool) (*handle, error) {
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = time.Second
 	}
-	var db *bbolt.DB
+	h := new(handle)
+	options := &bbolt.Options{Timeout: o.LockTimeout, ReadOnly: readOnly}
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		h.file, err = os.OpenFile(name, flag, mode)
+		return h.file, err
+	}
+	if runtime.GOOS != "windows" && !readOnly && ^uint(0)>>32 > 0 {
+		options.InitialMmapSize = mapSize
+	}
 	err := guard(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.LockTimeout})
+		h.db, err = bbolt.Open(path, 0o600, options)
 		return err
 	})
 	switch {
@@ -120,21 +148,61 @@ func Open(path string, o Options) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bolt: %w", err)
 	}
-	if err := guard(func() error { return prepare(db) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s", err, path), db.Close())
+	h.db.AllocSize = growBy
+	h.pageSize = h.db.Info().PageSize
+	return h, nil
+}
+
+// Open opens the store in the file at path, checks all of it, and locks it against other processes. The
+// file is created, with mode 0600, if it does not exist; its directory must. Errors are [ErrInUse],
+// [ErrFormat], [ErrDamaged], or those of the file system.
+//
+// The check reads the whole file once: some seconds for a million records.
+func Open(path string, o Options) (*Store, error) {
+	h, err := openChecked(path, o)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(db.Sync(), syncDirectory(path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("bolt: %w", err), db.Close())
+	if err := guard(h.prepare); err != nil && !errors.Is(err, errPrepared) {
+		return nil, errors.Join(fmt.Errorf("bolt: %s: %w", path, err), h.db.Close())
+	}
+	if err := errors.Join(h.db.Sync(), syncDirectory(o.disk, path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
 	}
 	s := &Store{
-		db: db, writes: make(chan *write), closing: make(chan struct{}), stopped: make(chan struct{}),
+		handle: h, writes: make(chan *write), closing: make(chan struct{}), stopped: make(chan struct{}),
 		settled: make(chan struct{}),
 	}
-	if err := db.View(func(tx *bbolt.Tx) error { s.durable = tx.ID(); return nil }); err != nil {
-		return nil, errors.Join(fmt.Errorf("bolt: %w", err), db.Close())
+	if err := h.db.View(func(tx *bbolt.Tx) error { s.durable = tx.ID(); return nil }); err != nil {
+		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
 	}
 	go s.commitLoop()
 	return s, nil
+}
+
+// openChecked checks the file before bbolt opens it for writing, which believes its freelist then.
+func openChecked(path string, o Options) (*handle, error) {
+	for range 3 {
+		var checked uint64
+		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+			if checked, err = checkFile(context.Background(), path, o); err != nil {
+				return nil, err
+			}
+		}
+		h, err := openHandle(path, o, false)
+		if err != nil {
+			return nil, err
+		}
+		now, err := h.transaction()
+		if err == nil && (now == checked || checked == 0) {
+			return h, nil
+		}
+		// Between the two locks another process had it. (A new file is at transaction 1.)
+		if err := errors.Join(err, h.db.Close()); err != nil {
+			return nil, fmt.Errorf("bolt: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 }
 
 // guard calls f and makes an error of a panic, which is how bbolt meets a damaged page, and of a fault,
@@ -143,62 +211,61 @@ func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+			err = &panicError{p}
 		}
 	}()
 	return f()
 }
 
-// prepare checks the format of a store and writes that of a new one.
-func prepare(db *bbolt.DB) error {
-	empty := false
-	err := db.View(func(tx *bbolt.Tx) error {
-		if first, _ := tx.Cursor().First(); first == nil {
-			empty = true
-			return nil
+// panicError is what bbolt panicked with.
+type panicError struct{ value any }
+
+func (p *panicError) Error() string { return fmt.Sprintf("%v: %v", ErrDamaged, p.value) }
+func (p *panicError) Unwrap() error { return ErrDamaged }
+
+func isPanic(err error) bool {
+	var p *panicError
+	return errors.As(err, &p)
+}
+
+// prepare fills a new file.
+func (h *handle) prepare() error {
+	return h.db.Update(func(tx *bbolt.Tx) error {
+		if tx.ID() != firstTransaction+1 {
+			return errPrepared
 		}
-		meta := tx.Bucket(metaBucket)
-		if meta == nil || tx.Bucket(recordsBucket) == nil {
-			return ErrFormat
-		}
-		if v := meta.Get(formatKey); !bytes.Equal(v, []byte{format}) {
-			return fmt.Errorf("%w: format %x, want %02x", ErrFormat, v, format)
-		}
-		return nil
-	})
-	if err != nil || !empty {
-		return err
-	}
-	return db.Update(func(tx *bbolt.Tx) error {
-		if _, err := tx.CreateBucket(recordsBucket); err != nil {
+		records, err := tx.CreateBucket(recordsBucket)
+		if err != nil {
 			return err
+		}
+		for _, end := range [][]byte{lowerEnd, upperEnd} {
+			if err := records.Put(end, record{version: 1}.encode(end)); err != nil {
+				return err
+			}
 		}
 		meta, err := tx.CreateBucket(metaBucket)
 		if err != nil {
+			return err
+		}
+		if err := meta.Put(versionKey, record{version: 1}.encode(versionKey)); err != nil {
 			return err
 		}
 		return meta.Put(formatKey, []byte{format})
 	})
 }
 
+var errPrepared = errors.New("bolt: file is not new")
+
 // syncDirectory makes the file's name durable, which syncing the file does not. It is done on every
 // opening, since the process that created the file may have been killed before it came to this.
-// Windows cannot sync a directory, and keeps names by itself (NTFS journals them).
-func syncDirectory(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+func syncDirectory(disk durable.Disk, path string) error {
+	return disk.SyncFolder(filepath.Dir(path))
 }
 
 // Close waits for the writes under way and closes the file. Only the first call does anything.
 func (s *Store) Close() error {
 	err := ErrClosed
-	if s == nil || s.db == nil {
+	if s == nil || s.handle == nil {
 		return err
 	}
 	s.once.Do(func() {
@@ -210,20 +277,14 @@ func (s *Store) Close() error {
 }
 
 // ready returns why no call can be served, if so.
-func (s *Store) ready(ctx context.Context, id string, value []byte) error {
-	if s == nil || s.db == nil {
+func (s *Store) ready(ctx context.Context) error {
+	if s == nil || s.handle == nil {
 		return ErrClosed
 	}
 	if ctx == nil {
 		return errors.New("bolt: no context")
 	}
 	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := pinlock.CheckID(id); err != nil {
-		return err
-	}
-	if err := pinlock.CheckValue(value); err != nil {
 		return err
 	}
 	select {
@@ -234,6 +295,17 @@ func (s *Store) ready(ctx context.Context, id string, value []byte) error {
 	}
 }
 
+// readyFor is ready for a call with an id and a value.
+func (s *Store) readyFor(ctx context.Context, id string, value []byte) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if err := pinlock.CheckID(id); err != nil {
+		return err
+	}
+	return pinlock.CheckValue(value)
+}
+
 // usable returns the error that made the store unusable, if any.
 func (s *Store) usable() error {
 	s.mu.Lock()
@@ -241,47 +313,41 @@ func (s *Store) usable() error {
 	return s.broken
 }
 
-// errDamaged concerns one record: no record is shorter than its version.
-var errDamaged = fmt.Errorf("%w: a record without version", ErrDamaged)
-
 // Load implements [pinlock.Store].
 func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint64, err error) {
-	if err := s.ready(ctx, id, nil); err != nil {
+	if err := s.readyFor(ctx, id, nil); err != nil {
 		return nil, 0, err
 	}
-	var seen int
-	view := func(tx *bbolt.Tx) error {
-		seen = tx.ID()
-		record := tx.Bucket(recordsBucket).Get([]byte(id))
-		if record == nil {
-			return pinlock.ErrNotFound
+	err = s.view(ctx, func(snap *snapshot) error {
+		r, found, err := snap.lookup(recordKey(id))
+		if err == nil && !found {
+			err = pinlock.ErrNotFound
 		}
-		if len(record) < versionLength {
-			return errDamaged
-		}
-		version = binary.BigEndian.Uint64(record)
-		value = bytes.Clone(record[versionLength:]) // the record's memory belongs to the transaction
-		return nil
-	}
-	err = guard(func() error { return s.db.View(view) })
-	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
-		return nil, 0, ErrClosed // closed meanwhile
-	}
-	if err := s.awaitDurable(ctx, seen); err != nil {
-		return nil, 0, err
-	}
+		value, version = r.value, r.version
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
-	return value, version, nil
+	return bytes.Clone(value), version, nil // not the page that it is part of
 }
 
 // Create implements [pinlock.Store].
 func (s *Store) Create(ctx context.Context, id string, value []byte) error {
-	return s.write(ctx, &write{id: []byte(id), create: true}, value)
+	return s.write(ctx, &write{key: recordKey(id), create: true}, value)
 }
 
 // Swap implements [pinlock.Store].
 func (s *Store) Swap(ctx context.Context, id string, version uint64, value []byte) error {
-	return s.write(ctx, &write{id: []byte(id), version: version}, value)
+	return s.write(ctx, &write{key: recordKey(id), version: version}, value)
+}
+
+// Ping checks that the store answers and that the disk takes writes: it writes an empty transaction and
+// syncs it, which costs as much as an attempt. Errors are those of a write. For a disk that hangs, ctx
+// should have a deadline.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.hand(ctx, &write{ping: true})
 }

@@ -54,7 +54,7 @@ func database(t *testing.T) storetest.Database {
 		Close:  func(pinlock.Store) { require.NoError(t, s.Close()) },
 		Single: true,
 		Remove: func(id string) {
-			meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete([]byte(id)) })
+			meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete(recordKey(id)) })
 		},
 	}
 }
@@ -145,7 +145,7 @@ func TestOpenRefuses(t *testing.T) {
 		bboltFile("meta only", func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(metaBucket); return err }),
 		bboltFile("records only", func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(recordsBucket); return err }),
 		withFormat("newer", format+1),
-		withFormat("older", 0),
+		withFormat("older", format-1),
 		withFormat("longer", format, 0),
 		withFormat("empty"),
 	} {
@@ -281,12 +281,32 @@ func meddle(t *testing.T, s *Store, f func(records *bbolt.Bucket) error) {
 // TestDamagedRecord concerns nobody but its own key.
 func TestDamagedRecord(t *testing.T) {
 	s := openNew(t)
-	meddle(t, s, func(records *bbolt.Bucket) error { return records.Put([]byte("id"), make([]byte, versionLength-1)) })
-	_, _, err := s.Load(t.Context(), "id")
-	require.ErrorIs(t, err, errDamaged)
-	require.ErrorIs(t, s.Swap(t.Context(), "id", 0, nil), errDamaged)
-	require.ErrorIs(t, s.Create(t.Context(), "id", nil), pinlock.ErrConflict)
+	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))
 	require.NoError(t, s.Create(t.Context(), "other", nil))
+	whole := record{2, []byte("value")}.encode(recordKey("id"))
+	for name, stored := range map[string][]byte{
+		"short":               make([]byte, recordHeader-1),
+		"without checksum":    append(append(whole[:8:8], make([]byte, sumLength)...), "value"...),
+		"of another id":       record{2, []byte("value")}.encode(recordKey("other")),
+		"version 0":           record{0, []byte("value")}.encode(recordKey("id")),
+		"version never given": record{1000, []byte("value")}.encode(recordKey("id")),
+		"version too high":    record{lastVersion + 1, []byte("value")}.encode(recordKey("id")),
+		"too long":            record{2, make([]byte, pinlock.MaxValue+1)}.encode(recordKey("id")),
+	} {
+		meddle(t, s, func(records *bbolt.Bucket) error { return records.Put(recordKey("id"), stored) })
+		value, _, err := s.Load(t.Context(), "id")
+		require.ErrorIs(t, err, ErrDamaged, name)
+		require.Nil(t, value)
+		require.ErrorIs(t, s.Swap(t.Context(), "id", 2, nil), ErrDamaged, name)
+		require.ErrorIs(t, s.Create(t.Context(), "id", nil), ErrDamaged, name)
+		require.ErrorIs(t, s.Check(t.Context()), ErrDamaged, name)
+		_, version, err := s.Load(t.Context(), "other")
+		require.NoError(t, err)
+		require.NoError(t, s.Swap(t.Context(), "other", version, nil))
+	}
+	meddle(t, s, func(records *bbolt.Bucket) error { return records.Put(recordKey("id"), whole) })
+	require.NoError(t, s.Swap(t.Context(), "id", 2, nil))
+	require.NoError(t, s.Check(t.Context()))
 }
 
 // TestCancelledWhileWaiting returns without waiting for the disk, and the written bytes are those of the call.
@@ -328,7 +348,7 @@ func TestLoadAwaitsSync(t *testing.T) {
 		_, _, err := s.Load(context.Background(), "id")
 		loaded <- err
 	}()
-	require.NoError(t, s.Create(t.Context(), "other", nil)) // a sync
+	s.settle(txID(t, s), nil) // a sync
 	require.NoError(t, <-loaded)
 
 	setBack()

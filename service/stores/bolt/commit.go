@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -15,22 +14,27 @@ import (
 // maxBatch bounds the writes of one transaction, and so how long its first one waits for the others.
 const maxBatch = 256
 
-// write is one Create or Swap on its way to the disk.
+// write is one Create, Swap or Ping on its way to the disk.
 type write struct {
-	id      []byte
+	key     []byte
 	create  bool
+	ping    bool   // nothing is written, and synced
 	version uint64 // that must be current, unless create
-	record  []byte // room for the new version, then a copy of the value
+	value   []byte // a copy
 	err     error  // what apply returned; final if the transaction succeeds
 	result  chan error
 }
 
 // write hands w to the commit loop and waits for its result.
 func (s *Store) write(ctx context.Context, w *write, value []byte) error {
-	if err := s.ready(ctx, string(w.id), value); err != nil {
+	if err := s.readyFor(ctx, string(w.key[1:]), value); err != nil {
 		return err
 	}
-	w.record = append(make([]byte, versionLength, versionLength+len(value)), value...)
+	w.value = bytes.Clone(value)
+	return s.hand(ctx, w)
+}
+
+func (s *Store) hand(ctx context.Context, w *write) error {
 	w.result = make(chan error, 1)
 	select {
 	case s.writes <- w:
@@ -78,40 +82,122 @@ var errNothing = errors.New("bolt: nothing to write")
 // commit settles each write of the batch in turn, each seeing the ones before it, and answers them once
 // the transaction is on disk.
 func (s *Store) commit(batch []*write) {
-	id, err := 0, s.usable()
-	if err == nil {
-		update := func(tx *bbolt.Tx) error {
-			id = tx.ID()
-			written := errNothing
-			for _, w := range batch {
-				switch w.err = w.apply(tx.Bucket(recordsBucket)); w.err {
-				case nil:
-					written = nil
-				case pinlock.ErrConflict, errDamaged: // this one's own matter
-				default:
-					return w.err
-				}
-			}
-			return written
+	answer := func(err error) {
+		for _, w := range batch {
+			w.result <- err
 		}
-		err = guard(func() error { return s.db.Update(update) })
 	}
-	if err != nil && err != errNothing {
+	if err := s.usable(); err != nil {
+		answer(err)
+		return
+	}
+	metas, err := s.metaPages()
+	if err == nil {
+		err = s.anyMeta()
+	}
+	if errors.Is(err, ErrDamaged) {
+		answer(err)
+		return
+	}
+	id, refused := 0, false
+	err = guard(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			id = tx.ID()
+			b, err := s.begin(tx)
+			if err != nil {
+				refused = true
+				return err
+			}
+			return b.apply(batch)
+		})
+	})
+	switch {
+	case err == nil:
+		s.settle(id, nil)
+	case err == errNothing:
+	case refused: // before anything was written
+		answer(err)
+		return
+	case s.full(err, metas):
+		answer(fmt.Errorf("%w: %w", ErrFull, err))
+		return
+	default:
 		// All results are unknown, those of conflicts too: they were decided on writes that
 		// may not have happened.
 		err = fmt.Errorf("bolt: write failed: %w", err)
 		s.settle(0, err)
-		for _, w := range batch {
-			w.result <- err
-		}
+		answer(err)
 		return
-	}
-	if err == nil {
-		s.settle(id, nil)
 	}
 	for _, w := range batch {
 		w.result <- w.err
 	}
+}
+
+// batch is a transaction that is being filled.
+type batch struct {
+	*snapshot                   // the state before
+	records   *bbolt.Bucket     //
+	meta      *bbolt.Bucket     //
+	written   map[string]record // in this transaction
+}
+
+// begin reads the state that the transaction builds on. bbolt touches no page but the root, the freelist
+// and those on the way to the records that are written: these are checked here and by lookup.
+func (s *Store) begin(tx *bbolt.Tx) (*batch, error) {
+	s.mu.Lock()
+	durable := s.durable
+	s.mu.Unlock()
+	if tx.ID() != durable+1 {
+		return nil, damaged("transaction %d comes after %d", tx.ID(), durable)
+	}
+	snap, err := newSnapshot(s.file, s.pageSize, uint64(durable), nil)
+	if err != nil {
+		return nil, damaged("transaction %d: %w", durable, err)
+	}
+	return &batch{snap, tx.Bucket(recordsBucket), tx.Bucket(metaBucket), make(map[string]record)}, nil
+}
+
+// apply writes what can be written. The error of one write that is its own matter is in it.
+func (b *batch) apply(writes []*write) error {
+	result := errNothing
+	for _, w := range writes {
+		if w.ping {
+			result = nil
+			continue
+		}
+		if w.err = b.decide(w); w.err != nil {
+			continue
+		}
+		if b.last++; b.last > lastVersion {
+			return damaged("no versions are left")
+		}
+		r := record{b.last, w.value}
+		if err := b.records.Put(w.key, r.encode(w.key)); err != nil {
+			return err
+		}
+		b.written[string(w.key)] = r
+		result = nil
+	}
+	if len(b.written) == 0 {
+		return result
+	}
+	return b.meta.Put(versionKey, record{version: b.last}.encode(versionKey))
+}
+
+// decide returns nil if w may be written.
+func (b *batch) decide(w *write) error {
+	old, found := b.written[string(w.key)]
+	if !found {
+		var err error
+		if old, found, err = b.lookup(w.key); err != nil {
+			return err
+		}
+	}
+	if found == w.create || found && old.version != w.version {
+		return pinlock.ErrConflict
+	}
+	return nil
 }
 
 // settle records that a transaction is on disk, or that nobody knows what is.
@@ -147,26 +233,4 @@ func (s *Store) awaitDurable(ctx context.Context, id int) error {
 			return ctx.Err()
 		}
 	}
-}
-
-func (w *write) apply(records *bbolt.Bucket) error {
-	old := records.Get(w.id)
-	switch {
-	case w.create:
-		if old != nil {
-			return pinlock.ErrConflict
-		}
-	case old == nil:
-		return pinlock.ErrConflict
-	case len(old) < versionLength:
-		return errDamaged
-	case !bytes.Equal(old[:versionLength], binary.BigEndian.AppendUint64(nil, w.version)):
-		return pinlock.ErrConflict
-	}
-	version, err := records.NextSequence()
-	if err != nil {
-		return err
-	}
-	binary.BigEndian.PutUint64(w.record, version)
-	return records.Put(w.id, w.record)
 }

@@ -1,0 +1,258 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+)
+
+// flipKeys is how many records the files have whose bits are flipped: enough for two levels of pages.
+const flipKeys = 60
+
+// flipped is a store whose file is damaged bit by bit, with what it held before.
+type flipped struct {
+	path   string
+	whole  []byte // of the file, up to its last used page
+	values map[string]string
+}
+
+// newFlipped writes a store in which every record has been swapped, so that older copies of its pages are in
+// the file, with fewer wrong PINs so to speak.
+func newFlipped(t *testing.T, keys, length int) *flipped {
+	f := &flipped{path: filepath.Join(t.TempDir(), "store"), values: make(map[string]string)}
+	s := open(t, f.path)
+	for _, round := range []string{"old", "new"} {
+		for i := range keys {
+			id := fmt.Sprintf("key %02d", i)
+			value := fmt.Sprintf("%s %s %s", id, round, bytes.Repeat([]byte{'x'}, length))
+			if round == "old" {
+				require.NoError(t, s.Create(t.Context(), id, []byte(value)))
+			} else {
+				_, version, err := s.Load(t.Context(), id)
+				require.NoError(t, err)
+				require.NoError(t, s.Swap(t.Context(), id, version, []byte(value)))
+			}
+			f.values[id] = value
+		}
+	}
+	require.NoError(t, s.Close())
+	b, err := os.ReadFile(f.path)
+	require.NoError(t, err)
+	f.whole = b[:usedBytes(t, b)]
+	return f
+}
+
+// requireTruth loads every record, and some that are not there, and lists them: each answer is right, or
+// an error. It reports whether all were right.
+func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
+	t.Helper()
+	whole := true
+	for id, want := range f.values {
+		value, _, err := s.Load(context.Background(), id)
+		if err != nil {
+			require.ErrorIs(t, err, ErrDamaged, where)
+			whole = false
+			continue
+		}
+		require.Equal(t, want, string(value), "%s: another value", where)
+	}
+	for _, id := range []string{"a", "key 07b", "key 60", "z"} {
+		_, _, err := s.Load(context.Background(), id)
+		require.Error(t, err, where)
+		if !errors.Is(err, pinlock.ErrNotFound) {
+			require.ErrorIs(t, err, ErrDamaged, where)
+			whole = false
+		}
+	}
+	ids, err := s.List(context.Background(), "key ", "", 1000)
+	if err != nil {
+		require.ErrorIs(t, err, ErrDamaged, where)
+		return false
+	}
+	require.Len(t, ids, len(f.values), "%s: ids were lost", where)
+	for _, id := range ids {
+		require.Contains(t, f.values, id, where)
+	}
+	return whole
+}
+
+// bits are those that are flipped: of all heads of pages, and of a sample of the rest.
+func (f *flipped) bits(sample int) (bits []int) {
+	for page := 0; page < len(f.whole); page += pageSize {
+		for bit := range 8 * (pageHeader + 8) {
+			bits = append(bits, 8*page+bit)
+		}
+	}
+	for range sample {
+		bits = append(bits, rand.IntN(8*len(f.whole)))
+	}
+	return bits
+}
+
+func flipBit(b []byte, bit int) { b[bit/8] ^= 1 << (bit % 8) }
+
+// TestFlippedBitsInAFile: a closed file with one flipped bit is refused, or holds what it held. Most are read in
+// memory, and some as files.
+func TestFlippedBitsInAFile(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	b := bytes.Clone(f.whole)
+	refused := 0
+	for i, bit := range f.bits(10000) {
+		flipBit(b, bit)
+		where := fmt.Sprintf("bit %d of byte %d of page %d", bit%8, bit/8%pageSize, bit/8/pageSize)
+		snap, err := checkBytes(b)
+		if err == nil {
+			// The bit means nothing: it is in a free page, or behind the end of what a page holds.
+			for id, want := range f.values {
+				r, found, err := snap.lookup(recordKey(id))
+				require.NoError(t, err, where)
+				require.True(t, found, where)
+				require.Equal(t, want, string(r.value), where)
+			}
+		} else {
+			require.True(t, errors.Is(err, ErrDamaged) || errors.Is(err, ErrFormat), "%s: %v", where, err)
+			refused++
+		}
+		if i%100 == 0 {
+			require.NoError(t, os.WriteFile(f.path, b, 0o600))
+			s, openErr := Open(f.path, Options{})
+			require.Equal(t, err == nil, openErr == nil, "%s: %v", where, openErr)
+			if openErr == nil {
+				require.True(t, f.requireTruth(t, s, where))
+				require.NoError(t, s.Close())
+			}
+		}
+		flipBit(b, bit)
+	}
+	require.Greater(t, refused, 1000)
+}
+
+// checkBytes checks a file as Open does.
+func checkBytes(b []byte) (*snapshot, error) {
+	r := bytes.NewReader(b)
+	id, err := newestTransaction(r, pageSize)
+	if err != nil {
+		return nil, err
+	}
+	return checkSnapshot(context.Background(), r, pageSize, id)
+}
+
+// TestEveryFlippedBitOfARecord: under a running store each bit of one record is flipped, in its id, its
+// version, its checksum and its value. The wrong PINs in it stay, or nobody gets an answer.
+func TestEveryFlippedBitOfARecord(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	s := open(t, f.path)
+	id := "key 31"
+	_, version, err := s.Load(t.Context(), id)
+	require.NoError(t, err)
+	stored := append(recordKey(id), record{version, []byte(f.values[id])}.encode(recordKey(id))...)
+	at := bytes.Index(f.whole, stored)
+	require.Positive(t, at)
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	for bit := 8 * at; bit < 8*(at+len(stored)); bit++ {
+		b := bytes.Clone(f.whole[bit/8 : bit/8+1])
+		b[0] ^= 1 << (bit % 8)
+		_, err := file.WriteAt(b, int64(bit/8))
+		require.NoError(t, err)
+		_, _, err = s.Load(t.Context(), id)
+		require.ErrorIs(t, err, ErrDamaged, "bit %d", bit-8*at)
+		require.ErrorIs(t, s.Swap(t.Context(), id, version, []byte("tries left: all")), ErrDamaged)
+		require.ErrorIs(t, s.Create(t.Context(), id, []byte("tries left: all")), ErrDamaged)
+		require.ErrorIs(t, s.Check(t.Context()), ErrDamaged)
+		_, err = file.WriteAt(f.whole[bit/8:bit/8+1], int64(bit/8))
+		require.NoError(t, err)
+	}
+	require.True(t, f.requireTruth(t, s, "in the end"))
+	require.NoError(t, s.Swap(t.Context(), id, version, []byte("value")))
+}
+
+// TestFlippedBitsUnderAStore: a bit that flips under a running store gives right answers or errors.
+func TestFlippedBitsUnderAStore(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	s := open(t, f.path)
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	errs := 0
+	bits := f.bits(10000)
+	rand.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
+	for _, bit := range bits[:4000] {
+		b := []byte{f.whole[bit/8] ^ 1<<(bit%8)}
+		_, err := file.WriteAt(b, int64(bit/8))
+		require.NoError(t, err)
+		if !f.requireTruth(t, s, fmt.Sprintf("bit %d of byte %d of page %d", bit%8, bit/8%pageSize, bit/8/pageSize)) {
+			errs++
+		}
+		_, err = file.WriteAt(f.whole[bit/8:bit/8+1], int64(bit/8))
+		require.NoError(t, err)
+	}
+	require.Greater(t, errs, 1000)
+	require.True(t, f.requireTruth(t, s, "in the end"))
+}
+
+// TestWritesOnDamagedPages flips bits of what a write needs most: the heads of all pages in use, among them how
+// long they are, which bbolt would free page by page. A write fails, or the file is good after it, and
+// none takes more memory than the file.
+func TestWritesOnDamagedPages(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	var bits []int
+	for page := 0; page < len(f.whole); page += pageSize {
+		for _, byt := range []int{8, 10, 11, 12, 13, 15, 16, 20, 24} {
+			bits = append(bits, 8*(page+byt)+rand.IntN(8))
+		}
+	}
+	failed := 0
+	for _, bit := range bits {
+		where := fmt.Sprintf("bit %d of byte %d of page %d", bit%8, bit/8%pageSize, bit/8/pageSize)
+		require.NoError(t, os.WriteFile(f.path, f.whole, 0o600))
+		s := open(t, f.path)
+		file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+		require.NoError(t, err)
+		_, err = file.WriteAt([]byte{f.whole[bit/8] ^ 1<<(bit%8)}, int64(bit/8))
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+		values := make(map[string]string)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		hit := false
+		for _, id := range []string{"key 00", "key 30", "key 59"} {
+			_, version, err := s.Load(t.Context(), id)
+			if err == nil {
+				err = s.Swap(t.Context(), id, version, []byte("later"))
+			}
+			if err != nil {
+				require.ErrorIs(t, err, ErrDamaged, where)
+				hit = true
+				continue
+			}
+			values[id] = "later"
+		}
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20), where)
+		require.NoError(t, s.Close(), where)
+		if hit {
+			failed++
+		} else if CheckFile(t.Context(), f.path) == nil {
+			s = open(t, f.path)
+			for id, want := range values {
+				value, _, err := s.Load(t.Context(), id)
+				require.NoError(t, err, where)
+				require.Equal(t, want, string(value), where)
+			}
+			require.NoError(t, s.Close())
+		}
+	}
+	require.Greater(t, failed, len(bits)/10)
+}
