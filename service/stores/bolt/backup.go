@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,17 +51,48 @@ func BackupFile(ctx context.Context, path string, w io.Writer) (err error) {
 }
 
 func backup(ctx context.Context, h *handle, tx *bbolt.Tx, id uint64, w io.Writer) error {
-	if _, err := checkSnapshot(ctx, h.file, h.pageSize, id); err != nil {
+	snap, err := checkSnapshot(ctx, h.file, h.pageSize, id)
+	if err != nil {
 		return err
 	}
 	if uint64(tx.ID()) != id {
 		return damaged("transaction %d is gone", id)
 	}
-	_, err := tx.WriteTo(&cancelled{ctx, w})
+	metas, err := metaPagesOf(h.file, h.pageSize, id)
 	if err != nil {
-		err = fmt.Errorf("bolt: backup: %w", err)
+		return err
 	}
-	return err
+	pages := io.NewSectionReader(h.file, int64(len(metas)), int64(snap.end)*int64(h.pageSize)-int64(len(metas)))
+	n, err := io.Copy(&cancelled{ctx, w}, io.MultiReader(bytes.NewReader(metas), pages))
+	if err != nil {
+		return fmt.Errorf("bolt: backup: %w", err)
+	}
+	if n != int64(snap.end)*int64(h.pageSize) {
+		return damaged("the file ends within page %d", n/int64(h.pageSize))
+	}
+	return nil
+}
+
+// metaPagesOf returns both meta pages of a file that ends with a transaction, each in its place. (bbolt's own
+// copy puts the newer one first.) The older one has the same content, under the number before.
+func metaPagesOf(file io.ReaderAt, pageSize int, transaction uint64) ([]byte, error) {
+	b := make([]byte, 2*pageSize)
+	newer, older := b[:pageSize], b[pageSize:]
+	if transaction%2 == 1 {
+		newer, older = older, newer
+	}
+	if _, err := file.ReadAt(newer, int64(transaction%2)*int64(pageSize)); err != nil {
+		return nil, damaged("meta page: %w", err)
+	}
+	if m, err := parseMeta(newer); err != nil || m.transaction != transaction {
+		return nil, errors.Join(errMoved, err)
+	}
+	copy(older, newer)
+	native.PutUint64(older, 1-transaction%2)
+	body := older[pageHeader : pageHeader+metaLength]
+	native.PutUint64(body[48:], transaction-1)
+	native.PutUint64(body[metaLength-8:], metaSum(body))
+	return b, nil
 }
 
 // cancelled is a writer that ends with its context.

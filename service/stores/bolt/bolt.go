@@ -63,7 +63,8 @@ type Options struct {
 	// LockTimeout is how long to wait for another process to close the store. Zero means one second.
 	LockTimeout time.Duration
 
-	disk durable.Disk // tests see the directory's sync
+	disk durable.Disk          // tests see the directory's sync
+	sync func(*bbolt.DB) error // and the file's, when it is opened; nil: (*bbolt.DB).Sync
 }
 
 var (
@@ -166,7 +167,10 @@ func Open(path string, o Options) (*Store, error) {
 	if err := guard(h.prepare); err != nil && !errors.Is(err, errPrepared) {
 		return nil, errors.Join(fmt.Errorf("bolt: %s: %w", path, err), h.db.Close())
 	}
-	if err := errors.Join(h.db.Sync(), syncDirectory(o.disk, path)); err != nil {
+	if o.sync == nil {
+		o.sync = (*bbolt.DB).Sync
+	}
+	if err := errors.Join(o.sync(h.db), syncDirectory(o.disk, path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
 	}
 	s := &Store{

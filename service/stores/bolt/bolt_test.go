@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,21 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
+	"github.com/tandem-rsa/tandem/internal/durable"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/storetest"
 )
 
 // TestMain lets the tests run this binary again as the process that they kill, or that holds a lock.
 func TestMain(m *testing.M) {
-	switch path := os.Getenv(childPath); os.Getenv(childRole) {
-	case "":
+	role, child := roles[os.Getenv(childRole)]
+	if !child {
 		os.Exit(m.Run())
-	case "guess":
-		guessForever(path)
-	case "hold":
-		holdOpen(path)
 	}
+	role(os.Getenv(childPath))
 }
+
+var roles = map[string]func(path string){"guess": guessForever, "hold": holdOpen}
 
 func open(t testing.TB, path string) *Store {
 	t.Helper()
@@ -69,6 +70,114 @@ func TestSyncs(t *testing.T) {
 	require.False(t, s.db.NoSync)
 	require.False(t, s.db.NoGrowSync)
 	require.False(t, s.db.NoFreelistSync)
+}
+
+// TestOpenSyncs: a store is not opened, new or old, until the file and its name are on disk.
+func TestOpenSyncs(t *testing.T) {
+	planted := errors.New("planted")
+	path := filepath.Join(t.TempDir(), "store")
+	for range 2 {
+		var steps []string
+		var fail string
+		step := func(name string) error {
+			steps = append(steps, name)
+			if name == fail {
+				return planted
+			}
+			return nil
+		}
+		o := Options{
+			disk: durable.Observed(func(s durable.Step) error { return step(string(s.Op) + " " + s.Name) }),
+			sync: func(db *bbolt.DB) error { return errors.Join(step("sync "+db.Path()), db.Sync()) },
+		}
+		want := []string{"sync " + path, "sync folder " + filepath.Dir(path)}
+		for _, fail = range want {
+			_, err := Open(path, o)
+			require.ErrorIs(t, err, planted)
+		}
+		fail, steps = "", nil
+		s, err := Open(path, o)
+		require.NoError(t, err)
+		require.Equal(t, want, steps)
+		require.NoError(t, s.Close())
+	}
+}
+
+// TestResultsOfABatch: writes that share a transaction each have their own result.
+func TestResultsOfABatch(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.Create(t.Context(), "old", []byte("0")))
+	_, version, err := s.Load(t.Context(), "old")
+	require.NoError(t, err)
+	tx, err := s.db.Begin(true) // holds up the commit loop
+	require.NoError(t, err)
+	const each = 20
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	results := make(map[string][]error)
+	for i := range each {
+		for name, write := range map[string]func() error{
+			"new":          func() error { return s.Create(context.Background(), fmt.Sprint("new ", i), []byte{byte(i)}) },
+			"same":         func() error { return s.Create(context.Background(), "same", []byte{byte(i)}) },
+			"exists":       func() error { return s.Create(context.Background(), "old", nil) },
+			"swap":         func() error { return s.Swap(context.Background(), "old", version, []byte{byte(i)}) },
+			"swap stale":   func() error { return s.Swap(context.Background(), "old", version+1000, nil) },
+			"swap unknown": func() error { return s.Swap(context.Background(), "unknown", version, nil) },
+			"ping":         func() error { return s.Ping(context.Background()) },
+		} {
+			wg.Go(func() {
+				err := write()
+				mu.Lock()
+				defer mu.Unlock()
+				results[name] = append(results[name], err)
+			})
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // most have come; that none has an answer yet is what matters
+	mu.Lock()
+	require.Empty(t, results, "answered before the commit")
+	mu.Unlock()
+	require.NoError(t, tx.Rollback())
+	wg.Wait()
+	for name, succeed := range map[string]int{
+		"new": each, "same": 1, "exists": 0, "swap": 1, "swap stale": 0, "swap unknown": 0, "ping": each,
+	} {
+		good := 0
+		for _, err := range results[name] {
+			if err == nil {
+				good++
+			} else {
+				require.ErrorIs(t, err, pinlock.ErrConflict, name)
+			}
+		}
+		require.Equal(t, succeed, good, name)
+	}
+	for i := range each {
+		value, _, err := s.Load(t.Context(), fmt.Sprint("new ", i))
+		require.NoError(t, err)
+		require.Equal(t, []byte{byte(i)}, value)
+	}
+	require.NoError(t, s.Check(t.Context()))
+}
+
+// TestPing writes, and syncs what it writes.
+func TestPing(t *testing.T) {
+	s := openNew(t)
+	before := txID(t, s)
+	require.NoError(t, s.Ping(t.Context()))
+	require.Equal(t, before+1, txID(t, s))
+	tx, err := s.db.Begin(true) // as a disk that hangs
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, s.Ping(ctx), context.DeadlineExceeded)
+	require.NoError(t, tx.Rollback())
+	s.settle(0, errors.New("disk on fire"))
+	require.ErrorContains(t, s.Ping(t.Context()), "disk on fire")
+	require.ErrorContains(t, s.Check(t.Context()), "disk on fire")
+	require.ErrorContains(t, s.Backup(t.Context(), io.Discard), "disk on fire")
+	_, err = s.List(t.Context(), "", "", 1)
+	require.ErrorContains(t, err, "disk on fire")
 }
 
 // TestOneSyncForMany: writes that come together share transactions, and so syncs.
@@ -205,6 +314,11 @@ func TestClosed(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, s.Create(t.Context(), "other", nil), ErrClosed)
 	require.ErrorIs(t, s.Swap(t.Context(), "id", 1, nil), ErrClosed)
+	require.ErrorIs(t, s.Ping(t.Context()), ErrClosed)
+	require.ErrorIs(t, s.Check(t.Context()), ErrClosed)
+	require.ErrorIs(t, s.Backup(t.Context(), io.Discard), ErrClosed)
+	_, err = s.List(t.Context(), "", "", 1)
+	require.ErrorIs(t, err, ErrClosed)
 }
 
 // TestCloseWhileBusy: a write either is confirmed, and then there after reopening, or is refused.

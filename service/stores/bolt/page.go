@@ -112,9 +112,7 @@ func parseMeta(b []byte) (meta, error) {
 	if native.Uint32(b) != metaMagic || native.Uint32(b[4:]) != metaVersion {
 		return meta{}, damaged("a meta page without its mark")
 	}
-	h := fnv.New64a()
-	h.Write(b[:metaLength-8])
-	if h.Sum64() != native.Uint64(b[metaLength-8:]) {
+	if metaSum(b) != native.Uint64(b[metaLength-8:]) {
 		return meta{}, damaged("a meta page's checksum is wrong")
 	}
 	m := meta{int(native.Uint32(b[8:])), native.Uint64(b[16:]), native.Uint64(b[32:]), native.Uint64(b[40:]), native.Uint64(b[48:])}
@@ -122,4 +120,10 @@ func parseMeta(b []byte) (meta, error) {
 		return meta{}, damaged("pages of %d bytes", m.pageSize)
 	}
 	return m, nil
+}
+
+func metaSum(b []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(b[:metaLength-8])
+	return h.Sum64()
 }
