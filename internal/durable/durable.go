@@ -63,7 +63,7 @@ func (d Disk) Replace(name string, data []byte, perm fs.FileMode) error {
 	// A leftover, with whatever mode it has, or a link to elsewhere, is not written to.
 	err := d.remove(draft)
 	if err == nil {
-		err = d.write(draft, data, perm)
+		err = d.write(draft, writing(data), perm)
 	}
 	if err == nil {
 		err = d.step(Rename, name, nil, func() error { return os.Rename(draft, name) })
@@ -86,11 +86,17 @@ func (d Disk) RemoveLeftover(name string) error {
 // at all. The error wraps fs.ErrExist where there is something of that name. Where the file system
 // has no hard links, whoever makes the same name at the same moment may lose his file.
 func (d Disk) Create(name string, data []byte, perm fs.FileMode) error {
+	return d.CreateFrom(name, writing(data), perm)
+}
+
+// CreateFrom is [Disk.Create] for what need not fit in memory: fill writes it. The name appears only if
+// fill returns nil, so fill may also check what it wrote.
+func (d Disk) CreateFrom(name string, fill func(*os.File) error, perm fs.FileMode) error {
 	if _, err := os.Lstat(name); err == nil {
 		return &fs.PathError{Op: string(Create), Path: name, Err: fs.ErrExist}
 	}
 	draft := name + ".new-" + rand.Text()
-	if err := d.write(draft, data, perm); err != nil {
+	if err := d.write(draft, fill, perm); err != nil {
 		return errors.Join(err, d.remove(draft))
 	}
 	// Unlike a rename a link replaces nothing.
@@ -103,7 +109,11 @@ func (d Disk) Create(name string, data []byte, perm fs.FileMode) error {
 	return errors.Join(err, d.SyncFolder(filepath.Dir(name)))
 }
 
-func (d Disk) write(name string, data []byte, perm fs.FileMode) error {
+func writing(data []byte) func(*os.File) error {
+	return func(file *os.File) error { _, err := file.Write(data); return err }
+}
+
+func (d Disk) write(name string, fill func(*os.File) error, perm fs.FileMode) error {
 	var file *os.File
 	err := d.step(Create, name, nil, func() (err error) {
 		file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
@@ -112,7 +122,7 @@ func (d Disk) write(name string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	err = d.step(Write, name, file, func() error { _, err := file.Write(data); return err })
+	err = d.step(Write, name, file, func() error { return fill(file) })
 	if err == nil {
 		err = d.step(Sync, name, file, file.Sync)
 	}

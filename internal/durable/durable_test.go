@@ -254,3 +254,22 @@ func requireOnly(t *testing.T, folder, name, value string) {
 	require.NoError(t, err)
 	require.Equal(t, value, string(data))
 }
+
+// TestCreateFromFails: what could not be filled never has the name, and no draft is left.
+func TestCreateFromFails(t *testing.T) {
+	folder := t.TempDir()
+	name := filepath.Join(folder, "f")
+	err := Disk{}.CreateFrom(name, func(f *os.File) error {
+		_, err := f.WriteString("half")
+		return errors.Join(err, errPlanted)
+	}, 0o600)
+	require.ErrorIs(t, err, errPlanted)
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	require.NoError(t, Disk{}.CreateFrom(name, func(f *os.File) error {
+		_, err := f.WriteString("whole")
+		return err
+	}, 0o600))
+	requireOnly(t, folder, "f", "whole")
+}

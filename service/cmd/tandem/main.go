@@ -8,6 +8,7 @@
 //	tandem verify -pubkey PEM FILE
 //	tandem pubkey -device DIR
 //	tandem status -server DIR -device DIR
+//	tandem store backup -server DIR -o FILE
 //
 // docs/command.md is the reference: flags, exit codes, JSON fields.
 //
@@ -73,7 +74,7 @@ type command struct {
 type result interface{ text(io.Writer) }
 
 func commands() []*command {
-	return []*command{initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, demoCommand}
+	return []*command{initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, storeCommand, demoCommand}
 }
 
 // call is one run of a command.
