@@ -14,7 +14,7 @@
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some
 //	go run ./internal/mutants -table=false -sample 300   300 by rule
-//	go run ./internal/mutants -table=false -all -files '^pinlock/seal'
+//	go run ./internal/mutants -table=false -all -rule '^pinlock/seal'
 //
 // A tool that does the second part, go-gremlins/gremlins, was tried (v0.6.0) and does not
 // fit: it removes no statement (a clear, a Wipe, a defer), which is what this library must
@@ -170,10 +170,10 @@ func main() {
 	flag.IntVar(&draw.seed, "seed", 1, "of the draw")
 	flag.IntVar(&draw.skip, "skip", 0, "how many to leave out at the beginning of the draw")
 	flag.BoolVar(&draw.all, "all", false, "draw every mutant by rule: hours")
-	files := flag.String("files", "", "a regular expression: mutants by rule of the files whose names match it")
+	rule := flag.String("rule", "", "a regular expression: mutants by rule whose names (file | function | old => new | number) match it")
 	flag.IntVar(&draw.parallel, "parallel", 2, "how many at once")
 	flag.Parse()
-	draw.files = regexp.MustCompile(*files)
+	draw.match = regexp.MustCompile(*rule)
 	match := regexp.MustCompile(*only)
 	tmp, err := os.MkdirTemp("", "mutants")
 	if err != nil {

@@ -43,12 +43,12 @@ func equivalents(name string) (map[string]string, error) {
 
 const equivalentFile = "internal/mutants/equivalent.txt"
 
-// sampling says which mutants by rule are tried: size that build, of those in the files,
+// sampling says which mutants by rule are tried: size that build, of those whose names match,
 // from place skip of the draw on; or all.
 type sampling struct {
 	seed, skip, size, parallel int
 	all                        bool
-	files                      *regexp.Regexp
+	match                      *regexp.Regexp
 }
 
 // run tries them, and reports whether at least 95 of 100 are killed of those that a test
@@ -62,7 +62,7 @@ func (d sampling) run(tmp string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	list = slices.DeleteFunc(list, func(c change) bool { return !d.files.MatchString(c.file) })
+	list = slices.DeleteFunc(list, func(c change) bool { return !d.match.MatchString(c.key()) })
 	draw(list, d.seed)
 	population := len(list)
 	list = list[min(d.skip, len(list)):]
