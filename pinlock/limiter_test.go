@@ -340,6 +340,20 @@ func TestOutcomeSurvivesConflict(t *testing.T) {
 	require.False(t, wrong.LockedUntil.IsZero())
 }
 
+// TestUpdateLeavesNothing: the context of a write ends with Update, and with it its timer.
+func TestUpdateLeavesNothing(t *testing.T) {
+	store := NewMemoryStore()
+	enrolled(t, store)
+	var wrote context.Context
+	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
+		wrote = ctx
+		require.NoError(t, ctx.Err())
+		return store.Swap(ctx, id, version, value)
+	}}, DefaultPolicy())
+	require.NoError(t, l.Attempt(t.Context(), "key", says(Right)))
+	require.ErrorIs(t, wrote.Err(), context.Canceled)
+}
+
 // TestWrappedConflict: a store may say more about a conflict.
 func TestWrappedConflict(t *testing.T) {
 	store := NewMemoryStore()

@@ -242,7 +242,7 @@ func dayMonth(day, month int) int {
 func isDay(d []int) int {
 	switch len(d) {
 	case 2:
-		return dayMonth(d[0], d[1]) | dayMonth(d[1], d[0]) | between(1, value(d), 12)
+		return dayMonth(d[0], d[1]) | between(1, value(d), 12) // every month has days 1 to 9
 	case 3:
 		return dayMonth(d[0], value(d[1:])) | dayMonth(value(d[:2]), d[2]) |
 			dayMonth(value(d[1:]), d[0]) | dayMonth(d[2], value(d[:2]))
