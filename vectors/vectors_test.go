@@ -2,6 +2,8 @@ package vectors
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"path"
 	"strings"
 	"testing"
@@ -104,4 +106,8 @@ func TestFiles(t *testing.T) {
 	require.Equal(t, len(counts), files)
 	require.GreaterOrEqual(t, total, 1500)
 	require.GreaterOrEqual(t, 2*invalid, total, "at least as many invalid as valid")
+
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), fmt.Sprintf("| %d,%03d [test vectors]", total/1000, total%1000))
 }
