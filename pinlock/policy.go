@@ -16,6 +16,26 @@ const (
 	Right Outcome = 2
 )
 
+// String returns "wrong" or "right".
+func (o Outcome) String() string {
+	switch o {
+	case Wrong:
+		return "wrong"
+	case Right:
+		return "right"
+	}
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
+}
+
+// MarshalText returns what String does, for JSON and logs; for an invalid value, an error.
+func (o Outcome) MarshalText() ([]byte, error) {
+	switch o {
+	case Wrong, Right:
+		return []byte(o.String()), nil
+	}
+	return nil, fmt.Errorf("pinlock: invalid %v", o)
+}
+
 // Forever as the lock of the last round destroys the key instead of locking it.
 const Forever time.Duration = math.MaxInt64
 
@@ -208,10 +228,10 @@ func (p Policy) Next(s State, o Outcome, now time.Time) (State, error) {
 
 // Status is what a key's owner may be shown.
 type Status struct {
-	Remaining      int       // wrong PINs until the next lock; 0 while locked and once destroyed
-	RemainingTotal int       // wrong PINs until the key is destroyed; 0 once it is
-	LockedUntil    time.Time // zero unless locked
-	Destroyed      bool
+	Remaining      int       `json:"remaining"`             // wrong PINs until the next lock; 0 while locked and once destroyed
+	RemainingTotal int       `json:"remaining_total"`       // wrong PINs until the key is destroyed; 0 once it is
+	LockedUntil    time.Time `json:"locked_until,omitzero"` // zero unless locked
+	Destroyed      bool      `json:"destroyed"`
 }
 
 // Status describes s under p, changing nothing. Its errors are [ErrPolicy] and [ErrClock].

@@ -13,9 +13,9 @@ var ErrDestroyed = errors.New("pinlock: key is destroyed")
 // WrongPINError is the verdict on a wrong PIN that was counted.
 // Where RemainingTotal is 0 it was the last, and errors.Is(err, ErrDestroyed) holds.
 type WrongPINError struct {
-	Remaining      int       // further wrong PINs until the next lock; 0 if this one locked or destroyed the key
-	RemainingTotal int       // further wrong PINs until the key is destroyed; 0 if this one destroyed it
-	LockedUntil    time.Time // end of the lock that this wrong PIN began, in UTC; else zero
+	Remaining      int       `json:"remaining"`             // further wrong PINs until the next lock; 0 if this one locked or destroyed the key
+	RemainingTotal int       `json:"remaining_total"`       // further wrong PINs until the key is destroyed; 0 if this one destroyed it
+	LockedUntil    time.Time `json:"locked_until,omitzero"` // end of the lock that this wrong PIN began, in UTC; else zero
 }
 
 func (e *WrongPINError) Error() string {
@@ -46,7 +46,7 @@ func (e *WrongPINError) Is(target error) bool {
 // LockedError is the verdict on a request for a key that is locked. The PIN was not
 // looked at, or its outcome was thrown away: it says nothing about it, and counts nothing.
 type LockedError struct {
-	Until time.Time // the first moment at which a PIN is tried again, in UTC
+	Until time.Time `json:"until,omitzero"` // the first moment at which a PIN is tried again, in UTC
 }
 
 func (e *LockedError) Error() string {

@@ -45,7 +45,7 @@ func TestAuditEvents(t *testing.T) {
 	require.Equal(t, []string{"INFO signature made"}, s.events(p.id))
 	require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 	require.Equal(t, []string{"INFO token refreshed"}, s.events(p.id))
-	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, rightPIN))
+	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
 	require.Equal(t, []string{"INFO PIN proved"}, s.events(p.id))
 
 	guess := func() []string {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/hpke"
 	"crypto/rsa"
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"time"
@@ -83,7 +84,7 @@ type HPKEKeys struct {
 	Current   hpke.PrivateKey
 	Retiring  []hpke.PrivateKey
 	Next      hpke.PrivateKey // nil: none planned
-	NextStart time.Time
+	NextStart time.Time       `json:",omitzero"`
 }
 
 // Format hides the keys, except where package fmt cannot call it: in an unexported field of a struct that is printed.
@@ -124,6 +125,9 @@ func (c *Config) check() error {
 	case c.HPKE.Next != nil && (c.HPKE.NextStart.Before(time.UnixMilli(0)) || c.HPKE.NextStart.UnixMilli() > maxTime):
 		return fmt.Errorf("%w: start of the next HPKE key", ErrConfig)
 	}
+	if allZero(c.ChallengeKey) {
+		return fmt.Errorf("%w: a challenge key of zeros", ErrConfig)
+	}
 	if err := c.Policy.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -145,6 +149,11 @@ func (c *Config) check() error {
 	return nil
 }
 
+// allZero reports whether a key was never filled in.
+func allZero(key []byte) bool {
+	return len(key) > 0 && subtle.ConstantTimeCompare(key, make([]byte, len(key))) == 1
+}
+
 // keyring finds the private key that a request was encrypted to.
 func (k HPKEKeys) keyring() (map[serverKeyID]hpke.PrivateKey, error) {
 	ring := make(map[serverKeyID]hpke.PrivateKey)
@@ -154,6 +163,13 @@ func (k HPKEKeys) keyring() (map[serverKeyID]hpke.PrivateKey, error) {
 		}
 		if key.KEM().ID() != kem.ID() {
 			return nil, fmt.Errorf("%w: HPKE key of another KEM than MLKEM768-X25519", ErrConfig)
+		}
+		seed, err := key.Bytes() // the key's own: not to be wiped
+		if err != nil {
+			return nil, fmt.Errorf("%w: HPKE key: %w", ErrConfig, err)
+		}
+		if allZero(seed) {
+			return nil, fmt.Errorf("%w: an HPKE key of zeros", ErrConfig)
 		}
 		ring[idOf(key.PublicKey())] = key
 	}

@@ -267,7 +267,7 @@ func states(t *testing.T) map[string][]byte {
 }
 
 func sealedByFixture(t *testing.T) []byte {
-	s, err := NewSoftwareSealer(make([]byte, SealerKeySize))
+	s, err := NewSoftwareSealer(bytes.Repeat([]byte{2}, SealerKeySize))
 	require.NoError(t, err)
 	b, err := s.Seal(t.Context(), []byte("other"), []byte("text"))
 	require.NoError(t, err)

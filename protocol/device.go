@@ -84,8 +84,15 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
 	}
 	shipped, err := kem.NewPublicKey(config.ServerKey)
+	if err == nil {
+		// Zeros, say, are a key that nothing can be encrypted to.
+		_, _, err = hpke.NewSender(shipped, kdf, aead, nil)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: server key: %w", ErrConfig, err)
+	}
+	if allZero(config.DeviceKey) {
+		return nil, fmt.Errorf("%w: a device key of zeros", ErrConfig)
 	}
 	if config.DeviceKey != nil && len(config.DeviceKey) != pinlock.DeviceKeySize {
 		return nil, fmt.Errorf("%w: device key of %d bytes, want %d", ErrConfig, len(config.DeviceKey), pinlock.DeviceKeySize)

@@ -220,7 +220,9 @@ func TestDeviceConfigIsChecked(t *testing.T) {
 		func(c *DeviceConfig) { c.Transport = nil },
 		func(c *DeviceConfig) { c.ServerKey = nil },
 		func(c *DeviceConfig) { c.ServerKey = c.ServerKey[1:] },
-		func(c *DeviceConfig) { c.DeviceKey = make([]byte, 16) },
+		func(c *DeviceConfig) { c.ServerKey = make([]byte, len(c.ServerKey)) },
+		func(c *DeviceConfig) { c.DeviceKey = bytes.Repeat([]byte{1}, 16) },
+		func(c *DeviceConfig) { c.DeviceKey = make([]byte, 32) },
 		func(c *DeviceConfig) { c.DeviceKey = []byte{} },
 	} {
 		bad := good

@@ -22,7 +22,7 @@ type EnrollOptions struct {
 	Bits int
 
 	// Sharing is how the key is split; 0 means splitkey.Multiplicative.
-	Sharing splitkey.Sharing
+	Sharing splitkey.Sharing `json:",omitzero"`
 
 	// Client and Server, if not nil, are the shares of a key that exists, from
 	// splitkey.Split. Enroll wipes neither. Bits and Sharing are ignored then.

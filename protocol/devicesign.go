@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/subtle"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -73,13 +74,16 @@ func (d *Device) Refresh(ctx context.Context, challenge []byte) error {
 // Where the process ends meanwhile, or the state cannot be saved at the end, Resume tells which of the two holds: if it finds a
 // ChangePIN it is the old one, and with [ErrNothingPending] the new one, unless the server was never asked.
 //
-// Errors are as for [Device.Sign], and those of [pinlock.CheckPIN] for the new PIN.
+// Errors are as for [Device.Sign], those of [pinlock.CheckPIN] for the new PIN, and [ErrSamePIN].
 func (d *Device) ChangePIN(ctx context.Context, challenge, oldPIN, newPIN []byte) error {
 	if err := d.made(ctx); err != nil {
 		return err
 	}
 	if err := pinlock.CheckPIN(newPIN); err != nil {
 		return err
+	}
+	if subtle.ConstantTimeCompare(oldPIN, newPIN) == 1 {
+		return ErrSamePIN
 	}
 	_, err := d.operate(ctx, OpChangePIN, challenge, text{}, nil, oldPIN, newPIN)
 	return err

@@ -60,6 +60,9 @@ var (
 	// or sealed under another device key.
 	ErrState = errors.New("protocol: the device's state is damaged")
 
+	// ErrSamePIN is returned by [Device.ChangePIN] for a new PIN that is the old one. Nothing was sent.
+	ErrSamePIN = errors.New("protocol: the new PIN is the old one")
+
 	// ErrAnswer is returned for an answer that is not what the server must say: forged, or damaged
 	// on the way. It is always wrapped in ErrUnanswered.
 	ErrAnswer = errors.New("protocol: unacceptable answer")
@@ -70,7 +73,7 @@ var (
 	// ErrRefused is the one error of [Server.Handle]: a request that the server does
 	// not answer. It is the same for malformed bytes, an unknown key, a challenge that is not the server's, a
 	// message that was not authenticated, and a store that cannot be reached. The cause is in the log, at
-	// level debug, or error where the server is at fault.
+	// level debug, or error where the server is at fault (of many within a minute, the first ten).
 	ErrRefused = errors.New("protocol: request refused")
 
 	// ErrUnknownKey is returned to the service for a key id without a record.
@@ -120,7 +123,9 @@ func (r Reason) valid() bool { return r >= ReasonPIN && r <= ReasonExpired }
 
 // DestroyedError is the answer to every request for a key that is dead for ever. The
 // server's share of it is erased. errors.Is(err, [pinlock.ErrDestroyed]) holds for it.
-type DestroyedError struct{ Reason Reason }
+type DestroyedError struct {
+	Reason Reason `json:"reason,omitzero"`
+}
 
 func (e *DestroyedError) Error() string {
 	if e == nil {

@@ -213,7 +213,7 @@ func TestLockDoesNotRestart(t *testing.T) {
 	}
 	before := loadRecord(t, s, p.id)
 	s.Server = s.node(t, func(c *Config) {
-		c.ChallengeKey = make([]byte, 32)
+		c.ChallengeKey = bytes.Repeat([]byte{8}, 32)
 		c.Clock = func() time.Time { return s.clock.Now().Add(1 - clockSkew) }
 	})
 	var locked *pinlock.LockedError

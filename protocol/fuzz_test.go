@@ -153,7 +153,7 @@ func FuzzParseKeyID(f *testing.F) {
 
 func FuzzOpenSealed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, aad, data []byte) {
-		s, err := NewSoftwareSealer(make([]byte, SealerKeySize), bytes.Repeat([]byte{1}, SealerKeySize))
+		s, err := NewSoftwareSealer(bytes.Repeat([]byte{2}, SealerKeySize), bytes.Repeat([]byte{1}, SealerKeySize))
 		require.NoError(t, err)
 		_, err = s.Open(t.Context(), aad, data)
 		require.ErrorIs(t, err, ErrSealed, "nobody forges a tag")
@@ -194,11 +194,11 @@ func newFixture(tb testing.TB) *fixture {
 	}
 	private, err := kem.NewPrivateKey(bytes.Repeat([]byte{0x77}, 32))
 	require.NoError(tb, err)
-	sealer, err := NewSoftwareSealer(make([]byte, SealerKeySize))
+	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{2}, SealerKeySize))
 	require.NoError(tb, err)
 	config := Config{
 		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: private},
-		ChallengeKey: make([]byte, 32), Clock: func() time.Time { return fixtureTime }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ChallengeKey: bytes.Repeat([]byte{3}, 32), Clock: func() time.Time { return fixtureTime }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	x.server, err = NewServer(config)
 	require.NoError(tb, err)

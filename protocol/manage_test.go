@@ -89,6 +89,10 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"server keys":    func(c *Config) { c.Keys = bitsOf(1024) },
 		"longer keys":    func(c *Config) { c.Keys = bitsOf(4104) },
 		"odd keys":       func(c *Config) { c.Keys = bitsOf(2049) },
+		"zero HPKE":      func(c *Config) { c.HPKE.Current = zeroHPKE(t) },
+		"zero next":      func(c *Config) { c.HPKE.Next, c.HPKE.NextStart = zeroHPKE(t), time.UnixMilli(1) },
+		"zero retiring":  func(c *Config) { c.HPKE.Retiring = []hpke.PrivateKey{zeroHPKE(t)} },
+		"zero challenge": func(c *Config) { c.ChallengeKey = make([]byte, 32) },
 		"HPKE":           func(c *Config) { c.HPKE = HPKEKeys{} },
 		"other KEM":      func(c *Config) { c.HPKE.Current, _ = hpke.DHKEM(ecdh.X25519()).GenerateKey() },
 		"challenge key":  func(c *Config) { c.ChallengeKey = make([]byte, 16) },
@@ -102,8 +106,19 @@ func TestServerConfigIsChecked(t *testing.T) {
 		_, err := NewServer(bad)
 		require.ErrorIs(t, err, ErrConfig, name)
 	}
-	_, err := NewSoftwareSealer(make([]byte, 16))
+	_, err := NewSoftwareSealer(bytes.Repeat([]byte{1}, 16))
 	require.ErrorIs(t, err, ErrConfig)
+	_, err = NewSoftwareSealer(make([]byte, 32))
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = NewSoftwareSealer(bytes.Repeat([]byte{1}, 32), make([]byte, 32))
+	require.ErrorIs(t, err, ErrConfig)
+}
+
+// zeroHPKE is the key of somebody who forgot to fill in its bytes.
+func zeroHPKE(t *testing.T) hpke.PrivateKey {
+	key, err := kem.NewPrivateKey(make([]byte, 32))
+	require.NoError(t, err)
+	return key
 }
 
 // TestDamagedRecord: a record that cannot be read is a failure, not a fresh start.

@@ -52,6 +52,7 @@ func TestNothing(t *testing.T) {
 		May: map[string]string{
 			"NewFileState":      "a relative path is meant from the working directory",
 			"KeyID.MarshalText": "an id of zeros is an id",
+			"Phase.MarshalText": "no key is a phase",
 		},
 	})
 	for name, change := range map[string]func(*Config){

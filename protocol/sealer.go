@@ -54,6 +54,9 @@ func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, erro
 		if len(key) != SealerKeySize {
 			return nil, fmt.Errorf("%w: sealer key of %d bytes, want %d", ErrConfig, len(key), SealerKeySize)
 		}
+		if allZero(key) {
+			return nil, fmt.Errorf("%w: a sealer key of zeros", ErrConfig)
+		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
 			return nil, err

@@ -32,6 +32,25 @@ func (s Sharing) String() string {
 	return fmt.Sprintf("Sharing(%d)", uint8(s))
 }
 
+// MarshalText returns what String does, for JSON and logs. The error wraps [ErrShare].
+func (s Sharing) MarshalText() ([]byte, error) {
+	if !s.valid() {
+		return nil, fmt.Errorf("%w: %v", ErrShare, s)
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText reads what MarshalText writes, and nothing else. The error wraps [ErrShare].
+func (s *Sharing) UnmarshalText(text []byte) error {
+	for _, known := range []Sharing{Multiplicative, Additive} {
+		if s != nil && known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %q is no sharing", ErrShare, text)
+}
+
 func (s Sharing) valid() bool { return s == Multiplicative || s == Additive }
 
 // blindingBytes is how much longer than the modulus the client's secret is: 64 bits

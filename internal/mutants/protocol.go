@@ -74,4 +74,17 @@ var protocolMutants = []mutant{
 	{"log without a bound", "protocol/log.go", "if t.written >= linesAtOnce {", "if t.written < 0 {", inProtocol, "TestLogIsBounded"},
 	{"do not say how many lines were left out", "protocol/log.go", "leftOut, t.dropped = t.dropped, 0", "leftOut, t.dropped = 0, 0", inProtocol, "TestLogIsBounded"},
 	{"log no more after the first minute", "protocol/log.go", "age >= linesPeriod || age < 0", "age > 1000*time.Hour", inProtocol, "TestLogIsBounded"},
+
+	// What prints, and what a configuration may be.
+	{"a name for any number", "protocol/text.go", "if v < first || v > last {", "if v > last+9 {", inProtocol, "TestNames"},
+	{"read any name", "protocol/text.go", "if known.String() == string(text) {", "if known.String() == string(text) || len(text) > 6 {", inProtocol, "TestNames"},
+	{"a public key as a number", "protocol/json.go", "\t}{s.Condition, s.Reason, pub, ", "\t}{s.Condition, s.Reason, pub[:0], ", inProtocol, "TestJSON"},
+	{"a zero time in a status", "protocol/json.go", "`json:\"confirm_by,omitzero\"`", "`json:\"confirm_by\"`", inProtocol, "TestJSON"},
+	{"take an HPKE key of zeros", "protocol/config.go", "if allZero(seed) {", "if allZero(seed[:0]) {", inProtocol, "TestServerConfigIsChecked"},
+	{"take a challenge key of zeros", "protocol/config.go", "if allZero(c.ChallengeKey) {", "if allZero(nil) {", inProtocol, "TestServerConfigIsChecked"},
+	{"take a sealer key of zeros", "protocol/sealer.go", "if allZero(key) {", "if allZero(nil) {", inProtocol, "TestServerConfigIsChecked"},
+	{"take a device key of zeros", "protocol/device.go", "if allZero(config.DeviceKey) {", "if allZero(nil) {", inProtocol, "TestDeviceConfigIsChecked"},
+	{"take an HPKE public key of zeros", "protocol/device.go", "_, _, err = hpke.NewSender(shipped, kdf, aead, nil)", "_ = hpke.NewSender", inProtocol, "TestDeviceConfigIsChecked"},
+	{"change a PIN to itself", "protocol/devicesign.go", "if subtle.ConstantTimeCompare(oldPIN, newPIN) == 1 {", "if subtle.ConstantTimeCompare(oldPIN, newPIN) == 2 {", inProtocol, "TestChangePINToTheSame"},
+	{"change to any PIN", "protocol/devicesign.go", "if err := pinlock.CheckPIN(newPIN); err != nil {", "if err := pinlock.CheckPIN(newPIN); err != nil && newPIN == nil {", inProtocol, "TestBadPINFormatCostsNothing"},
 }
