@@ -31,7 +31,7 @@ type Completer struct {
 // NewCompleter returns the server's half of the two-prime key (n1, e), where own is
 // nil, or of the composite key (n1*n2, e) with own = (n2, e).
 // It returns [ErrShare] for a zero share, and [ErrKey] where own has another exponent or a modulus
-// that is not coprime to n1.
+// that is not coprime to n1, or, together with [ErrFIPS], where the product has an odd number of bits.
 func NewCompleter(share *ServerShare, own RSAKey) (*Completer, error) {
 	return newCompleter(share, own, nil)
 }
@@ -54,7 +54,11 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	if own == nil {
-		return &Completer{share: share, final: newFinalKey(share.pub.rsa(), share.pub)}, nil
+		final, err := newFinalKey(share.pub.rsa(), share.pub)
+		if err != nil {
+			return nil, err
+		}
+		return &Completer{share: share, final: final}, nil
 	}
 	ownPub, err := publicKeyOf(own)
 	if err != nil {
@@ -77,8 +81,12 @@ func newCompleter(share *ServerShare, own RSAKey, n1Inv []byte) (*Completer, err
 		return nil, fmt.Errorf("%w: wrong precomputed value", ErrKey)
 	}
 	n := new(big.Int).Mul(new(big.Int).SetBytes(share.pub.n), new(big.Int).SetBytes(ownPub.n))
+	final, err := newFinalKey(&rsa.PublicKey{N: n, E: int(ownPub.e)}, share.pub)
+	if err != nil {
+		return nil, err
+	}
 	return &Completer{
-		share: share, final: newFinalKey(&rsa.PublicKey{N: n, E: int(ownPub.e)}, share.pub),
+		share: share, final: final,
 		own: own, ownPub: ownPub, n1Inv: bytes.Clone(n1Inv),
 	}, nil
 }
@@ -207,7 +215,7 @@ func (p *publicKey) inPartialRange(y []byte) bool {
 // Finish makes the signature of a checked partial signature, as long as the final
 // modulus. For a composite key it uses the server's own key, once. It returns [ErrServerKey] if that
 // fails or lies (wrapping its error; the call may be repeated), [ErrMessage] where ch is another completer's, and [ErrSignature] if
-// the result does not verify, which only a fault of the hardware can cause.
+// the result does not verify, which only a fault of the hardware can cause (it wraps the error of crypto/rsa).
 func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 	if c == nil || ch == nil || ch.completer == nil || ch.completer != c {
 		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)

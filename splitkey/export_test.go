@@ -8,5 +8,5 @@ func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 	if err := checkSize(pub, maxFinalBits); err != nil {
 		return nil, err
 	}
-	return newFinalKey(pub, &publicKey{n: pub.N.Bytes()}), nil
+	return newFinalKey(pub, &publicKey{n: pub.N.Bytes()})
 }

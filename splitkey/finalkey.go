@@ -44,7 +44,7 @@ func CheckFinalKey(final, device *rsa.PublicKey) (*FinalKey, error) {
 		return nil, fmt.Errorf("%w: not a multiple of the device key's modulus", ErrKey)
 	}
 	if n2.IsInt64() && n2.Int64() == 1 {
-		return newFinalKey(final, p), nil
+		return newFinalKey(final, p)
 	}
 	if err := checkSize(&rsa.PublicKey{N: n2, E: final.E}, maxBits); err != nil {
 		return nil, err
@@ -52,13 +52,16 @@ func CheckFinalKey(final, device *rsa.PublicKey) (*FinalKey, error) {
 	if !modexp.GCDIsOneVarTime(p.n, n2.Bytes()) {
 		return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
 	}
-	return newFinalKey(final, p), nil
+	return newFinalKey(final, p)
 }
 
 // newFinalKey is for callers that have made the checks of CheckFinalKey.
-func newFinalKey(pub *rsa.PublicKey, device *publicKey) *FinalKey {
+func newFinalKey(pub *rsa.PublicKey, device *publicKey) (*FinalKey, error) {
+	if err := fipsModulus(pub.N.BitLen()); err != nil {
+		return nil, err
+	}
 	pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
-	return &FinalKey{pub, device.n, sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })}
+	return &FinalKey{pub, device.n, sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })}, nil
 }
 
 func (k *FinalKey) valid() bool { return k != nil && k.pub != nil }

@@ -31,7 +31,8 @@ type Message struct {
 // The salt of EMSA-PSS is drawn at random. Its length is opts.SaltLength where that
 // is positive, else the hash's: [rsa.PSSSaltLengthAuto] means the same as [rsa.PSSSaltLengthEqualsHash].
 //
-// Encode returns [ErrKey] for no key and [ErrMessage] for everything else that it refuses.
+// Encode returns [ErrKey] for no key and [ErrMessage] for everything else that it refuses; in
+// FIPS 140-only mode that is also a salt longer than the hash, with [ErrFIPS].
 func Encode(key *FinalKey, digest []byte, opts crypto.SignerOpts) (*Message, error) {
 	pss, ok := opts.(*rsa.PSSOptions)
 	if !ok {
@@ -81,6 +82,9 @@ func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
 	if size <= 0 {
 		size = opts.Hash.Size()
 	}
+	if err := fipsSalt(size, opts.Hash.Size()); err != nil {
+		return 0, err
+	}
 	if size > emsa.MaxSaltLength(opts.Hash, key.pub.N.BitLen()-1) {
 		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrTooLong)
 	}
@@ -106,6 +110,9 @@ func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (
 	}
 	if !isPSS && len(salt) != 0 {
 		return nil, fmt.Errorf("%w: a salt without EMSA-PSS", ErrMessage)
+	}
+	if err := fipsSalt(len(salt), len(digest)); err != nil {
+		return nil, err
 	}
 	m := &Message{key: key, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
 	var err error
@@ -179,7 +186,7 @@ func (m *Message) verifyCryptoRSA(sig []byte) error {
 		err = rsa.VerifyPKCS1v15(pub, m.hash, m.digest, sig)
 	}
 	if err != nil {
-		return ErrSignature
+		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	return nil
 }

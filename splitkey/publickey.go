@@ -39,7 +39,7 @@ func checkSize(pub *rsa.PublicKey, max int) error {
 	if pub.E < 3 || pub.E&1 == 0 || int64(pub.E) > 1<<31-1 {
 		return fmt.Errorf("%w: public exponent %d, want an odd number from 3 to 2^31-1", ErrKey, pub.E)
 	}
-	return nil
+	return fipsExponent(pub.E)
 }
 
 func newPublicKey(pub *rsa.PublicKey) (*publicKey, error) {
