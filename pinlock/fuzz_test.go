@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // checkParsed holds what every parsed lockbox must do: have one form, and open with
@@ -44,7 +43,7 @@ func FuzzParseLockbox(f *testing.F) {
 
 func FuzzOpenLockbox(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, deviceKey []byte) {
-		if _, err := OpenLockbox(data, deviceKey); err != nil {
+		if _, err := openSealed(data, deviceKey); err != nil {
 			known := errors.Is(err, ErrSealed) || errors.Is(err, ErrLockbox) || errors.Is(err, ErrDeviceKey)
 			require.True(t, known, "%v", err)
 			require.Equal(t, len(deviceKey) != DeviceKeySize, errors.Is(err, ErrDeviceKey))
@@ -53,10 +52,10 @@ func FuzzOpenLockbox(f *testing.F) {
 			return
 		}
 		// data again, under a right seal.
-		aead, err := chacha20poly1305.NewX(deviceKey)
+		aead, err := newX(deviceKey)
 		require.NoError(t, err)
 		header := append([]byte("TDsl\x01"), make([]byte, 24)...)
-		b, err := OpenLockbox(aead.Seal(header, header[5:], data, []byte("tandem sealed lockbox v1")), deviceKey)
+		b, err := openSealed(aead.Seal(header, header[5:], data, []byte("tandem sealed lockbox v1")), deviceKey)
 		if err != nil {
 			require.ErrorIs(t, err, ErrLockbox)
 			return

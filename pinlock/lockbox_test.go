@@ -101,9 +101,9 @@ func TestSignThroughLockbox(t *testing.T) {
 		b, err := Lock(client, []byte("0846"), cost)
 		require.NoError(t, err)
 		deviceKey := make([]byte, DeviceKeySize)
-		sealed, err := b.Seal(deviceKey)
+		sealed, err := seal(b, deviceKey)
 		require.NoError(t, err)
-		b, err = OpenLockbox(sealed, deviceKey)
+		b, err = openSealed(sealed, deviceKey)
 		require.NoError(t, err)
 
 		for pin, right := range map[string]bool{"0846": true, "0847": false, "00846": false} {
@@ -280,7 +280,7 @@ func TestZeroLockbox(t *testing.T) {
 		require.ErrorIs(t, err, ErrLockbox)
 		_, err = b.MarshalBinary()
 		require.ErrorIs(t, err, ErrLockbox)
-		_, err = b.Seal(make([]byte, DeviceKeySize))
+		_, err = seal(b, make([]byte, DeviceKeySize))
 		require.ErrorIs(t, err, ErrLockbox)
 		_, err = b.PublicKey()
 		require.ErrorIs(t, err, ErrLockbox)

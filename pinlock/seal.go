@@ -1,12 +1,16 @@
 package pinlock
 
 import (
+	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 const (
@@ -41,15 +45,15 @@ var (
 //	76+2*k1  16       its tag
 //
 // (draft-irtf-cfrg-xchacha-03; RFC 8439, section 2.8), which is 92+2*k1 bytes. It
-// returns [ErrDeviceKey].
+// returns [ErrDeviceKey], and [splitkey.ErrFIPS] in FIPS 140-only mode.
 func (b *Lockbox) Seal(deviceKey []byte) ([]byte, error) {
 	c, err := b.contents()
 	if err != nil {
 		return nil, err
 	}
-	aead, err := chacha20poly1305.NewX(deviceKey)
+	aead, err := sealWith(deviceKey)
 	if err != nil {
-		return nil, ErrDeviceKey
+		return nil, err
 	}
 	body, err := c.encode()
 	if err != nil {
@@ -61,14 +65,25 @@ func (b *Lockbox) Seal(deviceKey []byte) ([]byte, error) {
 	return aead.Seal(out, out[len(sealedHeader):], body, []byte(sealedDomain)), nil
 }
 
+func sealWith(deviceKey []byte) (cipher.AEAD, error) {
+	if len(deviceKey) != DeviceKeySize {
+		return nil, ErrDeviceKey
+	}
+	aead, err := chacha20poly1305.NewX(deviceKey)
+	if err != nil && fips140.Enforced() {
+		return nil, fmt.Errorf("pinlock: seal: %w: %w", splitkey.ErrFIPS, err)
+	}
+	return aead, err
+}
+
 // OpenLockbox reads what [Lockbox.Seal] wrote under the same device key. It returns
 // [ErrSealed] for any truncated, extended or changed byte or another key,
-// [ErrDeviceKey] for a key of another length, and [ErrLockbox] if the seal is right
+// [ErrDeviceKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode, and [ErrLockbox] if the seal is right
 // and what is under it is not a lockbox of this version.
 func OpenLockbox(sealed, deviceKey []byte) (*Lockbox, error) {
-	aead, err := chacha20poly1305.NewX(deviceKey)
+	aead, err := sealWith(deviceKey)
 	if err != nil {
-		return nil, ErrDeviceKey
+		return nil, err
 	}
 	if len(sealed) < sealedNonce || !strings.HasPrefix(string(sealed), sealedHeader) {
 		return nil, fmt.Errorf("%w: not a sealed lockbox of version 1", ErrSealed)

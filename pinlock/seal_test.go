@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -15,7 +14,7 @@ var testDeviceKey = bytes.Repeat([]byte{7}, DeviceKeySize)
 
 func testSealed(t testing.TB, label string) (sealed []byte, share *splitkey.ClientShare) {
 	share, _ = testShares(t, 2048, splitkey.Multiplicative, label)
-	sealed, err := lockFixed(share, "0846", reduced, label).Seal(testDeviceKey)
+	sealed, err := seal(lockFixed(share, "0846", reduced, label), testDeviceKey)
 	require.NoError(t, err)
 	require.Len(t, sealed, 92+2*256)
 	return sealed, share
@@ -23,7 +22,7 @@ func testSealed(t testing.TB, label string) (sealed []byte, share *splitkey.Clie
 
 func TestSeal(t *testing.T) {
 	sealed, share := testSealed(t, "TestSeal")
-	b, err := OpenLockbox(sealed, testDeviceKey)
+	b, err := openSealed(sealed, testDeviceKey)
 	require.NoError(t, err)
 	opened, err := b.Unlock([]byte("0846"), reduced)
 	require.NoError(t, err)
@@ -31,7 +30,7 @@ func TestSeal(t *testing.T) {
 
 	// The documented form, opened by hand.
 	require.Equal(t, "TDsl\x01", string(sealed[:5]))
-	aead, err := chacha20poly1305.NewX(testDeviceKey)
+	aead, err := newX(testDeviceKey)
 	require.NoError(t, err)
 	body, err := aead.Open(nil, sealed[5:29], sealed[29:], []byte("tandem sealed lockbox v1"))
 	require.NoError(t, err)
@@ -43,9 +42,9 @@ func TestSeal(t *testing.T) {
 func TestSealDrawsNonce(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Multiplicative, "TestSealDrawsNonce")
 	b := lockFixed(share, "0846", reduced, "TestSealDrawsNonce")
-	one, err := b.Seal(testDeviceKey)
+	one, err := seal(b, testDeviceKey)
 	require.NoError(t, err)
-	two, err := b.Seal(testDeviceKey)
+	two, err := seal(b, testDeviceKey)
 	require.NoError(t, err)
 	require.NotEqual(t, one[5:29], two[5:29])
 	require.NotEqual(t, one[29:], two[29:])
@@ -61,19 +60,19 @@ func TestEveryDamageToASealedLockboxIsRefused(t *testing.T) {
 	for i := range 8 * len(sealed) {
 		damaged := bytes.Clone(sealed)
 		damaged[i/8] ^= 1 << (i % 8)
-		_, err := OpenLockbox(damaged, testDeviceKey)
+		_, err := openSealed(damaged, testDeviceKey)
 		require.ErrorIs(t, err, ErrSealed, "bit %d", i)
 	}
 	for n := range sealed {
-		_, err := OpenLockbox(sealed[:n], testDeviceKey)
+		_, err := openSealed(sealed[:n], testDeviceKey)
 		require.ErrorIs(t, err, ErrSealed, "%d bytes", n)
 	}
-	_, err := OpenLockbox(append(slices.Clip(sealed), 0), testDeviceKey)
+	_, err := openSealed(append(slices.Clip(sealed), 0), testDeviceKey)
 	require.ErrorIs(t, err, ErrSealed)
 	for i := range 8 * DeviceKeySize {
 		other := bytes.Clone(testDeviceKey)
 		other[i/8] ^= 1 << (i % 8)
-		_, err := OpenLockbox(sealed, other)
+		_, err := openSealed(sealed, other)
 		require.ErrorIs(t, err, ErrSealed)
 	}
 }
@@ -82,9 +81,9 @@ func TestDeviceKeySize(t *testing.T) {
 	sealed, share := testSealed(t, "TestDeviceKeySize")
 	b := lockFixed(share, "0846", reduced, "TestDeviceKeySize")
 	for _, n := range []int{0, 1, 16, 24, 31, 33, 64} {
-		_, err := b.Seal(make([]byte, n))
+		_, err := seal(b, make([]byte, n))
 		require.ErrorIs(t, err, ErrDeviceKey)
-		_, err = OpenLockbox(sealed, make([]byte, n))
+		_, err = openSealed(sealed, make([]byte, n))
 		require.ErrorIs(t, err, ErrDeviceKey)
 	}
 }
@@ -92,17 +91,17 @@ func TestDeviceKeySize(t *testing.T) {
 // TestSealedBodyIsParsed: a right seal makes no lockbox of what is none.
 func TestSealedBodyIsParsed(t *testing.T) {
 	sealed, share := testSealed(t, "TestSealedBodyIsParsed")
-	aead, err := chacha20poly1305.NewX(testDeviceKey)
+	aead, err := newX(testDeviceKey)
 	require.NoError(t, err)
 	reseal := func(body []byte) []byte {
 		return aead.Seal(bytes.Clone(sealed[:29]), sealed[5:29], body, []byte("tandem sealed lockbox v1"))
 	}
 	good, err := lockFixed(share, "0846", reduced, "TestSealedBodyIsParsed").c().encode()
 	require.NoError(t, err)
-	_, err = OpenLockbox(reseal(good), testDeviceKey)
+	_, err = openSealed(reseal(good), testDeviceKey)
 	require.NoError(t, err)
 	for _, body := range [][]byte{nil, good[:len(good)-1], append(slices.Clip(good), 0), withChecksum(good), append([]byte("TDlb\x02"), good[5:]...)} {
-		_, err := OpenLockbox(reseal(body), testDeviceKey)
+		_, err := openSealed(reseal(body), testDeviceKey)
 		require.ErrorIs(t, err, ErrLockbox)
 	}
 }
@@ -113,6 +112,6 @@ func TestFormsAreNotConfused(t *testing.T) {
 	encoded, _ := testEncoded(t, "TestFormsAreNotConfused")
 	_, err := ParseLockbox(sealed)
 	require.ErrorIs(t, err, ErrLockbox)
-	_, err = OpenLockbox(encoded, testDeviceKey)
+	_, err = openSealed(encoded, testDeviceKey)
 	require.ErrorIs(t, err, ErrSealed)
 }

@@ -1,6 +1,7 @@
 package pinlock
 
 import (
+	"crypto/fips140"
 	"crypto/sha256"
 	"crypto/sha3"
 	"encoding/hex"
@@ -117,7 +118,8 @@ func runVectors(t *testing.T, name string, want int, run func(t *testing.T, g *v
 	for i := range file.TestGroups {
 		g := &file.TestGroups[i]
 		for j := range g.Tests {
-			run(t, g, &g.Tests[j])
+			// Some have e = 3: see TestFIPSOnly.
+			fips140.WithoutEnforcement(func() { run(t, g, &g.Tests[j]) })
 			ran++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/fips140"
 	"crypto/hpke"
 	"crypto/rsa"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // State keeps what a device must not forget: one value of up to 64 KiB.
@@ -78,7 +80,8 @@ type Device struct {
 	busy      sync.Mutex
 }
 
-// NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig].
+// NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig]; for a
+// DeviceKey in FIPS 140-only mode also splitkey.ErrFIPS.
 func NewDevice(config DeviceConfig) (*Device, error) {
 	if isnil.Value(config.State) || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
@@ -96,6 +99,9 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	}
 	if config.DeviceKey != nil && len(config.DeviceKey) != pinlock.DeviceKeySize {
 		return nil, fmt.Errorf("%w: device key of %d bytes, want %d", ErrConfig, len(config.DeviceKey), pinlock.DeviceKeySize)
+	}
+	if config.DeviceKey != nil && fips140.Enforced() {
+		return nil, fmt.Errorf("%w: the state is sealed with XChaCha20-Poly1305: %w", ErrConfig, splitkey.ErrFIPS)
 	}
 	if config.Params == (pinlock.Params{}) {
 		config.Params = pinlock.DefaultParams()

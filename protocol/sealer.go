@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 )
@@ -61,7 +60,7 @@ func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, erro
 		if err != nil {
 			return nil, err
 		}
-		gcm, err := cipher.NewGCM(block)
+		gcm, err := cipher.NewGCMWithRandomNonce(block)
 		if err != nil {
 			return nil, err
 		}
@@ -92,9 +91,7 @@ func (s *SoftwareSealer) Seal(_ context.Context, aad, plaintext []byte) ([]byte,
 		return nil, errNothing
 	}
 	out := append([]byte{wireVersion}, s.current[:]...)
-	nonce := make([]byte, 12)
-	rand.Read(nonce)
-	return s.keys()[s.current].Seal(append(out, nonce...), nonce, plaintext, aad), nil
+	return s.keys()[s.current].Seal(out, nil, plaintext, aad), nil
 }
 
 // Open implements [Sealer]. It returns [ErrSealed] for everything that Seal did not make
@@ -110,8 +107,7 @@ func (s *SoftwareSealer) Open(_ context.Context, aad, sealed []byte) ([]byte, er
 	if gcm == nil {
 		return nil, fmt.Errorf("%w: no such key", ErrSealed)
 	}
-	nonce, ciphertext := sealed[sealedHeader:sealedHeader+12], sealed[sealedHeader+12:]
-	plaintext, err := gcm.Open(nil, nonce, ciphertext, aad)
+	plaintext, err := gcm.Open(nil, nil, sealed[sealedHeader:], aad)
 	if err != nil {
 		return nil, ErrSealed
 	}
