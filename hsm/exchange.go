@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdh"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // Exchanger is an X25519 key (RFC 7748) in the token. It is an
@@ -59,7 +62,18 @@ var exchangeWays = []exchangeWay{
 	{"EC DER", pkcs11.CKM_EC_KEY_PAIR_GEN, oidCurve25519, pkcs11.CKK_EC, true},
 }
 
+// exchangeAllowed refuses X25519 in FIPS 140-only mode, where crypto/ecdh reads no such key.
+func exchangeAllowed() error {
+	if fips140.Enforced() {
+		return splitkey.ErrFIPS
+	}
+	return nil
+}
+
 func (t *Token) exchangeWay() (exchangeWay, error) {
+	if err := exchangeAllowed(); err != nil {
+		return exchangeWay{}, fmt.Errorf("%w: X25519: %w", ErrUnsupported, err)
+	}
 	for _, w := range exchangeWays {
 		if w.name == t.caps.Exchange {
 			return w, nil

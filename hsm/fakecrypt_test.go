@@ -3,6 +3,7 @@ package hsm
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -105,7 +106,8 @@ func (f *fake) gcm(o *fakeObject) cipher.AEAD {
 	if err != nil {
 		panic(err)
 	}
-	gcm, err := cipher.NewGCM(block)
+	var gcm cipher.AEAD
+	fips140.WithoutEnforcement(func() { gcm, err = cipher.NewGCM(block) }) // an HSM's rules are its own
 	if err != nil {
 		panic(err)
 	}
