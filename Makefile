@@ -1,4 +1,4 @@
-.PHONY: demo test check bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -51,6 +51,9 @@ mutants-all:      # every mutant by rule (hours), or SAMPLE of them, drawn with 
 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
+
+fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make test in short form
+	.ci/fips whole
 
 variants:         # the whole suite with every other way to do the arithmetic (ten minutes)
 	.ci/variants

@@ -128,7 +128,12 @@ func (p *ServerKeys) Rotate(ctx context.Context) error {
 }
 
 // Bits returns the length of the keys' moduli.
-func (p *ServerKeys) Bits() int { return p.bits }
+func (p *ServerKeys) Bits() int {
+	if !p.made() {
+		return 0
+	}
+	return p.bits
+}
 
 // NewKey returns a key that nobody else has, and its wrapped form to store and
 // give to LoadKey. The blob is secret only as far as the token's wrapping key

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
 // Lister is what a [Store] may offer besides: the ids of its records, page by page, for whoever has to
@@ -36,6 +38,10 @@ const listPage = 256
 // exactly once, whatever is written meanwhile.
 func IDs(ctx context.Context, l Lister, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if ctx == nil || isnil.Value(l) {
+			yield("", errNothing)
+			return
+		}
 		after := ""
 		for {
 			page, err := l.List(ctx, prefix, after, listPage)

@@ -21,6 +21,12 @@ func (s *pointerStore) Load(ctx context.Context, id string) ([]byte, uint64, err
 	return s.Store.Load(ctx, id)
 }
 
+type pointerLister struct{ pinlock.Lister }
+
+func (l *pointerLister) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	return l.Lister.List(ctx, prefix, after, limit)
+}
+
 // TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for something.
 func TestNothing(t *testing.T) {
 	pin, cheap := []byte("8395"), pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
@@ -46,7 +52,7 @@ func TestNothing(t *testing.T) {
 			"ParseLockbox": pinlock.ParseLockbox, "NewLimiter": pinlock.NewLimiter, "Lock": pinlock.Lock, "NewMemoryStore": pinlock.NewMemoryStore,
 			"DefaultParams": pinlock.DefaultParams, "CheckPIN": pinlock.CheckPIN, "DefaultPolicy": pinlock.DefaultPolicy,
 			"OpenLockbox": pinlock.OpenLockbox, "ParseState": pinlock.ParseState, "CheckID": pinlock.CheckID, "CheckValue": pinlock.CheckValue,
-			"Update": pinlock.Update, "IsVerdict": pinlock.IsVerdict,
+			"Update": pinlock.Update, "IDs": pinlock.IDs, "CheckList": pinlock.CheckList, "IsVerdict": pinlock.IsVerdict,
 		},
 		Good: []any{pin, cheap, share, pinlock.NewMemoryStore(), pinlock.DefaultPolicy(), "id", time.Now()},
 		Nils: []any{(*pointerStore)(nil), (*pinlock.WrongPINError)(nil), (*pinlock.LockedError)(nil), (*pinlock.WeakPINError)(nil)},
@@ -57,4 +63,10 @@ func TestNothing(t *testing.T) {
 			"WrongPINError.Is":    "it says no",
 		},
 	})
+	for _, l := range []pinlock.Lister{nil, (*pointerLister)(nil)} {
+		for id, err := range pinlock.IDs(t.Context(), l, "") {
+			require.Empty(t, id)
+			require.Error(t, err)
+		}
+	}
 }

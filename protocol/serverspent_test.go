@@ -57,10 +57,10 @@ func rough(t *testing.T, n *big.Int) *big.Int {
 	}
 }
 
-// withExponent changes the exponent of an encoded share.
+// withExponent changes the last byte of the exponent of an encoded share.
 func withExponent(t *testing.T, share []byte, e byte) []byte {
 	require.Equal(t, []byte{0, 1, 0, 1}, share[6:10])
-	copy(share[6:10], []byte{0, 0, 0, e})
+	copy(share[6:10], []byte{0, 1, 0, e})
 	return share
 }
 

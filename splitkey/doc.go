@@ -33,6 +33,12 @@
 //   - Shares are as long as lambda, always reduced, never shortened, never derived
 //     from a PIN.
 //
+// # FIPS 140-3
+//
+// This package is no validated module. It works with GODEBUG=fips140=on and =only; with the
+// latter it refuses, with [ErrFIPS], the keys and salts that crypto/rsa does not verify then:
+// docs/operating.md has the list.
+//
 // # Timing
 //
 // Whatever touches a share, a partial signature before it is checked, or the
