@@ -1,6 +1,7 @@
 package main
 
 var pinlockMutants = []mutant{
+	{"take FIPS 140-only mode for a bad device key", "pinlock/seal.go", "return nil, fmt.Errorf(\"pinlock: seal: %w: %w\", splitkey.ErrFIPS, err)", "return nil, fmt.Errorf(\"%w: %v: %v\", ErrDeviceKey, splitkey.ErrFIPS, err)", inPinlock, "TestFIPSOnly"},
 	{"crash on a store that is a nil in an interface", "pinlock/limiter.go", "if isnil.Value(store) {", "if isnil.Value(store) && store == nil {", inPinlock, "TestNothing"},
 	// The lockbox.
 	{"lock an odd exponent in place of x", "pinlock/lockbox.go", "xorKeyStream(c.ct, pin, c.salt, p)\n\treturn", "c.ct[len(c.ct)-1] |= 1\n\txorKeyStream(c.ct, pin, c.salt, p)\n\treturn", inPinlock, "TestLock|TestNoCandidate|TestSignThrough"},
@@ -130,7 +131,7 @@ var pinlockMutants = []mutant{
 	{"lock every share as a multiplicative one", "pinlock/lockbox.go", "\t\tsharing: share.Sharing(),", "\t\tsharing: splitkey.Multiplicative,", inPinlock, "TestLockTakesNothingKeepsNothing"},
 	{"lock every key with the usual exponent", "pinlock/lockbox.go", "\t\te:       uint32(pub.E),", "\t\te:       65537,", inPinlock, "TestLockKeepsPublicKey"},
 	{"print a device key that is damaged or wrong", "pinlock/seal.go", "\tif err != nil {\n\t\treturn nil, ErrSealed\n\t}", "\tif err != nil {\n\t\treturn nil, fmt.Errorf(\"%w: %x\", ErrSealed, deviceKey)\n\t}", inPinlock, "TestNothingPrinted"},
-	{"print a device key of another length", "pinlock/seal.go", "\tif err != nil {\n\t\treturn nil, ErrDeviceKey\n\t}\n\tif len", "\tif err != nil {\n\t\treturn nil, fmt.Errorf(\"%w: %x\", ErrDeviceKey, deviceKey)\n\t}\n\tif len", inPinlock, "TestNothingPrinted"},
+	{"print a device key of another length", "pinlock/seal.go", "\tif len(deviceKey) != DeviceKeySize {\n\t\treturn nil, ErrDeviceKey", "\tif len(deviceKey) != DeviceKeySize {\n\t\treturn nil, fmt.Errorf(\"%w: %x\", ErrDeviceKey, deviceKey)", inPinlock, "TestNothingPrinted"},
 	{"print what is no PIN", "pinlock/lockbox.go", "\t\treturn nil, ErrPINFormat\n", "\t\treturn nil, fmt.Errorf(\"%w: %s\", ErrPINFormat, pin)\n", inPinlock, "TestNothingPrinted"},
 	{"a digit of e that is rounded", "pinlock/famous.go", "\t\"271828182845\", // e\n", "\t\"271828182846\", // e\n", inPinlock, "TestEveryEntryIsRefused"},
 	{"forget the count of a key that is destroyed", "pinlock/state.go", "\ts.lock = forever\n\treturn s\n}", "\treturn State{lock: forever}\n}", inPinlock, "TestDestroy"},

@@ -1,6 +1,8 @@
 package main
 
 var protocolMutants = []mutant{
+	{"seal in software as FIPS 140-only mode forbids", "protocol/sealer.go", "gcm, err := cipher.NewGCMWithRandomNonce(block)", "gcm, err := cipher.NewGCM(block)", inProtocol, "TestFIPSOnly"},
+	{"take a device key in FIPS 140-only mode", "protocol/device.go", "if config.DeviceKey != nil && fips140.Enforced() {", "if config.DeviceKey != nil && !fips140.Enabled() && fips140.Enforced() {", inProtocol, "TestFIPSOnly"},
 	{"crash on a sealer that is a nil in an interface", "protocol/config.go", "case isnil.Value(c.Sealer):", "case c.Sealer == nil:", inProtocol, "TestNothing"},
 	// The protocol.
 	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(append(sum[:0:0], digest...)[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},

@@ -21,6 +21,13 @@ var splitkeyMutants = []mutant{
 	{"crash on a server key that is a nil in an interface", "splitkey/complete.go", "if isnil.Value(own) {", "if isnil.Value(own) && own == nil {", inSplitkey, "TestNothing"},
 	{"crash on a nil share", "splitkey/share.go", "func (c *ClientShare) PublicKey() *rsa.PublicKey {\n\tif c == nil {\n\t\treturn nil\n\t}\n", "func (c *ClientShare) PublicKey() *rsa.PublicKey {\n", inSplitkey, "TestNothing"},
 
+	// FIPS 140-only mode.
+	{"take a small e in FIPS 140-only mode", "splitkey/fips.go", "fips140.Enforced() && e <= 1<<16", "fips140.Enforced() && e < 3", inSplitkey, "TestFIPSOnly"},
+	{"take an odd number of bits in FIPS 140-only mode", "splitkey/fips.go", "fips140.Enforced() && bits%2 == 1", "fips140.Enforced() && bits < 2", inSplitkey, "TestFIPSOnly"},
+	{"take a long salt in FIPS 140-only mode", "splitkey/fips.go", "fips140.Enforced() && salt > hash", "fips140.Enforced() && salt > hash+1", inSplitkey, "TestFIPSOnly"},
+	{"call a salt of the hash's length long in FIPS 140-only mode", "splitkey/fips.go", "fips140.Enforced() && salt > hash", "fips140.Enforced() && salt >= hash", inSplitkey, "TestFIPSOnly"},
+	{"apply the rules of FIPS 140-only mode always", "splitkey/fips.go", "fips140.Enforced() && salt > hash", "salt > hash", inSplitkey, encodes},
+
 	// The device.
 	{"drop the 1 of 2x+1", "splitkey/internal/deal/deal.go", "carry := byte(1)", "carry := byte(0)", inSplitkey, partials},
 	{"drop the uppermost bit of 2x+1", "splitkey/internal/deal/deal.go", "dc[0] = carry", "dc[0] = 0", inSplitkey, partials},
