@@ -25,7 +25,7 @@ var targets = []target{
 	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
 	{"splitkey/internal/modexp", []string{"splitkey/internal/modexp", "splitkey"}},
 	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
-	{"pinlock", []string{"pinlock", "protocol"}},
+	{"pinlock", []string{"pinlock", "pinlock/storetest", "protocol"}},
 	{"protocol", []string{"protocol"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 }
