@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ import (
 )
 
 // flipKeys is how many records the files have whose bits are flipped: enough for two levels of pages.
-const flipKeys = 60
+const flipKeys = 40
 
 // flipped is a store whose file is damaged bit by bit, with what it held before.
 type flipped struct {
@@ -66,7 +67,7 @@ func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 		}
 		require.Equal(t, want, string(value), "%s: another value", where)
 	}
-	for _, id := range []string{"a", "key 07b", "key 60", "z"} {
+	for _, id := range []string{"a", "key 07b", "key 40", "z"} {
 		_, _, err := s.Load(context.Background(), id)
 		require.Error(t, err, where)
 		if !errors.Is(err, pinlock.ErrNotFound) {
@@ -86,11 +87,20 @@ func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 	return whole
 }
 
-// bits are those that are flipped: of all heads of pages, and of a sample of the rest.
-func (f *flipped) bits(sample int) (bits []int) {
+// bits are those that are flipped: of both meta pages and of all branches, one in thin of those in the heads of
+// other pages, and a sample of the rest.
+func (f *flipped) bits(thin, sample int) (bits []int) {
 	for page := 0; page < len(f.whole); page += pageSize {
-		for bit := range 8 * (pageHeader + 8) {
-			bits = append(bits, 8*page+bit)
+		length, thin := pageHeader+elementLength, thin
+		if flags := native.Uint16(f.whole[page+8:]); flags == branchPage {
+			length, thin = pageHeader+int(native.Uint16(f.whole[page+10:]))*(elementLength+len("0key 00")), 1
+		} else if page < 2*pageSize {
+			length, thin = pageHeader+metaLength, 1
+		}
+		for bit := range 8 * length {
+			if rand.IntN(thin) == 0 {
+				bits = append(bits, 8*page+bit)
+			}
 		}
 	}
 	for range sample {
@@ -107,7 +117,7 @@ func TestFlippedBitsInAFile(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	b := bytes.Clone(f.whole)
 	refused := 0
-	for i, bit := range f.bits(10000) {
+	for i, bit := range f.bits(1, 5000) {
 		flipBit(b, bit)
 		where := fmt.Sprintf("bit %d of byte %d of page %d", bit%8, bit/8%pageSize, bit/8/pageSize)
 		snap, err := checkBytes(b)
@@ -156,8 +166,7 @@ func TestEveryFlippedBitOfARecord(t *testing.T) {
 	_, version, err := s.Load(t.Context(), id)
 	require.NoError(t, err)
 	stored := append(recordKey(id), record{version, []byte(f.values[id])}.encode(recordKey(id))...)
-	at := bytes.Index(f.whole, stored)
-	require.Positive(t, at)
+	at := f.find(t, stored)
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer file.Close()
@@ -178,6 +187,22 @@ func TestEveryFlippedBitOfARecord(t *testing.T) {
 	require.NoError(t, s.Swap(t.Context(), id, version, []byte("value")))
 }
 
+// find returns where a record is in the pages in use, of which the free ones have copies.
+func (f *flipped) find(t *testing.T, stored []byte) int {
+	snap, err := checkBytes(f.whole)
+	require.NoError(t, err)
+	for at := 0; ; at++ {
+		next := bytes.Index(f.whole[at:], stored)
+		require.NotEqual(t, -1, next, "no such record")
+		at += next
+		free, err := snap.freed(uint64(at / pageSize))
+		require.NoError(t, err)
+		if !free {
+			return at
+		}
+	}
+}
+
 // TestFlippedBitsUnderAStore: a bit that flips under a running store gives right answers or errors.
 func TestFlippedBitsUnderAStore(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
@@ -186,9 +211,7 @@ func TestFlippedBitsUnderAStore(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	errs := 0
-	bits := f.bits(10000)
-	rand.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
-	for _, bit := range bits[:4000] {
+	for _, bit := range f.bits(4, 300) {
 		b := []byte{f.whole[bit/8] ^ 1<<(bit%8)}
 		_, err := file.WriteAt(b, int64(bit/8))
 		require.NoError(t, err)
@@ -227,7 +250,7 @@ func TestWritesOnDamagedPages(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		hit := false
-		for _, id := range []string{"key 00", "key 30", "key 59"} {
+		for _, id := range []string{"key 00", "key 30", "key 39"} {
 			_, version, err := s.Load(t.Context(), id)
 			if err == nil {
 				err = s.Swap(t.Context(), id, version, []byte("later"))
@@ -255,4 +278,84 @@ func TestWritesOnDamagedPages(t *testing.T) {
 		}
 	}
 	require.Greater(t, failed, len(bits)/10)
+}
+
+// TestOldCopyOfAPage: a branch that leads to an older copy of the right page, or to itself, leads nowhere. The
+// older copy has every mark of the right one.
+func TestOldCopyOfAPage(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	s := open(t, f.path)
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	snap, err := checkBytes(f.whole)
+	require.NoError(t, err)
+	branch, err := snap.page(snap.records.root)
+	require.NoError(t, err)
+	require.False(t, branch.leaf)
+	copies := 0
+	for i, e := range branch.elements {
+		at := int64(snap.records.root)*pageSize + pageHeader + int64(i)*elementLength + 8
+		for id := uint64(2); id < snap.end; id++ {
+			b := f.whole[id*pageSize:]
+			old, err := parsePage(id, b[:min(len(b), (int(native.Uint32(b[12:]))+1)*pageSize)], pageSize)
+			twin := err == nil && id != e.child && len(old.elements) > 0 && bytes.Equal(old.elements[0].key, e.key)
+			if !twin && id != snap.records.root {
+				continue
+			}
+			copies++
+			_, err = file.WriteAt(native.AppendUint64(nil, id), at)
+			require.NoError(t, err)
+			require.False(t, f.requireTruth(t, s, fmt.Sprintf("page %d in place of %d", id, e.child)))
+			require.ErrorIs(t, s.Check(t.Context()), ErrDamaged)
+			require.ErrorIs(t, s.Backup(t.Context(), &bytes.Buffer{}), ErrDamaged)
+		}
+		_, err := file.WriteAt(native.AppendUint64(nil, e.child), at)
+		require.NoError(t, err)
+	}
+	require.Greater(t, copies, len(branch.elements))
+	require.True(t, f.requireTruth(t, s, "in the end"))
+}
+
+// TestFreelist: bbolt writes to every page in the freelist, and never again to one that is neither there nor in
+// use. Both are found before it is asked.
+func TestFreelist(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	snap, err := checkBytes(f.whole)
+	require.NoError(t, err)
+	var ids []uint64
+	for i := range snap.free {
+		ids = append(ids, native.Uint64(f.whole[int(snap.freeAt)+8*i:]))
+	}
+	require.Greater(t, len(ids), 2)
+	for name, c := range map[string]struct {
+		ids  []uint64
+		want string
+	}{
+		"a page in use":     {append(slices.Clone(ids), snap.records.root), "in use and free"},
+		"the freelist":      {append(slices.Clone(ids), snap.freelist), "used twice"},
+		"a meta page":       {append(slices.Clone(ids), 1), "page 1 after 1"},
+		"a page twice":      {append(slices.Clone(ids), ids[2]), "after"},
+		"beyond the end":    {append(slices.Clone(ids), snap.end), "after"},
+		"one page less":     {ids[1:], "has no use"},
+		"more than fit":     {make([]uint64, 600), "a freelist of 600 pages"},
+		"more than a count": {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bytes.Clone(f.whole)
+			slices.Sort(c.ids)
+			native.PutUint16(b[int(snap.freelist)*pageSize+10:], uint16(len(c.ids)))
+			if c.ids == nil {
+				// A count of 0xffff says that the real one comes first.
+				native.PutUint16(b[int(snap.freelist)*pageSize+10:], 0xffff)
+				native.PutUint64(b[snap.freeAt:], 1<<40)
+			}
+			for i, id := range c.ids[:min(len(c.ids), 500)] {
+				native.PutUint64(b[int(snap.freeAt)+8*i:], id)
+			}
+			_, err := checkBytes(b)
+			require.ErrorIs(t, err, ErrDamaged)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
 }
