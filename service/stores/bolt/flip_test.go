@@ -359,3 +359,25 @@ func TestFreelist(t *testing.T) {
 		})
 	}
 }
+
+// TestPageOutOfOrder: a search on a page that is out of order finds nothing where something is. The two records
+// that have changed places are whole, and where elements belong.
+func TestPageOutOfOrder(t *testing.T) {
+	f := newFlipped(t, flipKeys, 300)
+	snap, err := checkBytes(f.whole)
+	require.NoError(t, err)
+	branch, err := snap.page(snap.records.root)
+	require.NoError(t, err)
+	at := int(branch.elements[1].child) * pageSize
+	page := f.whole[at : at+pageSize]
+	p, err := parsePage(branch.elements[1].child, page, pageSize)
+	require.NoError(t, err)
+	first := bytes.Join([][]byte{p.elements[1].key, p.elements[1].value}, nil)
+	second := bytes.Join([][]byte{p.elements[2].key, p.elements[2].value}, nil)
+	require.Len(t, second, len(first))
+	start := bytes.Index(page, first)
+	copy(page[start:], append(second, first...))
+	_, err = parsePage(branch.elements[1].child, page, pageSize)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "out of order")
+}
