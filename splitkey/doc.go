@@ -27,7 +27,9 @@
 //     give them away (D. Boneh, R. DeMillo, R. Lipton, EUROCRYPT 1997).
 //   - [ErrPartial] is the only error that depends on a secret.
 //   - The holder of a client's share and the server's share of one key knows that
-//     key. The server's share is worth protecting even though it is uniformly random.
+//     key. The server's share is worth protecting even though it is uniformly random:
+//     with a locked client's share it tests PINs, and in [Additive] sharing a few bits
+//     of it do.
 //   - A partial signature y and the digest it belongs to let whoever also holds a
 //     PIN-locked share test PINs. Never log, store or send y in the clear.
 //   - Shares are as long as lambda, always reduced, never shortened, never derived

@@ -153,7 +153,7 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	d.id, d.public = status.KeyID, status.PublicKey
 	rule := "d = d_c * d_s"
 	if sharing == splitkey.Additive {
-		rule = "d = d_c + d_s"
+		rule = "d = d_c + d_s (4 bytes of d_s tell a thief of the phone the PIN: scheme.md, 10.3)"
 	}
 	d.say("   The phone made an RSA key of %d bits, split its exponent, %s, locked d_c with the", d.config.DeviceBits, rule)
 	d.say("   PIN %s, gave d_s to the server, and forgot the rest.", d.pin)

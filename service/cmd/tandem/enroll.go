@@ -25,8 +25,8 @@ one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or
 
 With -import it splits a key that you have, in PKCS #1, PKCS #8 or JWK: the key "sign" unless -key says
 otherwise. Destroy that file and every copy of it afterwards: whoever has one signs without the server. Most keys
-can only be shared with -sharing additive. The server's half then tells a little of the device's, and a thief who has the server's
-folder as well needs to try fewer PINs: docs/scheme.md, section 2.`,
+can only be shared with -sharing additive. A few bits of the server's half then tell much of the device's: to a thief of the
+device's folder 4 bytes of it tell the PIN. With -sharing multiplicative it takes all of it: docs/scheme.md, 10.3.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		e := new(enrollment)
 		e.declareDevice(flags)
@@ -111,7 +111,7 @@ func (e *enrollment) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := e.bind(b); err != nil {
 		return nil, err
 	}
-	r := &enrollResult{Device: e.device, Server: e.server, imported: e.from, shape: b.config.Shape}
+	r := &enrollResult{Device: e.device, Server: e.server, imported: e.from, shape: b.config.Shape, additive: e.kind == splitkey.Additive}
 	for _, k := range keys {
 		if err := k.make(ctx, c, b.config); err != nil {
 			return nil, err
@@ -338,6 +338,7 @@ type enrollResult struct {
 	Keys   []keyResult `json:"keys"`
 
 	imported, shape string
+	additive        bool
 }
 
 // keyResult is a key that is ready to use.
@@ -362,6 +363,9 @@ func (r *enrollResult) text(w io.Writer) {
 			fmt.Fprintln(w, "The public key is a new one, the product with a key of the server's: signatures do not verify under the old one.")
 		}
 		fmt.Fprintf(w, "Now destroy %s and every copy of it: whoever has one signs without the server.\n", display(r.imported))
+	}
+	if r.additive {
+		fmt.Fprintln(w, "Shared additively: to a thief of the device's folder 4 bytes of the server's half tell the PIN (docs/scheme.md, 10.3).")
 	}
 	fmt.Fprintf(w, "next: tandem sign -server %s -device %s FILE\n", quote(r.Server), quote(r.Device))
 }

@@ -279,7 +279,7 @@ func (e *enrollment) split(ctx context.Context, c *call, config serverConfig) (h
 	h.client, h.server, err = splitkey.Split(private, e.kind)
 	switch {
 	case errors.Is(err, splitkey.ErrOrdinaryPrimes):
-		return bad("-sharing additive splits any key; what it gives away is in docs/scheme.md, section 2",
+		return bad("-sharing additive splits any key; what it gives away is in docs/scheme.md, 10.3",
 			errors.New("it can only be shared additively: a multiplicative split needs primes that were made for it"))
 	case err != nil:
 		return bad("only a sound RSA key of 2048 to 8192 bits with two primes can be split", fmt.Errorf("it cannot be split: %w", err))

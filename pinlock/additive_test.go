@@ -1,0 +1,150 @@
+package pinlock
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"math"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// What a thief with a lockbox and a few bits of the server's share can do (scheme, section
+// 10.3): with an additive share, drop most PINs or all but one; with a multiplicative one,
+// nothing that is known.
+
+// allX opens the lockbox under every PIN of four digits.
+func allX(t *testing.T, b *Lockbox) []*big.Int {
+	out := make([]*big.Int, 10000)
+	for i := range out {
+		share, err := b.Unlock(fmt.Appendf(nil, "%04d", i), reduced)
+		require.NoError(t, err)
+		out[i] = new(big.Int).SetBytes(share.Secret())
+	}
+	return out
+}
+
+// lockNew splits a key anew and locks the client's share under 8395.
+func lockNew(t *testing.T, key *rsa.PrivateKey, s splitkey.Sharing) (*Lockbox, *big.Int) {
+	x := make([]byte, key.Size()+8)
+	for {
+		rand.Read(x)
+		client, server, err := splitkeytest.Split(key, s, x)
+		if err != nil {
+			continue // 2x+1 has no inverse
+		}
+		b, err := Lock(client, []byte("8395"), reduced)
+		require.NoError(t, err)
+		return b, new(big.Int).SetBytes(server.Secret())
+	}
+}
+
+const rightPIN = 8395
+
+// TestAdditiveLowBits: d_s modulo a known divisor of lambda drops all PINs but one in that many.
+// n1 proves the divisor: 2 always, 4 if n1 = 3 (mod 4), 3 if n1 = 2 (mod 3).
+func TestAdditiveLowBits(t *testing.T) {
+	both := splitkeytest.NamedKey(splitkeytest.Ordinary, 2048)
+	for new(big.Int).Mod(both.N, big.NewInt(12)).Int64() != 11 {
+		var err error
+		both, err = rsa.GenerateKey(rand.Reader, 2048)
+		require.NoError(t, err)
+	}
+	for _, c := range []struct {
+		key     *rsa.PrivateKey
+		divisor int64
+	}{
+		{splitkeytest.Key(2048), 2}, // l-safe primes: nothing but 2 is known
+		{splitkeytest.NamedKey(splitkeytest.Ordinary, 2048), 4},
+		{splitkeytest.NamedKey(splitkeytest.Server, 2048), 6},
+		{both, 12},
+	} {
+		proved := int64(2)
+		if c.key.N.Bit(1) == 1 {
+			proved *= 2
+		}
+		if new(big.Int).Mod(c.key.N, big.NewInt(3)).Int64() == 2 {
+			proved *= 3
+		}
+		require.Equal(t, c.divisor, proved)
+		m := big.NewInt(c.divisor)
+		d := new(big.Int).ModInverse(big.NewInt(int64(c.key.E)), m)
+		box, ds := lockNew(t, c.key, splitkey.Additive)
+		leaked := new(big.Int).Mod(ds, m) // under four bits
+		left, right := 0, false
+		for pin, x := range allX(t, box) {
+			if sum := new(big.Int).Add(x, leaked); sum.Sub(sum, d).Mod(sum, m).Sign() == 0 {
+				left++
+				right = right || pin == rightPIN
+			}
+		}
+		t.Logf("d_s mod %d leaves %d of 10,000 PINs", c.divisor, left)
+		require.True(t, right)
+		share := 1 / float64(c.divisor)
+		// Six standard deviations: one run in half a billion is outside.
+		require.InDelta(t, 10000*share, float64(left), 6*math.Sqrt(10000*share*(1-share)))
+	}
+}
+
+// TestAdditiveHighBits: the upper 32 bits of d_s drop nearly all PINs. e*(x+d_s) = 1 modulo
+// lambda, which is n1/gcd(p-1, q-1) up to half of its bits: so e*(x+d_s) modulo that is small
+// for the right x.
+func TestAdditiveHighBits(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	box, ds := lockNew(t, key, splitkey.Additive)
+	const known = 32
+	unknown := uint(key.N.BitLen() - known)
+	leaked := new(big.Int).Lsh(new(big.Int).Rsh(ds, unknown), unknown)
+	lambda := new(big.Int).Rsh(key.N, 1) // no generated key has another common divisor than 2, all but surely
+	e := big.NewInt(int64(key.E))
+	bound := new(big.Int).Lsh(e, unknown)
+	left, right := 0, false
+	for pin, x := range allX(t, box) {
+		v := x.Add(x, leaked)
+		v.Mul(v, e).Mod(v, lambda)
+		// v + e*(d_s - leaked) = 1 modulo lambda.
+		if v.Sub(lambda, v).Cmp(bound) <= 0 {
+			left++
+			right = right || pin == rightPIN
+		}
+	}
+	t.Logf("the upper %d bits of d_s leave %d of 10,000 PINs", known, left)
+	require.True(t, right)
+	require.Less(t, left, 12) // a wrong one stays with probability 2^-15: 1.3 are expected, 12 in no run
+}
+
+// TestMultiplicativeBits: neither of these tells anything of a multiplicative share. x is odd or
+// even, and in the lower or upper half, as often for one value of the lowest or highest bit of
+// d_s as for the other.
+func TestMultiplicativeBits(t *testing.T) {
+	key := splitkeytest.Key(2048)
+	half := new(big.Int).Rsh(key.N, 2) // of lambda
+	const draws = 400
+	var differ [2][2]int
+	for range draws {
+		x := make([]byte, key.Size()+8)
+		rand.Read(x)
+		_, server, err := splitkeytest.Split(key, splitkey.Multiplicative, x)
+		require.NoError(t, err) // 3 in a million have no inverse
+		xn, ds := new(big.Int).SetBytes(x), new(big.Int).SetBytes(server.Secret())
+		require.EqualValues(t, 1, ds.Bit(0), "a unit modulo 2, whatever x is")
+		upper := func(v *big.Int) uint {
+			return uint((new(big.Int).Mod(v, new(big.Int).Rsh(key.N, 1)).Cmp(half) + 1) / 2)
+		}
+		for i, ofX := range []uint{xn.Bit(0), upper(xn)} {
+			for j, ofD := range []uint{ds.Bit(1), upper(ds)} {
+				differ[i][j] += int(ofX ^ ofD)
+			}
+		}
+	}
+	for _, row := range differ {
+		for _, n := range row {
+			require.InDelta(t, draws/2, n, 6.5*math.Sqrt(draws)/2, "%v", differ)
+		}
+	}
+}
