@@ -167,7 +167,12 @@ func parseJWK(text []byte) (*keyParts, error) {
 
 // newKeyParts checks what is needed before anything is computed. Whether the numbers belong together
 // splitkey.Split finds out.
-func newKeyParts(n, e, d, p, q *big.Int) (*keyParts, error) {
+func newKeyParts(n, e, d, p, q *big.Int) (_ *keyParts, err error) {
+	defer func() {
+		if err != nil {
+			(&keyParts{d: d, p: p, q: q}).wipe()
+		}
+	}()
 	if n == nil || e == nil || n.Sign() <= 0 {
 		return nil, errors.New("it has no modulus or no public exponent")
 	}
