@@ -1,4 +1,64 @@
 package main
 
 // The command.
-var commandMutants = []mutant{}
+var commandMutants = []mutant{
+	// Folders.
+	{"one folder for both halves in another spelling", "service/cmd/tandem/folders.go", "os.SameFile(device[0].info, server[0].info) && device[0].rest == server[0].rest", "f.device == f.server", inCommand, "TestScripts/testdata/folders"},
+	{"the device in the folder of the server", "service/cmd/tandem/folders.go", "case within(device, server[0]):", `case within(device, server[0]) && f.device == "":`, inCommand, "TestScripts/testdata/folders"},
+	{"the server in the folder of the device", "service/cmd/tandem/folders.go", "case within(server, device[0]):", `case within(server, device[0]) && f.device == "":`, inCommand, "TestScripts/testdata/folders"},
+	{"status of one folder", "service/cmd/tandem/status.go", "if f.device != \"\" && f.server != \"\" {\n\t\t\t\tif err := f.apart(); err != nil {", "if f.device != \"\" && f.server != \"\" {\n\t\t\t\tif err := f.apart(); err != nil && c.json {", inCommand, "TestScripts/testdata/folders"},
+	{"begin a new store in place of one that is missing", "service/cmd/tandem/server.go", `return failf("damaged", next, "%s is missing: it has the server's shares and counts", name)`, "return nil", inCommand, "TestScripts/testdata/folders"},
+	{"begin a new store in an empty file", "service/cmd/tandem/server.go", "case !info.Mode().IsRegular() || info.Size() == 0:", "case !info.Mode().IsRegular():", inCommand, "TestScripts/testdata/folders"},
+	{"put a server in place of an empty folder", "service/cmd/tandem/create.go", "if errors.Is(err, fs.ErrNotExist) {\n\t\treturn createFolder(", "if err == nil || errors.Is(err, fs.ErrNotExist) {\n\t\treturn createFolder(", inCommand, "TestInitInPlace"},
+	{"put a server in place of a link", "service/cmd/tandem/create.go", "_, err = os.Lstat(folder)", "_, err = os.Stat(folder)", inCommand, "TestScripts/testdata/folders"},
+	{"fill a folder that is not empty", "service/cmd/tandem/create.go", `case other != "":`, "case other == lostAndFound:", inCommand, "TestScripts/testdata/folders"},
+	{"no server where there is a lost+found", "service/cmd/tandem/create.go", "case lostAndFound:", `case "":`, inCommand, "TestScripts/testdata/folders"},
+	{"leave what a failed init made", "service/cmd/tandem/create.go", "return errors.Join(err, emptyFolder(folder))\n", "return err\n", inCommand, "TestFailedInit"},
+	{"a folder that its group may write to", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o022 != 0", "info.Mode().Perm()&0o002 != 0", inCommand, "TestScripts/testdata/folders"},
+	{"a server that others may write to", "service/cmd/tandem/server.go", "if err := checkFolder(folder); err != nil {\n\t\treturn nil, err\n\t}\n\t// Before", "// Before", inCommand, "TestScripts/testdata/folders"},
+	{"a sealing key that its group may read", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o077 != 0", "info.Mode().Perm()&0o007 != 0", inCommand, "TestScripts/testdata/folders"},
+	{"a public file whatever the umask", "service/cmd/tandem/output.go", "return disk.Create(name, data, mode) }", "return errors.Join(disk.Create(name, data, mode), os.Chmod(name, mode)) }", inCommand, "TestScripts/testdata/folders"},
+	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := protocol.NewDevice(protocol.DeviceConfig{State: snapshot(state),", "\t_ = state\n\tfiles, err := protocol.NewFileState(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn protocol.DeviceStatus{}, err\n\t}\n\td, err := protocol.NewDevice(protocol.DeviceConfig{State: files,", inCommand, "TestReadOnly"},
+
+	// PINs and prompts.
+	{"bind a folder before the PINs are known", "service/cmd/tandem/enroll.go", "\t// All PINs are asked for before anything is written or begun.\n", "\tif err := e.bind(b); err != nil {\n\t\treturn nil, err\n\t}\n", inCommand, "TestScripts/testdata/pins"},
+	{"one PIN for both keys", "service/cmd/tandem/pin.go", "if subtle.ConstantTimeCompare(pin, other) == 1 {\n\t\t\t\treturn", "if subtle.ConstantTimeCompare(pin, other) == 2 {\n\t\t\t\treturn", inCommand, "TestScripts/testdata/pins"},
+	{"the PIN of a key that exists for another", "service/cmd/tandem/pin.go", "if len(p.given) == 2 { // of which", "if len(p.given) == 3 { // of which", inCommand, "TestScripts/testdata/pins"},
+	{"use what Ctrl-D ended", "service/cmd/tandem/terminal_unix.go", "if !whole {\n\t\treturn nil, io.EOF", "if !whole && n == 0 {\n\t\treturn nil, io.EOF", inCommand, "TestEndOfInput"},
+	{"show a PIN", "service/cmd/tandem/terminal_unix.go", "hidden.Lflag &^= unix.ECHO", "hidden.Lflag |= unix.ECHO", inCommand, "TestScripts/testdata/pins|TestPrompt$"},
+	{"leave the terminal without echo", "service/cmd/tandem/terminal_unix.go", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, before)) }()", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, &hidden)) }()", inCommand, "TestPrompt$"},
+	{"hold the store while a PIN is typed", "service/cmd/tandem/sign.go", "\tpin, err := source.get(ctx, s.key)\n", "\theld, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tpin, err := source.get(ctx, s.key)\n\t_ = held.close()\n", inCommand, "TestPromptHoldsNothing"},
+	{"hold the store while PINs are chosen", "service/cmd/tandem/enroll.go", "\tif err := choosePINs(ctx, source, keys); err != nil {\n", "\theld, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\terr = choosePINs(ctx, source, keys)\n\t_ = held.close()\n\tif err != nil {\n", inCommand, "TestPromptHoldsNothing"},
+	{"a weak PIN without a reason", "service/cmd/tandem/weakpin.go", `"stairs":`, `"steps":`, inCommand, "TestWeakPINs"},
+
+	// Reading and Ctrl-C.
+	{"ignore Ctrl-C while reading", "service/cmd/tandem/input.go", "case <-ctx.Done():", "case <-context.Background().Done():", inCommand, "TestInterruptible"},
+	{"wait for a pipe that nobody opens", "service/cmd/tandem/input.go", "return interruptible(ctx, func() (T, error) {\n\t\tif name", "return interruptible(context.WithoutCancel(ctx), func() (T, error) {\n\t\tif name", inCommand, "TestInterruptReading"},
+	{"ignore Ctrl-C while a key is made", "service/cmd/tandem/enroll.go", "h, err := interruptible(ctx, func()", "h, err := interruptible(context.WithoutCancel(ctx), func()", inCommand, "TestInterruptMaking"},
+	{"read a signature of any length", "service/cmd/tandem/verify.go", "readSmall(ctx, c, from, maxSignatureFile,", "readSmall(ctx, c, from, 1<<29,", inCommand, "TestVerifyMemory"},
+	{"read a public key of any length", "service/cmd/tandem/verify.go", "readSmall(ctx, c, key, maxKeyFile,", "readSmall(ctx, c, key, 1<<29,", inCommand, "TestVerifyMemory"},
+	{"read FILE as a whole", "service/cmd/tandem/scheme.go", "_, err := io.Copy(h, r)", "text, err := io.ReadAll(r)\n\t\th.Write(text)", inCommand, "TestVerifyMemory"},
+	{"two files from standard input", "service/cmd/tandem/input.go", "if n > 1 {", "if n > 2 {", inCommand, "TestScripts/testdata/output"},
+
+	// Output and JSON.
+	{"lose a signature that cannot be written", "service/cmd/tandem/sign.go", "o.failed = o.write(s)\n\treturn o.failed", "o.failed = o.write(s)\n\treturn nil", inCommand, "TestScripts/testdata/output"},
+	{"overwrite what is not the signature", "service/cmd/tandem/sign.go", "bytes.Equal(there, s.Signature)", "len(there) > 0", inCommand, "TestScripts/testdata/output"},
+	{"write a signature that was not verified", "service/cmd/tandem/sign.go", "if err := verify(o.public, s.Options, s.Digest, s.Signature); err != nil {", "if err := verify(o.public, s.Options, s.Digest, s.Signature); err != nil && o.public == nil {", inCommand, "TestOutputVerifies"},
+	{"forget a request for another signature", "service/cmd/tandem/sign.go", "if s.resume || bytes.Equal(p.Digest, s.digest) && samePadding(p.Options, s.options()) {", "if s.resume || len(p.Digest) == len(s.digest) {", inCommand, "TestScripts/testdata/cut"},
+	{"JSON only where it is spelt -json", "service/cmd/tandem/main.go", "wants = !given || err != nil || b", "wants = !given && err != nil", inCommand, "TestScripts/testdata/json"},
+	{"no JSON for an unknown command", "service/cmd/tandem/main.go", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), asJSON)", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), false)", inCommand, "TestScripts/testdata/json"},
+	{"no JSON for -h", "service/cmd/tandem/main.go", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, *asJSON)", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, false)", inCommand, "TestScripts/testdata/json"},
+	{"no JSON for wrong flags", "service/cmd/tandem/main.go", `return a.fail(cmd.name, usagef("%v", err), *asJSON)`, `return a.fail(cmd.name, usagef("%v", err), false)`, inCommand, "TestScripts/testdata/json"},
+
+	// Keys of others.
+	{"a key for PSS without -pss", "service/cmd/tandem/keyfile.go", "case u.pss && !s.pss:", `case u.pss && !s.pss && s.hash == "":`, inCommand, "TestScripts/testdata/keys"},
+	{"a key for one hash function with another", "service/cmd/tandem/keyfile.go", `case u.hash != "" && u.hash != s.hash:`, `case u.hash != "" && u.hash != s.hash && s.hash == "":`, inCommand, "TestScripts/testdata/keys"},
+	{"a key for PSS with two hash functions", "service/cmd/tandem/keyfile.go", "if !mask.Algorithm.Equal(p.Hash.Algorithm) {", "if mask.Algorithm == nil {", inCommand, "TestScripts/testdata/keys"},
+	{"a mark as part of a key", "service/cmd/tandem/keyfile.go", "return text[3:]", "return text", inCommand, "TestScripts/testdata/keys"},
+	{"primes that make another modulus", "service/cmd/tandem/privatekey.go", "if m.Mul(&p, &q).Cmp(k.n) != 0 {", "if m.Mul(&p, &q).Sign() == 0 {", inCommand, "TestRecover"},
+	{"keep the numbers of an imported key", "service/cmd/tandem/privatekey.go", "clear(x.Bits())\n", "", inCommand, "TestImportedKeyIsWiped"},
+	{"keep the file of an imported key", "service/cmd/tandem/privatekey.go", "for _, f := range all {\n\t\t\tclear(f.der)\n", "for range all {\n", inCommand, "TestImportedKeyIsWiped"},
+	{"keep the numbers of a key that is refused", "service/cmd/tandem/privatekey.go", "if err != nil {\n\t\t\t(&keyParts", "if err == nil {\n\t\t\t(&keyParts", inCommand, "TestImportedKeyIsWiped"},
+	{"take a key with three primes", "service/cmd/tandem/privatekey.go", "if r.Version != 0 || len(r.More.FullBytes) > 0 {", "if r.Version > 1 {", inCommand, "TestScripts/testdata/import"},
+	{"split a key of another length for a composite", "service/cmd/tandem/privatekey.go", "config.Shape == composite && (bits", "config.Shape == twoPrime && (bits", inCommand, "TestScripts/testdata/import"},
+}

@@ -81,7 +81,7 @@ func plain(err error) error {
 	return err
 }
 
-// disk is the operating system's.
+// disk is the operating system's. Tests fill it.
 var disk durable.Disk
 
 // writeNew writes a file that must not exist yet, as one step: it is there whole or not at all.
