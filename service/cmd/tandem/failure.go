@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/tandem-rsa/tandem/hsm"
@@ -158,6 +159,10 @@ func explain(err error, now time.Time) *failure {
 		f.Kind, f.Next = "not_found", "check the path"
 	case errors.Is(err, fs.ErrPermission):
 		f.Next = "run this as the user whose folders they are, or change who may read and write there"
+	case errors.Is(err, syscall.EROFS):
+		f.Next = "put the folder where it can be written: a device and a server write at every use"
+	case errors.Is(err, syscall.ENOSPC):
+		f.Next = "make room, and run the same command again"
 	}
 	return f
 }

@@ -98,7 +98,7 @@ func (a *app) run(args []string) int {
 	case find(name) != nil:
 		return a.call(find(name), args[1:])
 	case strings.HasPrefix(name, "-"):
-		return a.fail("", usagef("flags come after a command, and %q is none. \"tandem help\" lists them", name), asJSON)
+		return a.fail("", usagef("flags come after a command, and %q is none", name), asJSON)
 	default:
 		return a.fail("", noCommand(name), asJSON)
 	}
@@ -114,7 +114,7 @@ func find(name string) *command {
 }
 
 func noCommand(name string) error {
-	return usagef("there is no command %q. \"tandem help\" lists them", name)
+	return usagef("there is no command %q", name)
 }
 
 func (a *app) call(cmd *command, args []string) int {

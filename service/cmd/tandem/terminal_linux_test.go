@@ -49,9 +49,14 @@ func prompted(t *testing.T, terminal *os.File, args ...string) (*exec.Cmd, *bufi
 	}
 	require.NoError(t, err)
 	// Written before echo was turned off, the next byte would show.
-	for echo := true; echo; time.Sleep(time.Millisecond) {
-		echo = echoes(t, terminal)
+	for range 30_000 {
+		if !echoes(t, terminal) {
+			return cmd, r
+		}
+		time.Sleep(time.Millisecond)
 	}
+	_ = cmd.Process.Kill()
+	require.Fail(t, "the terminal shows what is typed")
 	return cmd, r
 }
 
