@@ -266,9 +266,16 @@ func (e *enrollment) split(ctx context.Context, c *call, config serverConfig) (h
 	bad := func(next string, err error) (halves, error) {
 		return halves{}, failf("bad_key", next, "%s: %w", display(e.from), err)
 	}
-	if bits := k.n.BitLen(); config.Shape == composite && (bits != config.DeviceBits || k.e != 65537) {
-		return bad("make a server for it with tandem init -shape two-prime", fmt.Errorf(
-			"the server's composite keys take one of %d bits with the public exponent 65537, and this one has %d bits and %d", config.DeviceBits, bits, k.e))
+	if config.Shape == composite {
+		const next = "make a server for it with tandem init -shape two-prime"
+		if bits := k.n.BitLen(); bits != config.DeviceBits || k.e != 65537 {
+			return bad(next, fmt.Errorf("the server's composite keys take one of %d bits with the public exponent 65537, and this one has %d bits and %d",
+				config.DeviceBits, bits, k.e))
+		}
+		// The server refuses it as well: protocol.KeySource.
+		if new(big.Int).Mul(k.n, big.NewInt(0xa8)).BitLen() < config.DeviceBits+8 {
+			return bad(next, errors.New("its modulus is too small to make a composite one of full length with any of the server's"))
+		}
 	}
 	if k.use.pss {
 		fmt.Fprintf(c.errOut, "%s is for RSASSA-PSS only: sign with -pss.\n", display(e.from))

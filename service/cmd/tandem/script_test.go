@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -225,6 +226,22 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		text, err := json.Marshal(fields)
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
+	},
+	// rsakey LOW HIGH TO: an RSA key of 2048 bits whose modulus has its first byte, in hexadecimal, between.
+	"rsakey": func(ts *testscript.TestScript, neg bool, args []string) {
+		low, err := strconv.ParseUint(args[0], 16, 8)
+		ts.Check(err)
+		high, err := strconv.ParseUint(args[1], 16, 8)
+		ts.Check(err)
+		for {
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			ts.Check(err)
+			if first := uint64(key.N.Bytes()[0]); low <= first && first <= high {
+				text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+				ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
+				return
+			}
+		}
 	},
 	// copyfolder FROM TO: as cp -a does.
 	"copyfolder": func(ts *testscript.TestScript, neg bool, args []string) {
