@@ -51,7 +51,7 @@ func newText(digest []byte, opts crypto.SignerOpts) (text, error) {
 		}
 	}
 	if t.hash == 0 {
-		return text{}, fmt.Errorf("%w: unsupported hash function", splitkey.ErrMessage)
+		return text{}, fmt.Errorf("%w: unsupported hash function: %v", splitkey.ErrMessage, h)
 	}
 	if len(digest) != h.Size() {
 		return text{}, fmt.Errorf("%w: digest of %d bytes, want %d", splitkey.ErrMessage, len(digest), h.Size())

@@ -105,7 +105,7 @@ func publicKeyOf(own RSAKey) (*publicKey, error) {
 	}
 	pub, ok := own.Public().(*rsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: the server key is not an RSA key", ErrKey)
+		return nil, fmt.Errorf("%w: the server key is not an RSA key but a %T", ErrKey, own.Public())
 	}
 	return newPublicKey(pub)
 }

@@ -76,7 +76,7 @@ func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
 		return 0, fmt.Errorf("%w: negative salt length", ErrMessage)
 	}
 	if !opts.Hash.Available() {
-		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrHash)
+		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.CheckHash(opts.Hash, false))
 	}
 	size := opts.SaltLength
 	if size <= 0 {

@@ -32,6 +32,10 @@ func readPrivateKey(key *rsa.PrivateKey) (*privateKey, error) {
 	if key.D.BitLen() > pub.mod.BitLen() {
 		return nil, fmt.Errorf("%w: the private exponent is longer than the modulus", ErrKey)
 	}
+	if len(key.Primes) == 0 {
+		return nil, fmt.Errorf("%w: it comes without its primes: compute them from n, e and d first (NIST SP 800-56B, appendix C), "+
+			"as \"tandem enroll -import\" does, or export the key anew", ErrKey)
+	}
 	if len(key.Primes) != 2 || key.Primes[0] == nil || key.Primes[1] == nil || key.Primes[0].Sign() <= 0 || key.Primes[1].Sign() <= 0 {
 		return nil, fmt.Errorf("%w: %d prime factors, want 2", ErrKey, len(key.Primes))
 	}

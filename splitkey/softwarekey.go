@@ -88,7 +88,7 @@ func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	rand.Read(x[1:])
 	if _, err := k.Exponentiate(context.Background(), x); err != nil {
 		c.wipe()
-		return nil, fmt.Errorf("%w: inconsistent", ErrKey)
+		return nil, fmt.Errorf("%w: inconsistent: a trial with it gave a wrong result, so a factor is not prime", ErrKey)
 	}
 	return k, nil
 }

@@ -78,13 +78,17 @@ var splitkeyMutants = []mutant{
 	{"read a share with bytes after its end", "splitkey/encoding.go", " || !in.Empty() {", " {", inSplitkey, splits + "/split_additive_2048"},
 	{"read a share of another version", "splitkey/encoding.go", "if version != serverShareVersion {", "if version == 0 {", inSplitkey, splits + "/split_additive_2048"},
 
+	{"do not say which hash was refused", "splitkey/internal/emsa/emsa.go", "%w: %v, want SHA-256", "%w: %.0v, want SHA-256", inSplitkey, "TestErrorsNameTheCause"},
+	{"do not say why a key is inconsistent", "splitkey/privatekey.go", "%w: inconsistent: %v", "%w: inconsistent%.0v", inSplitkey, "TestErrorsNameTheCause"},
+	{"do not say what to do about a key without primes", "splitkey/privatekey.go", "if len(key.Primes) == 0 {", "if len(key.Primes) < 0 {", inSplitkey, "TestErrorsNameTheCause"},
+
 	// Encoding.
 	{"leave the upper bits of EM", "splitkey/internal/emsa/emsa.go", "em[0] &= 0xff >> (8*emLen - emBits)", "em[0] &= 0xff", inSplitkey, encodes},
 	{"another trailer of PSS", "splitkey/internal/emsa/emsa.go", "em[emLen-1] = 0xbc", "em[emLen-1] = 0xcc", inSplitkey, encodes},
 	{"count bits of PSS from the modulus", "splitkey/message.go", "m.em, err = emsa.PSS(h, digest, salt, key.pub.N.BitLen()-1)", "m.em, err = emsa.PSS(h, digest, salt, key.pub.N.BitLen())", inSplitkey, encodes},
 	{"accept a salt that is a byte too long", "splitkey/internal/emsa/emsa.go", "if emLen < f.size+len(salt)+2 {", "if emLen < f.size+len(salt)+1 {", inSplitkey, encodes},
-	{"accept a digest of another length", "splitkey/internal/emsa/emsa.go", "if len(digest) != f.size {", "if len(digest) > f.size {", inSplitkey, encodes},
+	{"accept a digest of another length", "splitkey/internal/emsa/emsa.go", "len(digest) != want {", "len(digest) > want {", inSplitkey, encodes},
 	{"leave out the NULL of DigestInfo", "splitkey/internal/emsa/emsa.go", "info = append(info, 0x05, 0x00, 0x04, byte(f.size))", "info = append(info, 0x04, byte(f.size))", inSplitkey, encodes},
 	{"give SHA3-512 the number of SHA3-384", "splitkey/internal/emsa/emsa.go", "size: 64, oid: nist(10)", "size: 64, oid: nist(9)", inSplitkey, encodes},
-	{"sign SHA-1", "splitkey/internal/emsa/emsa.go", "if !ok || f.legacy && !legacy {", "if !ok {", inSplitkey, encodes},
+	{"sign SHA-1", "splitkey/internal/emsa/emsa.go", "!ok || f.legacy && !legacy {", "!ok || f.legacy && false {", inSplitkey, encodes},
 }

@@ -14,6 +14,7 @@ import (
 	"crypto/sha3"
 	"crypto/sha512"
 	"errors"
+	"fmt"
 	"hash"
 )
 
@@ -55,12 +56,19 @@ var functions = map[crypto.Hash]function{
 // SHA-3 functions of the same lengths (or, with legacy, SHA-1 or SHA-224), and
 // ErrDigest unless digest has its length.
 func CheckDigest(h crypto.Hash, digest []byte, legacy bool) error {
-	f, ok := functions[h]
-	if !ok || f.legacy && !legacy {
-		return ErrHash
+	if err := CheckHash(h, legacy); err != nil {
+		return err
 	}
-	if len(digest) != f.size {
-		return ErrDigest
+	if want := functions[h].size; len(digest) != want {
+		return fmt.Errorf("%w: %d bytes, %v has %d", ErrDigest, len(digest), h, want)
+	}
+	return nil
+}
+
+// CheckHash is what CheckDigest says of h.
+func CheckHash(h crypto.Hash, legacy bool) error {
+	if f, ok := functions[h]; !ok || f.legacy && !legacy {
+		return fmt.Errorf("%w: %v, want SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384 or SHA3-512", ErrHash, h)
 	}
 	return nil
 }
