@@ -9,33 +9,33 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// Lister is what a [Store] may offer besides: the ids of its records, page by page, for whoever has to
-// visit all of them, such as a sweep of enrolments that nobody confirmed. Nothing in this module needs
-// it to settle an attempt.
+// Lister is what a [Store] may offer besides: the ids of its records, page by page, for
+// whoever has to visit all of them, such as a sweep of enrolments that nobody confirmed.
+// Nothing in this module needs it to settle an attempt.
 //
 // Package storetest holds it against an implementation as it does the Store.
 type Lister interface {
-	// List returns ids that begin with prefix and come after the id after, in ascending order of
-	// their bytes, each once: the first ones there are, at most limit of them. It may return fewer;
-	// only an empty page says that no more are left. An empty prefix is the prefix of every id, and
-	// every id comes after an empty after.
+	// List returns ids that begin with prefix and come after the id after, in ascending
+	// order of their bytes, each once: the first ones there are, at most limit of them.
+	// It may return fewer; only an empty page says that no more are left. An empty prefix
+	// is the prefix of every id, and every id comes after an empty after.
 	//
-	// A page is linearizable like a Load: an id whose Create returned before List was called is not
-	// left out of the range that the page covers. Since no id is ever removed, pages that begin where
-	// the last one ended list every id that was there at the start exactly once. One that is
-	// created meanwhile is listed or not.
+	// A page is linearizable like a Load: an id whose Create returned before List was
+	// called is not left out of the range that the page covers. Since no id is ever
+	// removed, pages that begin where the last one ended list every id that was there at
+	// the start exactly once. One that is created meanwhile is listed or not.
 	//
-	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit]. A call with a
-	// context that is already done returns its error.
+	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit].
+	// A call with a context that is already done returns its error.
 	List(ctx context.Context, prefix, after string, limit int) (ids []string, err error)
 }
 
 // listPage is how many ids IDs asks for at once.
 const listPage = 256
 
-// IDs ranges over the ids that begin with prefix, in ascending order, a page at a time. After an error it
-// ends: an id and an error never come together. Every id that was there at the start comes
-// exactly once, whatever is written meanwhile.
+// IDs ranges over the ids that begin with prefix, in ascending order, a page at a time.
+// After an error it ends: an id and an error never come together. Every id that was there
+// at the start comes exactly once, whatever is written meanwhile.
 func IDs(ctx context.Context, l Lister, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if ctx == nil || isnil.Value(l) {
@@ -66,7 +66,8 @@ func IDs(ctx context.Context, l Lister, prefix string) iter.Seq2[string, error] 
 	}
 }
 
-// CheckList returns [ErrLimit] if no [Lister] may accept the arguments of List. It is for implementations.
+// CheckList returns [ErrLimit] if no [Lister] may accept the arguments of List. It is for
+// implementations.
 func CheckList(prefix, after string, limit int) error {
 	switch {
 	case len(prefix) > MaxID:

@@ -8,10 +8,11 @@ import (
 	"sync"
 )
 
-// NewMemoryStore returns a [Store] that keeps its records in memory. It is a [Lister], too.
+// NewMemoryStore returns a [Store] that keeps its records in memory. It is a [Lister],
+// too.
 //
-// It is for tests only: it is not durable, so that a restart gives every thief all tries back, and
-// no second process can reach it. In all else it keeps the contract.
+// It is for tests only: it is not durable, so that a restart gives every thief all tries
+// back, and no second process can reach it. In all else it keeps the contract.
 func NewMemoryStore() Store {
 	return &memoryStore{records: make(map[string]memoryRecord)}
 }

@@ -18,9 +18,9 @@ const guesses = 1000
 // answers counts what simultaneous attempts were answered.
 type answers struct{ right, wrong, locked, none int }
 
-// guess makes all attempts at once, spread over the handles, each of which has a limiter of its own. None is
-// settled before all have begun: each has been admitted and has its PIN tried before the first one counts,
-// which is the most an attacker can arrange.
+// guess makes all attempts at once, spread over the handles, each of which has a limiter
+// of its own. None is settled before all have begun: each has been admitted and has its
+// PIN tried before the first one counts, which is the most an attacker can arrange.
 func guess(t tester, stores []pinlock.Store, id string, right func(i int) bool) answers {
 	t.Helper()
 	limiters := make([]*pinlock.Limiter, len(stores))
@@ -68,7 +68,8 @@ func guess(t tester, stores []pinlock.Store, id string, right func(i int) bool) 
 	return a
 }
 
-// guessesWrong: of any number of wrong guesses at once, on all nodes together, exactly three are answered.
+// guessesWrong: of any number of wrong guesses at once, on all nodes together, exactly
+// three are answered.
 func guessesWrong(t tester, h *handles) {
 	stores := h.take(nodes)
 	a := guess(t, stores, "id", func(int) bool { return false })
@@ -81,9 +82,10 @@ func guessesWrong(t tester, h *handles) {
 	}
 }
 
-// guessesMixed checks that the answers to right and wrong guesses at once are those of some sequence, one after the
-// other: as many counts and clearings were written as were answered, each on top of the one
-// before, and nothing on top of the third wrong one in a row.
+// guessesMixed checks that the answers to right and wrong guesses at once are those of
+// some sequence, one after the other: as many counts and clearings were written as were
+// answered, each on top of the one before, and nothing on top of the third wrong one in a
+// row.
 func guessesMixed(t tester, h *handles) {
 	log := &swapLog{left: make(map[uint64]int), done: make(map[uint64]bool)}
 	var stores []pinlock.Store
@@ -113,7 +115,8 @@ func guessesMixed(t tester, h *handles) {
 	require.Equal(t, a.locked > 0, locks == 1)
 }
 
-// swapLog notes every successful Swap of a counter, on whatever node, as tries left before and after.
+// swapLog notes every successful Swap of a counter, on whatever node, as tries left
+// before and after.
 type swapLog struct {
 	mu    sync.Mutex
 	left  map[uint64]int // tries left, by version

@@ -141,7 +141,8 @@ func listContextDone(t tester, h *handles) {
 	}
 }
 
-// many creates n records of different lengths, a few of them long, on all handles at once.
+// many creates n records of different lengths, a few of them long, on all handles at
+// once.
 func many(t tester, h *handles, n int) (ids []string) {
 	t.Helper()
 	for i := range n {
@@ -201,9 +202,9 @@ func listElsewhere(t tester, h *handles) {
 	}
 }
 
-// listDuringWrites: while others create and swap, every page is in order, a record that was there from the
-// start is listed exactly once, and one whose creation was confirmed before a page was asked for is
-// not left out of it.
+// listDuringWrites: while others create and swap, every page is in order, a record that
+// was there from the start is listed exactly once, and one whose creation was confirmed
+// before a page was asked for is not left out of it.
 func listDuringWrites(t tester, h *handles) {
 	ls := listers(h, nodes)
 	if ls == nil {

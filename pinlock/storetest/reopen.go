@@ -64,7 +64,8 @@ func versionNeverReusedAfterReopen(t tester, h *handles) {
 	}
 }
 
-// handleCloses: the end of one node takes nothing from the others, and leaves them what it wrote.
+// handleCloses: the end of one node takes nothing from the others, and leaves them what
+// it wrote.
 func handleCloses(t tester, h *handles) {
 	if h.db.Single {
 		return // there are no others
@@ -85,8 +86,9 @@ func handleCloses(t tester, h *handles) {
 	requireValue(t, h.take(2)[1], "id", "second again")
 }
 
-// versionNeverReusedAfterRemoval: a record that was removed and created again by other means shares no
-// version with the one before, so that a swap that was decided on the old one fails.
+// versionNeverReusedAfterRemoval: a record that was removed and created again by other
+// means shares no version with the one before, so that a swap that was decided on the old
+// one fails.
 func versionNeverReusedAfterRemoval(t tester, h *handles) {
 	if h.db.Remove == nil {
 		return // nobody can

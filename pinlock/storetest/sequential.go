@@ -228,7 +228,8 @@ func recordsApart(t tester, s pinlock.Store) {
 	requireConflict(t, s, "a", a)
 }
 
-// page is a value long enough that a store keeps it as it is, where a short one may be copied in passing.
+// page is a value long enough that a store keeps it as it is, where a short one may be
+// copied in passing.
 func page(c byte) []byte { return bytes.Repeat([]byte{c}, 8<<10) }
 
 func copiesOnWrite(t tester, s pinlock.Store) {
@@ -264,7 +265,8 @@ func contextDone(t tester, s pinlock.Store) {
 	_, version := load(t, s, "id")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// Several times: a store that selects between the context and the work passes now and then.
+	// Several times: a store that selects between the context and the work passes now and
+	// then.
 	for range 20 {
 		_, _, err := s.Load(ctx, "id")
 		require.ErrorIs(t, err, context.Canceled)

@@ -1,9 +1,9 @@
 // Package storetest holds an implementation of [pinlock.Store] to its contract, and of
 // [pinlock.Lister] if it is one.
 //
-// Every Store, whoever wrote it, should pass [Run], and [RunReopen] if it is meant to be durable.
-// What no test of this kind can show is that a confirmed write survives a power failure: that takes
-// an fsync, which only the implementation's own tests can look for.
+// Every Store, whoever wrote it, should pass [Run], and [RunReopen] if it is meant to be
+// durable. What no test of this kind can show is that a confirmed write survives a power
+// failure: that takes an fsync, which only the implementation's own tests can look for.
 package storetest
 
 import (
@@ -17,45 +17,47 @@ import (
 
 // Database is what a check runs on: a set of records, empty at first, and the ways to it.
 type Database struct {
-	// Open returns another handle on the records: a Store as another process or another machine has
-	// it. It shares nothing with the other handles but the database: it has a connection, a mutex and a
-	// cache of its own, if it has any of these. A test that returns one handle twice, or two that
-	// share a lock of the process, tests nothing that happens between two nodes: so Run refuses
-	// a handle that it was given before.
+	// Open returns another handle on the records: a Store as another process or another
+	// machine has it. It shares nothing with the other handles but the database: it has a
+	// connection, a mutex and a cache of its own, if it has any of these. A test that
+	// returns one handle twice, or two that share a lock of the process, tests nothing
+	// that happens between two nodes: so Run refuses a handle that it was given before.
 	Open func() pinlock.Store
 
 	// Close ends a handle in good order. It may be nil if handles need no end.
 	Close func(pinlock.Store)
 
-	// Single says that by contract one process at a time has the records, and that its goroutines
-	// share one handle. Open is then called again only after Close, and may return the same Store.
-	// An implementation's own tests must show that a second process is refused.
+	// Single says that by contract one process at a time has the records, and that its
+	// goroutines share one handle. Open is then called again only after Close, and may
+	// return the same Store. An implementation's own tests must show that a second
+	// process is refused.
 	Single bool
 
-	// Remove deletes a record behind the Store's back, as an administrator might. Only one check needs
-	// it, and is left out if it is nil.
+	// Remove deletes a record behind the Store's back, as an administrator might. Only
+	// one check needs it, and is left out if it is nil.
 	Remove func(id string)
 }
 
-// Run runs every check of the contract, each in a subtest on a database of its own. database
-// returns an empty one and cleans up with t.Cleanup. Every check of concurrent calls uses several
-// handles, and the others run twice: on one handle, and on several in turn.
+// Run runs every check of the contract, each in a subtest on a database of its own.
+// database returns an empty one and cleans up with t.Cleanup. Every check of concurrent
+// calls uses several handles, and the others run twice: on one handle, and on several in
+// turn.
 func Run(t *testing.T, database func(t *testing.T) Database) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.on(t, database(t)) })
 	}
 }
 
-// RunReopen checks that records and versions survive the end of all handles, as in a restart of
-// every process.
+// RunReopen checks that records and versions survive the end of all handles, as in a
+// restart of every process.
 func RunReopen(t *testing.T, database func(t *testing.T) Database) {
 	for _, c := range reopenChecks {
 		t.Run(c.name, func(t *testing.T) { c.on(t, database(t)) })
 	}
 }
 
-// tester is what a check needs of *testing.T. The tests of this package put a recorder in its
-// place, to see that each check fails on a store that breaks what it checks.
+// tester is what a check needs of *testing.T. The tests of this package put a recorder in
+// its place, to see that each check fails on a store that breaks what it checks.
 type tester interface {
 	require.TestingT
 	Helper()
@@ -118,7 +120,8 @@ type handles struct {
 	opened []pinlock.Store
 }
 
-// take returns n handles, opening those that are missing: one n times if there can be only one.
+// take returns n handles, opening those that are missing: one n times if there can be
+// only one.
 func (h *handles) take(n int) []pinlock.Store {
 	h.t.Helper()
 	if h.db.Single {

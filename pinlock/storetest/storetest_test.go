@@ -11,7 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// memory is a database that lives in this process: by contract its goroutines share one handle.
+// memory is a database that lives in this process: by contract its goroutines share one
+// handle.
 func memory(*testing.T) Database {
 	s := pinlock.NewMemoryStore()
 	return Database{Open: func() pinlock.Store { return s }, Single: true}
@@ -19,11 +20,12 @@ func memory(*testing.T) Database {
 
 func TestMemoryStore(t *testing.T) { Run(t, memory) }
 
-// TestMemoryStoreShared takes what the goroutines of one process share for what survives its handles.
+// TestMemoryStoreShared takes what the goroutines of one process share for what survives
+// its handles.
 func TestMemoryStoreShared(t *testing.T) { RunReopen(t, memory) }
 
-// TestMemoryStoreOnNodes gives the checks several handles on one memory: what they hold against a store
-// of many nodes is passed by one that is right.
+// TestMemoryStoreOnNodes gives the checks several handles on one memory: what they hold
+// against a store of many nodes is passed by one that is right.
 func TestMemoryStoreOnNodes(t *testing.T) {
 	database := func(*testing.T) Database {
 		s := pinlock.NewMemoryStore()
@@ -170,7 +172,8 @@ func TestEveryFaultIsFound(t *testing.T) {
 	}
 }
 
-// TestNodesAreNeeded: on one handle nothing is wrong with a store whose handles do not agree.
+// TestNodesAreNeeded: on one handle nothing is wrong with a store whose handles do not
+// agree.
 func TestNodesAreNeeded(t *testing.T) {
 	for _, c := range checks {
 		switch c.name {

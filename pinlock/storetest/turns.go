@@ -14,8 +14,8 @@ type sequence struct {
 	run  func(t tester, s pinlock.Store)
 }
 
-// sequential makes two checks of each: all calls on one handle, and each call on the next of several, so
-// that what one node wrote another reads, swaps and conflicts with.
+// sequential makes two checks of each: all calls on one handle, and each call on the next
+// of several, so that what one node wrote another reads, swaps and conflicts with.
 func sequential(sequences ...sequence) (out []check) {
 	for _, s := range sequences {
 		out = append(out,
@@ -25,8 +25,8 @@ func sequential(sequences ...sequence) (out []check) {
 	return out
 }
 
-// inTurn returns a Store that passes each call to another handle, in an order that has no period which
-// the calls of a check could share, and is the same each time.
+// inTurn returns a Store that passes each call to another handle, in an order that has no
+// period which the calls of a check could share, and is the same each time.
 func inTurn(stores []pinlock.Store) pinlock.Store {
 	return &turns{stores: stores, order: rand.New(rand.NewPCG(1, 2))}
 }

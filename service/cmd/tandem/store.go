@@ -62,7 +62,8 @@ counted since: see docs/operating.md.`,
 	},
 }
 
-// backUp writes a checked copy of a store: the file is there, durable and whole, or not at all.
+// backUp writes a checked copy of a store: the file is there, durable and whole, or not
+// at all.
 func backUp(ctx context.Context, c *call, store, out string) error {
 	fill := func(f *os.File) error {
 		if err := bolt.BackupFile(ctx, store, f); err != nil {

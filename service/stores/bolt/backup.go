@@ -10,15 +10,16 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Backup writes the store, as it is at one moment, to w: what it writes is a file that [Open] takes. Every
-// write that was confirmed before Backup was called is in it. It checks the store first, as
-// [Store.Check] does, and writes nothing of a damaged one. The service goes on meanwhile; pages that it
-// frees are not used again until Backup is done, so w should be a file and not a slow line.
+// Backup writes the store, as it is at one moment, to w: what it writes is a file that
+// [Open] takes. Every write that was confirmed before Backup was called is in it. It
+// checks the store first, as [Store.Check] does, and writes nothing of a damaged one. The
+// service goes on meanwhile; pages that it frees are not used again until Backup is done,
+// so w should be a file and not a slow line.
 //
 // To copy the file of a running store in another way gives a damaged copy.
 //
-// A backup that is restored gives every thief the tries back that were counted since: see the package's
-// Security.
+// A backup that is restored gives every thief the tries back that were counted since: see
+// the package's Security.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -73,8 +74,9 @@ func backup(ctx context.Context, h *handle, tx *bbolt.Tx, id uint64, w io.Writer
 	return nil
 }
 
-// metaPagesOf returns both meta pages of a file that ends with a transaction, each in its place. (bbolt's own
-// copy puts the newer one first.) The older one has the same content, under the number before.
+// metaPagesOf returns both meta pages of a file that ends with a transaction, each in its
+// place. (bbolt's own copy puts the newer one first.) The older one has the same content,
+// under the number before.
 func metaPagesOf(file io.ReaderAt, pageSize int, transaction uint64) ([]byte, error) {
 	b := make([]byte, 2*pageSize)
 	newer, older := b[:pageSize], b[pageSize:]

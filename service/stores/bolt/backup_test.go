@@ -68,7 +68,8 @@ func startCounting(t *testing.T, keys, clients int) *counting {
 	return c
 }
 
-// TestBackupWhileCounting: a backup of a running store is whole, and has all that was confirmed before it.
+// TestBackupWhileCounting: a backup of a running store is whole, and has all that was
+// confirmed before it.
 func TestBackupWhileCounting(t *testing.T) {
 	const keys = 800
 	c := startCounting(t, keys, 16)
@@ -95,7 +96,8 @@ func TestBackupWhileCounting(t *testing.T) {
 	}
 }
 
-// TestCheckWhileCounting finds no fault in a sound store, however much is written meanwhile.
+// TestCheckWhileCounting finds no fault in a sound store, however much is written
+// meanwhile.
 func TestCheckWhileCounting(t *testing.T) {
 	c := startCounting(t, 200, 8)
 	for range 50 {

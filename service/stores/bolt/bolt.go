@@ -1,42 +1,46 @@
-// Package bolt is a [pinlock.Store] in one file on the local disk, for a service that runs on
-// one machine. It is built on go.etcd.io/bbolt, and is a [pinlock.Lister].
+// Package bolt is a [pinlock.Store] in one file on the local disk, for a service that
+// runs on one machine. It is built on go.etcd.io/bbolt, and is a [pinlock.Lister].
 //
 // # Durability
 //
-// Every Create and Swap is on disk (fdatasync) before it returns; there is no switch to turn
-// that off. Writes that arrive while another is being synced are written together by the next sync.
-// Load returns nothing that is not yet on disk either. Opening syncs the file, in case a killed process
-// left something unsynced, and its directory. What is left to trust is the disk: one that confirms what
-// it only holds in a volatile cache loses counts with the power.
+// Every Create and Swap is on disk (fdatasync) before it returns; there is no switch to
+// turn that off. Writes that arrive while another is being synced are written together by
+// the next sync. Load returns nothing that is not yet on disk either. Opening syncs the
+// file, in case a killed process left something unsynced, and its directory. What is left
+// to trust is the disk: one that confirms what it only holds in a volatile cache loses
+// counts with the power.
 //
-// If a sync fails, nobody knows what is on disk, and asking again may be answered with a lie: the
-// kernel may have dropped the pages and show them all the same. The store then refuses everything. To open
-// it anew in a new process is not enough, since the kernel's pages are the same: reboot, or move the file
-// to a disk that can be trusted, before the service starts again.
+// If a sync fails, nobody knows what is on disk, and asking again may be answered with a
+// lie: the kernel may have dropped the pages and show them all the same. The store then
+// refuses everything. To open it anew in a new process is not enough, since the kernel's
+// pages are the same: reboot, or move the file to a disk that can be trusted, before the
+// service starts again.
 //
-// A full disk is another matter. A write that finds no room fails before anything of it counts ([ErrFull]):
-// it did not happen and will not. Load goes on meanwhile, and writes succeed again as soon as there
-// is room. Nothing need be opened anew.
+// A full disk is another matter. A write that finds no room fails before anything of it
+// counts ([ErrFull]): it did not happen and will not. Load goes on meanwhile, and writes
+// succeed again as soon as there is room. Nothing need be opened anew.
 //
 // # Damage
 //
-// bbolt believes its file. This package reads the file by itself and believes nothing: a record has a
-// checksum, bound to its id; a page must be what the branch above it means, and must not be
-// free; an id is absent only where two records that are there are neighbours. So a flipped bit shows as
-// [ErrDamaged] from the calls that need the page, and never as another value, an older one, or a
-// record that was never there. bbolt writes only along pages that were checked in the same
-// transaction, so that none sends it into a loop or lets it take memory without bound.
+// bbolt believes its file. This package reads the file by itself and believes nothing: a
+// record has a checksum, bound to its id; a page must be what the branch above it means,
+// and must not be free; an id is absent only where two records that are there are
+// neighbours. So a flipped bit shows as [ErrDamaged] from the calls that need the page,
+// and never as another value, an older one, or a record that was never there. bbolt
+// writes only along pages that were checked in the same transaction, so that none sends
+// it into a loop or lets it take memory without bound.
 //
-// [Open] and [Store.Check] check all of a file: every page has exactly one use, every record is whole.
-// Open refuses a file with a damaged meta page as well, from which bbolt would silently go back by
-// one transaction. What no check of this kind can find is an older copy of the whole file.
+// [Open] and [Store.Check] check all of a file: every page has exactly one use, every
+// record is whole. Open refuses a file with a damaged meta page as well, from which bbolt
+// would silently go back by one transaction. What no check of this kind can find is an
+// older copy of the whole file.
 //
 // # Security
 //
-// The file is trusted, as pinlock.Store says: whoever can put an older copy in its place gives
-// every thief his tries back. That includes restoring a backup. Whoever can write to it can write
-// checksums, too. A new file is created readable and writable by its owner only; a mode that was
-// widened later is left alone.
+// The file is trusted, as pinlock.Store says: whoever can put an older copy in its place
+// gives every thief his tries back. That includes restoring a backup. Whoever can write
+// to it can write checksums, too. A new file is created readable and writable by its
+// owner only; a mode that was widened later is left alone.
 package bolt
 
 import (
@@ -60,7 +64,8 @@ import (
 
 // Options are what may be set when a store is opened. The zero value is good.
 type Options struct {
-	// LockTimeout is how long to wait for another process to close the store. Zero means one second.
+	// LockTimeout is how long to wait for another process to close the store. Zero means
+	// one second.
 	LockTimeout time.Duration
 
 	disk durable.Disk          // tests see the directory's sync
@@ -71,19 +76,20 @@ var (
 	// ErrInUse is returned by Open if another process has the store open.
 	ErrInUse = errors.New("bolt: store is in use by another process")
 
-	// ErrFormat is returned by Open for a file that is not a store, or one of a newer version. It
-	// is left as it is.
+	// ErrFormat is returned by Open for a file that is not a store, or one of a newer
+	// version. It is left as it is.
 	ErrFormat = errors.New("bolt: not a store that this version can read")
 
-	// ErrDamaged is returned for a file, or a page or a record in it, that is damaged. The call
-	// wrote nothing.
+	// ErrDamaged is returned for a file, or a page or a record in it, that is damaged.
+	// The call wrote nothing.
 	ErrDamaged = errors.New("bolt: damaged store")
 
-	// ErrFull is returned by Create, Swap and Ping when the disk, a quota or a limit of the process leaves
-	// no room. The call wrote nothing, and will not.
+	// ErrFull is returned by Create, Swap and Ping when the disk, a quota or a limit of
+	// the process leaves no room. The call wrote nothing, and will not.
 	ErrFull = errors.New("bolt: no room for a write")
 
-	// ErrClosed is returned by every method of a closed store, of a nil one and of the zero value.
+	// ErrClosed is returned by every method of a closed store, of a nil one and of the
+	// zero value.
 	ErrClosed = errors.New("bolt: store is closed")
 )
 
@@ -114,8 +120,8 @@ type handle struct {
 }
 
 const (
-	// mapSize is address space for the file to grow into. Beyond it bbolt has to wait for its readers,
-	// such as a backup, before it can write.
+	// mapSize is address space for the file to grow into. Beyond it bbolt has to wait for
+	// its readers, such as a backup, before it can write.
 	mapSize = 1 << 30
 	// growBy is how much the file grows at once.
 	growBy = 1 << 20
@@ -154,9 +160,9 @@ func openHandle(path string, o Options, readOnly bool) (*handle, error) {
 	return h, nil
 }
 
-// Open opens the store in the file at path, checks all of it, and locks it against other processes. The
-// file is created, with mode 0600, if it does not exist; its directory must. Errors are [ErrInUse],
-// [ErrFormat], [ErrDamaged], or those of the file system.
+// Open opens the store in the file at path, checks all of it, and locks it against other
+// processes. The file is created, with mode 0600, if it does not exist; its directory
+// must. Errors are [ErrInUse], [ErrFormat], [ErrDamaged], or those of the file system.
 //
 // The check reads the whole file once: some seconds for a million records.
 func Open(path string, o Options) (*Store, error) {
@@ -184,7 +190,8 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// openChecked checks the file before bbolt opens it for writing, which believes its freelist then.
+// openChecked checks the file before bbolt opens it for writing, which believes its
+// freelist then.
 func openChecked(path string, o Options) (*handle, error) {
 	for range 3 {
 		var checked uint64
@@ -209,8 +216,9 @@ func openChecked(path string, o Options) (*handle, error) {
 	return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 }
 
-// guard calls f and makes an error of a panic, which is how bbolt meets a damaged page, and of a fault,
-// which is how the kernel answers for a mapped page beyond the end of a truncated file.
+// guard calls f and makes an error of a panic, which is how bbolt meets a damaged page,
+// and of a fault, which is how the kernel answers for a mapped page beyond the end of a
+// truncated file.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -260,13 +268,15 @@ func (h *handle) prepare() error {
 
 var errPrepared = errors.New("bolt: file is not new")
 
-// syncDirectory makes the file's name durable, which syncing the file does not. It is done on every
-// opening, since the process that created the file may have been killed before it came to this.
+// syncDirectory makes the file's name durable, which syncing the file does not. It is
+// done on every opening, since the process that created the file may have been killed
+// before it came to this.
 func syncDirectory(disk durable.Disk, path string) error {
 	return disk.SyncFolder(filepath.Dir(path))
 }
 
-// Close waits for the writes under way and closes the file. Only the first call does anything.
+// Close waits for the writes under way and closes the file. Only the first call does
+// anything.
 func (s *Store) Close() error {
 	err := ErrClosed
 	if s == nil || s.handle == nil {
@@ -346,9 +356,9 @@ func (s *Store) Swap(ctx context.Context, id string, version uint64, value []byt
 	return s.write(ctx, &write{key: recordKey(id), version: version}, value)
 }
 
-// Ping checks that the store answers and that the disk takes writes: it writes an empty transaction and
-// syncs it, which costs as much as an attempt. Errors are those of a write. For a disk that hangs, ctx
-// should have a deadline.
+// Ping checks that the store answers and that the disk takes writes: it writes an empty
+// transaction and syncs it, which costs as much as an attempt. Errors are those of a
+// write. For a disk that hangs, ctx should have a deadline.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err

@@ -21,7 +21,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/storetest"
 )
 
-// TestMain lets the tests run this binary again as the process that they kill, or that holds a lock.
+// TestMain lets the tests run this binary again as the process that they kill, or that
+// holds a lock.
 func TestMain(m *testing.M) {
 	role, child := roles[os.Getenv(childRole)]
 	if !child {
@@ -45,8 +46,8 @@ func openNew(t testing.TB) *Store {
 	return open(t, filepath.Join(t.TempDir(), "store"))
 }
 
-// database is a store for storetest. The file is locked: one process at a time has it, and its
-// goroutines share one handle (TestInUse).
+// database is a store for storetest. The file is locked: one process at a time has it,
+// and its goroutines share one handle (TestInUse).
 func database(t *testing.T) storetest.Database {
 	path := filepath.Join(t.TempDir(), "store")
 	var s *Store
@@ -72,7 +73,8 @@ func TestSyncs(t *testing.T) {
 	require.False(t, s.db.NoFreelistSync)
 }
 
-// TestOpenSyncs: a store is not opened, new or old, until the file and its name are on disk.
+// TestOpenSyncs: a store is not opened, new or old, until the file and its name are on
+// disk.
 func TestOpenSyncs(t *testing.T) {
 	planted := errors.New("planted")
 	path := filepath.Join(t.TempDir(), "store")
@@ -321,7 +323,8 @@ func TestClosed(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 }
 
-// TestCloseWhileBusy: a write either is confirmed, and then there after reopening, or is refused.
+// TestCloseWhileBusy: a write either is confirmed, and then there after reopening, or is
+// refused.
 func TestCloseWhileBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	s := open(t, path)
@@ -365,7 +368,8 @@ func TestCloseWhileBusy(t *testing.T) {
 	require.GreaterOrEqual(t, n, 16)
 }
 
-// TestBrokenStaysBroken: after a failed commit nothing is answered until the store is opened anew.
+// TestBrokenStaysBroken: after a failed commit nothing is answered until the store is
+// opened anew.
 func TestBrokenStaysBroken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	s := open(t, path)
@@ -423,7 +427,8 @@ func TestDamagedRecord(t *testing.T) {
 	require.NoError(t, s.Check(t.Context()))
 }
 
-// TestCancelledWhileWaiting returns without waiting for the disk, and the written bytes are those of the call.
+// TestCancelledWhileWaiting returns without waiting for the disk, and the written bytes
+// are those of the call.
 func TestCancelledWhileWaiting(t *testing.T) {
 	s := openNew(t)
 	tx, err := s.db.Begin(true) // holds up the commit loop
@@ -441,7 +446,8 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	require.Equal(t, "value", string(value))
 }
 
-// TestLoadAwaitsSync sets back what is known to be on disk, as if the last transaction were still being synced.
+// TestLoadAwaitsSync sets back what is known to be on disk, as if the last transaction
+// were still being synced.
 func TestLoadAwaitsSync(t *testing.T) {
 	s := openNew(t)
 	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))

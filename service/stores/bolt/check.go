@@ -12,9 +12,10 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Check reads the whole store as it is at one moment and checks it: the error is [ErrDamaged] if a page
-// has no use or more than one, if a record is not whole, or if anything is out of order. It may run while the
-// service does. It takes a bit of memory for each page, and as long as the file takes to read.
+// Check reads the whole store as it is at one moment and checks it: the error is
+// [ErrDamaged] if a page has no use or more than one, if a record is not whole, or if
+// anything is out of order. It may run while the service does. It takes a bit of memory
+// for each page, and as long as the file takes to read.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -25,7 +26,8 @@ func (s *Store) Check(ctx context.Context) error {
 	})
 }
 
-// known makes of ErrFormat what it is in a file that had the right format when it was opened.
+// known makes of ErrFormat what it is in a file that had the right format when it was
+// opened.
 func known(err error) error {
 	if errors.Is(err, ErrFormat) {
 		return damaged("%w", err)
@@ -67,7 +69,8 @@ func (h *handle) check(ctx context.Context) (transaction uint64, err error) {
 // transaction returns the id of the newest transaction.
 func (h *handle) transaction() (uint64, error) { return newestTransaction(h.file, h.pageSize) }
 
-// newestTransaction needs both meta pages whole: if one is not, it may have been the newer one.
+// newestTransaction needs both meta pages whole: if one is not, it may have been the
+// newer one.
 func newestTransaction(file io.ReaderAt, pageSize int) (uint64, error) {
 	first, err := readMeta(file, 0)
 	second, err2 := readMeta(file, int64(pageSize))
@@ -81,7 +84,8 @@ func newestTransaction(file io.ReaderAt, pageSize int) (uint64, error) {
 	return newest, nil
 }
 
-// anyMeta returns an error if bbolt would find no meta page, and panic with a lock in its hand.
+// anyMeta returns an error if bbolt would find no meta page, and panic with a lock in its
+// hand.
 func (h *handle) anyMeta() error {
 	_, first := readMeta(h.file, 0)
 	if first == nil {
@@ -96,8 +100,8 @@ func (h *handle) anyMeta() error {
 	return nil
 }
 
-// checkSnapshot checks all that a transaction left: each page is a meta page, or part of the
-// freelist, or free, or part of the tree, and only one of these.
+// checkSnapshot checks all that a transaction left: each page is a meta page, or part of
+// the freelist, or free, or part of the tree, and only one of these.
 func checkSnapshot(ctx context.Context, file io.ReaderAt, pageSize int, transaction uint64) (*snapshot, error) {
 	var used pageSet
 	use := func(id, overflow uint64) error {
@@ -146,7 +150,8 @@ func (s *snapshot) checkRecords() error {
 	return err
 }
 
-// checkFree checks the freelist, and that no page is without a use: it may have been a part of the tree.
+// checkFree checks the freelist, and that no page is without a use: it may have been a
+// part of the tree.
 func (s *snapshot) checkFree(use func(id, overflow uint64) error, used pageSet) error {
 	list := io.NewSectionReader(s.file, s.freeAt, 8*int64(s.free))
 	b := make([]byte, 8<<10)
@@ -180,7 +185,8 @@ func (s *snapshot) checkFree(use func(id, overflow uint64) error, used pageSet) 
 // pageSet is a set of pages, a bit each.
 type pageSet []uint64
 
-// add reports whether the page was in the set already. A page outside of the file counts as one.
+// add reports whether the page was in the set already. A page outside of the file counts
+// as one.
 func (p pageSet) add(id uint64) bool {
 	if id/64 >= uint64(len(p)) {
 		return true
@@ -192,8 +198,8 @@ func (p pageSet) add(id uint64) bool {
 
 func (p pageSet) has(id uint64) bool { return p[id/64]>>(id%64)&1 == 1 }
 
-// viewAt calls f in a reading transaction of bbolt, which keeps the pages of that state, and returns once
-// the state is known to be durable.
+// viewAt calls f in a reading transaction of bbolt, which keeps the pages of that state,
+// and returns once the state is known to be durable.
 func (s *Store) viewAt(ctx context.Context, f func(tx *bbolt.Tx, id uint64) error) error {
 	err := errMoved
 	for range 10 { // a page that has moved this often has not moved: it is damaged

@@ -11,7 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// maxBatch bounds the writes of one transaction, and so how long its first one waits for the others.
+// maxBatch bounds the writes of one transaction, and so how long its first one waits for
+// the others.
 const maxBatch = 256
 
 // write is one Create, Swap or Ping on its way to the disk.
@@ -51,9 +52,9 @@ func (s *Store) hand(ctx context.Context, w *write) error {
 	}
 }
 
-// commitLoop writes everything that waits in one transaction, with one sync, while the next writes gather.
-// So a single write waits for nobody, and many at once share the cost of a sync. (bbolt's own Batch waits
-// for company: 10 ms for a write that comes alone.)
+// commitLoop writes everything that waits in one transaction, with one sync, while the
+// next writes gather. So a single write waits for nobody, and many at once share the cost
+// of a sync. (bbolt's own Batch waits for company: 10 ms for a write that comes alone.)
 func (s *Store) commitLoop() {
 	defer close(s.stopped)
 	for {
@@ -79,8 +80,8 @@ func (s *Store) commitLoop() {
 // errNothing rolls back a transaction in which no write took place, to save the sync.
 var errNothing = errors.New("bolt: nothing to write")
 
-// commit settles each write of the batch in turn, each seeing the ones before it, and answers them once
-// the transaction is on disk.
+// commit settles each write of the batch in turn, each seeing the ones before it, and
+// answers them once the transaction is on disk.
 func (s *Store) commit(batch []*write) {
 	answer := func(err error) {
 		for _, w := range batch {
@@ -122,9 +123,9 @@ func (s *Store) commit(batch []*write) {
 		answer(fmt.Errorf("%w: %w", ErrFull, err))
 		return
 	default:
-		// All results are unknown, those of conflicts too: they were decided on writes that
-		// may not have happened.
-		err = fmt.Errorf("bolt: write failed: %w", err)
+		// All results are unknown, those of conflicts too: they were decided on writes
+		// that may not have happened.
+		err = fmt.Errorf("bolt: write failed: %v", err) // not ErrDamaged, which says that nothing was written
 		s.settle(0, err)
 		answer(err)
 		return
@@ -136,14 +137,15 @@ func (s *Store) commit(batch []*write) {
 
 // batch is a transaction that is being filled.
 type batch struct {
-	*snapshot                   // the state before
-	records   *bbolt.Bucket     //
-	meta      *bbolt.Bucket     //
+	*snapshot // the state before, and the last version given
+	records   *bbolt.Bucket
+	meta      *bbolt.Bucket
 	written   map[string]record // in this transaction
 }
 
-// begin reads the state that the transaction builds on. bbolt touches no page but the root, the freelist
-// and those on the way to the records that are written: these are checked here and by lookup.
+// begin reads the state that the transaction builds on. bbolt touches no page but the
+// root, the freelist and those on the way to the records that are written: these are
+// checked here and by lookup.
 func (s *Store) begin(tx *bbolt.Tx) (*batch, error) {
 	s.mu.Lock()
 	durable := s.durable
@@ -158,7 +160,8 @@ func (s *Store) begin(tx *bbolt.Tx) (*batch, error) {
 	return &batch{snap, tx.Bucket(recordsBucket), tx.Bucket(metaBucket), make(map[string]record)}, nil
 }
 
-// apply writes what can be written. The error of one write that is its own matter is in it.
+// apply writes what can be written. The error of one write that is its own matter is in
+// it.
 func (b *batch) apply(writes []*write) error {
 	result := errNothing
 	for _, w := range writes {
@@ -213,9 +216,10 @@ func (s *Store) settle(id int, failure error) {
 	s.settled = make(chan struct{})
 }
 
-// awaitDurable waits until the transaction id is on disk. bbolt shows a transaction to readers as soon as its
-// meta page is written, which is before that page is synced. Answered to a device and then lost with the
-// power, such a count would be an answer that nobody counted.
+// awaitDurable waits until the transaction id is on disk. bbolt shows a transaction to
+// readers as soon as its meta page is written, which is before that page is synced.
+// Answered to a device and then lost with the power, such a count would be an answer that
+// nobody counted.
 func (s *Store) awaitDurable(ctx context.Context, id int) error {
 	for {
 		s.mu.Lock()

@@ -26,7 +26,8 @@ func filled(t *testing.T, path string) []byte {
 	return b
 }
 
-// TestDamagedPages: a file that is damaged in a large way is refused, by Open and by a backup.
+// TestDamagedPages: a file that is damaged in a large way is refused, by Open and by a
+// backup.
 func TestDamagedPages(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"half of the file": func(b []byte) []byte { return b[:usedBytes(t, b)/2] },

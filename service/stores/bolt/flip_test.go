@@ -17,7 +17,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// flipKeys is how many records the files have whose bits are flipped: enough for two levels of pages.
+// flipKeys is how many records the files have whose bits are flipped: enough for two
+// levels of pages.
 const flipKeys = 40
 
 // flipped is a store whose file is damaged bit by bit, with what it held before.
@@ -27,8 +28,8 @@ type flipped struct {
 	values map[string]string
 }
 
-// newFlipped writes a store in which every record has been swapped, so that older copies of its pages are in
-// the file, with fewer wrong PINs so to speak.
+// newFlipped writes a store in which every record has been swapped, so that older copies
+// of its pages are in the file, with fewer wrong PINs so to speak.
 func newFlipped(t *testing.T, keys, length int) *flipped {
 	f := &flipped{path: filepath.Join(t.TempDir(), "store"), values: make(map[string]string)}
 	s := open(t, f.path)
@@ -53,8 +54,8 @@ func newFlipped(t *testing.T, keys, length int) *flipped {
 	return f
 }
 
-// requireTruth loads every record, and some that are not there, and lists them: each answer is right, or
-// an error. It reports whether all were right.
+// requireTruth loads every record, and some that are not there, and lists them: each
+// answer is right, or an error. It reports whether all were right.
 func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 	t.Helper()
 	whole := true
@@ -87,8 +88,8 @@ func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 	return whole
 }
 
-// bits are those that are flipped: of both meta pages and of all branches, one in thin of those in the heads of
-// other pages, and a sample of the rest.
+// bits are those that are flipped: of both meta pages and of all branches, one in thin of
+// those in the heads of other pages, and a sample of the rest.
 func (f *flipped) bits(thin, sample int) (bits []int) {
 	for page := 0; page < len(f.whole); page += pageSize {
 		length, thin := pageHeader+elementLength, thin
@@ -111,8 +112,8 @@ func (f *flipped) bits(thin, sample int) (bits []int) {
 
 func flipBit(b []byte, bit int) { b[bit/8] ^= 1 << (bit % 8) }
 
-// TestFlippedBitsInAFile: a closed file with one flipped bit is refused, or holds what it held. Most are read in
-// memory, and some as files.
+// TestFlippedBitsInAFile: a closed file with one flipped bit is refused, or holds what it
+// held. Most are read in memory, and some as files.
 func TestFlippedBitsInAFile(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	b := bytes.Clone(f.whole)
@@ -122,7 +123,8 @@ func TestFlippedBitsInAFile(t *testing.T) {
 		where := fmt.Sprintf("bit %d of byte %d of page %d", bit%8, bit/8%pageSize, bit/8/pageSize)
 		snap, err := checkBytes(b)
 		if err == nil {
-			// The bit means nothing: it is in a free page, or behind the end of what a page holds.
+			// The bit means nothing: it is in a free page, or behind the end of what a
+			// page holds.
 			for id, want := range f.values {
 				r, found, err := snap.lookup(recordKey(id))
 				require.NoError(t, err, where)
@@ -157,8 +159,9 @@ func checkBytes(b []byte) (*snapshot, error) {
 	return checkSnapshot(context.Background(), r, pageSize, id)
 }
 
-// TestEveryFlippedBitOfARecord: under a running store each bit of one record is flipped, in its id, its
-// version, its checksum and its value. The wrong PINs in it stay, or nobody gets an answer.
+// TestEveryFlippedBitOfARecord: under a running store each bit of one record is flipped,
+// in its id, its version, its checksum and its value. The wrong PINs in it stay, or
+// nobody gets an answer.
 func TestEveryFlippedBitOfARecord(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	s := open(t, f.path)
@@ -203,7 +206,8 @@ func (f *flipped) find(t *testing.T, stored []byte) int {
 	}
 }
 
-// TestFlippedBitsUnderAStore: a bit that flips under a running store gives right answers or errors.
+// TestFlippedBitsUnderAStore: a bit that flips under a running store gives right answers
+// or errors.
 func TestFlippedBitsUnderAStore(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	s := open(t, f.path)
@@ -225,9 +229,9 @@ func TestFlippedBitsUnderAStore(t *testing.T) {
 	require.True(t, f.requireTruth(t, s, "in the end"))
 }
 
-// TestWritesOnDamagedPages flips bits of what a write needs most: the heads of all pages in use, among them how
-// long they are, which bbolt would free page by page. A write fails, or the file is good after it, and
-// none takes more memory than the file.
+// TestWritesOnDamagedPages flips bits of what a write needs most: the heads of all pages
+// in use, among them how long they are, which bbolt would free page by page. A write
+// fails, or the file is good after it, and none takes more memory than the file.
 func TestWritesOnDamagedPages(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	var bits []int
@@ -280,8 +284,8 @@ func TestWritesOnDamagedPages(t *testing.T) {
 	require.Greater(t, failed, len(bits)/10)
 }
 
-// TestOldCopyOfAPage: a branch that leads to an older copy of the right page, or to itself, leads nowhere. The
-// older copy has every mark of the right one.
+// TestOldCopyOfAPage: a branch that leads to an older copy of the right page, or to
+// itself, leads nowhere. The older copy has every mark of the right one.
 func TestOldCopyOfAPage(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	s := open(t, f.path)
@@ -317,8 +321,8 @@ func TestOldCopyOfAPage(t *testing.T) {
 	require.True(t, f.requireTruth(t, s, "in the end"))
 }
 
-// TestFreelist: bbolt writes to every page in the freelist, and never again to one that is neither there nor in
-// use. Both are found before it is asked.
+// TestFreelist: bbolt writes to every page in the freelist, and never again to one that
+// is neither there nor in use. Both are found before it is asked.
 func TestFreelist(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	snap, err := checkBytes(f.whole)
@@ -360,8 +364,9 @@ func TestFreelist(t *testing.T) {
 	}
 }
 
-// TestPageOutOfOrder: a search on a page that is out of order finds nothing where something is. The two records
-// that have changed places are whole, and where elements belong.
+// TestPageOutOfOrder: a search on a page that is out of order finds nothing where
+// something is. The two records that have changed places are whole, and where elements
+// belong.
 func TestPageOutOfOrder(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	snap, err := checkBytes(f.whole)

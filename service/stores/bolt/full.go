@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// metaPages returns both meta pages. In the kernel's memory, from where the disk gets them, they say what
-// was committed.
+// metaPages returns both meta pages. In the kernel's memory, from where the disk gets
+// them, they say what was committed.
 func (s *Store) metaPages() ([]byte, error) {
 	b := make([]byte, 2*s.pageSize)
 	if _, err := s.file.ReadAt(b, 0); err != nil {
@@ -21,13 +21,15 @@ func (s *Store) metaPages() ([]byte, error) {
 	return b, nil
 }
 
-// full reports whether a transaction failed for want of room, before anything of it counts. Then it has
-// not happened and will not, and the store is as it was: bbolt writes pages that nothing refers to,
-// syncs them, and writes the meta page last. A sync that fails is never taken for this, even if it says
-// that the disk is full: what the disk has is unknown then.
+// full reports whether a transaction failed for want of room, before anything of it
+// counts. Then it has not happened and will not, and the store is as it was: bbolt writes
+// pages that nothing refers to, syncs them, and writes the meta page last. A sync that
+// fails is never taken for this, even if it says that the disk is full: what the disk has
+// is unknown then.
 func (s *Store) full(err error, metasBefore []byte) bool {
-	// bbolt keeps only the text of what the file system says when it lets the file grow, which is
-	// before it writes. Were the text another, the store would have to be opened anew, no more.
+	// bbolt keeps only the text of what the file system says when it lets the file grow,
+	// which is before it writes. Were the text another, the store would have to be opened
+	// anew, no more.
 	grow := strings.HasPrefix(err.Error(), "file resize error: ")
 	var path *fs.PathError
 	write := errors.As(err, &path) && path.Op == "write" &&

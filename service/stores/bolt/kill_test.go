@@ -27,16 +27,17 @@ const (
 	childRole = "TANDEM_BOLT_TEST_ROLE"
 	childPath = "TANDEM_BOLT_TEST_PATH"
 
-	// workers is how many goroutines of the child count at once, each on a guessed key of its own,
-	// and each on the record "count" that they share.
+	// workers is how many goroutines of the child count at once, each on a guessed key of
+	// its own, and each on the record "count" that they share.
 	workers = 4
 )
 
 // patient is a policy under which a key can be guessed as often as any policy allows.
 var patient = pinlock.Policy{{Tries: pinlock.MaxTries, Lock: pinlock.Forever}}
 
-// guessForever counts wrong PINs and increments a counter, and acknowledges each on standard output once it was
-// told that it is durable: "w KEY N" for the N-th wrong PIN, "c N" for the counter. It runs until it is killed.
+// guessForever counts wrong PINs and increments a counter, and acknowledges each on
+// standard output once it was told that it is durable: "w KEY N" for the N-th wrong PIN,
+// "c N" for the counter. It runs until it is killed.
 func guessForever(path string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -137,7 +138,8 @@ func (c *child) read(t *testing.T, n int) (lines []string) {
 	return lines
 }
 
-// kill kills the child (SIGKILL) and returns every whole line that it wrote and nobody had read.
+// kill kills the child (SIGKILL) and returns every whole line that it wrote and nobody
+// had read.
 func (c *child) kill(t *testing.T) (lines []string) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Kill(), "the child ended by itself")
@@ -154,10 +156,11 @@ func (c *child) kill(t *testing.T) (lines []string) {
 	return lines
 }
 
-// TestKill kills a process that counts attempts, at a random moment, again and again, and after each time
-// opens the store as a restarted service would. Every attempt that was acknowledged is still counted, none was
-// counted that was never made, and every record can be read. (A power failure is not a kill: for that there is
-// the fdatasync before every acknowledgement.)
+// TestKill kills a process that counts attempts, at a random moment, again and again, and
+// after each time opens the store as a restarted service would. Every attempt that was
+// acknowledged is still counted, none was counted that was never made, and every record
+// can be read. (A power failure is not a kill: for that there is the fdatasync before
+// every acknowledgement.)
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "store")
@@ -173,8 +176,9 @@ func TestKill(t *testing.T) {
 			count = 0
 		}
 		c := startChild(t, "guess", path)
-		// A third of the kills come at any time after the start of the process, the others soon after some
-		// number of acknowledgements, so that a slow machine counts as much as a fast one.
+		// A third of the kills come at any time after the start of the process, the
+		// others soon after some number of acknowledgements, so that a slow machine
+		// counts as much as a fast one.
 		var lines []string
 		if kill%3 == 0 {
 			time.Sleep(rand.N(40 * time.Millisecond))
@@ -205,8 +209,9 @@ func TestKill(t *testing.T) {
 	require.Greater(t, acknowledged, 10*kills)
 }
 
-// verify opens the store and compares it with what was acknowledged. At most one attempt of each worker may have
-// been counted without an acknowledgement; from then on it is known to be counted and must stay so.
+// verify opens the store and compares it with what was acknowledged. At most one attempt
+// of each worker may have been counted without an acknowledgement; from then on it is
+// known to be counted and must stay so.
 func verify(t *testing.T, path string, wrongs map[string]int, count *uint64) {
 	t.Helper()
 	s, err := Open(path, Options{LockTimeout: 10 * time.Second})

@@ -7,16 +7,19 @@ import (
 	"hash/fnv"
 )
 
-// What follows reads bbolt's file by itself, since bbolt trusts it: a flipped bit sends bbolt to an
-// old copy of a page, into a loop, or to another part of memory. Nothing here reads beyond a page, or
-// takes from one what bbolt would not have written. bbolt's integers have the byte order of the machine.
+// What follows reads bbolt's file by itself, since bbolt trusts it: a flipped bit sends
+// bbolt to an old copy of a page, into a loop, or to another part of memory. Nothing here
+// reads beyond a page, or takes from one what bbolt would not have written. bbolt's
+// integers have the byte order of the machine.
 //
 //	page    id 8 | flags 2 | count 2 | overflow 4 | elements | keys and values, without a gap
 //	branch  position 4 | key length 4 | child 8           the child's first key is the element's
 //	leaf    flags 4 | position 4 | key length 4 | value length 4
-//	meta    magic 4 | version 4 | page size 4 | flags 4 | root 8 | sequence 8 | freelist 8 | end 8 | transaction 8 | checksum 8
+//	meta    magic 4 | version 4 | page size 4 | flags 4 | root 8 | sequence 8 |
+//	        freelist 8 | end 8 | transaction 8 | checksum 8
 //
-// A page that needs more room goes on in the overflow pages after it. A position counts from its element.
+// A page that needs more room goes on in the overflow pages after it. A position counts
+// from its element.
 const (
 	branchPage   = 0x01
 	leafPage     = 0x02
@@ -32,7 +35,8 @@ const (
 	metaVersion = 2
 
 	maxPageSize = 1 << 16
-	// maxPage is more than four records, which bbolt leaves together however long they are.
+	// maxPage is more than four records, which bbolt leaves together however long they
+	// are.
 	maxPage = 1 << 20
 )
 
@@ -55,7 +59,8 @@ type element struct {
 	bucket     bool
 }
 
-// parsePage reads the page id from all its bytes. It must fill them, short of the rest of the last page.
+// parsePage reads the page id from all its bytes. It must fill them, short of the rest of
+// the last page.
 func parsePage(id uint64, b []byte, pageSize int) (page, error) {
 	if len(b) < pageHeader {
 		return page{}, damaged("page %d has %d bytes", id, len(b))

@@ -40,7 +40,8 @@ func encodePage(id uint64, p page) []byte {
 	return append(b, data...)
 }
 
-// FuzzPage: whatever a page has, it is refused, or is exactly what bbolt writes for what was read from it.
+// FuzzPage: whatever a page has, it is refused, or is exactly what bbolt writes for what
+// was read from it.
 func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := parsePage(7, b, 1024)
@@ -59,7 +60,8 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// TestElementOutOfPlace: bbolt takes an element from where its page says it is, which may be anywhere.
+// TestElementOutOfPlace: bbolt takes an element from where its page says it is, which may
+// be anywhere.
 func TestElementOutOfPlace(t *testing.T) {
 	leaf := page{leaf: true, elements: []element{{key: []byte("a"), value: []byte("1")}, {key: []byte("b"), value: []byte("2")}}}
 	branch := page{elements: []element{{key: []byte("a"), child: 3}, {key: []byte("b"), child: 4}}}

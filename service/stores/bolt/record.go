@@ -17,10 +17,11 @@ import (
 //	         01 || id  -> a record
 //	         02        -> a record, the upper end
 //
-// A record is its version (8 bytes), a checksum (16) and a value. Versions are one count for all
-// records, so that none ever comes back, even if a record is removed by other means. The two
-// ends give every id a neighbour on each side: that an id is absent is read from two records that
-// are there, and not from a page that may have lost some (snapshot.lookup).
+// A record is its version (8 bytes), a checksum (16) and a value. Versions are one count
+// for all records, so that none ever comes back, even if a record is removed by other
+// means. The two ends give every id a neighbour on each side: that an id is absent is
+// read from two records that are there, and not from a page that may have lost some
+// (snapshot.lookup).
 var (
 	metaBucket    = []byte("meta")
 	recordsBucket = []byte("records")
@@ -48,16 +49,16 @@ type record struct {
 	value   []byte
 }
 
-// encode returns the stored form. The checksum covers the key, so that a record that is found under
-// another one is damaged, too.
+// encode returns the stored form. The checksum covers the key, so that a record that is
+// found under another one is damaged, too.
 func (r record) encode(key []byte) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordHeader+len(r.value)), r.version)
 	b = append(b, r.sum(key)...)
 	return append(b, r.value...)
 }
 
-// sum is the first half of a SHA-256, against faults of the disk and of memory. It is no secret, and
-// whoever writes to the file can make it as well.
+// sum is the first half of a SHA-256, against faults of the disk and of memory. It is no
+// secret, and whoever writes to the file can make it as well.
 func (r record) sum(key []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte("tandem bolt record 2"))

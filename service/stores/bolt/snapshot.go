@@ -7,9 +7,10 @@ import (
 	"sort"
 )
 
-// snapshot reads the state that one transaction left, while a transaction of bbolt keeps its pages
-// from being used again. Every page is checked when it is read: see parsePage, and that it is no page
-// that was freed, which may well be an older copy of the right one.
+// snapshot reads the state that one transaction left, while a transaction of bbolt keeps
+// its pages from being used again. Every page is checked when it is read: see parsePage,
+// and that it is no page that was freed, which may well be an older copy of the right
+// one.
 type snapshot struct {
 	file io.ReaderAt
 	meta
@@ -184,8 +185,8 @@ func isBucket(e element, name []byte) bool {
 
 func bucketOf(e element) bucket { return bucket{native.Uint64(e.value), e.value[bucketHeader:]} }
 
-// walk passes on the records in ascending order, beginning with the last one that does not come after from,
-// or with the first. It ends when see returns false.
+// walk passes on the records in ascending order, beginning with the last one that does
+// not come after from, or with the first. It ends when see returns false.
 func (s *snapshot) walk(from []byte, see func(key []byte, r record) (more bool, err error)) error {
 	checked := func(key, value []byte) (bool, error) {
 		r, err := parseRecord(key, value)
@@ -247,7 +248,8 @@ func (s *snapshot) descend(p page, from []byte, depth int, see func(key, value [
 	return true, nil
 }
 
-// lookup returns the record of a key, or found = false if two neighbours show that there is none.
+// lookup returns the record of a key, or found = false if two neighbours show that there
+// is none.
 func (s *snapshot) lookup(key []byte) (r record, found bool, err error) {
 	seen := 0
 	err = s.walk(key, func(k []byte, at record) (bool, error) {
