@@ -48,14 +48,11 @@ func (p Params) check() error {
 	return nil
 }
 
-// within returns an error unless p and limit are valid and no field of p is above
+// within returns an error unless limit is valid and no field of p, which is, is above
 // limit's. A zero limit is invalid, not boundless.
 func (p Params) within(limit Params) error {
 	if err := limit.check(); err != nil {
 		return fmt.Errorf("limit: %w", err)
-	}
-	if err := p.check(); err != nil {
-		return err
 	}
 	if p.Time > limit.Time || p.MemoryKiB > limit.MemoryKiB || p.Threads > limit.Threads {
 		return fmt.Errorf("%w: t=%d m=%dKiB p=%d, above the limit t=%d m=%dKiB p=%d", ErrParams,

@@ -22,7 +22,26 @@ type change struct {
 	line     int
 	from, to int // offsets of what is replaced
 	new      string
+	unit     unit
 }
+
+// A unit is the part of the source that can be had in both forms, the old and the changed
+// one, with a switch between them: see build.go.
+type unit struct {
+	kind     unitKind
+	from, to int
+	assigned string // of a definition: the names before :=, and
+	at       int    // where its right side begins
+}
+
+type unitKind int
+
+const (
+	noUnit unitKind = iota
+	condition
+	statement
+	definition
+)
 
 // key names the change in equivalent.txt and in the draw.
 func (c change) key() string {
@@ -74,7 +93,7 @@ func changes(name string, source []byte) ([]change, error) {
 		if !ok || f.Body == nil {
 			continue
 		}
-		m := maker{fset: fset, source: source, file: name, function: functionName(f), seen: map[string]int{}}
+		m := maker{stack: []ast.Node{f}, fset: fset, source: source, file: name, function: functionName(f), seen: map[string]int{}}
 		m.body(f.Body, returnsError(f.Type))
 		out = append(out, m.out...)
 	}
@@ -99,6 +118,7 @@ func returnsError(t *ast.FuncType) bool {
 }
 
 type maker struct {
+	stack    []ast.Node
 	fset     *token.FileSet
 	source   []byte
 	file     string
@@ -109,9 +129,15 @@ type maker struct {
 
 func (m *maker) body(body *ast.BlockStmt, returnsErr bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
+		if n == nil {
+			m.stack = m.stack[:len(m.stack)-1]
+			return true
+		}
+		m.stack = append(m.stack, n)
 		switch n := n.(type) {
 		case *ast.FuncLit:
 			m.body(n.Body, returnsError(n.Type))
+			m.stack = m.stack[:len(m.stack)-1]
 			return false
 		case *ast.BinaryExpr:
 			for _, list := range []map[token.Token][]token.Token{comparisons, arithmetic} {
@@ -120,9 +146,9 @@ func (m *maker) body(body *ast.BlockStmt, returnsErr bool) {
 				}
 			}
 		case *ast.IfStmt:
-			m.condition(n.Cond)
+			m.negate(n.Cond)
 		case *ast.ForStmt:
-			m.condition(n.Cond)
+			m.negate(n.Cond)
 		case *ast.IncDecStmt:
 			op := token.INC
 			if n.Tok == token.INC {
@@ -162,8 +188,8 @@ func (m *maker) body(body *ast.BlockStmt, returnsErr bool) {
 // makesError tells the calls that make an error from those whose result may be one.
 var makesError = regexp.MustCompile(`^(fmt\.Errorf|errors\.New)\(`)
 
-// condition negates what is no comparison.
-func (m *maker) condition(cond ast.Expr) {
+// negate negates what is no comparison.
+func (m *maker) negate(cond ast.Expr) {
 	switch c := cond.(type) {
 	case nil, *ast.BinaryExpr:
 	case *ast.UnaryExpr:
@@ -234,7 +260,78 @@ func (m *maker) add(whole ast.Node, from, to int, with string) {
 	m.out = append(m.out, change{
 		file: m.file, function: m.function, text: text, number: m.seen[text],
 		line: m.fset.File(whole.Pos()).Line(m.fset.File(whole.Pos()).Pos(from)), from: from, to: to, new: with,
+		unit: m.unit(from, to),
 	})
+}
+
+// unit finds the smallest part around [from, to) that can be switched.
+func (m *maker) unit(from, to int) unit {
+	offset := func(p token.Pos) int { return m.fset.Position(p).Offset }
+	for i := len(m.stack) - 1; i > 0; i-- {
+		n, parent := m.stack[i], m.stack[i-1]
+		u := unit{from: offset(n.Pos()), to: offset(n.End())}
+		switch n := n.(type) {
+		case *ast.BinaryExpr:
+			if comparisons[n.Op] != nil && u.from <= from && to <= u.to {
+				u.kind = condition
+				return u
+			}
+		case *ast.IfStmt:
+			if c := n.Cond; offset(c.Pos()) <= from && to <= offset(c.End()) {
+				return unit{kind: condition, from: offset(c.Pos()), to: offset(c.End())}
+			}
+		case *ast.ForStmt:
+			if c := n.Cond; c != nil && offset(c.Pos()) <= from && to <= offset(c.End()) {
+				return unit{kind: condition, from: offset(c.Pos()), to: offset(c.End())}
+			}
+		}
+		switch parent.(type) {
+		case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause:
+		default:
+			continue
+		}
+		switch n := n.(type) {
+		case *ast.ExprStmt, *ast.IncDecStmt, *ast.ReturnStmt, *ast.DeferStmt, *ast.GoStmt:
+			u.kind = statement
+			return u
+		case *ast.AssignStmt:
+			if n.Tok != token.DEFINE {
+				u.kind = statement
+				return u
+			}
+			if len(n.Rhs) == len(n.Lhs) && offset(n.Rhs[0].Pos()) <= from && !hasEffects(n.Rhs) {
+				u.kind, u.at = definition, offset(n.Rhs[0].Pos())
+				u.assigned = string(m.source[u.from:offset(n.Lhs[len(n.Lhs)-1].End())])
+				return u
+			}
+		}
+	}
+	return unit{}
+}
+
+// pure are the functions that may be called once more.
+var pure = map[string]bool{
+	"len": true, "cap": true, "min": true, "max": true, "int": true, "uint": true, "int32": true, "int64": true, "uint8": true,
+	"uint16": true, "uint32": true, "uint64": true, "byte": true, "string": true, "float64": true,
+}
+
+func hasEffects(list []ast.Expr) bool {
+	found := false
+	for _, e := range list {
+		ast.Inspect(e, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				id, ok := n.Fun.(*ast.Ident)
+				found = found || !ok || !pure[id.Name]
+			case *ast.FuncLit:
+				found = true
+			case *ast.UnaryExpr:
+				found = found || n.Op == token.ARROW
+			}
+			return true
+		})
+	}
+	return found
 }
 
 func (m *maker) text(n ast.Node) string {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,7 +70,32 @@ func (d sampling) run(tmp string) (bool, error) {
 		d.size = len(list)
 	}
 
-	var mu sync.Mutex // over what follows, up to the workers
+	check, err := newChecker()
+	if err != nil {
+		return false, err
+	}
+	var drawn []change
+	unbuilt := 0
+	for _, c := range list {
+		if len(drawn) == d.size {
+			break
+		}
+		ok, err := check.builds(c)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			unbuilt++
+			continue
+		}
+		drawn = append(drawn, c)
+	}
+	all, err := batches(drawn, tmp)
+	if err != nil {
+		return false, err
+	}
+
+	var mu sync.Mutex // over what follows
 	suites := map[string]*suite{}
 	suiteOf := func(dir, of string) (s *suite, err error) {
 		mu.Lock()
@@ -83,49 +108,60 @@ func (d sampling) run(tmp string) (bool, error) {
 	}
 	var firstErr error
 	var count [len(verdictNames)]int
-	taken, tried := 0, 0
 	var survivors []change
-	var wg sync.WaitGroup
-	for worker := range d.parallel {
-		dir := filepath.Join(tmp, fmt.Sprint("sample", worker))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return false, err
+	report := func(c change, v verdict, by string, err error) (more bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			firstErr = cmp.Or(firstErr, err)
+			return false
 		}
+		reason, listed := known[c.key()]
+		switch {
+		case listed && v != killed:
+			v, by = equivalent, reason
+		case listed:
+			by += " (though equivalent.txt has it)"
+		}
+		count[v]++
+		if v == survived || v == uncovered {
+			survivors = append(survivors, c)
+		}
+		fmt.Printf("%s:%d %s: %s: %s %s\n", c.file, c.line, c.function, c.text, v, by)
+		return firstErr == nil
+	}
+	type task struct {
+		b *batch
+		c change
+	}
+	tasks := make(chan task)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	var once sync.Once
+	for range d.parallel {
 		wg.Go(func() {
-			for {
-				mu.Lock()
-				if firstErr != nil || taken >= len(list) || tried-count[unbuilt] >= d.size {
-					mu.Unlock()
-					return
+			for t := range tasks {
+				v, by, err := t.b.try(t.c, func(tests string) (*suite, error) { return suiteOf(tests, t.b.target.dir) })
+				if t.b.alone {
+					os.RemoveAll(t.b.tmp)
 				}
-				c := list[taken]
-				taken++
-				tried++
-				mu.Unlock()
-				v, by, err := c.try(dir, func(tests string) (*suite, error) { return suiteOf(tests, targetOf(c.file).dir) })
-				mu.Lock()
-				if err != nil {
-					firstErr = err
-				} else {
-					reason, listed := known[c.key()]
-					switch {
-					case listed && v != killed && v != unbuilt:
-						v, by = equivalent, reason
-					case listed:
-						by += " (though equivalent.txt has it)"
-					}
-					count[v]++
-					if v == survived || v == uncovered {
-						survivors = append(survivors, c)
-					}
-					if v != unbuilt {
-						fmt.Printf("%s:%d %s: %s: %s %s\n", c.file, c.line, c.function, c.text, v, by)
-					}
+				if !report(t.c, v, by, err) {
+					once.Do(func() { close(stop) })
 				}
-				mu.Unlock()
 			}
 		})
 	}
+feed:
+	for _, b := range all {
+		for _, c := range b.changes {
+			select {
+			case tasks <- task{b, c}:
+			case <-stop:
+				break feed
+			}
+		}
+	}
+	close(tasks)
 	wg.Wait()
 	if firstErr != nil {
 		return false, firstErr
@@ -134,7 +170,7 @@ func (d sampling) run(tmp string) (bool, error) {
 	for _, c := range survivors {
 		fmt.Println("survivor:", c.key())
 	}
-	fmt.Printf("mutants by rule: seed %d, %d of %d drawn: %d killed, %d survived, %d on lines that no test runs, %d equivalent, %d more do not build\n",
-		d.seed, tried-count[unbuilt], population, count[killed], count[survived], count[uncovered], count[equivalent], count[unbuilt])
+	fmt.Printf("mutants by rule: seed %d, %d of %d drawn: %d killed, %d survived, %d on lines that no test runs, %d equivalent; %d more do not build\n",
+		d.seed, len(drawn), population, count[killed], count[survived], count[uncovered], count[equivalent], unbuilt)
 	return 100*count[killed] >= 95*seen, nil
 }

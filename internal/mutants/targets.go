@@ -35,23 +35,35 @@ func generated(source []byte) bool {
 	return strings.Contains(string(source[:min(len(source), 200)]), "// Code generated ")
 }
 
-// allChanges returns every change of every target, in files that this machine builds.
+// filesOf returns the files of a package that this machine builds, without tests.
+func filesOf(dir string) ([]string, error) {
+	files, err := filepath.Glob(path.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, name := range files {
+		dir, base := path.Split(filepath.ToSlash(name))
+		ok, err := build.Default.MatchFile(dir, base)
+		if err != nil {
+			return nil, err
+		}
+		if ok && !strings.HasSuffix(base, "_test.go") {
+			out = append(out, path.Join(dir, base))
+		}
+	}
+	return out, nil
+}
+
+// allChanges returns every change of every target.
 func allChanges() ([]change, error) {
 	var out []change
 	for _, t := range targets {
-		files, err := filepath.Glob(path.Join(t.dir, "*.go"))
+		files, err := filesOf(t.dir)
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range files {
-			dir, base := path.Split(filepath.ToSlash(name))
-			ok, err := build.Default.MatchFile(dir, base)
-			if err != nil {
-				return nil, err
-			}
-			if !ok || strings.HasSuffix(base, "_test.go") {
-				continue
-			}
 			source, err := os.ReadFile(name)
 			if err != nil {
 				return nil, err
@@ -59,7 +71,7 @@ func allChanges() ([]change, error) {
 			if generated(source) {
 				continue
 			}
-			list, err := changes(filepath.ToSlash(name), source)
+			list, err := changes(name, source)
 			if err != nil {
 				return nil, err
 			}

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -45,7 +42,10 @@ func measure(tmp, dir, of string) (*suite, error) {
 	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %v\n%s", dir, err, out)
 	}
-	list, err := run(dir, time.Minute, binary, "-test.list", "^(Test|Fuzz|Example)")
+	if _, err := os.Stat(binary); errors.Is(err, os.ErrNotExist) {
+		return &suite{dir: dir}, nil // without tests of its own
+	}
+	list, err := run(dir, time.Minute, 0, binary, "-test.list", "^(Test|Fuzz|Example)")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v\n%s", dir, err, list)
 	}
@@ -56,7 +56,7 @@ func measure(tmp, dir, of string) (*suite, error) {
 		}
 		profile := filepath.Join(tmp, "profile")
 		start := time.Now()
-		out, err := run(dir, 10*time.Minute, binary, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+		out, err := run(dir, 10*time.Minute, 0, binary, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
 		t := test{name: name, time: time.Since(start)}
 		if err != nil {
 			// Counters change what a few tests look at (allocations, memory). Such a test says
@@ -101,11 +101,14 @@ func parseProfile(text []byte) (map[string][]span, error) {
 }
 
 // run runs a program in a folder, with bounds on its time and memory.
-func run(dir string, limit time.Duration, binary string, args ...string) ([]byte, error) {
+func run(dir string, limit time.Duration, mutant int, binary string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v ` + strconv.Itoa(memoryLimit) + `; exec "$0" "$@"`, binary}, args...)...)
 	cmd.Dir = dir
+	if mutant != 0 {
+		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(mutant))
+	}
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
@@ -126,36 +129,21 @@ const (
 	killed verdict = iota
 	survived
 	uncovered  // no test runs the line
-	unbuilt    // not a Go program: no mutant at all
 	equivalent // survived, and equivalent.txt says why no test can see it
 )
 
-var verdictNames = [...]string{"killed", "SURVIVED", "NOT COVERED", "does not build", "equivalent"}
+var verdictNames = [...]string{"killed", "SURVIVED", "NOT COVERED", "equivalent"}
 
 func (v verdict) String() string { return verdictNames[v] }
 
-// try builds the tests with the change and runs those that run its line: the fastest first,
-// and all in one process that take less than short. suiteOf gives the tests of a package.
-func (c change) try(tmp string, suiteOf func(dir string) (*suite, error)) (verdict, string, error) {
-	const short = 300 * time.Millisecond
-	source, err := os.ReadFile(c.file)
-	if err != nil {
-		return 0, "", err
-	}
-	changed, overlay := filepath.Join(tmp, path.Base(c.file)), filepath.Join(tmp, "overlay.json")
-	original, err := filepath.Abs(c.file)
-	if err != nil {
-		return 0, "", err
-	}
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{original: changed}})
-	if err != nil {
-		return 0, "", err
-	}
-	if err := errors.Join(os.WriteFile(changed, c.apply(source), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
-		return 0, "", err
-	}
+// short tests run together in one process, the others one after the other.
+const short = 300 * time.Millisecond
+
+// try runs the tests on a change that run its line, the fastest first. suiteOf gives the
+// tests of a package.
+func (b *batch) try(c change, suiteOf func(dir string) (*suite, error)) (verdict, string, error) {
 	result := uncovered
-	for _, dir := range targetOf(c.file).tests {
+	for _, dir := range b.target.tests {
 		s, err := suiteOf(dir)
 		if err != nil {
 			return 0, "", err
@@ -174,35 +162,37 @@ func (c change) try(tmp string, suiteOf func(dir string) (*suite, error)) (verdi
 			continue
 		}
 		result = survived
-		binary := filepath.Join(tmp, "changed.test")
-		if out, err := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./"+s.dir).CombinedOutput(); err != nil {
-			if bytes.Contains(out, []byte(path.Base(c.file)+":")) {
-				return unbuilt, "", nil
-			}
-			return 0, "", fmt.Errorf("%s: %v\n%s", c.key(), err, out)
+		binary, err := b.binary(dir, s)
+		if err != nil {
+			return 0, "", err
 		}
 		for _, round := range rounds {
-			var names []string
-			limit := 30 * time.Second
-			for _, t := range round {
-				names = append(names, t.name)
-				limit += 10 * t.time
-			}
-			out, err := run(s.dir, limit, binary, "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
+			out, err := runTests(dir, binary, round, b.number(c))
 			var exit *exec.ExitError
 			switch {
 			case errors.Is(err, context.DeadlineExceeded):
-				return killed, s.dir + ": it does not end", nil
+				return killed, dir + ": it does not end", nil
 			case errors.As(err, &exit):
 				by := "a crash"
 				if m := failed.FindSubmatch(out); m != nil {
 					by = string(m[1]) + string(m[2])
 				}
-				return killed, s.dir + ": " + by, nil
+				return killed, dir + ": " + by, nil
 			case err != nil:
 				return 0, "", err
 			}
 		}
 	}
 	return result, "", nil
+}
+
+// runTests runs some tests of a binary with one mutant switched on, or none.
+func runTests(dir, binary string, tests []test, mutant int) ([]byte, error) {
+	var names []string
+	limit := 30 * time.Second
+	for _, t := range tests {
+		names = append(names, t.name)
+		limit += 10 * t.time
+	}
+	return run(dir, limit, mutant, binary, "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
 }
