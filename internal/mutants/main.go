@@ -7,9 +7,10 @@
 // or whose place in the source is gone, is a failure.
 //
 // Beside them are mutants by rule, of which nobody thought (operators.go): thousands, of
-// which a sample is drawn, in an order that the seed and the mutants' names decide. On each,
-// the tests run that run its line, the fastest first. At least 95 of 100 must be killed; what
-// no test can see is listed in equivalent.txt, with the reason.
+// which a sample is drawn, in an order that the seed and the mutants' names decide. Those of
+// one package are built at once, each behind a switch (build.go). On each, the tests run that
+// run its line, the fastest first. At least 95 of 100 must be killed; what no test can see is
+// listed in equivalent.txt, with the reason.
 //
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"slices"
 	"testing"
@@ -57,6 +59,15 @@ func (s *S) g() error { return f() }
 		require.NoError(t, err, changed)
 		require.NotEmpty(t, again)
 	}
+	switched := string(replaced(source, []change{list[1], list[4], list[6], list[11]}, 1))
+	for _, form := range []string{
+		"if (mutantOn(1) && (a < b || !s.ok) || !mutantOn(1) && (a < b && !s.ok)) {",
+		"if mutantOn(2) {  } else { clear(s.x) }",
+		"if mutantOn(3) { a-- } else { a++ }",
+		"if mutantOn(4) { return 0, nil } else { return 0, errZero }",
+	} {
+		require.Contains(t, switched, form)
+	}
 	require.Equal(t, []string{
 		"p.go | f | defer s.Wipe() => _ = s.Wipe | 1",
 		"p.go | f | a < b && !s.ok => a < b || !s.ok | 1",
@@ -86,6 +97,17 @@ func TestSample(t *testing.T) {
 		require.False(t, keys[c.key()], c.key())
 		keys[c.key()] = true
 		perTarget[targetOf(c.file).dir]++
+		if perTarget[targetOf(c.file).dir]%10 == 0 { // the form in which it is built
+			source, err := os.ReadFile(c.file)
+			require.NoError(t, err)
+			if c.unit.kind != noUnit {
+				source = replaced(source, []change{c}, 1)
+			} else {
+				source = c.apply(source)
+			}
+			_, err = parser.ParseFile(token.NewFileSet(), c.file, source, 0)
+			require.NoError(t, err, c.key())
+		}
 	}
 	for _, target := range targets {
 		require.NotZero(t, perTarget[target.dir], target.dir)
