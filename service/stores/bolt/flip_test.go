@@ -260,7 +260,8 @@ func TestWritesOnDamagedPages(t *testing.T) {
 				err = s.Swap(t.Context(), id, version, []byte("later"))
 			}
 			if err != nil {
-				require.ErrorIs(t, err, ErrDamaged, where)
+				// Or bbolt found it, in a neighbour of the pages that were checked.
+				require.True(t, errors.Is(err, ErrDamaged) || s.usable() != nil, "%s: %v", where, err)
 				hit = true
 				continue
 			}
