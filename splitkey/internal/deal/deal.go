@@ -22,6 +22,9 @@ var (
 	ErrDivisor = errors.New("deal: p-1 and q-1 have a large common divisor")
 )
 
+// Fault is nil, but in tests of what becomes of a fault in the computation of d_s.
+var Fault func(ds []byte)
+
 // maxDivisor bounds gcd(p-1, q-1).
 const maxDivisor = 1 << 32
 
@@ -127,6 +130,9 @@ func (d *Dealer) Additive(x []byte) []byte {
 func (k *dealerSecret) bytes(x []uint64) []byte {
 	b := make([]byte, k.size)
 	modexp.FillBytes(b, x)
+	if Fault != nil {
+		Fault(b)
+	}
 	return b
 }
 

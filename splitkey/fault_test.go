@@ -1,0 +1,235 @@
+package splitkey_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// What happens when the arithmetic, or a key's hardware, computes wrongly: nothing leaves.
+
+// TestFaultAfterCheck: what was right when it was checked, and is wrong when it is released, is
+// found by the last verification, step 6 of section 3.3.
+func TestFaultAfterCheck(t *testing.T) {
+	for _, s := range sharings {
+		for _, own := range []splitkey.RSAKey{nil, serverKey(t, 2048)} {
+			for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
+				p := splitOf(t, splitkeytest.Key(2048), s, own)
+				m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
+				require.NoError(t, err)
+				y, err := p.client.SignPartial(m)
+				require.NoError(t, err)
+				finish := func(fault func(*splitkey.Checked)) {
+					ch, err := p.completer.Check(m, y)
+					require.NoError(t, err)
+					fault(ch)
+					sig, err := p.completer.Finish(ctx, ch)
+					require.ErrorIs(t, err, splitkey.ErrSignature)
+					require.ErrorIs(t, err, rsa.ErrVerification)
+					require.Nil(t, sig)
+				}
+				finish((*splitkey.Checked).FlipResult)
+				if own != nil {
+					finish(func(*splitkey.Checked) { p.completer.FlipInverse() })
+				}
+			}
+		}
+	}
+}
+
+// TestFinishVerifiesWithCryptoRSA: the last verification is made by another implementation than
+// the one that computed, whose failure it does not notice. The client's verification is made by this one.
+func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, serverKey(t, 2048))
+	broken := errors.New("broken")
+	p.final().BreakArithmetic(broken)
+	for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
+		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
+		require.NoError(t, err)
+		y, err := p.client.SignPartial(m)
+		require.NoError(t, err)
+		sig, err := p.completer.Complete(ctx, m, y)
+		require.NoError(t, err)
+		require.ErrorContains(t, m.Verify(sig), "broken")
+		_, err = splitkey.NewSigner(p.final(), p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), opts)
+		require.ErrorContains(t, err, "broken")
+	}
+}
+
+// TestFaultInCheck: a fault in the server's exponentiation, step 2, is found by step 3, whichever share it hits.
+func TestFaultInCheck(t *testing.T) {
+	for _, s := range sharings {
+		p := splitOf(t, splitkeytest.Key(2048), s, nil)
+		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		require.NoError(t, err)
+		y, err := p.client.SignPartial(m)
+		require.NoError(t, err)
+		p.server.FlipShare()
+		ch, err := p.completer.Check(m, y)
+		require.ErrorIs(t, err, splitkey.ErrPartial)
+		require.Nil(t, ch)
+		p.server.FlipShare()
+		_, err = p.completer.Check(m, y)
+		require.NoError(t, err)
+	}
+}
+
+// lying is a server key that gives an answer of its own.
+type lying struct {
+	splitkey.RSAKey
+	answer func(x []byte) ([]byte, error)
+	asked  int
+}
+
+func (l *lying) Exponentiate(_ context.Context, x []byte) ([]byte, error) {
+	l.asked++
+	return l.answer(x)
+}
+
+// TestLyingServerKey: of a server key's wrong answer, step 4, nothing leaves, and the client is not
+// blamed; the next right answer finishes.
+func TestLyingServerKey(t *testing.T) {
+	honest := serverKey(t, 2048)
+	key := splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	own := &lying{RSAKey: honest}
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, own)
+	m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+	require.NoError(t, err)
+	y, err := p.client.SignPartial(m)
+	require.NoError(t, err)
+	ch, err := p.completer.Check(m, y)
+	require.NoError(t, err)
+	require.Zero(t, own.asked, "a check does not use the server's key")
+	right := func(x []byte) []byte {
+		z, err := honest.Exponentiate(ctx, x)
+		require.NoError(t, err)
+		return z
+	}
+	down := errors.New("down")
+	for name, answer := range map[string]func(x []byte) ([]byte, error){
+		"one bit":      func(x []byte) ([]byte, error) { z := right(x); z[255] ^= 1; return z, nil },
+		"the question": func(x []byte) ([]byte, error) { return x, nil },
+		"zero":         func(x []byte) ([]byte, error) { return make([]byte, 256), nil },
+		"nothing":      func(x []byte) ([]byte, error) { return nil, nil },
+		"short":        func(x []byte) ([]byte, error) { return right(x)[1:], nil },
+		"long":         func(x []byte) ([]byte, error) { return append([]byte{0}, right(x)...), nil },
+		"not reduced":  func(x []byte) ([]byte, error) { return key.N.Bytes(), nil },
+		"negative": func(x []byte) ([]byte, error) {
+			return new(big.Int).Sub(key.N, new(big.Int).SetBytes(right(x))).FillBytes(make([]byte, 256)), nil
+		},
+		"another's":      func(x []byte) ([]byte, error) { x[255] ^= 1; return right(x), nil },
+		"a fault in CRT": func(x []byte) ([]byte, error) { return faultyCRT(key, x), nil },
+		"an error":       func(x []byte) ([]byte, error) { return nil, down },
+	} {
+		own.answer = answer
+		sig, err := p.completer.Finish(ctx, ch)
+		require.ErrorIs(t, err, splitkey.ErrServerKey, name)
+		require.NotErrorIs(t, err, splitkey.ErrPartial, name)
+		require.Nil(t, sig, name)
+		require.Equal(t, name == "an error", errors.Is(err, down))
+	}
+	own.answer = func(x []byte) ([]byte, error) { return right(x), nil }
+	sig, err := p.completer.Finish(ctx, ch)
+	require.NoError(t, err)
+	require.NoError(t, m.Verify(sig))
+	require.Equal(t, 12, own.asked, "once for each")
+}
+
+// faultyCRT is right modulo p and wrong modulo q: gcd(z^e - x, n) = p.
+func faultyCRT(key *rsa.PrivateKey, x []byte) []byte {
+	z := new(big.Int).Exp(new(big.Int).SetBytes(x), key.D, key.N)
+	z.Add(z, key.Primes[0]).Mod(z, key.N)
+	return z.FillBytes(make([]byte, 256))
+}
+
+// TestSoftwareKeyFault: a fault in any part of a software key gives no answer. One modulo one prime alone
+// would give the primes away (Boneh, DeMillo, Lipton).
+func TestSoftwareKeyFault(t *testing.T) {
+	for _, part := range []string{"dp", "dq", "qInv", "q"} {
+		k := serverKey(t, 2048)
+		x := make([]byte, 256)
+		rand.Read(x[1:])
+		_, err := k.Exponentiate(ctx, x)
+		require.NoError(t, err)
+		k.FlipCRT(part)
+		y, err := k.Exponentiate(ctx, x)
+		require.ErrorIs(t, err, splitkey.ErrServerKey, part)
+		require.Nil(t, y)
+	}
+}
+
+// TestSoftwareKeyIsTried: a key that is consistent, and computes wrongly since one factor is composite, is found
+// when it is loaded.
+func TestSoftwareKeyIsTried(t *testing.T) {
+	one := big.NewInt(1)
+	good := splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	e := big.NewInt(65537)
+	for {
+		// A composite of 1024 bits, odd, with top bits like a prime's.
+		p := new(big.Int).SetBit(new(big.Int).SetBit(new(big.Int).SetBytes(random(128)), 0, 1), 1023, 1)
+		p.SetBit(p, 1022, 1)
+		q := good.Primes[1]
+		n := new(big.Int).Mul(p, q)
+		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+		lambda := new(big.Int).Mul(p1, q1)
+		lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
+		d := new(big.Int).ModInverse(e, lambda)
+		if d == nil || n.BitLen() != 2048 || p.ProbablyPrime(20) {
+			continue
+		}
+		bad := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: []*big.Int{p, q}}
+		_, err := splitkey.NewSoftwareKey(bad)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		require.ErrorContains(t, err, "trial")
+		_, _, err = splitkey.Split(bad, splitkey.Additive)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		require.ErrorContains(t, err, "not prime")
+		return
+	}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// TestPairwise: shares that do not belong together, by a fault of the dealer, are not given out: the
+// pairwise consistency test finds them.
+func TestPairwise(t *testing.T) {
+	defer func() { deal.Fault = nil }()
+	for _, s := range sharings {
+		for name, fault := range map[string]func(ds []byte){
+			"one bit": func(ds []byte) { ds[200] ^= 4 },
+			"one":     func(ds []byte) { clear(ds); ds[len(ds)-1] = 1 },
+			"zero":    func(ds []byte) { clear(ds) },
+			"too big": func(ds []byte) {
+				for i := range ds {
+					ds[i] = 0xff
+				}
+			},
+		} {
+			deal.Fault = fault
+			c, srv, err := splitkey.Split(splitkeytest.Key(2048), s)
+			require.Error(t, err, name)
+			require.True(t, errors.Is(err, splitkey.ErrKey) || errors.Is(err, splitkey.ErrShare), name)
+			require.Nil(t, c, name)
+			require.Nil(t, srv, name)
+		}
+	}
+	deal.Fault = func(ds []byte) { ds[200] ^= 4 }
+	c, srv, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	require.ErrorIs(t, err, splitkey.ErrKey)
+	require.Nil(t, c)
+	require.Nil(t, srv)
+}
