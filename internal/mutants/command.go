@@ -45,7 +45,7 @@ var commandMutants = []mutant{
 	{"overwrite what is not the signature", "service/cmd/tandem/sign.go", "bytes.Equal(there, s.Signature)", "len(there) > 0", inCommand, "TestScripts/testdata/output"},
 	{"write a signature that was not verified", "service/cmd/tandem/sign.go", "if err := verify(o.public, s.Options, s.Digest, s.Signature); err != nil {", "if err := verify(o.public, s.Options, s.Digest, s.Signature); err != nil && o.public == nil {", inCommand, "TestOutputVerifies"},
 	{"forget a request for another signature", "service/cmd/tandem/sign.go", "if s.resume || bytes.Equal(p.Digest, s.digest) && samePadding(p.Options, s.options()) {", "if s.resume || len(p.Digest) == len(s.digest) {", inCommand, "TestScripts/testdata/cut"},
-	{"JSON only where it is spelt -json", "service/cmd/tandem/main.go", "wants = !given || err != nil || b", "wants = !given && err != nil", inCommand, "TestScripts/testdata/json"},
+	{"JSON only where it is spelt -json", "service/cmd/tandem/main.go", "wants = !given || err != nil || b", "wants = !given && err != nil && !b", inCommand, "TestScripts/testdata/json"},
 	{"no JSON for an unknown command", "service/cmd/tandem/main.go", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), asJSON)", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), false)", inCommand, "TestScripts/testdata/json"},
 	{"no JSON for -h", "service/cmd/tandem/main.go", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, *asJSON)", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, false)", inCommand, "TestScripts/testdata/json"},
 	{"no JSON for wrong flags", "service/cmd/tandem/main.go", `return a.fail(cmd.name, usagef("%v", err), *asJSON)`, `return a.fail(cmd.name, usagef("%v", err), false)`, inCommand, "TestScripts/testdata/json"},
