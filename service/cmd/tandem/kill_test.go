@@ -57,6 +57,36 @@ func TestKillInit(t *testing.T) {
 	}
 }
 
+// TestKillInitInPlace kills init in a folder that exists: with its config.json it is a whole server, and
+// without one it is none, and init says so or makes one.
+func TestKillInitInPlace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
+	for i := range kills() {
+		server := filepath.Join(dir, string(rune('a'+i)))
+		require.NoError(t, os.Mkdir(server, 0o700))
+		process(t, whole*(i+1)/kills(), "", "init", "-server", server, "-shape", "two-prime")
+		enroll := []string{"enroll", "-server", server, "-device", server + "-d", "-key", "sign", "-argon2", "1,32,1"}
+		if _, err := os.Stat(filepath.Join(server, configFile)); err != nil {
+			code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll...)
+			require.Equal(t, exitFailure, code, "%s", out)
+			require.Contains(t, out, "there is no server in")
+			left, err := os.ReadDir(server)
+			require.NoError(t, err)
+			code, out = inProcess(nil, "init", "-server", server, "-shape", "two-prime")
+			if len(left) > 0 {
+				require.Equal(t, exitFailure, code, "%s", out)
+				require.Contains(t, out, "of an init that was interrupted")
+				continue
+			}
+			require.Equal(t, exitOK, code, "%s", out)
+		}
+		code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll...)
+		require.Equal(t, exitOK, code, "%s", out)
+	}
+}
+
 // TestKillSign kills sign: no PIN is ever counted as wrong, the device is never taken for a clone, and
 // the command works when it is run again.
 func TestKillSign(t *testing.T) {

@@ -148,6 +148,7 @@ func TestInconsistentKey(t *testing.T) {
 	require.Equal(t, exitFailure, code, "%s", out)
 	require.Contains(t, out, `"kind": "bad_key"`)
 	require.Contains(t, out, "it cannot be split")
+	require.Contains(t, out, "e*d is not 1 modulo p-1 and q-1")
 	// Of n, e and d that do not belong together no primes follow.
 	text, err := json.Marshal(map[string]string{
 		"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()), "e": "AQAB", "d": base64.RawURLEncoding.EncodeToString(key.D.Bytes()),

@@ -85,7 +85,7 @@ func (o *output) write(s protocol.Signed) error {
 		err := writeNew(o.name, s.Signature, publicMode)
 		if errors.Is(err, fs.ErrExist) {
 			// Written by a run that was killed before the device had its answer.
-			if there, readErr := os.ReadFile(o.name); readErr == nil && bytes.Equal(there, s.Signature) {
+			if same(o.name, s.Signature) {
 				err = nil
 			}
 		}
@@ -95,6 +95,16 @@ func (o *output) write(s protocol.Signed) error {
 	}
 	o.done = true
 	return nil
+}
+
+// same reports whether a file, which may be of any length, holds these bytes.
+func same(name string, data []byte) bool {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(data)) {
+		return false
+	}
+	there, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(there, data)
 }
 
 // explain says why a request was not answered, where it is the output that failed.
