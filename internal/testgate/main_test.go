@@ -72,7 +72,7 @@ func TestSkippedList(t *testing.T) {
 	require.NoFileExists(t, file)
 	require.NoError(t, note(file, []skip{{"p.TestB", "b is missing: apt-get install libb b-tools"}, {"p.TestC", "the sun shines"}}))
 	require.NoError(t, note(file, []skip{{"q.TestB", "b is missing: apt-get install libb b-tools"}, {"p.TestB", "b is missing: apt-get install libb b-tools"},
-		{"q.TestA", "a is missing: apt-get install a"}, {"q.TestD", reason(nil)}}))
+		{"github.com/tandem-rsa/tandem/q.TestA", "a is missing: apt-get install a"}, {"q.TestD", reason(nil)}}))
 	lines, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, `5 skipped:

@@ -55,6 +55,7 @@ func list(lines string) string {
 	n := 0
 	for line := range strings.Lines(lines) {
 		name, reason, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		name = strings.TrimPrefix(name, "github.com/tandem-rsa/tandem/")
 		if slices.Contains(names[reason], name) {
 			continue
 		}
