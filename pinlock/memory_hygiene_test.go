@@ -11,7 +11,6 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/blake2b"
 
-	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/memorytest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
@@ -62,15 +61,7 @@ func TestMemory(t *testing.T) {
 	require.NotZero(t, child.Search(secrets)["PIN"], "the search does not find the PIN where it is")
 	child.Continue()
 	child.Wait("wiped")
-	found := child.Search(secrets)
-	t.Logf("words left, runtime/secret %v: %v", erase.Enabled, found)
-	if !erase.Enabled {
-		// x/crypto/argon2 and its hash leave these two where nobody else can reach: see the
-		// table in constant-time.md. (The PIN not always.)
-		delete(found, "PIN")
-		delete(found, "Argon2's H_0")
-	}
-	require.Empty(t, found, "words of secrets that are still in memory")
+	child.RequireWiped("pinlock.TestMemory", memorytest.Assembly, secrets)
 	child.Continue()
 }
 

@@ -12,10 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/memorytest"
 	"github.com/tandem-rsa/tandem/splitkey"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
@@ -41,12 +39,7 @@ func TestMemory(t *testing.T) {
 	number := func(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 	odd := func(x []byte) *big.Int { x2 := new(big.Int).Lsh(number(x), 1); return x2.SetBit(x2, 0, 1) }
 
-	mod, err := modexp.NewModulus(n.Bytes())
-	require.NoError(t, err)
-	fastest := mod.Implementation()
-	for _, kernel := range []struct{ name, godebug string }{
-		{"fastest", ""}, {"without AVX-512", "cpu.avx512=off"}, {"bigmod", "cpu.all=off"},
-	} {
+	for _, kernel := range arithmetics {
 		t.Run(kernel.name, func(t *testing.T) {
 			x, wrong := make([]byte, 264), make([]byte, 264)
 			rand.Read(x)
@@ -72,15 +65,7 @@ func TestMemory(t *testing.T) {
 			}
 			child.Continue()
 			child.Wait("wiped")
-			found = child.Search(secrets)
-			t.Logf("words left, runtime/secret %v: %v", erase.Enabled, found)
-			if (kernel.name == "bigmod" || fastest == "bigmod") && !erase.Enabled {
-				// bigmod's temporaries are out of reach. They are never exponents.
-				for _, base := range []string{"y", "wrong y", "wrong s1", "y_p", "y_q"} {
-					delete(found, base)
-				}
-			}
-			require.Empty(t, found, "words of secrets that are still in memory")
+			child.RequireWiped("splitkey.TestMemory", column(t, kernel.name), secrets)
 			child.Continue()
 		})
 	}

@@ -7,6 +7,7 @@ package memorytest
 
 import (
 	"bufio"
+	"encoding/hex"
 	"io"
 	"os"
 	"os/exec"
@@ -82,6 +83,35 @@ func Receive(t testing.TB, n int) []byte {
 	_, err := io.ReadFull(os.Stdin, b)
 	require.NoError(t, err)
 	return b
+}
+
+// Report sends a secret that the child made to the parent, in [Process.Reported], and leaves
+// nothing of it: what is written is in hexadecimal digits, and cleared.
+//
+//go:noinline
+func Report(t testing.TB, secret []byte) {
+	line := make([]byte, 0, len(reported)+2*len(secret)+1)
+	line = append(hex.AppendEncode(append(line, reported...), secret), '\n')
+	_, err := os.Stdout.Write(line)
+	require.NoError(t, err)
+	clear(line)
+	clear(secret)
+}
+
+const reported = "memorytest-value: "
+
+// Reported returns what the child sends next by [Report].
+func (p *Process) Reported() []byte {
+	p.t.Helper()
+	for {
+		line, err := p.out.ReadString('\n')
+		require.NoError(p.t, err, "the child ended")
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), reported); ok {
+			secret, err := hex.DecodeString(value)
+			require.NoError(p.t, err)
+			return secret
+		}
+	}
 }
 
 // Pause stops the child until [Process.Continue].
