@@ -4,7 +4,6 @@ package pinlock
 
 import (
 	"encoding/binary"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,9 +31,7 @@ func TestMemory(t *testing.T) {
 		require.NoError(t, err)
 		clear(pin)
 		share.Wipe()
-		runtime.GC()
-		runtime.GC()
-		memorytest.Pause(t, "wiped")
+		memorytest.PauseTwice(t)
 		return
 	}
 	pin := []byte("839517264083")
@@ -60,9 +57,7 @@ func TestMemory(t *testing.T) {
 	child.Wait("held")
 	require.NotZero(t, child.Search(secrets)["PIN"], "the search does not find the PIN where it is")
 	child.Continue()
-	child.Wait("wiped")
-	child.RequireWiped("pinlock.TestMemory", memorytest.Assembly, secrets)
-	child.Continue()
+	child.RequireWipedTwice("pinlock.TestMemory", memorytest.Assembly, secrets)
 }
 
 // firstHash is H_0 of RFC 9106, section 3.2: all that Argon2id takes from the PIN, and a

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"math/big"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,7 +37,7 @@ func column(t *testing.T, arithmetic string) string {
 }
 
 // eachArithmetic runs a search per arithmetic and sharing. In the searched process, child
-// runs in its place, some times, with its garbage collected afterwards.
+// runs in its place, some times.
 func eachArithmetic(t *testing.T, child func(t *testing.T, s splitkey.Sharing), parent func(t *testing.T, p *memorytest.Process, s splitkey.Sharing) map[string][]byte) {
 	for _, arithmetic := range arithmetics {
 		for _, s := range sharings {
@@ -47,9 +46,7 @@ func eachArithmetic(t *testing.T, child func(t *testing.T, s splitkey.Sharing), 
 					for range dealings {
 						child(t, s)
 					}
-					runtime.GC()
-					runtime.GC()
-					memorytest.Pause(t, "wiped")
+					memorytest.PauseTwice(t)
 					return
 				}
 				p := memorytest.Start(t, arithmetic.godebug)
@@ -57,10 +54,8 @@ func eachArithmetic(t *testing.T, child func(t *testing.T, s splitkey.Sharing), 
 				for range dealings {
 					runs = append(runs, parent(t, p, s))
 				}
-				p.Wait("wiped")
 				test := t.Name()[:len(t.Name())-len("/"+arithmetic.name+"/"+s.String())]
-				p.RequireWiped("splitkey."+test, column(t, arithmetic.name), runs...)
-				p.Continue()
+				p.RequireWipedTwice("splitkey."+test, column(t, arithmetic.name), runs...)
 			})
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"math/big"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,9 +63,7 @@ func TestMemory(t *testing.T) {
 				require.GreaterOrEqual(t, found[held], len(secrets[held])/8, "the search does not find %s where it is", held)
 			}
 			child.Continue()
-			child.Wait("wiped")
-			child.RequireWiped("splitkey.TestMemory", column(t, kernel.name), secrets)
-			child.Continue()
+			child.RequireWipedTwice("splitkey.TestMemory", column(t, kernel.name), secrets)
 		})
 	}
 }
@@ -105,7 +102,5 @@ func signAndForget(t *testing.T) {
 	client.Wipe()
 	thief.Wipe()
 	share.Wipe()
-	runtime.GC()
-	runtime.GC()
-	memorytest.Pause(t, "wiped")
+	memorytest.PauseTwice(t)
 }

@@ -39,9 +39,10 @@ func Words(secret []byte) []uint64 {
 	return long
 }
 
-// Search counts for each secret how many different words of it are anywhere in the
-// child's memory. One that occurs by chance has a probability of 10^8 * 2^-52 at most.
-func (p *Process) Search(secrets map[string][]byte) map[string]int {
+// Search counts for each secret, over all runs, how many different words of it are anywhere
+// in the child's memory. One that occurs by chance has a probability of 10^8 * 2^-52 at
+// most.
+func (p *Process) Search(runs ...map[string][]byte) map[string]int {
 	p.t.Helper()
 	type owner struct {
 		name  string
@@ -50,12 +51,14 @@ func (p *Process) Search(secrets map[string][]byte) map[string]int {
 	owners := make(map[uint64]*owner)
 	// Most words of memory are sorted out by their lower 20 bits.
 	filter := make([]bool, 1<<20)
-	for name, secret := range secrets {
-		words := Words(secret)
-		require.NotEmpty(p.t, words, name)
-		for _, w := range words {
-			owners[w] = &owner{name: name}
-			filter[w&(1<<20-1)] = true
+	for _, secrets := range runs {
+		for name, secret := range secrets {
+			words := Words(secret)
+			require.NotEmpty(p.t, words, name)
+			for _, w := range words {
+				owners[w] = &owner{name: name}
+				filter[w&(1<<20-1)] = true
+			}
 		}
 	}
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", p.cmd.Process.Pid))

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,31 @@ const (
 	erasing  = "runtimesecret"
 )
 
+// PauseTwice stops the child for [Process.RequireWipedTwice]: once with its garbage as it is, from
+// which nothing may have been returned to the system yet, and once with its garbage
+// collected, as runtime/secret needs it.
+func PauseTwice(t testing.TB) {
+	if !erase.Enabled {
+		Pause(t, "wiped")
+	}
+	runtime.GC()
+	runtime.GC()
+	Pause(t, "collected")
+}
+
+// RequireWipedTwice is [Process.RequireWiped] in each of the states of [PauseTwice].
+func (p *Process) RequireWipedTwice(test, arithmetic string, runs ...map[string][]byte) {
+	p.t.Helper()
+	if !erase.Enabled {
+		p.Wait("wiped")
+		p.RequireWiped(test, arithmetic, runs...)
+		p.Continue()
+	}
+	p.Wait("collected")
+	p.RequireWiped(test, arithmetic, runs...)
+	p.Continue()
+}
+
 // RequireWiped searches the child for the secrets of a test, all that the table of
 // docs/constant-time.md lists under the test's name, for each of several runs. It fails
 // where one is found that may not stay: in this build with runtime/secret, and else in
@@ -32,19 +58,15 @@ func (p *Process) RequireWiped(test, arithmetic string, runs ...map[string][]byt
 	if erase.Enabled {
 		arithmetic = erasing
 	}
-	table := readTable(p.t)
-	found := map[string]int{}
+	listed, err := stays(readTable(p.t), test, arithmetic)
+	require.NoError(p.t, err)
 	for _, secrets := range runs {
-		listed, err := stays(table, test, arithmetic)
-		require.NoError(p.t, err)
 		require.Equal(p.t, slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(secrets)),
-			"the secrets that %s looks for, and those that the table says it does", test)
-		for name, n := range p.Search(secrets) {
-			found[name] += n
-		}
-		p.t.Logf("%s: words left: %v", arithmetic, found)
-		maps.DeleteFunc(found, func(name string, _ int) bool { return listed[name] })
+			"the secrets that the table says %s looks for, and those that it does", test)
 	}
+	found := p.Search(runs...)
+	p.t.Logf("%s: words left: %v", arithmetic, found)
+	maps.DeleteFunc(found, func(name string, _ int) bool { return listed[name] })
 	require.Empty(p.t, found, "words of secrets that are still in memory")
 }
 

@@ -4,6 +4,7 @@ import "slices"
 
 const (
 	inSplitkey = "./splitkey"
+	inModexp   = "./splitkey/internal/modexp"
 	inDeal     = "./splitkey/internal/deal"
 	inPinlock  = "./pinlock"
 	inProtocol = "./protocol"
