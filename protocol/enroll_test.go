@@ -337,12 +337,13 @@ func TestEnrollmentAnswerIsChecked(t *testing.T) {
 
 // TestKeyPoolClosesWhileUsed: Close takes what is ready and does not wait for what others took.
 func TestKeyPoolClosesWhileUsed(t *testing.T) {
-	key, err := fixedServerKey()
-	require.NoError(t, err)
+	private := splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 {
 		pool, err := NewKeyPool(2048, 0)
+		require.NoError(t, err)
+		key, err := splitkey.NewSoftwareKey(private) // Close wipes it
 		require.NoError(t, err)
 		pool.ready = make(chan pooledKey, 1024)
 		for range cap(pool.ready) {

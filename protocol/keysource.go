@@ -2,10 +2,6 @@ package protocol
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -84,14 +80,14 @@ func NewKeyPool(bits, size int) (*KeyPool, error) {
 // fill makes keys until ctx is done. The channel's capacity bounds how many wait.
 func (p *KeyPool) fill(ctx context.Context) {
 	for ctx.Err() == nil {
-		k, err := newServerKey(ctx, p.bits)
+		k, err := newServerKey(p.bits)
 		if err != nil {
-			continue // crypto/rsa found a fault in its own work: all but impossible
+			continue // a fault was found in our own work: all but impossible
 		}
 		select {
 		case p.ready <- k:
 		case <-ctx.Done():
-			clear(k.blob())
+			k.wipe()
 		}
 	}
 }
@@ -107,7 +103,7 @@ func (p *KeyPool) Close() {
 	for {
 		select {
 		case k := <-p.ready:
-			clear(k.blob())
+			k.wipe()
 		default: // NewKey may have taken the last one
 			return
 		}
@@ -132,7 +128,10 @@ func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 		return k.key, k.blob(), nil
 	default:
 	}
-	k, err := newServerKey(ctx, p.bits)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	k, err := newServerKey(p.bits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,37 +146,26 @@ func (p *KeyPool) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, erro
 	if key := p.loaded.get(blob); key != nil {
 		return key, nil
 	}
-	private, err := x509.ParsePKCS1PrivateKey(blob)
+	key, err := splitkey.ParseSoftwareKey(blob)
 	if err != nil {
-		return nil, errors.New("protocol: server key: not a private key")
-	}
-	key, err := splitkey.NewSoftwareKey(private)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("protocol: server key: %w", err)
 	}
 	p.loaded.put(blob, key)
 	return key, nil
 }
 
-// newServerKey draws keys until n2 is as large as [KeySource] promises. n1 of package splitkey has
-// primes of at least 7/8 of their range, so n1 >= 49/64 * 2^bits, and n2 >= 64/49 * 2^(bits-1) will do:
-// its first byte is 0xa7 or more. About a fifth of the keys of crypto/rsa fail.
-func newServerKey(ctx context.Context, bits int) (pooledKey, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return pooledKey{}, err
-		}
-		key, err := rsa.GenerateKey(rand.Reader, bits)
-		if err != nil {
-			return pooledKey{}, fmt.Errorf("protocol: server key: %w", err)
-		}
-		if key.N.Bytes()[0] < leastFirstByte {
-			continue
-		}
-		soft, err := splitkey.NewSoftwareKey(key)
-		if err != nil {
-			return pooledKey{}, err
-		}
-		return pooledKey{soft, hide(x509.MarshalPKCS1PrivateKey(key))}, nil
+// newServerKey makes one key. Its primes are at least 7/8 of their range, so that n2 is as
+// large as [KeySource] promises: its first byte is c4 or more.
+func newServerKey(bits int) (pooledKey, error) {
+	key, err := splitkey.GenerateSoftwareKey(bits)
+	if err != nil {
+		return pooledKey{}, fmt.Errorf("protocol: server key: %w", err)
 	}
+	return pooledKey{key, hide(key.Bytes())}, nil
+}
+
+// wipe clears a key that nobody took.
+func (k pooledKey) wipe() {
+	k.key.Wipe()
+	clear(k.blob())
 }

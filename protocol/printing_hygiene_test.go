@@ -27,11 +27,11 @@ func TestNothingEncoded(t *testing.T) {
 	require.NoError(t, err)
 	pin := []byte("839517264083")
 	_, share := testShares()
-	pooled, err := newServerKey(t.Context(), 2048)
+	pooled, err := newServerKey(2048)
 	require.NoError(t, err)
 	encoded := share.Bytes()
 	printtest.Hidden(t, map[string][]byte{
-		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob()[600:640],
+		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob()[100:140],
 		"the key": secretKey, "K_dev": bytes.Clone(st.key.deviceKey.bytes()), "the HPKE key": private, "the PIN": pin,
 	},
 		sealer, *sealer, key, challenges, &challenges, reply{secret: key}, s.Server,

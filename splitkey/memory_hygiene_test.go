@@ -63,7 +63,7 @@ func TestMemory(t *testing.T) {
 				require.GreaterOrEqual(t, found[held], len(secrets[held])/8, "the search does not find %s where it is", held)
 			}
 			child.Continue()
-			child.RequireWipedTwice("splitkey.TestMemory", column(t, kernel.name), secrets)
+			child.RequireWipedTwice("splitkey.TestMemory", column(kernel.name), secrets)
 		})
 	}
 }

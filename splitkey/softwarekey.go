@@ -37,7 +37,8 @@ var _ RSAKey = (*SoftwareKey)(nil)
 type crt struct {
 	p, q         *modexp.Modulus
 	dp, dq, qInv []byte // in the lengths of p, q and p
-	qBytes       []byte
+
+	pBytes, qBytes []byte
 }
 
 // Format prints the kind and size of the key, for every verb.
@@ -71,15 +72,19 @@ func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	// loaded, and protects nobody. What a key with a composite factor computes wrongly is
 	// found like any other fault, by the trial below and by the check of each result.
 
-	// What comes next, here and in every use of the key, is in constant time.
-	ct.SecretPrime(private.p)
-	ct.SecretPrime(private.q)
-	ct.Secret(private.d)
 	pub, err := newPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCRT(private)
+	return softwareKeyOf(pub, private.p, private.q)
+}
+
+// softwareKeyOf returns the key of pub with these factors, tried once.
+func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
+	// What comes next, here and in every use of the key, is in constant time.
+	ct.SecretPrime(p)
+	ct.SecretPrime(q)
+	c, err := newCRT(p, q, pub.e)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
@@ -93,28 +98,33 @@ func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	return k, nil
 }
 
-func newCRT(k *privateKey) (*crt, error) {
-	c := &crt{qBytes: bytes.Clone(k.q)}
+// newCRT returns the key of two odd factors with the exponent e, in constant time.
+func newCRT(pBytes, qBytes []byte, e uint) (*crt, error) {
+	c := &crt{pBytes: bytes.Clone(pBytes), qBytes: bytes.Clone(qBytes)}
 	var err error
-	if c.p, err = modexp.NewModulus(k.p); err != nil {
+	if c.p, err = modexp.NewModulus(pBytes); err != nil {
 		return nil, err
 	}
-	if c.q, err = modexp.NewModulus(k.q); err != nil {
+	if c.q, err = modexp.NewModulus(qBytes); err != nil {
 		return nil, err
 	}
-	words, half := (len(k.d)+7)/8, (max(len(k.p), len(k.q))+7)/8
+	words := (max(len(pBytes), len(qBytes)) + 7) / 8
 	s := new(modexp.Integers)
 	defer s.Wipe()
-	p, q, d := s.FromBytes(k.p, half), s.FromBytes(k.q, half), s.FromBytes(k.d, words)
-	// q^-1 exists, since p is prime; if it is not, the trial fails.
+	p, q, eWord := s.FromBytes(pBytes, words), s.FromBytes(qBytes, words), s.FromWord(uint64(e), 1)
+	bytesOf := func(x []uint64, size int) []byte {
+		b := make([]byte, size)
+		modexp.FillBytes(b, x)
+		return b
+	}
+	// All three exist, since p and q are prime and e is coprime to p-1 and q-1. If not, the
+	// trial fails.
 	qInv, _ := s.Inverse(q, p)
-	c.qInv = make([]byte, len(k.p))
-	modexp.FillBytes(c.qInv, qInv)
 	p[0] &^= 1
 	q[0] &^= 1
-	c.dp, c.dq = make([]byte, len(k.p)), make([]byte, len(k.q))
-	modexp.FillBytes(c.dp, s.Mod(d, p))
-	modexp.FillBytes(c.dq, s.Mod(d, q))
+	dp, _ := s.Inverse(eWord, p)
+	dq, _ := s.Inverse(eWord, q)
+	c.dp, c.dq, c.qInv = bytesOf(dp, len(pBytes)), bytesOf(dq, len(qBytes)), bytesOf(qInv, len(pBytes))
 	return c, nil
 }
 
@@ -128,7 +138,7 @@ func (k *SoftwareKey) Wipe() {
 }
 
 func (c *crt) wipe() {
-	for _, b := range [][]byte{c.dp, c.dq, c.qInv, c.qBytes} {
+	for _, b := range [][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes} {
 		clear(b)
 	}
 	for _, m := range []*modexp.Modulus{c.p, c.q} {

@@ -54,7 +54,9 @@ var protocolMutants = []mutant{
 	{"take a server key that is too small", "protocol/serverenroll.go", "case pub.N.Bytes()[0] < leastFirstByte:", "case false:", inProtocol, "TestUnfinishedEnrolment"},
 	{"take a server key without a blob", "protocol/serverenroll.go", "case len(blob) == 0 || len(blob) > maxBlob:", "case len(blob) > maxBlob:", inProtocol, "TestUnfinishedEnrolment"},
 	{"take a blob of any length", "protocol/serverenroll.go", "case len(blob) == 0 || len(blob) > maxBlob:", "case len(blob) == 0:", inProtocol, "TestUnfinishedEnrolment"},
-	{"a pool of keys that are too small", "protocol/keysource.go", "key.N.Bytes()[0] < leastFirstByte", "key.N.Bytes()[0] >= leastFirstByte", inProtocol, "TestKeyPool$"},
+	{"a pool of keys that are too small", "splitkey/internal/prime/prime.go", "p[0] |= 0b1110_0000", "p[0] = p[0]&0x1f | 0b1000_0000", inProtocol, "TestKeyPool$"},
+	{"keep the keys that nobody took", "protocol/keysource.go", "	k.key.Wipe()\n", "", inProtocol, "TestMemoryKeyPool/fastest"},
+	{"keep the blobs that nobody took", "protocol/keysource.go", "	clear(k.blob())\n", "", inProtocol, "TestMemoryKeyPool/fastest"},
 	{"keep the blob of a server key", "protocol/serverenroll.go", "\tdefer clear(blob)\n\tc, err", "\tc, err", inProtocol, "TestBlobsAreWiped"},
 	{"make a key for a request that was refused", "protocol/serverenroll.go", "} else if !gone {\n\t\t\treturn refuseKey", "} else if !gone && owner == nil {\n\t\t\treturn refuseKey", inProtocol, "TestRefusedBeforeAKeyIsDrawn"},
 

@@ -144,11 +144,14 @@ var splitkeyMutants = []mutant{
 	{"keep the factors that were compared", "splitkey/internal/prime/prime.go", "\tdefer s.Wipe()\n", "", inSplitkey, "TestMemoryGenerateKey/fastest/multiplicative"},
 	{"keep what was read of a server key", "splitkey/softwarekey.go", "\tdefer private.wipe()\n", "", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
 	{"keep what a server key's exponents came from", "splitkey/softwarekey.go", "\ts := new(modexp.Integers)\n\tdefer s.Wipe()", "\ts := new(modexp.Integers)", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
-	{"keep dp of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.qBytes}", "[][]byte{nil, c.dq, c.qInv, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
-	{"keep dq of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.qBytes}", "[][]byte{c.dp, nil, c.qInv, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
-	{"keep qInv of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.qBytes}", "[][]byte{c.dp, c.dq, nil, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
-	{"keep qBytes of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.qBytes}", "[][]byte{c.dp, c.dq, c.qInv, nil}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"keep dp of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes}", "[][]byte{nil, c.dq, c.qInv, c.pBytes, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"keep dq of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes}", "[][]byte{c.dp, nil, c.qInv, c.pBytes, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"keep qInv of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes}", "[][]byte{c.dp, c.dq, nil, c.pBytes, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"keep qBytes of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes}", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, nil}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"keep pBytes of a wiped server key", "splitkey/softwarekey.go", "[][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes}", "[][]byte{c.dp, c.dq, c.qInv, nil, c.qBytes}", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
 	{"keep the moduli of a wiped server key", "splitkey/softwarekey.go", "\t\t\tm.Wipe()\n", "\t\t\t_ = m\n", inSplitkey, "TestMemorySoftwareKey/fastest/additive"},
+	{"read a software key with bytes after its end", "splitkey/serverkey.go", "len(in) != 2*int(size)", "len(in) < 2*int(size)", inSplitkey, "TestParseSoftwareKeyRefuses"},
+	{"read a software key of another version", "splitkey/serverkey.go", "if version != softwareKeyVersion {", "if version == 0 {", inSplitkey, "TestParseSoftwareKeyRefuses"},
 
 	// Encoding.
 	{"leave the upper bits of EM", "splitkey/internal/emsa/emsa.go", "em[0] &= 0xff >> (8*emLen - emBits)", "em[0] &= 0xff", inSplitkey, encodes},

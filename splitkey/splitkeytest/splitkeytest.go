@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
+	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 //go:embed testdata/*.pem
@@ -80,6 +81,12 @@ func FinalKey(tb testing.TB, device *rsa.PublicKey) *splitkey.FinalKey {
 		tb.Fatal(err)
 	}
 	return k
+}
+
+// Assembly reports whether this process computes in assembly modulo a number of 2048 bits.
+func Assembly() bool {
+	m, err := modexp.NewModulus(Key(2048).N.Bytes())
+	return err == nil && m.Implementation() != "bigmod"
 }
 
 // AllowLegacy lets the rest of the test use moduli from 1024 bits, SHA-1 and SHA-224,
