@@ -15,24 +15,25 @@ func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 	return newFinalKey(pub, &publicKey{n: pub.N.Bytes()})
 }
 
-// Faults of the hardware, as tests make them.
+// Faults of the hardware, as tests make them. They are functions: TestNothing calls every
+// method with nothing.
 
 // FlipResult flips a bit of s1, which was found right.
-func (ch *Checked) FlipResult() { ch.s1()[100] ^= 1 }
+func FlipResult(ch *Checked) { ch.s1()[100] ^= 1 }
 
 // FlipInverse flips a bit of n1^-1 mod n2, which was checked.
-func (c *Completer) FlipInverse() { c.n1Inv[100] ^= 1 }
+func FlipInverse(c *Completer) { c.n1Inv[100] ^= 1 }
 
 // FlipShare flips a bit of d_s, also in the completers made of it.
-func (s *ServerShare) FlipShare() { s.d.get()[100] ^= 1 }
+func FlipShare(s *ServerShare) { s.d.get()[100] ^= 1 }
 
 // FlipCRT flips a bit of one part of the key.
-func (k *SoftwareKey) FlipCRT(part string) {
+func FlipCRT(k *SoftwareKey, part string) {
 	c := k.crt()
 	map[string][]byte{"dp": c.dp, "dq": c.dq, "qInv": c.qInv, "q": c.qBytes}[part][50] ^= 1
 }
 
 // BreakArithmetic has this package's own verification under the key fail.
-func (k *FinalKey) BreakArithmetic(err error) {
+func BreakArithmetic(k *FinalKey, err error) {
 	k.verify = func() (*modexp.Modulus, error) { return nil, err }
 }

@@ -38,9 +38,9 @@ func TestFaultAfterCheck(t *testing.T) {
 					require.ErrorIs(t, err, rsa.ErrVerification)
 					require.Nil(t, sig)
 				}
-				finish((*splitkey.Checked).FlipResult)
+				finish(splitkey.FlipResult)
 				if own != nil {
-					finish(func(*splitkey.Checked) { p.completer.FlipInverse() })
+					finish(func(*splitkey.Checked) { splitkey.FlipInverse(p.completer) })
 				}
 			}
 		}
@@ -52,7 +52,7 @@ func TestFaultAfterCheck(t *testing.T) {
 func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, serverKey(t, 2048))
 	broken := errors.New("broken")
-	p.final().BreakArithmetic(broken)
+	splitkey.BreakArithmetic(p.final(), broken)
 	for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
 		require.NoError(t, err)
@@ -74,11 +74,11 @@ func TestFaultInCheck(t *testing.T) {
 		require.NoError(t, err)
 		y, err := p.client.SignPartial(m)
 		require.NoError(t, err)
-		p.server.FlipShare()
+		splitkey.FlipShare(p.server)
 		ch, err := p.completer.Check(m, y)
 		require.ErrorIs(t, err, splitkey.ErrPartial)
 		require.Nil(t, ch)
-		p.server.FlipShare()
+		splitkey.FlipShare(p.server)
 		_, err = p.completer.Check(m, y)
 		require.NoError(t, err)
 	}
@@ -161,7 +161,7 @@ func TestSoftwareKeyFault(t *testing.T) {
 		rand.Read(x[1:])
 		_, err := k.Exponentiate(ctx, x)
 		require.NoError(t, err)
-		k.FlipCRT(part)
+		splitkey.FlipCRT(k, part)
 		y, err := k.Exponentiate(ctx, x)
 		require.ErrorIs(t, err, splitkey.ErrServerKey, part)
 		require.Nil(t, y)

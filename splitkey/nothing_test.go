@@ -62,6 +62,7 @@ func TestNothing(t *testing.T) {
 			"CheckFinalKey": splitkey.CheckFinalKey, "NewExponentiationVerifier": splitkey.NewExponentiationVerifier,
 			"NewClientShare": splitkey.NewClientShare, "NewServerShare": splitkey.NewServerShare,
 			"NewSigner": splitkey.NewSigner, "NewSoftwareKey": splitkey.NewSoftwareKey,
+			"GenerateSoftwareKey": splitkey.GenerateSoftwareKey, "ParseSoftwareKey": splitkey.ParseSoftwareKey,
 		},
 		Good: []any{digest, crypto.SHA256, splitkey.Additive, key, &key.PublicKey, p.final(), p.client, p.server, own, m, ch},
 		Nils: []any{(*rsa.PSSOptions)(nil), (*pointerKey)(nil), (*splitkey.SoftwareKey)(nil), (*pointerReader)(nil)},
