@@ -28,7 +28,8 @@
 // neighbours. So a flipped bit shows as [ErrDamaged] from the calls that need the page,
 // and never as another value, an older one, or a record that was never there. bbolt
 // writes only along pages that were checked in the same transaction, so that none sends
-// it into a loop or lets it take memory without bound.
+// it into a loop or lets it take memory without bound. What it finds amiss all the same,
+// in a neighbour of these, ends the store: it must be opened anew, and so be checked.
 //
 // [Open] and [Store.Check] check all of a file: every page has exactly one use, every
 // record is whole. Open refuses a file with a damaged meta page as well, from which bbolt
