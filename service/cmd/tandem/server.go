@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -172,33 +173,44 @@ func checkStore(folder string) error {
 }
 
 // open opens the store and starts the server.
-func (b *backend) open(c *call) (_ *server, err error) {
-	var closers []func() error
-	shut := func() error {
-		var errs []error
-		for _, f := range slices.Backward(closers) {
-			errs = append(errs, f())
-		}
-		return errors.Join(errs...)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, shut())
-		}
-	}()
+func (b *backend) open(c *call) (*server, error) {
 	if err := checkStore(b.folder); err != nil {
 		return nil, err
 	}
-	store, err := bolt.Open(filepath.Join(b.folder, storeFile), bolt.Options{})
+	store, err := bolt.Open(b.path(storeFile), bolt.Options{})
 	if err != nil {
 		return nil, err
 	}
-	closers = append(closers, store.Close)
-	audit, err := os.OpenFile(filepath.Join(b.folder, auditFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, secretMode)
+	audit, err := os.OpenFile(b.path(auditFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, secretMode)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return b.start(c, store, audit, func() error { return errors.Join(audit.Close(), store.Close()) })
+}
+
+// openCopy starts a server over a copy of the store, which only its owner can read and which goes
+// when the server is closed: to look at a folder that cannot be written.
+func (b *backend) openCopy(ctx context.Context, c *call) (_ *server, err error) {
+	folder, err := os.MkdirTemp("", "tandem-*")
 	if err != nil {
 		return nil, err
 	}
-	closers = append(closers, audit.Close)
+	remove := func() error { return os.RemoveAll(folder) }
+	name := filepath.Join(folder, storeFile)
+	err = disk.CreateFrom(name, func(f *os.File) error { return bolt.BackupFile(ctx, b.path(storeFile), f) }, secretMode)
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	store, err := bolt.Open(name, bolt.Options{})
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	return b.start(c, store, io.Discard, func() error { return errors.Join(store.Close(), remove()) })
+}
+
+func (b *backend) path(name string) string { return filepath.Join(b.folder, name) }
+
+func (b *backend) start(c *call, store pinlock.Store, audit io.Writer, shut func() error) (*server, error) {
 	log := slog.NewJSONHandler(audit, nil)
 	p, err := protocol.NewServer(protocol.Config{
 		Store: store, Policy: pinlock.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
@@ -206,7 +218,7 @@ func (b *backend) open(c *call) (_ *server, err error) {
 		Audit: protocol.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, shut())
 	}
 	return &server{p, b.config, b.folder, shut}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/tandem-rsa/tandem/protocol"
@@ -64,7 +66,11 @@ changes nothing and needs no PIN but the HSM's.`,
 					return nil, err
 				}
 				defer func() { err = errors.Join(err, b.close()) }()
-				if s, err = b.open(c); err != nil {
+				s, err = b.open(c)
+				if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+					s, err = b.openCopy(ctx, c)
+				}
+				if err != nil {
 					return nil, err
 				}
 				defer func() { err = errors.Join(err, s.close()) }()
