@@ -1,10 +1,8 @@
 package protocol
 
 import (
-	"crypto/hpke"
+	"bytes"
 	"crypto/rsa"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -25,15 +23,12 @@ const (
 	codeLocked      code = 5  // not looked at
 	codeDestroyed   code = 6  // for ever
 	codeExpired     code = 7  // not looked at, and will not be
-	codeGivenUp     code = 8  // the device said so itself
+	codeCancelled   code = 8  // never to be looked at: settled
 	codeUnconfirmed code = 9  // not looked at: confirm first
 	codeRejected    code = 10 // cannot be carried out
 	codeLater       code = 11 // not settled, or settled and not finished: send the same again
+	codeSuperseded  code = 12 // another request has this number, or a later one was settled
 )
-
-// settled reports whether the server will never decide about this request again, and the current
-// token is one that the answer names.
-func (c code) settled() bool { return c == codeRight || c == codeWrong }
 
 // refusal is the reason of a codeKeyRefused.
 type refusal uint8
@@ -44,6 +39,7 @@ const (
 	refusedFactor   refusal = 3
 	refusedLength   refusal = 4
 	refusedSmall    refusal = 5
+	refusedHardware refusal = 6
 )
 
 func (r refusal) String() string {
@@ -58,6 +54,8 @@ func (r refusal) String() string {
 		return "its modulus is longer or shorter than the server's"
 	case refusedSmall:
 		return "its modulus is too small to make one of full length with the server's"
+	case refusedHardware:
+		return "the service does not accept its hardware key, or wants one"
 	}
 	return fmt.Sprintf("refusal(%d)", uint8(r))
 }
@@ -65,41 +63,37 @@ func (r refusal) String() string {
 // answer is the plaintext of a response.
 //
 //	length  content
-//	1       version: 1
+//	1       version: 2
 //	1       code
-//	32      commitment to the current token as the server has it; zero after an enrolment
-//	2+n     body, by code:
-//	        1 enrolled     2+n modulus n, 4 exponent e of the final key; 1+n challenge for
-//	                       Confirm; 8 until when it can be confirmed
+//	1+n     challenge of the device's own use: for Confirm after an enrolment, for a Report
+//	        with the codes 6 and 12 and a wrong PIN that was the last; else empty
+//	3+n     body, by code:
+//	        1 enrolled     2+n modulus n, 4 exponent e of the final key; 8 until when it can
+//	                       be confirmed
 //	        2 key refused  1 reason
-//	        3 right        2+n signature; empty for a refresh
+//	        3 right        1 number of signatures, 2 length of each, the signatures; none for
+//	                       a refresh and for a Cancel
 //	        4 wrong PIN    1 tries until the next lock, 1 in all, 8 locked until (0: not)
 //	        5 locked       8 until
 //	        6 destroyed    1 reason
 //	        others         nothing
-//	2+n     announcement: empty, or 8 start and 1216 bytes of the server's next HPKE key
+//	2+n     key document, if the request was encrypted to another key than the one that it names
 type answer struct {
-	code      code
-	current   [sha256.Size]byte
-	enrolled  enrolled
-	refusal   refusal
-	signature []byte
-	verdict   verdict
-	reason    Reason
-	next      announcement
+	code       code
+	challenge  []byte
+	public     rsa.PublicKey // of codeEnrolled
+	confirmBy  int64         // likewise
+	refusal    refusal
+	signatures [][]byte
+	verdict    verdict
+	reason     Reason
+	document   []byte
 }
 
-// enrolled is what the device learns by enrolling.
-type enrolled struct {
-	public    rsa.PublicKey
-	challenge []byte
-	until     int64
-}
-
-// announcement is the HPKE key that the server will use from a time on.
-type announcement struct {
-	start int64
-	key   hpke.PublicKey // nil: nothing announced
+// hasChallenge reports whether the answer is one that the device acts on with a request of its
+// own.
+func (a *answer) hasChallenge() bool {
+	return a.code == codeEnrolled || a.code == codeSuperseded || a.code == codeDestroyed || a.code == codeWrong && a.verdict.total == 0
 }
 
 // verdict is what is kept and sent of a wrong PIN or a lock.
@@ -140,17 +134,16 @@ func (a *answer) encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddUint8(wireVersion)
 	b.AddUint8(uint8(a.code))
-	b.AddBytes(a.current[:])
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.challenge) })
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
 		switch a.code {
 		case codeEnrolled:
-			appendPublicKey(b, &a.enrolled.public)
-			b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.enrolled.challenge) })
-			b.AddUint64(uint64(a.enrolled.until))
+			appendPublicKey(b, &a.public)
+			b.AddUint64(uint64(a.confirmBy))
 		case codeKeyRefused:
 			b.AddUint8(uint8(a.refusal))
 		case codeRight:
-			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.signature) })
+			a.appendSignatures(b)
 		case codeWrong:
 			a.verdict.append(b)
 		case codeLocked:
@@ -159,31 +152,36 @@ func (a *answer) encode() ([]byte, error) {
 			b.AddUint8(uint8(a.reason))
 		}
 	})
-	b.AddUint16LengthPrefixed(a.next.append)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.document) })
 	return b.Bytes()
 }
 
-func (n announcement) append(b *cryptobyte.Builder) {
-	if n.key != nil {
-		b.AddUint64(uint64(n.start))
-		b.AddBytes(n.key.Bytes())
+func (a *answer) appendSignatures(b *cryptobyte.Builder) {
+	size := 0
+	if len(a.signatures) > 0 {
+		size = len(a.signatures[0])
+	}
+	b.AddUint8(uint8(len(a.signatures)))
+	b.AddUint16(uint16(size))
+	for _, signature := range a.signatures {
+		b.AddBytes(signature)
 	}
 }
 
-func (n *announcement) read(s cryptobyte.String) error {
-	if s.Empty() {
-		return nil
+func (a *answer) readSignatures(s *cryptobyte.String) bool {
+	var count uint8
+	var size uint16
+	if !s.ReadUint8(&count) || !s.ReadUint16(&size) || count > MaxDocuments || size > 16384/8 || (count == 0) != (size == 0) {
+		return false
 	}
-	var start uint64
-	if !s.ReadUint64(&start) || start > maxTime || len(s) != publicSize {
-		return fmt.Errorf("%w: announced key", ErrMalformed)
+	for range count {
+		var signature []byte
+		if !s.ReadBytes(&signature, int(size)) {
+			return false
+		}
+		a.signatures = append(a.signatures, bytes.Clone(signature))
 	}
-	key, err := kem.NewPublicKey(s)
-	if err != nil {
-		return fmt.Errorf("%w: announced key: %v", ErrMalformed, err)
-	}
-	n.start, n.key = int64(start), key
-	return nil
+	return true
 }
 
 func appendPublicKey(b *cryptobyte.Builder, pub *rsa.PublicKey) {
@@ -207,38 +205,48 @@ func parseAnswer(plaintext []byte) (*answer, error) {
 	a := new(answer)
 	s := cryptobyte.String(plaintext)
 	var version, c uint8
-	var body, next cryptobyte.String
-	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&c) || !s.CopyBytes(a.current[:]) ||
-		!s.ReadUint16LengthPrefixed(&body) || !s.ReadUint16LengthPrefixed(&next) || !s.Empty() {
+	var challenge, document cryptobyte.String
+	var length uint32
+	var body []byte
+	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&c) || !s.ReadUint8LengthPrefixed(&challenge) ||
+		!s.ReadUint24(&length) || !s.ReadBytes(&body, int(length)) || !s.ReadUint16LengthPrefixed(&document) || !s.Empty() {
 		return nil, fmt.Errorf("%w: answer", ErrMalformed)
 	}
 	a.code = code(c)
-	if !a.readBody(&body) || !body.Empty() {
+	rest := cryptobyte.String(body)
+	if !a.readBody(&rest) || !rest.Empty() || !a.readChallenge(challenge) {
 		return nil, fmt.Errorf("%w: body of an answer", ErrMalformed)
 	}
-	return a, a.next.read(next)
+	if len(document) != 0 && len(document) != KeyDocumentSize {
+		return nil, fmt.Errorf("%w: key document in an answer", ErrMalformed)
+	}
+	a.document = bytes.Clone(document)
+	return a, nil
+}
+
+func (a *answer) readChallenge(raw []byte) bool {
+	if !a.hasChallenge() {
+		return len(raw) == 0
+	}
+	c, err := parseChallenge(raw)
+	a.challenge = bytes.Clone(raw)
+	return err == nil && c.purpose == forOwnUse
 }
 
 func (a *answer) readBody(s *cryptobyte.String) bool {
 	var one uint8
 	var until uint64
-	var sub cryptobyte.String
 	switch a.code {
 	case codeEnrolled:
-		if !readPublicKey(s, &a.enrolled.public) || !s.ReadUint8LengthPrefixed(&sub) || !s.ReadUint64(&until) || until > maxTime {
-			return false
-		}
-		c, err := parseChallenge(sub)
-		a.enrolled.challenge, a.enrolled.until = append([]byte(nil), sub...), int64(until)
-		return err == nil && c.purpose == forOwnUse
+		ok := readPublicKey(s, &a.public) && s.ReadUint64(&until)
+		a.confirmBy = int64(until)
+		return ok && until <= maxUntil
 	case codeKeyRefused:
 		ok := s.ReadUint8(&one)
 		a.refusal = refusal(one)
-		return ok && a.refusal >= refusedModulus && a.refusal <= refusedSmall
+		return ok && a.refusal >= refusedModulus && a.refusal <= refusedHardware
 	case codeRight:
-		ok := s.ReadUint16LengthPrefixed(&sub)
-		a.signature = append([]byte(nil), sub...)
-		return ok && len(sub) <= 16384/8
+		return a.readSignatures(s)
 	case codeWrong:
 		return a.verdict.read(s)
 	case codeLocked:
@@ -250,7 +258,7 @@ func (a *answer) readBody(s *cryptobyte.String) bool {
 		a.reason = Reason(one)
 		return ok && a.reason.valid()
 	}
-	return a.code >= codeExpired && a.code <= codeLater
+	return a.code >= codeExpired && a.code <= codeSuperseded
 }
 
 // err is the answer as the device's caller sees it: nil for codeEnrolled and codeRight.
@@ -268,8 +276,8 @@ func (a *answer) err() error {
 		return &DestroyedError{a.reason}
 	case codeExpired:
 		return ErrExpired
-	case codeGivenUp:
-		return ErrGivenUp
+	case codeCancelled:
+		return ErrCancelled
 	case codeUnconfirmed:
 		return ErrUnconfirmed
 	case codeRejected:
@@ -277,5 +285,5 @@ func (a *answer) err() error {
 	case codeLater:
 		return fmt.Errorf("%w: the server asks to try again", ErrUnanswered)
 	}
-	return errors.New("protocol: unknown answer")
+	return ErrSuperseded
 }

@@ -26,28 +26,30 @@ func TestChallengeMustBe(t *testing.T) {
 
 	refresh().with(t, other.challenge(t)).requireRefused(t, s, "another key's")
 	// With the other's purpose it does not even parse; an enrolment's is none of either.
-	refresh().with(t, s.challenges.issue(forEnrolment, p.id, s.clock.Now(), DefaultChallengeLife, nil)).requireRefused(t, s, "an enrolment's")
+	refresh().with(t, s.challenges.issue(forEnrolment, p.id, s.clock.Now(), DefaultChallengeLife, hash{})).requireRefused(t, s, "an enrolment's")
 	stranger, err := newChallengeKey(bytes.Repeat([]byte{4}, 32))
 	require.NoError(t, err)
-	refresh().with(t, stranger.issue(forOwnUse, p.id, s.clock.Now(), DefaultChallengeLife, nil)).requireRefused(t, s, "a stranger's")
+	refresh().with(t, stranger.issue(forOwnUse, p.id, s.clock.Now(), DefaultChallengeLife, hash{})).requireRefused(t, s, "a stranger's")
 	for i := range 16 { // each part of it is authenticated
 		raw := p.challenge(t)
-		raw[18+i*2] ^= 1
+		raw[18+i*6] ^= 1
 		if c, err := parseChallenge(raw); err == nil {
 			f := refresh()
-			f.attempt.challenge = c
+			f.request.challenge = c
 			f.requireRefused(t, s, "a changed one")
 		}
 	}
 	signed := p.forgery(t, OpSign, p, rightPIN)
-	signed.attempt.text.digest = digestOf("another")
-	signed.requireRefused(t, s, "another digest")
+	signed.request.messages.digests[0] = digestOf("another")
+	c, answered := signed.send(t, s)
+	require.True(t, answered)
+	require.Equal(t, codeRejected, c, "another digest")
 
 	at := func(d time.Duration) []byte {
-		return s.challenges.issue(forOwnUse, p.id, s.clock.Now().Add(d), DefaultChallengeLife, nil)
+		return s.challenges.issue(forOwnUse, p.id, s.clock.Now().Add(d), DefaultChallengeLife, hash{})
 	}
 	refresh().with(t, at(clockSkew+time.Millisecond)).requireRefused(t, s, "from the future")
-	c, answered := refresh().with(t, at(-DefaultChallengeLife)).send(t, s)
+	c, answered = refresh().with(t, at(-DefaultChallengeLife)).send(t, s)
 	require.True(t, answered)
 	require.Equal(t, codeExpired, c, "at the very moment")
 	require.Equal(t, before, loadRecord(t, s, p.id))
@@ -55,7 +57,7 @@ func TestChallengeMustBe(t *testing.T) {
 	require.Equal(t, codeRight, c, "a millisecond before")
 	q := newReadyPhone2(t, s)
 	f := q.forgery(t, OpRefresh, q, rightPIN)
-	f.with(t, s.challenges.issue(forOwnUse, q.id, s.clock.Now().Add(clockSkew), DefaultChallengeLife, nil))
+	f.with(t, s.challenges.issue(forOwnUse, q.id, s.clock.Now().Add(clockSkew), DefaultChallengeLife, hash{}))
 	c, _ = f.send(t, s)
 	require.Equal(t, codeRight, c, "a minute ahead")
 }
@@ -67,7 +69,7 @@ func TestEnrolmentChallengeMustBe(t *testing.T) {
 	id := KeyID{7}
 	now := s.clock.Now()
 	issue := func(p purpose, id KeyID, at time.Time) []byte {
-		return s.challenges.issue(p, id, at, DefaultChallengeLife, nil)
+		return s.challenges.issue(p, id, at, DefaultChallengeLife, hash{})
 	}
 	send := func(raw []byte) (*answer, error) {
 		_, server := testShares()
@@ -90,7 +92,7 @@ func TestEnrolmentChallengeMustBe(t *testing.T) {
 		"a transaction": issue(forTransaction, id, now),
 		"another key":   issue(forEnrolment, KeyID{8}, now),
 		"the future":    issue(forEnrolment, id, now.Add(clockSkew+time.Millisecond)),
-		"a stranger's":  stranger.issue(forEnrolment, id, now, DefaultChallengeLife, nil),
+		"a stranger's":  stranger.issue(forEnrolment, id, now, DefaultChallengeLife, hash{}),
 	} {
 		_, err := send(raw)
 		require.ErrorIs(t, err, ErrRefused, name)
@@ -112,21 +114,21 @@ func TestChallengesThatNobodyIssues(t *testing.T) {
 	now := time.UnixMilli(1_800_000_000_000)
 	end := time.UnixMilli(maxTime)
 	for name, raw := range map[string][]byte{
-		"no purpose":        key.issue(0, KeyID{}, now, time.Minute, nil),
-		"unknown purpose":   key.issue(4, KeyID{}, now, time.Minute, nil),
-		"no life":           key.issue(forOwnUse, KeyID{}, now, 0, nil),
-		"over before":       key.issue(forOwnUse, KeyID{}, now, -time.Minute, nil),
-		"too long":          key.issue(forOwnUse, KeyID{}, now, maxChallengeLife+time.Millisecond, nil),
-		"expires in 10000":  key.issue(forOwnUse, KeyID{}, end.Add(-time.Second), time.Minute, nil),
-		"before 1970":       key.issue(forOwnUse, KeyID{}, time.UnixMilli(-1), time.Minute, nil),
-		"another version":   append([]byte{wireVersion + 1}, key.issue(forOwnUse, KeyID{}, now, time.Minute, nil)[1:]...),
-		"a byte too short":  key.issue(forOwnUse, KeyID{}, now, time.Minute, nil)[1:],
-		"a byte at the end": append(key.issue(forOwnUse, KeyID{}, now, time.Minute, nil), 0),
+		"no purpose":        key.issue(0, KeyID{}, now, time.Minute, hash{}),
+		"unknown purpose":   key.issue(4, KeyID{}, now, time.Minute, hash{}),
+		"no life":           key.issue(forOwnUse, KeyID{}, now, 0, hash{}),
+		"over before":       key.issue(forOwnUse, KeyID{}, now, -time.Minute, hash{}),
+		"too long":          key.issue(forOwnUse, KeyID{}, now, maxChallengeLife+time.Millisecond, hash{}),
+		"expires in 10000":  key.issue(forOwnUse, KeyID{}, end.Add(-time.Second), time.Minute, hash{}),
+		"before 1970":       key.issue(forOwnUse, KeyID{}, time.UnixMilli(-1), time.Minute, hash{}),
+		"another version":   append([]byte{wireVersion + 1}, key.issue(forOwnUse, KeyID{}, now, time.Minute, hash{})[1:]...),
+		"a byte too short":  key.issue(forOwnUse, KeyID{}, now, time.Minute, hash{})[1:],
+		"a byte at the end": append(key.issue(forOwnUse, KeyID{}, now, time.Minute, hash{}), 0),
 	} {
 		_, err := parseChallenge(raw)
 		require.ErrorIs(t, err, ErrMalformed, name)
 	}
-	_, err = parseChallenge(key.issue(forOwnUse, KeyID{}, now, maxChallengeLife, nil))
+	_, err = parseChallenge(key.issue(forOwnUse, KeyID{}, now, maxChallengeLife, hash{}))
 	require.NoError(t, err)
 }
 
@@ -215,7 +217,7 @@ func TestEnrolledAnswerMustBe(t *testing.T) {
 	s := newService(t)
 	own, server := splitkeytest.Key(2048).PublicKey, splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey
 	product := new(big.Int).Mul(own.N, server.N)
-	var forge func(*enrolled)
+	var forge func(*answer)
 	p := newPhone(t, s, nil)
 	p.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
 		response, err := s.Handle(ctx, request)
@@ -228,25 +230,25 @@ func TestEnrolledAnswerMustBe(t *testing.T) {
 		require.NoError(t, err)
 		a, err := parseAnswer(opened)
 		require.NoError(t, err)
-		forge(&a.enrolled)
+		forge(a)
 		encoded, err := a.encode()
 		require.NoError(t, err)
 		return st.pending.reply().seal(encoded)
 	}
-	forge = func(e *enrolled) { e.public.N = server.N }
+	forge = func(e *answer) { e.public.N = server.N }
 	client, share := testShares()
 	options := EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN, Client: client, Server: share}
 	require.ErrorIs(t, p.Enroll(t.Context(), options), ErrAnswer)
-	for name, f := range map[string]func(e *enrolled){
-		"another exponent": func(e *enrolled) { e.public.E = 3 },
-		"the square":       func(e *enrolled) { e.public.N = new(big.Int).Mul(own.N, own.N) },
-		"a short factor":   func(e *enrolled) { e.public.N = new(big.Int).Mul(own.N, big.NewInt(7)) },
-		"a factor of another size": func(e *enrolled) {
+	for name, f := range map[string]func(e *answer){
+		"another exponent": func(e *answer) { e.public.E = 3 },
+		"the square":       func(e *answer) { e.public.N = new(big.Int).Mul(own.N, own.N) },
+		"a short factor":   func(e *answer) { e.public.N = new(big.Int).Mul(own.N, big.NewInt(7)) },
+		"a factor of another size": func(e *answer) {
 			e.public.N = new(big.Int).Mul(own.N, splitkeytest.NamedKey(splitkeytest.Server, 3072).N)
 		},
-		"no multiple":               func(e *enrolled) { e.public.N = new(big.Int).Add(product, big.NewInt(2)) },
-		"another key's challenge":   func(e *enrolled) { e.challenge = mustChallenge(t, s, KeyID{9}) },
-		"a challenge of no own use": func(e *enrolled) { e.challenge = mustEnrollChallenge(t, s) },
+		"no multiple":               func(e *answer) { e.public.N = new(big.Int).Add(product, big.NewInt(2)) },
+		"another key's challenge":   func(e *answer) { e.challenge = mustChallenge(t, s, KeyID{9}) },
+		"a challenge of no own use": func(e *answer) { e.challenge = mustEnrollChallenge(t, s) },
 	} {
 		forge = f
 		_, err := p.Resume(t.Context())
@@ -256,7 +258,7 @@ func TestEnrolledAnswerMustBe(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Enrolling, status.Phase, name)
 	}
-	forge = func(*enrolled) {}
+	forge = func(*answer) {}
 	_, err := p.Resume(t.Context())
 	require.NoError(t, err)
 	forge = nil

@@ -1,16 +1,10 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
-	"crypto"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +18,13 @@ func copyOf(tb testing.TB, p *phone) *phone {
 	return thief
 }
 
+// keyOf is what a thief reads in a phone's storage.
+func (p *phone) stored(tb testing.TB) *deviceState {
+	st, err := parseDeviceState(p.state.data, nil)
+	require.NoError(tb, err)
+	return st
+}
+
 func requireCloneFound(t *testing.T, s *service, id KeyID, err error) {
 	t.Helper()
 	var dead *DestroyedError
@@ -35,8 +36,7 @@ func requireCloneFound(t *testing.T, s *service, id KeyID, err error) {
 	require.Equal(t, Destroyed, status.Condition)
 	require.Equal(t, ReasonClone, status.Reason)
 	require.Contains(t, s.logged(), `msg="clone detected" key=`+id.String())
-	rec := loadRecord(t, s, id)
-	require.Empty(t, rec.sealedShare, "the share is erased")
+	require.Empty(t, loadRecord(t, s, id).sealedShare, "the share is erased")
 }
 
 func loadRecord(t *testing.T, s *service, id KeyID) *record {
@@ -75,9 +75,25 @@ func TestClone(t *testing.T) {
 				_, err = one.sign(t, "third", rightPIN)
 				var dead *DestroyedError
 				require.ErrorAs(t, err, &dead)
+				for _, p := range []*phone{one, two} {
+					status, err := p.Status()
+					require.NoError(t, err)
+					require.Equal(t, Dead, status.Phase)
+				}
 			})
 		}
 	}
+}
+
+// TestGuessTakesTheNumber: also a wrong PIN of a copy's is found at the owner's next request, of any kind.
+func TestGuessTakesTheNumber(t *testing.T) {
+	s := newService(t)
+	owner := newReadyPhone(t, s)
+	thief := copyOf(t, owner)
+	var wrong *pinlock.WrongPINError
+	_, err := thief.sign(t, "loot", wrongPIN)
+	require.ErrorAs(t, err, &wrong)
+	requireCloneFound(t, s, owner.id, owner.Refresh(t.Context(), owner.challenge(t)))
 }
 
 // TestCloneWhileLocked: a lock does not hide a copy.
@@ -95,175 +111,277 @@ func TestCloneWhileLocked(t *testing.T) {
 	requireCloneFound(t, s, owner.id, err)
 }
 
-// TestCloneByRefresh: an app that only refreshes in the background finds the copy too.
-func TestCloneByRefresh(t *testing.T) {
+// exchangeAs sends what a holder of the state can send, and no device does.
+func (p *phone) exchangeAs(t *testing.T, r *request) *answer {
+	t.Helper()
+	st := p.stored(t)
+	var err error
+	if r.challenge == nil {
+		r.challenge, err = parseChallenge(p.challenge(t))
+		require.NoError(t, err)
+	}
+	if r.token == nil {
+		r.token = st.key.token
+	}
+	if r.op == OpReport {
+		r.token = newSecret(make([]byte, secretSize))
+	} else if r.chain == (hash{}) {
+		r.chain = st.key.chain
+	}
+	plaintext, err := r.encode(st.key.authKey, st.key.id, nil)
+	require.NoError(t, err)
+	return exchange(t, p.service, r.op, st.key.id, plaintext)
+}
+
+// TestEveryKindOfClone: a fresh request with another token, another chain, a number too high, or the number of the last
+// one under another hash, is a clone; of a Cancel as well. One with a lower number is superseded, and changes nothing.
+func TestEveryKindOfClone(t *testing.T) {
+	for _, op := range []Operation{OpRefresh, OpCancel} {
+		for name, change := range map[string]func(r *request, next uint64){
+			"token":       func(r *request, _ uint64) { r.token = drawSecret() },
+			"chain":       func(r *request, _ uint64) { r.chain = hash{1} },
+			"number":      func(r *request, next uint64) { r.number = next + 1 },
+			"same number": func(r *request, next uint64) { r.number = next - 1 },
+			"lower":       func(r *request, next uint64) { r.number = next - 2 },
+			"none":        func(*request, uint64) {},
+		} {
+			t.Run(op.String()+"/"+name, func(t *testing.T) {
+				s := newService(t)
+				p := newReadyPhone(t, s)
+				require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+				before := loadRecord(t, s, p.id)
+				r := &request{op: op, number: before.last.number + 1, target: hash{7}}
+				change(r, r.number)
+				a := p.exchangeAs(t, r)
+				after := loadRecord(t, s, p.id)
+				switch name {
+				case "none":
+					require.True(t, a.code == codeRight || a.code == codeCancelled)
+					require.Equal(t, before.last.number+1, after.last.number)
+				case "lower":
+					require.Equal(t, codeSuperseded, a.code)
+					require.Equal(t, before, after)
+				default:
+					require.Equal(t, codeDestroyed, a.code)
+					require.Equal(t, ReasonClone, a.reason)
+					require.Equal(t, Destroyed, after.condition)
+				}
+			})
+		}
+	}
+}
+
+// TestSameNumberExpired: what has expired, and never was settled, is no clone.
+func TestSameNumberExpired(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	c, err := parseChallenge(p.challenge(t))
+	require.NoError(t, err)
+	s.clock.Add(DefaultChallengeLife)
+	before := loadRecord(t, s, p.id)
+	require.Equal(t, codeSuperseded, p.exchangeAs(t, &request{op: OpRefresh, number: before.last.number, challenge: c}).code)
+	require.Equal(t, before, loadRecord(t, s, p.id))
+}
+
+// TestReport: whoever holds K_dev can end the key, with a challenge of any age, and gets the reason of a dead key.
+func TestReport(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	require.ErrorIs(t, p.Report(t.Context(), nil), ErrNothingPending)
+	old, err := parseChallenge(p.challenge(t))
+	require.NoError(t, err)
+	s.clock.Add(1000 * DefaultChallengeLife)
+	for range 2 {
+		a := p.exchangeAs(t, &request{op: OpReport, challenge: old})
+		require.Equal(t, codeDestroyed, a.code)
+		require.Equal(t, ReasonClone, a.reason)
+	}
+	revoked := newService(t)
+	p = newReadyPhone(t, revoked)
+	require.NoError(t, revoked.Revoke(t.Context(), p.id, "x"))
+	require.Equal(t, ReasonRevoked, p.exchangeAs(t, &request{op: OpReport}).reason)
+}
+
+// TestSuperseded: a device that hears it uses the key no more, keeps nothing but what a Report needs, and reports until
+// it is answered, whatever it is called for, also after a restart.
+func TestSuperseded(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
 	thief := copyOf(t, owner)
-	require.NoError(t, owner.Refresh(t.Context(), owner.challenge(t)))
-	_, err := thief.sign(t, "x", wrongPIN)
+	for range 2 { // two numbers, so that the owner's is lower than the last
+		require.NoError(t, thief.Refresh(t.Context(), thief.challenge(t)))
+	}
+	requests, lost := 0, true
+	transport := func(ctx context.Context, request []byte) ([]byte, error) {
+		if requests++; lost && requests > 1 {
+			return nil, errLost
+		}
+		return s.Handle(ctx, request)
+	}
+	owner = openPhone(t, s, owner.state, transport)
+	owner.id = thief.id
+	_, err := owner.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrSuperseded)
+	require.ErrorIs(t, err, ErrUnanswered)
+	st := owner.stored(t)
+	require.Equal(t, Superseded, st.phase)
+	require.Empty(t, st.key.lockbox)
+	require.Equal(t, make([]byte, secretSize), st.key.token.bytes())
+	require.Nil(t, st.pending)
+	require.Nil(t, st.key.public.N)
+
+	restarted := openPhone(t, s, owner.state, transport)
+	restarted.id = owner.id
+	_, err = restarted.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, ErrSuperseded)
+	require.ErrorIs(t, restarted.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}), ErrSuperseded)
+	status, err := s.Status(t.Context(), owner.id)
+	require.NoError(t, err)
+	require.Equal(t, Active, status.Condition, "superseded alone changes nothing")
+
+	lost = false
+	_, err = restarted.Resume(t.Context())
 	requireCloneFound(t, s, owner.id, err)
+	require.Equal(t, Dead, restarted.stored(t).phase)
+	require.Nil(t, restarted.stored(t).key)
+	_, err = thief.sign(t, "x", rightPIN)
+	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+	require.NoError(t, restarted.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}))
 }
 
-// TestThief: a thief with a copy guesses now and then while the owner goes on signing. He keeps below the limit that
-// locks the key, so that the owner notices nothing. He gets at most two answers in all.
-func TestThief(t *testing.T) {
-	interleavings := 1000
-	if testing.Short() {
-		interleavings = 100
+// TestReportWithAnotherChallenge: where the challenge key was changed meanwhile the one that came with the answer is void.
+func TestReportWithAnotherChallenge(t *testing.T) {
+	s := newService(t)
+	owner := newReadyPhone(t, s)
+	thief := copyOf(t, owner)
+	for range 2 {
+		require.NoError(t, thief.Refresh(t.Context(), thief.challenge(t)))
 	}
-	enrolled := newService(t, func(c *Config) { c.Keys = nil })
-	template := newReadyPhone(t, enrolled)
-	record, _, err := enrolled.store.Load(t.Context(), template.id.recordID())
-	require.NoError(t, err)
-	var next, reached atomic.Int64
-	var group sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			for seed := next.Add(1); seed <= int64(interleavings) && !t.Failed(); seed = next.Add(1) {
-				store := pinlock.NewMemoryStore()
-				if err := store.Create(t.Context(), template.id.recordID(), record); err != nil {
-					t.Error(err)
-					return
+	answers := 0
+	owner = openPhone(t, s, owner.state, func(ctx context.Context, request []byte) ([]byte, error) {
+		if answers++; answers == 2 {
+			s.Server = s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{8}, 32) })
+		}
+		return s.Handle(ctx, request)
+	})
+	owner.id = thief.id
+	require.ErrorIs(t, owner.Refresh(t.Context(), owner.challenge(t)), ErrSuperseded)
+	require.ErrorIs(t, owner.Report(t.Context(), nil), ErrSuperseded)
+	requireCloneFound(t, s, owner.id, owner.Report(t.Context(), owner.challenge(t)))
+}
+
+// TestForgedEnd: a copier of a state with a request pending can forge that request's answer. "destroyed" is believed, and
+// reported before K_dev is erased; so the key ends at the server too.
+func TestForgedEnd(t *testing.T) {
+	for name, forged := range map[string]*answer{
+		"destroyed":  {code: codeDestroyed, reason: ReasonRevoked},
+		"wrong PIN":  {code: codeWrong},
+		"superseded": {code: codeSuperseded},
+		"cancelled":  {code: codeCancelled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			owner := newReadyPhone(t, s)
+			forge := true
+			owner.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
+				if forge {
+					forge = false
+					stolen := copyOf(t, owner).stored(t)
+					if forged.hasChallenge() {
+						forged.challenge = owner.challenge(t)
+					}
+					plaintext, err := forged.encode()
+					require.NoError(t, err)
+					return stolen.pending.reply().seal(plaintext)
 				}
-				s := &service{store: store, clock: enrolled.clock, Server: enrolled.node(t, func(c *Config) { c.Store = store })}
-				owner := openPhone(t, s, template.state.copy(), nil)
-				owner.id = template.id
-				guesses, err := playThief(t, rand.New(rand.NewPCG(uint64(seed), 1)), owner, copyOf(t, owner))
-				if err != nil || guesses > 2 {
-					t.Errorf("seed %d: %d guesses, %v", seed, guesses, err)
-				}
-				if guesses == 2 {
-					reached.Add(1)
-				}
+				return s.Handle(ctx, request)
 			}
+			_, err := owner.sign(t, "x", rightPIN)
+			require.Error(t, err)
+			if name == "cancelled" { // there was no wish to cancel, and no challenge for a report came along
+				require.ErrorIs(t, err, ErrSuperseded)
+				require.Equal(t, Superseded, owner.stored(t).phase)
+				err = owner.Report(t.Context(), owner.challenge(t))
+			}
+			require.ErrorIs(t, err, pinlock.ErrDestroyed)
+			require.Equal(t, Dead, owner.stored(t).phase)
+			require.Equal(t, ReasonClone, loadRecord(t, s, owner.id).reason)
 		})
 	}
-	group.Wait()
-	require.Positive(t, reached.Load(), "the bound is reached")
 }
 
-// playThief returns how often the thief learnt that a PIN is wrong.
-func playThief(t *testing.T, random *rand.Rand, owner, thief *phone) (guesses int, err error) {
-	sinceLogin := 0
-	for i := range 12 {
-		if random.IntN(3) == 0 {
-			_, err := owner.sign(t, fmt.Sprint(i), rightPIN)
-			if errors.Is(err, pinlock.ErrDestroyed) {
-				return guesses, nil // the thief was found out
+// TestForgedVerdict: with forged answers "wrong" and "right" the chains of the two sides differ, and the owner's next
+// request destroys the key.
+func TestForgedVerdict(t *testing.T) {
+	for name, forged := range map[string]*answer{
+		"wrong PIN": {code: codeWrong, verdict: verdict{2, 8, 0}},
+		"refreshed": {code: codeRight},
+	} {
+		for _, guess := range []bool{false, true} {
+			s := newService(t)
+			owner := newReadyPhone(t, s)
+			var thief *phone
+			owner.config.Transport = func(context.Context, []byte) ([]byte, error) {
+				thief = copyOf(t, owner)
+				plaintext, err := forged.encode()
+				require.NoError(t, err)
+				return thief.stored(t).pending.reply().seal(plaintext)
 			}
-			if err != nil {
-				return guesses, err
+			if name == "wrong PIN" {
+				_, err := owner.sign(t, "x", wrongPIN)
+				require.Error(t, err)
+			} else {
+				require.NoError(t, owner.Refresh(t.Context(), owner.challenge(t)))
 			}
-			sinceLogin = 0
-			continue
-		}
-		if sinceLogin == 2 {
-			continue // a third would lock the key
-		}
-		var wrong *pinlock.WrongPINError
-		_, err := thief.sign(t, "loot", wrongPIN)
-		switch {
-		case errors.As(err, &wrong):
-			guesses++
-			sinceLogin++
-		case errors.Is(err, pinlock.ErrDestroyed):
-			return guesses, nil
-		default:
-			return guesses, fmt.Errorf("a wrong PIN gave: %w", err)
+			owner.config.Transport = s.Handle
+			if guess { // in the place of the owner's request, which the thief keeps
+				one := make([]byte, 256)
+				one[255] = 2
+				signs := &request{op: OpChangePIN, number: thief.stored(t).key.number + 1, salts: [][]byte{nil}, partials: [][]byte{one}, target: hash{1}}
+				require.Equal(t, codeWrong, thief.exchangeAs(t, signs).code)
+			}
+			requireCloneFound(t, s, owner.id, owner.Refresh(t.Context(), owner.challenge(t)))
+			require.Equal(t, Dead, owner.stored(t).phase, name)
 		}
 	}
-	return guesses, nil
 }
 
-// TestThiefCopiesMidway: a copy taken while a request of the owner's is under way holds the next token too. It is as
-// good as a copy taken after that request, and found by the owner's next signature.
+// TestThiefCopiesMidway: a copy taken while a request of the owner's is under way is worth as much as one taken just
+// after, and found by the owner's next signature.
 func TestThiefCopiesMidway(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
 	var thief *phone
-	owner = openPhone(t, s, owner.state, func(ctx context.Context, request []byte) ([]byte, error) {
+	owner.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
 		if thief == nil {
 			thief = copyOf(t, owner)
 		}
 		return s.Handle(ctx, request)
-	})
-	st, err := owner.Status()
+	}
+	_, err := owner.sign(t, "one", rightPIN)
 	require.NoError(t, err)
-	owner.id = st.KeyID
-	_, err = owner.sign(t, "one", rightPIN)
+	_, err = thief.Resume(t.Context()) // as good as the owner's own retry
 	require.NoError(t, err)
-	thief.id = owner.id
-	digest := digestOf("loot")
-	challenge, err := s.ChallengeSign(t.Context(), owner.id, digest, crypto.SHA256)
-	require.NoError(t, err)
-	require.NoError(t, thief.GiveUp())
-	_, err = thief.Sign(t.Context(), challenge, digest, crypto.SHA256, wrongPIN)
 	var wrong *pinlock.WrongPINError
+	_, err = thief.sign(t, "loot", wrongPIN)
 	require.ErrorAs(t, err, &wrong)
 	_, err = owner.sign(t, "two", rightPIN)
-	require.NoError(t, err)
+	require.True(t, errors.Is(err, pinlock.ErrDestroyed))
 	_, err = thief.sign(t, "loot", wrongPIN)
 	requireCloneFound(t, s, owner.id, err)
 }
 
-// TestCopyOfGivenUpRequest: the owner gives up a request whose answer was lost, although it was settled. The copy that was
-// made meanwhile knows both tokens, and is found after the owner's very next signature.
-func TestCopyOfGivenUpRequest(t *testing.T) {
-	s := newService(t)
-	owner, l := newLossyPhone(t, s)
-	l.loseResponse = true
-	_, err := owner.sign(t, "one", rightPIN)
-	require.ErrorIs(t, err, ErrUnanswered)
-	thief := copyOf(t, owner)
-	require.NoError(t, owner.GiveUp())
-	l.loseResponse = false
-	_, err = owner.sign(t, "two", rightPIN)
-	require.NoError(t, err)
-	require.NoError(t, thief.GiveUp())
-	_, err = thief.sign(t, "loot", wrongPIN)
-	requireCloneFound(t, s, owner.id, err)
-}
-
-// TestThiefDropsAnswers: a thief with a copy who also keeps the server's answers from the owner makes the owner's device use
-// its last token again and again. The owner's right PIN gives no tries back then, so that the key is locked as if the
-// thief were alone, until an answer is heard.
-func TestThiefDropsAnswers(t *testing.T) {
-	s := newService(t)
-	owner, l := newLossyPhone(t, s)
-	l.loseResponse = true
-	login := func() {
-		_, err := owner.sign(t, "login", rightPIN)
-		require.ErrorIs(t, err, ErrUnanswered)
-		s.clock.Add(DefaultChallengeLife + clockSkew)
-	}
-	for range maxTokens {
-		login()
-	}
-	thief := copyOf(t, owner)
-	require.NoError(t, thief.GiveUp())
-	var wrong *pinlock.WrongPINError
-	for i := range 3 {
-		_, err := thief.sign(t, "loot", wrongPIN)
-		require.ErrorAs(t, err, &wrong)
-		require.Equal(t, 8-i, wrong.RemainingTotal, "the owner's logins give nothing back")
-		if i < 2 {
-			login()
-			login()
+// TestStateGoesBack: a state that is put back from a backup is a copy.
+func TestStateGoesBack(t *testing.T) {
+	for _, signatures := range []int{1, 2, 5} {
+		s := newService(t)
+		p := newReadyPhone(t, s)
+		backup := p.state.copy()
+		for range signatures {
+			_, err := p.sign(t, "x", rightPIN)
+			require.NoError(t, err)
 		}
+		p.state.data = backup.data
+		requireCloneFound(t, s, p.id, p.Refresh(t.Context(), p.challenge(t)))
 	}
-	require.False(t, wrong.LockedUntil.IsZero(), "the owner notices")
-
-	// Once an answer is heard the next right PIN clears the counter, and the copy is found.
-	s.clock.Add(3 * time.Hour)
-	l.loseResponse = false
-	for range 2 {
-		_, err := owner.sign(t, "login", rightPIN)
-		require.NoError(t, err)
-	}
-	status, err := s.Status(t.Context(), owner.id)
-	require.NoError(t, err)
-	require.Equal(t, 9, status.Attempts.RemainingTotal)
-	_, err = thief.sign(t, "loot", wrongPIN)
-	requireCloneFound(t, s, owner.id, err)
 }

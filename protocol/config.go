@@ -41,20 +41,26 @@ type Config struct {
 	// make up enrolments. A new one voids all challenges at once.
 	ChallengeKey []byte `json:"-"`
 
-	// Signed, if not nil, is given every signature before the device is. If it
-	// returns an error the device is told to send the same request again, and does:
-	// so it is called at least once for each signature that the device gets, and perhaps more often with
-	// the same arguments. The challenge, which the service handed out, says for which transaction.
+	// Signed, if not nil, is given the signatures of every request before the device is. If it
+	// returns an error the device is told to send the same request again, and does: so it is called at
+	// least once for all signatures that the device gets, and perhaps more often with the same
+	// arguments. The challenge, which the service handed out, says for which transaction.
 	//
-	// It may be called late: whoever recorded a request can have its signature made again until a day after the challenge
-	// expired, also one that the user gave up. A service that has ended a transaction returns nil and drops the signature;
-	// one that ends them by time compares Signed.Expires with its own clock. And it may be called with two signatures
-	// for one challenge, of the same digest and under different PSS salts, if a device asks for them: the first is as good as the second.
+	// It may be called late: whoever recorded a request can have its signatures made again until a day
+	// after the challenge expired. A service that has ended a transaction returns nil and drops them;
+	// one that ends them by time compares Signed.Expires with its own clock. And it may be called twice
+	// for one challenge, with the same digests under different PSS salts, if a device asks for that:
+	// the first signatures are as good as the second.
 	Signed func(ctx context.Context, s Signed) error
 
-	// Audit keeps the audit events. What it does not take stops the answers: see [AuditSink]. nil means
-	// that they go to Log, which does not say whether it wrote them: then an event can be lost, and
-	// nothing stops. See [NewAuditLog].
+	// Hardware, if not nil, is asked at each enrolment whether the phone's hardware key, its
+	// attestation, or that there is none, will do. An error refuses the key, with its text in the log.
+	// nil takes every key and asks for none.
+	Hardware func(ctx context.Context, h HardwareEnrollment) error
+
+	// Audit keeps the audit events. Events that it does not take wait in the key's record, up to 8; then
+	// they stop the answers: see [AuditSink]. nil means that they go to Log, which does not say whether it
+	// wrote them. See [NewAuditLog].
 	Audit AuditSink
 
 	// Log receives the causes of refusals and failures, and the audit events if Audit is nil. nil means
@@ -74,31 +80,28 @@ type Config struct {
 // HPKEKeys are the server's decryption keys, of the KEM MLKEM768-X25519:
 // hpke.MLKEM768X25519().GenerateKey makes one, and its Bytes and NewPrivateKey store it.
 //
-// To rotate: set Next on all nodes, well before NextStart; at NextStart make Next
-// the Current one and put the old one under Retiring; a day later drop it, so that what was recorded
-// cannot be decrypted any more. Devices learn of Next with every answer.
-//
-// A Next that has not started may be taken back or replaced: each device forgets it with its next answer. Those that hear none before
-// NextStart encrypt to it from then on, so a node goes on decrypting with it, as one of Retiring, for as long as devices may be away.
+// To rotate: add the next key to Retiring on all nodes; then make it the Current one, with a Document
+// that names it ([SignKeyDocument]), and put the old one under Retiring. A device takes the document
+// from its next answer, or from the app. Some days later drop the old key, so that what was recorded
+// cannot be decrypted any more: who was away fetches the document.
 type HPKEKeys struct {
-	Current   hpke.PrivateKey
-	Retiring  []hpke.PrivateKey
-	Next      hpke.PrivateKey // nil: none planned
-	NextStart time.Time       `json:",omitzero"`
+	Current  hpke.PrivateKey
+	Retiring []hpke.PrivateKey
+	Document []byte // of Current; nil where the app alone brings new keys
 }
 
 // Format hides the keys, except where package fmt cannot call it: in an unexported field of a struct that is printed.
 func (k HPKEKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.HPKEKeys(hidden)") }
 
-// Signed is a finished signature, as the service gets it.
+// Signed are the finished signatures of one request, as the service gets them.
 type Signed struct {
-	KeyID     KeyID
-	Challenge []byte    // as handed out: names the transaction
-	Expires   time.Time // of the challenge; may be up to a day ago
-	Digest    []byte
-	Options   crypto.SignerOpts // hash function, or *rsa.PSSOptions with the salt's length
-	Signature []byte
-	PublicKey *rsa.PublicKey
+	KeyID      KeyID
+	Challenge  []byte    // as handed out: names the transaction
+	Expires    time.Time // of the challenge; may be up to a day ago
+	Digests    [][]byte
+	Options    crypto.SignerOpts // hash function, or *rsa.PSSOptions with the salts' length
+	Signatures [][]byte          // one for each digest
+	PublicKey  *rsa.PublicKey
 }
 
 // Format hides the challenge key, except where package fmt cannot call it: in an unexported field of a struct that is printed.
@@ -122,8 +125,6 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: challenge life of %v, want up to %v", ErrConfig, c.ChallengeLife, maxChallengeLife)
 	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:
 		return fmt.Errorf("%w: pending life of %v, want up to 30 days", ErrConfig, c.PendingLife)
-	case c.HPKE.Next != nil && (c.HPKE.NextStart.Before(time.UnixMilli(0)) || c.HPKE.NextStart.UnixMilli() > maxTime):
-		return fmt.Errorf("%w: start of the next HPKE key", ErrConfig)
 	}
 	if allZero(c.ChallengeKey) {
 		return fmt.Errorf("%w: a challenge key of zeros", ErrConfig)
@@ -133,6 +134,12 @@ func (c *Config) check() error {
 	}
 	if c.ChallengeLife == 0 {
 		c.ChallengeLife = DefaultChallengeLife
+	}
+	for _, round := range c.Policy {
+		// A request that is made before the lock would outlive it, and its right PIN clear the counter.
+		if round.Lock < c.ChallengeLife {
+			return fmt.Errorf("%w: a lock of %v ends before a challenge of %v does", ErrConfig, round.Lock, c.ChallengeLife)
+		}
 	}
 	if c.PendingLife == 0 {
 		c.PendingLife = DefaultPendingLife
@@ -155,9 +162,9 @@ func allZero(key []byte) bool {
 }
 
 // keyring finds the private key that a request was encrypted to.
-func (k HPKEKeys) keyring() (map[serverKeyID]hpke.PrivateKey, error) {
-	ring := make(map[serverKeyID]hpke.PrivateKey)
-	for _, key := range append([]hpke.PrivateKey{k.Current, k.Next}, k.Retiring...) {
+func (k HPKEKeys) keyring() (map[hpkeKeyID]hpke.PrivateKey, error) {
+	ring := make(map[hpkeKeyID]hpke.PrivateKey)
+	for _, key := range append([]hpke.PrivateKey{k.Current}, k.Retiring...) {
 		if key == nil {
 			continue
 		}
@@ -172,6 +179,12 @@ func (k HPKEKeys) keyring() (map[serverKeyID]hpke.PrivateKey, error) {
 			return nil, fmt.Errorf("%w: an HPKE key of zeros", ErrConfig)
 		}
 		ring[idOf(key.PublicKey())] = key
+	}
+	if k.Document != nil {
+		_, key, err := parseKeyDocument(k.Document, nil)
+		if err != nil || hpkeKeyIDOf(key) != idOf(k.Current.PublicKey()) {
+			return nil, fmt.Errorf("%w: the key document names another key", ErrConfig)
+		}
 	}
 	return ring, nil
 }

@@ -69,25 +69,26 @@ func corpus(t *testing.T) map[string]seeds {
 	_, tap := life(t, s, new(memoryState), nil)
 	all := map[string]seeds{
 		"FuzzParseEnvelope":    variants(map[string][]byte{"good-sign": tap.requests[4], "good-enroll": tap.requests[0]}),
-		"FuzzParseChallenge":   variants(map[string][]byte{"good-own": x.challenge(forOwnUse, nil), "good-enrolment": x.challenge(forEnrolment, nil)}),
+		"FuzzParseChallenge":   variants(map[string][]byte{"good-own": x.challenge(forOwnUse, hash{}), "good-enrolment": x.challenge(forEnrolment, hash{})}),
 		"FuzzParseEnrollment":  variants(map[string][]byte{"good": x.enrollment(t)}),
-		"FuzzParseAttempt":     variants(x.attempts(t)),
+		"FuzzParseRequest":     variants(x.requests(t)),
 		"FuzzParseAnswer":      variants(answers(t)),
-		"FuzzParseRecord":      variants(map[string][]byte{"good-active": x.template, "good-full": fullRecord(t, x.template), "good-destroyed": deadRecord(t, x.template)}),
+		"FuzzParseKeyDocument": variants(map[string][]byte{"good": documentOf(t, 1, x.server.ServerKey())}),
+		"FuzzParseRecord":      variants(map[string][]byte{"good-active": x.template, "good-events": recordWithEvents(t, x.template), "good-destroyed": deadRecord(t, x.template)}),
 		"FuzzParseSecrets":     variants(map[string][]byte{"good": someSecrets(t)}),
 		"FuzzParseSpent":       variants(map[string][]byte{"good-begun": spent{request: hash{1}}.encode(), "good-refused": spent{hash{2}, refusedFactor}.encode(), "reason": spent{hash{3}, refusedSmall + 1}.encode()}),
 		"FuzzParseDeviceState": variants(states(t)),
 		"FuzzParseKeyID": {"good": {x.id.String()}, "upper": {strings.ToUpper("ab" + x.id.String()[2:])}, "short": {"00"},
 			"letter": {x.id.String()[1:] + "g"}, "empty": {""}},
-		"FuzzOpenSealed": {"empty": {[]byte{}, []byte{}}, "no-key": {[]byte("a"), append([]byte{1}, make([]byte, 60)...)},
-			"key": {[]byte("aad"), sealedByFixture(t)}, "version": {[]byte("aad"), append([]byte{2}, sealedByFixture(t)[1:]...)}},
-		"FuzzOpenAnswer": {"empty": {[]byte{}}, "answer": {tap.answers[1]}, "short": {tap.answers[1][:40]}, "version": {append([]byte{2}, tap.answers[1][1:]...)}},
+		"FuzzOpenSealed": {"empty": {[]byte{}, []byte{}}, "no-key": {[]byte("a"), append([]byte{2}, make([]byte, 60)...)},
+			"key": {[]byte("aad"), sealedByFixture(t)}, "version": {[]byte("aad"), append([]byte{3}, sealedByFixture(t)[1:]...)}},
+		"FuzzOpenAnswer": {"empty": {[]byte{}}, "answer": {tap.answers[1]}, "short": {tap.answers[1][:40]}, "version": {append([]byte{3}, tap.answers[1][1:]...)}},
 		"FuzzHandle":     {"empty": {[]byte{}}},
 	}
 	pub, err := kem.NewPublicKey(x.server.ServerKey())
 	require.NoError(t, err)
 	inside := make(seeds)
-	for name, plaintext := range x.attempts(t) {
+	for name, plaintext := range x.requests(t) {
 		op := plaintext[1]
 		request, _, err := sealRequest(pub, Operation(op), x.id, x.complete(plaintext))
 		require.NoError(t, err)
@@ -95,7 +96,7 @@ func corpus(t *testing.T) map[string]seeds {
 			all["FuzzHandle"][variant] = bytes
 		}
 		inside[name] = []any{op, plaintext}
-		inside["other-operation-"+name] = []any{op%5 + 1, plaintext}
+		inside["other-operation-"+name] = []any{op%7 + 1, plaintext}
 		inside["cut-"+name] = []any{op, plaintext[:len(plaintext)*2/3]}
 	}
 	inside["enrolment"] = []any{byte(OpEnroll), x.enrollment(t)}
@@ -119,12 +120,12 @@ func variants(good map[string][]byte) seeds {
 	return v
 }
 
-func (x *fixture) challenge(p purpose, binding []byte) []byte {
+func (x *fixture) challenge(p purpose, binding hash) []byte {
 	return x.server.challenges.issue(p, x.id, fixtureTime, DefaultChallengeLife, binding)
 }
 
 func (x *fixture) enrollment(t *testing.T) []byte {
-	return enrollmentOf(t, x.challenge(forEnrolment, nil), mustShare())
+	return enrollmentOf(t, x.challenge(forEnrolment, hash{}), mustShare())
 }
 
 func mustShare() []byte {
@@ -132,66 +133,94 @@ func mustShare() []byte {
 	return server.Bytes()
 }
 
-// attempts are a right and a wrong PIN, PSS, a refresh, a clone, and a request that gives others up.
-func (x *fixture) attempts(t *testing.T) map[string][]byte {
+// requests are a right and a wrong PIN, PSS, several documents, a refresh, a clone, a Cancel and a Report.
+func (x *fixture) requests(t *testing.T) map[string][]byte {
 	client, _ := testShares()
-	encode := func(a *attempt) []byte {
-		p, binding := forOwnUse, []byte(nil)
-		if a.op == OpSign {
-			p, binding = forTransaction, a.text.binding()
+	encode := func(r *request) []byte {
+		p, binding := forOwnUse, hash{}
+		if r.op == OpSign {
+			p, binding = forTransaction, r.messages.binding()
 		}
 		var err error
-		a.challenge, err = parseChallenge(x.challenge(p, binding))
+		r.challenge, err = parseChallenge(x.challenge(p, binding))
 		require.NoError(t, err)
-		plaintext, err := a.encode(x.deviceKey, x.id)
+		if r.token == nil {
+			r.token = x.tokens[0]
+		}
+		if r.op != OpReport {
+			r.number, r.chain, r.target = max(r.number, 1), x.chain, x.tokens[1].commitment()
+		}
+		plaintext, err := r.encode(x.authKey, x.id, nil)
 		require.NoError(t, err)
 		return plaintext
 	}
-	sign := func(opts crypto.SignerOpts) *attempt {
-		text, err := newText(digestOf("contract"), opts)
-		require.NoError(t, err)
+	sign := func(opts crypto.SignerOpts, texts ...string) *request {
+		r := &request{op: OpSign}
 		final, err := splitkey.CheckFinalKey(client.PublicKey(), client.PublicKey())
 		require.NoError(t, err)
-		m, err := splitkey.Encode(final, text.digest, opts)
+		var digests [][]byte
+		for _, text := range texts {
+			digests = append(digests, digestOf(text))
+			m, err := splitkey.Encode(final, digestOf(text), opts)
+			require.NoError(t, err)
+			y, err := client.SignPartial(m)
+			require.NoError(t, err)
+			r.salts, r.partials = append(r.salts, m.Salt()), append(r.partials, y)
+		}
+		r.messages, err = newMessages(digests, opts)
 		require.NoError(t, err)
-		y, err := client.SignPartial(m)
-		require.NoError(t, err)
-		return &attempt{op: OpSign, text: text, salt: m.Salt(), partial: y, tokens: x.tokens[:1], next: x.tokens[1].commitment()}
+		return r
 	}
-	wrong, clone, several := sign(crypto.SHA256), sign(crypto.SHA256), sign(crypto.SHA256)
-	wrong.partial = bytes.Repeat([]byte{3}, 256)
-	clone.tokens = x.tokens[1:]
-	several.tokens = append([]secret{x.tokens[1]}, x.tokens...)
-	for i := range maxGivenUp {
-		several.givenUp = append(several.givenUp, givenUp{hash{byte(i)}, fixtureTime.UnixMilli() + int64(i)})
+	proof := func(op Operation) *request {
+		return &request{op: op, salts: [][]byte{nil}, partials: [][]byte{bytes.Repeat([]byte{3}, 256)}}
 	}
-	own := &attempt{op: OpChangePIN, partial: wrong.partial, tokens: x.tokens[:1]}
+	wrong, clone, ahead := sign(crypto.SHA256, "contract"), sign(crypto.SHA256, "contract"), sign(crypto.SHA256, "contract")
+	wrong.partials[0] = bytes.Repeat([]byte{3}, 256)
+	clone.token = x.tokens[1]
+	ahead.number = 3
+	signer, err := newTestHardware(t).signer()
+	require.NoError(t, err)
+	signed := sign(crypto.SHA256, "contract")
+	signed.challenge, err = parseChallenge(x.challenge(forTransaction, signed.messages.binding()))
+	require.NoError(t, err)
+	signed.number, signed.token = 1, x.tokens[0]
+	hardware, err := signed.encode(x.authKey, x.id, signer)
+	require.NoError(t, err)
 	return map[string][]byte{
-		"good-right":    encode(sign(crypto.SHA256)),
-		"good-pss":      encode(sign(&rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 32})),
+		"good-right":    encode(sign(crypto.SHA256, "contract")),
+		"good-pss":      encode(sign(&rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 32}, "contract", "annex")),
+		"good-three":    encode(sign(crypto.SHA256, "contract", "annex", "receipt")),
 		"good-wrong":    encode(wrong),
 		"good-clone":    encode(clone),
-		"good-given-up": encode(several),
-		"good-own":      encode(own),
-		"good-refresh":  encode(&attempt{op: OpRefresh, tokens: x.tokens[:1], next: x.tokens[1].commitment()}),
-		"good-confirm":  encode(&attempt{op: OpConfirm, partial: wrong.partial, tokens: x.tokens[:1]}),
+		"good-ahead":    encode(ahead),
+		"good-hardware": hardware,
+		"good-own":      encode(proof(OpChangePIN)),
+		"good-confirm":  encode(proof(OpConfirm)),
+		"good-refresh":  encode(&request{op: OpRefresh}),
+		"good-cancel":   encode(&request{op: OpCancel}),
+		"good-report":   encode(&request{op: OpReport, token: newSecret(make([]byte, secretSize))}),
 	}
 }
 
 func answers(t *testing.T) map[string][]byte {
 	client, _ := testShares()
 	x := newFixture(t)
-	next := announcement{fixtureTime.UnixMilli(), newHPKE(t).PublicKey()}
+	document := documentOf(t, 1, newHPKE(t).PublicKey().Bytes())
+	own := x.challenge(forOwnUse, hash{})
 	encoded := make(map[string][]byte)
 	for name, a := range map[string]answer{
-		"good-enrolled":    {code: codeEnrolled, enrolled: enrolled{*client.PublicKey(), x.challenge(forOwnUse, nil), 7}},
+		"good-enrolled":    {code: codeEnrolled, public: *client.PublicKey(), challenge: own, confirmBy: 7},
 		"good-key-refused": {code: codeKeyRefused, refusal: refusedFactor},
-		"good-right":       {code: codeRight, signature: make([]byte, 512), current: hash{1}},
-		"good-refreshed":   {code: codeRight, next: next},
+		"good-right":       {code: codeRight, signatures: [][]byte{make([]byte, 512)}},
+		"good-two":         {code: codeRight, signatures: [][]byte{make([]byte, 256), make([]byte, 256)}},
+		"good-refreshed":   {code: codeRight, document: document},
 		"good-wrong":       {code: codeWrong, verdict: verdict{2, 8, 0}},
 		"good-wrong-locks": {code: codeWrong, verdict: verdict{0, 6, 1_800_000_000_000}},
+		"good-wrong-last":  {code: codeWrong, challenge: own},
 		"good-locked":      {code: codeLocked, verdict: verdict{until: 1_800_000_000_000}},
-		"good-destroyed":   {code: codeDestroyed, reason: ReasonClone},
+		"good-destroyed":   {code: codeDestroyed, reason: ReasonClone, challenge: own},
+		"good-superseded":  {code: codeSuperseded, challenge: own},
+		"good-cancelled":   {code: codeCancelled},
 		"good-later":       {code: codeLater},
 		"good-expired":     {code: codeExpired},
 	} {
@@ -211,15 +240,16 @@ func changedRecord(t *testing.T, template []byte, change func(*record)) []byte {
 	return b
 }
 
-func fullRecord(t *testing.T, template []byte) []byte {
+func recordWithEvents(t *testing.T, template []byte) []byte {
 	return changedRecord(t, template, func(r *record) {
-		for i := range maxRing {
-			s := settled{request: hash{byte(i)}, expires: fixtureTime.UnixMilli(), fate: fate(i%3 + 1)}
-			if s.fate == fateWrong {
-				s.verdict = verdict{2, 8, 0}
-			}
-			r.ring = append(r.ring, s)
+		at := fixtureTime.UnixMilli()
+		r.settle(settled{number: 9, request: hash{1}, fate: fateWrong, verdict: verdict{2, 8, 0}})
+		r.events = []event{
+			{kind: signedEvent, at: at, documents: 3}, {kind: wrongEvent, at: at, verdict: verdict{2, 8, 0}},
+			{kind: refreshedEvent, at: at}, {kind: destroyedEvent, at: at, reason: ReasonClone},
+			{kind: wrongEvent, at: at, reason: ReasonPIN}, {kind: cancelledEvent, at: at},
 		}
+		r.eventNumber = 11
 	})
 }
 
@@ -257,13 +287,31 @@ func states(t *testing.T) map[string][]byte {
 	_, err = lossy.sign(t, "x", rightPIN)
 	require.Error(t, err)
 	keep("good-pending", p)
-	require.NoError(t, p.GiveUp())
-	keep("good-given-up", p)
+	require.ErrorIs(t, lossy.Cancel(t.Context(), p.challenge(t)), ErrUnanswered)
+	keep("good-cancel", p)
+	require.NoError(t, p.Cancel(t.Context(), p.challenge(t)))
 	require.NoError(t, s.Revoke(t.Context(), id, "x"))
+	halfway := openPhone(t, s, p.state.copy(), onceOnly(s))
+	halfway.id = id
+	_, err = halfway.sign(t, "x", rightPIN)
+	require.Error(t, err)
+	keep("good-superseded", halfway)
 	_, err = p.sign(t, "x", rightPIN)
 	require.Error(t, err)
 	keep("good-dead", p)
 	return inside
+}
+
+// onceOnly is a network that carries one request.
+func onceOnly(s *service) Transport {
+	carried := false
+	return func(ctx context.Context, request []byte) ([]byte, error) {
+		if carried {
+			return nil, errLost
+		}
+		carried = true
+		return s.Handle(ctx, request)
+	}
 }
 
 func sealedByFixture(t *testing.T) []byte {

@@ -16,7 +16,7 @@ func TestDeviceDefaults(t *testing.T) {
 	d, err := NewDevice(config)
 	require.NoError(t, err)
 	require.Equal(t, pinlock.DefaultParams(), d.config.Params)
-	require.NotNil(t, d.config.Clock)
+	require.Equal(t, pinlock.Params{Time: 16, MemoryKiB: 1 << 20, Threads: 16}, d.config.Limit)
 
 	config.Params = pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
 	d, err = NewDevice(config)

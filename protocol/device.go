@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/fips140"
 	"crypto/hpke"
 	"crypto/rsa"
@@ -16,7 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// State keeps what a device must not forget: one value of up to 64 KiB.
+// State keeps what a device must not forget: one value of up to 256 KiB, mostly of 4 to 8.
 //
 // It is trusted to be durable and not to go back in time: a value that an earlier Save wrote, put back
 // from a backup say, is a copy of the device, and the server will take it for a clone and destroy the
@@ -52,20 +53,29 @@ type DeviceConfig struct {
 	Transport Transport // required
 
 	// ServerKey is the server's HPKE public key, which the app is shipped with: see
-	// [Server.ServerKey]. The device takes later ones from the server's answers, and another one that is given
-	// here (by an update of the app) at once. Required.
+	// [Server.ServerKey]. Another one that is given here (by an update of the app) is used at once, until a
+	// key document says otherwise. Required.
 	ServerKey []byte
 
-	// DeviceKey, if not nil, seals the state: 32 bytes from the platform's key store. Without it the
-	// state has a checksum.
-	DeviceKey []byte `json:"-"`
+	// Authority, if not nil, is the Ed25519 key that signs key documents, by which the server's HPKE key
+	// is replaced without an update of the app: see [Device.UseKeyDocument].
+	Authority ed25519.PublicKey
 
-	// Params is the cost of a PIN guess; the zero value means [pinlock.DefaultParams].
+	// StorageKey, if not nil, seals the state: 32 bytes from the platform's key store. Without it the
+	// state has a checksum.
+	StorageKey []byte `json:"-"`
+
+	// Hardware, if not nil, signs every request of a key that was enrolled with it. See
+	// [EnrollOptions].
+	Hardware HardwareKey
+
+	// Params is the cost of a PIN guess for lockboxes that are made from now on; the zero value means
+	// [pinlock.DefaultParams].
 	Params pinlock.Params
 
-	// Clock is time.Now if nil. The device decides by it when to forget a request that was given up, together with
-	// the time in a later challenge: if one of the two is right, to an hour, nothing is forgotten too early.
-	Clock func() time.Time
+	// Limit is the most that a lockbox which exists may ask for; the zero value means 16 passes, 1 GiB
+	// and 16 lanes. It is at least Params. Lowering Params leaves old lockboxes as good as they were.
+	Limit pinlock.Params
 }
 
 // Device is the device's half of the protocol: one key, one PIN. A person with a key for
@@ -74,14 +84,14 @@ type DeviceConfig struct {
 // The methods may be called from many goroutines; one operation runs at a time, and
 // the others return [ErrBusy].
 type Device struct {
-	config    DeviceConfig // without DeviceKey
-	deviceKey hidden[[]byte]
-	shipped   hpke.PublicKey // config.ServerKey, parsed
-	busy      sync.Mutex
+	config     DeviceConfig // without StorageKey
+	storageKey hidden[[]byte]
+	shipped    hpke.PublicKey // config.ServerKey, parsed
+	busy       sync.Mutex
 }
 
 // NewDevice returns a device. It does not touch the state. The error wraps [ErrConfig]; for a
-// DeviceKey in FIPS 140-only mode also splitkey.ErrFIPS.
+// StorageKey in FIPS 140-only mode also splitkey.ErrFIPS.
 func NewDevice(config DeviceConfig) (*Device, error) {
 	if isnil.Value(config.State) || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no state or no transport", ErrConfig)
@@ -94,23 +104,33 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: server key: %w", ErrConfig, err)
 	}
-	if allZero(config.DeviceKey) {
-		return nil, fmt.Errorf("%w: a device key of zeros", ErrConfig)
+	if config.Hardware != nil && isnil.Value(config.Hardware) {
+		return nil, fmt.Errorf("%w: the hardware key is a nil", ErrConfig)
 	}
-	if config.DeviceKey != nil && len(config.DeviceKey) != pinlock.DeviceKeySize {
-		return nil, fmt.Errorf("%w: device key of %d bytes, want %d", ErrConfig, len(config.DeviceKey), pinlock.DeviceKeySize)
+	if config.Authority != nil && len(config.Authority) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("%w: authority's key of %d bytes, want %d", ErrConfig, len(config.Authority), ed25519.PublicKeySize)
 	}
-	if config.DeviceKey != nil && fips140.Enforced() {
+	if allZero(config.StorageKey) {
+		return nil, fmt.Errorf("%w: a storage key of zeros", ErrConfig)
+	}
+	if config.StorageKey != nil && len(config.StorageKey) != pinlock.DeviceKeySize {
+		return nil, fmt.Errorf("%w: storage key of %d bytes, want %d", ErrConfig, len(config.StorageKey), pinlock.DeviceKeySize)
+	}
+	if config.StorageKey != nil && fips140.Enforced() {
 		return nil, fmt.Errorf("%w: the state is sealed with XChaCha20-Poly1305: %w", ErrConfig, splitkey.ErrFIPS)
 	}
 	if config.Params == (pinlock.Params{}) {
 		config.Params = pinlock.DefaultParams()
 	}
-	if config.Clock == nil {
-		config.Clock = time.Now
+	if config.Limit == (pinlock.Params{}) {
+		config.Limit = pinlock.Params{Time: 16, MemoryKiB: 1 << 20, Threads: 16}
 	}
-	d := &Device{config: config, deviceKey: hide(bytes.Clone(config.DeviceKey)), shipped: shipped}
-	d.config.ServerKey, d.config.DeviceKey = bytes.Clone(config.ServerKey), nil
+	p, limit := config.Params, config.Limit
+	if p.Time > limit.Time || p.MemoryKiB > limit.MemoryKiB || p.Threads > limit.Threads {
+		return nil, fmt.Errorf("%w: Argon2id parameters above the limit", ErrConfig)
+	}
+	d := &Device{config: config, storageKey: hide(bytes.Clone(config.StorageKey)), shipped: shipped}
+	d.config.ServerKey, d.config.StorageKey = bytes.Clone(config.ServerKey), nil
 	return d, nil
 }
 
@@ -120,8 +140,8 @@ func (c DeviceConfig) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.Devi
 // DeviceStatus is what a device knows by itself.
 type DeviceStatus struct {
 	Phase     Phase
-	Reason    Reason          // of a dead key
-	KeyID     KeyID           // from Enrolling to Ready
+	Reason    Reason          // of a dead or superseded key
+	KeyID     KeyID           // from Enrolling to Ready, and of a superseded key
 	PublicKey *rsa.PublicKey  // the final key, from Unconfirmed to Ready
 	Pending   *PendingRequest // the request that is not answered, or nil
 }
@@ -130,9 +150,10 @@ type DeviceStatus struct {
 type PendingRequest struct {
 	Operation Operation
 	Challenge []byte
-	Digest    []byte            // to sign; nil else
+	Digests   [][]byte          // to sign; nil else
 	Options   crypto.SignerOpts // likewise
 	Expires   time.Time         // of the challenge, by the server's clock
+	Cancelled bool              // Cancel was called, and is not answered
 }
 
 // Status returns what the device knows by itself, without the server.
@@ -150,9 +171,9 @@ func (d *Device) Status() (DeviceStatus, error) {
 			}
 		}
 		if p := s.pending; p != nil {
-			status.Pending = &PendingRequest{Operation: p.op, Challenge: p.challenge.raw[:], Expires: time.UnixMilli(p.challenge.expires).UTC()}
+			status.Pending = &PendingRequest{Operation: p.op, Challenge: p.challenge.raw[:], Expires: time.UnixMilli(p.challenge.expires).UTC(), Cancelled: p.cancel}
 			if p.op == OpSign {
-				status.Pending.Digest, status.Pending.Options = p.text.digest, p.text.optionsWith(len(p.salt))
+				status.Pending.Digests, status.Pending.Options = p.messages.digests, p.messages.options(p.saltLength())
 			}
 		}
 		return nil
@@ -187,12 +208,12 @@ func (d *Device) load() (*deviceState, error) {
 	}
 	s := new(deviceState)
 	if data != nil {
-		if s, err = parseDeviceState(data, d.deviceKey()); err != nil {
+		if s, err = parseDeviceState(data, d.storageKey()); err != nil {
 			return nil, err
 		}
 	}
-	if shipped := serverKeyIDOf(d.config.ServerKey); s.shipped != shipped {
-		s.shipped, s.serverKey, s.next = shipped, d.config.ServerKey, announcement{}
+	if shipped := hpkeKeyIDOf(d.config.ServerKey); s.shipped != shipped {
+		s.shipped, s.serverKey = shipped, d.config.ServerKey
 	}
 	return s, nil
 }
@@ -211,7 +232,7 @@ func (d *Device) publicKey(s *deviceState) (hpke.PublicKey, error) {
 }
 
 func (d *Device) save(s *deviceState) error {
-	data, err := s.encode(d.deviceKey())
+	data, err := s.encode(d.storageKey())
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func TestDeviceWithoutKey(t *testing.T) {
 	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrNotEnrolled)
 	_, err = p.Resume(t.Context())
 	require.ErrorIs(t, err, ErrNothingPending)
-	require.ErrorIs(t, p.GiveUp(), ErrNothingPending)
+	require.ErrorIs(t, p.Cancel(t.Context(), nil), ErrNothingPending)
 }
 
 func TestEnrollRefusesOptions(t *testing.T) {
@@ -73,8 +73,8 @@ func TestBadPINFormatCostsNothing(t *testing.T) {
 	require.Equal(t, before, p.state.data)
 }
 
-// TestGiveUpEnrolment leaves no key.
-func TestGiveUpEnrolment(t *testing.T) {
+// TestCancelEnrolment leaves no key, and asks nobody.
+func TestCancelEnrolment(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, func(context.Context, []byte) ([]byte, error) { return nil, errLost })
 	client, server := testShares()
@@ -82,27 +82,10 @@ func TestGiveUpEnrolment(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnanswered)
 	_, err = p.sign(t, "x", rightPIN)
 	require.ErrorIs(t, err, ErrPending)
-	require.NoError(t, p.GiveUp())
+	require.NoError(t, p.Cancel(t.Context(), nil))
 	status, err := p.Status()
 	require.NoError(t, err)
 	require.Equal(t, NoKey, status.Phase)
-}
-
-// TestChangePINWithoutAnswer keeps the old PIN, and never stores two lockboxes.
-func TestChangePINWithoutAnswer(t *testing.T) {
-	s := newService(t)
-	p, l := newLossyPhone(t, s)
-	l.loseResponse = true
-	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN), ErrUnanswered)
-	l.loseResponse = false
-	result, err := p.Resume(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, OpChangePIN, result.Operation)
-	_, err = p.sign(t, "x", rightPIN)
-	require.NoError(t, err)
-	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
-	_, err = p.sign(t, "x", newPIN)
-	require.NoError(t, err)
 }
 
 // TestDeviceBelievesNobody: answers that are damaged, cut, another request's or of another server leave the request pending.
@@ -126,7 +109,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 	wrongSignature := func([]byte) []byte {
 		st, err := parseDeviceState(p.state.data, nil)
 		require.NoError(t, err)
-		a := answer{code: codeRight, signature: make([]byte, 512)}
+		a := answer{code: codeRight, signatures: [][]byte{make([]byte, 512)}}
 		plaintext, err := a.encode()
 		require.NoError(t, err)
 		sealed, err := st.pending.reply().seal(plaintext)
@@ -136,7 +119,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 	enrolledAgain := func([]byte) []byte {
 		st, err := parseDeviceState(p.state.data, nil)
 		require.NoError(t, err)
-		a := answer{code: codeEnrolled, enrolled: enrolled{st.key.public, p.challenge(t), 1}}
+		a := answer{code: codeEnrolled, public: st.key.public, challenge: p.challenge(t), confirmBy: 1}
 		plaintext, err := a.encode()
 		require.NoError(t, err)
 		sealed, err := st.pending.reply().seal(plaintext)
@@ -148,7 +131,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 		func(b []byte) []byte { return b[:len(b)-1] },
 		func(b []byte) []byte { return append(b, 0) },
 		func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
-		func(b []byte) []byte { b[0] = 2; return b },
+		func(b []byte) []byte { b[0] = 1; return b },
 		func([]byte) []byte { return earlier },
 		func([]byte) []byte { return make([]byte, MaxResponse+1) },
 		wrongSignature, enrolledAgain,
@@ -160,7 +143,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 		forge = nil
 		result, err := p.Resume(t.Context())
 		require.NoError(t, err, i)
-		require.Equal(t, digest, result.Digest)
+		require.Equal(t, digest, result.Digests[0])
 	}
 	forge = func([]byte) []byte { b, _ := imposter.Handle(t.Context(), nil); return b }
 	_, err = p.sign(t, "x", rightPIN)
@@ -174,7 +157,7 @@ func testDeviceKey(t *testing.T) {
 	s := newService(t)
 	key := bytes.Repeat([]byte{3}, 32)
 	open := func(state State, deviceKey []byte) *phone {
-		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), DeviceKey: deviceKey, Params: cheapest})
+		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: deviceKey, Params: cheapest})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
@@ -186,7 +169,7 @@ func testDeviceKey(t *testing.T) {
 	require.NoError(t, err)
 	st, err := parseDeviceState(state.data, key)
 	require.NoError(t, err)
-	require.False(t, contains(state.data, st.key.deviceKey.bytes()), "sealed")
+	require.False(t, contains(state.data, st.key.authKey.bytes()), "sealed")
 	require.False(t, contains(state.data, st.key.lockbox), "sealed")
 	for _, other := range [][]byte{nil, bytes.Repeat([]byte{4}, 32)} {
 		_, err := open(state, other).Status()
@@ -224,9 +207,9 @@ func TestDeviceConfigIsChecked(t *testing.T) {
 		func(c *DeviceConfig) { c.ServerKey = nil },
 		func(c *DeviceConfig) { c.ServerKey = c.ServerKey[1:] },
 		func(c *DeviceConfig) { c.ServerKey = make([]byte, len(c.ServerKey)) },
-		func(c *DeviceConfig) { c.DeviceKey = bytes.Repeat([]byte{1}, 16) },
-		func(c *DeviceConfig) { c.DeviceKey = make([]byte, 32) },
-		func(c *DeviceConfig) { c.DeviceKey = []byte{} },
+		func(c *DeviceConfig) { c.StorageKey = bytes.Repeat([]byte{1}, 16) },
+		func(c *DeviceConfig) { c.StorageKey = make([]byte, 32) },
+		func(c *DeviceConfig) { c.StorageKey = []byte{} },
 	} {
 		bad := good
 		change(&bad)
@@ -370,22 +353,22 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	require.NoError(t, err)
 	var sealed *Device
 	fips140.WithoutEnforcement(func() {
-		sealed, err = NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), DeviceKey: x})
+		sealed, err = NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: x})
 	})
 	require.NoError(t, err)
 	private, err := s.config.HPKE.Current.Bytes()
 	require.NoError(t, err)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d", "%s", "%q"} {
 		for _, value := range []any{
-			sealer, *sealer, key, challenges, &challenges, reply{secret: key}, attempt{partial: x, tokens: []secret{key}},
-			secrets{share: x}, EnrollOptions{PIN: x}, DeviceConfig{DeviceKey: x}, s.config.HPKE, s.Server, *s.Server, st.key.deviceKey,
+			sealer, *sealer, key, challenges, &challenges, reply{secret: key}, request{partials: [][]byte{x}, token: key}, pending{next: key, secret: key},
+			secrets{share: x}, EnrollOptions{PIN: x}, DeviceConfig{StorageKey: x}, s.config.HPKE, s.Server, *s.Server, st.key.authKey,
 			struct{ k secret }{key}, struct{ s *Server }{s.Server}, struct{ s SoftwareSealer }{*sealer}, struct{ c challengeKey }{challenges},
 			p.Device, struct{ d *Device }{sealed}, struct{ s *deviceState }{st}, sealed,
 		} {
 			text := []byte(fmt.Sprintf(verb, value))
 			require.False(t, contains(text, x), "%s of %T: %s", verb, value, text)
 			require.NotContains(t, string(text), "165 165 165")
-			require.False(t, contains(text, st.key.deviceKey.bytes()))
+			require.False(t, contains(text, st.key.authKey.bytes()))
 			require.False(t, contains(text, private))
 		}
 	}

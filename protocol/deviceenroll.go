@@ -2,7 +2,9 @@ package protocol
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -28,19 +30,27 @@ type EnrollOptions struct {
 	// splitkey.Split. Enroll wipes neither. Bits and Sharing are ignored then.
 	Client *splitkey.ClientShare
 	Server *splitkey.ServerShare
+
+	// HardwareKey is the public key of [DeviceConfig].Hardware, if there is one: P-256. Attestation is
+	// what its maker says of it, up to 16 KiB, for the service's policy ([Config].Hardware); it should
+	// name Challenge.
+	HardwareKey *ecdsa.PublicKey `json:"-"`
+	Attestation []byte
 }
 
 // Enroll makes a key, splits it, locks the device's half with the PIN, and sends the server's half to the
 // server. Afterwards the device is Unconfirmed, and [Device.Confirm] is next.
 //
-// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or by Enroll with the same challenge, which
-// looks at neither PIN nor options again. Enroll with another challenge
-// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use by now if a [Device.Confirm] was
-// not answered, or the key is dead.
+// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or by Enroll
+// with the same challenge, which looks at neither PIN nor options again. Enroll with another challenge
+// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use by
+// now if a [Device.Confirm] was not answered, or the key is dead. A key that is superseded is reported
+// first: the error is [ErrSuperseded] where that is not answered.
 //
 // Errors of this call alone: [ErrEnrolled], [pinlock.ErrPINFormat], a [*pinlock.WeakPINError],
-// [pinlock.ErrParams], [ErrMalformed] for the challenge, splitkey.ErrKey and splitkey.ErrShare for bad options. Answers of
-// the server: [ErrKeyRefused], [ErrExpired], [ErrRejected], a [*DestroyedError] (not confirmed in time).
+// [pinlock.ErrParams], [ErrMalformed] for the challenge, [ErrHardware], splitkey.ErrKey and
+// splitkey.ErrShare for bad options. Answers of the server: [ErrKeyRefused], [ErrExpired],
+// a [*DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := d.made(ctx); err != nil {
 		return err
@@ -59,21 +69,24 @@ func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 		switch {
 		case s.phase == Ready:
 			return ErrEnrolled
+		case s.phase == Superseded:
+			if err := d.report(ctx, s, nil); s.phase != Dead {
+				return err
+			}
 		case s.phase == Enrolling && s.pending.challenge.raw == c.raw:
-			_, err := d.finish(ctx, s)
-			return err
+			return d.finishEnrollment(ctx, s)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		before := *s
 		if err := d.begin(s, c, o); err != nil {
 			return err
 		}
-		if err := d.save(s); err != nil {
+		if err := d.saveUnsent(ctx, s, &before); err != nil {
 			return err
 		}
-		_, err := d.finish(ctx, s)
-		return err
+		return d.finishEnrollment(ctx, s)
 	})
 }
 
@@ -95,19 +108,79 @@ func (d *Device) begin(s *deviceState, c *challenge, o EnrollOptions) error {
 	if err != nil {
 		return err
 	}
-	key := &enrolledKey{id: c.keyID, lockbox: lockbox, deviceKey: drawSecret(), tokens: []secret{drawSecret()}}
-	e := enrollment{challenge: c, share: hide(server.Bytes()), deviceKey: key.deviceKey, commitment: key.tokens[0].commitment()}
+	key := &enrolledKey{id: c.keyID, lockbox: lockbox, authKey: drawSecret(), token: drawSecret()}
+	e := enrollment{challenge: c, share: hide(server.Bytes()), authKey: key.authKey, commitment: key.token.commitment()}
 	defer clear(e.share())
-	plaintext, err := e.encode()
+	if o.HardwareKey != nil {
+		if key.hardware, err = encodeHardwareKey(o.HardwareKey); err != nil {
+			return err
+		}
+		e.hardware, e.attestation = key.hardware, o.Attestation
+	}
+	signer, err := d.signer(key)
+	if err != nil {
+		return err
+	}
+	plaintext, err := e.encode(key.id, signer)
 	if err != nil {
 		return err
 	}
 	defer clear(plaintext)
-	p := &pending{op: OpEnroll, challenge: c}
-	if err := d.seal(s, p, c.keyID, plaintext); err != nil {
+	sealed, r, err := d.seal(s, OpEnroll, key.id, plaintext)
+	if err != nil {
 		return err
 	}
-	s.phase, s.reason, s.key, s.pending = Enrolling, 0, key, p
+	key.chain = firstChain(sealed)
+	s.phase, s.reason, s.key = Enrolling, 0, key
+	s.pending = &pending{op: OpEnroll, challenge: c, next: key.token, request: sealed, secret: r.secret}
+	return nil
+}
+
+// signer returns what signs the requests of a key beside their MAC; nil where nothing does.
+func (d *Device) signer(k *enrolledKey) (*hardwareSigner, error) {
+	switch {
+	case len(k.hardware) == 0:
+		return nil, nil
+	case d.config.Hardware == nil:
+		return nil, fmt.Errorf("%w: the key was enrolled with one", ErrHardware)
+	}
+	return &hardwareSigner{d.config.Hardware, k.hardware}, nil
+}
+
+// finishEnrollment sends the enrolment, which is saved, and acts on the answer.
+func (d *Device) finishEnrollment(ctx context.Context, s *deviceState) error {
+	p := s.pending
+	a, err := d.send(ctx, s, p.request, p.reply())
+	if err != nil {
+		return err
+	}
+	switch a.code {
+	case codeEnrolled:
+		if err := s.enrolled(a); err != nil {
+			return err
+		}
+	case codeKeyRefused, codeExpired, codeRejected:
+		s.phase, s.key, s.pending = NoKey, nil, nil
+	case codeDestroyed: // it was not confirmed: there is nothing to report
+		s.phase, s.reason, s.key, s.pending = Dead, a.reason, nil, nil
+	default:
+		return fmt.Errorf("%w: %w: code %d to an enrolment", ErrUnanswered, ErrAnswer, a.code)
+	}
+	return errors.Join(a.err(), d.save(s))
+}
+
+// enrolled takes up the final key, if it is made of the device's own.
+func (s *deviceState) enrolled(a *answer) error {
+	own, err := s.key.clientKey()
+	if err != nil {
+		return err
+	}
+	c, err := parseChallenge(a.challenge)
+	if err != nil || c.keyID != s.key.id || !divides(own, &a.public) {
+		return fmt.Errorf("%w: %w: enrolment", ErrUnanswered, ErrAnswer)
+	}
+	s.phase, s.pending = Unconfirmed, nil
+	s.key.public, s.key.challenge = a.public, a.challenge
 	return nil
 }
 
@@ -144,17 +217,15 @@ func drawSecret() secret {
 	return newSecret(b[:])
 }
 
-// seal encrypts a request to the server's key of the challenge's time. The announced key does not become the current one
-// before an answer shows that the challenge was the server's: finishWith.
-func (d *Device) seal(s *deviceState, p *pending, id KeyID, plaintext []byte) error {
-	pub := s.next.key
-	if pub == nil || p.challenge.issued < s.next.start {
-		var err error
-		if pub, err = d.publicKey(s); err != nil {
-			return err
-		}
+// seal encrypts a request to the server's key of now.
+func (d *Device) seal(s *deviceState, op Operation, id KeyID, plaintext []byte) ([]byte, reply, error) {
+	pub, err := d.publicKey(s)
+	if err != nil {
+		return nil, reply{}, err
 	}
-	request, r, err := sealRequest(pub, p.op, id, plaintext)
-	p.request, p.secret = request, r.secret
-	return err
+	sealed, r, err := sealRequest(pub, op, id, plaintext)
+	if err == nil && len(sealed) > MaxRequest {
+		err = fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, len(sealed))
+	}
+	return sealed, r, err
 }

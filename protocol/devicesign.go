@@ -11,130 +11,200 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// Sign makes a signature of digest, together with the server. challenge, digest and opts are what the service
-// handed out, from [Server.ChallengeSign]. The user has been shown the [VerificationCode] of the digest before.
-// The signature is verified before it is returned.
-//
-// Answers of the server: a [*pinlock.WrongPINError], a [*pinlock.LockedError], a [*DestroyedError], [ErrExpired],
-// [ErrUnconfirmed], [ErrRejected].
-//
-// If there is no answer the error wraps [ErrUnanswered], and the request, which is saved, is sent again by
-// [Device.Resume] or by Sign with the same challenge, digest and options: neither looks at
-// the PIN again. Sign of anything else returns [ErrPending] then, until the challenge
-// of the request that is waiting has expired or [Device.GiveUp] was called.
-//
-// Errors of this call alone: [ErrNotEnrolled], [ErrBusy], [ErrState], [pinlock.ErrPINFormat],
-// [ErrMalformed] for the challenge, splitkey.ErrMessage for the digest, and those of the state.
+// Sign is [Device.SignAll] for one digest, with a challenge from [Server.ChallengeSign].
 func (d *Device) Sign(ctx context.Context, challenge, digest []byte, opts crypto.SignerOpts, pin []byte) ([]byte, error) {
-	if err := d.made(ctx); err != nil {
-		return nil, err
-	}
-	t, err := newText(digest, opts)
+	signatures, err := d.SignAll(ctx, challenge, [][]byte{digest}, opts, pin)
 	if err != nil {
 		return nil, err
 	}
-	r, err := d.operate(ctx, OpSign, challenge, t, opts, pin, nil)
-	if err != nil {
-		return nil, err
-	}
-	return r.Signature, nil
+	return signatures[0], nil
 }
 
-// Confirm proves that the key and the PIN work, by a signature that is good for nothing else. The PIN is asked for again, so
-// that one which was mistyped twice the same way is the only mistake that goes unnoticed. Until then the server signs nothing, and after a while
-// it forgets the key.
+// SignAll makes signatures of 1 to [MaxDocuments] digests, together with the server, for one PIN: all
+// or none. challenge, digests and opts are what the service handed out, from [Server.ChallengeSignAll].
+// The user has been shown the [VerificationCode] of each digest before. The signatures are verified
+// before they are returned.
+//
+// Answers of the server: a [*pinlock.WrongPINError], a [*pinlock.LockedError], a [*DestroyedError],
+// [ErrExpired], [ErrUnconfirmed], [ErrRejected], [ErrSuperseded]. [ErrRejected] is also what the device
+// says by itself of digests, a hash function or a padding that the challenge is not for.
+//
+// If there is no answer the error wraps [ErrUnanswered], and the request, which is saved, is sent
+// again by [Device.Resume] or by SignAll with the same challenge, digests and options: neither looks
+// at the PIN again. With anything else SignAll returns [ErrPending] then, until [Device.Cancel] was
+// called, or the challenge of the request that is waiting had expired when the new one was issued: then
+// the device cancels that request first.
+//
+// If ctx is done before anything was sent, nothing is pending.
+//
+// Errors of this call alone: [ErrNotEnrolled], [ErrBusy], [ErrState], [ErrHardware],
+// [pinlock.ErrPINFormat], [ErrMalformed] for the challenge, splitkey.ErrMessage for the digests, and
+// those of the state.
+func (d *Device) SignAll(ctx context.Context, challenge []byte, digests [][]byte, opts crypto.SignerOpts, pin []byte) ([][]byte, error) {
+	m, err := newMessages(digests, opts)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.operate(ctx, operation{op: OpSign, challenge: challenge, messages: m, opts: opts, pin: pin})
+	if err != nil {
+		return nil, err
+	}
+	return r.Signatures, nil
+}
+
+// Confirm proves that the key and the PIN work, by a signature that is good for nothing else. The PIN is
+// asked for again, so that one which was mistyped twice the same way is the only mistake that goes
+// unnoticed. Until then the server signs nothing, and after a while it forgets the key.
 //
 // challenge comes from [Server.Challenge]. nil means the one that came with the answer to the
-// enrolment, which lives as long as others do. Errors are as for [Device.Sign].
+// enrolment, which lives as long as others do. Errors are as for [Device.SignAll].
 func (d *Device) Confirm(ctx context.Context, challenge, pin []byte) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
-	_, err := d.operate(ctx, OpConfirm, challenge, text{}, nil, pin, nil)
+	_, err := d.operate(ctx, operation{op: OpConfirm, challenge: challenge, pin: pin})
 	return err
 }
 
 // Refresh changes the token that makes copies of the device detectable, without a PIN. An app calls it
-// in the background now and then. challenge comes from [Server.Challenge]. Errors are as for [Device.Sign].
+// in the background now and then. challenge comes from [Server.Challenge]. Errors are as for
+// [Device.SignAll].
 func (d *Device) Refresh(ctx context.Context, challenge []byte) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
-	_, err := d.operate(ctx, OpRefresh, challenge, text{}, nil, nil, nil)
+	_, err := d.operate(ctx, operation{op: OpRefresh, challenge: challenge})
 	return err
 }
 
-// ChangePIN proves the old PIN by a signature that is good for nothing else, and then locks the share under the
-// new one. challenge comes from [Server.Challenge]. A wrong old PIN counts, and changes nothing.
+// ChangePIN proves the old PIN by a signature that is good for nothing else, and then locks the share
+// under the new one. challenge comes from [Server.Challenge]. A wrong old PIN counts, and changes nothing.
 //
-// If there is no answer (ErrUnanswered) the old PIN stays, and the caller starts over
-// after [Device.Resume]: no lockbox under the new PIN is stored before the old one is proved, since two
-// lockboxes of one share give both PINs away.
+// If there is no answer (ErrUnanswered) the old PIN stays, and the caller starts over after
+// [Device.Resume] or [Device.Cancel]: no lockbox under the new PIN is stored before the old one is
+// proved, since two lockboxes of one share give both PINs away.
 //
-// Where the process ends meanwhile, or the state cannot be saved at the end, Resume tells which of the two holds: if it finds a
-// ChangePIN it is the old one, and with [ErrNothingPending] the new one, unless the server was never asked.
+// Where the process ends meanwhile, or the state cannot be saved at the end, Resume tells which of the
+// two holds: with [ErrPINUnchanged] it is the old one, and with [ErrNothingPending] the new one, unless
+// the server was never asked.
 //
-// Errors are as for [Device.Sign], those of [pinlock.CheckPIN] for the new PIN, and [ErrSamePIN].
+// Errors are as for [Device.SignAll], those of [pinlock.CheckPIN] for the new PIN, and [ErrSamePIN].
 func (d *Device) ChangePIN(ctx context.Context, challenge, oldPIN, newPIN []byte) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
 	if err := pinlock.CheckPIN(newPIN); err != nil {
 		return err
 	}
 	if subtle.ConstantTimeCompare(oldPIN, newPIN) == 1 {
 		return ErrSamePIN
 	}
-	_, err := d.operate(ctx, OpChangePIN, challenge, text{}, nil, oldPIN, newPIN)
+	_, err := d.operate(ctx, operation{op: OpChangePIN, challenge: challenge, pin: oldPIN, newPIN: newPIN})
 	return err
 }
 
+// operation is what a caller asks of the device.
+type operation struct {
+	op        Operation
+	challenge []byte
+	messages  messages
+	opts      crypto.SignerOpts // of the messages
+	pin       []byte
+	newPIN    []byte
+}
+
+// repeats reports whether the pending request is this operation, so that it is to be sent again.
+func (o *operation) repeats(p *pending, c *challenge) bool {
+	return p.op == o.op && p.challenge.raw == c.raw && p.messages.equal(o.messages) && saltFits(o.opts, p.saltLength()) && o.op != OpChangePIN
+}
+
 // operate makes a request, saves it, sends it and acts on the answer.
-func (d *Device) operate(ctx context.Context, op Operation, challenge []byte, t text, opts crypto.SignerOpts, pin, newPIN []byte) (*Result, error) {
-	var result *Result
-	err := d.exclusively(func(s *deviceState) error {
+func (d *Device) operate(ctx context.Context, o operation) (result *Result, err error) {
+	if err := d.made(ctx); err != nil {
+		return nil, err
+	}
+	err = d.exclusively(func(s *deviceState) error {
+		if s.phase == Superseded {
+			return d.report(ctx, s, nil)
+		}
 		if err := s.usable(); err != nil {
 			return err
 		}
-		if challenge == nil && op == OpConfirm {
-			if challenge = s.key.confirm; challenge == nil {
-				return fmt.Errorf("%w: no challenge, and none came with the answer to the enrolment or it was used", ErrMalformed)
-			}
-		}
-		c, err := parseChallenge(challenge)
+		c, err := o.parse(s.key)
 		if err != nil {
 			return err
 		}
-		if c.keyID != s.key.id || (c.purpose == forTransaction) != (op == OpSign) || c.purpose == forEnrolment {
-			return fmt.Errorf("%w: the challenge is for another key or purpose", ErrMalformed)
-		}
 		if p := s.pending; p != nil {
-			if p.op == op && p.challenge.raw == c.raw && p.text.equal(t) && saltFits(opts, len(p.salt)) && op != OpChangePIN {
-				result, err = d.finish(ctx, s)
+			if o.repeats(p, c) {
+				result, err = d.finish(ctx, s, nil)
 				return err
 			}
-			if !c.surelyDead(p.challenge.expires) {
-				return ErrPending
+			if err := d.makeRoom(ctx, s, c); err != nil {
+				return err
 			}
-			s.giveUp()
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		share, err := d.ask(s, op, c, t, opts, pin)
+		before := *s
+		share, err := d.make(s, o, c)
 		if share != nil {
 			defer share.Wipe()
 		}
 		if err != nil {
 			return err
 		}
-		if err := d.save(s); err != nil {
+		if err := d.saveUnsent(ctx, s, &before); err != nil {
 			return err
 		}
-		result, err = d.finishWith(ctx, s, share, newPIN)
+		var right func() error
+		if o.newPIN != nil {
+			right = func() error { return d.relock(s, share, o.newPIN) }
+		}
+		result, err = d.finish(ctx, s, right)
 		return err
 	})
 	return result, err
+}
+
+// parse reads the operation's challenge, and refuses one that is for something else.
+func (o *operation) parse(k *enrolledKey) (*challenge, error) {
+	if o.challenge == nil && o.op == OpConfirm {
+		if o.challenge = k.challenge; len(o.challenge) == 0 {
+			return nil, fmt.Errorf("%w: no challenge, and none came with the answer to the enrolment or it was used", ErrMalformed)
+		}
+	}
+	c, err := k.challengeFor(o.challenge)
+	switch {
+	case err != nil:
+		return nil, err
+	case (c.purpose == forTransaction) != (o.op == OpSign):
+		return nil, fmt.Errorf("%w: the challenge is for another purpose", ErrMalformed)
+	case o.op == OpSign && c.binding != o.messages.binding():
+		return nil, fmt.Errorf("%w: the challenge is for other digests, another hash function or another padding", ErrRejected)
+	}
+	return c, nil
+}
+
+// makeRoom resolves the pending request in favour of a new one: it is cancelled if that was
+// asked for already, or if its challenge had expired when the new one was issued.
+func (d *Device) makeRoom(ctx context.Context, s *deviceState, c *challenge) error {
+	if !s.pending.cancel && c.issued < s.pending.challenge.expires {
+		return ErrPending
+	}
+	err := d.cancel(ctx, s, c)
+	if s.pending == nil && s.usable() == nil {
+		return nil // whatever became of it: the caller has given it up
+	}
+	return err
+}
+
+// saveUnsent saves a request that was not sent. If the caller wants it no more, nothing is pending.
+func (d *Device) saveUnsent(ctx context.Context, s, before *deviceState) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := d.save(s); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		if saveErr := d.save(before); saveErr != nil {
+			return fmt.Errorf("%w: %w", err, saveErr)
+		}
+		return err
+	}
+	return nil
 }
 
 // usable returns why there is nothing to operate with, or nil.
@@ -146,80 +216,81 @@ func (s *deviceState) usable() error {
 		return fmt.Errorf("%w: the enrolment", ErrPending)
 	case Dead:
 		return &DestroyedError{s.reason}
+	case Superseded:
+		return ErrSuperseded
 	}
 	return nil
 }
 
-// ask makes the request and puts it into the state. It returns the share that the PIN opened.
-func (d *Device) ask(s *deviceState, op Operation, c *challenge, t text, opts crypto.SignerOpts, pin []byte) (*splitkey.ClientShare, error) {
+// make makes the request and puts it into the state. It returns the share that the PIN opened.
+func (d *Device) make(s *deviceState, o operation, c *challenge) (*splitkey.ClientShare, error) {
 	k := s.key
-	given, err := k.toName(c, d.config.Clock().UnixMilli())
+	signer, err := d.signer(k)
 	if err != nil {
 		return nil, err
 	}
-	a := &attempt{op: op, challenge: c, text: t, givenUp: given}
+	next := drawSecret()
+	r := &request{op: o.op, challenge: c, number: k.number + 1, token: k.token, chain: k.chain, target: next.commitment(), messages: o.messages}
 	var share *splitkey.ClientShare
-	if op != OpRefresh {
-		if share, err = d.sign(k, a, opts, pin); err != nil {
+	if o.op != OpRefresh {
+		if share, err = d.sign(k, r, o); err != nil {
 			return share, err
 		}
-		defer clear(a.partial)
 	}
-	// A token is never thrown away before an answer tells which one the server has. The last of three is
-	// used again and again: docs/protocol.md, "Tokens".
-	a.tokens = k.tokens
-	next := k.tokens[len(k.tokens)-1]
-	if len(k.tokens) < maxTokens {
-		next = drawSecret()
-		k.tokens = append(k.tokens[:len(k.tokens):len(k.tokens)], next)
-	}
-	a.next = next.commitment()
-	plaintext, err := a.encode(k.deviceKey, k.id)
+	defer clearAll(r.partials)
+	plaintext, err := r.encode(k.authKey, k.id, signer)
 	if err != nil {
 		return share, err
 	}
 	defer clear(plaintext)
-	p := &pending{op: op, challenge: c, text: t, salt: a.salt}
-	if err := d.seal(s, p, k.id, plaintext); err != nil {
+	sealed, reply, err := d.seal(s, o.op, k.id, plaintext)
+	if err != nil {
 		return share, err
 	}
-	s.pending = p
+	s.pending = &pending{op: o.op, challenge: c, messages: o.messages, salts: r.salts, next: next, request: sealed, secret: reply.secret}
+	if o.op != OpSign {
+		s.pending.salts = nil
+	}
 	return share, nil
 }
 
-// sign makes the partial signature.
-func (d *Device) sign(k *enrolledKey, a *attempt, opts crypto.SignerOpts, pin []byte) (*splitkey.ClientShare, error) {
+// sign makes the partial signatures.
+func (d *Device) sign(k *enrolledKey, r *request, o operation) (*splitkey.ClientShare, error) {
 	box, err := pinlock.ParseLockbox(k.lockbox)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	signed := a.signed()
-	if opts == nil {
-		opts = signed.options()
+	signed := r.signed()
+	if o.opts == nil {
+		o.opts = signed.options(0)
 	}
 	final, err := k.finalKey()
 	if err != nil {
 		return nil, err
 	}
-	m, err := splitkey.Encode(final, signed.digest, opts)
+	encoded := make([]*splitkey.Message, len(signed.digests))
+	for i, digest := range signed.digests {
+		if encoded[i], err = splitkey.Encode(final, digest, o.opts); err != nil {
+			return nil, err
+		}
+		salt := encoded[i].Salt()
+		if len(salt) > maxSalt {
+			return nil, fmt.Errorf("%w: a salt of %d bytes", splitkey.ErrMessage, len(salt))
+		}
+		r.salts = append(r.salts, salt)
+	}
+	share, err := box.Unlock(o.pin, d.config.Limit)
 	if err != nil {
 		return nil, err
 	}
-	if a.salt = m.Salt(); len(a.salt) > maxSalt {
-		return nil, fmt.Errorf("%w: a salt of %d bytes", splitkey.ErrMessage, len(a.salt))
+	for _, m := range encoded {
+		y, err := share.SignPartial(m)
+		if err != nil {
+			return share, err
+		}
+		r.partials = append(r.partials, y)
 	}
-	share, err := box.Unlock(pin, d.limit())
-	if err != nil {
-		return nil, err
-	}
-	a.partial, err = share.SignPartial(m)
-	return share, err
-}
-
-// limit lets lockboxes in that were made with the default or with this device's own parameters.
-func (d *Device) limit() pinlock.Params {
-	p, def := d.config.Params, pinlock.DefaultParams()
-	return pinlock.Params{Time: max(p.Time, def.Time), MemoryKiB: max(p.MemoryKiB, def.MemoryKiB), Threads: max(p.Threads, def.Threads)}
+	return share, nil
 }
 
 // relock puts the share, which the server has just found right, under a new PIN.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -24,11 +25,12 @@ const (
 	Unconfirmed Phase = 2 // the server knows the key: Confirm is next
 	Ready       Phase = 3
 	Dead        Phase = 4 // the server said that the key is destroyed
+	Superseded  Phase = 5 // the key is not to be used any more; Report is next
 )
 
-// String returns "no key", "enrolling", "unconfirmed", "ready" or "dead".
+// String returns "no key", "enrolling", "unconfirmed", "ready", "dead" or "superseded".
 func (p Phase) String() string {
-	names := [...]string{"no key", "enrolling", "unconfirmed", "ready", "dead"}
+	names := [...]string{"no key", "enrolling", "unconfirmed", "ready", "dead", "superseded"}
 	if int(p) < len(names) {
 		return names[p]
 	}
@@ -39,83 +41,96 @@ func (p Phase) String() string {
 // at any time.
 type deviceState struct {
 	phase     Phase
-	reason    Reason // of a dead key
-	shipped   serverKeyID
+	reason    Reason // of a dead or superseded key, as far as it is known
+	shipped   hpkeKeyID
 	serverKey []byte
-	next      announcement
-	key       *enrolledKey // of Enrolling to Ready
+	serial    uint64       // of the key document that was used last
+	key       *enrolledKey // of Enrolling to Ready, and what is left of one that is superseded
 	pending   *pending
 }
 
-// enrolledKey is what belongs to one key.
+// enrolledKey is what belongs to one key. Of a superseded one id, authKey, hardware and challenge
+// are left.
 type enrolledKey struct {
 	id        KeyID
+	authKey   secret // K_dev
+	hardware  []byte // the hardware's public key, or nothing
+	challenge []byte // that came with the last answer: for Confirm, or for a Report
 	lockbox   []byte // pinlock.Lockbox.MarshalBinary
-	deviceKey secret // K_dev
-	tokens    []secret
-	givenUp   []givenUp
+	number    uint64 // of the last request that is resolved
+	token     secret
+	chain     hash
 	public    rsa.PublicKey // the final key, once known
-	confirm   []byte        // challenge for Confirm that came with the enrolment's answer
 }
 
-// pending is a request that may have been sent.
+// pending is the one request that may have been sent: of number enrolledKey.number + 1.
 type pending struct {
 	op        Operation
+	cancel    bool // a Cancel of it may have been sent
 	challenge *challenge
-	text      text
-	salt      []byte
+	messages  messages
+	salts     [][]byte
+	next      secret // the next token
 	request   []byte // sealed, as it is sent
 	secret    secret // of the reply
 }
 
-func (p *pending) reply() reply {
-	return reply{p.secret, sha256.Sum256(p.request)}
+func (p *pending) reply() reply { return reply{p.secret, p.hash()} }
+
+func (p *pending) hash() hash { return sha256.Sum256(p.request) }
+
+// signed is what the answer's signatures must verify for. A Refresh has none.
+func (p *pending) signed() messages {
+	switch p.op {
+	case OpSign:
+		return p.messages
+	case OpRefresh:
+		return messages{}
+	}
+	return ownMessage(p.op, p.challenge.raw[:])
 }
 
-// signed is what the answer's signature must verify for.
-func (p *pending) signed() text {
-	if p.op == OpSign {
-		return p.text
+func (p *pending) saltLength() int {
+	if len(p.salts) == 0 {
+		return 0
 	}
-	return ownText(p.op, p.challenge.raw[:])
+	return len(p.salts[0])
 }
 
 const (
 	stateMagic   = "TDds"
 	stateChecked = 1 // with a checksum
-	stateSealed  = 2 // under the device key
+	stateSealed  = 2 // under the storage key
 	stateHeader  = len(stateMagic) + 2
 
-	// maxState bounds what a device reads; a state has about 12 KiB with a request pending.
-	maxState = 64 << 10
-
-	// maxRemembered bounds the requests given up that a device remembers; it names maxGivenUp of them.
-	maxRemembered = 2 * maxGivenUp
+	// maxState bounds what a device reads; a state has about 8 KiB with a request pending, and most
+	// with one of 64 documents with long salts.
+	maxState = 256 << 10
 )
 
-// encode writes the state: sealed under the device key if there is one, and else with a checksum, which
+// encode writes the state: sealed under the storage key if there is one, and else with a checksum, which
 // finds damage and tells nothing about the PIN.
 //
 //	offset  length  content
 //	0       4       "TDds"
-//	4       1       version: 1
+//	4       1       version: 2
 //	5       1       form: 1 checksum, 2 sealed
 //	6       -       form 1: the state, SHA-256 of all before it
 //	                form 2: 24 bytes of nonce, the state under XChaCha20-Poly1305 with bytes 0 to 5 as
-//	                additional data and a key that HKDF-SHA256 derives from the device key
-func (s *deviceState) encode(deviceKey []byte) ([]byte, error) {
+//	                additional data and a key that HKDF-SHA256 derives from the storage key
+func (s *deviceState) encode(storageKey []byte) ([]byte, error) {
 	body, err := s.body()
 	if err != nil {
 		return nil, err
 	}
 	out := append([]byte(stateMagic), wireVersion, stateChecked)
-	if deviceKey == nil {
+	if storageKey == nil {
 		out = append(out, body...)
 		sum := sha256.Sum256(out)
 		return append(out, sum[:]...), nil
 	}
 	out[stateHeader-1] = stateSealed
-	aead, err := stateAEAD(deviceKey)
+	aead, err := stateAEAD(storageKey)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +140,11 @@ func (s *deviceState) encode(deviceKey []byte) ([]byte, error) {
 	return aead.Seal(append(out, nonce...), nonce, body, header), nil
 }
 
-func stateAEAD(deviceKey []byte) (aead interface {
+func stateAEAD(storageKey []byte) (aead interface {
 	Seal(dst, nonce, plaintext, additionalData []byte) []byte
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
 }, err error) {
-	key, err := hkdf.Key(sha256.New, deviceKey, nil, "tandem v1 device state", chacha20poly1305.KeySize)
+	key, err := hkdf.Key(sha256.New, storageKey, nil, "tandem v2 device state", chacha20poly1305.KeySize)
 	if err != nil {
 		return nil, err
 	}
@@ -137,21 +152,21 @@ func stateAEAD(deviceKey []byte) (aead interface {
 }
 
 // parseDeviceState reads what encode wrote. The error is ErrState.
-func parseDeviceState(data, deviceKey []byte) (*deviceState, error) {
+func parseDeviceState(data, storageKey []byte) (*deviceState, error) {
 	if len(data) < stateHeader || len(data) > maxState || string(data[:len(stateMagic)]) != stateMagic || data[stateHeader-2] != wireVersion {
 		return nil, ErrState
 	}
 	header, body := data[:stateHeader], data[stateHeader:]
 	switch {
-	case header[stateHeader-1] == stateChecked && deviceKey == nil && len(body) >= sha256.Size:
+	case header[stateHeader-1] == stateChecked && storageKey == nil && len(body) >= sha256.Size:
 		end := len(data) - sha256.Size
 		sum := sha256.Sum256(data[:end])
 		if !bytes.Equal(sum[:], data[end:]) {
 			return nil, ErrState
 		}
 		body = data[stateHeader:end]
-	case header[stateHeader-1] == stateSealed && deviceKey != nil && len(body) >= chacha20poly1305.NonceSizeX:
-		aead, err := stateAEAD(deviceKey)
+	case header[stateHeader-1] == stateSealed && storageKey != nil && len(body) >= chacha20poly1305.NonceSizeX:
+		aead, err := stateAEAD(storageKey)
 		if err != nil {
 			return nil, err
 		}
@@ -175,13 +190,13 @@ func (s *deviceState) body() ([]byte, error) {
 	b.AddUint8(uint8(s.reason))
 	b.AddBytes(s.shipped[:])
 	b.AddBytes(s.serverKey)
-	b.AddUint16LengthPrefixed(s.next.append)
+	b.AddUint64(s.serial)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		if s.key != nil {
 			s.key.append(b)
 		}
 	})
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
 		if s.pending != nil {
 			s.pending.append(b)
 		}
@@ -191,22 +206,22 @@ func (s *deviceState) body() ([]byte, error) {
 
 func (s *deviceState) read(body cryptobyte.String) bool {
 	var phase, reason uint8
-	var next, key, waiting cryptobyte.String
+	var key cryptobyte.String
+	var length uint32
+	var waiting []byte
 	if !body.ReadUint8(&phase) || !body.ReadUint8(&reason) || !body.CopyBytes(s.shipped[:]) ||
-		!body.ReadBytes(&s.serverKey, publicSize) || !body.ReadUint16LengthPrefixed(&next) ||
-		!body.ReadUint16LengthPrefixed(&key) || !body.ReadUint16LengthPrefixed(&waiting) || !body.Empty() {
+		!body.ReadBytes(&s.serverKey, publicSize) || !body.ReadUint64(&s.serial) ||
+		!body.ReadUint16LengthPrefixed(&key) || !body.ReadUint24(&length) ||
+		!body.ReadBytes(&waiting, int(length)) || !body.Empty() {
 		return false
 	}
 	s.phase, s.reason = Phase(phase), Reason(reason)
-	if s.next.read(next) != nil {
-		return false
-	}
 	if !key.Empty() {
 		if s.key = new(enrolledKey); !s.key.read(key) {
 			return false
 		}
 	}
-	if !waiting.Empty() {
+	if len(waiting) > 0 {
 		if s.pending = new(pending); !s.pending.read(waiting) {
 			return false
 		}
@@ -216,64 +231,49 @@ func (s *deviceState) read(body cryptobyte.String) bool {
 
 // consistent refuses combinations that no device writes.
 func (s *deviceState) consistent() bool {
-	hasKey := s.phase >= Enrolling && s.phase <= Ready
+	over := s.phase == Dead || s.phase == Superseded
+	inUse := s.phase >= Enrolling && s.phase <= Ready
 	enrolls := s.pending != nil && s.pending.op == OpEnroll
 	known := s.key != nil && s.key.public.N != nil
-	return s.phase <= Dead && (s.phase == Dead) == s.reason.valid() && (s.phase == Dead || s.reason == 0) &&
-		hasKey == (s.key != nil) && (s.pending == nil || hasKey) && enrolls == (s.phase == Enrolling) &&
-		known == (s.phase == Unconfirmed || s.phase == Ready) &&
-		(s.key == nil || s.pending == nil || len(s.key.givenUp) < maxRemembered) // it may be given up
+	return s.phase <= Superseded && over == s.reason.valid() && (over || s.reason == 0) &&
+		(inUse || s.phase == Superseded) == (s.key != nil) && (s.pending == nil || inUse) &&
+		enrolls == (s.phase == Enrolling) && known == (s.phase == Unconfirmed || s.phase == Ready) &&
+		(s.key == nil || inUse == (len(s.key.lockbox) > 0))
 }
 
 func (k *enrolledKey) append(b *cryptobyte.Builder) {
 	b.AddBytes(k.id[:])
+	b.AddBytes(k.authKey.bytes())
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.hardware) })
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.challenge) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.lockbox) })
-	b.AddBytes(k.deviceKey.bytes())
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, t := range k.tokens {
-			b.AddBytes(t.bytes())
-		}
-	})
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, g := range k.givenUp {
-			b.AddBytes(g.request[:])
-			b.AddUint64(uint64(g.expires))
-		}
-	})
+	b.AddUint64(k.number)
+	b.AddBytes(k.token.bytes())
+	b.AddBytes(k.chain[:])
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		if k.public.N != nil {
 			appendPublicKey(b, &k.public)
 		}
 	})
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.confirm) })
 }
 
 func (k *enrolledKey) read(s cryptobyte.String) bool {
-	var lockbox, tokens, given, public, confirm cryptobyte.String
-	var deviceKey []byte
-	if !s.CopyBytes(k.id[:]) || !s.ReadUint16LengthPrefixed(&lockbox) || !s.ReadBytes(&deviceKey, secretSize) ||
-		!s.ReadUint8LengthPrefixed(&tokens) || !s.ReadUint16LengthPrefixed(&given) ||
-		!s.ReadUint16LengthPrefixed(&public) || !s.ReadUint8LengthPrefixed(&confirm) || !s.Empty() ||
-		len(tokens) == 0 || len(tokens)%secretSize != 0 || len(tokens)/secretSize > maxTokens {
+	var hardware, challenge, lockbox, public cryptobyte.String
+	var authKey, token []byte
+	if !s.CopyBytes(k.id[:]) || !s.ReadBytes(&authKey, secretSize) || !s.ReadUint8LengthPrefixed(&hardware) ||
+		!s.ReadUint8LengthPrefixed(&challenge) || !s.ReadUint16LengthPrefixed(&lockbox) || !s.ReadUint64(&k.number) ||
+		!s.ReadBytes(&token, secretSize) || !s.CopyBytes(k.chain[:]) || !s.ReadUint16LengthPrefixed(&public) || !s.Empty() {
 		return false
 	}
-	k.lockbox, k.deviceKey, k.confirm = bytes.Clone(lockbox), newSecret(deviceKey), bytes.Clone(confirm)
-	for !tokens.Empty() {
-		var t []byte
-		tokens.ReadBytes(&t, secretSize)
-		k.tokens = append(k.tokens, newSecret(t))
-	}
-	for !given.Empty() {
-		var g givenUp
-		var expires uint64
-		if !given.CopyBytes(g.request[:]) || !given.ReadUint64(&expires) || expires > maxTime || len(k.givenUp) == maxRemembered {
+	k.authKey, k.token = newSecret(authKey), newSecret(token)
+	k.hardware, k.challenge, k.lockbox = bytes.Clone(hardware), bytes.Clone(challenge), bytes.Clone(lockbox)
+	if len(challenge) > 0 {
+		if c, err := parseChallenge(challenge); err != nil || c.purpose != forOwnUse {
 			return false
 		}
-		g.expires = int64(expires)
-		k.givenUp = append(k.givenUp, g)
 	}
-	if len(confirm) > 0 {
-		if c, err := parseChallenge(confirm); err != nil || c.purpose != forOwnUse {
+	if len(hardware) > 0 {
+		if _, err := parseHardwareKey(hardware); err != nil {
 			return false
 		}
 	}
@@ -282,34 +282,72 @@ func (k *enrolledKey) read(s cryptobyte.String) bool {
 
 func (p *pending) append(b *cryptobyte.Builder) {
 	b.AddUint8(uint8(p.op))
+	var cancel uint8
+	if p.cancel {
+		cancel = 1
+	}
+	b.AddUint8(cancel)
 	b.AddBytes(p.challenge.raw[:])
-	p.text.append(b)
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.salt) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.request) })
+	b.AddUint8(p.messages.hash)
+	b.AddUint8(uint8(p.messages.padding))
+	b.AddUint8(uint8(len(p.messages.digests)))
+	b.AddUint16(uint16(p.saltLength()))
+	for i, d := range p.messages.digests {
+		b.AddBytes(d)
+		b.AddBytes(p.salts[i])
+	}
+	b.AddBytes(p.next.bytes())
 	b.AddBytes(p.secret.bytes())
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.request) })
 }
 
 func (p *pending) read(s cryptobyte.String) bool {
-	var op uint8
-	var raw, key []byte
-	var salt, request cryptobyte.String
-	if !s.ReadUint8(&op) || !Operation(op).valid() || !s.ReadBytes(&raw, ChallengeSize) || !p.text.read(&s) ||
-		!s.ReadUint16LengthPrefixed(&salt) || !s.ReadUint16LengthPrefixed(&request) || !s.ReadBytes(&key, secretSize) ||
-		!s.Empty() || len(request) > MaxRequest || len(salt) > maxSalt {
+	var op, cancel, padded, documents uint8
+	var salt uint16
+	var length uint32
+	var raw, next, key, sealed []byte
+	if !s.ReadUint8(&op) || !s.ReadUint8(&cancel) || cancel > 1 || !s.ReadBytes(&raw, ChallengeSize) ||
+		!s.ReadUint8(&p.messages.hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) || !s.ReadUint16(&salt) {
+		return false
+	}
+	p.op, p.cancel, p.messages.padding = Operation(op), cancel == 1, padding(padded)
+	if !p.messages.valid() || documents > MaxDocuments || salt > maxSalt || salt > 0 && p.messages.padding != pss {
+		return false
+	}
+	for range documents {
+		var digest, saltBytes []byte
+		if !s.ReadBytes(&digest, p.messages.digestSize()) || !s.ReadBytes(&saltBytes, int(salt)) {
+			return false
+		}
+		p.messages.digests = append(p.messages.digests, bytes.Clone(digest))
+		p.salts = append(p.salts, bytes.Clone(saltBytes))
+	}
+	if !s.ReadBytes(&next, secretSize) || !s.ReadBytes(&key, secretSize) || !s.ReadUint24(&length) ||
+		!s.ReadBytes(&sealed, int(length)) || !s.Empty() || len(sealed) > MaxRequest {
 		return false
 	}
 	var err error
 	p.challenge, err = parseChallenge(raw)
-	p.op, p.salt, p.request, p.secret = Operation(op), bytes.Clone(salt), bytes.Clone(request), newSecret(key)
-	return err == nil && (p.op == OpSign) == (p.text.padding != noPadding)
+	p.request, p.next, p.secret = bytes.Clone(sealed), newSecret(next), newSecret(key)
+	signs := p.op == OpSign
+	return err == nil && p.op.valid() && !p.op.withoutNumber() && signs == (p.messages.padding != noPadding) && signs == (documents > 0)
+}
+
+// clientKey is (n1, e), as the lockbox has it.
+func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
+	box, err := pinlock.ParseLockbox(k.lockbox)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return box.PublicKey()
 }
 
 // finalKey returns the final key of an enrolled device. It costs as much as a partial
 // signature, a small part of what the PIN's key derivation does.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
-	device, err := lockboxKey(k.lockbox)
+	device, err := k.clientKey()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, err
 	}
 	final, err := splitkey.CheckFinalKey(&k.public, device)
 	if err != nil {

@@ -4,7 +4,7 @@
 //
 // The service has a [Server]: it gives [Server.Handle] the bytes that devices send, and asks it for the
 // challenges that it hands out with its transactions. The phone has a [Device]: [Device.Enroll], [Device.Confirm],
-// [Device.Sign], [Device.Resume]. How bytes travel is the caller's affair: a [Transport] on the phone, any handler in the service.
+// [Device.SignAll], [Device.Resume], [Device.Cancel]. How bytes travel is the caller's affair: a [Transport] on the phone, any handler in the service.
 //
 // docs/protocol.md has each message, what each side checks in which order, and the proofs; docs/scheme.md, sections 5
 // to 9, what is required of them.
@@ -18,13 +18,15 @@
 //   - No answer about a PIN leaves before it is counted in the same durable write that settles the request.
 //   - A request that was settled once is never settled again, whoever sends it and when: nothing is counted
 //     twice, and a replay raises no alarm.
-//   - Of two copies of a device's state, the one that comes second after a signature is found out, and the key is dead. An
-//     honest device is never taken for a copy, whatever the network does. Restoring an old state from a backup is making a copy.
+//   - Of two copies of a device's state, the one that comes second after a settled request is found
+//     out, and the key is dead. An honest device is never taken for a copy, whatever the network and the
+//     clocks do. Restoring an old state from a backup is making a copy.
+//   - With a key of the phone's hardware ([HardwareKey]) a copy of the storage gets no answer at all.
 //   - A signature is verified by the server before it leaves, and by the device before it is returned.
 //   - Whoever gets a challenge for an enrolment can enrol a key: that it is the right person is for the service to know.
 //
-// What trusts what: the device trusts the server's HPKE key, which the app is shipped with, to say which token and final key are
-// current; a server that lies can refuse, and cannot sign. The server trusts its [Sealer], its [KeySource] and above all
+// What trusts what: the device trusts the server's HPKE key, which the app is shipped with or a key document
+// names, to say what became of a request and which final key is its own; a server that lies can refuse, and cannot sign. The server trusts its [Sealer], its [KeySource] and above all
 // its [pinlock.Store]. Neither trusts the [Transport].
 //
 // # Timing

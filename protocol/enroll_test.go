@@ -28,8 +28,8 @@ func enrollKey(t *testing.T, s *service, share []byte) *answer {
 func enrollmentOf(t *testing.T, raw, share []byte) []byte {
 	c, err := parseChallenge(raw)
 	require.NoError(t, err)
-	e := enrollment{challenge: c, share: hide(share), deviceKey: drawSecret(), commitment: drawSecret().commitment()}
-	plaintext, err := e.encode()
+	e := enrollment{challenge: c, share: hide(share), authKey: drawSecret(), commitment: drawSecret().commitment()}
+	plaintext, err := e.encode(c.keyID, nil)
 	require.NoError(t, err)
 	return plaintext
 }
@@ -178,10 +178,10 @@ func TestEnrollIsIdempotent(t *testing.T) {
 			continue
 		}
 		require.Equal(t, codeEnrolled, a.code)
-		require.Equal(t, last.enrolled.public, a.enrolled.public)
-		require.Equal(t, last.enrolled.until, a.enrolled.until)
+		require.Equal(t, last.public, a.public)
+		require.Equal(t, last.confirmBy, a.confirmBy)
 	}
-	require.Equal(t, 1, bytes.Count([]byte(s.logged()), []byte(eventEnrolled)))
+	require.Equal(t, 1, bytes.Count([]byte(s.logged()), []byte("key enrolled")))
 	// Another request with the same challenge is nobody's.
 	other, _, err := sealRequest(pub, OpEnroll, id, enrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
@@ -279,14 +279,14 @@ func TestConfirmIsRetried(t *testing.T) {
 	result, err := p.Resume(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, OpConfirm, result.Operation)
-	require.Nil(t, result.Signature, "it is no signature of anything")
+	require.Nil(t, result.Signatures, "it is no signature of anything")
 	_, err = p.sign(t, "x", rightPIN)
 	require.NoError(t, err)
 	require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}), ErrEnrolled)
 }
 
-// TestConfirmedUnheard: the answer to the confirmation is lost and given up. The device learns that its key is in use from
-// the next answer to anything, and does not make another key over it.
+// TestConfirmedUnheard: the answer to the confirmation is lost. The device learns that its key is in use from the
+// Cancel that comes before the next request, and does not make another key over it.
 func TestConfirmedUnheard(t *testing.T) {
 	for name, act := range map[string]func(p *phone) error{
 		"sign":       func(p *phone) error { _, err := p.sign(t, "x", rightPIN); return err },
@@ -299,7 +299,7 @@ func TestConfirmedUnheard(t *testing.T) {
 		p.enroll(t)
 		l.loseResponse = true
 		require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrUnanswered)
-		require.NoError(t, p.GiveUp())
+		require.ErrorIs(t, p.Cancel(t.Context(), p.challenge(t)), ErrUnanswered)
 		l.loseResponse = false
 		require.NoError(t, act(p), name)
 		status, err := p.Status()

@@ -14,13 +14,14 @@ import (
 )
 
 // wireVersion is the version byte of everything that this package encodes.
-const wireVersion = 1
+const wireVersion = 2
 
 const (
-	// MaxRequest is the longest request in bytes. A transport need not carry more.
-	MaxRequest = 8 << 10
+	// MaxRequest is the longest request in bytes: of 64 documents for a device's key of 4096
+	// bits. One document takes 2 KiB. A transport need not carry more.
+	MaxRequest = 128 << 10
 	// MaxResponse is the longest response in bytes.
-	MaxResponse = 8 << 10
+	MaxResponse = 128 << 10
 
 	// maxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package pinlock.
 	maxTime = 253402300799999
@@ -35,13 +36,21 @@ const (
 	OpSign      Operation = 3 // Device.Sign
 	OpRefresh   Operation = 4 // Device.Refresh
 	OpChangePIN Operation = 5 // Device.ChangePIN
+	OpCancel    Operation = 6 // Device.Cancel
+	OpReport    Operation = 7 // Device.Report
 )
 
-var operationNames = [...]string{OpEnroll: "enroll", OpConfirm: "confirm", OpSign: "sign", OpRefresh: "refresh", OpChangePIN: "change pin"}
+var operationNames = [...]string{
+	OpEnroll: "enroll", OpConfirm: "confirm", OpSign: "sign", OpRefresh: "refresh",
+	OpChangePIN: "change pin", OpCancel: "cancel", OpReport: "report",
+}
 
 func (o Operation) valid() bool { return o >= OpEnroll && int(o) < len(operationNames) }
 
-// String is the name in HPKE's info and in the audit log.
+// withoutNumber reports whether a request is one of those that take no number.
+func (o Operation) withoutNumber() bool { return o == OpCancel || o == OpReport }
+
+// String is the name in HPKE's info.
 func (o Operation) String() string {
 	if !o.valid() {
 		return fmt.Sprintf("Operation(%d)", uint8(o))
@@ -49,7 +58,7 @@ func (o Operation) String() string {
 	return operationNames[o]
 }
 
-func (o Operation) info() []byte { return []byte("tandem v1 " + o.String()) }
+func (o Operation) info() []byte { return []byte("tandem v2 " + o.String()) }
 
 // The HPKE suite (RFC 9180): MLKEM768-X25519 (draft-ietf-hpke-pq) against whoever records
 // today and computes later.
@@ -68,31 +77,31 @@ const (
 	responseSalt = 32
 )
 
-// serverKeyID names an HPKE key: the first 8 bytes of SHA-256 of its public key.
-type serverKeyID [8]byte
+// hpkeKeyID names an HPKE key: the first 8 bytes of SHA-256 of its public key.
+type hpkeKeyID [8]byte
 
-func idOf(pub hpke.PublicKey) serverKeyID { return serverKeyIDOf(pub.Bytes()) }
+func idOf(pub hpke.PublicKey) hpkeKeyID { return hpkeKeyIDOf(pub.Bytes()) }
 
-func serverKeyIDOf(public []byte) serverKeyID {
+func hpkeKeyIDOf(public []byte) hpkeKeyID {
 	sum := sha256.Sum256(public)
-	return serverKeyID(sum[:8])
+	return hpkeKeyID(sum[:8])
 }
 
 // envelope is a request as it travels.
 //
 //	offset  length  content
-//	0       1       version: 1
+//	0       1       version: 2
 //	1       1       operation
 //	2       8       id of the server's HPKE key
 //	10      16      key id
 //	26      1120    HPKE: encapsulated key
 //	1146    -       HPKE: ciphertext, with its tag of 16 bytes
 type envelope struct {
-	op        Operation
-	serverKey serverKeyID
-	keyID     KeyID
-	enc       []byte
-	sealed    []byte
+	op      Operation
+	hpkeKey hpkeKeyID
+	keyID   KeyID
+	enc     []byte
+	sealed  []byte
 }
 
 func parseEnvelope(request []byte) (*envelope, error) {
@@ -103,7 +112,7 @@ func parseEnvelope(request []byte) (*envelope, error) {
 	s := cryptobyte.String(request)
 	var version, op uint8
 	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&op) || !Operation(op).valid() ||
-		!s.CopyBytes(e.serverKey[:]) || !s.CopyBytes(e.keyID[:]) || !s.ReadBytes(&e.enc, encSize) {
+		!s.CopyBytes(e.hpkeKey[:]) || !s.CopyBytes(e.keyID[:]) || !s.ReadBytes(&e.enc, encSize) {
 		return nil, fmt.Errorf("%w: request", ErrMalformed)
 	}
 	e.op, e.sealed = Operation(op), s
@@ -114,13 +123,13 @@ func parseEnvelope(request []byte) (*envelope, error) {
 // the request: the device stores it while it waits.
 type reply struct {
 	secret  secret // exported from the request's HPKE context
-	request [sha256.Size]byte
+	request hash
 }
 
 // Format hides the key.
 func (r reply) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.reply(hidden)") }
 
-const exportContext = "tandem v1 response"
+const exportContext = "tandem v2 response"
 
 func newReply(export func(string, int) ([]byte, error), request []byte) (reply, error) {
 	key, err := export(exportContext, secretSize)
@@ -200,7 +209,8 @@ func (r reply) seal(plaintext []byte) ([]byte, error) {
 	return gcm.Seal(out, nonce, plaintext, nil), nil
 }
 
-// open decrypts an answer. Whoever can make one that opens has the server's HPKE key.
+// open decrypts an answer. Whoever makes one that opens has the server's HPKE key, or a copy of
+// the request's reply key.
 func (r reply) open(response []byte) ([]byte, error) {
 	if len(response) < 1+responseSalt+tagSize || len(response) > MaxResponse || response[0] != wireVersion {
 		return nil, fmt.Errorf("%w: %d bytes", ErrAnswer, len(response))

@@ -10,22 +10,26 @@ import (
 // What a server answers, as the device reports it. Beside these there are the verdicts of package
 // pinlock: a [*pinlock.WrongPINError] and a [*pinlock.LockedError].
 var (
-	// ErrExpired says that the challenge is too old: the request was not
-	// looked at, or, if the challenge expired more than a day ago, its result is not given any more (the service
-	// has had the signature then). The device asks the service for a new challenge.
+	// ErrExpired says that the challenge is too old: the request was not looked at and never will
+	// be. The device asks the service for a new challenge.
 	ErrExpired = errors.New("protocol: the challenge has expired")
 
-	// ErrGivenUp says that the device had given up this request in favour of a later
-	// one. Only a copy of the request can get this answer.
-	ErrGivenUp = errors.New("protocol: the request was given up")
+	// ErrCancelled says that the request was cancelled, by [Device.Cancel]: it was not carried out
+	// and never will be.
+	ErrCancelled = errors.New("protocol: the request was cancelled")
+
+	// ErrSuperseded says that the server has settled a request of this number that is not this
+	// device's: the device's state was copied, or put back from a backup. The device uses the
+	// key no more, and reports this until the server has destroyed the key: [Device.Report].
+	ErrSuperseded = errors.New("protocol: the device's state was copied or went back")
 
 	// ErrUnconfirmed is returned for a signature with a key whose enrolment was not
 	// confirmed yet. See [Device.Confirm].
 	ErrUnconfirmed = errors.New("protocol: the enrolment is not confirmed")
 
-	// ErrRejected says that the server understood the request and will not carry it
-	// out: a digest or padding that the key cannot sign, or a defect of the device.
-	// No attempt was counted.
+	// ErrRejected is returned for what the challenge is not for (other digests, another hash
+	// function or padding), for what the key cannot sign, and for a defect of the device. Nothing
+	// was counted, and nothing is pending.
 	ErrRejected = errors.New("protocol: the server rejects the request")
 
 	// ErrKeyRefused is returned for an enrolment with a key that the server does not
@@ -33,7 +37,7 @@ var (
 	ErrKeyRefused = errors.New("protocol: the server refuses the key")
 )
 
-// Of the device alone.
+// Errors that only a Device returns.
 var (
 	// ErrUnanswered is returned where no answer was heard, or only that the server cannot answer now.
 	// The request is saved and may have been settled: [Device.Resume] sends
@@ -41,11 +45,25 @@ var (
 	ErrUnanswered = errors.New("protocol: the request is not answered yet")
 
 	// ErrPending is returned for a new request while another is not answered and may still be.
-	// Call [Device.Resume], or [Device.GiveUp].
+	// Call [Device.Resume], or [Device.Cancel].
 	ErrPending = errors.New("protocol: an earlier request is not answered yet")
 
 	// ErrNothingPending is returned by [Device.Resume] where there is nothing to resume.
 	ErrNothingPending = errors.New("protocol: no request is pending")
+
+	// ErrCarriedOut is returned for a request that was to be cancelled, or whose answer is too old
+	// to be given again: it was carried out. The service has the signatures.
+	ErrCarriedOut = errors.New("protocol: the request was carried out before it could be cancelled")
+
+	// ErrPINUnchanged is returned for a [Device.ChangePIN] that was resumed or cancelled: the
+	// old PIN was proved perhaps, and it holds.
+	ErrPINUnchanged = errors.New("protocol: the PIN was not changed: the old one holds")
+
+	// ErrSamePIN is returned by [Device.ChangePIN] for the same PIN twice. Nothing was sent.
+	ErrSamePIN = errors.New("protocol: the new PIN is the old one")
+
+	// ErrHardware is returned where the key needs the phone's hardware key and there is none.
+	ErrHardware = errors.New("protocol: no hardware key")
 
 	// ErrNotEnrolled is returned by a device without a key.
 	ErrNotEnrolled = errors.New("protocol: the device has no key")
@@ -57,18 +75,14 @@ var (
 	ErrBusy = errors.New("protocol: the device's state is in use")
 
 	// ErrState is returned for a device state that is damaged, of another version,
-	// or sealed under another device key.
+	// or sealed under another storage key.
 	ErrState = errors.New("protocol: the device's state is damaged")
-
-	// ErrSamePIN is returned by [Device.ChangePIN] for a new PIN that is the old one. Nothing was sent.
-	ErrSamePIN = errors.New("protocol: the new PIN is the old one")
-
 	// ErrAnswer is returned for an answer that is not what the server must say: forged, or damaged
 	// on the way. It is always wrapped in ErrUnanswered.
 	ErrAnswer = errors.New("protocol: unacceptable answer")
 )
 
-// Of the server alone.
+// Errors that only a Server returns.
 var (
 	// ErrRefused is the one error of [Server.Handle]: a request that the server does
 	// not answer. It is the same for malformed bytes, an unknown key, a challenge that is not the server's, a
@@ -82,6 +96,10 @@ var (
 	// ErrConfig is returned by [NewServer], [NewDevice] and other constructors for
 	// options that cannot work.
 	ErrConfig = errors.New("protocol: unusable configuration")
+
+	// ErrUndelivered is returned where nothing can be written to a record, since it holds as many
+	// events as it can that [Config].Events did not take.
+	ErrUndelivered = errors.New("protocol: too many events are not delivered")
 
 	// ErrRecord is returned for a record of the store that cannot be read.
 	ErrRecord = errors.New("protocol: damaged record")
@@ -99,7 +117,7 @@ type Reason uint8
 
 const (
 	ReasonPIN     Reason = 1 // too many wrong PINs
-	ReasonClone   Reason = 2 // a second copy of the device's state was used
+	ReasonClone   Reason = 2 // a copy of the device's state was used, or one that went back
 	ReasonRevoked Reason = 3 // the service revoked it
 	ReasonExpired Reason = 4 // the enrolment was not confirmed in time
 )

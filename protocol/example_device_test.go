@@ -55,7 +55,7 @@ func ExampleDevice() {
 		var result *protocol.Result
 		result, err = device.Resume(ctx)
 		check(err)
-		signature = result.Signature
+		signature = result.Signatures[0]
 	}
 	check(err)
 

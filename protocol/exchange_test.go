@@ -30,7 +30,7 @@ func TestEnrollConfirmSign(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, rsa.VerifyPKCS1v15(status.PublicKey, crypto.SHA256, digestOf("contract"), signature))
 			require.Len(t, got, 1, "the confirmation is no signature of the service's")
-			require.Equal(t, signature, got[0].Signature)
+			require.Equal(t, signature, got[0].Signatures[0])
 			require.Equal(t, p.id, got[0].KeyID)
 
 			digest := digestOf("another")
@@ -102,7 +102,7 @@ func TestAnswerLengths(t *testing.T) {
 	require.NoError(t, err)
 	_, err = p.sign(t, "x", wrongPIN)
 	require.Error(t, err)
-	require.Equal(t, []int{601, 97}, lengths)
+	require.Equal(t, []int{572, 67}, lengths)
 }
 
 // TestOneChallengeTwoSignatures: a challenge bounds what is signed, not how often. The service sees both, under one challenge.
@@ -121,9 +121,9 @@ func TestOneChallengeTwoSignatures(t *testing.T) {
 	}
 	require.Len(t, got, 2)
 	require.Equal(t, got[0].Challenge, got[1].Challenge)
-	require.NotEqual(t, got[0].Signature, got[1].Signature)
+	require.NotEqual(t, got[0].Signatures[0], got[1].Signatures[0])
 	for _, signed := range got {
-		require.Equal(t, digest, signed.Digest)
-		require.NoError(t, rsa.VerifyPSS(signed.PublicKey, crypto.SHA256, digest, signed.Signature, opts))
+		require.Equal(t, digest, signed.Digests[0])
+		require.NoError(t, rsa.VerifyPSS(signed.PublicKey, crypto.SHA256, digest, signed.Signatures[0], opts))
 	}
 }

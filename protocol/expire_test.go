@@ -23,7 +23,7 @@ func TestEnrollSharesAgain(t *testing.T) {
 	p := newPhone(t, s, l.transport)
 	require.ErrorIs(t, enrol(p), ErrUnanswered)
 	first := p.id
-	require.NoError(t, p.GiveUp())
+	require.NoError(t, p.Cancel(t.Context(), nil))
 	l.loseResponse = false
 	s.clock.Add(DefaultPendingLife - time.Millisecond)
 	require.ErrorIs(t, enrol(p), ErrKeyRefused)
@@ -34,7 +34,7 @@ func TestEnrollSharesAgain(t *testing.T) {
 	require.NoError(t, enrol(p))
 	require.Equal(t, ReasonExpired, loadRecord(t, s, first).reason)
 	require.Empty(t, loadRecord(t, s, first).sealedShare)
-	require.Contains(t, s.logged(), `msg="`+eventExpired+`" key=`+first.String())
+	require.Contains(t, s.logged(), `msg="key destroyed" key=`+first.String())
 	late := l.requests[0]
 	_, err = s.Handle(t.Context(), late)
 	require.NoError(t, err)

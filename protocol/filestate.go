@@ -22,7 +22,7 @@ import (
 //
 // While [Device.ChangePIN] saves, and after a crash there until the next Lock, the folder has two
 // lockboxes of one share, which together are an offline test for both PINs; and what is renamed over
-// or removed stays readable on many disks until it is overwritten. Only [DeviceConfig.DeviceKey]
+// or removed stays readable on many disks until it is overwritten. Only [DeviceConfig.StorageKey]
 // closes that window: then both are sealed under a key that is not in the folder.
 type FileState struct {
 	folder string

@@ -34,7 +34,7 @@ func TestChangePINKilled(t *testing.T) {
 	s := newService(t)
 	folder := t.TempDir()
 	open := func(state *FileState) *phone {
-		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest, Clock: s.clock.Now})
+		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
@@ -63,7 +63,7 @@ func TestChangePINKilled(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, written.key.lockbox, stays.key.lockbox)
 	_, err = restarted.Resume(t.Context())
-	require.NoError(t, err)
+	require.ErrorIs(t, err, ErrPINUnchanged)
 	_, err = restarted.sign(t, "x", rightPIN)
 	require.NoError(t, err)
 }
@@ -102,17 +102,16 @@ func TestChangePINUndecided(t *testing.T) {
 		if !took {
 			state = &failsAt{p.state, 2}
 		}
-		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest, Clock: s.clock.Now})
+		d, err := NewDevice(DeviceConfig{State: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: cheapest})
 		require.NoError(t, err)
 		require.ErrorIs(t, d.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN), errKilled)
-		result, err := d.Resume(t.Context())
+		_, err = d.Resume(t.Context())
 		pin := rightPIN
 		if took {
 			require.ErrorIs(t, err, ErrNothingPending)
 			pin = newPIN
 		} else {
-			require.NoError(t, err)
-			require.Equal(t, OpChangePIN, result.Operation)
+			require.ErrorIs(t, err, ErrPINUnchanged)
 		}
 		_, err = p.sign(t, "x", pin)
 		require.NoError(t, err)

@@ -19,7 +19,7 @@ func TestFIPSOnly(t *testing.T) {
 		return
 	}
 	s := newService(t)
-	_, err := NewDevice(DeviceConfig{State: new(memoryState), Transport: s.Handle, ServerKey: s.ServerKey(), DeviceKey: bytes.Repeat([]byte{3}, 32)})
+	_, err := NewDevice(DeviceConfig{State: new(memoryState), Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: bytes.Repeat([]byte{3}, 32)})
 	require.ErrorIs(t, err, ErrConfig)
 	require.ErrorIs(t, err, splitkey.ErrFIPS)
 

@@ -15,7 +15,7 @@ import (
 // forgery is a request of somebody who has all that a phone has, its PIN too, and says what no device says. As it is made the server
 // settles it.
 type forgery struct {
-	attempt  *attempt
+	request  *request
 	key      secret    // K_dev
 	id       KeyID     // in the envelope
 	envelope Operation // in the envelope
@@ -25,16 +25,16 @@ type forgery struct {
 func (p *phone) forgery(t *testing.T, op Operation, lockbox *phone, pin []byte) *forgery {
 	st, err := parseDeviceState(p.state.data, nil)
 	require.NoError(t, err)
-	a := &attempt{op: op, tokens: st.key.tokens, next: drawSecret().commitment()}
+	r := &request{op: op, number: st.key.number + 1, token: st.key.token, chain: st.key.chain, target: drawSecret().commitment()}
 	raw := p.challenge(t)
 	if op == OpSign {
 		opts := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 32}
-		a.text, err = newText(digestOf("forged"), opts)
+		r.messages, err = newMessages([][]byte{digestOf("forged")}, opts)
 		require.NoError(t, err)
-		raw, err = p.service.ChallengeSign(t.Context(), p.id, a.text.digest, opts)
+		raw, err = p.service.ChallengeSign(t.Context(), p.id, digestOf("forged"), opts)
 		require.NoError(t, err)
 	}
-	a.challenge, err = parseChallenge(raw)
+	r.challenge, err = parseChallenge(raw)
 	require.NoError(t, err)
 	if op != OpRefresh {
 		other, err := parseDeviceState(lockbox.state.data, nil)
@@ -45,20 +45,20 @@ func (p *phone) forgery(t *testing.T, op Operation, lockbox *phone, pin []byte) 
 		require.NoError(t, err)
 		final, err := other.key.finalKey()
 		require.NoError(t, err)
-		signed := a.signed()
-		m, err := splitkey.Encode(final, signed.digest, signed.options())
+		signed := r.signed()
+		m, err := splitkey.Encode(final, signed.digests[0], signed.options(0))
 		require.NoError(t, err)
-		a.salt = m.Salt()
-		a.partial, err = share.SignPartial(m)
+		y, err := share.SignPartial(m)
 		require.NoError(t, err)
+		r.salts, r.partials = [][]byte{m.Salt()}, [][]byte{y}
 	}
-	return &forgery{a, st.key.deviceKey, p.id, op}
+	return &forgery{r, st.key.authKey, p.id, op}
 }
 
 // send returns the server's answer, or nothing if it gave none.
 func (f *forgery) send(t *testing.T, s *service) (code, bool) {
 	t.Helper()
-	plaintext, err := f.attempt.encode(f.key, f.id)
+	plaintext, err := f.request.encode(f.key, f.id, nil)
 	require.NoError(t, err)
 	pub, err := kem.NewPublicKey(s.ServerKey())
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func (f *forgery) requireRefused(t *testing.T, s *service, what string) {
 func (f *forgery) with(t *testing.T, raw []byte) *forgery {
 	c, err := parseChallenge(raw)
 	require.NoError(t, err)
-	f.attempt.challenge = c
+	f.request.challenge = c
 	return f
 }
 
@@ -105,37 +105,41 @@ func TestForgery(t *testing.T) {
 func TestFieldsGoWithTheOperation(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
-	sha, err := newText(digestOf("forged"), crypto.SHA256)
+	sha, err := newMessages([][]byte{digestOf("forged")}, crypto.SHA256)
 	require.NoError(t, err)
-	// Challenges that the server never makes, authentic for what they come with: the MAC alone refuses none of them.
-	issue := func(pur purpose, binding []byte) []byte {
+	// Challenges that the server never makes, authentic all the same: the MAC alone refuses none of them.
+	issue := func(pur purpose, binding hash) []byte {
 		return s.challenges.issue(pur, p.id, s.clock.Now(), DefaultChallengeLife, binding)
 	}
 	before := loadRecord(t, s, p.id)
+	none := [][]byte{nil}
 	for name, c := range map[string]struct {
 		op     Operation
 		change func(f *forgery)
 	}{
 		"another operation in the envelope": {OpChangePIN, func(f *forgery) { f.envelope = OpConfirm }},
 		"refresh in the envelope":           {OpSign, func(f *forgery) { f.envelope = OpRefresh }},
-		"sign without a digest": {OpSign, func(f *forgery) {
-			f.attempt.text, f.attempt.salt = text{}, nil
-			f.with(t, issue(forTransaction, text{}.binding()))
+		"sign without a digest":             {OpSign, func(f *forgery) { f.request.messages, f.request.salts = messages{}, none }},
+		"sign with a challenge for own use": {OpSign, func(f *forgery) { f.with(t, issue(forOwnUse, hash{})) }},
+		"sign without a partial":            {OpSign, func(f *forgery) { f.request.partials = none }},
+		"sign no document":                  {OpSign, func(f *forgery) { f.request.partials, f.request.salts = nil, nil }},
+		"a digest to confirm":               {OpConfirm, func(f *forgery) { f.request.messages = sha }},
+		"a digest to change the PIN":        {OpChangePIN, func(f *forgery) { f.request.messages = sha }},
+		"two documents to change the PIN": {OpChangePIN, func(f *forgery) {
+			f.request.partials = append(f.request.partials, f.request.partials[0])
+			f.request.salts = [][]byte{nil, nil}
 		}},
-		"sign with a challenge for own use":   {OpSign, func(f *forgery) { f.with(t, issue(forOwnUse, f.attempt.text.binding())) }},
-		"sign without a partial":              {OpSign, func(f *forgery) { f.attempt.partial = nil }},
-		"a digest to confirm":                 {OpConfirm, func(f *forgery) { f.attempt.text = sha }},
-		"a digest to change the PIN":          {OpChangePIN, func(f *forgery) { f.attempt.text = sha }},
-		"change the PIN with a transaction's": {OpChangePIN, func(f *forgery) { f.with(t, issue(forTransaction, nil)) }},
-		"a digest to refresh":                 {OpRefresh, func(f *forgery) { f.attempt.text = sha }},
-		"refresh with a transaction's":        {OpRefresh, func(f *forgery) { f.with(t, issue(forTransaction, nil)) }},
-		"refresh with a partial":              {OpRefresh, func(f *forgery) { f.attempt.partial = bytes.Repeat([]byte{2}, 256) }},
-		"a salt where there is none":          {OpChangePIN, func(f *forgery) { f.attempt.salt = []byte{1} }},
-		"a salt that is too long":             {OpSign, func(f *forgery) { f.attempt.salt = make([]byte, maxSalt+1) }},
-		"a partial that is too long":          {OpSign, func(f *forgery) { f.attempt.partial = make([]byte, maxPartial+1) }},
-		"enrolment in the plaintext":          {OpChangePIN, func(f *forgery) { f.attempt.op = OpEnroll }},
-		"no operation":                        {OpChangePIN, func(f *forgery) { f.attempt.op = 0 }},
-		"no token":                            {OpChangePIN, func(f *forgery) { f.attempt.tokens = nil }},
+		"change the PIN with a transaction's": {OpChangePIN, func(f *forgery) { f.with(t, issue(forTransaction, hash{})) }},
+		"a digest to refresh":                 {OpRefresh, func(f *forgery) { f.request.messages = sha }},
+		"refresh with a transaction's":        {OpRefresh, func(f *forgery) { f.with(t, issue(forTransaction, hash{})) }},
+		"refresh with a partial":              {OpRefresh, func(f *forgery) { f.request.salts, f.request.partials = none, [][]byte{bytes.Repeat([]byte{2}, 256)} }},
+		"a salt where there is none":          {OpChangePIN, func(f *forgery) { f.request.salts = [][]byte{{1}} }},
+		"a salt that is too long":             {OpSign, func(f *forgery) { f.request.salts = [][]byte{make([]byte, maxSalt+1)} }},
+		"a partial that is too long":          {OpSign, func(f *forgery) { f.request.partials = [][]byte{make([]byte, maxPartial+1)} }},
+		"enrolment in the plaintext":          {OpChangePIN, func(f *forgery) { f.request.op = OpEnroll }},
+		"no operation":                        {OpChangePIN, func(f *forgery) { f.request.op = 0 }},
+		"no number":                           {OpChangePIN, func(f *forgery) { f.request.number = 0 }},
+		"a report with a number":              {OpRefresh, func(f *forgery) { f.request.op, f.envelope = OpReport, OpReport }},
 	} {
 		f := p.forgery(t, c.op, p, rightPIN)
 		c.change(f)

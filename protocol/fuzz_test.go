@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"io"
 	"log/slog"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 )
@@ -24,7 +24,7 @@ func FuzzParseEnvelope(f *testing.F) {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		again := append([]byte{wireVersion, byte(e.op)}, e.serverKey[:]...)
+		again := append([]byte{wireVersion, byte(e.op)}, e.hpkeKey[:]...)
 		again = append(append(append(again, e.keyID[:]...), e.enc...), e.sealed...)
 		require.Equal(t, data, again)
 	})
@@ -49,24 +49,26 @@ func FuzzParseEnrollment(f *testing.F) {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		again, err := e.encode()
+		again, err := e.encode(e.challenge.keyID, nil)
 		require.NoError(t, err)
-		require.Equal(t, data, again)
+		whole := append(append(bytes.Clone(e.body), byte(len(e.signature))), e.signature...)
+		require.Equal(t, data, whole)
+		require.Equal(t, e.body, again[:len(again)-1])
 	})
 }
 
-func FuzzParseAttempt(f *testing.F) {
+func FuzzParseRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a, err := parseAttempt(data)
+		r, err := parseRequest(data)
 		if err != nil {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		key := newSecret(make([]byte, secretSize))
-		again, err := a.encode(key, a.challenge.keyID)
+		again, err := r.encode(newSecret(make([]byte, secretSize)), r.challenge.keyID, nil)
 		require.NoError(t, err)
-		require.Equal(t, a.body, again[:len(again)-sha256.Size])
-		require.Equal(t, data, append(bytes.Clone(a.body), a.mac[:]...))
+		require.Equal(t, r.body, again[:len(again)-sha256.Size-1])
+		whole := append(append(bytes.Clone(r.body), byte(len(r.hardware))), r.hardware...)
+		require.Equal(t, data, append(whole, r.mac[:]...))
 	})
 }
 
@@ -81,6 +83,20 @@ func FuzzParseAnswer(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, data, again)
 		require.Equal(t, a.err() == nil, a.code == codeEnrolled || a.code == codeRight)
+	})
+}
+
+func FuzzParseKeyDocument(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		serial, key, err := parseKeyDocument(data, nil)
+		if err != nil {
+			require.ErrorIs(t, err, ErrKeyDocument)
+			return
+		}
+		again := documentOf(t, serial, key)
+		require.Equal(t, data[:len(data)-64], again[:len(again)-64])
+		_, _, err = parseKeyDocument(append(data[:len(data)-64:len(data)-64], make([]byte, 64)...), testAuthority.Public().(ed25519.PublicKey))
+		require.ErrorIs(t, err, ErrKeyDocument, "nobody forges a signature")
 	})
 }
 
@@ -176,12 +192,13 @@ func FuzzOpenAnswer(f *testing.F) {
 
 // fixture is a server in which nothing is random, with one active key, so that a corpus means the same every time.
 type fixture struct {
-	server    *Server
-	store     pinlock.Store
-	id        KeyID
-	deviceKey secret
-	tokens    []secret
-	template  []byte // the record
+	server   *Server
+	store    pinlock.Store
+	id       KeyID
+	authKey  secret
+	tokens   []secret
+	chain    hash
+	template []byte // the record
 }
 
 // fixtureTime is when the challenges of the corpus are fresh.
@@ -189,7 +206,7 @@ var fixtureTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newFixture(tb testing.TB) *fixture {
 	x := &fixture{
-		id: KeyID{1, 2, 3}, deviceKey: newSecret(bytes.Repeat([]byte{0xd}, secretSize)),
+		id: KeyID{1, 2, 3}, authKey: newSecret(bytes.Repeat([]byte{0xd}, secretSize)),
 		tokens: []secret{newSecret(bytes.Repeat([]byte{0x1}, secretSize)), newSecret(bytes.Repeat([]byte{0x2}, secretSize))},
 	}
 	private, err := kem.NewPrivateKey(bytes.Repeat([]byte{0x77}, 32))
@@ -202,10 +219,10 @@ func newFixture(tb testing.TB) *fixture {
 	}
 	x.server, err = NewServer(config)
 	require.NoError(tb, err)
-	c, err := parseChallenge(x.server.challenges.issue(forEnrolment, x.id, fixtureTime, DefaultChallengeLife, nil))
+	c, err := parseChallenge(x.server.challenges.issue(forEnrolment, x.id, fixtureTime, DefaultChallengeLife, hash{}))
 	require.NoError(tb, err)
 	_, share := testShares()
-	e := &enrollment{challenge: c, share: hide(share.Bytes()), deviceKey: x.deviceKey, commitment: x.tokens[0].commitment()}
+	e := &enrollment{challenge: c, share: hide(share.Bytes()), authKey: x.authKey, commitment: x.tokens[0].commitment()}
 	a, err := x.server.enrollOnce(context.Background(), x.id, e, hash{}, fixtureTime.UnixMilli())
 	require.NoError(tb, err)
 	require.Equal(tb, codeEnrolled, a.code)
@@ -213,7 +230,8 @@ func newFixture(tb testing.TB) *fixture {
 	require.NoError(tb, err)
 	rec, err := parseRecord(value)
 	require.NoError(tb, err)
-	rec.condition = Active
+	rec.condition, rec.events = Active, nil
+	x.chain = rec.chain
 	x.template, err = rec.encode()
 	require.NoError(tb, err)
 	return x
@@ -271,23 +289,23 @@ func FuzzHandlePlaintext(f *testing.F) {
 		require.NoError(t, err)
 		a, err := parseAnswer(opened)
 		require.NoError(t, err)
-		if a.code.settled() {
-			require.NotNil(t, rec.ring.find(r.request))
-			require.Equal(t, rec.current, a.current)
+		if a.code == codeRight || a.code == codeWrong || a.code == codeCancelled {
+			require.Equal(t, uint64(1), rec.last.number)
+			require.True(t, rec.last.request == r.request || a.code == codeCancelled)
 		}
 		require.Equal(t, rec.condition == Destroyed, a.code == codeDestroyed)
 	})
 }
 
-// complete puts a fresh challenge and a right MAC into the plaintext of an attempt.
+// complete puts a fresh challenge, which is for what is there to sign, and a right MAC into the plaintext of a request.
 func (x *fixture) complete(plaintext []byte) []byte {
 	body := bytes.Clone(plaintext)
-	if len(body) > 3+ChallengeSize+sha256.Size && body[2] == ChallengeSize {
-		var t text
-		rest := cryptobyte.String(body[3+ChallengeSize:])
-		p, binding := forOwnUse, []byte(nil)
-		if t.read(&rest) && t.padding != noPadding {
-			p, binding = forTransaction, t.binding()
+	const after = 3 + ChallengeSize
+	if len(body) > after+8+3*sha256.Size+7+sha256.Size && body[2] == ChallengeSize {
+		p, binding := forOwnUse, hash{}
+		r, err := parseRequest(body)
+		if err == nil && r.op == OpSign {
+			p, binding = forTransaction, r.messages.binding()
 		}
 		copy(body[3:], x.server.challenges.issue(p, x.id, fixtureTime, DefaultChallengeLife, binding))
 	}
@@ -295,5 +313,5 @@ func (x *fixture) complete(plaintext []byte) []byte {
 		return body
 	}
 	end := len(body) - sha256.Size
-	return append(body[:end], deviceMAC(x.deviceKey, x.id, body[:end])...)
+	return append(body[:end], requestMAC(x.authKey, x.id, body[:end])...)
 }

@@ -201,7 +201,7 @@ func openPhone(tb testing.TB, s *service, state *memoryState, transport Transpor
 	if transport == nil {
 		transport = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
 	}
-	d, err := NewDevice(DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey(), Params: cheapest, Clock: s.clock.Now})
+	d, err := NewDevice(DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey(), Params: cheapest})
 	require.NoError(tb, err)
 	p := &phone{Device: d, state: state, service: s}
 	return p

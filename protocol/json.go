@@ -10,16 +10,16 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// messageJSON is a digest and how it is signed.
+// messageJSON are digests and how they are signed.
 type messageJSON struct {
-	Digest     []byte `json:"digest,omitempty"`
-	Hash       string `json:"hash,omitempty"`
-	Padding    string `json:"padding,omitempty"` // pkcs1v15 or pss
-	SaltLength int    `json:"salt_length,omitempty"`
+	Digests    [][]byte `json:"digests,omitempty"`
+	Hash       string   `json:"hash,omitempty"`
+	Padding    string   `json:"padding,omitempty"` // pkcs1v15 or pss
+	SaltLength int      `json:"salt_length,omitempty"`
 }
 
-func newMessageJSON(digest []byte, opts crypto.SignerOpts) messageJSON {
-	m := messageJSON{Digest: digest}
+func newMessageJSON(digests [][]byte, opts crypto.SignerOpts) messageJSON {
+	m := messageJSON{Digests: digests}
 	switch o := opts.(type) {
 	case nil:
 	case *rsa.PSSOptions:
@@ -52,8 +52,11 @@ func (s KeyStatus) MarshalJSON() ([]byte, error) {
 		PublicKey []byte         `json:"public_key,omitempty"`
 		Enrolled  time.Time      `json:"enrolled,omitzero"`
 		ConfirmBy time.Time      `json:"confirm_by,omitzero"`
+		Hardware  bool           `json:"hardware"`
+		Requests  uint64         `json:"requests"`
+		Waiting   int            `json:"waiting_events"`
 		Attempts  pinlock.Status `json:"attempts"`
-	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Attempts})
+	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Hardware, s.Requests, s.Waiting, s.Attempts})
 }
 
 // MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo (RFC 5280) in
@@ -68,9 +71,9 @@ func (s Signed) MarshalJSON() ([]byte, error) {
 		Challenge []byte    `json:"challenge,omitempty"`
 		Expires   time.Time `json:"expires,omitzero"`
 		messageJSON
-		Signature []byte `json:"signature,omitempty"`
-		PublicKey []byte `json:"public_key,omitempty"`
-	}{s.KeyID, s.Challenge, s.Expires, newMessageJSON(s.Digest, s.Options), s.Signature, pub})
+		Signatures [][]byte `json:"signatures,omitempty"`
+		PublicKey  []byte   `json:"public_key,omitempty"`
+	}{s.KeyID, s.Challenge, s.Expires, newMessageJSON(s.Digests, s.Options), s.Signatures, pub})
 }
 
 // MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo (RFC 5280) in
@@ -95,8 +98,9 @@ func (p PendingRequest) MarshalJSON() ([]byte, error) {
 		Operation Operation `json:"operation,omitzero"`
 		Challenge []byte    `json:"challenge,omitempty"`
 		messageJSON
-		Expires time.Time `json:"expires,omitzero"`
-	}{p.Operation, p.Challenge, newMessageJSON(p.Digest, p.Options), p.Expires})
+		Expires   time.Time `json:"expires,omitzero"`
+		Cancelled bool      `json:"cancelled,omitempty"`
+	}{p.Operation, p.Challenge, newMessageJSON(p.Digests, p.Options), p.Expires, p.Cancelled})
 }
 
 // MarshalJSON writes names in place of numbers, bytes in base64, and nothing for what is not there.
@@ -105,6 +109,24 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Operation Operation `json:"operation,omitzero"`
 		Challenge []byte    `json:"challenge,omitempty"`
 		messageJSON
-		Signature []byte `json:"signature,omitempty"`
-	}{r.Operation, r.Challenge, newMessageJSON(r.Digest, r.Options), r.Signature})
+		Signatures [][]byte `json:"signatures,omitempty"`
+	}{r.Operation, r.Challenge, newMessageJSON(r.Digests, r.Options), r.Signatures})
+}
+
+// MarshalJSON writes the public key as SubjectPublicKeyInfo (RFC 5280) in base64, and nothing for what
+// is not there.
+func (h HardwareEnrollment) MarshalJSON() ([]byte, error) {
+	var pub []byte
+	if h.PublicKey != nil {
+		var err error
+		if pub, err = x509.MarshalPKIXPublicKey(h.PublicKey); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(struct {
+		KeyID       KeyID  `json:"key"`
+		Challenge   []byte `json:"challenge,omitempty"`
+		PublicKey   []byte `json:"public_key,omitempty"`
+		Attestation []byte `json:"attestation,omitempty"`
+	}{h.KeyID, h.Challenge, pub, h.Attestation})
 }

@@ -80,26 +80,27 @@ func TestJSON(t *testing.T) {
 	require.NoError(t, err)
 	now := s.clock.Now()
 	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 32}
-	waiting := &PendingRequest{Operation: OpSign, Challenge: p.challenge(t), Digest: digestOf("x"), Options: pss, Expires: now}
+	waiting := &PendingRequest{Operation: OpSign, Challenge: p.challenge(t), Digests: [][]byte{digestOf("x")}, Options: pss, Expires: now}
 	busy := status
 	busy.Pending = waiting
-	signed := Signed{KeyID: p.id, Challenge: p.challenge(t), Expires: now, Digest: digestOf("x"), Options: crypto.SHA256, Signature: make([]byte, 512), PublicKey: status.PublicKey}
+	signed := Signed{KeyID: p.id, Challenge: p.challenge(t), Expires: now, Digests: [][]byte{digestOf("x")}, Options: crypto.SHA256, Signatures: [][]byte{make([]byte, 512)}, PublicKey: status.PublicKey}
 	client, server := testShares()
 	state, err := NewFileState(t.TempDir())
 	require.NoError(t, err)
 	pool, err := NewKeyPool(2048, 0)
 	require.NoError(t, err)
 	sealer := s.config.Sealer.(*SoftwareSealer)
-	event := Event{now, p.id, eventLocked, slog.LevelWarn, []slog.Attr{slog.Time("until", now), slog.Int("tries_left", 2), slog.String("reason", "x")}}
+	event := Event{now, p.id, 7, eventLocked, slog.LevelWarn, []slog.Attr{slog.Time("until", now), slog.Int("tries_left", 2), slog.String("reason", "x")}}
 	values := map[string][]any{
 		"Config": {s.config}, "HPKEKeys": {HPKEKeys{}, s.config.HPKE}, "Signed": {Signed{}, signed},
 		"KeyStatus": {KeyStatus{}, pending, known, KeyStatus{Condition: Destroyed, Reason: ReasonClone}},
 		"Event":     {Event{Time: now}, event}, "DestroyedError": {DestroyedError{}, &DestroyedError{ReasonClone}},
 		"Device": {p.Device}, "DeviceConfig": {DeviceConfig{}, DeviceConfig{State: p.state, ServerKey: s.ServerKey()}},
 		"DeviceStatus": {DeviceStatus{}, status, busy, DeviceStatus{Phase: Dead, Reason: ReasonPIN}}, "PendingRequest": {PendingRequest{}, waiting},
-		"Result":        {Result{}, Result{Operation: OpSign, Challenge: p.challenge(t), Digest: digestOf("x"), Options: pss, Signature: make([]byte, 512)}},
-		"EnrollOptions": {EnrollOptions{}, EnrollOptions{PIN: rightPIN, Client: client, Server: server, Sharing: splitkey.Additive}},
-		"FileState":     {*state}, "KeyPool": {pool}, "SoftwareSealer": {sealer}, "Server": {s.Server},
+		"Result":             {Result{}, Result{Operation: OpSign, Challenge: p.challenge(t), Digests: [][]byte{digestOf("x")}, Options: pss, Signatures: [][]byte{make([]byte, 512)}}},
+		"EnrollOptions":      {EnrollOptions{}, EnrollOptions{PIN: rightPIN, Client: client, Server: server, Sharing: splitkey.Additive, HardwareKey: &newTestHardware(t).key.PublicKey}},
+		"HardwareEnrollment": {HardwareEnrollment{}, HardwareEnrollment{KeyID: p.id, PublicKey: &newTestHardware(t).key.PublicKey, Attestation: []byte("x")}},
+		"FileState":          {*state}, "KeyPool": {pool}, "SoftwareSealer": {sealer}, "Server": {s.Server},
 	}
 	for _, name := range exportedStructs(t) {
 		require.NotEmpty(t, values[name], "%s is exported and not tried", name)

@@ -28,8 +28,17 @@ func (s *Server) failed(ctx context.Context, id KeyID, err error) {
 		slog.String("key", id.String()), slog.String("cause", err.Error()))
 }
 
+// undelivered logs that the audit sink did not take an event, which waits.
+func (s *Server) undelivered(ctx context.Context, e Event, err error) {
+	s.lines.undelivered.log(ctx, s.config.Clock(), s.config.Log, slog.LevelError, "event not delivered",
+		slog.String("key", e.Key.String()), slog.Uint64("event", e.Number), slog.String("cause", err.Error()))
+}
+
 // levelOf is error, except for what happens to a server that is well.
 func levelOf(err error) slog.Level {
+	if errors.Is(err, errHardware) {
+		return slog.LevelWarn // who sent it has a copy of the phone's storage
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errSpent) {
 		return slog.LevelInfo
 	}
@@ -43,7 +52,7 @@ const (
 
 // lines bounds what anybody can make a node log above debug: linesAtOnce of each message in a linesPeriod. The
 // next line after that says how many were left out.
-type lines struct{ refused, failed throttle }
+type lines struct{ refused, failed, undelivered throttle }
 
 type throttle struct {
 	mu               sync.Mutex

@@ -17,6 +17,9 @@ type KeyStatus struct {
 	Reason    Reason         // of a destroyed key
 	PublicKey *rsa.PublicKey // the final key, which signatures verify under
 	Enrolled  time.Time
+	Hardware  bool           // each request is signed by a key of the phone's hardware
+	Requests  uint64         // number of the last one that was settled
+	Waiting   int            // events that the record holds, and that may not be delivered
 	ConfirmBy time.Time      // of a pending key; if that time has passed, it never will be
 	Attempts  pinlock.Status // of the PIN
 }
@@ -45,6 +48,7 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 	status := &KeyStatus{
 		Condition: rec.condition, Reason: rec.reason, PublicKey: &rec.public,
 		Enrolled: time.UnixMilli(rec.created).UTC(), Attempts: attempts,
+		Hardware: len(rec.hardware) > 0, Requests: rec.last.number, Waiting: len(rec.events),
 	}
 	if rec.condition == Pending {
 		status.ConfirmBy = time.UnixMilli(rec.until).UTC()
@@ -53,42 +57,35 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 }
 
 // Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why
-// goes into the audit log. A key that is destroyed already stays as it is, which is no error. The error is
+// goes into the log. A key that is destroyed already stays as it is, which is no error. The error is
 // [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
-// the key was revoked. Or it is the audit sink's: then the key is revoked and the event waits in this node's
-// memory. Revoke may be called again.
+// the key was revoked, and Revoke may be called again. Or it wraps [ErrUndelivered]: nothing happens to a key
+// whose record is full of events.
 func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 	if err := s.made(ctx); err != nil {
 		return err
 	}
-	var events []*event
-	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
-		events = nil
-		rec, err := parseRecord(value)
-		if err != nil || rec.condition == Destroyed {
-			return nil, nil, err
+	now, err := s.now()
+	if err != nil {
+		return fmt.Errorf("protocol: revoke: %w", err)
+	}
+	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "revoking a key", slog.String("key", id.String()), slog.String("why", why))
+	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
+		if rec.condition != Destroyed {
+			d.destroy(rec, ReasonRevoked, now)
 		}
-		now, err := s.now()
-		if err != nil {
-			return nil, nil, err
-		}
-		rec.destroy(ReasonRevoked)
-		rec.written(s.challenges.id, now)
-		events = []*event{
-			newEvent(slog.LevelInfo, eventRevoked, slog.String("why", why)),
-			destroyedEvent(ReasonRevoked),
-		}
-		next, err := rec.encode()
-		return next, nil, err
+		return d, nil
 	})
+	return known(err, "revoke")
+}
+
+// known puts an error of update into words for the service.
+func known(err error, what string) error {
 	if errors.Is(err, pinlock.ErrNotFound) {
 		return ErrUnknownKey
 	}
 	if err != nil {
-		return fmt.Errorf("protocol: revoke: %w", errors.Join(err, s.auditUnknown(ctx, id, events...)))
-	}
-	if err := s.audit(ctx, id, events...); err != nil {
-		return fmt.Errorf("protocol: revoke: the key is revoked: %w", err)
+		return fmt.Errorf("protocol: %s: %w", what, err)
 	}
 	return nil
 }
@@ -96,7 +93,7 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 // Expire destroys a key that was not confirmed in time, and reports whether the key is dead of that: true also if it was before, false for
 // a key that is confirmed, may still be, or is dead of something else. The server does so itself only when somebody asks for the key or enrols
 // its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
-// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's or the audit sink's; Expire may then
+// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's; Expire may then
 // be called again.
 func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
 	if err := s.made(ctx); err != nil {
@@ -107,7 +104,7 @@ func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
 		return false, err
 	}
 	if status.Condition == Destroyed {
-		return status.Reason == ReasonExpired, s.audited(ctx)
+		return status.Reason == ReasonExpired, nil
 	}
 	now, err := s.now()
 	if err != nil {
@@ -123,36 +120,23 @@ func (s *Server) Expire(ctx context.Context, id KeyID) (bool, error) {
 // expire destroys a key that was not confirmed by the time at, and reports whether it is gone: dead of that, and of no
 // later time than at. An unknown key is not gone: a slow node may be about to write its record.
 func (s *Server) expire(ctx context.Context, id KeyID, at int64) (bool, error) {
-	var events []*event
-	var gone bool
-	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
-		events = nil
-		rec, err := parseRecord(value)
-		if err != nil {
-			return nil, nil, err
-		}
-		now, err := s.now()
-		if err != nil {
-			return nil, nil, err
-		}
-		gone = rec.condition == Destroyed && rec.reason == ReasonExpired && at >= rec.until
-		if rec.condition != Pending || at < rec.until {
-			return nil, nil, nil
-		}
-		gone = true
-		rec.destroy(ReasonExpired)
-		rec.written(s.challenges.id, now)
-		events = []*event{newEvent(slog.LevelInfo, eventExpired), destroyedEvent(ReasonExpired)}
-		next, err := rec.encode()
-		return next, nil, err
-	})
-	switch {
-	case errors.Is(err, pinlock.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, errors.Join(err, s.auditUnknown(ctx, id, events...))
+	now, err := s.now()
+	if err != nil {
+		return false, err
 	}
-	return gone, s.audit(ctx, id, events...)
+	var gone bool
+	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
+		gone = rec.condition == Destroyed && rec.reason == ReasonExpired && at >= rec.until
+		if rec.condition == Pending && at >= rec.until {
+			gone = true
+			d.destroy(rec, ReasonExpired, now)
+		}
+		return d, nil
+	})
+	if errors.Is(err, pinlock.ErrNotFound) {
+		return false, nil
+	}
+	return gone && err == nil, err
 }
 
 // Reseal seals what the record of a key has sealed anew, with the Sealer's current key: for
@@ -163,29 +147,16 @@ func (s *Server) Reseal(ctx context.Context, id KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err
 	}
-	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error, error) {
-		rec, err := parseRecord(value)
-		if err != nil {
-			return nil, nil, err
-		}
-		if rec.sealedKey, err = s.resealed(ctx, deviceKeyAAD(id), rec.sealedKey); err != nil {
-			return nil, nil, err
+	_, err := s.update(ctx, id, func(rec *record) (_ decision, err error) {
+		if rec.sealedKey, err = s.resealed(ctx, authKeyAAD(id), rec.sealedKey); err != nil {
+			return decision{}, err
 		}
 		if rec.condition != Destroyed {
-			if rec.sealedShare, err = s.resealed(ctx, shareAAD(id), rec.sealedShare); err != nil {
-				return nil, nil, err
-			}
+			rec.sealedShare, err = s.resealed(ctx, shareAAD(id), rec.sealedShare)
 		}
-		next, err := rec.encode()
-		return next, nil, err
+		return decision{write: true}, err
 	})
-	if errors.Is(err, pinlock.ErrNotFound) {
-		return ErrUnknownKey
-	}
-	if err != nil {
-		return fmt.Errorf("protocol: reseal: %w", err)
-	}
-	return nil
+	return known(err, "reseal")
 }
 
 func (s *Server) resealed(ctx context.Context, aad, sealed []byte) ([]byte, error) {

@@ -48,14 +48,13 @@ func TestReseal(t *testing.T) {
 	_, err := p.sign(t, "too early", rightPIN)
 	require.ErrorIs(t, err, ErrUnanswered)
 	require.ErrorIs(t, err, ErrRefused, "what cannot be authenticated is not answered")
-	require.NoError(t, p.GiveUp())
 	require.ErrorIs(t, s.Reseal(t.Context(), p.id), ErrSealed)
 
 	s.Server = s.node(t, seals(newKey, oldKey))
 	require.NoError(t, s.Reseal(t.Context(), p.id))
 	require.ErrorIs(t, s.Reseal(t.Context(), KeyID{}), ErrUnknownKey)
 	s.Server = s.node(t, seals(newKey))
-	_, err = p.sign(t, "x", rightPIN)
+	_, err = p.Resume(t.Context())
 	require.NoError(t, err)
 
 	require.NoError(t, s.Revoke(t.Context(), p.id, "x"))
@@ -90,7 +89,6 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"longer keys":    func(c *Config) { c.Keys = bitsOf(4104) },
 		"odd keys":       func(c *Config) { c.Keys = bitsOf(2049) },
 		"zero HPKE":      func(c *Config) { c.HPKE.Current = zeroHPKE(t) },
-		"zero next":      func(c *Config) { c.HPKE.Next, c.HPKE.NextStart = zeroHPKE(t), time.UnixMilli(1) },
 		"zero retiring":  func(c *Config) { c.HPKE.Retiring = []hpke.PrivateKey{zeroHPKE(t)} },
 		"zero challenge": func(c *Config) { c.ChallengeKey = make([]byte, 32) },
 		"HPKE":           func(c *Config) { c.HPKE = HPKEKeys{} },
@@ -98,8 +96,12 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"challenge key":  func(c *Config) { c.ChallengeKey = make([]byte, 16) },
 		"challenge life": func(c *Config) { c.ChallengeLife = 2 * time.Hour },
 		"negative life":  func(c *Config) { c.ChallengeLife = -1 },
+		"short lock": func(c *Config) {
+			c.Policy = pinlock.Policy{{Tries: 1, Lock: time.Minute}, {Tries: 1, Lock: pinlock.Forever}}
+		},
 		"pending life":   func(c *Config) { c.PendingLife = 31 * 24 * time.Hour },
-		"start of next":  func(c *Config) { c.HPKE.Next, c.HPKE.NextStart = c.HPKE.Current, time.Time{} },
+		"no document":    func(c *Config) { c.HPKE.Document = make([]byte, KeyDocumentSize) },
+		"other document": func(c *Config) { c.HPKE.Document = documentOf(t, 1, newHPKE(t).PublicKey().Bytes()) },
 	} {
 		bad := good
 		change(&bad)

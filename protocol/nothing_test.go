@@ -3,7 +3,10 @@ package protocol
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
+	"math/big"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,7 +48,7 @@ func TestNothing(t *testing.T) {
 		Functions: map[string]any{
 			"NewServer": NewServer, "NewDevice": NewDevice, "NewKeyPool": NewKeyPool, "NewSoftwareSealer": NewSoftwareSealer, "NewFileState": NewFileState,
 			"NewAuditLog": NewAuditLog,
-			"ParseKeyID":  ParseKeyID, "VerificationCode": VerificationCode, "CodeChoice": CodeChoice,
+			"ParseKeyID":  ParseKeyID, "VerificationCode": VerificationCode, "CodeChoice": CodeChoice, "SignKeyDocument": SignKeyDocument,
 		},
 		Good: []any{digestOf("x"), crypto.SHA256, rightPIN, s.config},
 		Nils: []any{(*rsa.PSSOptions)(nil)},
@@ -69,12 +72,19 @@ func TestNothing(t *testing.T) {
 		_, err := NewDevice(DeviceConfig{State: state, Transport: transport, ServerKey: s.ServerKey()})
 		require.ErrorIs(t, err, ErrConfig)
 	}
+	_, err := NewDevice(DeviceConfig{State: new(memoryState), Transport: transport, ServerKey: s.ServerKey(), Hardware: (*testHardware)(nil)})
+	require.ErrorIs(t, err, ErrConfig)
 	var none context.Context
-	_, err := s.Handle(none, nil)
+	_, err = s.Handle(none, nil)
 	require.ErrorIs(t, err, ErrRefused)
 	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	client, share := testShares()
+	for _, key := range []*ecdsa.PublicKey{{}, {Curve: elliptic.P256()}, {Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}} {
+		p := newPhone(t, s, transport)
+		p.config.Hardware = newTestHardware(t)
+		require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: share, HardwareKey: key}), ErrHardware)
+	}
 	for _, o := range []EnrollOptions{{Client: new(splitkey.ClientShare), Server: share}, {Client: client, Server: new(splitkey.ServerShare)},
 		{Client: new(splitkey.ClientShare), Server: new(splitkey.ServerShare)}} {
 		o.Challenge, o.PIN = challenge, rightPIN

@@ -32,13 +32,13 @@ func TestNothingEncoded(t *testing.T) {
 	encoded := share.Bytes()
 	printtest.Hidden(t, map[string][]byte{
 		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob()[100:140],
-		"the key": secretKey, "K_dev": bytes.Clone(st.key.deviceKey.bytes()), "the HPKE key": private, "the PIN": pin,
+		"the key": secretKey, "K_dev": bytes.Clone(st.key.authKey.bytes()), "the HPKE key": private, "the PIN": pin,
 	},
 		sealer, *sealer, key, challenges, &challenges, reply{secret: key}, s.Server,
-		enrollment{share: hide(encoded), deviceKey: key}, &enrollment{share: hide(encoded), deviceKey: key}, pooled, &pooled)
+		enrollment{share: hide(encoded), authKey: key}, &enrollment{share: hide(encoded), authKey: key}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
-	for _, v := range []any{Config{ChallengeKey: pin, HPKE: s.config.HPKE}, &Config{ChallengeKey: pin}, s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{DeviceKey: pin}, &DeviceConfig{DeviceKey: pin}} {
+	for _, v := range []any{Config{ChallengeKey: pin, HPKE: s.config.HPKE}, &Config{ChallengeKey: pin}, s.config.HPKE, &s.config.HPKE, EnrollOptions{PIN: pin}, &EnrollOptions{PIN: pin}, DeviceConfig{StorageKey: pin}, &DeviceConfig{StorageKey: pin}} {
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", v)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", v)

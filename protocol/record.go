@@ -1,8 +1,8 @@
 package protocol
 
 import (
+	"bytes"
 	"crypto/rsa"
-	"crypto/sha256"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -36,34 +36,79 @@ func (c Condition) String() string {
 // write at a time.
 //
 //	length  content
-//	1       version: 1
+//	1       version: 2
 //	1       condition: 1 pending, 2 active, 3 destroyed
 //	1       reason, if destroyed, else 0
 //	8       time of enrolment, milliseconds since 1970
 //	8       until when a pending key can be confirmed
-//	8       latest time at which the record was written
-//	8       id of the challenge key at that write
 //	18      attempt counter: pinlock.State
 //	2+n, 4  modulus and exponent of the final key
 //	32      SHA-256 of the enrolment request
 //	32      commitment to the current token
+//	32      chain
+//	51      last: number (8), request hash (32), fate (1), verdict (10); 0 before the first
+//	1+n     empty, or 65 bytes: public key of the phone's hardware
+//	8       number of the last event
+//	1+n     events that were not seen to be delivered: 0 to 8 of 21 bytes, the oldest first
 //	2+n     sealed K_dev
 //	2+n     sealed share: server share, server key, Completer.Precomputed; empty once destroyed
-//	2+n     ring: 0 to 32 of 51 bytes, request hash, expiry, fate, verdict
 type record struct {
 	condition   Condition
 	reason      Reason
 	created     int64
 	until       int64
-	latest      int64
-	challenges  [8]byte
 	counter     pinlock.State
 	public      rsa.PublicKey
-	enrollment  [sha256.Size]byte
-	current     [sha256.Size]byte
+	enrollment  hash
+	current     hash
+	chain       hash
+	last        settled
+	hardware    []byte
+	eventNumber uint64
+	events      []event
 	sealedKey   []byte
 	sealedShare []byte
-	ring        ring
+}
+
+// fate is what became of a request that will not be decided about again.
+type fate uint8
+
+const (
+	fateRight     fate = 1
+	fateWrong     fate = 2
+	fateCancelled fate = 3
+)
+
+// settled is the last request that was settled or cancelled. The zero value stands for none.
+type settled struct {
+	number  uint64
+	request hash
+	fate    fate
+	verdict verdict // of fateWrong
+}
+
+func (l settled) append(b *cryptobyte.Builder) {
+	b.AddUint64(l.number)
+	b.AddBytes(l.request[:])
+	b.AddUint8(uint8(l.fate))
+	l.verdict.append(b)
+}
+
+func (l *settled) read(s *cryptobyte.String) bool {
+	var f uint8
+	if !s.ReadUint64(&l.number) || !s.CopyBytes(l.request[:]) || !s.ReadUint8(&f) || !l.verdict.read(s) {
+		return false
+	}
+	l.fate = fate(f)
+	if l.number == 0 {
+		return *l == settled{}
+	}
+	return l.fate >= fateRight && l.fate <= fateCancelled && (l.fate == fateWrong || l.verdict == verdict{})
+}
+
+// settle makes a request the last one, and moves the chain.
+func (r *record) settle(l settled) {
+	r.last, r.chain = l, nextChain(r.chain, l.request, l.fate)
 }
 
 func (r *record) encode() ([]byte, error) {
@@ -77,15 +122,21 @@ func (r *record) encode() ([]byte, error) {
 	b.AddUint8(uint8(r.reason))
 	b.AddUint64(uint64(r.created))
 	b.AddUint64(uint64(r.until))
-	b.AddUint64(uint64(r.latest))
-	b.AddBytes(r.challenges[:])
 	b.AddBytes(counter)
 	appendPublicKey(b, &r.public)
 	b.AddBytes(r.enrollment[:])
 	b.AddBytes(r.current[:])
+	b.AddBytes(r.chain[:])
+	r.last.append(b)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.hardware) })
+	b.AddUint64(r.eventNumber)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, e := range r.events {
+			e.append(b)
+		}
+	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.sealedKey) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.sealedShare) })
-	b.AddUint16LengthPrefixed(r.ring.append)
 	return b.Bytes()
 }
 
@@ -93,25 +144,33 @@ func parseRecord(value []byte) (*record, error) {
 	r := new(record)
 	s := cryptobyte.String(value)
 	var version, condition, reason uint8
-	var created, until, latest uint64
+	var created, until uint64
 	var counter []byte
-	var sealedKey, sealedShare, settled cryptobyte.String
+	var hardware, events, sealedKey, sealedShare cryptobyte.String
 	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&condition) || !s.ReadUint8(&reason) ||
-		!s.ReadUint64(&created) || !s.ReadUint64(&until) || !s.ReadUint64(&latest) || !s.CopyBytes(r.challenges[:]) ||
+		!s.ReadUint64(&created) || !s.ReadUint64(&until) ||
 		!s.ReadBytes(&counter, pinlock.StateSize) || !readPublicKey(&s, &r.public) ||
-		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) ||
-		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) ||
-		!s.ReadUint16LengthPrefixed(&settled) || !s.Empty() || !r.ring.read(settled) ||
-		created > maxTime || until > maxUntil || latest > maxTime {
+		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
+		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint64(&r.eventNumber) || !s.ReadUint8LengthPrefixed(&events) ||
+		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) || !s.Empty() ||
+		created > maxTime || until > maxUntil {
 		return nil, ErrRecord
 	}
 	var err error
 	if r.counter, err = pinlock.ParseState(counter); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
+	if r.events, err = readEvents(events, r.eventNumber); err != nil {
+		return nil, err
+	}
+	if r.hardware = bytes.Clone(hardware); len(hardware) > 0 {
+		if _, err := parseHardwareKey(hardware); err != nil {
+			return nil, fmt.Errorf("%w: hardware key", ErrRecord)
+		}
+	}
 	r.condition, r.reason = Condition(condition), Reason(reason)
-	r.created, r.until, r.latest = int64(created), int64(until), int64(latest)
-	r.sealedKey, r.sealedShare = append([]byte(nil), sealedKey...), append([]byte(nil), sealedShare...)
+	r.created, r.until = int64(created), int64(until)
+	r.sealedKey, r.sealedShare = bytes.Clone(sealedKey), bytes.Clone(sealedShare)
 	dead := r.condition == Destroyed
 	if r.condition < Pending || r.condition > Destroyed || dead != r.reason.valid() || !dead && r.reason != 0 ||
 		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 {
@@ -125,14 +184,6 @@ func (r *record) destroy(why Reason) {
 	r.condition, r.reason = Destroyed, why
 	r.counter = r.counter.Destroy()
 	r.sealedShare = nil
-}
-
-// written notes the time of a write that settles no request. Under the same challenge key it never goes back.
-func (r *record) written(challenges [8]byte, now int64) {
-	if r.challenges != challenges {
-		r.challenges, r.latest = challenges, now
-	}
-	r.latest = max(r.latest, now)
 }
 
 // secrets is the plaintext of the sealed share.

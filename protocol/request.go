@@ -10,208 +10,202 @@ import (
 )
 
 const (
-	maxTokens  = 3 // see docs/protocol.md, "Tokens"
-	maxGivenUp = 8
 	maxSalt    = 1 << 10
 	maxPartial = 1 << 10 // bytes of a modulus of 8192 bits
 )
 
-// enrollment is the plaintext of an enrolment.
+// request is the plaintext of every request but an enrolment.
 //
 //	length  content
-//	1       version: 1
-//	1+n     challenge for an enrolment
-//	2+n     server share: splitkey.ServerShare.Bytes, with n1, e, sharing and d_s
-//	32      K_dev
-//	32      commitment to the first token
-type enrollment struct {
-	challenge  *challenge
-	share      hidden[[]byte]
-	deviceKey  secret
-	commitment [sha256.Size]byte
-}
-
-// Format hides the share and K_dev.
-func (e enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.enrollment(hidden)") }
-
-func (e *enrollment) encode() ([]byte, error) {
-	b := cryptobyte.NewBuilder(nil)
-	b.AddUint8(wireVersion)
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.challenge.raw[:]) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.share()) })
-	b.AddBytes(e.deviceKey.bytes())
-	b.AddBytes(e.commitment[:])
-	return b.Bytes()
-}
-
-func parseEnrollment(plaintext []byte) (*enrollment, error) {
-	e := new(enrollment)
-	s := cryptobyte.String(plaintext)
-	var version uint8
-	var challenge, share cryptobyte.String
-	key := make([]byte, secretSize)
-	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8LengthPrefixed(&challenge) ||
-		!s.ReadUint16LengthPrefixed(&share) || !s.CopyBytes(key) || !s.CopyBytes(e.commitment[:]) || !s.Empty() {
-		return nil, fmt.Errorf("%w: enrolment", ErrMalformed)
-	}
-	var err error
-	if e.challenge, err = parseChallenge(challenge); err != nil {
-		return nil, err
-	}
-	e.share, e.deviceKey = hide(bytes.Clone(share)), newSecret(key)
-	return e, nil
-}
-
-// givenUp names a request that the device will not repeat.
-type givenUp struct {
-	request [sha256.Size]byte
-	expires int64
-}
-
-// attempt is the plaintext of every request after the enrolment.
-//
-//	length  content
-//	1       version: 1
+//	1       version: 2
 //	1       operation, as in the envelope
 //	1+n     challenge
+//	8       number of the request; of a Cancel: of the request that it cancels; of a Report: 0
+//	32      current token; of a Report: 0
+//	32      chain; of a Report: 0
+//	32      commitment to the next token; of a Cancel: SHA-256 of the sealed request that it
+//	        cancels; of a Report: 0
 //	1       hash function: 1 to 6, 0 except to sign
 //	1       padding: 1 PKCS #1 v1.5, 2 PSS, 0 except to sign
-//	1+n     digest, empty except to sign
-//	2+n     salt, of PSS only
-//	2+n     partial signature y, of exactly k1 bytes; empty for a refresh
-//	1+n     tokens: 1 to 3 of 32 bytes, the oldest first
-//	32      commitment to the next token
-//	2+n     requests given up: 0 to 8 of 40 bytes, hash and expiry
+//	1       documents: 1 to 64 to sign, 1 to confirm and to change the PIN, else 0
+//	2       length of each salt, 0 except for PSS
+//	2       length of each partial signature: of exactly k1 bytes; 0 without documents
+//	-       for each document: digest (empty except to sign), salt, partial signature
+//	1+n     empty, or a signature of 64 bytes by the key of the phone's hardware
 //	32      HMAC-SHA256 under K_dev of the key id and all of the above
-type attempt struct {
+type request struct {
 	op        Operation
 	challenge *challenge
-	text      text
-	salt      []byte
-	partial   []byte
-	tokens    []secret
-	next      [sha256.Size]byte
-	givenUp   []givenUp
-	body      []byte // what the MAC covers
+	number    uint64
+	token     secret
+	chain     hash
+	target    hash // commitment, or what a Cancel cancels
+	messages  messages
+	salts     [][]byte
+	partials  [][]byte
+	body      []byte // what the hardware signs
+	hardware  []byte
 	mac       [sha256.Size]byte
 }
 
-// Format hides tokens and the partial signature.
-func (a attempt) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "protocol.attempt(%v, hidden)", a.op) }
+// Format hides the token and the partial signatures.
+func (r request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "protocol.request(%v, hidden)", r.op) }
 
-func (a *attempt) encode(key secret, id KeyID) ([]byte, error) {
-	b := cryptobyte.NewBuilder(nil)
+// encode writes, signs and authenticates the request. hardware is nil where the key has none.
+func (r *request) encode(authKey secret, id KeyID, hardware *hardwareSigner) ([]byte, error) {
+	var salt, partial int
+	if len(r.partials) > 0 {
+		salt, partial = len(r.salts[0]), len(r.partials[0])
+	}
+	b := cryptobyte.NewBuilder(make([]byte, 0, 512+len(r.partials)*(r.messages.digestSize()+salt+partial)))
 	b.AddUint8(wireVersion)
-	b.AddUint8(uint8(a.op))
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.challenge.raw[:]) })
-	a.text.append(b)
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.salt) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(a.partial) })
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, t := range a.tokens {
-			b.AddBytes(t.bytes())
+	b.AddUint8(uint8(r.op))
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.challenge.raw[:]) })
+	b.AddUint64(r.number)
+	b.AddBytes(r.token.bytes())
+	b.AddBytes(r.chain[:])
+	b.AddBytes(r.target[:])
+	b.AddUint8(r.messages.hash)
+	b.AddUint8(uint8(r.messages.padding))
+	b.AddUint8(uint8(len(r.partials)))
+	b.AddUint16(uint16(salt))
+	b.AddUint16(uint16(partial))
+	for i := range r.partials {
+		if len(r.messages.digests) > 0 {
+			b.AddBytes(r.messages.digests[i])
 		}
-	})
-	b.AddBytes(a.next[:])
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, g := range a.givenUp {
-			b.AddBytes(g.request[:])
-			b.AddUint64(uint64(g.expires))
-		}
-	})
+		b.AddBytes(r.salts[i])
+		b.AddBytes(r.partials[i])
+	}
 	body, err := b.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	return append(body, deviceMAC(key, id, body)...), nil
+	if body, err = hardware.append(id, body); err != nil {
+		return nil, err
+	}
+	return append(body, requestMAC(authKey, id, body)...), nil
 }
 
-func deviceMAC(key secret, id KeyID, body []byte) []byte {
-	mac := hmac.New(sha256.New, key.bytes())
-	mac.Write([]byte("tandem v1 request"))
+func requestMAC(authKey secret, id KeyID, body []byte) []byte {
+	mac := hmac.New(sha256.New, authKey.bytes())
+	mac.Write([]byte("tandem v2 request"))
 	mac.Write(id[:])
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
 // authentic reports whether the holder of K_dev made the request.
-func (a *attempt) authentic(key secret, id KeyID) bool {
-	return hmac.Equal(a.mac[:], deviceMAC(key, id, a.body))
+func (r *request) authentic(authKey secret, id KeyID) bool {
+	body := append(append(bytes.Clone(r.body), byte(len(r.hardware))), r.hardware...)
+	defer clear(body)
+	return hmac.Equal(r.mac[:], requestMAC(authKey, id, body))
 }
 
-func parseAttempt(plaintext []byte) (*attempt, error) {
-	a := new(attempt)
+func parseRequest(plaintext []byte) (*request, error) {
+	r := new(request)
 	s := cryptobyte.String(plaintext)
-	var version, op uint8
-	var challenge, salt, partial, tokens, given cryptobyte.String
+	malformed := fmt.Errorf("%w: request", ErrMalformed)
+	var version, op, padded, documents uint8
+	var salt, partial uint16
+	var challenge, hardware cryptobyte.String
+	var token []byte
 	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&op) || !s.ReadUint8LengthPrefixed(&challenge) ||
-		!a.text.read(&s) || !s.ReadUint16LengthPrefixed(&salt) || !s.ReadUint16LengthPrefixed(&partial) ||
-		!s.ReadUint8LengthPrefixed(&tokens) || !s.CopyBytes(a.next[:]) || !s.ReadUint16LengthPrefixed(&given) ||
-		len(s) != sha256.Size {
-		return nil, fmt.Errorf("%w: request", ErrMalformed)
+		!s.ReadUint64(&r.number) || !s.ReadBytes(&token, secretSize) || !s.CopyBytes(r.chain[:]) || !s.CopyBytes(r.target[:]) ||
+		!s.ReadUint8(&r.messages.hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) ||
+		!s.ReadUint16(&salt) || !s.ReadUint16(&partial) {
+		return nil, malformed
 	}
-	a.body = plaintext[:len(plaintext)-sha256.Size]
-	copy(a.mac[:], s)
-	a.op, a.salt, a.partial = Operation(op), append([]byte(nil), salt...), append([]byte(nil), partial...)
+	r.op, r.token, r.messages.padding = Operation(op), newSecret(token), padding(padded)
+	if !r.messages.valid() || documents > MaxDocuments || salt > maxSalt || partial > maxPartial {
+		return nil, malformed
+	}
+	for range documents {
+		var digest, saltBytes, y []byte
+		if !s.ReadBytes(&digest, r.messages.digestSize()) || !s.ReadBytes(&saltBytes, int(salt)) || !s.ReadBytes(&y, int(partial)) {
+			return nil, malformed
+		}
+		if r.messages.hash != 0 {
+			r.messages.digests = append(r.messages.digests, bytes.Clone(digest))
+		}
+		r.salts, r.partials = append(r.salts, bytes.Clone(saltBytes)), append(r.partials, bytes.Clone(y))
+	}
+	r.body = bytes.Clone(plaintext[:len(plaintext)-len(s)])
+	if !s.ReadUint8LengthPrefixed(&hardware) || len(hardware) != 0 && len(hardware) != hardwareSignatureSize ||
+		!s.CopyBytes(r.mac[:]) || !s.Empty() {
+		return nil, malformed
+	}
+	r.hardware = bytes.Clone(hardware)
 	var err error
-	if a.challenge, err = parseChallenge(challenge); err != nil {
+	if r.challenge, err = parseChallenge(challenge); err != nil {
 		return nil, err
 	}
-	if n := len(tokens) / secretSize; len(tokens)%secretSize != 0 || n < 1 || n > maxTokens {
-		return nil, fmt.Errorf("%w: tokens of %d bytes", ErrMalformed, len(tokens))
-	}
-	for len(tokens) > 0 {
-		b := make([]byte, secretSize)
-		tokens.CopyBytes(b)
-		a.tokens = append(a.tokens, newSecret(b))
-	}
-	for len(given) > 0 {
-		var g givenUp
-		var expires uint64
-		if !given.CopyBytes(g.request[:]) || !given.ReadUint64(&expires) || expires > maxTime || len(a.givenUp) == maxGivenUp {
-			return nil, fmt.Errorf("%w: requests given up", ErrMalformed)
-		}
-		g.expires = int64(expires)
-		a.givenUp = append(a.givenUp, g)
-	}
-	return a, a.check()
+	return r, r.check(int(documents), int(salt), int(partial))
 }
 
 // check refuses what no operation can mean.
-func (a *attempt) check() error {
-	signs, refreshes := a.op == OpSign, a.op == OpRefresh
+func (r *request) check(documents, salt, partial int) error {
+	signs, proves := r.op == OpSign, r.op == OpConfirm || r.op == OpChangePIN
+	zero := r.number == 0 && r.chain == hash{} && r.target == hash{} && *r.token() == [secretSize]byte{}
 	switch {
-	case !a.op.valid() || a.op == OpEnroll,
-		signs != (a.text.padding != noPadding),
-		signs != (a.challenge.purpose == forTransaction),
-		!signs && a.challenge.purpose != forOwnUse,
-		len(a.salt) > 0 && a.text.padding != pss,
-		len(a.salt) > maxSalt || len(a.partial) > maxPartial,
-		refreshes != (len(a.partial) == 0):
+	case r.op < OpConfirm || r.op > OpReport,
+		(r.op == OpReport) != (r.number == 0),
+		r.op == OpReport && !zero,
+		signs != (r.messages.padding != noPadding),
+		signs && documents == 0,
+		proves && documents != 1,
+		!signs && !proves && documents != 0,
+		(documents == 0) != (partial == 0),
+		salt > 0 && r.messages.padding != pss:
 		return fmt.Errorf("%w: fields that do not go together", ErrMalformed)
+	}
+	return r.checkPurpose()
+}
+
+// checkPurpose refuses a challenge for something else. A Cancel and a Report take any
+// challenge of the key: they settle no PIN and no document.
+func (r *request) checkPurpose() error {
+	p := r.challenge.purpose
+	if p == forEnrolment || !r.op.withoutNumber() && (r.op == OpSign) != (p == forTransaction) {
+		return fmt.Errorf("%w: challenge for another purpose", ErrMalformed)
 	}
 	return nil
 }
 
-// binding is what the challenge's MAC covers beside the challenge.
-func (a *attempt) binding() []byte {
-	if a.op != OpSign {
-		return nil
+// subject is the hash of the request that is settled by this one: itself, or what it cancels.
+func (r *request) subject(own hash) hash {
+	if r.op == OpCancel {
+		return r.target
 	}
-	return a.text.binding()
+	return own
 }
 
-// signed is what the partial signature signs.
-func (a *attempt) signed() text {
-	if a.op == OpSign {
-		return a.text
+// signed is what the partial signatures sign.
+func (r *request) signed() messages {
+	if r.op == OpSign {
+		return r.messages
 	}
-	return ownText(a.op, a.challenge.raw[:])
+	return ownMessage(r.op, r.challenge.raw[:])
 }
 
-func (a *attempt) wipe() {
-	clear(a.partial)
-	for _, t := range a.tokens {
-		t.wipe()
+func (r *request) wipe() {
+	clearAll(r.partials)
+	clear(r.body)
+	r.token.wipe()
+}
+
+func clearAll(all [][]byte) {
+	for _, b := range all {
+		clear(b)
 	}
+}
+
+// nextChain is what both sides make of the chain when a request is settled or cancelled.
+func nextChain(chain, subject hash, f fate) hash {
+	sum := sha256.New()
+	sum.Write([]byte("tandem v2 chain"))
+	sum.Write(chain[:])
+	sum.Write(subject[:])
+	sum.Write([]byte{byte(f)})
+	return hash(sum.Sum(nil))
 }

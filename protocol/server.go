@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock"
 )
 
 // Server is the service's half of the protocol. It keeps nothing between calls but its
@@ -17,11 +19,11 @@ import (
 type Server struct {
 	config     Config
 	challenges challengeKey
-	keys       hidden[map[serverKeyID]hpke.PrivateKey]
-	current    []byte // public
-	next       announcement
+	keys       hidden[map[hpkeKeyID]hpke.PrivateKey]
+	current    []byte                  // public
+	document   []byte                  // public
 	nobody     *atomic.Pointer[[]byte] // a sealed K_dev that no key has: trial.pretend
-	events     *outbox
+	delivered  *delivered
 	lines      *lines
 }
 
@@ -39,11 +41,9 @@ func NewServer(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, challenges: challenges, keys: hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
-		nobody: new(atomic.Pointer[[]byte]), events: &outbox{sink: config.Audit}, lines: new(lines)}
+		nobody: new(atomic.Pointer[[]byte]), delivered: new(delivered), lines: new(lines)}
 	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
-	if config.HPKE.Next != nil {
-		s.next = announcement{config.HPKE.NextStart.UnixMilli(), config.HPKE.Next.PublicKey()}
-	}
+	s.document = slices.Clone(config.HPKE.Document)
 	return s, nil
 }
 
@@ -59,8 +59,8 @@ func (s *Server) ServerKey() []byte {
 	return slices.Clone(s.current)
 }
 
-// ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [ChallengeSize] bytes. It is
-// for the service to call, for a user whom it has identified: whoever has the challenge
+// ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [ChallengeSize]
+// bytes. It is for the service to call, for a user whom it has identified: whoever has the challenge
 // can enrol one key, under this id.
 func (s *Server) ChallengeEnroll(ctx context.Context) (KeyID, []byte, error) {
 	if err := s.made(ctx); err != nil {
@@ -68,33 +68,44 @@ func (s *Server) ChallengeEnroll(ctx context.Context) (KeyID, []byte, error) {
 	}
 	var id KeyID
 	rand.Read(id[:])
-	return id, s.challenges.issue(forEnrolment, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
+	return id, s.issue(forEnrolment, id, hash{}), nil
 }
 
-// ChallengeSign returns a challenge for a transaction: for signatures of this digest by this
-// key, padded as opts says (see [splitkey.Encode]; the length of a PSS salt is the device's choice). Nothing bounds their number while the challenge
-// lives: a device that asks twice, with the PIN, gets two, which differ in their PSS salt only. The service hands out challenge, digest
-// and options together, and takes the device's time to answer as the transaction's. ChallengeSign does not ask
-// the store, so an unknown id is no error. It returns splitkey.ErrMessage for a digest or options that cannot be signed.
+// ChallengeSign is [Server.ChallengeSignAll] for one digest.
 func (s *Server) ChallengeSign(ctx context.Context, id KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.ChallengeSignAll(ctx, id, [][]byte{digest}, opts)
+}
+
+// ChallengeSignAll returns a challenge for a transaction: for signatures of these 1 to
+// [MaxDocuments] digests, in this order, by this key, padded as opts says (see [splitkey.Encode];
+// the length of a PSS salt is the device's choice). Nothing bounds their number while the challenge
+// lives: a device that asks twice, with the PIN, gets two of each, which differ in their PSS salt
+// only. The service hands out challenge, digests and options together, and takes the device's time
+// to answer as the transaction's. ChallengeSignAll does not ask the store, so an unknown id is no
+// error. It returns splitkey.ErrMessage for digests or options that cannot be signed.
+func (s *Server) ChallengeSignAll(ctx context.Context, id KeyID, digests [][]byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := s.made(ctx); err != nil {
 		return nil, err
 	}
-	t, err := newText(digest, opts)
+	m, err := newMessages(digests, opts)
 	if err != nil {
 		return nil, err
 	}
-	return s.challenges.issue(forTransaction, id, s.config.Clock(), s.config.ChallengeLife, t.binding()), nil
+	return s.issue(forTransaction, id, m.binding()), nil
 }
 
-// Challenge returns a challenge for [Device.Confirm], [Device.Refresh] and
-// [Device.ChangePIN], with which nothing can be signed. It may be given to anybody who asks, and is no
-// secret. It does not ask the store, so an unknown id is no error.
+// Challenge returns a challenge for [Device.Confirm], [Device.Refresh], [Device.ChangePIN],
+// [Device.Cancel] and [Device.Report], with which nothing can be signed. It may be given to anybody
+// who asks, and is no secret. It does not ask the store, so an unknown id is no error.
 func (s *Server) Challenge(ctx context.Context, id KeyID) ([]byte, error) {
 	if err := s.made(ctx); err != nil {
 		return nil, err
 	}
-	return s.challenges.issue(forOwnUse, id, s.config.Clock(), s.config.ChallengeLife, nil), nil
+	return s.issue(forOwnUse, id, hash{}), nil
+}
+
+func (s *Server) issue(p purpose, id KeyID, binding hash) []byte {
+	return s.challenges.issue(p, id, s.config.Clock(), s.config.ChallengeLife, binding)
 }
 
 // Handle answers one request of a device: it is the only input for bytes from
@@ -123,7 +134,7 @@ func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := s.keys()[e.serverKey]
+	key := s.keys()[e.hpkeKey]
 	if key == nil {
 		return nil, fmt.Errorf("%w: unknown HPKE key", ErrMalformed)
 	}
@@ -141,7 +152,12 @@ func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.next = s.next
+	if e.hpkeKey != hpkeKeyIDOf(s.current) {
+		a.document = s.document
+	}
+	if a.hasChallenge() {
+		a.challenge = s.issue(forOwnUse, e.keyID, hash{})
+	}
 	encoded, err := a.encode()
 	if err != nil {
 		return nil, err
@@ -149,11 +165,56 @@ func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
 	return r.seal(encoded)
 }
 
-// checkChallenge refuses a challenge that is not for this key and request, or not from this
-// server. It says nothing about its age: the record has a say in that.
-func (s *Server) checkChallenge(c *challenge, id KeyID, binding []byte, now int64) error {
-	if c.keyID != id || !s.challenges.authentic(c, binding) {
-		return fmt.Errorf("%w: not the server's challenge for this", ErrMalformed)
+// decision is what the server decided about a request, or about a record.
+type decision struct {
+	answer *answer
+	event  event // what happened, if its kind is not 0
+	write  bool  // the record changed
+	sign   bool  // the signatures are to be made, once all is durable
+}
+
+// update changes one record by one conditional write. decide weighs the record, and changes it; it
+// is called again if another write came first. What happened is delivered once it is durable, and
+// so is what a crash has left.
+func (s *Server) update(ctx context.Context, id KeyID, decide func(*record) (decision, error)) (decision, error) {
+	var d decision
+	var now *record // as it is stored
+	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) (next []byte, verdict, err error) {
+		rec, err := parseRecord(value)
+		if err != nil {
+			return nil, nil, err
+		}
+		now = rec
+		if d, err = decide(rec); err != nil || !d.write {
+			return nil, nil, err
+		}
+		if d.event.kind != 0 {
+			if err := s.note(ctx, id, rec, d.event); err != nil {
+				return nil, nil, err
+			}
+		}
+		next, err = rec.encode()
+		return next, nil, err
+	})
+	if err != nil {
+		return decision{}, err
+	}
+	_ = s.deliver(ctx, id, now) // what fails is logged, and delivered later
+	return d, nil
+}
+
+// destroy makes the key dead for ever.
+func (d *decision) destroy(rec *record, why Reason, now int64) {
+	rec.destroy(why)
+	d.write, d.event = true, event{kind: destroyedEvent, at: now, reason: why}
+	d.answer = &answer{code: codeDestroyed, reason: why}
+}
+
+// checkChallenge refuses a challenge that is not for this key, or not from this server. It says
+// nothing of what the challenge names, nor of its age.
+func (s *Server) checkChallenge(c *challenge, id KeyID, now int64) error {
+	if c.keyID != id || !s.challenges.authentic(c) {
+		return fmt.Errorf("%w: not the server's challenge for this key", ErrMalformed)
 	}
 	if c.issued > now+clockSkew.Milliseconds() {
 		return fmt.Errorf("%w: a challenge of the future", ErrMalformed)

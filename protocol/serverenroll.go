@@ -3,7 +3,6 @@ package protocol
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,30 +14,24 @@ import (
 
 // enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a repetition of the
 // same bytes, at any time and on any node, finds the record that the first one made.
-func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request [sha256.Size]byte) (*answer, error) {
+func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request hash) (*answer, error) {
 	e, err := parseEnrollment(plaintext)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(e.share())
-	defer e.deviceKey.wipe()
-	if e.challenge.purpose != forEnrolment {
-		return nil, fmt.Errorf("%w: challenge of another purpose", ErrMalformed)
-	}
+	defer e.wipe()
 	now, err := s.now()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errInternal, err)
 	}
-	if err := s.checkChallenge(e.challenge, id, nil, now); err != nil {
+	if err := s.checkChallenge(e.challenge, id, now); err != nil {
 		return nil, err
 	}
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
-	var a *answer
-	if err = s.audited(ctx); err == nil {
-		a, err = s.enrollOnce(ctx, id, e, request, now)
-	}
+	a, err := s.enrollOnce(ctx, id, e, request, now)
 	if err == nil && a.code == codeKeyRefused {
-		err = s.audit(ctx, id, newEvent(slog.LevelWarn, eventRefused, slog.String("reason", a.refusal.String())))
+		err = s.record(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
+			Attrs: []slog.Attr{slog.String("reason", a.refusal.String())}})
 	}
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		s.failed(ctx, id, err)
@@ -47,7 +40,7 @@ func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request
 	return a, err
 }
 
-func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, request [sha256.Size]byte, now int64) (*answer, error) {
+func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, request hash, now int64) (*answer, error) {
 	if a, err := s.enrolledBefore(ctx, id, request, now); a != nil || err != nil {
 		return a, err
 	}
@@ -65,6 +58,10 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 	if why := s.unfit(share.PublicKey()); why != 0 {
 		return refuseKey(why), nil
 	}
+	if err := s.acceptHardware(ctx, id, e); err != nil {
+		s.config.Log.LogAttrs(ctx, slog.LevelWarn, "hardware key not accepted", slog.String("key", id.String()), slog.String("cause", err.Error()))
+		return refuseKey(refusedHardware), nil
+	}
 	index := indexID(share)
 	if owner, _, err := s.owner(ctx, index); err != nil {
 		return nil, err
@@ -75,10 +72,13 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 			return refuseKey(refusedEnrolled), nil
 		}
 	}
-	rec := &record{condition: Pending, current: e.commitment, challenges: s.challenges.id, enrollment: request, created: now, latest: now}
-	rec.until = now + s.config.PendingLife.Milliseconds()
+	rec := &record{
+		condition: Pending, created: now, until: now + s.config.PendingLife.Milliseconds(),
+		enrollment: request, chain: request, current: e.commitment, hardware: e.hardware,
+		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
+	}
 	// A sealer that is down is noticed before the challenge is spent.
-	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, deviceKeyAAD(id), e.deviceKey.bytes()); err != nil {
+	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, authKeyAAD(id), e.authKey.bytes()); err != nil {
 		return nil, err
 	}
 	if a, err := s.spend(ctx, id, request); a != nil || err != nil {
@@ -102,7 +102,7 @@ func (s *Server) enrollOnce(ctx context.Context, id KeyID, e *enrollment, reques
 func refuseKey(why refusal) *answer { return &answer{code: codeKeyRefused, refusal: why} }
 
 // enrolledBefore answers a repeated enrolment, from the record.
-func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request [sha256.Size]byte, now int64) (*answer, error) {
+func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request hash, now int64) (*answer, error) {
 	value, _, err := s.config.Store.Load(ctx, id.recordID())
 	if errors.Is(err, pinlock.ErrNotFound) {
 		return nil, nil
@@ -123,11 +123,7 @@ func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request [sha256.S
 	if rec.condition == Pending && now >= rec.until {
 		return &answer{code: codeDestroyed, reason: ReasonExpired}, nil
 	}
-	challenge, err := s.Challenge(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &answer{code: codeEnrolled, enrolled: enrolled{rec.public, challenge, rec.until}}, nil
+	return &answer{code: codeEnrolled, public: rec.public, confirmBy: rec.until}, nil
 }
 
 // create writes the record. Of two requests at once that both get here, one writes it and both answer
@@ -137,14 +133,11 @@ func (s *Server) create(ctx context.Context, id KeyID, rec *record) (*answer, er
 	if err != nil {
 		return nil, err
 	}
-	enrolled := newEvent(slog.LevelInfo, eventEnrolled, slog.Int("bits", rec.public.N.BitLen()))
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
 	case err == nil:
-		if err := s.audit(ctx, id, enrolled); err != nil {
-			return nil, err
-		}
+		_ = s.deliver(ctx, id, rec)
 	case !errors.Is(err, pinlock.ErrConflict):
-		return nil, errors.Join(err, s.auditUnknown(ctx, id, enrolled))
+		return nil, err
 	}
 	a, err := s.enrolledBefore(ctx, id, rec.enrollment, rec.created)
 	if a == nil && err == nil {
@@ -206,5 +199,5 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	return nil, nil, err
 }
 
-func shareAAD(id KeyID) []byte     { return append([]byte("tandem v1 share "), id[:]...) }
-func deviceKeyAAD(id KeyID) []byte { return append([]byte("tandem v1 device key "), id[:]...) }
+func shareAAD(id KeyID) []byte   { return append([]byte("tandem v2 share "), id[:]...) }
+func authKeyAAD(id KeyID) []byte { return append([]byte("tandem v2 authentication key "), id[:]...) }

@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -20,11 +19,11 @@ import (
 // spent is what the store keeps for a key id whose challenge was spent.
 //
 //	length  content
-//	1       version: 1
+//	1       version: 2
 //	32      SHA-256 of the request
 //	1       reason for which the request was refused afterwards, or 0
 type spent struct {
-	request [sha256.Size]byte
+	request hash
 	refused refusal
 }
 
@@ -39,7 +38,7 @@ func parseSpent(value []byte) (spent, error) {
 	s := cryptobyte.String(value)
 	var version, refused uint8
 	if !s.ReadUint8(&version) || version != wireVersion || !s.CopyBytes(p.request[:]) || !s.ReadUint8(&refused) ||
-		!s.Empty() || refusal(refused) > refusedSmall {
+		!s.Empty() || refusal(refused) > refusedHardware {
 		return spent{}, fmt.Errorf("%w: spent challenge", ErrRecord)
 	}
 	p.refused = refusal(refused)
@@ -49,7 +48,7 @@ func parseSpent(value []byte) (spent, error) {
 var errSpent = errors.New("protocol: this enrolment was begun before, and is under way or has failed: its challenge is spent")
 
 // spentBefore answers a request whose challenge is spent. It returns nothing if it is not.
-func (s *Server) spentBefore(ctx context.Context, id KeyID, request [sha256.Size]byte) (*answer, error) {
+func (s *Server) spentBefore(ctx context.Context, id KeyID, request hash) (*answer, error) {
 	if s.config.Keys == nil {
 		return nil, nil
 	}
@@ -74,7 +73,7 @@ func (s *Server) spentBefore(ctx context.Context, id KeyID, request [sha256.Size
 
 // spend marks the challenge as spent on a request, where a server key is to be drawn. It returns an
 // answer or an error if it was before.
-func (s *Server) spend(ctx context.Context, id KeyID, request [sha256.Size]byte) (*answer, error) {
+func (s *Server) spend(ctx context.Context, id KeyID, request hash) (*answer, error) {
 	if s.config.Keys == nil {
 		return nil, nil
 	}
@@ -91,7 +90,7 @@ func (s *Server) spend(ctx context.Context, id KeyID, request [sha256.Size]byte)
 
 // refuseSpent refuses a request after its challenge was spent, durably, so that the same bytes are refused
 // again.
-func (s *Server) refuseSpent(ctx context.Context, id KeyID, request [sha256.Size]byte, why refusal) (*answer, error) {
+func (s *Server) refuseSpent(ctx context.Context, id KeyID, request hash, why refusal) (*answer, error) {
 	if s.config.Keys != nil {
 		_, version, err := s.config.Store.Load(ctx, id.spentID())
 		if err == nil {

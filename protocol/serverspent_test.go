@@ -124,7 +124,7 @@ func TestRefusedBeforeAKeyIsDrawn(t *testing.T) {
 	a := enrollKey(t, s, shareFor(t, rough(t, least)))
 	require.Equal(t, codeEnrolled, a.code)
 	require.EqualValues(t, 1, keys.drawn.Load())
-	require.Equal(t, 4096, a.enrolled.public.N.BitLen())
+	require.Equal(t, 4096, a.public.N.BitLen())
 }
 
 // TestOneChallengeOneKey: one challenge takes one server key and enrols one key, with whatever many moduli it is sent at once, to
@@ -416,7 +416,7 @@ func TestDamagedMark(t *testing.T) {
 	_, server := testShares()
 	for _, mark := range []func(request hash) []byte{
 		func(hash) []byte { return []byte{wireVersion} },
-		func(request hash) []byte { return spent{request, refusedSmall + 1}.encode() },
+		func(request hash) []byte { return spent{request, refusedHardware + 1}.encode() },
 	} {
 		id, challenge, err := s.ChallengeEnroll(t.Context())
 		require.NoError(t, err)

@@ -77,6 +77,7 @@ func TestBadNetwork(t *testing.T) {
 // schedule is a user in a world.
 type schedule struct {
 	*world
+	seed       uint64
 	pin        []byte
 	signatures int
 	wrong      int
@@ -85,11 +86,12 @@ type schedule struct {
 }
 
 func newSchedule(seed uint64) *schedule {
-	return &schedule{world: newWorld(seed), pin: rightPIN, clumsy: seed%16 == 5}
+	return &schedule{world: newWorld(seed), seed: seed, pin: rightPIN, clumsy: seed%16 == 5}
 }
 
 func (s *schedule) run() {
 	if s.enroll() {
+		s.spoilClocks(s.seed)
 		steps := 4 + s.random.IntN(6)
 		if s.clumsy {
 			steps = 60
@@ -154,6 +156,8 @@ func (s *schedule) enroll() bool {
 			}
 		case Ready:
 			return true
+		case Superseded: // it was not confirmed in time, and the report of it was lost
+			_ = s.attempt(0, func(d *Device) error { _, err := d.Resume(ctx); return err })
 		case Dead:
 			s.mustBeDead(ReasonExpired)
 			return false
@@ -211,12 +215,16 @@ func (s *schedule) step() {
 	}
 	status, err := s.device.Status()
 	s.must(err)
+	if status.Phase == Superseded { // the key is dead, and the report of it was lost
+		s.resume(ctx)
+		return
+	}
 	if status.Pending != nil {
 		switch s.random.IntN(8) {
-		case 0:
-			s.check(s.attempt(0, func(d *Device) error { return d.GiveUp() }))
+		case 0, 1:
+			s.cancel(ctx)
 			return
-		case 1: // the new request says what happens to the old one
+		case 2: // the new request says what happens to the old one
 		default:
 			s.resume(ctx)
 			return
@@ -245,35 +253,41 @@ func (s *schedule) resume(ctx context.Context) {
 	var result *Result
 	err := s.attempt(0, func(d *Device) (err error) { result, err = d.Resume(ctx); return err })
 	if err == nil && result.Operation == OpSign {
-		s.signed(result.Signature)
+		s.signed(result.Signatures)
 	}
 	s.check(err)
 }
 
-var texts = [2][]byte{digestOf("one"), digestOf("two")}
+func (s *schedule) cancel(ctx context.Context) {
+	challenge, err := s.nodes[s.random.IntN(2)].Challenge(ctx, s.id)
+	s.must(err)
+	s.check(s.attempt(0, func(d *Device) error { return d.Cancel(ctx, challenge) }))
+}
+
+var texts = [][]byte{digestOf("one"), digestOf("two"), digestOf("three")}
 
 func (s *schedule) sign(ctx context.Context, node *Server, pin []byte, typed fate) {
-	digest := texts[s.random.IntN(2)]
-	challenge, err := node.ChallengeSign(ctx, s.id, digest, crypto.SHA256)
+	digests := texts[:1+s.random.IntN(10)/8*2] // mostly one, at times three
+	challenge, err := node.ChallengeSignAll(ctx, s.id, digests, crypto.SHA256)
 	s.must(err)
 	s.pass()
-	var signature []byte
+	var signatures [][]byte
 	err = s.attempt(typed, func(d *Device) (err error) {
-		signature, err = d.Sign(ctx, challenge, digest, crypto.SHA256, pin)
+		signatures, err = d.SignAll(ctx, challenge, digests, crypto.SHA256, pin)
 		return err
 	})
 	if err == nil {
 		if typed != fateRight {
 			s.fail("a signature with a wrong PIN")
 		}
-		s.signed(signature)
+		s.signed(signatures)
 	}
 	s.check(err)
 }
 
-func (s *schedule) signed(signature []byte) {
-	s.signatures++ // the device has verified it
-	if len(signature) == 0 {
+func (s *schedule) signed(signatures [][]byte) {
+	s.signatures += len(signatures) // the device has verified them
+	if len(signatures) == 0 {
 		s.fail("no signature and no error")
 	}
 }
@@ -321,8 +335,8 @@ func (s *schedule) check(err error) {
 		if n := s.fatesOf(fateWrong); n < 9-wrong.RemainingTotal {
 			s.fail("told of %d wrong PINs, recorded %d", 9-wrong.RemainingTotal, n)
 		}
-	case errors.Is(err, ErrGivenUp):
-		s.fail("the device was told that it gave up what it still waits for")
+	case errors.Is(err, ErrSuperseded) && s.record().condition != Destroyed:
+		s.fail("an honest device was superseded")
 	case errors.Is(err, ErrState), errors.Is(err, ErrRejected), errors.Is(err, ErrUnconfirmed), errors.Is(err, ErrNotEnrolled):
 		s.fail("%v", err)
 	}
@@ -331,7 +345,7 @@ func (s *schedule) check(err error) {
 func (s *schedule) fatesOf(f fate) int {
 	n := 0
 	for _, x := range s.fates {
-		if x.fate == f {
+		if x == f {
 			n++
 		}
 	}
@@ -344,40 +358,53 @@ func (s *schedule) settleDown() {
 	for s.keys[0] != s.keys[1] {
 		s.operate()
 	}
+	s.restartDevice() // with the HPKE key of now, as an update of the app has it
 	ctx := context.Background()
-	if s.over {
+	if s.phase() == Superseded {
+		challenge, err := s.nodes[0].Challenge(ctx, s.id)
+		s.must(err)
+		s.check(s.attempt(0, func(d *Device) error { return d.Report(ctx, challenge) }))
+	}
+	if s.over || len(s.failures) > 0 {
 		return
 	}
 	st, err := parseDeviceState(s.state.data, nil)
 	s.must(err)
 	if p := st.pending; p != nil {
-		promised, settled := s.fates[p.reply().request]
-		live := s.now.Add(s.ahead).UnixMilli() < p.challenge.expires && s.known(p)
+		fate, settled := s.fates[p.hash()]
+		at := s.now.UnixMilli()
+		live := p.challenge.issued <= at+clockSkew.Milliseconds() && at < p.challenge.expires+answerLife.Milliseconds() && s.known(p)
 		err := s.attempt(0, func(d *Device) error { _, err := d.Resume(ctx); return err })
-		if settled && promised.fate == fateRight && live && err != nil {
+		if settled && fate == fateRight && live && err != nil && !errors.Is(err, ErrPINUnchanged) {
 			s.fail("a promised signature was not obtained: %v", err)
 		}
 		s.check(err)
 		if s.over || len(s.failures) > 0 {
 			return
 		}
+		if s.pending() != nil { // its challenge or its HPKE key is gone
+			challenge, err := s.nodes[0].Challenge(ctx, s.id)
+			s.must(err)
+			s.check(s.attempt(0, func(d *Device) error { return d.Cancel(ctx, challenge) }))
+			if s.over || len(s.failures) > 0 {
+				return
+			}
+			if s.pending() != nil {
+				s.fail("a Cancel on a calm day, and the request is still pending: %v", err)
+			}
+		}
 	}
 	for range 3 { // each lock may have to be waited for
 		var locked *pinlock.LockedError
-		var signature []byte
-		digest := texts[0]
-		challenge, err := s.nodes[0].ChallengeSign(ctx, s.id, digest, crypto.SHA256)
+		var signatures [][]byte
+		challenge, err := s.nodes[0].ChallengeSignAll(ctx, s.id, texts, crypto.SHA256)
 		s.must(err)
 		err = s.attempt(fateRight, func(d *Device) (err error) {
-			signature, err = d.Sign(ctx, challenge, digest, crypto.SHA256, s.pin)
+			signatures, err = d.SignAll(ctx, challenge, texts, crypto.SHA256, s.pin)
 			return err
 		})
 		if errors.As(err, &locked) {
 			s.now = locked.Until.Add(time.Second)
-			continue
-		}
-		if errors.Is(err, ErrPending) {
-			s.now = s.now.Add(s.config.ChallengeLife + 2*time.Minute) // too many were given up
 			continue
 		}
 		if err != nil {
@@ -387,24 +414,40 @@ func (s *schedule) settleDown() {
 			}
 			return
 		}
-		s.signed(signature)
+		s.signed(signatures)
 		break
 	}
 	s.agree()
 	s.replay()
 	s.agree()
+	s.told()
 }
 
-// agree: one token, the same on both sides, and nothing open.
+func (s *schedule) pending() *pending {
+	st, err := parseDeviceState(s.state.data, nil)
+	s.must(err)
+	return st.pending
+}
+
+// agree: one token, number and chain, the same on both sides, and nothing open.
 func (s *schedule) agree() {
 	st, err := parseDeviceState(s.state.data, nil)
 	s.must(err)
 	rec := s.record()
-	if len(st.key.tokens) != 1 || st.key.tokens[0].commitment() != rec.current || st.pending != nil || len(st.key.givenUp) != 0 {
+	if st.key.token.commitment() != rec.current || st.key.number != rec.last.number || st.key.chain != rec.chain || st.pending != nil {
 		s.fail("the two sides disagree")
 	}
 	if rec.condition != Active || st.phase != Ready {
 		s.fail("the key is %v, and %v for the device", rec.condition, st.phase)
+	}
+}
+
+// told: every event was delivered, after a sweep.
+func (s *schedule) told() {
+	s.must(s.nodes[1].DeliverEvents(context.Background(), s.id))
+	rec := s.record()
+	if len(rec.events) != 0 || uint64(len(s.events)) != rec.eventNumber {
+		s.fail("%d events, %d delivered, %d in the record", rec.eventNumber, len(s.events), len(rec.events))
 	}
 }
 

@@ -3,12 +3,12 @@ package protocol
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -23,25 +23,27 @@ type world struct {
 	now    time.Time
 	config Config        // of both nodes, but for what comes next
 	keys   [2]byte       // their challenge keys
-	ahead  time.Duration // of the second one's clock
+	ahead  time.Duration // of the second one's clock, by hours perhaps
 	nodes  [2]*Server
 	store  *crashingStore
 	state  *crashingState
-	wrong  time.Duration // how far the device's clock is off
 	device *Device
 	id     KeyID
 
-	wire     [][]byte         // every request that was ever sent, to be delivered again at any time
-	replies  [][]byte         // every response, likewise
-	truth    map[hash]fate    // what PIN a request was made with
-	fates    map[hash]settled // what the record says that requests were settled as, and when
-	pinTyped fate             // of the operation at hand
+	wire      [][]byte           // every request that was ever sent, to be delivered again at any time
+	replies   [][]byte           // every response, likewise
+	authority ed25519.PrivateKey // of key documents
+	serial    uint64
+
+	truth    map[hash]fate       // what PIN a request was made with
+	wished   map[hash]bool       // that it be cancelled
+	fates    map[hash]fate       // what the record says that requests were settled as
+	events   map[uint64][]string // that were delivered
+	pinTyped fate                // of the operation at hand
 	depth    int
 	faults   int
 	failures []string
 }
-
-type hash = [sha256.Size]byte
 
 // crash unwinds a node or the device.
 type crash struct{ what string }
@@ -50,7 +52,7 @@ func newWorld(seed uint64) *world {
 	w := &world{
 		random: rand.New(rand.NewPCG(seed, 0x7461_6e64_656d)),
 		now:    time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		truth:  make(map[hash]fate), fates: make(map[hash]settled),
+		truth:  make(map[hash]fate), fates: make(map[hash]fate), wished: make(map[hash]bool), events: make(map[uint64][]string),
 	}
 	w.store = &crashingStore{world: w, Store: pinlock.NewMemoryStore()}
 	w.state = &crashingState{world: w}
@@ -60,13 +62,14 @@ func newWorld(seed uint64) *world {
 	w.must(err)
 	w.config = Config{
 		Store: w.store, Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: key}, ChallengeLife: DefaultChallengeLife,
-		Log: slog.New(slog.NewTextHandler(logChecker{w}, nil)),
+		Log: slog.New(slog.DiscardHandler),
 		Signed: func(context.Context, Signed) error {
 			if w.happens(0.05) {
 				return errors.New("the service's database is down")
 			}
 			return nil
 		},
+		Audit: w,
 	}
 	if seed%8 == 0 {
 		w.config.Keys = fixedKeys{} // a composite takes longer and differs in nothing that happens here
@@ -74,10 +77,10 @@ func newWorld(seed uint64) *world {
 	if seed%3 == 1 {
 		w.config.ChallengeLife = []time.Duration{3 * time.Minute, maxChallengeLife}[seed/3%2]
 	}
-	w.ahead = []time.Duration{20 * time.Second, clockSkew}[seed/4%2]
+	_, w.authority, err = ed25519.GenerateKey(nil)
+	w.must(err)
 	w.restartNode(0)
 	w.restartNode(1)
-	w.wrong = []time.Duration{0, -time.Hour, 2 * time.Hour, -20 * 365 * 24 * time.Hour}[seed/2%4]
 	w.restartDevice()
 	return w
 }
@@ -91,8 +94,34 @@ func (w *world) restartNode(i int) {
 	w.must(err)
 }
 
-// operate is what operators do: they roll out a new challenge key, one node after the other, and change the HPKE key, or take back
-// the plan to change it.
+// spoilClocks sets one node's clock wrong. Before the key is confirmed it would end the enrolment.
+func (w *world) spoilClocks(seed uint64) {
+	w.ahead = []time.Duration{20 * time.Second, clockSkew, -5 * time.Hour, time.Hour}[seed/4%4]
+	w.restartNode(1)
+}
+
+// Record makes the world a sink that fails now and then. What comes twice is the same.
+func (w *world) Record(_ context.Context, e Event) error {
+	if w.happens(0.1) {
+		return errors.New("the sink is down")
+	}
+	if e.Kind == eventClone {
+		w.fail("an honest device was called a clone")
+	}
+	text, err := e.MarshalJSON()
+	w.must(err)
+	told := w.events[e.Number]
+	if !slices.Contains(told, string(text)) {
+		w.events[e.Number] = append(told, string(text))
+	}
+	if len(w.events[e.Number]) > 2 && e.Number > 0 {
+		w.fail("event %d is %q", e.Number, w.events[e.Number])
+	}
+	return nil
+}
+
+// operate is what operators do: they roll out a new challenge key, one node after the other, and change the HPKE key, with
+// or without a document, or drop the old ones though the device may be away.
 func (w *world) operate() {
 	keys := &w.config.HPKE
 	switch {
@@ -100,31 +129,30 @@ func (w *world) operate() {
 		w.keys[1] = w.keys[0]
 	case w.random.IntN(3) == 0:
 		w.keys[0]++
-	case keys.Next == nil:
+	case w.random.IntN(2) == 0:
 		next, err := kem.GenerateKey()
 		w.must(err)
-		keys.Next, keys.NextStart = next, w.now.Add(time.Duration(w.random.IntN(600))*time.Second)
-	case w.now.After(keys.NextStart):
-		*keys = HPKEKeys{Current: keys.Next, Retiring: append(keys.Retiring, keys.Current)}
+		w.serial++
+		document, err := SignKeyDocument(w.authority, w.serial, next.PublicKey().Bytes())
+		w.must(err)
+		*keys = HPKEKeys{Current: next, Retiring: append(keys.Retiring, keys.Current), Document: document}
 	default:
-		*keys = HPKEKeys{Current: keys.Current, Retiring: append(keys.Retiring, keys.Next)}
+		keys.Retiring = nil
 	}
 	w.restartNode(0)
 	w.restartNode(1)
 }
 
-// known reports whether both nodes still take a request's challenge for the server's.
+// known reports whether the node that is left on a calm day can read a request, and takes its challenge for the server's.
 func (w *world) known(p *pending) bool {
-	var binding []byte
-	if p.op == OpSign {
-		binding = p.text.binding()
-	}
-	return w.nodes[0].challenges.authentic(p.challenge, binding) && w.nodes[1].challenges.authentic(p.challenge, binding)
+	e, err := parseEnvelope(p.request)
+	w.must(err)
+	return w.nodes[0].challenges.authentic(p.challenge) && w.nodes[0].keys()[e.hpkeKey] != nil
 }
 
 func (w *world) restartDevice() {
 	d, err := NewDevice(DeviceConfig{State: w.state, Transport: w.transport, ServerKey: w.nodes[0].ServerKey(), Params: cheapest,
-		Clock: func() time.Time { return w.now.Add(w.wrong) }})
+		Authority: w.authority.Public().(ed25519.PublicKey)})
 	w.must(err)
 	w.device = d
 }
@@ -222,7 +250,11 @@ func (w *world) deliver(ctx context.Context, request []byte) (response []byte) {
 			response = nil
 		}
 	}()
-	response, err := w.nodes[w.random.IntN(len(w.nodes))].Handle(ctx, request)
+	node := w.nodes[0]
+	if !w.calm {
+		node = w.nodes[w.random.IntN(len(w.nodes))]
+	}
+	response, err := node.Handle(ctx, request)
 	if err != nil && (!errors.Is(err, ErrRefused) || response != nil) {
 		w.fail("Handle: %v", err)
 	}
@@ -286,50 +318,52 @@ func (w *world) changed(before, after []byte) {
 	if len(w.failures) > 0 {
 		return
 	}
-	var fresh []settled
-	for _, s := range rec.ring {
-		known, seen := w.fates[s.request]
-		switch {
-		case !seen:
-			w.fates[s.request] = s
-			if s.fate != fateGivenUp {
-				fresh = append(fresh, s)
-			}
-		case known != s:
-			w.fail("request %x settled twice: %+v, %+v", s.request[:4], known, s)
-		case old.ring.find(s.request) == nil:
-			w.fail("request %x left the ring and came back", s.request[:4])
-		}
-	}
-	if old.condition != Pending && rec.condition == Pending || old.condition == Destroyed {
+	if old.condition != Pending && rec.condition == Pending || old.condition == Destroyed && rec.condition != Destroyed {
 		w.fail("%v became %v", old.condition, rec.condition)
 	}
-	if rec.condition == Destroyed && rec.reason == ReasonExpired && old.condition == Pending {
+	if rec.last == old.last {
+		if rec.current != old.current || rec.chain != old.chain {
+			w.fail("the token or the chain changed and nothing was settled")
+		}
 		return
 	}
-	if len(fresh) != 1 {
-		w.fail("one write settled %d requests", len(fresh))
-		return
+	l := rec.last
+	truth, made := w.truth[l.request]
+	_, twice := w.fates[l.request]
+	switch {
+	case l.number != old.last.number+1 || rec.chain != nextChain(old.chain, l.request, l.fate):
+		w.fail("request %d was settled after %d", l.number, old.last.number)
+	case twice:
+		w.fail("request %d was settled twice", l.number)
+	case !made:
+		w.fail("request %d was never made", l.number)
+	case l.fate == fateCancelled && !w.wished[l.request]:
+		w.fail("request %d was cancelled by nobody", l.number)
+	case l.fate != fateCancelled && truth != l.fate:
+		w.fail("request %d is settled as %d, its PIN was %d", l.number, l.fate, truth)
+	case (rec.current != old.current) != (l.fate == fateRight):
+		w.fail("fate %d, and the token", l.fate)
+	case rec.eventNumber != old.eventNumber+1:
+		w.fail("fate %d and no event", l.fate)
 	}
-	s := fresh[0]
-	if truth, ok := w.truth[s.request]; !ok || truth != s.fate {
-		w.fail("request %x is settled as %d, its PIN was %d", s.request[:4], s.fate, truth)
-	}
-	w.checkCount(old, rec, s)
+	w.fates[l.request] = l.fate
+	w.checkCount(old, rec)
 }
 
-// checkCount: a wrong PIN takes exactly one try, a right one gives all back.
-func (w *world) checkCount(old, rec *record, s settled) {
+// checkCount: a wrong PIN takes exactly one try, a right one gives all back or, of a Refresh, none.
+func (w *world) checkCount(old, rec *record) {
 	policy := pinlock.DefaultPolicy()
 	was, err := policy.Status(old.counter, w.now.Add(time.Minute))
 	w.must(err)
 	is, err := policy.Status(rec.counter, w.now.Add(time.Minute))
 	w.must(err)
-	switch {
-	case s.fate == fateWrong && is.RemainingTotal != was.RemainingTotal-1:
+	switch f := rec.last.fate; {
+	case f == fateWrong && is.RemainingTotal != was.RemainingTotal-1:
 		w.fail("a wrong PIN took %d tries", was.RemainingTotal-is.RemainingTotal)
-	case s.fate == fateRight && is.RemainingTotal != 9 && old.counter != rec.counter:
+	case f == fateRight && is.RemainingTotal != 9 && old.counter != rec.counter:
 		w.fail("a right PIN left %d tries", is.RemainingTotal)
+	case f == fateCancelled && old.counter != rec.counter:
+		w.fail("a Cancel changed the counter")
 	}
 }
 
@@ -344,10 +378,11 @@ func (s *crashingState) Save(data []byte) error {
 	if st, err := parseDeviceState(data, nil); err != nil {
 		w.fail("a state that cannot be read: %v", err)
 	} else if st.pending != nil {
-		h := st.pending.reply().request
+		h := st.pending.hash()
 		if _, known := w.truth[h]; !known {
 			w.truth[h] = w.pinTyped
 		}
+		w.wished[h] = w.wished[h] || st.pending.cancel
 	}
 	switch {
 	case w.happens(0.03):
@@ -363,14 +398,4 @@ func (s *crashingState) Save(data []byte) error {
 		return errors.New("disk is gone: who knows whether it was written")
 	}
 	return err
-}
-
-// logChecker fails the schedule if the server says that there is a clone.
-type logChecker struct{ world *world }
-
-func (l logChecker) Write(p []byte) (int, error) {
-	if strings.Contains(string(p), eventClone) {
-		l.world.fail("an honest device was called a clone")
-	}
-	return len(p), nil
 }

@@ -45,15 +45,15 @@ func (r *Reason) UnmarshalText(text []byte) error {
 }
 
 // MarshalText returns what String does, for JSON and logs.
-func (p Phase) MarshalText() ([]byte, error) { return marshalName(p, NoKey, Dead) }
+func (p Phase) MarshalText() ([]byte, error) { return marshalName(p, NoKey, Superseded) }
 
 // UnmarshalText reads what MarshalText writes, and nothing else.
-func (p *Phase) UnmarshalText(text []byte) error { return unmarshalName(p, text, NoKey, Dead) }
+func (p *Phase) UnmarshalText(text []byte) error { return unmarshalName(p, text, NoKey, Superseded) }
 
 // MarshalText returns what String does, for JSON and logs.
-func (o Operation) MarshalText() ([]byte, error) { return marshalName(o, OpEnroll, OpChangePIN) }
+func (o Operation) MarshalText() ([]byte, error) { return marshalName(o, OpEnroll, OpReport) }
 
 // UnmarshalText reads what MarshalText writes, and nothing else.
 func (o *Operation) UnmarshalText(text []byte) error {
-	return unmarshalName(o, text, OpEnroll, OpChangePIN)
+	return unmarshalName(o, text, OpEnroll, OpReport)
 }

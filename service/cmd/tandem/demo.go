@@ -272,14 +272,20 @@ func (d *demo) onlineThief(ctx context.Context) error {
 			d.say("   %s: wrong, locked %s", guess, until(wrong.LockedUntil, d.c.clock()))
 		}
 	}
-	_, err = d.try(ctx, d.device, d.pin)
+	_, err = d.try(ctx, thief, d.pin)
 	var locked *pinlock.LockedError
 	if !errors.As(err, &locked) {
 		return fmt.Errorf("a locked key answered: %w", err)
 	}
-	d.say("   %s: the right PIN, from the owner: locked, and not looked at", d.pin)
-	d.say("   Three more wrong ones lock it for 24 h, three more destroy it: 9 guesses of 10,000. Had the owner")
-	d.say("   signed once more after the theft, the first guess would have told of a clone and destroyed the key.\n")
+	d.say("   %s: the right one by chance: locked, and not looked at", d.pin)
+	d.say("   Three more wrong ones lock it for 24 h, three more destroy it: 9 guesses of 10,000. But now")
+	_, err = d.try(ctx, d.device, d.pin)
+	var destroyed *protocol.DestroyedError
+	if !errors.As(err, &destroyed) || destroyed.Reason != protocol.ReasonClone {
+		return fmt.Errorf("a copy was not found: %w", err)
+	}
+	d.say("   the owner's phone speaks: it has fallen behind its copy. The server destroys the key, for both.")
+	d.say("   Had the owner signed once after the theft, the thief's first guess would have done so.\n")
 	return nil
 }
 

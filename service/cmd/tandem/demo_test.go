@@ -55,7 +55,8 @@ func checkStory(t *testing.T, story string, facts ...string) {
 		"All 10000 PINs",
 		"10000 open it, to 10000 different shares",
 		"(3h00m)",
-		"the right PIN, from the owner: locked, and not looked at",
+		"locked, and not looked at",
+		"The server destroys the key, for both",
 	) {
 		require.Contains(t, story, fact)
 	}

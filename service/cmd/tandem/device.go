@@ -105,7 +105,7 @@ func openDevice(folder, key string, serverKey []byte, transport protocol.Transpo
 	if err != nil {
 		return nil, err
 	}
-	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: serverKey, Params: params, Clock: clock})
+	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: serverKey, Params: params})
 	if err != nil {
 		return nil, err
 	}

@@ -253,7 +253,7 @@ func (e *enrollment) bind(b *backend) error {
 
 // stale reports that a request will never be answered, and another one may take its place.
 func stale(err error) bool {
-	return errors.Is(err, protocol.ErrExpired) || errors.Is(err, protocol.ErrGivenUp)
+	return errors.Is(err, protocol.ErrExpired) || errors.Is(err, protocol.ErrCancelled)
 }
 
 // choosePINs asks for the PINs of all keys. No new PIN is that of another key.

@@ -131,13 +131,17 @@ func explain(err error, now time.Time) *failure {
 	case errors.Is(err, protocol.ErrKeyRefused):
 		f.Kind, f.Next = "bad_key", "run the same command again: it makes another key; one that was imported is refused again"
 	case errors.Is(err, protocol.ErrPending):
-		f.Kind, f.Next = "pending", "finish it with tandem sign -resume -o SIG, or drop it with -give-up"
+		f.Kind, f.Next = "pending", "finish it with tandem sign -resume -o SIG, or end it with -cancel"
+	case errors.Is(err, protocol.ErrSuperseded):
+		f.Kind, f.Next = "superseded", "run the same command again until the server has heard of it; then the key is destroyed"
+	case errors.Is(err, protocol.ErrCarriedOut):
+		f.Kind, f.Next = "carried_out", "the server has the signature; sign again for another one"
 	case errors.Is(err, protocol.ErrUnanswered):
 		f.Kind = "unanswered"
 		f.Next = "run the same command again: a request that was sent is resumed, without the PIN, and counts once"
 	case errors.Is(err, context.Canceled):
 		f.Kind, f.Message, f.Next = "interrupted", "interrupted", "run the same command again"
-	case errors.Is(err, protocol.ErrExpired), errors.Is(err, protocol.ErrGivenUp):
+	case errors.Is(err, protocol.ErrExpired), errors.Is(err, protocol.ErrCancelled):
 		f.Kind, f.Next = "expired", "run the same command again"
 	case errors.Is(err, protocol.ErrBusy), errors.Is(err, bolt.ErrInUse):
 		f.Kind, f.Next = "busy", "another tandem uses this folder: wait for it to end"

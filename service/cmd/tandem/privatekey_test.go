@@ -173,10 +173,10 @@ func TestOutputVerifies(t *testing.T) {
 	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest)
 	require.NoError(t, err)
 	name := filepath.Join(t.TempDir(), "sig")
-	s := protocol.Signed{Digest: digest, Options: crypto.SHA256, Signature: signature}
-	require.Error(t, (&output{name: name, public: &other.PublicKey}).signed(t.Context(), s))
+	s := protocol.Signed{Digests: [][]byte{digest}, Options: crypto.SHA256, Signatures: [][]byte{signature}}
+	require.Error(t, (&output{names: []string{name}, public: &other.PublicKey}).signed(t.Context(), s))
 	require.NoFileExists(t, name)
-	o := &output{name: name, public: &key.PublicKey}
+	o := &output{names: []string{name}, public: &key.PublicKey}
 	require.NoError(t, o.signed(t.Context(), s))
 	require.NoError(t, o.signed(t.Context(), s), "once more")
 	written, err := os.ReadFile(name)

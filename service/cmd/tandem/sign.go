@@ -3,29 +3,26 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rsa"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"slices"
+	"strings"
 
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
 var signCommand = &command{
-	name: "sign", args: "-server DIR -device DIR [-key auth] [-pss] [-hash H] [-o SIG] FILE",
-	about: "signs a file with both halves",
+	name: "sign", args: "-server DIR -device DIR [-key auth] [-pss] [-hash H] [-o SIG] FILE...",
+	about: "signs files with both halves",
 	help: `
-Sign makes a signature of FILE and writes it to FILE.sig, or where -o says, as raw bytes: what "openssl dgst -verify"
-and "tandem verify" read. It shows the verification code, which a service would show as well, and asks for the PIN.
+Sign makes a signature of each FILE, up to 64, and writes it to FILE.sig, or where -o says, as raw bytes: what
+"openssl dgst -verify" and "tandem verify" read. It shows the verification codes, which a service would show as well, and
+asks for the PIN once: all files are signed, or none.
 
 A request that was sent and not answered is resumed by the same command, without the PIN; it counts once.
--resume finishes it without its FILE, -give-up drops it. While there is one, nothing else is signed.`,
+-resume finishes it without its FILE, if it is one. -cancel ends it, unless it was carried out before. While there is one,
+nothing else is signed.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		s := new(signing)
 		s.declareDevice(flags)
@@ -36,7 +33,7 @@ A request that was sent and not answered is resumed by the same command, without
 		flags.StringVar(&s.pinFile, "pin-file", "", "`file` with the PIN, or PIN1 and PIN2; else TANDEM_PIN or a prompt")
 		flags.StringVar(&s.out, "o", "", "`file` to write, which must not exist, or - for standard output; FILE.sig if empty")
 		flags.BoolVar(&s.resume, "resume", false, "finish the request that was not answered, whatever it signs; needs -o")
-		flags.BoolVar(&s.giveUp, "give-up", false, "drop the request that was not answered")
+		flags.BoolVar(&s.cancel, "cancel", false, "end the request that was not answered, unless it was carried out before")
 		return s.run
 	},
 }
@@ -47,110 +44,50 @@ type signing struct {
 	scheme
 	hsm               hsmPIN
 	key, pinFile, out string
-	resume, giveUp    bool
+	resume, cancel    bool
 
-	file   string
-	digest []byte
-}
-
-// output is where a signature goes. It is written on the way from the server to the device: as long
-// as that fails, the device goes on waiting for its answer, and can have it again.
-type output struct {
-	name   string
-	w      io.Writer // standard output
-	public *rsa.PublicKey
-	done   bool
-	failed error
-}
-
-// signed is the server's Signed. It may be called more than once for one signature.
-func (o *output) signed(_ context.Context, s protocol.Signed) error {
-	o.failed = o.write(s)
-	return o.failed
-}
-
-func (o *output) write(s protocol.Signed) error {
-	// The server has verified it, under its own record of the key. This one is the device's.
-	if err := verify(o.public, s.Options, s.Digest, s.Signature); err != nil {
-		return fmt.Errorf("the server's signature is not one of the device's key: %w", err)
-	}
-	switch {
-	case o.done:
-		return nil
-	case o.name == standard:
-		if _, err := o.w.Write(s.Signature); err != nil {
-			return err
-		}
-	default:
-		err := writeNew(o.name, s.Signature, publicMode)
-		if errors.Is(err, fs.ErrExist) {
-			// Written by a run that was killed before the device had its answer.
-			if same(o.name, s.Signature) {
-				err = nil
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	o.done = true
-	return nil
-}
-
-// same reports whether a file, which may be of any length, holds these bytes.
-func same(name string, data []byte) bool {
-	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(data)) {
-		return false
-	}
-	there, err := os.ReadFile(name)
-	return err == nil && bytes.Equal(there, data)
-}
-
-// explain says why a request was not answered, where it is the output that failed.
-func (o *output) explain(err error) error {
-	if err == nil || o.failed == nil || !errors.Is(err, protocol.ErrUnanswered) {
-		return err
-	}
-	const next = "make room, or give another name with -o, and run the same command again: it needs no PIN, and counts once"
-	if errors.Is(o.failed, fs.ErrExist) {
-		return failf("exists", next, "the signature is made, but %s exists already", o.name)
-	}
-	return failf("output", next, "the signature is made, but could not be written to %s: %w", o.name, plain(o.failed))
+	files   []string
+	digests [][]byte
 }
 
 func (s *signing) check(c *call) error {
 	s.fill(c)
-	if s.resume && s.giveUp {
-		return usagef("-resume and -give-up are opposites")
+	if s.resume && s.cancel {
+		return usagef("-resume and -cancel are opposites")
 	}
-	need := s.needBoth
-	if s.giveUp {
-		need = s.needDevice // a server is not asked
-	}
-	if err := need(); err != nil {
+	if err := s.needBoth(); err != nil {
 		return err
 	}
 	if err := checkKeyName(s.key); err != nil {
 		return err
 	}
-	if s.resume || s.giveUp {
+	if s.resume || s.cancel {
 		if s.resume && s.out == "" {
 			return usagef("-resume needs -o, the file to write")
 		}
 		return errors.Join(c.noFiles(), s.checkOutput(c))
 	}
-	var err error
-	if s.file, err = c.oneFile("to sign"); err != nil {
-		return err
+	switch s.files = c.files; {
+	case len(s.files) < 1 || len(s.files) > protocol.MaxDocuments:
+		return usagef("want 1 to %d files to sign, not %d", protocol.MaxDocuments, len(s.files))
+	case len(s.files) > 1 && s.out != "":
+		return usagef("-o is for one file, not for %d", len(s.files))
+	case s.out == "" && slices.Contains(s.files, standard):
+		return errNoName("-o", "to write the signature, - for standard output")
 	}
-	if s.out == "" {
-		if s.file == standard {
-			return errNoName("-o", "to write the signature, - for standard output")
-		}
-		s.out = s.file + ".sig"
+	return errors.Join(s.scheme.check(), oneStandardInput(append(s.files, s.pinFile, s.hsm.file)...), s.checkOutput(c))
+}
+
+// outputs are where the signatures go.
+func (s *signing) outputs() []string {
+	if s.out != "" {
+		return []string{s.out}
 	}
-	return errors.Join(s.scheme.check(), oneStandardInput(s.file, s.pinFile, s.hsm.file), s.checkOutput(c))
+	var names []string
+	for _, file := range s.files {
+		names = append(names, file+".sig")
+	}
+	return names
 }
 
 // checkOutput keeps apart what goes to standard output.
@@ -165,14 +102,13 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := s.check(c); err != nil {
 		return nil, err
 	}
-	if s.giveUp {
-		return s.drop(c)
-	}
-	if s.file != "" {
-		c.step("reading %s", display(s.file))
-		if s.digest, err = s.digestOf(ctx, c, s.file); err != nil {
+	for _, file := range s.files {
+		c.step("reading %s", display(file))
+		digest, err := s.digestOf(ctx, c, file)
+		if err != nil {
 			return nil, err
 		}
+		s.digests = append(s.digests, digest)
 		c.done()
 	}
 	// All that the device and the output can refuse, before the server is asked for.
@@ -188,12 +124,15 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 		return nil, err
 	}
 	p := status.Pending
+	if s.cancel {
+		return s.end(ctx, c, status)
+	}
 	if err := s.mine(p); err != nil {
 		return nil, err
 	}
 	// One that is there may be what the server made for a request whose answer was not heard.
 	if p == nil || p.Operation != protocol.OpSign {
-		if err := checkNew(s.out); err != nil {
+		if err := checkAllNew(s.outputs()); err != nil {
 			return nil, err
 		}
 	}
@@ -205,7 +144,7 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := checkServer(s.device, b); err != nil {
 		return nil, err
 	}
-	out := &output{name: s.out, w: c.out, public: status.PublicKey}
+	out := &output{names: s.outputs(), w: c.out, public: status.PublicKey}
 	b.signed = out.signed
 	var done *protocol.Result
 	if p != nil {
@@ -216,16 +155,16 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := s.ready(status); err != nil {
 		return nil, err
 	}
-	r := &signResult{Key: s.key, ID: status.KeyID.String(), File: s.file, SignatureFile: s.out, Resumed: done != nil}
+	r := &signResult{Key: s.key, ID: status.KeyID.String(), Resumed: done != nil}
 	if done == nil {
-		if err := checkNew(s.out); err != nil {
+		if err := checkAllNew(s.outputs()); err != nil {
 			return nil, err
 		}
 		if done, err = s.sign(ctx, c, b, out, status); err != nil {
 			return nil, err
 		}
 	}
-	r.describe(done)
+	r.describe(done, s.files, s.outputs())
 	return r, nil
 }
 
@@ -237,11 +176,15 @@ func (s *signing) mine(p *protocol.PendingRequest) error {
 		}
 		return nil
 	}
-	if s.resume || bytes.Equal(p.Digest, s.digest) && samePadding(p.Options, s.options()) {
+	if s.resume && len(p.Digests) == 1 || slices.EqualFunc(p.Digests, s.digests, bytes.Equal) && samePadding(p.Options, s.options()) {
 		return nil
 	}
-	return failf("pending", "tandem sign with that file again, or -resume -o SIG, or -give-up",
-		"an earlier request was not answered yet: %s %s, code %s", hashName(p.Options.HashFunc()), hex.EncodeToString(p.Digest), protocol.VerificationCode(p.Digest))
+	var which []string
+	for _, digest := range p.Digests {
+		which = append(which, fmt.Sprintf("%x, code %s", digest, protocol.VerificationCode(digest)))
+	}
+	return failf("pending", "tandem sign with the same files again, or -resume -o SIG if it is one, or -cancel",
+		"an earlier request was not answered yet: %s %s", hashName(p.Options.HashFunc()), strings.Join(which, "; "))
 }
 
 // takeUp resumes what was not answered, without a PIN. The result is nil if no signature came of it,
@@ -301,94 +244,65 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 		return nil, err
 	}
 	defer source.wipe()
-	fmt.Fprintf(c.errOut, "Verification code: %s\n", protocol.VerificationCode(s.digest))
+	for i, digest := range s.digests {
+		if len(s.files) == 1 {
+			fmt.Fprintf(c.errOut, "Verification code: %s\n", protocol.VerificationCode(digest))
+		} else {
+			fmt.Fprintf(c.errOut, "Verification code: %s  %s\n", protocol.VerificationCode(digest), display(s.files[i]))
+		}
+	}
 	pin, err := source.get(ctx, s.key)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pin)
-	var signature []byte
+	var signatures [][]byte
 	err = b.with(c, func(server *server) error {
 		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
 		if err != nil {
 			return err
 		}
-		challenge, err := server.ChallengeSign(ctx, status.KeyID, s.digest, s.options())
+		challenge, err := server.ChallengeSignAll(ctx, status.KeyID, s.digests, s.options())
 		if err != nil {
 			return err
 		}
 		c.step("device: opening its half with the PIN")
 		defer c.done()
-		signature, err = d.Sign(ctx, challenge, s.digest, s.options(), pin)
+		signatures, err = d.SignAll(ctx, challenge, s.digests, s.options(), pin)
 		return out.explain(err)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.Result{Digest: s.digest, Options: s.options(), Signature: signature}, nil
+	return &protocol.Result{Digests: s.digests, Options: s.options(), Signatures: signatures}, nil
 }
 
-func (s *signing) drop(c *call) (result, error) {
-	serverKey, err := readServerKey(s.device)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkDevice(s.device, s.key); err != nil {
-		return nil, err
-	}
-	status, err := look(s.device, s.key, serverKey)
-	if err != nil {
-		return nil, err
-	}
+// end cancels the request that was not answered.
+func (s *signing) end(ctx context.Context, c *call, status protocol.DeviceStatus) (_ result, err error) {
 	if status.Pending == nil {
 		return nil, failf("nothing_pending", "", "every request was answered")
 	}
-	d, err := openDevice(s.device, s.key, serverKey, offline, maxParams, c.clock)
+	b, err := openBackend(ctx, c, s.server, s.hsm)
 	if err != nil {
 		return nil, err
 	}
-	return giveUpResult{s.key, true}, d.GiveUp()
-}
-
-func samePadding(a, b crypto.SignerOpts) bool {
-	_, pssA := a.(*rsa.PSSOptions)
-	_, pssB := b.(*rsa.PSSOptions)
-	return pssA == pssB && a.HashFunc() == b.HashFunc()
-}
-
-type signResult struct {
-	Key           string `json:"key"`
-	ID            string `json:"id"`
-	File          string `json:"file,omitempty"`
-	Hash          string `json:"hash"`
-	Padding       string `json:"padding"`
-	Digest        string `json:"digest"`
-	Code          string `json:"verification_code"`
-	Signature     string `json:"signature"`
-	SignatureFile string `json:"signature_file"`
-	Resumed       bool   `json:"resumed"`
-
-	bits int
-}
-
-func (r *signResult) describe(done *protocol.Result) {
-	r.Hash, r.Padding = hashName(done.Options.HashFunc()), paddingName(done.Options)
-	r.Digest, r.Code = hex.EncodeToString(done.Digest), protocol.VerificationCode(done.Digest)
-	r.Signature, r.bits = base64.StdEncoding.EncodeToString(done.Signature), 8*len(done.Signature)
-}
-
-func (r *signResult) text(w io.Writer) {
-	if r.SignatureFile == standard {
-		return // it is on w
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := checkServer(s.device, b); err != nil {
+		return nil, err
 	}
-	fmt.Fprintf(w, "%s: RSA-%d signature, %s, %s\n", r.SignatureFile, r.bits, r.Padding, r.Hash)
-}
-
-type giveUpResult struct {
-	Key     string `json:"key"`
-	GivenUp bool   `json:"given_up"`
-}
-
-func (r giveUpResult) text(w io.Writer) {
-	fmt.Fprintf(w, "The request with the key %q is dropped. If the server had it already, the signature may exist.\n", r.Key)
+	err = b.with(c, func(server *server) error {
+		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
+		if err != nil {
+			return err
+		}
+		challenge, err := server.Challenge(ctx, status.KeyID)
+		if err != nil {
+			return err
+		}
+		return d.Cancel(ctx, challenge)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cancelResult{s.key, true}, nil
 }

@@ -93,10 +93,10 @@ func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *serv
 		return nil, err
 	}
 	k := &keyStatus{Key: key, Phase: status.Phase.String()}
-	if status.Phase == protocol.Dead {
+	if status.Reason != 0 {
 		k.Reason = status.Reason.String()
 	}
-	if status.Phase != protocol.NoKey && status.Phase != protocol.Dead {
+	if status.KeyID != (protocol.KeyID{}) {
 		k.ID = status.KeyID.String()
 	}
 	if status.PublicKey != nil {
@@ -107,8 +107,8 @@ func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *serv
 	}
 	if p := status.Pending; p != nil {
 		k.Pending = &pendingStatus{Operation: p.Operation.String(), Expires: p.Expires}
-		if p.Digest != nil {
-			k.Pending.Hash, k.Pending.Digest, k.Pending.Code = hashName(p.Options.HashFunc()), hex.EncodeToString(p.Digest), protocol.VerificationCode(p.Digest)
+		if len(p.Digests) == 1 {
+			k.Pending.Hash, k.Pending.Digest, k.Pending.Code = hashName(p.Options.HashFunc()), hex.EncodeToString(p.Digests[0]), protocol.VerificationCode(p.Digests[0])
 		}
 	}
 	if s == nil || k.ID == "" {

@@ -1,0 +1,200 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+func digestsOf(n int) [][]byte {
+	var digests [][]byte
+	for i := range n {
+		digests = append(digests, digestOf(fmt.Sprint("document ", i)))
+	}
+	return digests
+}
+
+// signAll asks for one challenge and signs a list with it.
+func (p *phone) signAll(tb testing.TB, digests [][]byte, opts crypto.SignerOpts, pin []byte) ([][]byte, error) {
+	challenge, err := p.service.ChallengeSignAll(tb.Context(), p.id, digests, opts)
+	require.NoError(tb, err)
+	return p.SignAll(tb.Context(), challenge, digests, opts, pin)
+}
+
+// TestSignAll: one PIN, one count, one durable write, one call of Signed, and a signature for each digest, in order; also
+// after a lost answer, and with the longest lists and salts.
+func TestSignAll(t *testing.T) {
+	var got []Signed
+	store := new(countingStore)
+	s := newService(t, func(c *Config) {
+		store.Store = c.Store
+		c.Store, c.Signed = store, func(_ context.Context, signed Signed) error { got = append(got, signed); return nil }
+	})
+	p, l := newLossyPhone(t, s)
+	status, err := p.Status()
+	require.NoError(t, err)
+	for _, n := range []int{1, 8, MaxDocuments} {
+		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthAuto}} {
+			store.writes, got = 0, nil
+			digests := digestsOf(n)
+			l.loseResponse = true
+			_, err := p.signAll(t, digests, opts, rightPIN)
+			require.ErrorIs(t, err, ErrUnanswered)
+			l.loseResponse = false
+			result, err := p.Resume(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 1, store.writes)
+			require.Len(t, got, 2, "the first time, and again")
+			require.Equal(t, got[0], got[1])
+			require.Len(t, result.Signatures, n)
+			require.Equal(t, digests, result.Digests)
+			for i, signature := range result.Signatures {
+				require.Equal(t, signature, got[0].Signatures[i])
+				require.Equal(t, digests[i], got[0].Digests[i])
+				if _, ok := opts.(*rsa.PSSOptions); ok {
+					err = rsa.VerifyPSS(status.PublicKey, crypto.SHA256, digests[i], signature, got[0].Options.(*rsa.PSSOptions))
+				} else {
+					err = rsa.VerifyPKCS1v15(status.PublicKey, crypto.SHA256, digests[i], signature)
+				}
+				require.NoError(t, err)
+			}
+		}
+	}
+	var wrong *pinlock.WrongPINError
+	_, err = p.signAll(t, digestsOf(20), crypto.SHA256, wrongPIN)
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, 8, wrong.RemainingTotal)
+	for _, n := range []int{0, MaxDocuments + 1} {
+		_, err := p.SignAll(t.Context(), nil, digestsOf(n), crypto.SHA256, rightPIN)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+		_, err = s.ChallengeSignAll(t.Context(), p.id, digestsOf(n), crypto.SHA256)
+		require.ErrorIs(t, err, splitkey.ErrMessage)
+	}
+}
+
+// countedKey counts operations of the server's own key.
+type countedHSM struct {
+	fixedKeys
+	operations atomic.Int64
+}
+
+func (c *countedHSM) LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error) {
+	key, err := c.fixedKeys.LoadKey(ctx, blob)
+	return &countedKey{key, c}, err
+}
+
+type countedKey struct {
+	splitkey.RSAKey
+	hsm *countedHSM
+}
+
+func (k *countedKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
+	k.hsm.operations.Add(1)
+	return k.RSAKey.Exponentiate(ctx, x)
+}
+
+// TestOneGuessOfMany: partial signatures made under as many PINs as there are documents are one wrong guess. Whether one
+// of them is right, which one, and how many, shows in nothing: not in the answer, the record, the log, Signed, nor in a
+// call of the server's own key.
+func TestOneGuessOfMany(t *testing.T) {
+	const n = MaxDocuments
+	digests := digestsOf(n)
+	type seen struct {
+		answer     answer
+		length     int
+		log        string
+		events     []event
+		counter    pinlock.State
+		operations int64
+		signed     int
+	}
+	var all []seen
+	for name, right := range map[string]func(i int) bool{
+		"none":         func(int) bool { return false },
+		"first":        func(i int) bool { return i == 0 },
+		"last":         func(i int) bool { return i == n-1 },
+		"all but one":  func(i int) bool { return i != n/2 },
+		"all but last": func(i int) bool { return i != n-1 },
+	} {
+		hsm, signed := new(countedHSM), 0
+		s := newService(t, func(c *Config) {
+			c.Keys, c.Signed = hsm, func(context.Context, Signed) error { signed++; return nil }
+		})
+		p := newReadyPhone(t, s)
+		hsm.operations.Store(0)
+		s.log.Reset()
+		m, err := newMessages(digests, crypto.SHA256)
+		require.NoError(t, err)
+		raw, err := s.ChallengeSignAll(t.Context(), p.id, digests, crypto.SHA256)
+		require.NoError(t, err)
+		c, err := parseChallenge(raw)
+		require.NoError(t, err)
+		r := &request{op: OpSign, challenge: c, number: loadRecord(t, s, p.id).last.number + 1, messages: m, target: hash{1}}
+		st := p.stored(t)
+		box, err := pinlock.ParseLockbox(st.key.lockbox)
+		require.NoError(t, err)
+		final, err := st.key.finalKey()
+		require.NoError(t, err)
+		for i, digest := range digests {
+			pin := []byte(fmt.Sprintf("83065%04d", i))
+			if right(i) {
+				pin = rightPIN
+			}
+			share, err := box.Unlock(pin, cheapest)
+			require.NoError(t, err)
+			message, err := splitkey.Encode(final, digest, crypto.SHA256)
+			require.NoError(t, err)
+			y, err := share.SignPartial(message)
+			require.NoError(t, err)
+			r.salts, r.partials = append(r.salts, nil), append(r.partials, y)
+		}
+		a := p.exchangeAs(t, r)
+		encoded, err := a.encode()
+		require.NoError(t, err)
+		rec := loadRecord(t, s, p.id)
+		require.Equal(t, codeWrong, a.code, name)
+		_, log, _ := strings.Cut(strings.ReplaceAll(s.logged(), p.id.String(), "ID"), "level=")
+		all = append(all, seen{*a, len(encoded), log, rec.events, rec.counter, hsm.operations.Load(), signed})
+		require.Equal(t, uint8(8), a.verdict.total)
+		require.Zero(t, hsm.operations.Load(), name)
+	}
+	for _, other := range all[1:] {
+		require.Equal(t, all[0], other)
+	}
+}
+
+// TestMalformedAmongMany: a partial signature out of range rejects the request, uncounted, and whatever the others are.
+func TestMalformedAmongMany(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	digests := digestsOf(3)
+	m, err := newMessages(digests, crypto.SHA256)
+	require.NoError(t, err)
+	before := loadRecord(t, s, p.id)
+	for bad := range digests {
+		raw, err := s.ChallengeSignAll(t.Context(), p.id, digests, crypto.SHA256)
+		require.NoError(t, err)
+		c, err := parseChallenge(raw)
+		require.NoError(t, err)
+		r := &request{op: OpSign, challenge: c, number: before.last.number + 1, messages: m}
+		for i := range digests {
+			y := bytes.Repeat([]byte{2}, 256)
+			if i == bad {
+				y = make([]byte, 256)
+			}
+			r.salts, r.partials = append(r.salts, nil), append(r.partials, y)
+		}
+		require.Equal(t, codeRejected, p.exchangeAs(t, r).code)
+		require.Equal(t, before, loadRecord(t, s, p.id))
+	}
+}

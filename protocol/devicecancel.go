@@ -1,0 +1,153 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Cancel ends the request that is pending: nil means that it was not carried out and never will be.
+// If it was carried out before, the error is [ErrCarriedOut]: the service has the signatures then, and a
+// device that wants them calls [Device.Resume] in place of Cancel. A [*pinlock.WrongPINError] says that
+// the PIN had been looked at. A [Device.ChangePIN] that is cancelled leaves the old PIN, whatever else
+// is said of it, and the error wraps [ErrPINUnchanged] where it was carried out.
+//
+// challenge comes from [Server.Challenge]; a locked key and one that is not confirmed take it as well.
+// An enrolment that is cancelled leaves no key, and needs no challenge and no server.
+//
+// If there is no answer (ErrUnanswered) the request stays pending: Cancel may be called again with
+// another challenge, and Resume as well. [ErrNothingPending] if there is nothing to cancel.
+func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
+	return d.exclusively(func(s *deviceState) error {
+		switch {
+		case s.phase == Superseded:
+			return d.report(ctx, s, nil)
+		case s.phase == Dead:
+			return &DestroyedError{s.reason}
+		case s.pending == nil:
+			return ErrNothingPending
+		case s.phase == Enrolling:
+			s.phase, s.key, s.pending = NoKey, nil, nil
+			return d.save(s)
+		}
+		c, err := s.key.challengeFor(challenge)
+		if err != nil {
+			return err
+		}
+		return d.cancel(ctx, s, c)
+	})
+}
+
+// challengeFor parses a challenge that this key's requests may carry.
+func (k *enrolledKey) challengeFor(raw []byte) (*challenge, error) {
+	c, err := parseChallenge(raw)
+	if err == nil && (c.keyID != k.id || c.purpose == forEnrolment) {
+		err = fmt.Errorf("%w: the challenge is for another key or an enrolment", ErrMalformed)
+	}
+	return c, err
+}
+
+// cancel asks what became of the pending request, and that nothing becomes of it any more. nil
+// means that it was cancelled.
+func (d *Device) cancel(ctx context.Context, s *deviceState, c *challenge) error {
+	k, p := s.key, s.pending
+	if !p.cancel {
+		p.cancel = true
+		if err := d.save(s); err != nil {
+			return err
+		}
+	}
+	a, err := d.ask(ctx, s, &request{op: OpCancel, challenge: c, number: k.number + 1, token: k.token, chain: k.chain, target: p.hash()})
+	if err != nil {
+		return err
+	}
+	if a.code == codeRight && len(a.signatures) > 0 {
+		return fmt.Errorf("%w: %w: signatures for a Cancel", ErrUnanswered, ErrAnswer)
+	}
+	if _, err := s.resolve(a, true); err != nil {
+		return err
+	}
+	if err := d.save(s); err != nil {
+		return err
+	}
+	switch {
+	case s.phase == Superseded:
+		return d.tell(ctx, s, a)
+	case a.code == codeCancelled:
+		return nil
+	case a.code != codeRight:
+		return a.err()
+	case p.op == OpChangePIN:
+		return fmt.Errorf("%w: %w", ErrCarriedOut, ErrPINUnchanged)
+	}
+	return ErrCarriedOut
+}
+
+// ask sends a request that is not stored, nor the key of its reply.
+func (d *Device) ask(ctx context.Context, s *deviceState, r *request) (*answer, error) {
+	signer, err := d.signer(s.key)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := r.encode(s.key.authKey, s.key.id, signer)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plaintext)
+	sealed, reply, err := d.seal(s, r.op, s.key.id, plaintext)
+	if err != nil {
+		return nil, err
+	}
+	defer reply.secret.wipe()
+	return d.send(ctx, s, sealed, reply)
+}
+
+// Report tells the server that the state of this device was copied, or went back, so that the key is
+// destroyed. A device whose key is superseded does so by itself at each call until it is answered, with
+// the challenge that came with the answer. challenge, from [Server.Challenge], is needed only where that
+// one is not the server's any more; nil means that one.
+//
+// The error is a [*DestroyedError] once the server has destroyed the key, and wraps [ErrSuperseded] before.
+// It is [ErrNothingPending] for a key that is not superseded.
+func (d *Device) Report(ctx context.Context, challenge []byte) error {
+	if err := d.made(ctx); err != nil {
+		return err
+	}
+	return d.exclusively(func(s *deviceState) error {
+		switch {
+		case s.phase == Dead:
+			return &DestroyedError{s.reason}
+		case s.phase != Superseded:
+			return ErrNothingPending
+		case challenge == nil:
+			return d.report(ctx, s, nil)
+		}
+		c, err := s.key.challengeFor(challenge)
+		if err != nil {
+			return err
+		}
+		return d.report(ctx, s, c)
+	})
+}
+
+// report is Report, with a challenge that was parsed, or nil.
+func (d *Device) report(ctx context.Context, s *deviceState, c *challenge) error {
+	var err error
+	if c == nil {
+		if c, err = s.key.challengeFor(s.key.challenge); err != nil {
+			return fmt.Errorf("%w: %w", ErrSuperseded, err)
+		}
+	}
+	a, err := d.ask(ctx, s, &request{op: OpReport, challenge: c, token: newSecret(make([]byte, secretSize))})
+	if err == nil && a.code != codeDestroyed {
+		err = fmt.Errorf("%w: %w: code %d to a report", ErrUnanswered, ErrAnswer, a.code)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSuperseded, err)
+	}
+	_ = s.end(a.reason, nil, true)
+	return errors.Join(&DestroyedError{a.reason}, d.save(s))
+}

@@ -1,0 +1,151 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/hpke"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var testAuthority = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x33}, ed25519.SeedSize))
+
+func documentOf(tb testing.TB, serial uint64, serverKey []byte) []byte {
+	document, err := SignKeyDocument(testAuthority, serial, serverKey)
+	require.NoError(tb, err)
+	require.Len(tb, document, KeyDocumentSize)
+	return document
+}
+
+// rotated is a node with a new HPKE key, named in a document, and with those that still decrypt.
+func (s *service) rotated(t *testing.T, serial uint64, retiring ...hpke.PrivateKey) (*Server, hpke.PrivateKey, []byte) {
+	key := newHPKE(t)
+	document := documentOf(t, serial, key.PublicKey().Bytes())
+	return s.node(t, func(c *Config) { c.HPKE = HPKEKeys{Current: key, Retiring: retiring, Document: document} }), key, document
+}
+
+// TestHPKEKeyRotates: a device takes the document that comes with an answer, and uses its key from then on; the old key is
+// dropped, and what was recorded cannot be opened any more. No answer carries a document that the device has.
+func TestHPKEKeyRotates(t *testing.T) {
+	s := newService(t)
+	var requests, responses [][]byte
+	p := newPhone(t, s, func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := s.Handle(ctx, request)
+		requests, responses = append(requests, request), append(responses, response)
+		return response, err
+	})
+	p.config.Authority = testAuthority.Public().(ed25519.PublicKey)
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	used := func() hpkeKeyID {
+		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+		e, err := parseEnvelope(requests[len(requests)-1])
+		require.NoError(t, err)
+		return e.hpkeKey
+	}
+	old := s.config.HPKE.Current
+	require.Equal(t, idOf(old.PublicKey()), used())
+	node, next, _ := s.rotated(t, 7, old)
+	s.Server = node
+	require.Equal(t, idOf(old.PublicKey()), used(), "it hears of the new one")
+	long := len(responses[len(responses)-1])
+	require.Equal(t, idOf(next.PublicKey()), used())
+	require.Equal(t, long-KeyDocumentSize, len(responses[len(responses)-1]))
+	s.Server = s.node(t, func(c *Config) { c.HPKE = HPKEKeys{Current: next} })
+	_, err := s.Handle(t.Context(), requests[0])
+	require.ErrorIs(t, err, ErrRefused)
+	require.Equal(t, idOf(next.PublicKey()), used())
+}
+
+// TestAwayForAYear: all keys changed meanwhile. With the document that came with the challenge the phone signs at its first
+// try; and one that had a request pending cancels it.
+func TestAwayForAYear(t *testing.T) {
+	for _, pending := range []bool{false, true} {
+		s := newService(t)
+		p, l := newLossyPhone(t, s)
+		p.config.Authority = testAuthority.Public().(ed25519.PublicKey)
+		if pending {
+			l.loseRequest = true
+			_, err := p.sign(t, "lost", rightPIN)
+			require.ErrorIs(t, err, ErrUnanswered)
+			l.loseRequest = false
+		}
+		for serial := range uint64(3) {
+			s.clock.Add(122 * 24 * time.Hour)
+			s.Server, _, _ = s.rotated(t, serial)
+		}
+		var document []byte
+		s.Server, _, document = s.rotated(t, 3)
+		restarted, err := NewDevice(DeviceConfig{State: p.state, Transport: l.transport, ServerKey: p.config.ServerKey, Params: cheapest, Authority: p.config.Authority})
+		require.NoError(t, err)
+		p.Device = restarted
+		require.NoError(t, p.UseKeyDocument(document))
+		_, err = p.sign(t, "after a year", rightPIN)
+		require.NoError(t, err)
+	}
+}
+
+// TestKeyDocumentIsChecked: one of another authority, a damaged one and an older one are refused, and change nothing; the same
+// one again is fine. A device without an authority takes none.
+func TestKeyDocumentIsChecked(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	key := newHPKE(t).PublicKey().Bytes()
+	good := documentOf(t, 5, key)
+	require.ErrorIs(t, p.UseKeyDocument(good), ErrKeyDocument)
+	p.config.Authority = testAuthority.Public().(ed25519.PublicKey)
+	require.NoError(t, p.UseKeyDocument(good))
+	require.NoError(t, p.UseKeyDocument(good))
+	before := bytes.Clone(p.state.data)
+	foreign, err := SignKeyDocument(ed25519.NewKeyFromSeed(make([]byte, 32)), 6, key)
+	require.NoError(t, err)
+	bad := [][]byte{nil, good[1:], append(bytes.Clone(good), 0), foreign, documentOf(t, 4, s.ServerKey())}
+	for i := 0; i < len(good); i += 97 {
+		damaged := bytes.Clone(good)
+		damaged[i] ^= 1
+		bad = append(bad, damaged)
+	}
+	for _, document := range bad {
+		require.ErrorIs(t, p.UseKeyDocument(document), ErrKeyDocument)
+		require.Equal(t, before, p.state.data)
+	}
+	_, err = SignKeyDocument(testAuthority, 1, key[1:])
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = SignKeyDocument(nil, 1, key)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), Authority: make([]byte, 31)})
+	require.ErrorIs(t, err, ErrConfig)
+}
+
+// TestForgedKey: a copier of a state with a request pending can forge that request's answer, and not the key that the next
+// one is encrypted to: he would read its partial signature, and test every PIN with it.
+func TestForgedKey(t *testing.T) {
+	s := newService(t)
+	for _, authority := range []ed25519.PublicKey{nil, testAuthority.Public().(ed25519.PublicKey)} {
+		p := newPhone(t, s, nil)
+		p.enrollAnew(t)
+		p.config.Authority = authority
+		theirs, err := SignKeyDocument(ed25519.NewKeyFromSeed(make([]byte, 32)), 1<<40, newHPKE(t).PublicKey().Bytes())
+		require.NoError(t, err)
+		p.config.Transport = func(context.Context, []byte) ([]byte, error) {
+			forged := &answer{code: codeRight, document: theirs}
+			plaintext, err := forged.encode()
+			require.NoError(t, err)
+			return copyOf(t, p).stored(t).pending.reply().seal(plaintext)
+		}
+		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+		require.Equal(t, s.ServerKey(), p.stored(t).serverKey)
+	}
+}
+
+// enrollAnew enrols a key of its own.
+func (p *phone) enrollAnew(t *testing.T) {
+	id, challenge, err := p.service.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN}))
+	p.id = id
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+}

@@ -1,0 +1,190 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// count tries the PIN unless the key is locked, and counts the outcome. In the same write the
+// token changes and the request becomes the last one.
+func (t *trial) count(ctx context.Context, rec *record) (d decision, err error) {
+	policy, now := t.server.config.Policy, time.UnixMilli(t.now)
+	if t.outcome == 0 {
+		state, refusal := policy.Admit(rec.counter, now)
+		if refusal != nil {
+			return t.refuse(rec, state, refusal)
+		}
+		outcome, err := t.try(ctx, rec)
+		if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
+			d.answer = &answer{code: codeRejected}
+			return d, nil
+		}
+		if err != nil {
+			return d, err
+		}
+		t.outcome = outcome
+	}
+	state, refusal := policy.Next(rec.counter, t.outcome, now)
+	var wrong *pinlock.WrongPINError
+	switch {
+	case refusal == nil:
+		e := event{kind: provedEvent}
+		switch {
+		case rec.condition == Pending:
+			e.kind = confirmedEvent
+		case t.op == OpSign:
+			e = event{kind: signedEvent, documents: uint8(len(t.partials))}
+		}
+		t.settled(&d, rec, fateRight, codeRight, e)
+		d.sign = true
+		rec.condition, rec.counter = Active, state
+	case errors.As(refusal, &wrong):
+		v := verdict{remaining: uint8(wrong.Remaining), total: uint8(wrong.RemainingTotal)}
+		if !wrong.LockedUntil.IsZero() {
+			v.until = wrong.LockedUntil.UnixMilli()
+		}
+		e := event{kind: wrongEvent, verdict: v}
+		rec.counter = state
+		if state.Destroyed() {
+			rec.destroy(ReasonPIN)
+			e.reason = ReasonPIN
+		}
+		t.settled(&d, rec, fateWrong, codeWrong, e)
+	default:
+		return t.refuse(rec, state, refusal)
+	}
+	return d, nil
+}
+
+// refuse answers for a key that is locked, or dead by a stricter policy.
+func (t *trial) refuse(rec *record, state pinlock.State, refusal error) (d decision, err error) {
+	var locked *pinlock.LockedError
+	switch {
+	case errors.As(refusal, &locked):
+		d.answer = &answer{code: codeLocked, verdict: verdict{until: locked.Until.UnixMilli()}}
+		d.write = state != rec.counter
+		rec.counter = state
+	case errors.Is(refusal, pinlock.ErrDestroyed):
+		d.destroy(rec, ReasonPIN, t.now)
+	default:
+		return d, refusal
+	}
+	return d, nil
+}
+
+// try looks at the partial signatures, at all of them whatever it finds: partial signatures under
+// several PINs are one wrong guess, and which of them was right shows nowhere. It has no effect
+// that anybody can see.
+func (t *trial) try(ctx context.Context, rec *record) (pinlock.Outcome, error) {
+	if err := t.restore(ctx, rec); err != nil {
+		return 0, err
+	}
+	signed := t.signed()
+	t.checked = make([]*splitkey.Checked, len(t.partials))
+	var malformed, failed error
+	outcome := pinlock.Right
+	for i, y := range t.partials {
+		m, err := splitkey.EncodeWithSalt(t.completer.FinalKey(), signed.digests[i], signed.options(rsa.PSSSaltLengthAuto), t.salts[i])
+		if err == nil {
+			t.checked[i], err = t.completer.Check(m, y)
+		}
+		switch {
+		case errors.Is(err, splitkey.ErrPartial):
+			outcome = pinlock.Wrong
+		case errors.Is(err, splitkey.ErrMalformedPartial), errors.Is(err, splitkey.ErrMessage):
+			malformed = err
+		case err != nil:
+			failed = err
+		}
+	}
+	if failed != nil {
+		return 0, failed
+	}
+	if malformed != nil {
+		return 0, malformed
+	}
+	return outcome, nil
+}
+
+// restore opens the share and finds the server key, once.
+func (t *trial) restore(ctx context.Context, rec *record) error {
+	if t.completer != nil {
+		return nil
+	}
+	plaintext, err := t.server.config.Sealer.Open(ctx, shareAAD(t.id), rec.sealedShare)
+	if err != nil {
+		return err
+	}
+	defer clear(plaintext)
+	sec, err := parseSecrets(plaintext)
+	if err != nil {
+		return err
+	}
+	share, err := splitkey.ParseServerShare(sec.share)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	t.share = share
+	var serverKey splitkey.RSAKey
+	if len(sec.serverKey) > 0 {
+		if t.server.config.Keys == nil {
+			return errors.New("protocol: the key needs a KeySource")
+		}
+		if serverKey, err = t.server.config.Keys.LoadKey(ctx, sec.serverKey); err != nil {
+			return err
+		}
+	}
+	c, err := splitkey.RestoreCompleter(share, serverKey, sec.precomputed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if !c.PublicKey().Equal(&rec.public) {
+		return fmt.Errorf("%w: another final key", ErrRecord)
+	}
+	t.completer = c
+	return nil
+}
+
+// finish makes the signatures of a right request, new or repeated, after it was counted. Whatever
+// fails now costs no attempt: the device sends the same bytes again.
+func (t *trial) finish(ctx context.Context, a *answer) *answer {
+	signatures := make([][]byte, len(t.checked))
+	for i, c := range t.checked {
+		var err error
+		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
+			t.server.failed(ctx, t.id, err)
+			return &answer{code: codeLater}
+		}
+	}
+	if t.op == OpSign && t.server.config.Signed != nil {
+		if err := t.server.config.Signed(ctx, t.result(signatures)); err != nil {
+			t.server.failed(ctx, t.id, fmt.Errorf("protocol: the service did not take the signatures: %w", err))
+			return &answer{code: codeLater}
+		}
+	}
+	a.signatures = signatures
+	return a
+}
+
+func (t *trial) result(signatures [][]byte) Signed {
+	return Signed{
+		KeyID: t.id, Challenge: bytes.Clone(t.challenge.raw[:]), Expires: time.UnixMilli(t.challenge.expires).UTC(),
+		Digests: cloneAll(t.messages.digests), Options: t.messages.options(len(t.salts[0])),
+		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
+	}
+}
+
+func cloneAll(all [][]byte) [][]byte {
+	copies := make([][]byte, len(all))
+	for i, b := range all {
+		copies[i] = bytes.Clone(b)
+	}
+	return copies
+}
