@@ -185,6 +185,8 @@ func TestShareRefused(t *testing.T) {
 	odd := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 2048), 0, 1), E: 65537}
 	_, err := splitkey.NewClientShare(odd, splitkey.Additive, make([]byte, 265))
 	require.ErrorIs(t, err, splitkey.ErrKey)
+	_, err = splitkey.CheckFinalKey(odd, odd)
+	require.ErrorIs(t, err, splitkey.ErrKey)
 
 	var zeroCompleter splitkey.Completer
 	require.Nil(t, zeroCompleter.PublicKey())

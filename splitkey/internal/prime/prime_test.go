@@ -51,7 +51,7 @@ func TestSieve(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	for _, bits := range []int{1024, 1536} {
+	for _, bits := range []int{1024, 1024, 1024, 1024, 1024, 1024, 1024, 1024, 1536} { // an upper bit is set by chance in each: 2^-9
 		p := New(bits)
 		x := new(big.Int).SetBytes(p)
 		require.Equal(t, bits, x.BitLen())
@@ -93,6 +93,22 @@ func TestNotPrime(t *testing.T) {
 
 // TestTooClose is at both edges of 2^(L-100) for every L of a modulus in whole bytes, in
 // both orders, for factors of equal length and for some on either side of a power of two.
+// TestWorstComposite: of composites chosen by an adversary, here of the kind (2x+1)(4x+1), which a round of
+// Miller-Rabin lets pass most often (once in four), none passes.
+func TestWorstComposite(t *testing.T) {
+	require.GreaterOrEqual(t, roundsRandom, 5)   // FIPS 186-5, table B.1, at 1024 bits
+	require.GreaterOrEqual(t, roundsForeign, 64) // 2^-128
+	found := 0
+	for x := int64(1_000_001); found < 50; x += 2 {
+		p, q := big.NewInt(2*x+1), big.NewInt(4*x+1)
+		if !p.ProbablyPrime(20) || !q.ProbablyPrime(20) {
+			continue
+		}
+		found++
+		require.False(t, IsPrimeVarTime(new(big.Int).Mul(p, q).Bytes()), "%d", x)
+	}
+}
+
 func TestTooClose(t *testing.T) {
 	for bits := 2048; bits <= 2112; bits += 8 {
 		half := uint(bits / 2)
