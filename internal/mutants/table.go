@@ -8,7 +8,6 @@ const (
 	inDeal     = "./splitkey/internal/deal"
 	inPrime    = "./splitkey/internal/prime"
 	inEmsa     = "./splitkey/internal/emsa"
-	inModexp   = "./splitkey/internal/modexp"
 	inPinlock  = "./pinlock"
 	inProtocol = "./protocol"
 	inDurable  = "./internal/durable"
