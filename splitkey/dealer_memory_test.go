@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/memorytest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
@@ -135,14 +136,16 @@ func sendKey(p *memorytest.Process, key *rsa.PrivateKey) {
 	}
 }
 
-//go:noinline
+// receiveKey erases what math/big leaves on the stack, which is the caller's too.
 func receiveKey(t *testing.T) *rsa.PrivateKey {
-	receive := func() *big.Int {
-		b := memorytest.Receive(t, 256)
-		defer clear(b)
-		return new(big.Int).SetBytes(b)
-	}
-	p, q, d := receive(), receive(), receive()
+	var p, q, d *big.Int
+	erase.Do(func() {
+		for _, x := range []**big.Int{&p, &q, &d} {
+			b := memorytest.Receive(t, 256)
+			*x = new(big.Int).SetBytes(b)
+			clear(b)
+		}
+	})
 	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: []*big.Int{p, q}}
 }
 

@@ -2,9 +2,29 @@
 
 package erase
 
-// Enabled says whether this build erases.
+// Enabled says whether this build erases all that [Do] says.
 const Enabled = false
 
-// Do calls f, then erases the registers and the stack that f used, and the heap that it
-// allocated as soon as the garbage collector finds it unused. Goroutines that f starts are not covered.
-func Do(f func()) { f() }
+// depth is how much of the stack is overwritten. What runs in [Do] keeps its numbers on
+// the heap and has small frames: single words of a secret, which the compiler moved out of
+// registers, are not so deep.
+const depth = 16 << 10
+
+// Do calls f. Before, it makes the stack large enough, so that it is not copied in f as it
+// grows; afterwards it overwrites what f used of it.
+func Do(f func()) {
+	overwrite()
+	defer overwrite()
+	f()
+}
+
+// overwrite clears the stack below its caller's frame.
+//
+//go:noinline
+func overwrite() {
+	var frame [depth]byte
+	use(&frame)
+}
+
+//go:noinline
+func use(*[depth]byte) {}
