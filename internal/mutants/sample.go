@@ -109,12 +109,12 @@ func (d sampling) run(tmp string) (bool, error) {
 	var firstErr error
 	var count [len(verdictNames)]int
 	var survivors []change
-	report := func(c change, v verdict, by string, err error) (more bool) {
+	report := func(c change, v verdict, by string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
 			firstErr = cmp.Or(firstErr, err)
-			return false
+			return
 		}
 		reason, listed := known[c.key()]
 		switch {
@@ -128,41 +128,50 @@ func (d sampling) run(tmp string) (bool, error) {
 			survivors = append(survivors, c)
 		}
 		fmt.Printf("%s:%d %s: %s: %s %s\n", c.file, c.line, c.function, c.text, v, by)
-		return firstErr == nil
 	}
 	type task struct {
 		b *batch
 		c change
 	}
-	tasks := make(chan task)
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	var once sync.Once
-	for range d.parallel {
-		wg.Go(func() {
-			for t := range tasks {
-				v, by, err := t.b.try(t.c, func(tests string) (*suite, error) { return suiteOf(tests, t.b.target.dir) })
-				if t.b.alone {
-					os.RemoveAll(t.b.tmp)
-				}
-				if !report(t.c, v, by, err) {
-					once.Do(func() { close(stop) })
-				}
-			}
-		})
-	}
-feed:
+	var now, later []task
 	for _, b := range all {
 		for _, c := range b.changes {
-			select {
-			case tasks <- task{b, c}:
-			case <-stop:
-				break feed
-			}
+			now = append(now, task{b, c})
 		}
 	}
-	close(tasks)
-	wg.Wait()
+	for pass := 1; pass <= 2 && firstErr == nil; pass++ {
+		var wg sync.WaitGroup
+		next := 0
+		take := func() (t task, ok bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			if next == len(now) || firstErr != nil {
+				return task{}, false
+			}
+			next++
+			return now[next-1], true
+		}
+		for range d.parallel {
+			wg.Go(func() {
+				for t, ok := take(); ok; t, ok = take() {
+					v, by, err := t.b.try(t.c, pass, func(tests string) (*suite, error) { return suiteOf(tests, t.b.target.dir) })
+					if t.b.alone && (v == killed || pass == 2) {
+						os.RemoveAll(t.b.tmp)
+					}
+					if err == nil && v != killed && pass == 1 {
+						mu.Lock()
+						later = append(later, t)
+						fmt.Println("not yet killed:", t.c.key())
+						mu.Unlock()
+						continue
+					}
+					report(t.c, v, by, err)
+				}
+			})
+		}
+		wg.Wait()
+		now, later = later, nil
+	}
 	if firstErr != nil {
 		return false, firstErr
 	}

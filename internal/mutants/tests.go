@@ -56,7 +56,7 @@ func measure(tmp, dir, of string) (*suite, error) {
 		}
 		profile := filepath.Join(tmp, "profile")
 		start := time.Now()
-		out, err := run(dir, 10*time.Minute, 0, binary, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+		out, err := run(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
 		t := test{name: name, time: time.Since(start)}
 		if err != nil {
 			// Counters change what a few tests look at (allocations, memory). Such a test says
@@ -136,32 +136,72 @@ var verdictNames = [...]string{"killed", "SURVIVED", "NOT COVERED", "equivalent"
 
 func (v verdict) String() string { return verdictNames[v] }
 
-// short tests run together in one process, the others one after the other.
-const short = 300 * time.Millisecond
+// A mutant is tried in two passes. In the first run the tests of its own package that take
+// less than short each, in two processes: those that take no time at all, then the others. In
+// the second, when all mutants have had the first, the long ones, those of other packages,
+// and those that do not run the line themselves: some run it in a process of their own.
+const (
+	noTime = 500 * time.Millisecond // all of the first process
+	short  = time.Second
+)
 
-// try runs the tests on a change that run its line, the fastest first. suiteOf gives the
-// tests of a package.
-func (b *batch) try(c change, suiteOf func(dir string) (*suite, error)) (verdict, string, error) {
+// rounds returns the tests of a package that run in one pass on a change, those of one process
+// together, and whether any of the package runs the line.
+func (s *suite) rounds(c change, own bool, pass int) (rounds [][]test, covered bool) {
+	var fast, rest, long, others []test
+	var sum time.Duration
+	for _, t := range s.tests {
+		sum += t.time
+		switch {
+		case !t.runs(c):
+			others = append(others, t)
+			sum -= t.time
+		case sum < noTime:
+			fast = append(fast, t)
+		case t.time < short:
+			rest = append(rest, t)
+		default:
+			long = append(long, t)
+		}
+	}
+	add := func(list []test) {
+		if len(list) > 0 {
+			rounds = append(rounds, list)
+		}
+	}
+	if own == (pass == 1) {
+		add(fast)
+		add(rest)
+	}
+	if pass == 2 {
+		for _, t := range long {
+			add([]test{t})
+		}
+		if own {
+			add(others)
+		}
+	}
+	return rounds, len(fast)+len(rest)+len(long) > 0
+}
+
+// try runs the tests of one pass on a change. suiteOf gives the tests of a package.
+func (b *batch) try(c change, pass int, suiteOf func(dir string) (*suite, error)) (verdict, string, error) {
 	result := uncovered
-	for _, dir := range b.target.tests {
+	for i, dir := range b.target.tests {
+		if pass == 1 && i > 0 {
+			break
+		}
 		s, err := suiteOf(dir)
 		if err != nil {
 			return 0, "", err
 		}
-		var rounds [][]test
-		for _, t := range s.tests {
-			if !t.runs(c) {
-				continue
-			}
-			if len(rounds) == 0 || t.time > short {
-				rounds = append(rounds, nil)
-			}
-			rounds[len(rounds)-1] = append(rounds[len(rounds)-1], t)
+		rounds, covered := s.rounds(c, i == 0, pass)
+		if covered {
+			result = survived
 		}
 		if len(rounds) == 0 {
 			continue
 		}
-		result = survived
 		binary, err := b.binary(dir, s)
 		if err != nil {
 			return 0, "", err
@@ -194,5 +234,5 @@ func runTests(dir, binary string, tests []test, mutant int) ([]byte, error) {
 		names = append(names, t.name)
 		limit += 10 * t.time
 	}
-	return run(dir, limit, mutant, binary, "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
+	return run(dir, limit, mutant, binary, "-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
 }
