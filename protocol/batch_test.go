@@ -35,10 +35,10 @@ func (p *phone) signAll(tb testing.TB, digests [][]byte, opts crypto.SignerOpts,
 // after a lost answer, and with the longest lists and salts.
 func TestSignAll(t *testing.T) {
 	var got []Signed
-	store := new(countingStore)
+	store, hsm := new(countingStore), new(countedHSM)
 	s := newService(t, func(c *Config) {
 		store.Store = c.Store
-		c.Store, c.Signed = store, func(_ context.Context, signed Signed) error { got = append(got, signed); return nil }
+		c.Keys, c.Store, c.Signed = hsm, store, func(_ context.Context, signed Signed) error { got = append(got, signed); return nil }
 	})
 	p, l := newLossyPhone(t, s)
 	status, err := p.Status()
@@ -46,6 +46,7 @@ func TestSignAll(t *testing.T) {
 	for _, n := range []int{1, 8, MaxDocuments} {
 		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthAuto}} {
 			store.writes, got = 0, nil
+			hsm.operations.Store(0)
 			digests := digestsOf(n)
 			l.loseResponse = true
 			_, err := p.signAll(t, digests, opts, rightPIN)
@@ -54,6 +55,7 @@ func TestSignAll(t *testing.T) {
 			result, err := p.Resume(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, 1, store.writes)
+			require.EqualValues(t, 2*n, hsm.operations.Load(), "the first time, and again")
 			require.Len(t, got, 2, "the first time, and again")
 			require.Equal(t, got[0], got[1])
 			require.Len(t, result.Signatures, n)
@@ -82,7 +84,7 @@ func TestSignAll(t *testing.T) {
 	}
 }
 
-// countedKey counts operations of the server's own key.
+// countedHSM counts operations of the server's own key.
 type countedHSM struct {
 	fixedKeys
 	operations atomic.Int64

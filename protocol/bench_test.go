@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"crypto"
+	"fmt"
 	"io"
 	"log/slog"
 	"testing"
@@ -168,4 +169,39 @@ func BenchmarkEnroll(b *testing.B) {
 			require.NoError(b, p.Enroll(context.Background(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: server}))
 		}
 	})
+}
+
+// BenchmarkHandle is what a request costs the server, by the number of its documents, and the arithmetic of as many
+// documents alone: check, server key, composition, verifying.
+//
+//	handle      Server.Handle of one request
+//	arithmetic  the same number of splitkey.Completer.Complete
+func BenchmarkHandle(b *testing.B) {
+	for _, n := range []int{1, 8, 64} {
+		x := newSignBench(b)
+		digests := digestsOf(n)
+		b.Run(fmt.Sprintf("%d/handle", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				x.config.Transport = func(_ context.Context, request []byte) ([]byte, error) {
+					b.StartTimer()
+					response, err := x.service.Handle(context.Background(), request)
+					b.StopTimer()
+					return response, err
+				}
+				_, err := x.signAll(b, digests, crypto.SHA256, rightPIN)
+				require.NoError(b, err)
+				b.StartTimer()
+			}
+		})
+		b.Run(fmt.Sprintf("%d/arithmetic", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for range n {
+					x.serverArithmetic(b)
+				}
+			}
+		})
+	}
 }
