@@ -60,7 +60,8 @@ type enrolledKey struct {
 	number    uint64 // of the last request that is resolved
 	token     secret
 	chain     hash
-	public    rsa.PublicKey // the final key, once known
+	public    rsa.PublicKey      // the final key, once known
+	final     *splitkey.FinalKey // finalKey's, which is computed once an operation
 }
 
 // pending is the one request that may have been sent: of number enrolledKey.number + 1.
@@ -342,18 +343,20 @@ func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
 	return box.PublicKey()
 }
 
-// finalKey returns the final key of an enrolled device. It costs as much as a partial
+// finalKey returns the final key of an enrolled device. The first time it costs as much as a partial
 // signature, a small part of what the PIN's key derivation does.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
-	device, err := k.clientKey()
+	if k.final != nil {
+		return k.final, nil
+	}
+	client, err := k.clientKey()
 	if err != nil {
 		return nil, err
 	}
-	final, err := splitkey.CheckFinalKey(&k.public, device)
-	if err != nil {
+	if k.final, err = splitkey.CheckFinalKey(&k.public, client); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	return final, nil
+	return k.final, nil
 }
 
 // divides reports whether the final key is one that splitkey accepts for the device's own key, and has full length: that
