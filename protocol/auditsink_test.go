@@ -232,3 +232,29 @@ func TestLogIsBounded(t *testing.T) {
 	require.Equal(t, 2*linesAtOnce+1, strings.Count(log.String(), "\n"))
 	require.Equal(t, 1, strings.Count(log.String(), "left_out"))
 }
+
+// TestLevels: what happens to a server that is well is no error; and neither message hides the other.
+func TestLevels(t *testing.T) {
+	s := newService(t)
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	_, server := testShares()
+	request, r, err := sealRequest(s.config.HPKE.Current.PublicKey(), OpEnroll, id, enrollmentOf(t, challenge, server.Bytes()))
+	require.NoError(t, err)
+	require.NoError(t, s.store.Create(t.Context(), id.spentID(), spent{request: r.request}.encode()))
+	require.Equal(t, codeLater, deliver(t, s.Server, request, r).code)
+	require.Contains(t, s.logged(), "level=INFO msg=\"request not finished\"")
+
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range linesAtOnce + 1 {
+		_, err = s.Handle(gone, forge(t, s, KeyID{3}, KeyID{3}, OpSign, drawSecret()))
+		require.ErrorIs(t, err, ErrRefused)
+	}
+	require.Contains(t, s.logged(), "level=INFO msg=\"request refused\"")
+	require.NotContains(t, s.logged(), "level=ERROR")
+	for range linesAtOnce - 1 {
+		require.Equal(t, codeLater, deliver(t, s.Server, request, r).code)
+	}
+	require.Equal(t, linesAtOnce, strings.Count(s.logged(), "request not finished"))
+}

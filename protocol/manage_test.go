@@ -95,6 +95,8 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"other KEM":      func(c *Config) { c.HPKE.Current, _ = hpke.DHKEM(ecdh.X25519()).GenerateKey() },
 		"challenge key":  func(c *Config) { c.ChallengeKey = make([]byte, 16) },
 		"challenge life": func(c *Config) { c.ChallengeLife = 2 * time.Hour },
+		"fraction of ms": func(c *Config) { c.ChallengeLife = 3 * time.Millisecond / 2 },
+		"nil sink":       func(c *Config) { c.Audit = (*sink)(nil) },
 		"negative life":  func(c *Config) { c.ChallengeLife = -1 },
 		"short lock": func(c *Config) {
 			c.Policy = pinlock.Policy{{Tries: 1, Lock: time.Minute}, {Tries: 1, Lock: pinlock.Forever}}
