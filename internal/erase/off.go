@@ -11,7 +11,8 @@ const Enabled = false
 const depth = 16 << 10
 
 // Do calls f. Before, it makes the stack large enough, so that it is not copied in f as it
-// grows; afterwards it overwrites what f used of it.
+// grows; afterwards it overwrites what f used of it. (If f panics, it overwrites what is
+// below the frames of the panic.)
 func Do(f func()) {
 	overwrite()
 	defer overwrite()
