@@ -96,15 +96,21 @@ func TestFailuresKeepNothing(t *testing.T) {
 				for range 2000 { // what is allocated once
 					require.Error(t, kind.fail())
 				}
-				before, start := resident(t), time.Now()
-				for range n {
-					if kind.fail() == nil {
-						t.Fatal("did not fail")
+				// A thread that the runtime starts on a busy machine costs more than 2 MB, once. What a
+				// failure leaves behind it leaves behind each time.
+				limit := 2<<20 + 8*n
+				grown := limit
+				for round := 0; round < 3 && grown >= limit; round++ {
+					before, start := resident(t), time.Now()
+					for range n {
+						if kind.fail() == nil {
+							t.Fatal("did not fail")
+						}
 					}
+					grown = resident(t) - before
+					t.Logf("%s: %d failures in %v, %+d kB", kind.name, n, time.Since(start).Round(time.Millisecond), grown>>10)
 				}
-				grown := resident(t) - before
-				t.Logf("%s: %d failures in %v, %+d kB", kind.name, n, time.Since(start).Round(time.Millisecond), grown>>10)
-				require.Less(t, grown, 2<<20+8*n, kind.name)
+				require.Less(t, grown, limit, kind.name)
 			}
 			require.NoError(t, key.prove(ctx), "and the token works")
 		})
