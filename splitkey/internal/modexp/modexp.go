@@ -114,10 +114,15 @@ func newModulus(n []byte) (*Modulus, error) {
 	}
 	m := &Modulus{n: make([]uint64, wordsFor(len(n))), size: len(n)}
 	setBytes(m.n, n)
-	if m.bits = ct.ModulusLength(8*(len(n)-1) + bits.Len8(n[0])); m.bits < 16 {
+	if m.bits = modulusLength(m.n); m.bits < 16 {
 		return nil, ErrModulus
 	}
 	return m, nil
+}
+
+// modulusLength returns the length in bits of a modulus whose highest word is not zero.
+func modulusLength(n []uint64) int {
+	return ct.ModulusLength(64*(len(n)-1) + bits.Len64(n[len(n)-1]))
 }
 
 // Wipe clears the modulus and its constants, for a modulus that is a secret prime and no

@@ -1,10 +1,6 @@
 package modexp
 
-import (
-	"math/bits"
-
-	"github.com/tandem-rsa/tandem/internal/ct"
-)
+import "math/bits"
 
 // windowBits is the size of the exponentiation's fixed window. With 6, the table's
 // entries would cost more to make and to read than the multiplications saved.
@@ -26,7 +22,7 @@ type montgomery struct {
 
 // newMontgomery computes the constants of n, in constant time: n may be a secret prime.
 func newMontgomery(k kernel, n []uint64) *montgomery {
-	bitLen := ct.ModulusLength(64*(len(n)-1) + bits.Len64(n[len(n)-1]))
+	bitLen := modulusLength(n)
 	w := k.words()
 	constants := aligned(3 * w)
 	m := &montgomery{kernel: k, n: n, one: constants[:w], rr: constants[w : 2*w], radix: constants[2*w:], digit: bitLen / 8}
