@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,24 @@ func TestRecordBounds(t *testing.T) {
 		"created after it":                  {func(r *record) { r.created = maxTime + 1 }, false},
 		"a lock that begins then":           {func(r *record) { r.until = int64(maxUntil) }, true},
 		"a lock that begins after it":       {func(r *record) { r.until = int64(maxUntil) + 1 }, false},
+		"as many events as it holds":        {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents), maxEvents }, true},
+		"one event more":                    {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents+1), maxEvents+1 }, false},
+		"more events than there were":       {func(r *record) { r.events, r.eventNumber = someEvents(2), 1 }, false},
+		"an event in the last millisecond":  {func(r *record) { r.events[0].at = maxTime }, true},
+		"an event after it":                 {func(r *record) { r.events[0].at = maxTime + 1 }, false},
+		"an event of no kind":               {func(r *record) { r.events[0].kind = 0 }, false},
+		"an event of an unknown kind":       {func(r *record) { r.events[0].kind = destroyedEvent + 1 }, false},
+		"a signature of no document":        {func(r *record) { r.events[0] = event{kind: signedEvent} }, false},
+		"documents that were not signed":    {func(r *record) { r.events[0].documents = 1 }, false},
+		"a verdict of no PIN":               {func(r *record) { r.events[0].verdict.total = 1 }, false},
+		"a reason to refresh":               {func(r *record) { r.events[0].reason = ReasonClone }, false},
+		"destroyed for no reason":           {func(r *record) { r.events[0] = event{kind: destroyedEvent} }, false},
+		"a fate before the first":           {func(r *record) { r.last.fate = 0 }, false},
+		"a fate after the last":             {func(r *record) { r.last.fate = fateCancelled + 1 }, false},
+		"a right one with a verdict":        {func(r *record) { r.last.verdict.total = 1 }, false},
+		"none, with a hash":                 {func(r *record) { r.last.number = 0 }, false},
+		"none":                              {func(r *record) { r.last = settled{} }, true},
+		"half a hardware key":               {func(r *record) { r.hardware = make([]byte, 33) }, false},
 		"the condition before the first":    {func(r *record) { r.condition = Pending - 1 }, false},
 		"the first condition":               {func(r *record) { r.condition = Pending }, true},
 		"the condition after the last":      {func(r *record) { r.condition = Destroyed + 1 }, false},
@@ -31,6 +50,7 @@ func TestRecordBounds(t *testing.T) {
 		"no share":                          {func(r *record) { r.sealedShare = nil }, false},
 	} {
 		r := loadRecord(t, s, p.id)
+		r.events, r.eventNumber = someEvents(1), 7
 		c.change(r)
 		value, err := r.encode()
 		require.NoError(t, err)
@@ -40,46 +60,41 @@ func TestRecordBounds(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, name)
-		encoded, err := again.encode()
-		require.NoError(t, err)
-		require.Equal(t, value, encoded, name)
+		require.Equal(t, r, again, name)
 	}
 }
 
-// TestRequestBounds: the longest of each field of a request, and one byte more.
+func someEvents(n int) []event { return slices.Repeat([]event{{kind: refreshedEvent}}, n) }
+
+// TestRequestBounds: the longest of each field of a request, and one more.
 func TestRequestBounds(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
-	key := drawSecret()
-	of := func(n, each int) [][]byte {
-		all := make([][]byte, n)
-		for i := range all {
-			all[i] = make([]byte, each)
+	several := func(n int) func(r *request) {
+		return func(r *request) {
+			r.messages.digests = slices.Repeat(r.messages.digests, n)
+			r.salts, r.partials = slices.Repeat(r.salts, n), slices.Repeat(r.partials, n)
 		}
-		return all
 	}
 	for name, c := range map[string]struct {
 		change func(r *request)
 		ok     bool
 	}{
-		"a salt of 1,024 bytes":    {func(r *request) { r.salts = of(1, 1024) }, true},
-		"a salt of 1,025 bytes":    {func(r *request) { r.salts = of(1, 1025) }, false},
-		"a partial of 1,024 bytes": {func(r *request) { r.partials = of(1, 1024) }, true},
-		"a partial of 1,025 bytes": {func(r *request) { r.partials = of(1, 1025) }, false},
-		"a partial of a byte":      {func(r *request) { r.partials = of(1, 1) }, true},
-		"an empty partial":         {func(r *request) { r.partials = of(1, 0) }, false},
-		"the most documents": {func(r *request) {
-			r.messages.digests, r.salts, r.partials = of(MaxDocuments, 32), of(MaxDocuments, 32), of(MaxDocuments, 256)
-		}, true},
-		"one document more": {func(r *request) {
-			r.messages.digests, r.salts, r.partials = of(MaxDocuments+1, 32), of(MaxDocuments+1, 32), of(MaxDocuments+1, 256)
-		}, false},
-		"number 0": {func(r *request) { r.number = 0 }, false},
-		"number 1": {func(r *request) { r.number = 1 }, true},
+		"a salt of 1,024 bytes":    {func(r *request) { r.salts[0] = make([]byte, 1024) }, true},
+		"a salt of 1,025 bytes":    {func(r *request) { r.salts[0] = make([]byte, 1025) }, false},
+		"a partial of 1,024 bytes": {func(r *request) { r.partials[0] = make([]byte, 1024) }, true},
+		"a partial of 1,025 bytes": {func(r *request) { r.partials[0] = make([]byte, 1025) }, false},
+		"a partial of a byte":      {func(r *request) { r.partials[0] = make([]byte, 1) }, true},
+		"no partial":               {func(r *request) { r.partials[0] = nil }, false},
+		"64 documents":             {several(64), true},
+		"65 documents":             {several(65), false},
+		"no document":              {several(0), false},
+		"the last number":          {func(r *request) { r.number = 1<<64 - 1 }, true},
+		"no number":                {func(r *request) { r.number = 0 }, false},
 	} {
 		r := p.forgery(t, OpSign, p, rightPIN).request
 		c.change(r)
-		plaintext, err := r.encode(key, p.id, nil)
+		plaintext, err := r.encode(drawSecret(), p.id, nil)
 		require.NoError(t, err)
 		again, err := parseRequest(plaintext)
 		if !c.ok {
@@ -89,6 +104,6 @@ func TestRequestBounds(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, r.salts, again.salts, name)
 		require.Equal(t, r.partials, again.partials, name)
-		require.Equal(t, r.number, again.number, name)
+		require.Equal(t, r.messages, again.messages, name)
 	}
 }

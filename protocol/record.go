@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"fmt"
 
@@ -163,14 +162,14 @@ func parseRecord(value []byte) (*record, error) {
 	if r.events, err = readEvents(events, r.eventNumber); err != nil {
 		return nil, err
 	}
-	if r.hardware = bytes.Clone(hardware); len(hardware) > 0 {
+	if r.hardware = append([]byte(nil), hardware...); len(hardware) > 0 {
 		if _, err := parseHardwareKey(hardware); err != nil {
 			return nil, fmt.Errorf("%w: hardware key", ErrRecord)
 		}
 	}
 	r.condition, r.reason = Condition(condition), Reason(reason)
 	r.created, r.until = int64(created), int64(until)
-	r.sealedKey, r.sealedShare = bytes.Clone(sealedKey), bytes.Clone(sealedShare)
+	r.sealedKey, r.sealedShare = append([]byte(nil), sealedKey...), append([]byte(nil), sealedShare...)
 	dead := r.condition == Destroyed
 	if r.condition < Pending || r.condition > Destroyed || dead != r.reason.valid() || !dead && r.reason != 0 ||
 		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 {
