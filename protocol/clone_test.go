@@ -346,6 +346,26 @@ func TestForgedVerdict(t *testing.T) {
 	}
 }
 
+// TestForgedFate: a copier cancels the owner's pending request at the server, and makes the phone believe that its PIN was
+// wrong: number, token and hash agree on both sides, and the fates in the chains do not.
+func TestForgedFate(t *testing.T) {
+	s := newService(t)
+	owner := newReadyPhone(t, s)
+	owner.config.Transport = func(context.Context, []byte) ([]byte, error) {
+		pending := owner.stored(t).pending
+		number := loadRecord(t, s, owner.id).last.number + 1
+		require.Equal(t, codeCancelled, copyOf(t, owner).exchangeAs(t, &request{op: OpCancel, number: number, target: pending.hash()}).code)
+		plaintext, err := (&answer{code: codeWrong, verdict: verdict{2, 8, 0}}).encode()
+		require.NoError(t, err)
+		return pending.reply().seal(plaintext)
+	}
+	var wrong *pinlock.WrongPINError
+	_, err := owner.sign(t, "x", rightPIN)
+	require.ErrorAs(t, err, &wrong)
+	owner.config.Transport = s.Handle
+	requireCloneFound(t, s, owner.id, owner.Refresh(t.Context(), owner.challenge(t)))
+}
+
 // TestThiefCopiesMidway: a copy taken while a request of the owner's is under way is worth as much as one taken just
 // after, and found by the owner's next signature.
 func TestThiefCopiesMidway(t *testing.T) {
