@@ -164,6 +164,12 @@ func TestLimitsOfStores(t *testing.T) {
 	require.NoError(t, CheckValue(make([]byte, 65536)))
 	require.ErrorIs(t, CheckValue(make([]byte, 65537)), ErrLimit)
 	require.NoError(t, CheckValue(nil))
+	full, long := strings.Repeat("x", 255), strings.Repeat("x", 256)
+	require.NoError(t, CheckList("", "", 1))
+	require.NoError(t, CheckList(full, full, 1))
+	require.ErrorIs(t, CheckList(long, "", 1), ErrLimit)
+	require.ErrorIs(t, CheckList("", long, 1), ErrLimit)
+	require.ErrorIs(t, CheckList("", "", 0), ErrLimit)
 }
 
 // TestKeysApart: each key has a counter of its own.
