@@ -237,7 +237,7 @@ func (b *batch) binary(dir string, s *suite) (string, error) {
 	for _, name := range b.files() {
 		source, readErr := os.ReadFile(name)
 		text := source
-		if readErr == nil && b.alone {
+		if readErr == nil && b.changes[0].unit.kind == noUnit { // alone, then
 			text = b.changes[0].apply(source)
 		} else if readErr == nil {
 			text = replaced(source, of[name], first)
