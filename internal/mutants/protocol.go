@@ -70,6 +70,10 @@ var protocolMutants = []mutant{
 	// What a device keeps.
 	{"save without syncing the value", "internal/durable/durable.go", "if err == nil {\n\t\terr = d.step(Sync, name, file, file.Sync)\n\t}", "", inProtocol, "TestSaveIsDurable"},
 	{"save without syncing the folder", "internal/durable/durable.go", "\treturn d.SyncFolder(filepath.Dir(name))\n}\n\n// RemoveLeftover", "\treturn nil\n}\n\n// RemoveLeftover", inProtocol, "TestSaveIsDurable"},
+	{"a log without a sync", "internal/durable/append.go", "err = l.disk.step(Sync, l.name, l.file, l.file.Sync)", "err = nil", inDurable, "TestLog"},
+	{"a log whose name is not durable", "internal/durable/append.go", "err = d.SyncFolder(filepath.Dir(name)); err == nil {", "_ = filepath.Dir(name); err == nil {", inDurable, "TestLog"},
+	{"a log that goes on within a line", "internal/durable/append.go", "return last[0] != '\\n', err", "return false, err", inDurable, "TestLog"},
+	{"a log that begins anew", "internal/durable/append.go", "os.O_RDWR|os.O_CREATE|os.O_APPEND", "os.O_RDWR|os.O_CREATE|os.O_TRUNC", inDurable, "TestLog"},
 	{"a sync of a file that does nothing", "internal/durable/durable.go", "file, file.Sync)", "file, func() error { return nil })", inDurable, "TestSyncIsReal"},
 	{"a sync of a folder that does nothing", "internal/durable/disk_unix.go", "folder.Sync()", "error(nil)", inDurable, "TestSyncFolderSyncs"},
 	{"write over a draft that is there", "internal/durable/durable.go", "os.O_WRONLY|os.O_CREATE|os.O_EXCL", "os.O_WRONLY|os.O_CREATE|os.O_TRUNC", inDurable, "TestDraftIsNew"},

@@ -181,7 +181,7 @@ func (b *backend) open(c *call) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	audit, err := os.OpenFile(b.path(auditFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, secretMode)
+	audit, err := disk.OpenLog(b.path(auditFile), secretMode)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
