@@ -149,6 +149,23 @@ func TestDeviceStateConsistent(t *testing.T) {
 		}
 	}
 
+	// The longest request that is pending.
+	own, err := parseChallenge(p.challenge(t))
+	require.NoError(t, err)
+	for n, good := range map[int]bool{1: true, MaxRequest: true, MaxRequest + 1: false} {
+		st := base()
+		st.pending = &pending{op: OpRefresh, challenge: own, next: drawSecret(), secret: drawSecret(), request: make([]byte, n)}
+		data, err := st.encode(nil)
+		require.NoError(t, err)
+		again, err := parseDeviceState(data, nil)
+		if good {
+			require.NoError(t, err)
+			require.Len(t, again.pending.request, n)
+		} else {
+			require.ErrorIs(t, err, ErrState)
+		}
+	}
+
 	// Another magic, under a checksum that is right.
 	data := append([]byte("TDxx"), p.state.data[4:len(p.state.data)-sha256.Size]...)
 	sum := sha256.Sum256(data)

@@ -59,6 +59,11 @@ func (s *S) g() error { return f() }
 		require.NoError(t, err, changed)
 		require.NotEmpty(t, again)
 	}
+	cases, err := changes("p.go", []byte("package p\n\nfunc f(a int) int {\n\tswitch {\n\tcase a < 0:\n\t\treturn a + 1\n\t}\n\treturn 0\n}\n"))
+	require.NoError(t, err)
+	require.Equal(t, [2]int{5, 4}, [2]int{cases[0].line, cases[0].runs}, "a case is evaluated where its switch is")
+	last := cases[len(cases)-1]
+	require.Equal(t, [2]int{6, 6}, [2]int{last.line, last.runs})
 	switched := string(replaced(source, []change{list[1], list[4], list[6], list[11]}, 1))
 	for _, form := range []string{
 		"if (mutantOn(1) && (a < b || !s.ok) || !mutantOn(1) && (a < b && !s.ok)) {",

@@ -20,6 +20,7 @@ type change struct {
 	text     string // "old => new"
 	number   int    // 1 for the first of this text in the function
 	line     int
+	runs     int // the line that a profile has: of a case its switch's, as no block has the case
 	from, to int // offsets of what is replaced
 	new      string
 	unit     unit
@@ -262,6 +263,16 @@ func (m *maker) add(whole ast.Node, from, to int, with string) {
 		line: m.fset.File(whole.Pos()).Line(m.fset.File(whole.Pos()).Pos(from)), from: from, to: to, new: with,
 		unit: m.unit(from, to),
 	})
+	c := &m.out[len(m.out)-1]
+	c.runs = c.line
+	for i := len(m.stack) - 1; i >= 2; i-- {
+		if clause, ok := m.stack[i].(*ast.CaseClause); ok {
+			if from < m.fset.Position(clause.Colon).Offset {
+				c.runs = m.fset.Position(m.stack[i-2].Pos()).Line // switch, its block, the clause
+			}
+			break
+		}
+	}
 }
 
 // unit finds the smallest part around [from, to) that can be switched.

@@ -32,7 +32,7 @@ type test struct {
 type span struct{ from, to int }
 
 func (t test) runs(c change) bool {
-	return slices.ContainsFunc(t.lines[c.file], func(s span) bool { return s.from <= c.line && c.line <= s.to })
+	return slices.ContainsFunc(t.lines[c.file], func(s span) bool { return s.from <= c.runs && c.runs <= s.to })
 }
 
 // measure builds the tests of a package and runs each by itself, to know what it runs and how
