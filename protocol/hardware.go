@@ -85,6 +85,7 @@ func parseHardwareKey(public []byte) (*ecdsa.PublicKey, error) {
 }
 
 func encodeHardwareKey(public *ecdsa.PublicKey) ([]byte, error) {
+	//lint:ignore SA1019 Bytes of a key without coordinates panics.
 	if public.Curve == elliptic.P256() && public.X != nil && public.Y != nil {
 		if encoded, err := public.Bytes(); err == nil {
 			return encoded, nil
