@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,37 @@ func TestEventsFromTwoNodes(t *testing.T) {
 	}
 	require.Equal(t, []uint64{1, 2, 2, 3}, numbers)
 	require.Equal(t, k.events[1], k.events[2])
+}
+
+// TestEventsOfAStoreThatWentBack: where the store is put back to an earlier value under a node that runs on, what happens
+// from then on is delivered, though the node has delivered other events under the same numbers.
+func TestEventsOfAStoreThatWentBack(t *testing.T) {
+	for refreshes := range 4 { // fewer, as many, and more than the events that were lost
+		k, down := new(sink), &sink{fails: true}
+		s := newService(t, func(c *Config) { c.Audit = k })
+		p := newReadyPhone(t, s)
+		backup, state := s.recorded(t, p.id), p.state.copy()
+		for range 2 {
+			_, err := p.sign(t, "x", wrongPIN)
+			require.Error(t, err)
+		}
+		_, version, err := s.store.Load(t.Context(), p.id.recordID())
+		require.NoError(t, err)
+		require.NoError(t, s.store.Swap(t.Context(), p.id.recordID(), version, backup))
+		p.state.data = state.data
+		s.clock.Add(time.Millisecond) // what happens now has another time
+		k.taken(p.id)
+
+		up := s.Server
+		s.Server = s.node(t, func(c *Config) { c.Audit = down })
+		for range refreshes {
+			require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+		}
+		s.Server = up
+		_, err = p.sign(t, "x", wrongPIN)
+		require.Error(t, err)
+		require.Equal(t, append(slices.Repeat([]string{eventRefreshed}, refreshes), eventWrong), k.taken(p.id))
+	}
 }
 
 // forgetfulStore writes and then says that it does not know.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -298,15 +299,49 @@ func TestForgedEnd(t *testing.T) {
 			}
 			_, err := owner.sign(t, "x", rightPIN)
 			require.Error(t, err)
-			if name == "cancelled" { // there was no wish to cancel, and no challenge for a report came along
-				require.ErrorIs(t, err, ErrSuperseded)
-				require.Equal(t, Superseded, owner.stored(t).phase)
-				err = owner.Report(t.Context(), owner.challenge(t))
-			}
 			require.ErrorIs(t, err, pinlock.ErrDestroyed)
 			require.Equal(t, Dead, owner.stored(t).phase)
 			require.Equal(t, ReasonClone, loadRecord(t, s, owner.id).reason)
 		})
+	}
+}
+
+// TestForgedChallenge: a forged answer may bring a challenge that is no use for a Report. The owner's next call of any kind
+// reports with the one that it was given.
+func TestForgedChallenge(t *testing.T) {
+	for name, call := range map[string]func(owner *phone) error{
+		"sign":    func(owner *phone) error { _, err := owner.sign(t, "y", rightPIN); return err },
+		"refresh": func(owner *phone) error { return owner.Refresh(t.Context(), owner.challenge(t)) },
+		"cancel":  func(owner *phone) error { return owner.Cancel(t.Context(), owner.challenge(t)) },
+	} {
+		for _, another := range []bool{false, true} {
+			s := newService(t)
+			owner := newReadyPhone(t, s)
+			nobody := s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{8}, 32) })
+			foreign := nobody.issue(forOwnUse, owner.id, hash{})
+			if another {
+				foreign = s.issue(forOwnUse, KeyID{1}, hash{})
+			}
+			forge := true
+			owner.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
+				if !forge {
+					return s.Handle(ctx, request)
+				}
+				if owner.stored(t).pending == nil { // the Report
+					return nil, errLost
+				}
+				plaintext, err := (&answer{code: codeSuperseded, challenge: foreign}).encode()
+				require.NoError(t, err)
+				return owner.stored(t).pending.reply().seal(plaintext)
+			}
+			_, err := owner.sign(t, "x", rightPIN)
+			require.ErrorIs(t, err, ErrSuperseded)
+			require.Equal(t, Superseded, owner.stored(t).phase)
+			forge = false
+			s.clock.Add(time.Second)
+			requireCloneFound(t, s, owner.id, call(owner))
+			require.Equal(t, Dead, owner.stored(t).phase, name)
+		}
 	}
 }
 

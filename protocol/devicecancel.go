@@ -24,7 +24,7 @@ func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
 	return d.exclusively(func(s *deviceState) error {
 		switch {
 		case s.phase == Superseded:
-			return d.report(ctx, s, nil)
+			return d.report(ctx, s, challenge)
 		case s.phase == Dead:
 			return &DestroyedError{s.reason}
 		case s.pending == nil:
@@ -107,8 +107,9 @@ func (d *Device) ask(ctx context.Context, s *deviceState, r *request) (*answer, 
 
 // Report tells the server that the state of this device was copied, or went back, so that the key is
 // destroyed. A device whose key is superseded does so by itself at each call until it is answered, with
-// the challenge that came with the answer. challenge, from [Server.Challenge], is needed only where that
-// one is not the server's any more; nil means that one.
+// the challenge of that call if it is for this key, and else with the one that came with the answer.
+// challenge comes from [Server.Challenge]; nil means the one that came with the answer, which may not be
+// the server's any more, or may have been forged with the answer.
 //
 // The error is a [*DestroyedError] once the server has destroyed the key, and wraps [ErrSuperseded] before.
 // It is [ErrNothingPending] for a key that is not superseded.
@@ -125,21 +126,21 @@ func (d *Device) Report(ctx context.Context, challenge []byte) error {
 		case challenge == nil:
 			return d.report(ctx, s, nil)
 		}
-		c, err := s.key.challengeFor(challenge)
-		if err != nil {
+		if _, err := s.key.challengeFor(challenge); err != nil {
 			return err
 		}
-		return d.report(ctx, s, c)
+		return d.report(ctx, s, challenge)
 	})
 }
 
-// report is Report, with a challenge that was parsed, or nil.
-func (d *Device) report(ctx context.Context, s *deviceState, c *challenge) error {
-	var err error
-	if c == nil {
-		if c, err = s.key.challengeFor(s.key.challenge); err != nil {
-			return fmt.Errorf("%w: %w", ErrSuperseded, err)
-		}
+// report is Report, with whatever challenge the caller has, or nil.
+func (d *Device) report(ctx context.Context, s *deviceState, given []byte) error {
+	c, err := s.key.challengeFor(given)
+	if err != nil { // the one that is stored may be forged, and the caller has no better one
+		c, err = s.key.challengeFor(s.key.challenge)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSuperseded, err)
 	}
 	a, err := d.ask(ctx, s, &request{op: OpReport, challenge: c, token: newSecret(make([]byte, secretSize))})
 	if err == nil && a.code != codeDestroyed {

@@ -190,8 +190,10 @@ func (s *deviceState) resolve(a *answer, fresh bool) (bool, error) {
 		return true, s.end(ReasonPIN, a.challenge, fresh)
 	case a.code == codeDestroyed:
 		return true, s.end(a.reason, a.challenge, fresh)
-	case a.code == codeSuperseded, a.code == codeCancelled:
+	case a.code == codeSuperseded:
 		return true, s.end(ReasonClone, a.challenge, false)
+	case a.code == codeCancelled: // no challenge comes with it, and a Report takes the request's own
+		return true, s.end(ReasonClone, p.challenge.raw[:], false)
 	case fresh, a.code == codeEnrolled, a.code == codeKeyRefused:
 		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, ErrAnswer, a.code)
 	default:

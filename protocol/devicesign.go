@@ -116,7 +116,7 @@ func (d *Device) operate(ctx context.Context, o operation) (result *Result, err 
 	}
 	err = d.exclusively(func(s *deviceState) error {
 		if s.phase == Superseded {
-			return d.report(ctx, s, nil)
+			return d.report(ctx, s, o.challenge)
 		}
 		if err := s.usable(); err != nil {
 			return err

@@ -55,7 +55,7 @@ type enrolledKey struct {
 	id        KeyID
 	authKey   secret // K_dev
 	hardware  []byte // the hardware's public key, or nothing
-	challenge []byte // that came with the last answer: for Confirm, or for a Report
+	challenge []byte // for Confirm, from the answer to the enrolment; or for a Report
 	lockbox   []byte // pinlock.Lockbox.MarshalBinary
 	number    uint64 // of the last request that is resolved
 	token     secret
@@ -218,7 +218,7 @@ func (s *deviceState) read(body cryptobyte.String) bool {
 	}
 	s.phase, s.reason = Phase(phase), Reason(reason)
 	if !key.Empty() {
-		if s.key = new(enrolledKey); !s.key.read(key) {
+		if s.key = new(enrolledKey); !s.key.read(key, s.phase) {
 			return false
 		}
 	}
@@ -258,7 +258,7 @@ func (k *enrolledKey) append(b *cryptobyte.Builder) {
 	})
 }
 
-func (k *enrolledKey) read(s cryptobyte.String) bool {
+func (k *enrolledKey) read(s cryptobyte.String, phase Phase) bool {
 	var hardware, challenge, lockbox, public cryptobyte.String
 	var authKey, token []byte
 	if !s.CopyBytes(k.id[:]) || !s.ReadBytes(&authKey, secretSize) || !s.ReadUint8LengthPrefixed(&hardware) ||
@@ -269,7 +269,8 @@ func (k *enrolledKey) read(s cryptobyte.String) bool {
 	k.authKey, k.token = newSecret(authKey), newSecret(token)
 	k.hardware, k.challenge, k.lockbox = bytes.Clone(hardware), bytes.Clone(challenge), bytes.Clone(lockbox)
 	if len(challenge) > 0 {
-		if c, err := parseChallenge(challenge); err != nil || c.purpose != forOwnUse {
+		c, err := parseChallenge(challenge)
+		if err != nil || c.purpose != forOwnUse && (phase != Superseded || c.purpose != forTransaction) {
 			return false
 		}
 	}

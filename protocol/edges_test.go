@@ -132,17 +132,25 @@ func TestDeviceStateConsistent(t *testing.T) {
 		require.False(t, st.consistent(), name)
 	}
 
-	// A challenge that the key keeps for its own use is for that.
-	st := base()
-	for _, good := range []bool{true, false} {
-		st.key.challenge = p.challenge(t)
-		if !good {
-			st.key.challenge = transaction
-		}
-		data, err := st.encode(nil)
+	// A challenge that the key keeps for its own use is for that; for a Report, one of a request of its own.
+	ended := func() *deviceState {
+		st := base()
+		require.NoError(t, st.end(ReasonClone, nil, false))
+		return st
+	}
+	for _, c := range []struct {
+		st        *deviceState
+		challenge []byte
+		good      bool
+	}{
+		{base(), p.challenge(t), true}, {base(), transaction, false}, {base(), mustEnrollChallenge(t, s), false},
+		{ended(), p.challenge(t), true}, {ended(), transaction, true}, {ended(), mustEnrollChallenge(t, s), false},
+	} {
+		c.st.key.challenge = c.challenge
+		data, err := c.st.encode(nil)
 		require.NoError(t, err)
 		_, err = parseDeviceState(data, nil)
-		if good {
+		if c.good {
 			require.NoError(t, err)
 		} else {
 			require.ErrorIs(t, err, ErrState)

@@ -165,7 +165,7 @@ func (s *Server) note(ctx context.Context, id KeyID, r *record, e event) error {
 func (s *Server) deliver(ctx context.Context, id KeyID, r *record) error {
 	for i, e := range r.events {
 		number := r.eventNumber - uint64(len(r.events)-1-i)
-		if number <= s.delivered.last(id) {
+		if s.delivered.has(id, numberedEvent{number, e}) {
 			continue
 		}
 		for _, told := range e.tell(id, number, r) {
@@ -174,34 +174,42 @@ func (s *Server) deliver(ctx context.Context, id KeyID, r *record) error {
 				return err
 			}
 		}
-		s.delivered.set(id, number)
+		s.delivered.add(id, numberedEvent{number, e})
 	}
 	return nil
 }
 
-// delivered remembers for some keys which event this node has delivered last. What it forgets is
+// numberedEvent is an event with its number. The number alone does not say which event it is: a store that was put
+// back to an earlier value gives it to another one.
+type numberedEvent struct {
+	number uint64
+	event  event
+}
+
+// delivered remembers for some keys the events that this node has delivered last. What it forgets is
 // delivered twice.
 type delivered struct {
 	mu     sync.Mutex
-	number map[KeyID]uint64
+	events map[KeyID][]numberedEvent // up to maxEvents, the oldest first
 }
 
 // maxDelivered bounds the keys that a node remembers.
 const maxDelivered = 1 << 14
 
-func (d *delivered) last(id KeyID) uint64 {
+func (d *delivered) has(id KeyID, e numberedEvent) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.number[id]
+	return slices.Contains(d.events[id], e)
 }
 
-func (d *delivered) set(id KeyID, number uint64) {
+func (d *delivered) add(id KeyID, e numberedEvent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.number == nil || len(d.number) >= maxDelivered {
-		d.number = make(map[KeyID]uint64)
+	if d.events == nil || len(d.events) >= maxDelivered {
+		d.events = make(map[KeyID][]numberedEvent)
 	}
-	d.number[id] = max(d.number[id], number)
+	events := append(d.events[id], e)
+	d.events[id] = events[max(0, len(events)-maxEvents):]
 }
 
 // DeliverEvents gives [Config].Audit what a crash has left in a key's record, and takes it out of

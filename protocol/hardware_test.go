@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -184,4 +185,33 @@ func TestHardwareProvesItselfAtEnrolment(t *testing.T) {
 	require.Equal(t, ErrRefused, err)
 	_, err = s.Status(t.Context(), id)
 	require.ErrorIs(t, err, ErrUnknownKey)
+}
+
+// TestStrangerVerifiesNothing: without a challenge of the server's nobody has it verify a hardware key's signature.
+func TestStrangerVerifiesNothing(t *testing.T) {
+	s := newService(t)
+	mine, theirs := newTestHardware(t), newTestHardware(t)
+	signer, err := mine.signer()
+	require.NoError(t, err)
+	public, err := theirs.key.PublicKey.Bytes()
+	require.NoError(t, err)
+	_, server := testShares()
+	id := KeyID{7}
+	nobody := s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{8}, 32) })
+	for challenger, cause := range map[*Server]string{
+		nobody:   "not the server's challenge for this key",
+		s.Server: "not signed by the hardware key",
+	} {
+		c, err := parseChallenge(challenger.issue(forEnrolment, id, hash{}))
+		require.NoError(t, err)
+		e := enrollment{challenge: c, share: hide(server.Bytes()), authKey: drawSecret(), hardware: public}
+		plaintext, err := e.encode(id, signer)
+		require.NoError(t, err)
+		request, _, err := sealRequest(s.config.HPKE.Current.PublicKey(), OpEnroll, id, plaintext)
+		require.NoError(t, err)
+		s.log.Reset()
+		_, err = s.Handle(t.Context(), request)
+		require.Equal(t, ErrRefused, err)
+		require.Contains(t, s.logged(), cause)
+	}
 }

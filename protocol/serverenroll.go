@@ -27,6 +27,9 @@ func (s *Server) enroll(ctx context.Context, id KeyID, plaintext []byte, request
 	if err := s.checkChallenge(e.challenge, id, now); err != nil {
 		return nil, err
 	}
+	if !hardwareSigned(e.hardware, id, e.body, e.signature) {
+		return nil, fmt.Errorf("%w: not signed by the hardware key", ErrMalformed)
+	}
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
 	a, err := s.enrollOnce(ctx, id, e, request, now)
 	if err == nil && a.code == codeKeyRefused {
