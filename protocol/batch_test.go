@@ -200,3 +200,23 @@ func TestMalformedAmongMany(t *testing.T) {
 		require.Equal(t, before, loadRecord(t, s, p.id))
 	}
 }
+
+// TestSaltThatDoesNotFit: a salt that is longer than the final key allows rejects the request, uncounted.
+func TestSaltThatDoesNotFit(t *testing.T) {
+	s := newService(t, func(c *Config) { c.Keys = nil })
+	p := newReadyPhone(t, s)
+	digests, opts := digestsOf(2), &rsa.PSSOptions{Hash: crypto.SHA256}
+	m, err := newMessages(digests, opts)
+	require.NoError(t, err)
+	before := loadRecord(t, s, p.id)
+	raw, err := s.ChallengeSignAll(t.Context(), p.id, digests, opts)
+	require.NoError(t, err)
+	c, err := parseChallenge(raw)
+	require.NoError(t, err)
+	r := &request{op: OpSign, challenge: c, number: before.last.number + 1, messages: m}
+	for range digests {
+		r.salts, r.partials = append(r.salts, make([]byte, 256-2-32+1)), append(r.partials, bytes.Repeat([]byte{2}, 256))
+	}
+	require.Equal(t, codeRejected, p.exchangeAs(t, r).code)
+	require.Equal(t, before, loadRecord(t, s, p.id))
+}

@@ -207,4 +207,21 @@ var protocolMutants = []mutant{
 	{"a state that others may read", "protocol/filestate.go", "0o600", "0o644", inProtocol, "TestSaveIsDurable"},
 	{"a folder that others may read", "protocol/filestate.go", "0o700", "0o755", inProtocol, "TestNewFileState"},
 	{"a lock that is never given back", "protocol/filestate.go", "return func() { _ = unlock() }, nil", "return func() {}, nil", inProtocol, "TestSaveIsDurable"},
+
+	// The bytes, which only the transcript holds.
+	{"another label of a challenge", "protocol/challenge.go", `"tandem v2 challenge"`, `"tandem v2 challenges"`, inProtocol, "TestVectorsTranscript"},
+	{"another label of a transaction", "protocol/messages.go", `[]byte("tandem v2 transaction")`, `[]byte("tandem v2 transactions")`, inProtocol, "TestVectorsTranscript"},
+	{"another label of a request's MAC", "protocol/request.go", `"tandem v2 request"`, `"tandem v2 requests"`, inProtocol, "TestVectorsTranscript"},
+	{"another label of the hardware's signature", "protocol/hardware.go", `"tandem v2 hardware"`, `"tandem v2 hardware key"`, inProtocol, "TestVectorsTranscript"},
+	{"another label of the chain", "protocol/request.go", `"tandem v2 chain"`, `"tandem v2 chains"`, inProtocol, "TestVectorsTranscript"},
+	{"another context of the response's key", "protocol/envelope.go", `"tandem v2 response"`, `"tandem v2 answer"`, inProtocol, "TestVectorsTranscript"},
+	{"another info of HPKE", "protocol/envelope.go", `[]byte("tandem v2 " + o.String())`, `[]byte("tandem " + o.String())`, inProtocol, "TestVectorsTranscript"},
+	{"another digest of a device's own", "protocol/messages.go", `[]byte("tandem v2 " + op.String())`, `[]byte("tandem " + op.String())`, inProtocol, "TestVectorsTranscript"},
+	{"the response's key without the request", "protocol/envelope.go", "append(r.request[:], salt...)", "append(r.request[:0], salt...)", inProtocol, "TestVectorsTranscript"},
+	{"the chain without the request", "protocol/request.go", "\tsum.Write(subject[:])\n", "", inProtocol, "TestVectorsTranscript"},
+	{"an enrolment that is over a millisecond late", "protocol/serverenroll.go", "rec.condition == Pending && now >= rec.until", "rec.condition == Pending && now > rec.until", inProtocol, "TestVectorsTranscript"},
+	{"a signature made again for a millisecond longer", "protocol/serverattempt.go", "case t.now >= t.challenge.expires+answerLife.Milliseconds():", "case t.now > t.challenge.expires+answerLife.Milliseconds():", inProtocol, "TestVectorsTranscript"},
+	{"a dead key's device that does not report", "protocol/deviceexchange.go", "return true, s.end(a.reason, a.challenge, fresh)", "return true, s.end(a.reason, a.challenge, true)", inProtocol, "TestVectorsTranscriptDevice"},
+	{"a verdict that leaves the device's chain", "protocol/deviceexchange.go", "\tk.chain = nextChain(k.chain, p.hash(), f)\n", "\tif f == fateRight {\n\t\tk.chain = nextChain(k.chain, p.hash(), f)\n\t}\n", inProtocol, "TestVectorsTranscriptDevice"},
+	{"no answer to a salt that does not fit", "protocol/serverpin.go", "if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {", "if errors.Is(err, splitkey.ErrMalformedPartial) {", inProtocol, "TestSaltThatDoesNotFit"},
 }
