@@ -102,1225 +102,63 @@ def modulus(label, bits):
     return z | 1 << (bits - 1) | 1
 
 
-# ---- Keys (page, "Keys"; scheme, 2) ---------------------------------------------------------------------------------
-
-LIMIT = 65537
-ODD_PRIMES = [r for r in range(3, LIMIT + 1, 2) if all(r % s for s in range(3, int(r**0.5) + 1, 2))]
-
-
-def _prod(numbers):
-    while len(numbers) > 1:
-        numbers = [a * b for a, b in zip(numbers[::2], numbers[1::2] + [1] * (len(numbers) % 2))]
-    return numbers[0]
-
-
-SIEVES = [_prod([r for r in ODD_PRIMES if a <= r < b]) for a, b in ((3, 54), (54, 1000), (1000, LIMIT))]  # not 65537
-FACTOR = {"factor-65537": 65537, "factor-65539": 65539, "factor-33-bits": 4294967311, "factor-2-40": 2**39}
-ROCA_PRIMES = [r for r in ODD_PRIMES if r <= 701]
-ROCA_M = 2 * prod(ROCA_PRIMES)
-NEAR = {  # kind: candidate number i of a prime of so many bits, beside the prime p
-    "next-l-safe": lambda p, bits, i: p + 4 + 4 * i, "fermat-l-safe": lambda p, bits, i: p + 2**(bits // 2 + 4) + 4 * i,
-    "apart-l-safe": lambda p, bits, i: p + 2**(bits - 100) + 4 * i, "within-l-safe": lambda p, bits, i: p + 2**(bits - 100) - 4 - 4 * i,
-    "above-power": lambda p, bits, i: 2**(bits - 1) + 2**(bits - 103) + 3 + 4 * i,
-    "below-power": lambda p, bits, i: 2**bits - 2**(bits - 101) - 1 - 4 * i}
-L_SAFE = {"l-safe", "factor-65539", *NEAR}
-C_MINUS_1_TOO = {"l-safe", "one-mod-four", *NEAR, *FACTOR}   # kinds for which r must not divide c-1 either
-
-
-@lru_cache(None)
-def is_prime(c):
-    """Miller-Rabin to the first eight primes as bases (the candidates are nobody's choice)."""
-    d, s = c - 1, 0
-    while d % 2 == 0:
-        d, s = d // 2, s + 1
-    for a in (2, 3, 5, 7, 11, 13, 17, 19):
-        z = pow(a, d, c)
-        if z in (1, c - 1):
-            continue
-        for _ in range(s - 1):
-            z = z * z % c
-            if z == c - 1:
-                break
-        else:
-            return False
-    return True
-
-
-def candidate_of(z, kind, bits, p, i):
-    if kind in NEAR:
-        return NEAR[kind](p, bits, i)
-    c = z % (1 << bits)
-    if kind == "short":
-        return c & ((1 << (bits - 8)) - 1) | 0xb6 << (bits - 8) | 1
-    c |= 7 << (bits - 3)
-    if kind in FACTOR:
-        return c - c % (4 * FACTOR[kind]) + 2 * FACTOR[kind] + 1
-    if kind == "roca":
-        return c - c % ROCA_M + pow(65537, c % 2**32, ROCA_M)
-    return {"l-safe": c | 3, "ordinary": c | 1, "one-mod-four": (c | 1) & ~2}[kind]
-
-
-def qualifies(c, kind, bits, e):
-    if c.bit_length() != bits or c < 3:
-        return False
-    both = kind in C_MINUS_1_TOO
-    for m in SIEVES:
-        if gcd(m % c if m > c else c, m if m < c else c) != 1 or both and gcd(m % (c - 1), c - 1) != 1:
-            return False
-    if c % LIMIT == 0 or both and kind != "factor-65537" and (c - 1) % LIMIT == 0:
-        return False
-    return gcd(e, c - 1) == 1 and is_prime(c)
-
-
-def first_index_below(job):
-    """The number of a candidate before `index` that qualifies, or None."""
-    label, kind, bits, e, p, index = job
-    s = (bits + 7) // 8
-    stream = derived(label, index * s) if kind not in NEAR else b""
-    for i in range(index):
-        if qualifies(candidate_of(os2ip(stream[i * s:i * s + s]), kind, bits, p, i), kind, bits, e):
-            return i
-    return None
-
-
-class Key:
-    """A key made from its parameters alone; ok tells whether the two candidates qualify."""
-
-    def __init__(self, name, kinds, bits, e, indices):
-        self.name, self.e, self.kinds, self.jobs, self.ok = name, e, kinds, [], True
-        primes = []
-        for half, kind, length, i in zip("pq", kinds, bits, indices):
-            s = (length + 7) // 8
-            z = os2ip(derived(f"key/{name}/{half}", (i + 1) * s)[-s:])
-            c = candidate_of(z, kind, length, primes[0] if primes else None, i)
-            self.ok = self.ok and qualifies(c, kind, length, e)
-            self.jobs.append((f"key/{name}/{half}", kind, length, e, primes[0] if kind in NEAR and primes else 0, i))
-            primes.append(c)
-        self.p, self.q = primes
-        self.n, self.lam = self.p * self.q, lcm(self.p - 1, self.q - 1)
-        self.k, self.kp = width(self.n), max(map(width, primes))
-        self.d = pow(e, -1, self.lam) if gcd(e, self.lam) == 1 else 0
-        self.q_inv = pow(self.q, -1, self.p) if self.p != self.q and gcd(self.p, self.q) == 1 else 0
-        self.ordinary = any(k not in L_SAFE for k in kinds)
-
-    def power(self, b, x):
-        """b^x mod n, modulo each prime by itself (this checker has all primes; no party of the scheme does)."""
-        rp = pow(b, x % (self.p - 1), self.p) if b % self.p or x == 0 else 0
-        rq = pow(b, x % (self.q - 1), self.q) if b % self.q or x == 0 else 0
-        return rq + self.q * ((rp - rq) * self.q_inv % self.p)
-
-    def fields(self):
-        h = lambda z, k: i2osp(z, k).hex()
-        return {"n": h(self.n, self.k), "d": h(self.d, self.k), "lambda": h(self.lam, self.k),
-                "p": h(self.p, self.kp), "q": h(self.q, self.kp)}
-
-
-@lru_cache(None)
-def make_key(name, kinds, bits, e, indices):
-    return Key(name, kinds, bits, e, indices)
-
-
-NAMED = {}   # the parameters of the keys of which the page speaks by name (learn_keys); their numbers are computed
-
-
-def share_to_dc(x, sharing):
-    return 2 * os2ip(x) + 1 if sharing == "multiplicative" else os2ip(x)
-
-
-def deal(key, x, sharing):
-    """The server's share (2.2, 2.3)."""
-    dc = share_to_dc(x, sharing)
-    if sharing == "multiplicative":
-        refuse_if(gcd(dc, key.lam) != 1, "deal", "Redraw")
-        return pow(key.e * dc, -1, key.lam)
-    ds = (key.d - dc) % key.lam
-    refuse_if(ds == 0, "deal", "Redraw")
-    return ds
-
-
-def bad_e(e):
-    return e % 2 == 0 or not 3 <= e < 2**31
-
-
-def bad_n1(n1):
-    return n1 % 2 == 0 or not 2048 <= n1.bit_length() <= 8192 or n1.bit_length() % 8 != 0
-
-
-def small_factor(n):
-    return any(gcd(n, m) != 1 for m in (*SIEVES, LIMIT))
-
-
-def roca(n):
-    """Whether n is a power of 65537 modulo each odd prime up to 701."""
-    return all(n % r in {pow(65537, i, r) for i in range(r - 1)} for r in ROCA_PRIMES)
-
-
-def nearly_equal(n):
-    """Whether one of the first hundred steps of Fermat's method factors n."""
-    first = isqrt(n - 1) + 1
-    return any(isqrt(a * a - n)**2 == a * a - n for a in range(first, first + 100))
-
-
-def key_defects(n, e, d, p, q, sharing):
-    """All conditions of 2.4 (and, for multiplicative sharing, of 2.2) that a private key fails, by name."""
-    bits, out = n.bit_length(), set()
-    half = bits // 2
-    out |= {"even"} if 0 in (n % 2, p % 2, q % 2) else set()
-    out |= {"composite"} if any(r < 3 or not is_prime(r) for r in {p, q} if r % 2) else set()
-    out |= {"factor-length"} if min(p.bit_length(), q.bit_length()) < bits / 4 else set()
-    out |= {"n"} if n != p * q else set()
-    out |= {"bits"} if bits % 8 or not 2048 <= bits <= 8192 else set()
-    out |= {"e"} if bad_e(e) else set()
-    out |= {"ed"} if any((e * d - 1) % (r - 1) for r in (p, q)) else set()
-    out |= {"close"} if abs(p - q) < 1 << (half - 100) else set()
-    out |= {"roca"} if roca(n) else set()
-    out |= {"nearly-equal"} if nearly_equal(n) else set()
-    out |= {"gcd"} if gcd(p - 1, q - 1) >= 2**32 else set()
-    out |= {"d"} if d < 1 << half else set()
-    l_safe = all(r % 4 == 3 and all(gcd((r - 1) // 2, m) == 1 for m in (*SIEVES, LIMIT)) for r in (p, q))
-    out |= {"ordinary"} if sharing == "multiplicative" and not l_safe else set()
-    return out
-
-
-KEY_FLAGS = {  # flag: the defect that it names
-    "EvenModulus": {"even"}, "FactorsMismatch": {"n"}, "UnequalFactors": {"factor-length"}, "FactorComposite": {"composite"}, "PrimesClose": {"close"},
-    "PEqualsQ": {"close"}, "NearlyEqual": {"nearly-equal"}, "ROCA": {"roca"}, "CommonDivisor": {"gcd"}, "SmallModulus": {"bits"}, "OddModulusBits": {"bits"},
-    "ExponentOne": {"e"}, "ExponentEven": {"e"}, "ExponentTooBig": {"e"}, "ExponentsMismatch": {"ed"},
-    "OrdinaryPrimes": {"ordinary"}}
-
-
-def server_share(sharing, e, n1, ds):
-    k1 = width(n1)
-    return (b"TDss" + bytes([1, 1 if sharing == "multiplicative" else 2]) + i2osp(e, 4) + i2osp(k1, 2) + i2osp(n1, k1)
-            + i2osp(ds, k1))
-
-
-def parse_server_share(b):
-    no = lambda c, name="ErrShare": refuse_if(c, "parse-share", name)
-    no(len(b) < 12 or b[:4] != b"TDss" or b[4] != 1 or b[5] not in (1, 2))
-    e, k1 = os2ip(b[6:10]), os2ip(b[10:12])
-    no(len(b) != 12 + 2 * k1 or k1 == 0 or b[12] == 0)
-    n1, ds = os2ip(b[12:12 + k1]), os2ip(b[12 + k1:])
-    no(bad_e(e) or bad_n1(n1), "ErrKey")
-    no(not 0 < ds < n1)
-
-
-# ---- Encoding (scheme, 3.1; RFC 8017, section 9) --------------------------------------------------------------------
-
-def encode(n, e, padding, name, digest, salt):
-    """EM and, for PSS, H."""
-    bits = n.bit_length()
-    refuse_if(n % 2 == 0 or not 2048 <= bits <= 16384 or bad_e(e), "check-key", "ErrKey")
-    refuse_if(name not in HASHES or len(digest) != HASHES[name][1], "encode", "ErrMessage")
-    new, h_len, arc = HASHES[name]
-    if padding == "PKCS1":
-        oid = bytes([0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, arc])
-        algorithm = bytes([0x30, len(oid) + 2]) + oid + b"\x05\x00"
-        info = algorithm + bytes([0x04, h_len]) + digest
-        info = bytes([0x30, len(info)]) + info
-        refuse_if(salt != b"", "encode", "ErrMessage")
-        return b"\x00\x01" + b"\xff" * (width(n) - len(info) - 3) + b"\x00" + info, None
-    em_bits = bits - 1
-    em_len = (em_bits + 7) // 8
-    refuse_if(len(salt) > em_len - h_len - 2, "encode", "ErrMessage")
-    h = new(bytes(8) + digest + salt).digest()
-    db = bytes(em_len - len(salt) - h_len - 2) + b"\x01" + salt
-    mask = b"".join(new(h + i2osp(i, 4)).digest() for i in range(-(-len(db) // h_len)))
-    masked = bytearray(a ^ b for a, b in zip(db, mask))
-    masked[0] &= 0xff >> (8 * em_len - em_bits)
-    return bytes(masked) + h + b"\xbc", h
-
-
-def der(tag, body):
-    n = len(body)
-    length = bytes([n]) if n < 128 else bytes([0x80 | width(n)]) + i2osp(n, width(n))
-    return bytes([tag]) + length + body
-
-
-def pem(n, e):
-    """A SubjectPublicKeyInfo with rsaEncryption (RFC 8017, A.1; RFC 5280; RFC 7468)."""
-    integer = lambda z: der(2, i2osp(z, z.bit_length() // 8 + 1))
-    algorithm = der(0x30, bytes.fromhex("06092a864886f70d010101") + b"\x05\x00")
-    text = base64.b64encode(der(0x30, algorithm + der(3, b"\0" + der(0x30, integer(n) + integer(e))))).decode()
-    lines = [text[i:i + 64] for i in range(0, len(text), 64)]
-    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
-
-
-# ---- The device and the server (scheme, 3.2 to 3.5) -----------------------------------------------------------------
-
-def check_message(n, e, n1, e1):
-    refuse_if(n % n1 != 0 or e != e1, "check-message", "ErrMessage")
-
-
-def accepted_n2(n2):
-    return n2 % 2 == 1 and 2048 <= n2.bit_length() <= 8192
-
-
-def compose(key, n2, e2):
-    refuse_if(e2 != key.e or not accepted_n2(n2) or gcd(key.n, n2) != 1, "check-key", "ErrKey")
-    refuse_if(bad_n1(key.n) or small_factor(key.n) or roca(key.n) or nearly_equal(key.n), "check-key", "ErrKey")
-
-
-def crt(s1, s2, n1, n2):
-    return s1 + n1 * ((s2 - s1) * pow(n1, -1, n2) % n2)
-
-
-def complete(key, server, sharing, ds, em, y_enc, s2_enc=None):
-    """3.3 without the limiter: (s1, s2, S) for a message that is encoded for this final key."""
-    n1, e, k1, m = key.n, key.e, key.k, os2ip(em)
-    y, m1 = os2ip(y_enc), m % n1
-    refuse_if(len(y_enc) != k1 or not 1 < y < n1 - 1, "parse-partial", "ErrMalformedPartial")
-    s1 = key.power(y, ds) if sharing == "multiplicative" else y * key.power(m1, ds) % n1
-    refuse_if(pow(s1, e, n1) != m1, "check-partial", "ErrPartial")
-    if server is None:
-        return s1, None, s1
-    n2, m2 = server.n, m % server.n
-    s2 = server.power(m2, server.d) if s2_enc is None else os2ip(s2_enc)
-    refuse_if(s2_enc is not None and (len(s2_enc) != server.k or s2 >= n2) or pow(s2, e, n2) != m2,
-              "combine", "ErrServerKey")
-    s = crt(s1, s2, n1, n2)
-    refuse_if(pow(s, e, n1 * n2) != m, "combine", "ErrServerKey")
-    return s1, s2, s
-
-
-# ---- Lockbox (scheme, 4; RFC 8439; RFC 9106) ------------------------------------------------------------------------
-
-def chacha20(keys, length):
-    """The keystreams (nonce zero, counter from 0) of many keys at once: a state word of every block of every key is one
-    lane of 64 bits in a long integer, of which the lower 32 are used."""
-    blocks = -(-length // 64)
-    lanes = len(keys) * blocks
-    ones = os2ip((b"\0" * 7 + b"\1") * lanes)
-    mask = ones * 0xffffffff
-    pack = lambda words: int.from_bytes(b"".join(w.to_bytes(8, "little") for w in words), "little")
-    const = [int.from_bytes(b"expand 32-byte k"[i:i + 4], "little") for i in (0, 4, 8, 12)]
-    start = [ones * c for c in const]
-    for i in range(0, 32, 4):
-        start.append(pack(w for k in keys for w in [int.from_bytes(k[i:i + 4], "little")] * blocks))
-    start += [pack(i for _ in keys for i in range(blocks)), 0, 0, 0]
-    s = list(start)
-
-    def rotate(z, r):
-        return (z << r | z >> (32 - r)) & mask
-
-    def quarter(a, b, c, d):
-        s[a] = (s[a] + s[b]) & mask
-        s[d] = rotate(s[d] ^ s[a], 16)
-        s[c] = (s[c] + s[d]) & mask
-        s[b] = rotate(s[b] ^ s[c], 12)
-        s[a] = (s[a] + s[b]) & mask
-        s[d] = rotate(s[d] ^ s[a], 8)
-        s[c] = (s[c] + s[d]) & mask
-        s[b] = rotate(s[b] ^ s[c], 7)
-
-    for _ in range(10):
-        for i in range(4):
-            quarter(i, i + 4, i + 8, i + 12)
-        for i in range(4):
-            quarter(i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12)
-    words = [((a + b) & mask).to_bytes(8 * lanes, "little") for a, b in zip(s, start)]
-    out = [b"".join(w[8 * i:8 * i + 4] for w in words) for i in range(lanes)]
-    return [b"".join(out[i * blocks:(i + 1) * blocks])[:length] for i in range(len(keys))]
-
-
-def xor(a, b):
-    return bytes(x ^ y for x, y in zip(a, b, strict=True))
-
-
-M64, M32 = 2**64 - 1, 2**32 - 1
-
-
-def _mix(v, a, b, c, d):
-    """GB of RFC 9106, 3.6."""
-    va, vb, vc, vd = v[a], v[b], v[c], v[d]
-    for r1, r2 in ((32, 24), (16, 63)):
-        va = (va + vb + 2 * (va & M32) * (vb & M32)) & M64
-        vd ^= va
-        vd = (vd >> r1 | vd << (64 - r1)) & M64
-        vc = (vc + vd + 2 * (vc & M32) * (vd & M32)) & M64
-        vb ^= vc
-        vb = (vb >> r2 | vb << (64 - r2)) & M64
-    v[a], v[b], v[c], v[d] = va, vb, vc, vd
-
-
-_ROWS = [list(range(16 * i, 16 * i + 16)) for i in range(8)]
-_COLUMNS = [[2 * i + 16 * j + k for j in range(8) for k in (0, 1)] for i in range(8)]
-
-
-def _compress(x, y):
-    r = [a ^ b for a, b in zip(x, y)]
-    v = list(r)
-    for w in _ROWS + _COLUMNS:
-        for i in range(4):
-            _mix(v, w[i], w[i + 4], w[i + 8], w[i + 12])
-        for i in range(4):
-            _mix(v, w[i], w[(i + 1) % 4 + 4], w[(i + 2) % 4 + 8], w[(i + 3) % 4 + 12])
-    return [a ^ b for a, b in zip(v, r)]
-
-
-def _h_prime(data, n):
-    le = n.to_bytes(4, "little")
-    if n <= 64:
-        return hashlib.blake2b(le + data, digest_size=n).digest()
-    v, out = hashlib.blake2b(le + data).digest(), b""
-    while n - len(out) > 64:
-        out += v[:32]
-        v = hashlib.blake2b(v, digest_size=min(64, n - len(out))).digest()
-    return out + v
-
-
-@lru_cache(None)
-def argon2id(password, salt, t, m, p):
-    """Argon2id, version 0x13, tag of 32 bytes, no secret, no associated data."""
-    le = lambda z: z.to_bytes(4, "little")
-    words = lambda b: [int.from_bytes(b[i:i + 8], "little") for i in range(0, 1024, 8)]
-    h0 = hashlib.blake2b(le(p) + le(32) + le(m) + le(t) + le(0x13) + le(2) + le(len(password)) + password
-                         + le(len(salt)) + salt + le(0) + le(0)).digest()
-    segment = m // (4 * p)
-    lane_length = 4 * segment
-    memory = [[words(_h_prime(h0 + le(j) + le(i), 1024)) for j in (0, 1)] + [None] * (lane_length - 2) for i in range(p)]
-    zero = [0] * 128
-    for run in range(t):
-        for part in range(4):
-            for i in range(p):
-                lane, address = memory[i], None
-                by_address = run == 0 and part < 2
-                for j in range(2 if run == 0 and part == 0 else 0, segment):
-                    at = part * segment + j
-                    before = lane[at - 1]
-                    if by_address:
-                        if address is None or j % 128 == 0:
-                            counter = j // 128 + 1
-                            head = [run, i, part, p * lane_length, t, 2, counter] + [0] * 121
-                            address = _compress(zero, _compress(zero, head))
-                        j12 = address[j % 128]
-                    else:
-                        j12 = before[0]
-                    j1, other = j12 & M32, (j12 >> 32) % p
-                    if run == 0 and part == 0:
-                        other = i
-                    done = part * segment if run == 0 else lane_length - segment
-                    area = done + j - 1 if other == i else done - (1 if j == 0 else 0)
-                    z = area - 1 - (area * (j1 * j1 >> 32) >> 32)
-                    first = 0 if run == 0 or part == 3 else (part + 1) * segment
-                    block = _compress(before, memory[other][(first + z) % lane_length])
-                    lane[at] = block if run == 0 else [a ^ b for a, b in zip(block, lane[at])]
-    last = [0] * 128
-    for lane in memory:
-        last = [a ^ b for a, b in zip(last, lane[-1])]
-    return _h_prime(b"".join(w.to_bytes(8, "little") for w in last), 32)
-
-
-def lockbox(sharing, cost, salt, n1, e, ct):
-    k1 = width(n1)
-    b = (b"TDlb" + bytes([1, 1 if sharing == "multiplicative" else 2]) + i2osp(cost["t"], 4) + i2osp(cost["m"], 4)
-         + bytes([cost["p"]]) + salt + i2osp(k1, 2) + i2osp(n1, k1) + i2osp(e, 4) + i2osp(len(ct), 2) + ct)
-    return b + hashlib.sha256(b).digest()
-
-
-def parse_lockbox(b):
-    no = lambda c: refuse_if(c, "parse-lockbox", "ErrLockbox")
-    no(len(b) < 79 or b[:4] != b"TDlb" or b[4] != 1 or b[5] not in (1, 2))
-    cost = {"t": os2ip(b[6:10]), "m": os2ip(b[10:14]), "p": b[14]}
-    k1 = os2ip(b[31:33])
-    no(len(b) != 79 + 2 * k1 or os2ip(b[37 + k1:39 + k1]) != k1 + 8)
-    no(hashlib.sha256(b[:-32]).digest() != b[-32:])
-    no(cost["t"] < 1 or cost["p"] < 1 or cost["m"] < 8 * cost["p"] or cost["m"] > 2**22)
-    no(k1 == 0 or b[33] == 0 or bad_n1(os2ip(b[33:33 + k1])) or bad_e(os2ip(b[33 + k1:37 + k1])))
-    return cost, b[15:31], b[39 + k1:-32]
-
-
-def unlock(b, pin, limit):
-    cost, salt, ct = parse_lockbox(b)
-    refuse_if(any(cost[i] > limit[i] for i in "tmp"), "unlock", "ErrParams")
-    if cost["t"] * cost["m"] > 256:
-        raise ValueError("Argon2id at a cost that this checker cannot afford")
-    key = argon2id(pin, salt, cost["t"], cost["m"], cost["p"])
-    return key, xor(ct, chacha20([key], len(ct))[0])
-
-
-def derived_pin(label, length):
-    return str(os2ip(derived(label, 16)) % 10**length).zfill(length)
-
-
-def check_pin_form(pin):
-    refuse_if(not 4 <= len(pin) <= 12 or any(not 0x30 <= c <= 0x39 for c in pin), "check-pin", "ErrPINFormat")
-
-
-MALFORMED_PINS = {
-    "no PIN": b"", "one digit": b"7", "two digits": b"12", "three digits": b"274", "13 digits": b"2749163850274",
-    "14 digits": b"27491638502749", "64 digits": b"27491638" * 8, "a letter": b"27a9", "the byte before 0": b"27/9",
-    "the byte after 9": b"27:9", "a space after four digits": b"2749 ", "a space before four digits": b" 2749",
-    "a newline after four digits": b"2749\n", "a zero byte after four digits": b"2749\0", "a sign": b"+2749",
-    "a minus sign": b"-274", "a decimal point": b"27.9", "hexadecimal": b"0x27", "exponent": b"27e9",
-    "digits with bit 7 set": b"\xb2\xb7\xb4\xb9", "full-width digits": "\uff12\uff17\uff14\uff19".encode(),
-    "Arabic-Indic digits": "\u0662\u0667\u0664\u0669".encode(), "one full-width digit": "\uff12749".encode()}
-
-
-# ---- Weak PINs (page, weak_pins.json) -------------------------------------------------------------------------------
-
-WORDS = """love baby king home game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer
-flower family summer secret qwerty sister mother father loveyou forever letmein welcome freedom iloveyou password
-princess sunshine football baseball butterfly chocolate basketball""".split()
-SEQUENCES = """314159265358 271828182845 141421356237 173205080756 161803398874 112358132134 235711131719 124816326412
-149162536496 123456789101 135791113151 246810121416 109876543210""".split()
-NUMBERS = set("""31416 3141593 31415927 3141592654 31415926536 314159265359 0070 42069 8675309 90210 1337 31337 5201314
-1314520 38317 1235 1318 4200 5150 5425 7942 12300""".split())
-SHAPES = "1379 2468 1245 2356 4578 5689".split()
-LETTERS = {c: d for d, cs in zip("23456789", "abc def ghi jkl mno pqrs tuv wxyz".split()) for c in cs}
-WORD_PINS = {"".join(LETTERS[c] for c in w) for w in WORDS}
-PLACE = {c: (i // 3, i % 3) for i, c in enumerate("123456789")} | {"0": (3, 1)}
-KEY_AT = {at: c for c, at in PLACE.items()}
-STEPS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
-LINES = {a + KEY_AT[r + dr, c + dc] + KEY_AT[r + 2 * dr, c + 2 * dc] for a, (r, c) in PLACE.items() for dr, dc in STEPS
-         if (r + dr, c + dc) in KEY_AT and (r + 2 * dr, c + 2 * dc) in KEY_AT}
-NEIGHBOURS = {n: {a + KEY_AT[r + dr, c + dc] for a, (r, c) in PLACE.items() for dr, dc in STEPS
-                  if (r + dr, c + dc) in KEY_AT and (n > 4 or 0 in (dr, dc))} for n in range(4, 13)}
-
-
-def even_steps(digits):
-    """Whether the digits have one constant step from -2 to 2, modulo 10."""
-    steps = {(b - a) % 10 for a, b in zip(digits, digits[1:])}
-    return len(steps) == 1 and steps <= {8, 9, 0, 1, 2}
-
-
-def is_day(dd, mm):
-    """A day and a month, each of one or two digits."""
-    days = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-    return 1 <= int(mm) <= 12 and 1 <= int(dd) <= days[int(mm) - 1]
-
-
-def is_year(s):
-    return 1940 <= int(s) <= 2039
-
-
-def is_date(s):
-    n = len(s)
-    day_or_month = lambda s: is_day(s[:2], s[2:]) or is_day(s[2:], s[:2])
-    if n == 4:
-        return day_or_month(s)
-    if not 6 <= n <= 8:
-        return False
-    if n == 6 and (day_or_month(s[:4]) or is_day(s[4:], s[2:4])):
-        return True
-    for year, o in ((s[:4], s[4:]), (s[-4:], s[:-4])):
-        if not is_year(year):
-            continue
-        if n == 6 and (is_day(o[0], o[1]) or is_day(o[1], o[0]) or 1 <= int(o) <= 12):
-            return True
-        if n == 7 and any(is_day(a, b) or is_day(b, a) for a, b in ((o[:1], o[1:]), (o[:2], o[2:]))):
-            return True
-        if n == 8 and day_or_month(o):
-            return True
-    return False
-
-
-def rule_of(s):
-    """The first rule that refuses the PIN s, or the empty string."""
-    n, d = len(s), [int(c) for c in s]
-    run = max(4, n - 1)
-    groups = [s[i:i + 3] for i in range(0, n, 3)]
-    if len(set(s)) == 1:
-        return "same-digit"
-    if any(even_steps(d[i:i + run]) for i in range(n - run + 1)):
-        return "run"
-    if any(s[b:] == s[:-b] for b in range(1, (n + 1) // 2 + 1)):
-        return "repeated-block"
-    if any(n % g == 0 and all(len(set(s[i:i + g])) == 1 for i in range(0, n, g)) for g in range(2, n // 2 + 1)):
-        return "doubled-digits"
-    if s == s[::-1]:
-        return "mirror"
-    if n >= 5 and len(set(s)) <= 2:
-        return "two-digits"
-    if n >= 6 and even_steps(d[::2]) and even_steps(d[1::2]):
-        return "interleaved-runs"
-    if any(all((b - a) % 10 in (0, up) for a, b in zip(d, d[1:])) for up in (1, 9)):
-        return "stairs"
-    if sorted(d) == list(range(1, n + 1)):
-        return "first-digits"
-    if not any(d[:n // 2 + 1]) or not any(d[-(n // 2 + 1):]):
-        return "zeros"
-    cores = {0: [s], 1: [s[1:]] * (s[0] == "0") + [s[:-1]] * (s[-1] == "0"), 2: []}[n % 3]
-    if any(all(c[i:i + 3] in LINES for i in range(0, len(c), 3)) for c in cores):
-        return "keypad-lines"
-    if len(set(s)) == n and all(s[i:i + 2] in NEIGHBOURS[n] for i in range(n - 1)):
-        return "keypad-path"
-    if n == 4 and "".join(sorted(s)) in SHAPES:
-        return "keypad-shape"
-    if n == 4 and is_year(s) or n == 5 and (is_year(s[:4]) or is_year(s[1:])):
-        return "year"
-    if is_date(s):
-        return "date"
-    if s in WORD_PINS:
-        return "word"
-    if any(q.startswith(s) for q in SEQUENCES) or s in NUMBERS:
-        return "number"
-    if n >= 8 and any(rule_of(s[:i]) and rule_of(s[i:]) for i in range(4, n - 3)):
-        return "weak-parts"
-    return ""
-
-
-@lru_cache(None)
-def all_pins(length):
-    """The number of refused PINs of a length, and the hash over them."""
-    h, count = hashlib.sha256(), 0
-    for digits in product("0123456789", repeat=length):
-        rule = rule_of("".join(digits))
-        if rule:
-            count += 1
-            h.update(f"{''.join(digits)} {rule}\n".encode())
-    return count, h.hexdigest()
-
-
-# ---- Attempt limiter (scheme, 5; page, limiter.json) ----------------------------------------------------------------
-
-def check_policy(policy):
-    no = lambda c: refuse_if(c, "policy", "ErrPolicy")
-    no(not policy or any(not 1 <= r["tries"] <= 100 for r in policy) or sum(r["tries"] for r in policy) > 100)
-    no("lock" in policy[-1] or any("lock" not in r for r in policy[:-1]))
-    no(any(not 1 <= r["lock"] <= LOCK_MAX for r in policy[:-1]))
-
-
-def parse_state(b):
-    no = lambda c: refuse_if(c, "parse-state", "ErrState")
-    no(len(b) != 18 or b[0] != 1)
-    wrong, at, lock = b[1], os2ip(b[2:10]), os2ip(b[10:])
-    no(wrong > 100 or at > T_MAX or lock > LOCK_MAX and lock != FOREVER or wrong == 0 and lock not in (0, FOREVER))
-    return wrong, at, lock
-
-
-def state_bytes(wrong, at, lock):
-    return bytes([1, wrong]) + i2osp(at, 8) + i2osp(lock, 8)
-
-
-def attached_lock(policy, wrong):
-    end = 0
-    for r in policy:
-        end += r["tries"]
-        if wrong < end:
-            return 0
-        if wrong == end and "lock" in r:
-            return r["lock"]
-    return FOREVER
-
-
-def attempt(policy, state, now, right):
-    """5.3 and 5.4: the verdict (as a step's fields) and the next state."""
-    refuse_if(not 0 <= now <= T_MAX, "limiter", "ErrClock")
-    wrong, at, lock = state
-    total = sum(r["tries"] for r in policy)
-    lock = max(lock, attached_lock(policy, wrong))
-    if lock == FOREVER:
-        return {"verdict": "destroyed", "remaining": 0, "remainingTotal": 0}, (wrong, at, lock)
-    if lock > 0 and now < at + lock:
-        at = min(at, now)
-        return ({"verdict": "locked", "remaining": 0, "remainingTotal": total - wrong, "lockedUntil": at + lock},
-                (wrong, at, lock))
-    if right:
-        return {"verdict": "right", "remaining": policy[0]["tries"], "remainingTotal": total}, (0, now, 0)
-    wrong += 1
-    lock = attached_lock(policy, wrong)
-    if lock == FOREVER:
-        return {"verdict": "wrong", "remaining": 0, "remainingTotal": 0}, (wrong, now, lock)
-    ends = [sum(r["tries"] for r in policy[:i + 1]) for i in range(len(policy))]
-    step = {"verdict": "wrong", "remaining": 0 if lock else min(x for x in ends if x > wrong) - wrong,
-            "remainingTotal": total - wrong}
-    return step | ({"lockedUntil": now + lock} if lock else {}), (wrong, now, lock)
-
-
-VERDICT_CLASS = {"wrong": "WrongPINError", "locked": "LockedError", "destroyed": "ErrDestroyed"}
-CLOCK_VALUES = {-1, -62135596800000, T_MAX + 1, T_MAX + LOCK_MAX}   # -62135596800000: the year 1
-
-
-def tries(*rounds):
-    return [{"tries": r} if not isinstance(r, tuple) else {"tries": r[0], "lock": r[1]} for r in rounds]
-
-
-H = 3600000
-INVALID_POLICIES = [tries(), tries(0), tries(-1), tries(101), tries((50, H), 51), tries((3, H), (3, 24 * H)), tries(3, 3),
-                    tries((3, 0), 3), tries((3, -H), 3), tries((3, LOCK_MAX + 1), 3)]   # one step beyond each rule
-
-
-def limiter_flag_true(flag, g, t, trace):
-    """Whether what a flag says is true of a test: a trace is a list of (now, right, step, at and lock before)."""
-    steps = [s for _, _, s, _, _ in trace]
-    wrong_after = lambda i: int(steps[i]["stateEnc"][2:4], 16)
-    times = [x[0] for x in trace]
-    began = lambda n: any(s["verdict"] == "wrong" and wrong_after(i) == n and s["remaining"] == 0
-                          for i, s in enumerate(steps))
-    last = trace[-1]
-    return {
-        "AtExpiry": any(lock and now == at + lock for now, _, _, at, lock in trace),
-        "OneMsBeforeExpiry": any(lock and now == at + lock - 1 for now, _, _, at, lock in trace),
-        "ClockBack": any(b < a for a, b in zip(times, times[1:])),
-        "ClockForward": any(b - a > 86400000 for a, b in zip(times, times[1:])),
-        "LockedRightPin": last[1] and last[2]["verdict"] in ("locked", "destroyed"),
-        "ThirdWrongLocks": began(3), "SecondRound24h": began(6), "NinthIsForever": began(9),
-        "OtherPolicy": g["policy"] != DEFAULT_POLICY,
-        "PolicyChange": t["startEnc"] != NEW_STATE,
-        "ResetOnSuccess": any(s["verdict"] == "right" and i and wrong_after(i - 1) > 0 for i, s in enumerate(steps)),
-        "SuccessAfterLock": any(s["verdict"] == "right" and any("lockedUntil" in u for u in steps[:i])
-                                for i, s in enumerate(steps)),
-        "Random": True}[flag]
-
-
-def random_attempts(tc_id):
-    moves = {0: -H, 1: 1000, 2: 1000, 3: 1000, 4: 3 * H, 5: 3 * H, 6: 3 * H - 1, 7: 24 * H}
-    b, now, out = derived(f"limiter/{tc_id}/steps", 48), T0, []
-    for i in range(0, 48, 2):
-        now += moves[b[i] % 8]
-        out.append((now, b[i + 1] % 4 == 0))
-    return out
-
-
-# ---- HPKE (RFC 9180), AES-256-GCM (FIPS 197, SP 800-38D), X25519 (RFC 7748), ML-KEM-768 (FIPS 203) -------------------
-
-def _aes_tables():
-    """The S-box from its definition: the inverse in GF(2^8), and an affine map; and multiplication by 2."""
-    double = [z << 1 ^ (0x11b if z & 0x80 else 0) for z in range(256)]
-    power, log, z = [], [0] * 256, 1
-    for i in range(255):
-        power.append(z)
-        log[z] = i
-        z ^= double[z]      # times 3, which generates the group
-    box = []
-    for i in range(256):
-        z = (power[-log[i] % 255] if i else 0) * 0x101      # twice, so that a shift is a rotation
-        box.append((z ^ z >> 4 ^ z >> 5 ^ z >> 6 ^ z >> 7) & 0xff ^ 0x63)
-    return box, double
-
-
-SBOX, DOUBLE = _aes_tables()
-SHIFT_ROWS = [(i + 4 * (i % 4)) % 16 for i in range(16)]
-
-
-@lru_cache(None)
-def aes256_round_keys(key):
-    w, rcon = [key[i:i + 4] for i in range(0, 32, 4)], 1
-    for i in range(8, 60):
-        t = w[-1]
-        if i % 8 == 0:
-            t = bytes([SBOX[t[1]] ^ rcon, SBOX[t[2]], SBOX[t[3]], SBOX[t[0]]])
-            rcon = DOUBLE[rcon]
-        elif i % 8 == 4:
-            t = bytes(SBOX[c] for c in t)
-        w.append(xor(t, w[-8]))
-    return [b"".join(w[i:i + 4]) for i in range(0, 60, 4)]
-
-
-def aes256(key, block):
-    rounds = aes256_round_keys(key)
-    s = xor(block, rounds[0])
-    for i in range(1, 15):
-        s = [SBOX[s[j]] for j in SHIFT_ROWS]
-        if i < 14:
-            mixed = []
-            for j in range(0, 16, 4):
-                a, b, c, d = s[j:j + 4]
-                z = a ^ b ^ c ^ d
-                mixed += [a ^ z ^ DOUBLE[a ^ b], b ^ z ^ DOUBLE[b ^ c], c ^ z ^ DOUBLE[c ^ d], d ^ z ^ DOUBLE[d ^ a]]
-            s = mixed
-        s = xor(s, rounds[i])
-    return bytes(s)
-
-
-def ghash(h, data):
-    """GHASH of whole blocks (SP 800-38D, 6.4): bit 0 of a block is its uppermost."""
-    multiples, v = [], os2ip(h)
-    for _ in range(128):      # h * x^i
-        multiples.append(v)
-        v = v >> 1 ^ (0xe1 << 120 if v & 1 else 0)
-    y = 0
-    for i in range(0, len(data), 16):
-        z, y = y ^ os2ip(data[i:i + 16]), 0
-        for j in range(128):
-            if z >> (127 - j) & 1:
-                y ^= multiples[j]
-    return i2osp(y, 16)
-
-
-def _gcm(key, nonce, aad, data, ct_of):
-    """The data XOR the keystream, and the tag over the ciphertext."""
-    stream = b"".join(aes256(key, nonce + i2osp(2 + i, 4)) for i in range(-(-len(data) // 16)))
-    out = xor(data, stream[:len(data)])
-    ct, pad = ct_of(data, out), lambda b: b + bytes(-len(b) % 16)
-    s = ghash(aes256(key, bytes(16)), pad(aad) + pad(ct) + i2osp(8 * len(aad), 8) + i2osp(8 * len(ct), 8))
-    return out, xor(s, aes256(key, nonce + i2osp(1, 4)))
-
-
-@lru_cache(None)
-def gcm_seal(key, nonce, aad, plaintext):
-    return b"".join(_gcm(key, nonce, aad, plaintext, lambda data, out: out))
-
-
-@lru_cache(None)
-def gcm_open(key, nonce, aad, ct):
-    """The plaintext, or None."""
-    if len(ct) < 16:
-        return None
-    out, tag = _gcm(key, nonce, aad, ct[:-16], lambda data, out: data)
-    return out if tag == ct[-16:] else None
-
-
-def hmac_sha256(key, data):
-    return hmac.digest(key, data, "sha256")
-
-
-def hkdf_expand(prk, info, length):
-    out, t = b"", b""
-    while len(out) < length:
-        t = hmac_sha256(prk, t + info + bytes([len(out) // 32 + 1]))
-        out += t
-    return out[:length]
-
-
-SUITE = b"HPKE" + bytes.fromhex("647a00010002")
-
-
-def labeled_extract(salt, label, ikm):
-    return hmac_sha256(salt, b"HPKE-v1" + SUITE + label + ikm)
-
-
-def labeled_expand(prk, label, info, length):
-    return hkdf_expand(prk, i2osp(length, 2) + b"HPKE-v1" + SUITE + label + info, length)
-
-
-def key_schedule(shared, info):
-    """RFC 9180, 5.1, base mode: key, base nonce (that of the first message), exporter secret."""
-    context = b"\0" + labeled_extract(b"", b"psk_id_hash", b"") + labeled_extract(b"", b"info_hash", info)
-    secret = labeled_extract(shared, b"secret", b"")
-    return tuple(labeled_expand(secret, label, context, n) for label, n in ((b"key", 32), (b"base_nonce", 12), (b"exp", 32)))
-
-
-P25519 = 2**255 - 19
-
-
-@lru_cache(None)
-def x25519(k, u=b"\x09" + bytes(31)):
-    p = P25519
-    k = int.from_bytes(k, "little") & ~7 & ~(1 << 255) | 1 << 254
-    x1 = int.from_bytes(u, "little") & (1 << 255) - 1
-    x2, z2, x3, z3, swap = 1, 0, x1, 1, 0
-    for t in range(254, -1, -1):
-        bit = k >> t & 1
-        if swap ^ bit:
-            x2, x3, z2, z3 = x3, x2, z3, z2
-        swap = bit
-        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
-        da, cb, aa, bb = d * a % p, c * b % p, a * a % p, b * b % p
-        x3, z3 = (da + cb) ** 2 % p, x1 * (da - cb) ** 2 % p
-        x2, z2 = aa * bb % p, (aa - bb) * (aa + 121665 * (aa - bb)) % p
-    if swap:
-        x2, z2 = x3, z3
-    return (x2 * pow(z2, -1, p) % p).to_bytes(32, "little")
-
-
-Q = 3329
-ZETAS = [pow(17, int(f"{i:07b}"[::-1], 2), Q) for i in range(128)]
-
-
-def ntt(f):
-    f, i, n = list(f), 1, 128
-    while n >= 2:
-        for start in range(0, 256, 2 * n):
-            for j in range(start, start + n):
-                t = ZETAS[i] * f[j + n] % Q
-                f[j], f[j + n] = (f[j] + t) % Q, (f[j] - t) % Q
-            i += 1
-        n //= 2
-    return f
-
-
-def ntt_inverse(f):
-    f, i, n = list(f), 127, 2
-    while n <= 128:
-        for start in range(0, 256, 2 * n):
-            for j in range(start, start + n):
-                t = f[j]
-                f[j], f[j + n] = (t + f[j + n]) % Q, ZETAS[i] * (f[j + n] - t) % Q
-            i -= 1
-        n *= 2
-    return [z * 3303 % Q for z in f]
-
-
-def ntt_dot(fs, gs):
-    """The sum of the products of polynomials, in NTT form."""
-    out = [0] * 256
-    for f, g in zip(fs, gs, strict=True):
-        for i in range(128):
-            a0, a1, b0, b1 = f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]
-            gamma = ZETAS[64 + i // 2] if i % 2 == 0 else -ZETAS[64 + i // 2]
-            out[2 * i] += a0 * b0 + a1 * b1 * gamma
-            out[2 * i + 1] += a0 * b1 + a1 * b0
-    return [z % Q for z in out]
-
-
-def add(f, g):
-    return [(a + b) % Q for a, b in zip(f, g, strict=True)]
-
-
-def byte_encode(f, d):
-    return sum(z << d * i for i, z in enumerate(f)).to_bytes(32 * d, "little")
-
-
-def byte_decode(b, d):
-    z = int.from_bytes(b, "little")
-    return [z >> d * i & (1 << d) - 1 for i in range(256)]
-
-
-def compress(f, d):
-    return [((z << d + 1) + Q) // (2 * Q) % (1 << d) for z in f]
-
-
-@lru_cache(None)
-def mlkem_matrix(rho):
-    def sample(i, j):
-        b, out = hashlib.shake_128(rho + bytes([j, i])).digest(1680), []
-        for k in range(0, len(b), 3):
-            out += [z for z in (b[k] | (b[k + 1] & 15) << 8, b[k + 1] >> 4 | b[k + 2] << 4) if z < Q]
-        return out[:256]
-    return [[sample(i, j) for j in range(3)] for i in range(3)]
-
-
-def cbd2(seed, n):
-    z = int.from_bytes(hashlib.shake_256(seed + bytes([n])).digest(128), "little")
-    return [((z >> 4 * i & 1) + (z >> 4 * i + 1 & 1) - (z >> 4 * i + 2 & 1) - (z >> 4 * i + 3 & 1)) % Q for i in range(256)]
-
-
-@lru_cache(None)
-def mlkem_public(d):
-    """The encapsulation key of ML-KEM.KeyGen_internal(d, z); z has no part in it."""
-    g = hashlib.sha3_512(d + b"\3").digest()
-    a = mlkem_matrix(g[:32])
-    s, e = ([ntt(cbd2(g[32:], i)) for i in part] for part in (range(3), range(3, 6)))
-    return b"".join(byte_encode(add(ntt_dot(a[i], s), e[i]), 12) for i in range(3)) + g[:32]
-
-
-@lru_cache(None)
-def mlkem_encaps(ek, m):
-    """ML-KEM.Encaps_internal: the secret and the ciphertext."""
-    g = hashlib.sha3_512(m + hashlib.sha3_256(ek).digest()).digest()
-    secret, r = g[:32], g[32:]
-    t, a = [byte_decode(ek[384 * i:384 * i + 384], 12) for i in range(3)], mlkem_matrix(ek[1152:])
-    y = [ntt(cbd2(r, i)) for i in range(3)]
-    u = [add(ntt_inverse(ntt_dot([a[j][i] for j in range(3)], y)), cbd2(r, 3 + i)) for i in range(3)]
-    v = add(add(ntt_inverse(ntt_dot(t, y)), cbd2(r, 6)), [1665 * bit for bit in byte_decode(m, 1)])
-    return secret, b"".join(byte_encode(compress(f, 10), 10) for f in u) + byte_encode(compress(v, 4), 4)
-
-
-def xwing_public(seed):
-    b = hashlib.shake_256(seed).digest(96)
-    return mlkem_public(b[:32]) + x25519(b[64:])
-
-
-def xwing_encaps(public, m, ephemeral):
-    """The shared secret, and enc."""
-    secret, ct = mlkem_encaps(public[:1184], m)
-    ct_x, pk_x = x25519(ephemeral), public[1184:]
-    return hashlib.sha3_256(secret + x25519(ephemeral, pk_x) + ct_x + pk_x + b"\\.//^\\").digest(), ct + ct_x
-
-
-# ---- The protocol (docs/protocol.md; page, transcript.json) ---------------------------------------------------------
-
-OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin"]
-PURPOSES = {"enroll": 1, "sign": 2}          # of a challenge; all others: 3
-HASH_IDS = {name: i + 1 for i, name in enumerate(HASHES)}
-PADDING_IDS = {"PKCS1": 1, "PSS": 2}
-ANSWERS = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrGivenUp",
-           9: "ErrUnconfirmed", 10: "ErrRejected", None: "ErrRefused"}
-LIFE, PENDING_LIFE, SKEW, RING = 300000, 900000, 60000, 32
-
-
-def sha256(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
-
-
-def with_length(b, n):
-    return i2osp(len(b), n) + b
-
-
-def binding(hash_name, padding, digest):
-    return sha256(b"tandem v1 transaction", bytes([HASH_IDS[hash_name], PADDING_IDS[padding]]), digest)
-
-
-def challenge_bytes(key, purpose, key_id, issued, random, bound=b""):
-    head = bytes([1, purpose]) + key_id + i2osp(issued, 8) + i2osp(issued + LIFE, 8) + random
-    return head + hmac_sha256(key, b"tandem v1 challenge" + head + bound)
-
-
-class Malformed(Exception):
-    pass
-
-
-class Reader:
-    """Takes a plaintext apart: every length is checked, and nothing may be left."""
-
-    def __init__(self, b):
-        self.b = b
-
-    def take(self, n):
-        if n > len(self.b):
-            raise Malformed
-        out, self.b = self.b[:n], self.b[n:]
-        return out
-
-    def number(self, n):
-        return os2ip(self.take(n))
-
-    def string(self, n):
-        return self.take(self.number(n))
-
-
-def pieces(b, n):
-    if len(b) % n:
-        raise Malformed
-    return [b[i:i + n] for i in range(0, len(b), n)]
-
-
-def parse_enrolment(b):
-    r = Reader(b)
-    out = {"version": r.number(1), "challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32)}
-    if r.b or out["version"] != 1 or len(out["challenge"]) != 82:
-        raise Malformed
-    return out
-
-
-def parse_request(b, operation):
-    r = Reader(b)
-    out = {"version": r.number(1), "operation": r.number(1), "challenge": r.string(1), "hash": r.number(1),
-           "padding": r.number(1), "digest": r.string(1), "salt": r.string(2), "y": r.string(2), "tokens": pieces(r.string(1), 32),
-           "next": r.take(32), "givenUp": [(z[:32], os2ip(z[32:])) for z in pieces(r.string(2), 40)]}
-    out["macked"] = b[:len(b) - len(r.b)]
-    out["mac"] = r.take(32)
-    sign = operation == "sign"
-    if (r.b or out["version"] != 1 or out["operation"] != OPERATIONS.index(operation) + 1 or len(out["challenge"]) != 82
-            or not 1 <= len(out["tokens"]) <= 3 or len(out["givenUp"]) > 8
-            or sign and (out["hash"] not in HASH_IDS.values() or out["padding"] not in (1, 2))
-            or not sign and (out["hash"] or out["padding"] or out["digest"] or out["salt"])
-            or out["padding"] != 2 and out["salt"] or len(out["salt"]) > 1024 or operation == "refresh" and out["y"]):
-        raise Malformed
-    if sign:
-        out["hash"] = list(HASHES)[out["hash"] - 1]
-        out["padding"] = {1: "PKCS1", 2: "PSS"}[out["padding"]]
-        if len(out["digest"]) != HASHES[out["hash"]][1]:
-            raise Malformed
-    elif operation != "refresh":
-        out |= {"hash": "SHA-256", "padding": "PKCS1", "digest": sha256(b"tandem v1 " + operation.encode(), out["challenge"])}
-    return out
-
-
-class TranscriptServer:
-    """Section 5 of the protocol, step by step. It has all keys; it computes no ML-KEM decapsulation, but is told enc and
-    the shared secret of an honest sender, and opens nothing that has another enc (ML-KEM gives another secret then)."""
-
-    def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_public):
-        self.key, self.server, self.sharing, self.n = key, server, sharing, n
-        self.challenge_key, self.key_id, self.hpke_id = challenge_key, key_id, sha256(hpke_public)[:8]
-        self.condition, self.counter, self.current, self.latest, self.ring = None, (0, 0, 0), None, 0, {}
-        self.reason = None
-
-    def challenge_ok(self, challenge, purpose, now, bound):
-        issued, expires = os2ip(challenge[18:26]), os2ip(challenge[26:34])
-        head = challenge[:50]
-        return (head[0] == 1 and head[1] == purpose and head[2:18] == self.key_id and issued <= now + SKEW
-                and issued < expires and hmac_sha256(self.challenge_key, b"tandem v1 challenge" + head + bound) == challenge[50:])
-
-    def answer(self, request, now, enc, shared, confirm_random):
-        """None, or code and body."""
-        if (not 1146 <= len(request) <= 8192 or request[0] != 1 or not 1 <= request[1] <= 5 or request[2:10] != self.hpke_id
-                or request[26:1146] != enc):
-            return None
-        operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
-        key, nonce, _ = key_schedule(shared, b"tandem v1 " + operation.encode())
-        plaintext = gcm_open(key, nonce, key_id, request[1146:])
-        if plaintext is None or key_id != self.key_id:
-            return None
-        try:
-            if operation == "enroll":
-                return self.enroll(request, parse_enrolment(plaintext), now, confirm_random)
-            return self.settle(request, operation, parse_request(plaintext, operation), now)
-        except Malformed:
-            return None
-
-    def enroll(self, request, r, now, confirm_random):
-        if not self.challenge_ok(r["challenge"], 1, now, b""):
-            return None
-        if self.condition is None:
-            if os2ip(r["challenge"][26:34]) <= now:
-                return 7, b""
-            parse_server_share(r["share"])                         # raises: no vector has such a share
-            if self.server:
-                compose(self.key, self.server.n, self.server.e)
-            self.ds = os2ip(r["share"][-self.key.k:])
-            if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
-                raise ValueError("a share of another key: no vector has that")
-            self.condition, self.enrolment, self.device_key, self.current = "pending", sha256(request), r["deviceKey"], r["first"]
-            self.pending_end, self.latest = now + PENDING_LIFE, now
-        elif self.enrolment != sha256(request):
-            return None
-        challenge = challenge_bytes(self.challenge_key, 3, self.key_id, now, confirm_random)
-        return 1, (with_length(i2osp(self.n, width(self.n)), 2) + i2osp(self.key.e, 4) + with_length(challenge, 1)
-                   + i2osp(self.pending_end, 8))
-
-    def destroy(self, reason):
-        wrong, at, _ = self.counter
-        self.condition, self.reason, self.counter = "destroyed", reason, (wrong, at, FOREVER)
-
-    def enter(self, request, r, now, fate, verdict):
-        """The ring, and the time, of the write that settles a request."""
-        ring = {h: v for h, v in self.ring.items() if v[0] > now}
-        for h, expires in [(sha256(request), None)] + r["givenUp"]:
-            if expires is None:
-                ring[h] = (os2ip(r["challenge"][26:34]), fate, verdict)
-            elif expires > now:
-                ring.setdefault(h, (expires, 3, b""))
-        if len(ring) > RING:
-            raise ValueError("the ring is full: no vector has that")
-        self.ring, self.latest = ring, now
-
-    def signature(self, operation, r):
-        """The outcome of 3.3: the signature; None: the PIN is wrong. Refused: y is out of range."""
-        em = encode(self.n, self.key.e, r["padding"], r["hash"], r["digest"], r["salt"])[0]
-        s, reject = outcome(complete, self.key, self.server, self.sharing, self.ds, em, r["y"])
-        if reject and reject["stage"] != "check-partial":
-            raise Refused("rejected", "")
-        return i2osp(s[2], width(self.n)) if s else None
-
-    def settle(self, request, operation, r, now):
-        bound = binding(r["hash"], r["padding"], r["digest"]) if operation == "sign" else b""
-        if not self.challenge_ok(r["challenge"], PURPOSES.get(operation, 3), now, bound) or self.condition is None:
-            return None
-        if hmac_sha256(self.device_key, b"tandem v1 request" + self.key_id + r["macked"]) != r["mac"]:
-            return None
-        known = self.ring.get(sha256(request))
-        if known:                                                                       # 7
-            _, fate, verdict = known
-            return (3, self.right_body(operation, r)) if fate == 1 else {2: (4, verdict), 3: (8, b"")}[fate]
-        if now < self.latest - SKEW:                                                    # 8
-            return 11, b""
-        now = max(now, self.latest)
-        if self.condition == "destroyed":                                               # 9
-            return 6, bytes([self.reason])
-        if os2ip(r["challenge"][26:34]) <= now:
-            return 7, b""
-        if self.condition == "pending":
-            if self.pending_end <= now:
-                self.destroy(4)
-                return 6, bytes([4])
-            if operation != "confirm":
-                return 9, b""
-        if self.current not in map(sha256, r["tokens"]):                                # 10
-            self.destroy(2)
-            self.latest = now
-            return 6, bytes([2])
-        if operation == "refresh":                                                      # 11
-            self.current = r["next"]
-            self.enter(request, r, now, 1, b"")
-            return 3, with_length(b"", 2)
-        step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                     # 12
-        if step["verdict"] == "locked":
-            return 5, i2osp(step["lockedUntil"], 8)
-        signature, reject = outcome(self.signature, operation, r)
-        if reject:
-            return 10, b""
-        step, self.counter = attempt(DEFAULT_POLICY, self.counter, now, signature is not None)   # 13
-        if signature is not None:
-            self.current, self.condition = r["next"], "active"
-            self.enter(request, r, now, 1, b"")
-            return 3, self.right_body(operation, r)
-        # ASSUMED: "locked until" is 0 also where the lock is for ever (the protocol says: 0 if not)
-        verdict = bytes([step["remaining"], step["remainingTotal"]]) + i2osp(step.get("lockedUntil", 0), 8)
-        self.enter(request, r, now, 2, verdict)
-        if self.counter[2] == FOREVER:
-            self.destroy(1)
-        return 4, verdict
-
-    def right_body(self, operation, r):
-        return with_length(b"" if operation == "refresh" else self.signature(operation, r), 2)
-
-
-# ---- JSON and JSON Schema -------------------------------------------------------------------------------------------
-
-def load(path):
-    """Strict: no key twice, no null, no fraction, no number from 2^53 on, keys in order (those of a note may also be in
-    Wycheproof's)."""
-    def pairs(items):
-        keys = [k for k, _ in items]
-        if keys != sorted(set(keys)) and keys != ["bugType", "description", "effect", "cves"]:
-            raise ValueError(f"keys twice or not in order: {keys}")
-        return dict(items)
-
-    def no(what):
-        raise ValueError(f"not allowed: {what}")
-
-    def plain(v):
-        if v is None or type(v) is int and abs(v) >= 2**53:
-            no(v)
-        for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else ():
-            plain(x)
-
-    with open(path, encoding="utf-8") as f:
-        doc = json.load(f, object_pairs_hook=pairs, parse_float=no, parse_constant=no)
-    plain(doc)
-    return doc
-
-
-TYPES = {"object": dict, "array": list, "string": str, "boolean": bool}
-KEYWORDS = {"$schema", "$defs", "title", "$ref", "type", "enum", "pattern", "minimum", "minItems", "items", "properties",
-            "required", "additionalProperties", "oneOf"}
-
-
-def validate(schema, v, root, path="", out=None):
-    """The subset of JSON Schema (draft 2020-12) that schemas/ uses. Returns a list of errors."""
-    out = [] if out is None else out
-    if set(schema) - KEYWORDS:
-        out.append(f"{path}: the schema has unknown keywords {sorted(set(schema) - KEYWORDS)}")
-    if "$ref" in schema:
-        validate(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], v, root, path, out)
-    kind = schema.get("type")
-    if kind == "integer" and type(v) is not int or kind in TYPES and not isinstance(v, TYPES[kind]):
-        out.append(f"{path}: not of type {kind}")
-        return out
-    if kind is not None and kind != "integer" and kind not in TYPES:
-        out.append(f"{path}: the schema has the unknown type {kind}")
-    if "enum" in schema and not any(type(x) is type(v) and x == v for x in schema["enum"]):
-        out.append(f"{path}: {short(v)} is not one of {schema['enum']}")
-    if "pattern" in schema and isinstance(v, str) and not re.search(re.sub(r"\$$", r"\\Z", schema["pattern"]), v):
-        out.append(f"{path}: {short(v)} is not of the form {schema['pattern']}")
-    if "minimum" in schema and type(v) is int and v < schema["minimum"]:
-        out.append(f"{path}: {v} is too small")
-    if isinstance(v, list):
-        if len(v) < schema.get("minItems", 0):
-            out.append(f"{path}: too few items")
-        for i, x in enumerate(v):
-            if "items" in schema:
-                validate(schema["items"], x, root, f"{path}/{i}", out)
-    if isinstance(v, dict):
-        known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
-        out += [f"{path}: {k} is missing" for k in schema.get("required", ()) if k not in v]
-        for k, x in v.items():
-            if k in known:
-                validate(known[k], x, root, f"{path}/{k}", out)
-            elif more is False:
-                out.append(f"{path}: unknown field {k}")
-            elif isinstance(more, dict):
-                validate(more, x, root, f"{path}/{k}", out)
-    if "oneOf" in schema:
-        tried = [validate(s, v, root, path, []) for s in schema["oneOf"]]
-        if sum(not e for e in tried) != 1:
-            out.append(f"{path}: not exactly one form of oneOf fits; the nearest: {min(tried, key=len)[:2]}")
-    return out
-
-
-@lru_cache(None)
-def schema_of(name):
-    with open(os.path.join(HERE, "schemas", name), encoding="utf-8") as f:
-        return json.load(f)
-
-
-def short(v):
-    s = v if isinstance(v, str) else json.dumps(v, sort_keys=True, ensure_ascii=False)
-    return s if len(s) <= 72 else f"{s[:32]}...{s[-24:]} ({len(s)})"
+# ---- All files ------------------------------------------------------------------------------------------------------
+
+def learn_keys(directory=HERE):
+    """The parameters (not the numbers) of the keys that the page names, from the files that have them."""
+    for name in ("split_multiplicative_2048", "split_multiplicative_3072", "complete_composite"):
+        path = os.path.join(directory, name + ".json")
+        with open(path, encoding="utf-8") as f:
+            for g in json.load(f)["testGroups"]:
+                for k in (g.get("key"), g.get("serverKey")):
+                    if k and re.fullmatch(r"(device-(2048|3072)-[123]|server-(2048|3072)-1)", k["name"]):
+                        NAMED.setdefault(k["name"], (k["name"], (k["kindP"], k["kindQ"]), (k["pBits"], k["qBits"]), k["e"],
+                                                     (k["pIndex"], k["qIndex"])))
+
+
+def check_path(args):
+    path, all_argon2 = args
+    name = os.path.basename(path).removesuffix(".json")
+    try:
+        f = File(name, load(path), all_argon2)
+        f.run()
+    except Exception as e:   # a checker must not stop at what it did not expect
+        where = f.where if "f" in locals() else "file"
+        return path, 0, [(where, "exception", f"{type(e).__name__}: {e}")], {}
+    tests = 0 if any(field == "schema" for _, field, _ in f.problems) else sum(len(g["tests"]) for g in f.doc["testGroups"])
+    return path, tests, f.problems, f.jobs
+
+
+def main():
+    p = argparse.ArgumentParser(description="Checks the test vectors of tandem.")
+    p.add_argument("--quick", action="store_true", help="do not prove that no earlier candidate for a prime qualifies")
+    p.add_argument("--argon2", choices=("sample", "all"), default="sample", help="of the 10,000 keys of lockbox_exhaustive_4")
+    p.add_argument("files", nargs="*", metavar="FILE")
+    a = p.parse_args()
+    paths = a.files or sorted(os.path.join(HERE, f) for f in os.listdir(HERE) if f.endswith(".json"))
+    self_test()
+    learn_keys()
+    with multiprocessing.Pool(2) as pool:
+        results = pool.map(check_path, [(f, a.argon2 == "all") for f in paths], chunksize=1)
+        jobs = sorted({j for _, _, _, js in results for j in js}, key=lambda j: -j[5] * j[2])
+        found = {} if a.quick else dict(zip(jobs, pool.map(first_index_below, jobs, chunksize=1)))
+    total, bad = 0, 0
+    for path, tests, problems, own in results:
+        for job, (where, field) in own.items():
+            if found.get(job) is not None:
+                problems.append((where, field, f"{job[0]}: expected candidate {job[5]}, computed {found[job]}, which qualifies"))
+        name, total = os.path.basename(path), total + tests
+        for where, field, text in problems:
+            print(f"{name}: {'tcId ' if isinstance(where, int) else ''}{where}: {field}: {text}")
+        wrong = {w for w, _, _ in problems}
+        bad += len(wrong)
+        print(f"{name}: {tests} tests ok" if not problems else f"{name}: {len(problems)} mismatches in {len(wrong)} places")
+    if not a.files and {os.path.basename(f).removesuffix(".json") for f in paths} != set(FILES):
+        print("python: not all files are there, or there are others")
+        bad += 1
+    quick = " (--quick: earlier candidates for primes not looked at)" if a.quick else f", {len(jobs)} primes searched"
+    print(f"python: {total} tests in {len(paths)} files {'ok' if not bad else 'NOT ok'}{quick if a.quick else ''}")
+    return 1 if bad else 0
 
 
 # ---- One file -------------------------------------------------------------------------------------------------------
@@ -2347,7 +1185,1226 @@ class File:
 
 STATE_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, T0, 1), (0, 0, FOREVER), (9, T0, FOREVER)}
 
-# ---- All files ------------------------------------------------------------------------------------------------------
+
+# ---- Keys (page, "Keys"; scheme, 2) ---------------------------------------------------------------------------------
+
+LIMIT = 65537
+ODD_PRIMES = [r for r in range(3, LIMIT + 1, 2) if all(r % s for s in range(3, int(r**0.5) + 1, 2))]
+
+
+def _prod(numbers):
+    while len(numbers) > 1:
+        numbers = [a * b for a, b in zip(numbers[::2], numbers[1::2] + [1] * (len(numbers) % 2))]
+    return numbers[0]
+
+
+SIEVES = [_prod([r for r in ODD_PRIMES if a <= r < b]) for a, b in ((3, 54), (54, 1000), (1000, LIMIT))]  # not 65537
+FACTOR = {"factor-65537": 65537, "factor-65539": 65539, "factor-33-bits": 4294967311, "factor-2-40": 2**39}
+ROCA_PRIMES = [r for r in ODD_PRIMES if r <= 701]
+ROCA_M = 2 * prod(ROCA_PRIMES)
+NEAR = {  # kind: candidate number i of a prime of so many bits, beside the prime p
+    "next-l-safe": lambda p, bits, i: p + 4 + 4 * i, "fermat-l-safe": lambda p, bits, i: p + 2**(bits // 2 + 4) + 4 * i,
+    "apart-l-safe": lambda p, bits, i: p + 2**(bits - 100) + 4 * i, "within-l-safe": lambda p, bits, i: p + 2**(bits - 100) - 4 - 4 * i,
+    "above-power": lambda p, bits, i: 2**(bits - 1) + 2**(bits - 103) + 3 + 4 * i,
+    "below-power": lambda p, bits, i: 2**bits - 2**(bits - 101) - 1 - 4 * i}
+L_SAFE = {"l-safe", "factor-65539", *NEAR}
+C_MINUS_1_TOO = {"l-safe", "one-mod-four", *NEAR, *FACTOR}   # kinds for which r must not divide c-1 either
+
+
+@lru_cache(None)
+def is_prime(c):
+    """Miller-Rabin to the first eight primes as bases (the candidates are nobody's choice)."""
+    d, s = c - 1, 0
+    while d % 2 == 0:
+        d, s = d // 2, s + 1
+    for a in (2, 3, 5, 7, 11, 13, 17, 19):
+        z = pow(a, d, c)
+        if z in (1, c - 1):
+            continue
+        for _ in range(s - 1):
+            z = z * z % c
+            if z == c - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def candidate_of(z, kind, bits, p, i):
+    if kind in NEAR:
+        return NEAR[kind](p, bits, i)
+    c = z % (1 << bits)
+    if kind == "short":
+        return c & ((1 << (bits - 8)) - 1) | 0xb6 << (bits - 8) | 1
+    c |= 7 << (bits - 3)
+    if kind in FACTOR:
+        return c - c % (4 * FACTOR[kind]) + 2 * FACTOR[kind] + 1
+    if kind == "roca":
+        return c - c % ROCA_M + pow(65537, c % 2**32, ROCA_M)
+    return {"l-safe": c | 3, "ordinary": c | 1, "one-mod-four": (c | 1) & ~2}[kind]
+
+
+def qualifies(c, kind, bits, e):
+    if c.bit_length() != bits or c < 3:
+        return False
+    both = kind in C_MINUS_1_TOO
+    for m in SIEVES:
+        if gcd(m % c if m > c else c, m if m < c else c) != 1 or both and gcd(m % (c - 1), c - 1) != 1:
+            return False
+    if c % LIMIT == 0 or both and kind != "factor-65537" and (c - 1) % LIMIT == 0:
+        return False
+    return gcd(e, c - 1) == 1 and is_prime(c)
+
+
+def first_index_below(job):
+    """The number of a candidate before `index` that qualifies, or None."""
+    label, kind, bits, e, p, index = job
+    s = (bits + 7) // 8
+    stream = derived(label, index * s) if kind not in NEAR else b""
+    for i in range(index):
+        if qualifies(candidate_of(os2ip(stream[i * s:i * s + s]), kind, bits, p, i), kind, bits, e):
+            return i
+    return None
+
+
+class Key:
+    """A key made from its parameters alone; ok tells whether the two candidates qualify."""
+
+    def __init__(self, name, kinds, bits, e, indices):
+        self.name, self.e, self.kinds, self.jobs, self.ok = name, e, kinds, [], True
+        primes = []
+        for half, kind, length, i in zip("pq", kinds, bits, indices):
+            s = (length + 7) // 8
+            z = os2ip(derived(f"key/{name}/{half}", (i + 1) * s)[-s:])
+            c = candidate_of(z, kind, length, primes[0] if primes else None, i)
+            self.ok = self.ok and qualifies(c, kind, length, e)
+            self.jobs.append((f"key/{name}/{half}", kind, length, e, primes[0] if kind in NEAR and primes else 0, i))
+            primes.append(c)
+        self.p, self.q = primes
+        self.n, self.lam = self.p * self.q, lcm(self.p - 1, self.q - 1)
+        self.k, self.kp = width(self.n), max(map(width, primes))
+        self.d = pow(e, -1, self.lam) if gcd(e, self.lam) == 1 else 0
+        self.q_inv = pow(self.q, -1, self.p) if self.p != self.q and gcd(self.p, self.q) == 1 else 0
+        self.ordinary = any(k not in L_SAFE for k in kinds)
+
+    def power(self, b, x):
+        """b^x mod n, modulo each prime by itself (this checker has all primes; no party of the scheme does)."""
+        rp = pow(b, x % (self.p - 1), self.p) if b % self.p or x == 0 else 0
+        rq = pow(b, x % (self.q - 1), self.q) if b % self.q or x == 0 else 0
+        return rq + self.q * ((rp - rq) * self.q_inv % self.p)
+
+    def fields(self):
+        h = lambda z, k: i2osp(z, k).hex()
+        return {"n": h(self.n, self.k), "d": h(self.d, self.k), "lambda": h(self.lam, self.k),
+                "p": h(self.p, self.kp), "q": h(self.q, self.kp)}
+
+
+@lru_cache(None)
+def make_key(name, kinds, bits, e, indices):
+    return Key(name, kinds, bits, e, indices)
+
+
+NAMED = {}   # the parameters of the keys of which the page speaks by name (learn_keys); their numbers are computed
+
+
+def share_to_dc(x, sharing):
+    return 2 * os2ip(x) + 1 if sharing == "multiplicative" else os2ip(x)
+
+
+def deal(key, x, sharing):
+    """The server's share (2.2, 2.3)."""
+    dc = share_to_dc(x, sharing)
+    if sharing == "multiplicative":
+        refuse_if(gcd(dc, key.lam) != 1, "deal", "Redraw")
+        return pow(key.e * dc, -1, key.lam)
+    ds = (key.d - dc) % key.lam
+    refuse_if(ds == 0, "deal", "Redraw")
+    return ds
+
+
+def bad_e(e):
+    return e % 2 == 0 or not 3 <= e < 2**31
+
+
+def bad_n1(n1):
+    return n1 % 2 == 0 or not 2048 <= n1.bit_length() <= 8192 or n1.bit_length() % 8 != 0
+
+
+def small_factor(n):
+    return any(gcd(n, m) != 1 for m in (*SIEVES, LIMIT))
+
+
+def roca(n):
+    """Whether n is a power of 65537 modulo each odd prime up to 701."""
+    return all(n % r in {pow(65537, i, r) for i in range(r - 1)} for r in ROCA_PRIMES)
+
+
+def nearly_equal(n):
+    """Whether one of the first hundred steps of Fermat's method factors n."""
+    first = isqrt(n - 1) + 1
+    return any(isqrt(a * a - n)**2 == a * a - n for a in range(first, first + 100))
+
+
+def key_defects(n, e, d, p, q, sharing):
+    """All conditions of 2.4 (and, for multiplicative sharing, of 2.2) that a private key fails, by name."""
+    bits, out = n.bit_length(), set()
+    half = bits // 2
+    out |= {"even"} if 0 in (n % 2, p % 2, q % 2) else set()
+    out |= {"composite"} if any(r < 3 or not is_prime(r) for r in {p, q} if r % 2) else set()
+    out |= {"factor-length"} if min(p.bit_length(), q.bit_length()) < bits / 4 else set()
+    out |= {"n"} if n != p * q else set()
+    out |= {"bits"} if bits % 8 or not 2048 <= bits <= 8192 else set()
+    out |= {"e"} if bad_e(e) else set()
+    out |= {"ed"} if any((e * d - 1) % (r - 1) for r in (p, q)) else set()
+    out |= {"close"} if abs(p - q) < 1 << (half - 100) else set()
+    out |= {"roca"} if roca(n) else set()
+    out |= {"nearly-equal"} if nearly_equal(n) else set()
+    out |= {"gcd"} if gcd(p - 1, q - 1) >= 2**32 else set()
+    out |= {"d"} if d < 1 << half else set()
+    l_safe = all(r % 4 == 3 and all(gcd((r - 1) // 2, m) == 1 for m in (*SIEVES, LIMIT)) for r in (p, q))
+    out |= {"ordinary"} if sharing == "multiplicative" and not l_safe else set()
+    return out
+
+
+KEY_FLAGS = {  # flag: the defect that it names
+    "EvenModulus": {"even"}, "FactorsMismatch": {"n"}, "UnequalFactors": {"factor-length"}, "FactorComposite": {"composite"}, "PrimesClose": {"close"},
+    "PEqualsQ": {"close"}, "NearlyEqual": {"nearly-equal"}, "ROCA": {"roca"}, "CommonDivisor": {"gcd"}, "SmallModulus": {"bits"}, "OddModulusBits": {"bits"},
+    "ExponentOne": {"e"}, "ExponentEven": {"e"}, "ExponentTooBig": {"e"}, "ExponentsMismatch": {"ed"},
+    "OrdinaryPrimes": {"ordinary"}}
+
+
+def server_share(sharing, e, n1, ds):
+    k1 = width(n1)
+    return (b"TDss" + bytes([1, 1 if sharing == "multiplicative" else 2]) + i2osp(e, 4) + i2osp(k1, 2) + i2osp(n1, k1)
+            + i2osp(ds, k1))
+
+
+def parse_server_share(b):
+    no = lambda c, name="ErrShare": refuse_if(c, "parse-share", name)
+    no(len(b) < 12 or b[:4] != b"TDss" or b[4] != 1 or b[5] not in (1, 2))
+    e, k1 = os2ip(b[6:10]), os2ip(b[10:12])
+    no(len(b) != 12 + 2 * k1 or k1 == 0 or b[12] == 0)
+    n1, ds = os2ip(b[12:12 + k1]), os2ip(b[12 + k1:])
+    no(bad_e(e) or bad_n1(n1), "ErrKey")
+    no(not 0 < ds < n1)
+
+
+# ---- Encoding (scheme, 3.1; RFC 8017, section 9) --------------------------------------------------------------------
+
+def encode(n, e, padding, name, digest, salt):
+    """EM and, for PSS, H."""
+    bits = n.bit_length()
+    refuse_if(n % 2 == 0 or not 2048 <= bits <= 16384 or bad_e(e), "check-key", "ErrKey")
+    refuse_if(name not in HASHES or len(digest) != HASHES[name][1], "encode", "ErrMessage")
+    new, h_len, arc = HASHES[name]
+    if padding == "PKCS1":
+        oid = bytes([0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, arc])
+        algorithm = bytes([0x30, len(oid) + 2]) + oid + b"\x05\x00"
+        info = algorithm + bytes([0x04, h_len]) + digest
+        info = bytes([0x30, len(info)]) + info
+        refuse_if(salt != b"", "encode", "ErrMessage")
+        return b"\x00\x01" + b"\xff" * (width(n) - len(info) - 3) + b"\x00" + info, None
+    em_bits = bits - 1
+    em_len = (em_bits + 7) // 8
+    refuse_if(len(salt) > em_len - h_len - 2, "encode", "ErrMessage")
+    h = new(bytes(8) + digest + salt).digest()
+    db = bytes(em_len - len(salt) - h_len - 2) + b"\x01" + salt
+    mask = b"".join(new(h + i2osp(i, 4)).digest() for i in range(-(-len(db) // h_len)))
+    masked = bytearray(a ^ b for a, b in zip(db, mask))
+    masked[0] &= 0xff >> (8 * em_len - em_bits)
+    return bytes(masked) + h + b"\xbc", h
+
+
+def der(tag, body):
+    n = len(body)
+    length = bytes([n]) if n < 128 else bytes([0x80 | width(n)]) + i2osp(n, width(n))
+    return bytes([tag]) + length + body
+
+
+def pem(n, e):
+    """A SubjectPublicKeyInfo with rsaEncryption (RFC 8017, A.1; RFC 5280; RFC 7468)."""
+    integer = lambda z: der(2, i2osp(z, z.bit_length() // 8 + 1))
+    algorithm = der(0x30, bytes.fromhex("06092a864886f70d010101") + b"\x05\x00")
+    text = base64.b64encode(der(0x30, algorithm + der(3, b"\0" + der(0x30, integer(n) + integer(e))))).decode()
+    lines = [text[i:i + 64] for i in range(0, len(text), 64)]
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+
+
+# ---- The device and the server (scheme, 3.2 to 3.5) -----------------------------------------------------------------
+
+def check_message(n, e, n1, e1):
+    refuse_if(n % n1 != 0 or e != e1, "check-message", "ErrMessage")
+
+
+def accepted_n2(n2):
+    return n2 % 2 == 1 and 2048 <= n2.bit_length() <= 8192
+
+
+def compose(key, n2, e2):
+    refuse_if(e2 != key.e or not accepted_n2(n2) or gcd(key.n, n2) != 1, "check-key", "ErrKey")
+    refuse_if(bad_n1(key.n) or small_factor(key.n) or roca(key.n) or nearly_equal(key.n), "check-key", "ErrKey")
+
+
+def crt(s1, s2, n1, n2):
+    return s1 + n1 * ((s2 - s1) * pow(n1, -1, n2) % n2)
+
+
+def complete(key, server, sharing, ds, em, y_enc, s2_enc=None):
+    """3.3 without the limiter: (s1, s2, S) for a message that is encoded for this final key."""
+    n1, e, k1, m = key.n, key.e, key.k, os2ip(em)
+    y, m1 = os2ip(y_enc), m % n1
+    refuse_if(len(y_enc) != k1 or not 1 < y < n1 - 1, "parse-partial", "ErrMalformedPartial")
+    s1 = key.power(y, ds) if sharing == "multiplicative" else y * key.power(m1, ds) % n1
+    refuse_if(pow(s1, e, n1) != m1, "check-partial", "ErrPartial")
+    if server is None:
+        return s1, None, s1
+    n2, m2 = server.n, m % server.n
+    s2 = server.power(m2, server.d) if s2_enc is None else os2ip(s2_enc)
+    refuse_if(s2_enc is not None and (len(s2_enc) != server.k or s2 >= n2) or pow(s2, e, n2) != m2,
+              "combine", "ErrServerKey")
+    s = crt(s1, s2, n1, n2)
+    refuse_if(pow(s, e, n1 * n2) != m, "combine", "ErrServerKey")
+    return s1, s2, s
+
+
+# ---- Lockbox (scheme, 4; RFC 8439; RFC 9106) ------------------------------------------------------------------------
+
+def lockbox(sharing, cost, salt, n1, e, ct):
+    k1 = width(n1)
+    b = (b"TDlb" + bytes([1, 1 if sharing == "multiplicative" else 2]) + i2osp(cost["t"], 4) + i2osp(cost["m"], 4)
+         + bytes([cost["p"]]) + salt + i2osp(k1, 2) + i2osp(n1, k1) + i2osp(e, 4) + i2osp(len(ct), 2) + ct)
+    return b + hashlib.sha256(b).digest()
+
+
+def parse_lockbox(b):
+    no = lambda c: refuse_if(c, "parse-lockbox", "ErrLockbox")
+    no(len(b) < 79 or b[:4] != b"TDlb" or b[4] != 1 or b[5] not in (1, 2))
+    cost = {"t": os2ip(b[6:10]), "m": os2ip(b[10:14]), "p": b[14]}
+    k1 = os2ip(b[31:33])
+    no(len(b) != 79 + 2 * k1 or os2ip(b[37 + k1:39 + k1]) != k1 + 8)
+    no(hashlib.sha256(b[:-32]).digest() != b[-32:])
+    no(cost["t"] < 1 or cost["p"] < 1 or cost["m"] < 8 * cost["p"] or cost["m"] > 2**22)
+    no(k1 == 0 or b[33] == 0 or bad_n1(os2ip(b[33:33 + k1])) or bad_e(os2ip(b[33 + k1:37 + k1])))
+    return cost, b[15:31], b[39 + k1:-32]
+
+
+def unlock(b, pin, limit):
+    cost, salt, ct = parse_lockbox(b)
+    refuse_if(any(cost[i] > limit[i] for i in "tmp"), "unlock", "ErrParams")
+    if cost["t"] * cost["m"] > 256:
+        raise ValueError("Argon2id at a cost that this checker cannot afford")
+    key = argon2id(pin, salt, cost["t"], cost["m"], cost["p"])
+    return key, xor(ct, chacha20([key], len(ct))[0])
+
+
+def derived_pin(label, length):
+    return str(os2ip(derived(label, 16)) % 10**length).zfill(length)
+
+
+def check_pin_form(pin):
+    refuse_if(not 4 <= len(pin) <= 12 or any(not 0x30 <= c <= 0x39 for c in pin), "check-pin", "ErrPINFormat")
+
+
+MALFORMED_PINS = {
+    "no PIN": b"", "one digit": b"7", "two digits": b"12", "three digits": b"274", "13 digits": b"2749163850274",
+    "14 digits": b"27491638502749", "64 digits": b"27491638" * 8, "a letter": b"27a9", "the byte before 0": b"27/9",
+    "the byte after 9": b"27:9", "a space after four digits": b"2749 ", "a space before four digits": b" 2749",
+    "a newline after four digits": b"2749\n", "a zero byte after four digits": b"2749\0", "a sign": b"+2749",
+    "a minus sign": b"-274", "a decimal point": b"27.9", "hexadecimal": b"0x27", "exponent": b"27e9",
+    "digits with bit 7 set": b"\xb2\xb7\xb4\xb9", "full-width digits": "\uff12\uff17\uff14\uff19".encode(),
+    "Arabic-Indic digits": "\u0662\u0667\u0664\u0669".encode(), "one full-width digit": "\uff12749".encode()}
+
+
+# ---- Weak PINs (page, weak_pins.json) -------------------------------------------------------------------------------
+
+WORDS = """love baby king home game pass code angel lucky happy jesus heart qwert iloveu monkey dragon master soccer
+flower family summer secret qwerty sister mother father loveyou forever letmein welcome freedom iloveyou password
+princess sunshine football baseball butterfly chocolate basketball""".split()
+SEQUENCES = """314159265358 271828182845 141421356237 173205080756 161803398874 112358132134 235711131719 124816326412
+149162536496 123456789101 135791113151 246810121416 109876543210""".split()
+NUMBERS = set("""31416 3141593 31415927 3141592654 31415926536 314159265359 0070 42069 8675309 90210 1337 31337 5201314
+1314520 38317 1235 1318 4200 5150 5425 7942 12300""".split())
+SHAPES = "1379 2468 1245 2356 4578 5689".split()
+LETTERS = {c: d for d, cs in zip("23456789", "abc def ghi jkl mno pqrs tuv wxyz".split()) for c in cs}
+WORD_PINS = {"".join(LETTERS[c] for c in w) for w in WORDS}
+PLACE = {c: (i // 3, i % 3) for i, c in enumerate("123456789")} | {"0": (3, 1)}
+KEY_AT = {at: c for c, at in PLACE.items()}
+STEPS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
+LINES = {a + KEY_AT[r + dr, c + dc] + KEY_AT[r + 2 * dr, c + 2 * dc] for a, (r, c) in PLACE.items() for dr, dc in STEPS
+         if (r + dr, c + dc) in KEY_AT and (r + 2 * dr, c + 2 * dc) in KEY_AT}
+NEIGHBOURS = {n: {a + KEY_AT[r + dr, c + dc] for a, (r, c) in PLACE.items() for dr, dc in STEPS
+                  if (r + dr, c + dc) in KEY_AT and (n > 4 or 0 in (dr, dc))} for n in range(4, 13)}
+
+
+def even_steps(digits):
+    """Whether the digits have one constant step from -2 to 2, modulo 10."""
+    steps = {(b - a) % 10 for a, b in zip(digits, digits[1:])}
+    return len(steps) == 1 and steps <= {8, 9, 0, 1, 2}
+
+
+def is_day(dd, mm):
+    """A day and a month, each of one or two digits."""
+    days = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    return 1 <= int(mm) <= 12 and 1 <= int(dd) <= days[int(mm) - 1]
+
+
+def is_year(s):
+    return 1940 <= int(s) <= 2039
+
+
+def is_date(s):
+    n = len(s)
+    day_or_month = lambda s: is_day(s[:2], s[2:]) or is_day(s[2:], s[:2])
+    if n == 4:
+        return day_or_month(s)
+    if not 6 <= n <= 8:
+        return False
+    if n == 6 and (day_or_month(s[:4]) or is_day(s[4:], s[2:4])):
+        return True
+    for year, o in ((s[:4], s[4:]), (s[-4:], s[:-4])):
+        if not is_year(year):
+            continue
+        if n == 6 and (is_day(o[0], o[1]) or is_day(o[1], o[0]) or 1 <= int(o) <= 12):
+            return True
+        if n == 7 and any(is_day(a, b) or is_day(b, a) for a, b in ((o[:1], o[1:]), (o[:2], o[2:]))):
+            return True
+        if n == 8 and day_or_month(o):
+            return True
+    return False
+
+
+def rule_of(s):
+    """The first rule that refuses the PIN s, or the empty string."""
+    n, d = len(s), [int(c) for c in s]
+    run = max(4, n - 1)
+    groups = [s[i:i + 3] for i in range(0, n, 3)]
+    if len(set(s)) == 1:
+        return "same-digit"
+    if any(even_steps(d[i:i + run]) for i in range(n - run + 1)):
+        return "run"
+    if any(s[b:] == s[:-b] for b in range(1, (n + 1) // 2 + 1)):
+        return "repeated-block"
+    if any(n % g == 0 and all(len(set(s[i:i + g])) == 1 for i in range(0, n, g)) for g in range(2, n // 2 + 1)):
+        return "doubled-digits"
+    if s == s[::-1]:
+        return "mirror"
+    if n >= 5 and len(set(s)) <= 2:
+        return "two-digits"
+    if n >= 6 and even_steps(d[::2]) and even_steps(d[1::2]):
+        return "interleaved-runs"
+    if any(all((b - a) % 10 in (0, up) for a, b in zip(d, d[1:])) for up in (1, 9)):
+        return "stairs"
+    if sorted(d) == list(range(1, n + 1)):
+        return "first-digits"
+    if not any(d[:n // 2 + 1]) or not any(d[-(n // 2 + 1):]):
+        return "zeros"
+    cores = {0: [s], 1: [s[1:]] * (s[0] == "0") + [s[:-1]] * (s[-1] == "0"), 2: []}[n % 3]
+    if any(all(c[i:i + 3] in LINES for i in range(0, len(c), 3)) for c in cores):
+        return "keypad-lines"
+    if len(set(s)) == n and all(s[i:i + 2] in NEIGHBOURS[n] for i in range(n - 1)):
+        return "keypad-path"
+    if n == 4 and "".join(sorted(s)) in SHAPES:
+        return "keypad-shape"
+    if n == 4 and is_year(s) or n == 5 and (is_year(s[:4]) or is_year(s[1:])):
+        return "year"
+    if is_date(s):
+        return "date"
+    if s in WORD_PINS:
+        return "word"
+    if any(q.startswith(s) for q in SEQUENCES) or s in NUMBERS:
+        return "number"
+    if n >= 8 and any(rule_of(s[:i]) and rule_of(s[i:]) for i in range(4, n - 3)):
+        return "weak-parts"
+    return ""
+
+
+@lru_cache(None)
+def all_pins(length):
+    """The number of refused PINs of a length, and the hash over them."""
+    h, count = hashlib.sha256(), 0
+    for digits in product("0123456789", repeat=length):
+        rule = rule_of("".join(digits))
+        if rule:
+            count += 1
+            h.update(f"{''.join(digits)} {rule}\n".encode())
+    return count, h.hexdigest()
+
+
+# ---- Attempt limiter (scheme, 5; page, limiter.json) ----------------------------------------------------------------
+
+def check_policy(policy):
+    no = lambda c: refuse_if(c, "policy", "ErrPolicy")
+    no(not policy or any(not 1 <= r["tries"] <= 100 for r in policy) or sum(r["tries"] for r in policy) > 100)
+    no("lock" in policy[-1] or any("lock" not in r for r in policy[:-1]))
+    no(any(not 1 <= r["lock"] <= LOCK_MAX for r in policy[:-1]))
+
+
+def parse_state(b):
+    no = lambda c: refuse_if(c, "parse-state", "ErrState")
+    no(len(b) != 18 or b[0] != 1)
+    wrong, at, lock = b[1], os2ip(b[2:10]), os2ip(b[10:])
+    no(wrong > 100 or at > T_MAX or lock > LOCK_MAX and lock != FOREVER or wrong == 0 and lock not in (0, FOREVER))
+    return wrong, at, lock
+
+
+def state_bytes(wrong, at, lock):
+    return bytes([1, wrong]) + i2osp(at, 8) + i2osp(lock, 8)
+
+
+def attached_lock(policy, wrong):
+    end = 0
+    for r in policy:
+        end += r["tries"]
+        if wrong < end:
+            return 0
+        if wrong == end and "lock" in r:
+            return r["lock"]
+    return FOREVER
+
+
+def attempt(policy, state, now, right):
+    """5.3 and 5.4: the verdict (as a step's fields) and the next state."""
+    refuse_if(not 0 <= now <= T_MAX, "limiter", "ErrClock")
+    wrong, at, lock = state
+    total = sum(r["tries"] for r in policy)
+    lock = max(lock, attached_lock(policy, wrong))
+    if lock == FOREVER:
+        return {"verdict": "destroyed", "remaining": 0, "remainingTotal": 0}, (wrong, at, lock)
+    if lock > 0 and now < at + lock:
+        at = min(at, now)
+        return ({"verdict": "locked", "remaining": 0, "remainingTotal": total - wrong, "lockedUntil": at + lock},
+                (wrong, at, lock))
+    if right:
+        return {"verdict": "right", "remaining": policy[0]["tries"], "remainingTotal": total}, (0, now, 0)
+    wrong += 1
+    lock = attached_lock(policy, wrong)
+    if lock == FOREVER:
+        return {"verdict": "wrong", "remaining": 0, "remainingTotal": 0}, (wrong, now, lock)
+    ends = [sum(r["tries"] for r in policy[:i + 1]) for i in range(len(policy))]
+    step = {"verdict": "wrong", "remaining": 0 if lock else min(x for x in ends if x > wrong) - wrong,
+            "remainingTotal": total - wrong}
+    return step | ({"lockedUntil": now + lock} if lock else {}), (wrong, now, lock)
+
+
+VERDICT_CLASS = {"wrong": "WrongPINError", "locked": "LockedError", "destroyed": "ErrDestroyed"}
+CLOCK_VALUES = {-1, -62135596800000, T_MAX + 1, T_MAX + LOCK_MAX}   # -62135596800000: the year 1
+
+
+def tries(*rounds):
+    return [{"tries": r} if not isinstance(r, tuple) else {"tries": r[0], "lock": r[1]} for r in rounds]
+
+
+H = 3600000
+INVALID_POLICIES = [tries(), tries(0), tries(-1), tries(101), tries((50, H), 51), tries((3, H), (3, 24 * H)), tries(3, 3),
+                    tries((3, 0), 3), tries((3, -H), 3), tries((3, LOCK_MAX + 1), 3)]   # one step beyond each rule
+
+
+def limiter_flag_true(flag, g, t, trace):
+    """Whether what a flag says is true of a test: a trace is a list of (now, right, step, at and lock before)."""
+    steps = [s for _, _, s, _, _ in trace]
+    wrong_after = lambda i: int(steps[i]["stateEnc"][2:4], 16)
+    times = [x[0] for x in trace]
+    began = lambda n: any(s["verdict"] == "wrong" and wrong_after(i) == n and s["remaining"] == 0
+                          for i, s in enumerate(steps))
+    last = trace[-1]
+    return {
+        "AtExpiry": any(lock and now == at + lock for now, _, _, at, lock in trace),
+        "OneMsBeforeExpiry": any(lock and now == at + lock - 1 for now, _, _, at, lock in trace),
+        "ClockBack": any(b < a for a, b in zip(times, times[1:])),
+        "ClockForward": any(b - a > 86400000 for a, b in zip(times, times[1:])),
+        "LockedRightPin": last[1] and last[2]["verdict"] in ("locked", "destroyed"),
+        "ThirdWrongLocks": began(3), "SecondRound24h": began(6), "NinthIsForever": began(9),
+        "OtherPolicy": g["policy"] != DEFAULT_POLICY,
+        "PolicyChange": t["startEnc"] != NEW_STATE,
+        "ResetOnSuccess": any(s["verdict"] == "right" and i and wrong_after(i - 1) > 0 for i, s in enumerate(steps)),
+        "SuccessAfterLock": any(s["verdict"] == "right" and any("lockedUntil" in u for u in steps[:i])
+                                for i, s in enumerate(steps)),
+        "Random": True}[flag]
+
+
+def random_attempts(tc_id):
+    moves = {0: -H, 1: 1000, 2: 1000, 3: 1000, 4: 3 * H, 5: 3 * H, 6: 3 * H - 1, 7: 24 * H}
+    b, now, out = derived(f"limiter/{tc_id}/steps", 48), T0, []
+    for i in range(0, 48, 2):
+        now += moves[b[i] % 8]
+        out.append((now, b[i + 1] % 4 == 0))
+    return out
+
+
+# ---- The protocol (docs/protocol.md; page, transcript.json) ---------------------------------------------------------
+
+OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin"]
+PURPOSES = {"enroll": 1, "sign": 2}          # of a challenge; all others: 3
+HASH_IDS = {name: i + 1 for i, name in enumerate(HASHES)}
+PADDING_IDS = {"PKCS1": 1, "PSS": 2}
+ANSWERS = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrGivenUp",
+           9: "ErrUnconfirmed", 10: "ErrRejected", None: "ErrRefused"}
+LIFE, PENDING_LIFE, SKEW, RING = 300000, 900000, 60000, 32
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def with_length(b, n):
+    return i2osp(len(b), n) + b
+
+
+def binding(hash_name, padding, digest):
+    return sha256(b"tandem v1 transaction", bytes([HASH_IDS[hash_name], PADDING_IDS[padding]]), digest)
+
+
+def challenge_bytes(key, purpose, key_id, issued, random, bound=b""):
+    head = bytes([1, purpose]) + key_id + i2osp(issued, 8) + i2osp(issued + LIFE, 8) + random
+    return head + hmac_sha256(key, b"tandem v1 challenge" + head + bound)
+
+
+class Malformed(Exception):
+    pass
+
+
+class Reader:
+    """Takes a plaintext apart: every length is checked, and nothing may be left."""
+
+    def __init__(self, b):
+        self.b = b
+
+    def take(self, n):
+        if n > len(self.b):
+            raise Malformed
+        out, self.b = self.b[:n], self.b[n:]
+        return out
+
+    def number(self, n):
+        return os2ip(self.take(n))
+
+    def string(self, n):
+        return self.take(self.number(n))
+
+
+def pieces(b, n):
+    if len(b) % n:
+        raise Malformed
+    return [b[i:i + n] for i in range(0, len(b), n)]
+
+
+def parse_enrolment(b):
+    r = Reader(b)
+    out = {"version": r.number(1), "challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32)}
+    if r.b or out["version"] != 1 or len(out["challenge"]) != 82:
+        raise Malformed
+    return out
+
+
+def parse_request(b, operation):
+    r = Reader(b)
+    out = {"version": r.number(1), "operation": r.number(1), "challenge": r.string(1), "hash": r.number(1),
+           "padding": r.number(1), "digest": r.string(1), "salt": r.string(2), "y": r.string(2), "tokens": pieces(r.string(1), 32),
+           "next": r.take(32), "givenUp": [(z[:32], os2ip(z[32:])) for z in pieces(r.string(2), 40)]}
+    out["macked"] = b[:len(b) - len(r.b)]
+    out["mac"] = r.take(32)
+    sign = operation == "sign"
+    if (r.b or out["version"] != 1 or out["operation"] != OPERATIONS.index(operation) + 1 or len(out["challenge"]) != 82
+            or not 1 <= len(out["tokens"]) <= 3 or len(out["givenUp"]) > 8
+            or sign and (out["hash"] not in HASH_IDS.values() or out["padding"] not in (1, 2))
+            or not sign and (out["hash"] or out["padding"] or out["digest"] or out["salt"])
+            or out["padding"] != 2 and out["salt"] or len(out["salt"]) > 1024 or operation == "refresh" and out["y"]):
+        raise Malformed
+    if sign:
+        out["hash"] = list(HASHES)[out["hash"] - 1]
+        out["padding"] = {1: "PKCS1", 2: "PSS"}[out["padding"]]
+        if len(out["digest"]) != HASHES[out["hash"]][1]:
+            raise Malformed
+    elif operation != "refresh":
+        out |= {"hash": "SHA-256", "padding": "PKCS1", "digest": sha256(b"tandem v1 " + operation.encode(), out["challenge"])}
+    return out
+
+
+class TranscriptServer:
+    """Section 5 of the protocol, step by step. It has all keys; it computes no ML-KEM decapsulation, but is told enc and
+    the shared secret of an honest sender, and opens nothing that has another enc (ML-KEM gives another secret then)."""
+
+    def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_public):
+        self.key, self.server, self.sharing, self.n = key, server, sharing, n
+        self.challenge_key, self.key_id, self.hpke_id = challenge_key, key_id, sha256(hpke_public)[:8]
+        self.condition, self.counter, self.current, self.latest, self.ring = None, (0, 0, 0), None, 0, {}
+        self.reason = None
+
+    def challenge_ok(self, challenge, purpose, now, bound):
+        issued, expires = os2ip(challenge[18:26]), os2ip(challenge[26:34])
+        head = challenge[:50]
+        return (head[0] == 1 and head[1] == purpose and head[2:18] == self.key_id and issued <= now + SKEW
+                and issued < expires and hmac_sha256(self.challenge_key, b"tandem v1 challenge" + head + bound) == challenge[50:])
+
+    def answer(self, request, now, enc, shared, confirm_random):
+        """None, or code and body."""
+        if (not 1146 <= len(request) <= 8192 or request[0] != 1 or not 1 <= request[1] <= 5 or request[2:10] != self.hpke_id
+                or request[26:1146] != enc):
+            return None
+        operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
+        key, nonce, _ = key_schedule(shared, b"tandem v1 " + operation.encode())
+        plaintext = gcm_open(key, nonce, key_id, request[1146:])
+        if plaintext is None or key_id != self.key_id:
+            return None
+        try:
+            if operation == "enroll":
+                return self.enroll(request, parse_enrolment(plaintext), now, confirm_random)
+            return self.settle(request, operation, parse_request(plaintext, operation), now)
+        except Malformed:
+            return None
+
+    def enroll(self, request, r, now, confirm_random):
+        if not self.challenge_ok(r["challenge"], 1, now, b""):
+            return None
+        if self.condition is None:
+            if os2ip(r["challenge"][26:34]) <= now:
+                return 7, b""
+            parse_server_share(r["share"])                         # raises: no vector has such a share
+            if self.server:
+                compose(self.key, self.server.n, self.server.e)
+            self.ds = os2ip(r["share"][-self.key.k:])
+            if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
+                raise ValueError("a share of another key: no vector has that")
+            self.condition, self.enrolment, self.device_key, self.current = "pending", sha256(request), r["deviceKey"], r["first"]
+            self.pending_end, self.latest = now + PENDING_LIFE, now
+        elif self.enrolment != sha256(request):
+            return None
+        challenge = challenge_bytes(self.challenge_key, 3, self.key_id, now, confirm_random)
+        return 1, (with_length(i2osp(self.n, width(self.n)), 2) + i2osp(self.key.e, 4) + with_length(challenge, 1)
+                   + i2osp(self.pending_end, 8))
+
+    def destroy(self, reason):
+        wrong, at, _ = self.counter
+        self.condition, self.reason, self.counter = "destroyed", reason, (wrong, at, FOREVER)
+
+    def enter(self, request, r, now, fate, verdict):
+        """The ring, and the time, of the write that settles a request."""
+        ring = {h: v for h, v in self.ring.items() if v[0] > now}
+        for h, expires in [(sha256(request), None)] + r["givenUp"]:
+            if expires is None:
+                ring[h] = (os2ip(r["challenge"][26:34]), fate, verdict)
+            elif expires > now:
+                ring.setdefault(h, (expires, 3, b""))
+        if len(ring) > RING:
+            raise ValueError("the ring is full: no vector has that")
+        self.ring, self.latest = ring, now
+
+    def signature(self, operation, r):
+        """The outcome of 3.3: the signature; None: the PIN is wrong. Refused: y is out of range."""
+        em = encode(self.n, self.key.e, r["padding"], r["hash"], r["digest"], r["salt"])[0]
+        s, reject = outcome(complete, self.key, self.server, self.sharing, self.ds, em, r["y"])
+        if reject and reject["stage"] != "check-partial":
+            raise Refused("rejected", "")
+        return i2osp(s[2], width(self.n)) if s else None
+
+    def settle(self, request, operation, r, now):
+        bound = binding(r["hash"], r["padding"], r["digest"]) if operation == "sign" else b""
+        if not self.challenge_ok(r["challenge"], PURPOSES.get(operation, 3), now, bound) or self.condition is None:
+            return None
+        if hmac_sha256(self.device_key, b"tandem v1 request" + self.key_id + r["macked"]) != r["mac"]:
+            return None
+        known = self.ring.get(sha256(request))
+        if known:                                                                       # 7
+            _, fate, verdict = known
+            return (3, self.right_body(operation, r)) if fate == 1 else {2: (4, verdict), 3: (8, b"")}[fate]
+        if now < self.latest - SKEW:                                                    # 8
+            return 11, b""
+        now = max(now, self.latest)
+        if self.condition == "destroyed":                                               # 9
+            return 6, bytes([self.reason])
+        if os2ip(r["challenge"][26:34]) <= now:
+            return 7, b""
+        if self.condition == "pending":
+            if self.pending_end <= now:
+                self.destroy(4)
+                return 6, bytes([4])
+            if operation != "confirm":
+                return 9, b""
+        if self.current not in map(sha256, r["tokens"]):                                # 10
+            self.destroy(2)
+            self.latest = now
+            return 6, bytes([2])
+        if operation == "refresh":                                                      # 11
+            self.current = r["next"]
+            self.enter(request, r, now, 1, b"")
+            return 3, with_length(b"", 2)
+        step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                     # 12
+        if step["verdict"] == "locked":
+            return 5, i2osp(step["lockedUntil"], 8)
+        signature, reject = outcome(self.signature, operation, r)
+        if reject:
+            return 10, b""
+        step, self.counter = attempt(DEFAULT_POLICY, self.counter, now, signature is not None)   # 13
+        if signature is not None:
+            self.current, self.condition = r["next"], "active"
+            self.enter(request, r, now, 1, b"")
+            return 3, self.right_body(operation, r)
+        # ASSUMED: "locked until" is 0 also where the lock is for ever (the protocol says: 0 if not)
+        verdict = bytes([step["remaining"], step["remainingTotal"]]) + i2osp(step.get("lockedUntil", 0), 8)
+        self.enter(request, r, now, 2, verdict)
+        if self.counter[2] == FOREVER:
+            self.destroy(1)
+        return 4, verdict
+
+    def right_body(self, operation, r):
+        return with_length(b"" if operation == "refresh" else self.signature(operation, r), 2)
+
+
+# ---- JSON and JSON Schema -------------------------------------------------------------------------------------------
+
+def load(path):
+    """Strict: no key twice, no null, no fraction, no number from 2^53 on, keys in order (those of a note may also be in
+    Wycheproof's)."""
+    def pairs(items):
+        keys = [k for k, _ in items]
+        if keys != sorted(set(keys)) and keys != ["bugType", "description", "effect", "cves"]:
+            raise ValueError(f"keys twice or not in order: {keys}")
+        return dict(items)
+
+    def no(what):
+        raise ValueError(f"not allowed: {what}")
+
+    def plain(v):
+        if v is None or type(v) is int and abs(v) >= 2**53:
+            no(v)
+        for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else ():
+            plain(x)
+
+    with open(path, encoding="utf-8") as f:
+        doc = json.load(f, object_pairs_hook=pairs, parse_float=no, parse_constant=no)
+    plain(doc)
+    return doc
+
+
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool}
+KEYWORDS = {"$schema", "$defs", "title", "$ref", "type", "enum", "pattern", "minimum", "minItems", "items", "properties",
+            "required", "additionalProperties", "oneOf"}
+
+
+def validate(schema, v, root, path="", out=None):
+    """The subset of JSON Schema (draft 2020-12) that schemas/ uses. Returns a list of errors."""
+    out = [] if out is None else out
+    if set(schema) - KEYWORDS:
+        out.append(f"{path}: the schema has unknown keywords {sorted(set(schema) - KEYWORDS)}")
+    if "$ref" in schema:
+        validate(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], v, root, path, out)
+    kind = schema.get("type")
+    if kind == "integer" and type(v) is not int or kind in TYPES and not isinstance(v, TYPES[kind]):
+        out.append(f"{path}: not of type {kind}")
+        return out
+    if kind is not None and kind != "integer" and kind not in TYPES:
+        out.append(f"{path}: the schema has the unknown type {kind}")
+    if "enum" in schema and not any(type(x) is type(v) and x == v for x in schema["enum"]):
+        out.append(f"{path}: {short(v)} is not one of {schema['enum']}")
+    if "pattern" in schema and isinstance(v, str) and not re.search(re.sub(r"\$$", r"\\Z", schema["pattern"]), v):
+        out.append(f"{path}: {short(v)} is not of the form {schema['pattern']}")
+    if "minimum" in schema and type(v) is int and v < schema["minimum"]:
+        out.append(f"{path}: {v} is too small")
+    if isinstance(v, list):
+        if len(v) < schema.get("minItems", 0):
+            out.append(f"{path}: too few items")
+        for i, x in enumerate(v):
+            if "items" in schema:
+                validate(schema["items"], x, root, f"{path}/{i}", out)
+    if isinstance(v, dict):
+        known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+        out += [f"{path}: {k} is missing" for k in schema.get("required", ()) if k not in v]
+        for k, x in v.items():
+            if k in known:
+                validate(known[k], x, root, f"{path}/{k}", out)
+            elif more is False:
+                out.append(f"{path}: unknown field {k}")
+            elif isinstance(more, dict):
+                validate(more, x, root, f"{path}/{k}", out)
+    if "oneOf" in schema:
+        tried = [validate(s, v, root, path, []) for s in schema["oneOf"]]
+        if sum(not e for e in tried) != 1:
+            out.append(f"{path}: not exactly one form of oneOf fits; the nearest: {min(tried, key=len)[:2]}")
+    return out
+
+
+@lru_cache(None)
+def schema_of(name):
+    with open(os.path.join(HERE, "schemas", name), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def short(v):
+    s = v if isinstance(v, str) else json.dumps(v, sort_keys=True, ensure_ascii=False)
+    return s if len(s) <= 72 else f"{s[:32]}...{s[-24:]} ({len(s)})"
+
+
+# ---- Primitives, written out: ChaCha20, Argon2id, AES-256-GCM, HKDF, HPKE, X25519, ML-KEM-768, P-256 ----------------
+
+def chacha20(keys, length):
+    """The keystreams (nonce zero, counter from 0) of many keys at once: a state word of every block of every key is one
+    lane of 64 bits in a long integer, of which the lower 32 are used."""
+    blocks = -(-length // 64)
+    lanes = len(keys) * blocks
+    ones = os2ip((b"\0" * 7 + b"\1") * lanes)
+    mask = ones * 0xffffffff
+    pack = lambda words: int.from_bytes(b"".join(w.to_bytes(8, "little") for w in words), "little")
+    const = [int.from_bytes(b"expand 32-byte k"[i:i + 4], "little") for i in (0, 4, 8, 12)]
+    start = [ones * c for c in const]
+    for i in range(0, 32, 4):
+        start.append(pack(w for k in keys for w in [int.from_bytes(k[i:i + 4], "little")] * blocks))
+    start += [pack(i for _ in keys for i in range(blocks)), 0, 0, 0]
+    s = list(start)
+
+    def rotate(z, r):
+        return (z << r | z >> (32 - r)) & mask
+
+    def quarter(a, b, c, d):
+        s[a] = (s[a] + s[b]) & mask
+        s[d] = rotate(s[d] ^ s[a], 16)
+        s[c] = (s[c] + s[d]) & mask
+        s[b] = rotate(s[b] ^ s[c], 12)
+        s[a] = (s[a] + s[b]) & mask
+        s[d] = rotate(s[d] ^ s[a], 8)
+        s[c] = (s[c] + s[d]) & mask
+        s[b] = rotate(s[b] ^ s[c], 7)
+
+    for _ in range(10):
+        for i in range(4):
+            quarter(i, i + 4, i + 8, i + 12)
+        for i in range(4):
+            quarter(i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12)
+    words = [((a + b) & mask).to_bytes(8 * lanes, "little") for a, b in zip(s, start)]
+    out = [b"".join(w[8 * i:8 * i + 4] for w in words) for i in range(lanes)]
+    return [b"".join(out[i * blocks:(i + 1) * blocks])[:length] for i in range(len(keys))]
+
+
+def xor(a, b):
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+M64, M32 = 2**64 - 1, 2**32 - 1
+
+
+def _mix(v, a, b, c, d):
+    """GB of RFC 9106, 3.6."""
+    va, vb, vc, vd = v[a], v[b], v[c], v[d]
+    for r1, r2 in ((32, 24), (16, 63)):
+        va = (va + vb + 2 * (va & M32) * (vb & M32)) & M64
+        vd ^= va
+        vd = (vd >> r1 | vd << (64 - r1)) & M64
+        vc = (vc + vd + 2 * (vc & M32) * (vd & M32)) & M64
+        vb ^= vc
+        vb = (vb >> r2 | vb << (64 - r2)) & M64
+    v[a], v[b], v[c], v[d] = va, vb, vc, vd
+
+
+_ROWS = [list(range(16 * i, 16 * i + 16)) for i in range(8)]
+_COLUMNS = [[2 * i + 16 * j + k for j in range(8) for k in (0, 1)] for i in range(8)]
+
+
+def _compress(x, y):
+    r = [a ^ b for a, b in zip(x, y)]
+    v = list(r)
+    for w in _ROWS + _COLUMNS:
+        for i in range(4):
+            _mix(v, w[i], w[i + 4], w[i + 8], w[i + 12])
+        for i in range(4):
+            _mix(v, w[i], w[(i + 1) % 4 + 4], w[(i + 2) % 4 + 8], w[(i + 3) % 4 + 12])
+    return [a ^ b for a, b in zip(v, r)]
+
+
+def _h_prime(data, n):
+    le = n.to_bytes(4, "little")
+    if n <= 64:
+        return hashlib.blake2b(le + data, digest_size=n).digest()
+    v, out = hashlib.blake2b(le + data).digest(), b""
+    while n - len(out) > 64:
+        out += v[:32]
+        v = hashlib.blake2b(v, digest_size=min(64, n - len(out))).digest()
+    return out + v
+
+
+@lru_cache(None)
+def argon2id(password, salt, t, m, p):
+    """Argon2id, version 0x13, tag of 32 bytes, no secret, no associated data."""
+    le = lambda z: z.to_bytes(4, "little")
+    words = lambda b: [int.from_bytes(b[i:i + 8], "little") for i in range(0, 1024, 8)]
+    h0 = hashlib.blake2b(le(p) + le(32) + le(m) + le(t) + le(0x13) + le(2) + le(len(password)) + password
+                         + le(len(salt)) + salt + le(0) + le(0)).digest()
+    segment = m // (4 * p)
+    lane_length = 4 * segment
+    memory = [[words(_h_prime(h0 + le(j) + le(i), 1024)) for j in (0, 1)] + [None] * (lane_length - 2) for i in range(p)]
+    zero = [0] * 128
+    for run in range(t):
+        for part in range(4):
+            for i in range(p):
+                lane, address = memory[i], None
+                by_address = run == 0 and part < 2
+                for j in range(2 if run == 0 and part == 0 else 0, segment):
+                    at = part * segment + j
+                    before = lane[at - 1]
+                    if by_address:
+                        if address is None or j % 128 == 0:
+                            counter = j // 128 + 1
+                            head = [run, i, part, p * lane_length, t, 2, counter] + [0] * 121
+                            address = _compress(zero, _compress(zero, head))
+                        j12 = address[j % 128]
+                    else:
+                        j12 = before[0]
+                    j1, other = j12 & M32, (j12 >> 32) % p
+                    if run == 0 and part == 0:
+                        other = i
+                    done = part * segment if run == 0 else lane_length - segment
+                    area = done + j - 1 if other == i else done - (1 if j == 0 else 0)
+                    z = area - 1 - (area * (j1 * j1 >> 32) >> 32)
+                    first = 0 if run == 0 or part == 3 else (part + 1) * segment
+                    block = _compress(before, memory[other][(first + z) % lane_length])
+                    lane[at] = block if run == 0 else [a ^ b for a, b in zip(block, lane[at])]
+    last = [0] * 128
+    for lane in memory:
+        last = [a ^ b for a, b in zip(last, lane[-1])]
+    return _h_prime(b"".join(w.to_bytes(8, "little") for w in last), 32)
+
+
+def _aes_tables():
+    """The S-box from its definition: the inverse in GF(2^8), and an affine map; and multiplication by 2."""
+    double = [z << 1 ^ (0x11b if z & 0x80 else 0) for z in range(256)]
+    power, log, z = [], [0] * 256, 1
+    for i in range(255):
+        power.append(z)
+        log[z] = i
+        z ^= double[z]      # times 3, which generates the group
+    box = []
+    for i in range(256):
+        z = (power[-log[i] % 255] if i else 0) * 0x101      # twice, so that a shift is a rotation
+        box.append((z ^ z >> 4 ^ z >> 5 ^ z >> 6 ^ z >> 7) & 0xff ^ 0x63)
+    return box, double
+
+
+SBOX, DOUBLE = _aes_tables()
+SHIFT_ROWS = [(i + 4 * (i % 4)) % 16 for i in range(16)]
+
+
+@lru_cache(None)
+def aes256_round_keys(key):
+    w, rcon = [key[i:i + 4] for i in range(0, 32, 4)], 1
+    for i in range(8, 60):
+        t = w[-1]
+        if i % 8 == 0:
+            t = bytes([SBOX[t[1]] ^ rcon, SBOX[t[2]], SBOX[t[3]], SBOX[t[0]]])
+            rcon = DOUBLE[rcon]
+        elif i % 8 == 4:
+            t = bytes(SBOX[c] for c in t)
+        w.append(xor(t, w[-8]))
+    return [b"".join(w[i:i + 4]) for i in range(0, 60, 4)]
+
+
+def aes256(key, block):
+    rounds = aes256_round_keys(key)
+    s = xor(block, rounds[0])
+    for i in range(1, 15):
+        s = [SBOX[s[j]] for j in SHIFT_ROWS]
+        if i < 14:
+            mixed = []
+            for j in range(0, 16, 4):
+                a, b, c, d = s[j:j + 4]
+                z = a ^ b ^ c ^ d
+                mixed += [a ^ z ^ DOUBLE[a ^ b], b ^ z ^ DOUBLE[b ^ c], c ^ z ^ DOUBLE[c ^ d], d ^ z ^ DOUBLE[d ^ a]]
+            s = mixed
+        s = xor(s, rounds[i])
+    return bytes(s)
+
+
+def ghash(h, data):
+    """GHASH of whole blocks (SP 800-38D, 6.4): bit 0 of a block is its uppermost."""
+    multiples, v = [], os2ip(h)
+    for _ in range(128):      # h * x^i
+        multiples.append(v)
+        v = v >> 1 ^ (0xe1 << 120 if v & 1 else 0)
+    y = 0
+    for i in range(0, len(data), 16):
+        z, y = y ^ os2ip(data[i:i + 16]), 0
+        for j in range(128):
+            if z >> (127 - j) & 1:
+                y ^= multiples[j]
+    return i2osp(y, 16)
+
+
+def _gcm(key, nonce, aad, data, ct_of):
+    """The data XOR the keystream, and the tag over the ciphertext."""
+    stream = b"".join(aes256(key, nonce + i2osp(2 + i, 4)) for i in range(-(-len(data) // 16)))
+    out = xor(data, stream[:len(data)])
+    ct, pad = ct_of(data, out), lambda b: b + bytes(-len(b) % 16)
+    s = ghash(aes256(key, bytes(16)), pad(aad) + pad(ct) + i2osp(8 * len(aad), 8) + i2osp(8 * len(ct), 8))
+    return out, xor(s, aes256(key, nonce + i2osp(1, 4)))
+
+
+@lru_cache(None)
+def gcm_seal(key, nonce, aad, plaintext):
+    return b"".join(_gcm(key, nonce, aad, plaintext, lambda data, out: out))
+
+
+@lru_cache(None)
+def gcm_open(key, nonce, aad, ct):
+    """The plaintext, or None."""
+    if len(ct) < 16:
+        return None
+    out, tag = _gcm(key, nonce, aad, ct[:-16], lambda data, out: data)
+    return out if tag == ct[-16:] else None
+
+
+def hmac_sha256(key, data):
+    return hmac.digest(key, data, "sha256")
+
+
+def hkdf_expand(prk, info, length):
+    out, t = b"", b""
+    while len(out) < length:
+        t = hmac_sha256(prk, t + info + bytes([len(out) // 32 + 1]))
+        out += t
+    return out[:length]
+
+
+SUITE = b"HPKE" + bytes.fromhex("647a00010002")
+
+
+def labeled_extract(salt, label, ikm):
+    return hmac_sha256(salt, b"HPKE-v1" + SUITE + label + ikm)
+
+
+def labeled_expand(prk, label, info, length):
+    return hkdf_expand(prk, i2osp(length, 2) + b"HPKE-v1" + SUITE + label + info, length)
+
+
+def key_schedule(shared, info):
+    """RFC 9180, 5.1, base mode: key, base nonce (that of the first message), exporter secret."""
+    context = b"\0" + labeled_extract(b"", b"psk_id_hash", b"") + labeled_extract(b"", b"info_hash", info)
+    secret = labeled_extract(shared, b"secret", b"")
+    return tuple(labeled_expand(secret, label, context, n) for label, n in ((b"key", 32), (b"base_nonce", 12), (b"exp", 32)))
+
+
+P25519 = 2**255 - 19
+
+
+@lru_cache(None)
+def x25519(k, u=b"\x09" + bytes(31)):
+    p = P25519
+    k = int.from_bytes(k, "little") & ~7 & ~(1 << 255) | 1 << 254
+    x1 = int.from_bytes(u, "little") & (1 << 255) - 1
+    x2, z2, x3, z3, swap = 1, 0, x1, 1, 0
+    for t in range(254, -1, -1):
+        bit = k >> t & 1
+        if swap ^ bit:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+        swap = bit
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        da, cb, aa, bb = d * a % p, c * b % p, a * a % p, b * b % p
+        x3, z3 = (da + cb) ** 2 % p, x1 * (da - cb) ** 2 % p
+        x2, z2 = aa * bb % p, (aa - bb) * (aa + 121665 * (aa - bb)) % p
+    if swap:
+        x2, z2 = x3, z3
+    return (x2 * pow(z2, -1, p) % p).to_bytes(32, "little")
+
+
+Q = 3329
+ZETAS = [pow(17, int(f"{i:07b}"[::-1], 2), Q) for i in range(128)]
+
+
+def ntt(f):
+    f, i, n = list(f), 1, 128
+    while n >= 2:
+        for start in range(0, 256, 2 * n):
+            for j in range(start, start + n):
+                t = ZETAS[i] * f[j + n] % Q
+                f[j], f[j + n] = (f[j] + t) % Q, (f[j] - t) % Q
+            i += 1
+        n //= 2
+    return f
+
+
+def ntt_inverse(f):
+    f, i, n = list(f), 127, 2
+    while n <= 128:
+        for start in range(0, 256, 2 * n):
+            for j in range(start, start + n):
+                t = f[j]
+                f[j], f[j + n] = (t + f[j + n]) % Q, ZETAS[i] * (f[j + n] - t) % Q
+            i -= 1
+        n *= 2
+    return [z * 3303 % Q for z in f]
+
+
+def ntt_dot(fs, gs):
+    """The sum of the products of polynomials, in NTT form."""
+    out = [0] * 256
+    for f, g in zip(fs, gs, strict=True):
+        for i in range(128):
+            a0, a1, b0, b1 = f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]
+            gamma = ZETAS[64 + i // 2] if i % 2 == 0 else -ZETAS[64 + i // 2]
+            out[2 * i] += a0 * b0 + a1 * b1 * gamma
+            out[2 * i + 1] += a0 * b1 + a1 * b0
+    return [z % Q for z in out]
+
+
+def add(f, g):
+    return [(a + b) % Q for a, b in zip(f, g, strict=True)]
+
+
+def byte_encode(f, d):
+    return sum(z << d * i for i, z in enumerate(f)).to_bytes(32 * d, "little")
+
+
+def byte_decode(b, d):
+    z = int.from_bytes(b, "little")
+    return [z >> d * i & (1 << d) - 1 for i in range(256)]
+
+
+def compress(f, d):
+    return [((z << d + 1) + Q) // (2 * Q) % (1 << d) for z in f]
+
+
+@lru_cache(None)
+def mlkem_matrix(rho):
+    def sample(i, j):
+        b, out = hashlib.shake_128(rho + bytes([j, i])).digest(1680), []
+        for k in range(0, len(b), 3):
+            out += [z for z in (b[k] | (b[k + 1] & 15) << 8, b[k + 1] >> 4 | b[k + 2] << 4) if z < Q]
+        return out[:256]
+    return [[sample(i, j) for j in range(3)] for i in range(3)]
+
+
+def cbd2(seed, n):
+    z = int.from_bytes(hashlib.shake_256(seed + bytes([n])).digest(128), "little")
+    return [((z >> 4 * i & 1) + (z >> 4 * i + 1 & 1) - (z >> 4 * i + 2 & 1) - (z >> 4 * i + 3 & 1)) % Q for i in range(256)]
+
+
+@lru_cache(None)
+def mlkem_public(d):
+    """The encapsulation key of ML-KEM.KeyGen_internal(d, z); z has no part in it."""
+    g = hashlib.sha3_512(d + b"\3").digest()
+    a = mlkem_matrix(g[:32])
+    s, e = ([ntt(cbd2(g[32:], i)) for i in part] for part in (range(3), range(3, 6)))
+    return b"".join(byte_encode(add(ntt_dot(a[i], s), e[i]), 12) for i in range(3)) + g[:32]
+
+
+@lru_cache(None)
+def mlkem_encaps(ek, m):
+    """ML-KEM.Encaps_internal: the secret and the ciphertext."""
+    g = hashlib.sha3_512(m + hashlib.sha3_256(ek).digest()).digest()
+    secret, r = g[:32], g[32:]
+    t, a = [byte_decode(ek[384 * i:384 * i + 384], 12) for i in range(3)], mlkem_matrix(ek[1152:])
+    y = [ntt(cbd2(r, i)) for i in range(3)]
+    u = [add(ntt_inverse(ntt_dot([a[j][i] for j in range(3)], y)), cbd2(r, 3 + i)) for i in range(3)]
+    v = add(add(ntt_inverse(ntt_dot(t, y)), cbd2(r, 6)), [1665 * bit for bit in byte_decode(m, 1)])
+    return secret, b"".join(byte_encode(compress(f, 10), 10) for f in u) + byte_encode(compress(v, 4), 4)
+
+
+def xwing_public(seed):
+    b = hashlib.shake_256(seed).digest(96)
+    return mlkem_public(b[:32]) + x25519(b[64:])
+
+
+def xwing_encaps(public, m, ephemeral):
+    """The shared secret, and enc."""
+    secret, ct = mlkem_encaps(public[:1184], m)
+    ct_x, pk_x = x25519(ephemeral), public[1184:]
+    return hashlib.sha3_256(secret + x25519(ephemeral, pk_x) + ct_x + pk_x + b"\\.//^\\").digest(), ct + ct_x
 
 
 def self_test():
@@ -2372,63 +2429,6 @@ def self_test():
                   "726624ec26b3353b10a903a6d0ab1c4c")).hex() == "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"
     prk = hmac_sha256(bytes(range(13)), b"\x0b" * 22)                                   # RFC 5869, A.1
     assert hkdf_expand(prk, bytes(range(0xf0, 0xfa)), 42).hex().startswith("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56")
-
-
-def learn_keys(directory=HERE):
-    """The parameters (not the numbers) of the keys that the page names, from the files that have them."""
-    for name in ("split_multiplicative_2048", "split_multiplicative_3072", "complete_composite"):
-        path = os.path.join(directory, name + ".json")
-        with open(path, encoding="utf-8") as f:
-            for g in json.load(f)["testGroups"]:
-                for k in (g.get("key"), g.get("serverKey")):
-                    if k and re.fullmatch(r"(device-(2048|3072)-[123]|server-(2048|3072)-1)", k["name"]):
-                        NAMED.setdefault(k["name"], (k["name"], (k["kindP"], k["kindQ"]), (k["pBits"], k["qBits"]), k["e"],
-                                                     (k["pIndex"], k["qIndex"])))
-
-
-def check_path(args):
-    path, all_argon2 = args
-    name = os.path.basename(path).removesuffix(".json")
-    try:
-        f = File(name, load(path), all_argon2)
-        f.run()
-    except Exception as e:   # a checker must not stop at what it did not expect
-        where = f.where if "f" in locals() else "file"
-        return path, 0, [(where, "exception", f"{type(e).__name__}: {e}")], {}
-    tests = 0 if any(field == "schema" for _, field, _ in f.problems) else sum(len(g["tests"]) for g in f.doc["testGroups"])
-    return path, tests, f.problems, f.jobs
-
-
-def main():
-    p = argparse.ArgumentParser(description="Checks the test vectors of tandem.")
-    p.add_argument("--quick", action="store_true", help="do not prove that no earlier candidate for a prime qualifies")
-    p.add_argument("--argon2", choices=("sample", "all"), default="sample", help="of the 10,000 keys of lockbox_exhaustive_4")
-    p.add_argument("files", nargs="*", metavar="FILE")
-    a = p.parse_args()
-    paths = a.files or sorted(os.path.join(HERE, f) for f in os.listdir(HERE) if f.endswith(".json"))
-    self_test()
-    learn_keys()
-    with multiprocessing.Pool(2) as pool:
-        results = pool.map(check_path, [(f, a.argon2 == "all") for f in paths], chunksize=1)
-        jobs = sorted({j for _, _, _, js in results for j in js}, key=lambda j: -j[5] * j[2])
-        found = {} if a.quick else dict(zip(jobs, pool.map(first_index_below, jobs, chunksize=1)))
-    total, bad = 0, 0
-    for path, tests, problems, own in results:
-        for job, (where, field) in own.items():
-            if found.get(job) is not None:
-                problems.append((where, field, f"{job[0]}: expected candidate {job[5]}, computed {found[job]}, which qualifies"))
-        name, total = os.path.basename(path), total + tests
-        for where, field, text in problems:
-            print(f"{name}: {'tcId ' if isinstance(where, int) else ''}{where}: {field}: {text}")
-        wrong = {w for w, _, _ in problems}
-        bad += len(wrong)
-        print(f"{name}: {tests} tests ok" if not problems else f"{name}: {len(problems)} mismatches in {len(wrong)} places")
-    if not a.files and {os.path.basename(f).removesuffix(".json") for f in paths} != set(FILES):
-        print("python: not all files are there, or there are others")
-        bad += 1
-    quick = " (--quick: earlier candidates for primes not looked at)" if a.quick else f", {len(jobs)} primes searched"
-    print(f"python: {total} tests in {len(paths)} files {'ok' if not bad else 'NOT ok'}{quick if a.quick else ''}")
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":
