@@ -32,6 +32,7 @@ Exit status: 0 if all agree, 1 if not, 2 for a wrong use.
 
 import argparse
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -1014,176 +1015,271 @@ class File:
     # -- transcript
 
     def g_transcript(self, g, only):
-        key, server, n, _, want = self.final_key(g)
-        start = f"transcript/{want['name']}/"
-        value = {f: derived(start + f, size) for f, size in (("x", key.k + 8), ("hpkePrivate", 32), ("challengeKey", 32),
-                                                             ("deviceKey", 32), ("keyId", 16), ("token", 32))}
-        ds = deal(key, value["x"], g["sharing"])
-        public = xwing_public(value["hpkePrivate"])
-        want |= {f: v.hex() for f, v in value.items()}
-        want |= {"ds": self.hexed(ds, key.k), "hpkePublic": public.hex(),
-                 "serverShareEnc": server_share(g["sharing"], key.e, key.n, ds).hex()}
-        self.fields(g, want, {"key", "sharing", "source", "tests", "type"} | ({"serverKey"} & set(g)))
-        if only is None:
-            self.same("tests", g["tests"][0]["operation"], "enroll")
-        party = TranscriptServer(key, server, g["sharing"], n, value["challengeKey"], value["keyId"], public)
-        state = {"tokens": [value["token"]], "givenUp": [], "sent": [], "signatures": 0, "badSeal": 0, "rejected": 0,
-                 "at": T0 - 10000, "copy": None}
-        # every test is gone through, for what it leaves behind; that of one test alone is compared, if only is given
-        for j, t in enumerate(g["tests"]):
-            before, problems = self.where, self.problems
-            self.where, self.problems = t["tcId"], problems if only in (None, j) else []
-            self.same("flags", t["flags"], sorted(set(t["flags"])))
-            self.guarded(self.t_transcript, g, t, key, n, ds, value, public, party, state)
-            self.where, self.problems = before, problems
-
-    def transcript_request(self, g, t, key, n, ds, value, public, state):
-        """A request as the device makes it: its fields in the file, enc, the request (as it arrives)."""
-        operation, at, flags = t["operation"], t["at"], t["flags"]
-        named = operation == "sign"
-        want, inputs = {}, {"operation"}
-        issued = at - (LIFE if "Expired" in flags else 1000)
-        random = self.derived(t, "challenge", 16)
-        if operation in ("confirm", "sign", "change pin"):
-            hash_name, padding = (t["hash"], t["padding"]) if named else ("SHA-256", "PKCS1")
-            digest, salt = self.derived(t, "digest", HASHES[hash_name][1]), b""
-            if padding == "PSS":
-                salt = self.derived(t, "salt", HASHES[hash_name][1])
-            bound = self.derived(t, "otherDigest", len(digest)) if "OtherDigest" in flags else digest
-            bound = binding(hash_name, padding, bound) if named else b""
-        else:
-            bound = b""
-        challenge = challenge_bytes(value["challengeKey"], PURPOSES.get(operation, 3), value["keyId"], issued, random, bound)
-        mac_ok = True
-        if operation == "enroll":
-            plaintext = (b"\1" + with_length(challenge, 1) + with_length(server_share(g["sharing"], key.e, key.n, ds), 2)
-                         + value["deviceKey"] + sha256(value["token"]))
-        else:
-            y = b""
-            if operation != "refresh":
-                if not named:
-                    digest = sha256(b"tandem v1 " + operation.encode(), challenge)
-                em = encode(n, key.e, padding, hash_name, digest, salt)[0]
-                x = value["x"]
-                # ASSUMED: which tests beside those with the flag WrongPin have otherX is seen from the field (the page
-                # says: one under Lock; the first with the flag Clone has it as well)
-                if "otherX" in t or "WrongPin" in flags:
-                    x = self.derived(t, "otherX", len(x))
-                    want["otherX"] = x.hex()
-                    self.same("otherX", "WrongPin" in flags or "Lock" in flags or "Clone" in flags, True)
-                y = i2osp(key.power(os2ip(em) % key.n, share_to_dc(x, g["sharing"])), key.k)
-                if "Rejected" in flags:
-                    y = i2osp([1, key.n - 1][state["rejected"]], key.k)
-                    state["rejected"] += 1
-                want |= {"digest": digest.hex(), "salt": salt.hex(), "em": em.hex(), "y": y.hex(), "hash": hash_name,
-                         "padding": padding}
-            # tokens and requests given up: of the device, or of a copy of its state
-            copied = "Clone" in flags and state["copy"] is not None
-            tokens, given_up = (state["copy"], []) if copied else (state["tokens"], state["givenUp"])
-            named_tokens, new = list(tokens), tokens[-1]
-            if len(tokens) < 3:
-                new = self.derived(t, "token", 32)
-            if copied:
-                state["copy"] = None
-            else:
-                state["drawn"] = named_tokens + ([new] if len(tokens) < 3 else [])
-            given_up = [(h, expires) for h, expires in given_up if issued < expires + SKEW]
-            want |= {"tokens": [z.hex() for z in named_tokens], "nextToken": new.hex(),
-                     "givenUp": [{"request": h.hex(), "expires": expires} for h, expires in given_up]}
-            head = [HASH_IDS[hash_name], PADDING_IDS[padding]] if named else [0, 0]
-            plaintext = (bytes([1, OPERATIONS.index(operation) + 1]) + with_length(challenge, 1) + bytes(head)
-                         + with_length(digest if named else b"", 1) + with_length(salt if named else b"", 2) + with_length(y, 2)
-                         + with_length(b"".join(named_tokens), 1) + sha256(new)
-                         + with_length(b"".join(h + i2osp(expires, 8) for h, expires in given_up), 2))
-            mac = bytearray(hmac_sha256(value["deviceKey"], b"tandem v1 request" + value["keyId"] + plaintext))
-            mac[-1] ^= "BadMac" in flags
-            plaintext += bytes(mac)
-        m, ephemeral = self.derived(t, "encapsulation", 32), self.derived(t, "ephemeral", 32)
-        shared, enc = xwing_encaps(public, m, ephemeral)
-        hpke_key, nonce, exporter = key_schedule(shared, b"tandem v1 " + operation.encode())
-        secret = labeled_expand(exporter, b"sec", b"tandem v1 response", 32)
-        request = bytearray(bytes([1, OPERATIONS.index(operation) + 1]) + sha256(public)[:8] + value["keyId"] + enc
-                            + gcm_seal(hpke_key, nonce, value["keyId"], plaintext))
-        if "BadSeal" in flags:
-            at_byte, change = [(-1, lambda z: z ^ 1), (26, lambda z: z ^ 0x80), (1, lambda z: 2), (10, lambda z: z ^ 1),
-                               (2, lambda z: z ^ 1), (0, lambda z: 2)][state["badSeal"]]
-            request[at_byte] = change(request[at_byte])
-            state["badSeal"] += 1
-        want |= {"challenge": challenge.hex(), "plaintext": plaintext.hex(), "encapsulation": m.hex(), "ephemeral": ephemeral.hex(),
-                 "sharedSecret": shared.hex(), "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(),
-                 "exporterSecret": exporter.hex(), "responseSecret": secret.hex(), "requestEnc": bytes(request).hex(), "operation": operation}
-        return {"want": want, "enc": enc, "shared": shared, "secret": secret, "request": bytes(request),
-                "expires": os2ip(challenge[26:34]), "flags": flags}
-
-    def t_transcript(self, g, t, key, n, ds, value, public, party, state):
-        flags, at = t["flags"], t["at"]
-        again = "Retry" in flags or "GivenUp" in flags
-        if again:       # the same bytes again: of the test before, or (late) of the first that was rejected
-            sent = (next(s for s in state["sent"] if "Rejected" in s["flags"]) if "GivenUp" in flags else state["sent"][-1])
-            # ASSUMED: such a request arrives ten seconds after the test before (nothing else depends on its time)
-            self.same("at", at, state["at"] + 10000)
-        else:
-            sent = self.transcript_request(g, t, key, n, ds, value, public, state)
-        self.same("at", at > state["at"], True)
-        state["at"] = at
-        dead, counter = party.condition == "destroyed", party.counter
-        lock_end = counter[1] + counter[2] if 0 < counter[2] < FOREVER else None
-        response = party.answer(sent["request"], at, sent["enc"], sent["shared"], self.derived(t, "confirmChallenge", 16))
-        want, code = dict(sent["want"]), response[0] if response else None
-        if "BadSeal" not in flags:      # the recorded request, opened with the recorded shared secret
-            recorded = bytes.fromhex(t["requestEnc"])
-            k, nonce, _ = key_schedule(bytes.fromhex(t["sharedSecret"]), b"tandem v1 " + t["operation"].encode())
-            opened = gcm_open(k, nonce, recorded[10:26], recorded[1146:]) or b""
-            self.same("requestEnc (opened)", opened.hex(), sent["want"]["plaintext"])
-        if response:
-            body = response[1]
-            commitment = party.current if code in (3, 4) else bytes(32)
-            plain = bytes([1, code]) + commitment + with_length(body, 2) + with_length(b"", 2)
-            salt = self.derived(t, "responseSalt", 32)
-            prk = hmac_sha256(sha256(sent["request"]) + salt, sent["secret"])
-            k, nonce = hkdf_expand(prk, b"key", 32), hkdf_expand(prk, b"nonce", 12)
-            want |= {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(), "responseKey": k.hex(),
-                     "responseNonce": nonce.hex(), "responseEnc": (b"\1" + salt + gcm_seal(k, nonce, b"", plain)).hex()}
-            # the recorded answer, opened with what the device has
-            recorded = bytes.fromhex(t.get("responseEnc", ""))
-            self.same("responseEnc (opened)", (gcm_open(k, nonce, b"", recorded[33:]) or b"").hex(), plain.hex())
-            if code == 3 and body != b"\0\0":
-                s = os2ip(body[2:])
-                self.same("signature", pow(s, key.e, n), os2ip(bytes.fromhex(sent["want"]["em"])))
-        if party.condition is not None:
-            want |= {"condition": party.condition, "counterEnc": state_bytes(*party.counter).hex(), "current": party.current.hex()}
-        # the device after the answer; a copy, and a request that arrives again, leave it as it is
-        if not again and "drawn" in state:
-            drawn = state.pop("drawn")
-            if code is not None:
-                state["tokens"] = drawn
-            if code in (3, 4):
-                state["tokens"], state["givenUp"] = [z for z in drawn if sha256(z) == party.current], []
-            elif code in (5, 7, 9, 10):
-                state["givenUp"] = state["givenUp"] + [(sha256(sent["request"]), sent["expires"])]
-        if not again and code == 3 and t["operation"] == "sign":
-            state["signatures"] += 1
-            if state["signatures"] == 2:
-                state["copy"] = list(state["tokens"])
-        state["sent"].append(sent)
-        # the flags, as far as they can be computed; the others say how the request was made, and must have their effect
-        true = {"Retry"} & set(flags)
-        true |= {"BadMac", "BadSeal", "OtherDigest"} & set(flags) if code is None else set()
-        true |= {"Clone"} & set(flags) if code == 6 and party.reason == 2 else set()
-        true |= {"Enrolment"} if t["operation"] in ("enroll", "confirm") else set()
-        true |= {"Signature"} if t["operation"] == "sign" and code == 3 else set()
-        true |= {"Refresh"} if t["operation"] == "refresh" and code == 3 else set()
-        true |= {"ChangePin"} if t["operation"] == "change pin" and code == 3 else set()
-        true |= {4: {"WrongPin"}, 5: {"Lock"}, 7: {"Expired"}, 8: {"GivenUp"}, 9: {"Unconfirmed"},
-                 10: {"Rejected"}}.get(code, set())
-        true |= {"Destroyed"} if code == 6 and dead else set()
-        true |= {"Lock"} if not again and code == 4 and party.counter[2] else set()
-        true |= {"Lock"} if not again and lock_end and (code == 3 and t["operation"] == "refresh" or at == lock_end) else set()
-        reject = None if code in (1, 3) else {"stage": "server", "class": ANSWERS[code]}
-        self.fields(t, self.judged(want, reject, true), COMMON | {"at"})
+        Transcript(self, g).run()      # all tests, whatever `only` says: each goes on from what those before it left
 
 
 STATE_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, T0, 1), (0, 0, FOREVER), (9, T0, FOREVER)}
+
+
+# ---- The transcript (page, transcript.json) -------------------------------------------------------------------------
+
+CLASSES = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrCancelled", 9: "ErrUnconfirmed",
+           10: "ErrRejected", 12: "ErrSuperseded"}
+CODE_FLAGS = {4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
+OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh", "change pin": "ChangePin",
+                   "cancel": "Cancel", "report": "Report"}
+AFTER_SEALING = {  # change: the byte, and what becomes of it
+    "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "operation": (1, lambda z: 2),
+    "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
+OF_STRANGERS = {"future", "other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", *AFTER_SEALING}
+
+
+class Transcript:
+    """One group: a server, its owner's device, and what else takes part. Each test is one message and what follows."""
+
+    def __init__(self, file, g):
+        self.file, self.g, self.sent, self.at = file, g, {}, T0 - 10000
+        self.key, server, self.n, _, want = file.final_key(g)
+        derive = lambda name, size: derived(f"transcript/{g['name']}/{name}", size)
+        sizes = {"x": self.key.k + 8, "hpkePrivate": 32, "challengeKey": 32, "deviceKey": 32, "keyId": 16, "token": 32}
+        if "hardwarePublic" in g:
+            sizes |= {"hardwareKey": 32, "attestation": 300}
+        self.value = {name: derive(name, size) for name, size in sizes.items()}
+        self.hpke_public = xwing_public(self.value["hpkePrivate"])
+        self.d, self.hardware = 0, b""
+        if "hardwarePublic" in g:
+            self.d = p256_scalar(self.value["hardwareKey"])
+            self.hardware = p256_public(self.d)
+            want["hardwarePublic"] = self.hardware.hex()
+        ds = deal(self.key, self.value["x"], g["sharing"])
+        self.share = server_share(g["sharing"], self.key.e, self.key.n, ds)
+        want |= {name: v.hex() for name, v in self.value.items()}
+        want |= {"name": g["name"], "ds": file.hexed(ds, self.key.k), "hpkePublic": self.hpke_public.hex(),
+                 "serverShareEnc": self.share.hex()}
+        file.fields(g, want, {"key", "sharing", "source", "tests", "type"} | {"serverKey", "copiedAfter"} & set(g))
+        self.server = Server(self.key, server, g["sharing"], self.n, self.value["challengeKey"], self.value["keyId"],
+                             self.hpke_public)
+        self.owner, self.copy = Device(self.value["token"]), None
+
+    def run(self):
+        for t in self.g["tests"]:
+            self.file.where = t["tcId"]
+            self.file.same("flags", t["flags"], sorted(set(t["flags"])))
+            self.file.guarded(self.test, t)
+
+    def test(self, t):
+        file, server, who, way = self.file, self.server, t["device"], t["way"]
+        device = {"owner": self.owner, "copy": self.copy}.get(who)
+        if "again" in t:
+            sent, want = self.sent[t["again"]], {}
+            if device:
+                file.same("again", t["again"], device.pending.test)
+        else:
+            sent, want = self.make(t, device or self.owner)
+            self.sent[t["tcId"]] = sent
+            if device:
+                device.begin(sent)
+        file.same("operation", t["operation"], sent.operation)
+        self.check_time(t, sent)
+        was = server.condition
+        answer, secret = None, sent.secret
+        if way == "forged":
+            answer = self.forged(t, sent)
+            if t["forgery"] == "other-key":
+                secret = self.derived(t, "forgedSecret", 32)
+        elif way != "request-lost":
+            answer = server.answer(sent.request, t["at"], sent.enc, sent.shared)
+        code = answer[0] if answer else None
+        if answer:
+            challenge, fields = self.answer_fields(t, sent, answer, secret)
+            want |= fields
+            if device and way != "answer-lost" and secret == sent.secret:
+                device.hear(sent, code, answer[1], challenge, self.verifies)
+        if server.condition:
+            want |= {"condition": server.condition, "counterEnc": state_bytes(*server.counter).hex(), "current": server.current.hex(),
+                     "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(), "events": server.event_number}
+            want |= {"reason": server.reason} if server.condition == "destroyed" else {}
+        if device:
+            want["state"] = device.state()
+        if t["tcId"] == self.g.get("copiedAfter"):
+            self.copy = copy.copy(self.owner)
+        clone = was != "destroyed" and server.condition == "destroyed" and server.reason == 2
+        file.fields(t, file.judged(want, self.reject(t, sent, code), self.flags(t, code, clone)),
+                    COMMON | {"at", "device", "way", "operation"} | {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t))
+
+    def derived(self, t, field, n):
+        return self.file.derived(t, field, n)
+
+    def check_time(self, t, sent):
+        """Ten seconds after the test before, or a moment at which something ends, or the millisecond before."""
+        at, (_, since, lock) = t["at"], self.server.counter
+        expires = os2ip(sent.challenge[26:34])
+        ends = [expires, expires + DAY, self.server.pending_end] + ([since + lock] if 0 < lock < FOREVER else [])
+        self.file.same("at", at > self.at, True)
+        self.file.same("at", at == self.at + 10000 or at in ends or at + 1 in ends, True)
+        self.at = at
+
+    # -- a request
+
+    def make(self, t, device):
+        """What is sent, and its fields in the file."""
+        operation, change, value = t["operation"], t.get("change", "none"), self.value
+        challenge, issued_for = self.challenge(t, device)
+        want = {"challenge": challenge.hex()}
+        sent = Sent(t["tcId"], operation, challenge)
+        self.file.same("change", change in OF_STRANGERS, t["device"] == "stranger")
+        sign = lambda message: p256_sign(self.d, p256_scalar(self.derived(t, "hardwareNonce", 32)), message)
+        if change == "other-hardware":
+            d = p256_scalar(self.derived(t, "otherHardware", 32))
+            sign = lambda message: p256_sign(d, p256_scalar(self.derived(t, "hardwareNonce", 32)), message)
+        if operation == "enroll":
+            sent.next = value["token"]
+            want["target"] = sha256(sent.next).hex()
+            plaintext, signature = enrolment_plaintext(
+                value["keyId"], challenge, self.share, value["deviceKey"], sha256(sent.next), self.hardware,
+                value.get("attestation", b""), sign)
+        else:
+            r = {"challenge": challenge, "number": 0, "token": bytes(32), "chain": bytes(32), "next": bytes(32), "hash": None,
+                 "padding": None, "documents": []}
+            if operation != "report":
+                r |= {"number": device.number + 1, "token": device.token, "chain": device.chain}
+                if change == "followed":
+                    r |= {"number": self.server.last[0] + 1, "chain": self.server.chain}
+                r["number"] += change == "number+1"
+                if operation == "cancel":
+                    r["next"] = device.pending.hash
+                    want["cancels"] = device.pending.test
+                else:
+                    sent.next = self.derived(t, "nextToken", 32)
+                    r["next"] = sha256(sent.next)
+                    want["nextToken"] = sent.next.hex()
+            if operation == "sign":
+                r |= {"hash": t["hash"], "padding": t["padding"]}
+            if operation in ("sign", "confirm", "change pin"):
+                r["documents"] = self.documents(t, sent, issued_for, want)
+            want |= {"number": r["number"]} | {"token": r["token"].hex(), "chain": r["chain"].hex(), "target": r["next"].hex()}
+            plaintext, signature = request_plaintext(value["keyId"], value["deviceKey"], operation, r,
+                                                     sign if self.hardware and change != "no-hardware" else None)
+            if change == "bad-mac":
+                plaintext = plaintext[:-1] + bytes([plaintext[-1] ^ 1])
+        if signature:
+            want["hardwareSignature"] = signature.hex()
+        m, ephemeral = self.derived(t, "encapsulation", 32), self.derived(t, "ephemeral", 32)
+        sent.shared, sent.enc = xwing_encaps(self.hpke_public, m, ephemeral)
+        hpke_key, nonce, exporter = key_schedule(sent.shared, b"tandem v2 " + operation.encode())
+        sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + value["keyId"] + sent.enc
+                            + gcm_seal(hpke_key, nonce, value["keyId"], plaintext))
+        if change in AFTER_SEALING:
+            at, changed = AFTER_SEALING[change]
+            request[at] = changed(request[at])
+        sent.request, sent.hash = bytes(request), sha256(bytes(request))
+        return sent, want | {
+            "plaintext": plaintext.hex(), "encapsulation": m.hex(), "ephemeral": ephemeral.hex(), "sharedSecret": sent.shared.hex(),
+            "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(), "exporterSecret": exporter.hex(),
+            "responseSecret": sent.secret.hex(), "requestEnc": sent.request.hex()}
+
+    def challenge(self, t, device):
+        """The challenge of a request, and the digests that it is to sign."""
+        operation, change, digests, bound = t["operation"], t.get("change", "none"), [], bytes(32)
+        if operation == "cancel" and device.refused:
+            return device.pending.challenge, []
+        if operation == "report" and device.challenge:
+            return device.challenge, []
+        if operation == "sign":
+            h_len, count = HASHES[t["hash"]][1], range(len(t["documents"]))
+            digests = [self.derived(t, f"digest/{i}", h_len) for i in count]
+            named = {"other-digest": [self.derived(t, f"otherDigest/{i}", h_len) for i in count],
+                     "other-order": digests[-1:] + digests[:-1]}.get(change, digests)
+            bound = bytes(32) if change == "other-purpose" else binding(t["hash"], t["padding"], named)
+        purpose = 3 if change == "other-purpose" else {"enroll": 1, "sign": 2}.get(operation, 3)
+        issued = t["at"] + {"expired": -LIFE, "future": SKEW + 1}.get(change, -1000)
+        c = challenge_bytes(self.value["challengeKey"], purpose, self.value["keyId"], issued, issued + LIFE,
+                            self.derived(t, "challenge", 16), bound)
+        return c[:-1] + bytes([c[-1] ^ (change == "bad-challenge")]), digests
+
+    def documents(self, t, sent, digests, want):
+        """(digest as it is sent, salt, y) of each document."""
+        change, sign = t.get("change", "none"), sent.operation == "sign"
+        hash_name, padding = (t["hash"], t["padding"]) if sign else ("SHA-256", "PKCS1")
+        if not sign:
+            digests = [sha256(b"tandem v2 " + sent.operation.encode(), sent.challenge)]
+        out, want["documents"], x = [], [], self.value["x"]
+        if change in ("wrong-pin", "last-wrong"):
+            other = self.derived(t, "otherX", len(x))
+            want["otherX"] = other.hex()
+        for i, digest in enumerate(digests):
+            last = i == len(digests) - 1
+            salt = self.derived(t, f"salt/{i}", len(digest)) if padding == "PSS" else b""
+            em = encode(self.n, self.key.e, padding, hash_name, digest, salt)[0]
+            share = other if change == "wrong-pin" or change == "last-wrong" and last else x
+            y = self.key.power(os2ip(em) % self.key.n, share_to_dc(share, self.g["sharing"]))
+            if last:
+                y = {"y-one": 1, "y-minus-one": self.key.n - 1}.get(change, y)
+            y = i2osp(y, self.key.k)
+            sent.ems.append(em)
+            out.append((digest if sign else b"", salt, y))
+            want["documents"].append({"digest": digest.hex(), "salt": salt.hex(), "em": em.hex(), "y": y.hex()})
+        return out
+
+    # -- an answer
+
+    def forged(self, t, sent):
+        k, count = width(self.n), len(sent.ems)
+        if t["forgery"] == "wrong":
+            return 4, bytes([2, 8]) + bytes(8), False
+        if t["forgery"] == "cancelled":
+            return 8, b"", False
+        if t["forgery"] == "right":
+            signatures = [b"\0" + self.derived(t, f"forgedSignature/{i}", k)[1:] for i in range(count)]
+        else:
+            whole = pow(self.key.e, -1, lcm(self.key.lam, self.server.server.lam if self.server.server else 1))
+            signatures = [i2osp(pow(os2ip(em), whole, self.n), k) for em in sent.ems]
+        return 3, self.server.right_body(signatures), False
+
+    def answer_fields(self, t, sent, answer, secret):
+        code, body, next_step = answer
+        challenge = b""
+        if next_step:
+            challenge = challenge_bytes(self.value["challengeKey"], 3, self.value["keyId"], t["at"], t["at"] + LIFE,
+                                        self.derived(t, "answerChallenge", 16))
+        plain = bytes([2, code]) + with_length(challenge, 1) + with_length(body, 3) + with_length(b"", 2)
+        salt = self.derived(t, "responseSalt", 32)
+        key, nonce = response_key(secret, sent.request, salt)
+        return challenge, {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(), "responseKey": key.hex(),
+                           "responseNonce": nonce.hex(), "responseEnc": (b"\2" + salt + gcm_seal(key, nonce, b"", plain)).hex()}
+
+    def verifies(self, sent, body):
+        """Whether the body of code 3 has a right signature for each document of the request."""
+        count, size, k = body[0], os2ip(body[1:3]), width(self.n)
+        if count != len(sent.ems) or size != (k if count else 0) or len(body) != 3 + count * size:
+            return False
+        signatures = [os2ip(body[3 + k * i:3 + k * i + k]) for i in range(count)]
+        return all(s < self.n and pow(s, self.key.e, self.n) == os2ip(em) for s, em in zip(signatures, sent.ems))
+
+    # -- what a test says of itself
+
+    def reject(self, t, sent, code):
+        if t["way"] == "request-lost":
+            return {"stage": "network", "class": "ErrUnanswered"}
+        if t["way"] == "forged":
+            return {"stage": "network", "class": "ErrAnswer" if code == 3 else CLASSES[code]}
+        if code in (1, 3) or (code, sent.operation) in ((8, "cancel"), (6, "report")):
+            return None
+        return {"stage": "server", "class": CLASSES[code] if code else "ErrRefused"}
+
+    def flags(self, t, code, clone):
+        flags, way = {OPERATION_FLAGS[t["operation"]]}, t["way"]
+        flags |= {"Batch"} if len(t.get("documents", ())) > 1 else set()
+        flags |= {"PSS"} if t.get("padding") == "PSS" else set()
+        flags |= {"Hardware"} if t.get("change") in ("no-hardware", "other-hardware") else set()
+        flags |= {"Again"} if "again" in t else set()
+        flags |= {"Replay"} if "again" in t and t["device"] == "network" else set()
+        flags |= {CODE_FLAGS[code]} if code in CODE_FLAGS else set()
+        flags |= {"Clone"} if clone else set()
+        flags |= {"Refused"} if way in ("delivered", "answer-lost") and code is None else set()
+        flags |= {"Lost"} if way in ("request-lost", "answer-lost") else set()
+        return flags | ({"Forged"} if way == "forged" else set())
 
 
 # ---- Keys (page, "Keys"; scheme, 2) ---------------------------------------------------------------------------------
@@ -1733,13 +1829,12 @@ def random_attempts(tc_id):
 
 # ---- The protocol (docs/protocol.md; page, transcript.json) ---------------------------------------------------------
 
-OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin"]
-PURPOSES = {"enroll": 1, "sign": 2}          # of a challenge; all others: 3
+OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin", "cancel", "report"]
 HASH_IDS = {name: i + 1 for i, name in enumerate(HASHES)}
 PADDING_IDS = {"PKCS1": 1, "PSS": 2}
-ANSWERS = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrGivenUp",
-           9: "ErrUnconfirmed", 10: "ErrRejected", None: "ErrRefused"}
-LIFE, PENDING_LIFE, SKEW, RING = 300000, 900000, 60000, 32
+RIGHT, WRONG, CANCELLED = 1, 2, 3            # fates
+LIFE, PENDING_LIFE, SKEW, DAY = 300000, 900000, 60000, 86400000
+NO_VERDICT = bytes(10)
 
 
 def sha256(*parts):
@@ -1750,29 +1845,70 @@ def with_length(b, n):
     return i2osp(len(b), n) + b
 
 
-def binding(hash_name, padding, digest):
-    return sha256(b"tandem v1 transaction", bytes([HASH_IDS[hash_name], PADDING_IDS[padding]]), digest)
+def binding(hash_name, padding, digests):
+    return sha256(b"tandem v2 transaction", bytes([HASH_IDS[hash_name], PADDING_IDS[padding], len(digests)]), *digests)
 
 
-def challenge_bytes(key, purpose, key_id, issued, random, bound=b""):
-    head = bytes([1, purpose]) + key_id + i2osp(issued, 8) + i2osp(issued + LIFE, 8) + random
-    return head + hmac_sha256(key, b"tandem v1 challenge" + head + bound)
+def challenge_bytes(key, purpose, key_id, issued, expires, random, bound=bytes(32)):
+    head = bytes([2, purpose]) + key_id + i2osp(issued, 8) + i2osp(expires, 8) + random + bound
+    return head + hmac_sha256(key, b"tandem v2 challenge" + head)
+
+
+def purposes(operation):
+    return {"enroll": {1}, "sign": {2}, "cancel": {2, 3}, "report": {2, 3}}.get(operation, {3})
+
+
+def chain_after(chain, request_hash, fate):
+    return sha256(b"tandem v2 chain", chain, request_hash, bytes([fate]))
+
+
+def hardware_message(key_id, signed):
+    return b"tandem v2 hardware" + key_id + signed
+
+
+def response_key(secret, request, salt):
+    """Key and nonce of a response (RFC 9458, 4.4)."""
+    prk = hmac_sha256(sha256(request) + salt, secret)
+    return hkdf_expand(prk, b"key", 32), hkdf_expand(prk, b"nonce", 12)
+
+
+def enrolment_plaintext(key_id, challenge, share, device_key, first, hardware, attestation, sign):
+    signed = (b"\2" + with_length(challenge, 1) + with_length(share, 2) + device_key + first + with_length(hardware, 1)
+              + with_length(attestation, 2))
+    signature = sign(hardware_message(key_id, signed)) if hardware else b""
+    return signed + with_length(signature, 1), signature
+
+
+def request_plaintext(key_id, device_key, operation, r, sign):
+    """r: challenge, number, token, chain, next, hash, padding, and documents: (digest, salt, y)."""
+    documents = r["documents"]
+    signed = (bytes([2, OPERATIONS.index(operation) + 1]) + with_length(r["challenge"], 1) + i2osp(r["number"], 8) + r["token"]
+              + r["chain"] + r["next"] + bytes([HASH_IDS.get(r["hash"], 0), PADDING_IDS.get(r["padding"], 0), len(documents)])
+              + i2osp(len(documents[0][1]) if documents else 0, 2) + i2osp(len(documents[0][2]) if documents else 0, 2)
+              + b"".join(b"".join(d) for d in documents))
+    signature = sign(hardware_message(key_id, signed)) if sign else b""
+    body = signed + with_length(signature, 1)
+    return body + hmac_sha256(device_key, b"tandem v2 request" + key_id + body), signature
 
 
 class Malformed(Exception):
     pass
 
 
+def malformed_if(condition):
+    if condition:
+        raise Malformed
+
+
 class Reader:
     """Takes a plaintext apart: every length is checked, and nothing may be left."""
 
     def __init__(self, b):
-        self.b = b
+        self.b, self.taken = b, b""
 
     def take(self, n):
-        if n > len(self.b):
-            raise Malformed
-        out, self.b = self.b[:n], self.b[n:]
+        malformed_if(n > len(self.b))
+        out, self.b, self.taken = self.b[:n], self.b[n:], self.taken + self.b[:n]
         return out
 
     def number(self, n):
@@ -1782,172 +1918,268 @@ class Reader:
         return self.take(self.number(n))
 
 
-def pieces(b, n):
-    if len(b) % n:
-        raise Malformed
-    return [b[i:i + n] for i in range(0, len(b), n)]
-
-
 def parse_enrolment(b):
     r = Reader(b)
-    out = {"version": r.number(1), "challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32)}
-    if r.b or out["version"] != 1 or len(out["challenge"]) != 82:
-        raise Malformed
+    malformed_if(r.number(1) != 2)
+    out = {"challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32),
+           "hardware": r.string(1), "attestation": r.string(2)}
+    out["signed"], out["signature"] = r.taken, r.string(1)
+    malformed_if(r.b or len(out["challenge"]) != 114 or len(out["hardware"]) not in (0, 65) or len(out["attestation"]) > 16384)
+    malformed_if(not out["hardware"] and (out["attestation"] or out["signature"]))
     return out
 
 
 def parse_request(b, operation):
     r = Reader(b)
-    out = {"version": r.number(1), "operation": r.number(1), "challenge": r.string(1), "hash": r.number(1),
-           "padding": r.number(1), "digest": r.string(1), "salt": r.string(2), "y": r.string(2), "tokens": pieces(r.string(1), 32),
-           "next": r.take(32), "givenUp": [(z[:32], os2ip(z[32:])) for z in pieces(r.string(2), 40)]}
-    out["macked"] = b[:len(b) - len(r.b)]
-    out["mac"] = r.take(32)
-    sign = operation == "sign"
-    if (r.b or out["version"] != 1 or out["operation"] != OPERATIONS.index(operation) + 1 or len(out["challenge"]) != 82
-            or not 1 <= len(out["tokens"]) <= 3 or len(out["givenUp"]) > 8
-            or sign and (out["hash"] not in HASH_IDS.values() or out["padding"] not in (1, 2))
-            or not sign and (out["hash"] or out["padding"] or out["digest"] or out["salt"])
-            or out["padding"] != 2 and out["salt"] or len(out["salt"]) > 1024 or operation == "refresh" and out["y"]):
-        raise Malformed
-    if sign:
-        out["hash"] = list(HASHES)[out["hash"] - 1]
-        out["padding"] = {1: "PKCS1", 2: "PSS"}[out["padding"]]
-        if len(out["digest"]) != HASHES[out["hash"]][1]:
-            raise Malformed
-    elif operation != "refresh":
-        out |= {"hash": "SHA-256", "padding": "PKCS1", "digest": sha256(b"tandem v1 " + operation.encode(), out["challenge"])}
+    malformed_if(r.number(1) != 2 or r.number(1) != OPERATIONS.index(operation) + 1)
+    out = {"challenge": r.string(1), "number": r.number(8), "token": r.take(32), "chain": r.take(32), "next": r.take(32)}
+    hash_id, padding_id, count, salt_len, y_len = r.number(1), r.number(1), r.number(1), r.number(2), r.number(2)
+    sign, report, proof = operation == "sign", operation == "report", operation in ("confirm", "change pin")
+    malformed_if(len(out["challenge"]) != 114 or report != (out["number"] == 0))
+    malformed_if(report and any(out["token"] + out["chain"] + out["next"]))
+    malformed_if(sign and (hash_id not in HASH_IDS.values() or padding_id not in (1, 2)) or not sign and (hash_id or padding_id))
+    malformed_if(not 1 <= count <= 64 if sign else count != proof)
+    malformed_if(salt_len > 1024 or padding_id != 2 and salt_len or not count and y_len)
+    out["hash"], out["padding"] = (list(HASHES)[hash_id - 1], ["PKCS1", "PSS"][padding_id - 1]) if sign else ("SHA-256", "PKCS1")
+    documents = [(r.take(HASHES[out["hash"]][1] if sign else 0), r.take(salt_len), r.take(y_len)) for _ in range(count)]
+    if proof:        # nothing that anybody chose: the digest is a hash of the challenge
+        documents = [(sha256(b"tandem v2 " + operation.encode(), out["challenge"]), *documents[0][1:])]
+    out["documents"], out["signed"] = documents, r.taken
+    out["signature"] = r.string(1)
+    out["macked"], out["mac"] = r.taken, r.take(32)
+    malformed_if(r.b or len(out["signature"]) not in (0, 64))
     return out
 
 
-class TranscriptServer:
-    """Section 5 of the protocol, step by step. It has all keys; it computes no ML-KEM decapsulation, but is told enc and
-    the shared secret of an honest sender, and opens nothing that has another enc (ML-KEM gives another secret then)."""
+class Server:
+    """Sections 4 and 5 of the protocol, step by step. It has all keys; it computes no ML-KEM decapsulation, but is told
+    enc and the shared secret of an honest sender, and opens nothing that has another enc (ML-KEM gives another secret
+    then). Its answers are a code, a body, and whether there is a challenge for the next step; None: no answer."""
 
     def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_public):
         self.key, self.server, self.sharing, self.n = key, server, sharing, n
         self.challenge_key, self.key_id, self.hpke_id = challenge_key, key_id, sha256(hpke_public)[:8]
-        self.condition, self.counter, self.current, self.latest, self.ring = None, (0, 0, 0), None, 0, {}
-        self.reason = None
+        self.condition, self.reason, self.counter, self.event_number = None, 0, (0, 0, 0), 0
+        self.last, self.pending_end = (0, bytes(32), 0, NO_VERDICT), 0
 
-    def challenge_ok(self, challenge, purpose, now, bound):
-        issued, expires = os2ip(challenge[18:26]), os2ip(challenge[26:34])
-        head = challenge[:50]
-        return (head[0] == 1 and head[1] == purpose and head[2:18] == self.key_id and issued <= now + SKEW
-                and issued < expires and hmac_sha256(self.challenge_key, b"tandem v1 challenge" + head + bound) == challenge[50:])
+    def challenge_ok(self, challenge, operation, now):
+        return (challenge[0] == 2 and challenge[1] in purposes(operation) and challenge[2:18] == self.key_id
+                and hmac_sha256(self.challenge_key, b"tandem v2 challenge" + challenge[:82]) == challenge[82:]
+                and os2ip(challenge[18:26]) <= now + SKEW)
 
-    def answer(self, request, now, enc, shared, confirm_random):
-        """None, or code and body."""
-        if (not 1146 <= len(request) <= 8192 or request[0] != 1 or not 1 <= request[1] <= 5 or request[2:10] != self.hpke_id
-                or request[26:1146] != enc):
+    def answer(self, request, now, enc, shared):
+        if (not 1146 <= len(request) <= 131072 or request[0] != 2 or not 1 <= request[1] <= 7
+                or request[2:10] != self.hpke_id or request[26:1146] != enc):                                       # 1
             return None
         operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
-        key, nonce, _ = key_schedule(shared, b"tandem v1 " + operation.encode())
+        key, nonce, _ = key_schedule(shared, b"tandem v2 " + operation.encode())
         plaintext = gcm_open(key, nonce, key_id, request[1146:])
         if plaintext is None or key_id != self.key_id:
             return None
         try:
             if operation == "enroll":
-                return self.enroll(request, parse_enrolment(plaintext), now, confirm_random)
-            return self.settle(request, operation, parse_request(plaintext, operation), now)
+                return self.enroll(sha256(request), parse_enrolment(plaintext), now)
+            return self.request(operation, sha256(request), parse_request(plaintext, operation), now)
         except Malformed:
             return None
 
-    def enroll(self, request, r, now, confirm_random):
-        if not self.challenge_ok(r["challenge"], 1, now, b""):
+    def enroll(self, h, r, now):
+        if r["hardware"] and not p256_verify(r["hardware"], hardware_message(self.key_id, r["signed"]), r["signature"]):
+            return None                                                                                             # 2
+        if not self.challenge_ok(r["challenge"], "enroll", now):                                                    # 3
             return None
-        if self.condition is None:
-            if os2ip(r["challenge"][26:34]) <= now:
-                return 7, b""
-            parse_server_share(r["share"])                         # raises: no vector has such a share
-            if self.server:
-                compose(self.key, self.server.n, self.server.e)
-            self.ds = os2ip(r["share"][-self.key.k:])
-            if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
-                raise ValueError("a share of another key: no vector has that")
-            self.condition, self.enrolment, self.device_key, self.current = "pending", sha256(request), r["deviceKey"], r["first"]
-            self.pending_end, self.latest = now + PENDING_LIFE, now
-        elif self.enrolment != sha256(request):
-            return None
-        challenge = challenge_bytes(self.challenge_key, 3, self.key_id, now, confirm_random)
-        return 1, (with_length(i2osp(self.n, width(self.n)), 2) + i2osp(self.key.e, 4) + with_length(challenge, 1)
-                   + i2osp(self.pending_end, 8))
+        if self.condition is not None:                                                                              # 4
+            return self.enrolled() if h == self.enrolment else None
+        if os2ip(r["challenge"][26:34]) <= now:                                                                     # 5
+            return 7, b"", False
+        parse_server_share(r["share"])      # 6; it raises, and so does what follows: no vector has such a share
+        if self.server:
+            compose(self.key, self.server.n, self.server.e)
+        self.ds = os2ip(r["share"][-self.key.k:])
+        if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
+            raise ValueError("a share of another key: no vector has that")
+        self.condition, self.enrolment, self.enrolled_at, self.pending_end = "pending", h, now, now + PENDING_LIFE  # 12
+        self.device_key, self.current, self.chain, self.hardware = r["deviceKey"], r["first"], h, r["hardware"]
+        self.event_number += 1
+        return self.enrolled()
 
-    def destroy(self, reason):
+    def enrolled(self):
+        return 1, with_length(i2osp(self.n, width(self.n)), 2) + i2osp(self.key.e, 4) + i2osp(self.pending_end, 8), True
+
+    def destroy(self, reason, now):
         wrong, at, _ = self.counter
         self.condition, self.reason, self.counter = "destroyed", reason, (wrong, at, FOREVER)
+        self.event_number += 1
+        return self.destroyed()
 
-    def enter(self, request, r, now, fate, verdict):
-        """The ring, and the time, of the write that settles a request."""
-        ring = {h: v for h, v in self.ring.items() if v[0] > now}
-        for h, expires in [(sha256(request), None)] + r["givenUp"]:
-            if expires is None:
-                ring[h] = (os2ip(r["challenge"][26:34]), fate, verdict)
-            elif expires > now:
-                ring.setdefault(h, (expires, 3, b""))
-        if len(ring) > RING:
-            raise ValueError("the ring is full: no vector has that")
-        self.ring, self.latest = ring, now
+    def destroyed(self):
+        return 6, bytes([self.reason]), True
 
-    def signature(self, operation, r):
-        """The outcome of 3.3: the signature; None: the PIN is wrong. Refused: y is out of range."""
-        em = encode(self.n, self.key.e, r["padding"], r["hash"], r["digest"], r["salt"])[0]
-        s, reject = outcome(complete, self.key, self.server, self.sharing, self.ds, em, r["y"])
-        if reject and reject["stage"] != "check-partial":
-            raise Refused("rejected", "")
-        return i2osp(s[2], width(self.n)) if s else None
-
-    def settle(self, request, operation, r, now):
-        bound = binding(r["hash"], r["padding"], r["digest"]) if operation == "sign" else b""
-        if not self.challenge_ok(r["challenge"], PURPOSES.get(operation, 3), now, bound) or self.condition is None:
+    def request(self, operation, h, r, now):
+        """Steps 3 to 18 of a request that was opened."""
+        expires = os2ip(r["challenge"][26:34])
+        if not self.challenge_ok(r["challenge"], operation, now) or self.condition is None:                         # 3, 4
             return None
-        if hmac_sha256(self.device_key, b"tandem v1 request" + self.key_id + r["macked"]) != r["mac"]:
+        if hmac_sha256(self.device_key, b"tandem v2 request" + self.key_id + r["macked"]) != r["mac"]:              # 6
             return None
-        known = self.ring.get(sha256(request))
-        if known:                                                                       # 7
-            _, fate, verdict = known
-            return (3, self.right_body(operation, r)) if fate == 1 else {2: (4, verdict), 3: (8, b"")}[fate]
-        if now < self.latest - SKEW:                                                    # 8
-            return 11, b""
-        now = max(now, self.latest)
-        if self.condition == "destroyed":                                               # 9
-            return 6, bytes([self.reason])
-        if os2ip(r["challenge"][26:34]) <= now:
-            return 7, b""
-        if self.condition == "pending":
+        if bool(self.hardware) != bool(r["signature"]) or self.hardware and not p256_verify(
+                self.hardware, hardware_message(self.key_id, r["signed"]), r["signature"]):
+            return None
+        dead, cancel = self.condition == "destroyed", operation == "cancel"
+        if operation == "report":                                                                                   # 7
+            return self.destroyed() if dead else self.destroy(2, now)
+        number, named = r["number"], r["next"] if cancel else h
+        last, last_hash, fate, verdict = self.last
+        if (number, named) == (last, last_hash):                                                                    # 8
+            return self.again(operation, r, expires, now)
+        if number == last and (cancel or now < expires) and not dead:                                               # 9
+            return self.destroy(2, now)
+        if number <= last:                                                                                          # 10
+            return 12, b"", True
+        if dead:                                                                                                    # 11
+            return self.destroyed()
+        if expires <= now and not cancel:
+            return 7, b"", False
+        if self.condition == "pending" and not cancel:
             if self.pending_end <= now:
-                self.destroy(4)
-                return 6, bytes([4])
+                return self.destroy(4, now)
             if operation != "confirm":
-                return 9, b""
-        if self.current not in map(sha256, r["tokens"]):                                # 10
-            self.destroy(2)
-            self.latest = now
-            return 6, bytes([2])
-        if operation == "refresh":                                                      # 11
+                return 9, b"", False
+        if number != last + 1 or r["chain"] != self.chain or sha256(r["token"]) != self.current:                    # 12
+            return self.destroy(2, now)
+        if cancel:                                                                                                  # 13
+            return self.settle(number, named, CANCELLED, (8, b"", False))
+        if operation == "refresh":
             self.current = r["next"]
-            self.enter(request, r, now, 1, b"")
-            return 3, with_length(b"", 2)
-        step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                     # 12
+            return self.settle(number, named, RIGHT, (3, self.right_body([]), False))
+        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], [d for d, _, _ in r["documents"]]):
+            return 10, b"", False                                                                                   # 14
+        step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                                                 # 15
         if step["verdict"] == "locked":
-            return 5, i2osp(step["lockedUntil"], 8)
-        signature, reject = outcome(self.signature, operation, r)
+            return 5, i2osp(step["lockedUntil"], 8), False
+        signatures, reject = outcome(self.signatures, r)
         if reject:
-            return 10, b""
-        step, self.counter = attempt(DEFAULT_POLICY, self.counter, now, signature is not None)   # 13
-        if signature is not None:
+            return 10, b"", False
+        right = None not in signatures
+        step, self.counter = attempt(DEFAULT_POLICY, self.counter, now, right)                                      # 16
+        if right:                                                                                                   # 17
             self.current, self.condition = r["next"], "active"
-            self.enter(request, r, now, 1, b"")
-            return 3, self.right_body(operation, r)
-        # ASSUMED: "locked until" is 0 also where the lock is for ever (the protocol says: 0 if not)
+            return self.settle(number, named, RIGHT, (3, self.right_body(signatures), False))
         verdict = bytes([step["remaining"], step["remainingTotal"]]) + i2osp(step.get("lockedUntil", 0), 8)
-        self.enter(request, r, now, 2, verdict)
-        if self.counter[2] == FOREVER:
-            self.destroy(1)
-        return 4, verdict
+        gone = self.counter[2] == FOREVER
+        if gone:
+            self.condition, self.reason = "destroyed", 1
+        return self.settle(number, named, WRONG, (4, verdict, gone), verdict)
 
-    def right_body(self, operation, r):
-        return with_length(b"" if operation == "refresh" else self.signature(operation, r), 2)
+    def again(self, operation, r, expires, now):
+        """8: the request that was settled last, or a Cancel of it. Nothing is written."""
+        _, _, fate, verdict = self.last
+        if fate == WRONG:
+            return 4, verdict, verdict[1] == 0
+        if fate == CANCELLED:
+            return 8, b"", False
+        if operation == "refresh":
+            return 3, self.right_body([]), False
+        if self.condition == "destroyed":
+            return self.destroyed()
+        if operation == "cancel":
+            return 3, self.right_body([]), False
+        return (3, self.right_body(self.signatures(r)), False) if now < expires + DAY else (7, b"", False)
+
+    def settle(self, number, h, fate, answer, verdict=NO_VERDICT):
+        """17; the event is one, also where a wrong PIN destroys the key."""
+        self.last, self.chain = (number, h, fate, verdict), chain_after(self.chain, h, fate)
+        self.event_number += 1
+        return answer
+
+    def last_bytes(self):
+        number, h, fate, verdict = self.last
+        return i2osp(number, 8) + h + bytes([fate]) + verdict
+
+    def signatures(self, r):
+        """3.3 of the scheme for all documents: a signature, or None where y is wrong. Refused: a y is out of range."""
+        out = []
+        for digest, salt, y in r["documents"]:
+            em = encode(self.n, self.key.e, r["padding"], r["hash"], digest, salt)[0]
+            s, reject = outcome(complete, self.key, self.server, self.sharing, self.ds, em, y)
+            if reject and reject["stage"] != "check-partial":
+                raise Refused("rejected", "")
+            out.append(i2osp(s[2], width(self.n)) if s else None)
+        return out
+
+    def right_body(self, signatures):
+        return bytes([len(signatures)]) + i2osp(width(self.n) if signatures else 0, 2) + b"".join(signatures)
+
+
+class Sent:
+    """A request that was made, and what its device keeps of it or the server must be told."""
+
+    def __init__(self, test, operation, challenge):
+        self.test, self.operation, self.challenge, self.ems, self.next = test, operation, challenge, [], None
+        self.request = self.hash = self.enc = self.shared = self.secret = None
+
+
+class Device:
+    """Sections 6 and 7 of the protocol: what a device keeps, and what it does on an answer."""
+
+    def __init__(self, token):
+        self.phase, self.number, self.token, self.chain = "no key", 0, token, None
+        self.pending, self.marked, self.refused = None, False, False     # refused: with code 5, 7, 9 or 10
+        self.challenge = b""                                             # for the Report
+
+    def begin(self, sent):
+        """A request is saved, and then sent."""
+        if sent.operation == "report" and self.phase == "superseded":
+            return
+        if sent.operation == "cancel" and self.pending and self.pending.operation != "enroll":
+            self.marked = True
+        elif self.pending or self.phase != {"enroll": "no key", "confirm": "unconfirmed"}.get(sent.operation, self.phase):
+            raise ValueError("a device that resolves each request first would not make this one")
+        else:
+            self.pending = sent
+            if sent.operation == "enroll":
+                self.phase, self.chain = "enrolling", sent.hash
+
+    def resolve(self, fate):
+        self.number, self.chain = self.number + 1, chain_after(self.chain, self.pending.hash, fate)
+        if fate == RIGHT:
+            self.token, self.phase = self.pending.next, "ready"
+        self.pending, self.marked, self.refused = None, False, False
+
+    def end(self, phase, challenge):
+        self.phase, self.challenge, self.pending = phase, challenge, None
+
+    def hear(self, sent, code, body, challenge, verifies):
+        """An answer that opens: to the pending request, to a Cancel of it, or to a Report."""
+        cancel = sent.operation == "cancel"
+        if sent.operation == "report":
+            self.phase = "dead" if code == 6 else self.phase
+        elif self.pending is None:
+            return
+        elif sent.operation == "enroll":
+            if code == 1:
+                self.phase, self.pending = "unconfirmed", None
+            elif code in (2, 7):
+                self.phase, self.pending = "no key", None
+        elif code == 3 and (body == bytes(3) if cancel else verifies(sent, body)):
+            self.resolve(RIGHT)
+        elif code == 4 and body[1] > 0:
+            self.resolve(WRONG)
+        elif code == 8 and self.marked:
+            self.resolve(CANCELLED)
+        elif code in (8, 12):
+            self.end("superseded", challenge)
+        elif code in (4, 6):
+            self.end("dead" if cancel else "superseded", challenge)
+        elif code in (5, 7, 9, 10):
+            self.refused = True
+
+    def state(self):
+        if self.phase not in ("enrolling", "unconfirmed", "ready"):
+            return {"phase": self.phase}
+        out = {"phase": self.phase, "number": self.number, "token": self.token.hex(), "chain": self.chain.hex()}
+        out |= {"pending": self.pending.test} if self.pending else {}
+        return out | ({"toBeCancelled": True} if self.marked else {})
 
 
 # ---- JSON and JSON Schema -------------------------------------------------------------------------------------------
@@ -2407,6 +2639,69 @@ def xwing_encaps(public, m, ephemeral):
     return hashlib.sha3_256(secret + x25519(ephemeral, pk_x) + ct_x + pk_x + b"\\.//^\\").digest(), ct + ct_x
 
 
+P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1         # FIPS 186-5, SP 800-186
+N256 = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
+B256 = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b
+G256 = (0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296,
+        0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5)
+
+
+def p256_add(a, b):
+    """The sum of two points; None is the point at infinity."""
+    if a is None or b is None:
+        return a or b
+    (ax, ay), (bx, by), p = a, b, P256
+    if ax == bx and (ay + by) % p == 0:
+        return None
+    slope = (3 * ax * ax - 3) * pow(2 * ay, -1, p) if a == b else (by - ay) * pow(bx - ax, -1, p)
+    x = (slope * slope - ax - bx) % p
+    return x, (slope * (ax - x) - ay) % p
+
+
+def p256_times(k, a):
+    out = None
+    for bit in f"{k:b}":
+        out = p256_add(out, out)
+        out = p256_add(out, a) if bit == "1" else out
+    return out
+
+
+@lru_cache(None)
+def p256_public(d):
+    """The public key of a private one, uncompressed (SEC 1, 2.3.3)."""
+    x, y = p256_times(d, G256)
+    return b"\4" + i2osp(x, 32) + i2osp(y, 32)
+
+
+@lru_cache(None)
+def p256_verify(public, message, signature):
+    """ECDSA with SHA-256 (FIPS 186-5, 6.4.2); r and s of 32 bytes each."""
+    x, y = os2ip(public[1:33]), os2ip(public[33:])
+    if len(public) != 65 or public[0] != 4 or x >= P256 or y >= P256 or (y * y - x**3 + 3 * x - B256) % P256:
+        return False
+    r, s = os2ip(signature[:32]), os2ip(signature[32:])
+    if len(signature) != 64 or not 0 < r < N256 or not 0 < s < N256:
+        return False
+    w = pow(s, -1, N256)
+    point = p256_add(p256_times(sha_int(message) * w % N256, G256), p256_times(r * w % N256, (x, y)))
+    return point is not None and point[0] % N256 == r
+
+
+@lru_cache(None)
+def p256_sign(d, k, message):
+    """ECDSA with SHA-256 (FIPS 186-5, 6.4.1), with the nonce k."""
+    r = p256_times(k, G256)[0] % N256
+    return i2osp(r, 32) + i2osp(pow(k, -1, N256) * (sha_int(message) + r * d) % N256, 32)
+
+
+def p256_scalar(b):
+    return os2ip(b) % (N256 - 1) + 1
+
+
+def sha_int(message):
+    return os2ip(hashlib.sha256(message).digest())
+
+
 def self_test():
     """Section 13 of the scheme, and the keystream of RFC 8439, A.1."""
     n1, lam, e, d, x, n2, m = 1081, 506, 65537, 329, 700, 4897, 123456
@@ -2429,6 +2724,11 @@ def self_test():
                   "726624ec26b3353b10a903a6d0ab1c4c")).hex() == "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"
     prk = hmac_sha256(bytes(range(13)), b"\x0b" * 22)                                   # RFC 5869, A.1
     assert hkdf_expand(prk, bytes(range(0xf0, 0xfa)), 42).hex().startswith("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56")
+    d = 0xc9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721                       # RFC 6979, A.2.5
+    signature = p256_sign(d, 0xa6e3c57dd01abe90086538398355dd4c3b17aa873382b0f24d6129493d8aad60, b"sample")
+    assert signature.hex() == ("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
+                               "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8")
+    assert p256_verify(p256_public(d), b"sample", signature) and not p256_verify(p256_public(d), b"Sample", signature)
 
 
 if __name__ == "__main__":
