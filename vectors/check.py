@@ -11,17 +11,21 @@ What it checks. Everything is computed again from the seed, and compared; no val
 every key (candidates for primes from number 0 on: the published one qualifies, none before it does), shares, binary
 forms and their edits, digests, salts, encoded messages (EMSA-PKCS1-v1_5 and EMSA-PSS are below), partial signatures,
 signatures, PEM, lockboxes (ChaCha20 and Argon2id are below), the attempt limiter, the rules for weak PINs and their
-verdicts on all PINs of four and five digits, verification codes. The transcript is gone through from its first request
-on, by a device and a server of this checker's own: HPKE (with ML-KEM-768, X25519 and AES-256-GCM below), challenges,
-tokens, MACs, the server's steps and its record, the answers and their encryption. A test's fields must be exactly those
+verdicts on all PINs of four and five digits, verification codes. Each group of the transcript is gone through from its
+first message on, by a device, a copy of it and a server of this checker's own: challenges, requests, hardware signatures
+(ECDSA with P-256), MACs, HPKE (with ML-KEM-768, X25519 and AES-256-GCM), the server's steps and what it has after each,
+the answers, forged ones too, and what the device makes of them. A test's fields must be exactly those
 that are computed or known to be inputs: one that is missing or unknown is an error. Each invalid test is run through the
 steps of the scheme in order, and must be refused at the stage and with the class that it states, and not before. Flags
-are computed, or (limiter, NearMiss, and how a request of the transcript is made) checked to be true. Each file is also
-validated against its JSON schema.
+are computed, or (limiter, NearMiss) checked to be true. Each file is also validated against its JSON schema.
+
+The file is read from the top: all files, one file, the checks of each kind of file; then the scheme and the protocol, as
+this checker understands them; then JSON, and the primitives that Python does not have, all together.
 
 What it does not check. Comments, and the description and effect of a flag, are prose, and are not read (but the PINs of
 the group MalformedPIN are named by their comments, as the page says). The server of the transcript does no ML-KEM
-decapsulation: it opens what was sealed to it with the sender's shared secret, and refuses another enc. Argon2id at its
+decapsulation: it opens what was sealed to it with the sender's shared secret, and refuses another enc. Of its record
+the sealed parts, and of an event all but its number, are in no vector. Argon2id at its
 default cost (8 keys), and most of the 10,000 keys in lockbox_exhaustive_4.json (unless --argon2=all), are taken from the
 file; what follows from them is compared. Whether a PIN in weak_pins.json or a sequence in limiter.json is well chosen cannot be computed: they are
 inputs, bound by a sha256. Primality is tested by eight rounds of Miller-Rabin. --quick leaves out the proof that no
@@ -1072,7 +1076,7 @@ class Transcript:
         device = {"owner": self.owner, "copy": self.copy}.get(who)
         if "again" in t:
             sent, want = self.sent[t["again"]], {}
-            if device:
+            if device and sent.operation not in ("cancel", "report"):
                 file.same("again", t["again"], device.pending.test)
         else:
             sent, want = self.make(t, device or self.owner)
@@ -2128,17 +2132,17 @@ class Device:
         self.challenge = b""                                             # for the Report
 
     def begin(self, sent):
-        """A request is saved, and then sent."""
-        if sent.operation == "report" and self.phase == "superseded":
-            return
-        if sent.operation == "cancel" and self.pending and self.pending.operation != "enroll":
+        """A request is saved, and then sent. Of a Cancel only the mark is saved, of a Report nothing."""
+        phases = {"enroll": {"no key"}, "confirm": {"unconfirmed"}, "report": {"superseded"}}.get(
+            sent.operation, {"unconfirmed", "ready"})
+        if self.phase not in phases or (self.pending is not None) != (sent.operation == "cancel"):
+            raise ValueError(f"no device makes this request: {self.phase}, {self.pending and 'one is pending'}")
+        if sent.operation == "cancel":
             self.marked = True
-        elif self.pending or self.phase != {"enroll": "no key", "confirm": "unconfirmed"}.get(sent.operation, self.phase):
-            raise ValueError("a device that resolves each request first would not make this one")
-        else:
+        elif sent.operation != "report":
             self.pending = sent
-            if sent.operation == "enroll":
-                self.phase, self.chain = "enrolling", sent.hash
+        if sent.operation == "enroll":
+            self.phase, self.chain = "enrolling", sent.hash
 
     def resolve(self, fate):
         self.number, self.chain = self.number + 1, chain_after(self.chain, self.pending.hash, fate)
