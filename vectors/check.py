@@ -1111,7 +1111,9 @@ class Transcript:
         if device:
             want["state"] = device.state()
         if t["tcId"] == self.g.get("copiedAfter"):
-            self.copy = copy.copy(self.owner)
+            self.copy = copy.copy(self.owner)       # one who forges an answer has the key of the response, and no other copy has one
+            forges = any(u["way"] == "forged" for u in self.g["tests"])
+            file.same("copiedAfter", self.copy.pending is not None, forges)
         clone = was != "destroyed" and server.condition == "destroyed" and server.reason == 2
         file.fields(t, file.judged(want, self.reject(t, sent, code), self.flags(t, code, clone)),
                     COMMON | {"at", "device", "way", "operation"} | {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t))
