@@ -101,9 +101,9 @@ func loadTranscript(t *testing.T) []transcriptGroup {
 	return file.TestGroups
 }
 
-// TestVectorsTranscript: a server that is given the recorded requests, at the recorded times, comes to the
-// recorded answers, byte for byte before they are sealed, and to the recorded state; and nothing that is sent again
-// changes anything.
+// TestVectorsTranscript: a server that is given the recorded requests, at the recorded
+// times, comes to the recorded answers, byte for byte before they are sealed, and to the
+// recorded state; and nothing that is sent again changes anything.
 func TestVectorsTranscript(t *testing.T) {
 	ran, answered, replayed := 0, 0, 0
 	for _, g := range loadTranscript(t) {
@@ -203,7 +203,8 @@ type recordedHardware struct{ signature []byte }
 
 func (h recordedHardware) SignECDSA([]byte) ([]byte, error) { return derSignature(h.signature) }
 
-// encodesAgain: the plaintext that the vectors' author wrote byte by byte is what this package would write.
+// encodesAgain: the plaintext that the vectors' author wrote byte by byte is what this
+// package would write.
 func (v *transcriptTest) encodesAgain(t *testing.T, g *transcriptGroup) {
 	if v.Again != 0 || v.Change == "bad-challenge" || v.Change == "no-hardware" || v.Change == "other-hardware" || v.Change == "other-purpose" {
 		return

@@ -20,8 +20,8 @@ func derSignature(rs []byte) ([]byte, error) {
 	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(rs[:32]), new(big.Int).SetBytes(rs[32:])})
 }
 
-// transcriptDevice is a device of the transcript: this package's, with the recorded requests in place of its own, which are random.
-// Cancels and Reports it makes itself.
+// transcriptDevice is a device of the transcript: this package's, with the recorded
+// requests in place of its own, which are random. Cancels and Reports it makes itself.
 type transcriptDevice struct {
 	*Device
 	g       *transcriptGroup
@@ -48,8 +48,9 @@ func (d *transcriptDevice) SignECDSA([]byte) ([]byte, error) {
 	return derSignature(d.now.HardwareSignature)
 }
 
-// transport gives the recorded answer to the recorded request, and to the device's own Cancel or Report. What the device sends
-// beside it is lost: the transcript has it as a test of its own.
+// transport gives the recorded answer to the recorded request, and to the device's own
+// Cancel or Report. What the device sends beside it is lost: the transcript has it as a
+// test of its own.
 func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte, error) {
 	v := d.now
 	if d.calls++; d.calls > 1 {
@@ -107,7 +108,8 @@ func (d *transcriptDevice) store(t *testing.T, s *deviceState) {
 	require.NoError(t, d.state.Save(data))
 }
 
-// asks makes the recorded request the pending one, which is what the device would have made but for what it draws.
+// asks makes the recorded request the pending one, which is what the device would have
+// made but for what it draws.
 func (d *transcriptDevice) asks(t *testing.T, v *transcriptTest, before *transcriptTest) {
 	s := d.stored(t)
 	if v.Device == "copy" {
@@ -203,8 +205,8 @@ func (d *transcriptDevice) keeps(t *testing.T, v *transcriptTest) {
 	require.Equal(t, v.State.ToBeCancelled || refused, s.pending.cancel, v.name()...)
 }
 
-// TestVectorsTranscriptDevice: a device that is given the recorded answers keeps what is recorded, and makes the recorded Cancels
-// and Reports.
+// TestVectorsTranscriptDevice: a device that is given the recorded answers keeps what is
+// recorded, and makes the recorded Cancels and Reports.
 func TestVectorsTranscriptDevice(t *testing.T) {
 	owner, copied := 0, 0
 	groups := loadTranscript(t)

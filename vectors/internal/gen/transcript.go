@@ -232,7 +232,8 @@ func binding(o options, digests [][]byte) []byte {
 
 func item(field string, i int) string { return field + "/" + string(rune('0'+i)) }
 
-// documents makes what is signed and the partial signatures, and returns the fields of the plaintext from the hash function on.
+// documents makes what is signed and the partial signatures, and returns the fields of
+// the plaintext from the hash function on.
 func (p *party) documents(r *request, o options, t T) []byte {
 	head := []byte{0, 0}
 	salt := 0
@@ -299,7 +300,8 @@ func point(d *big.Int) []byte {
 	return key.PublicKey().Bytes()
 }
 
-// hardwareSign is the ECDSA signature of a body by the phone's hardware, with the nonce from the seed; nothing where there is no such key.
+// hardwareSign is the ECDSA signature of a body by the phone's hardware, with the nonce
+// from the seed; nothing where there is no such key.
 func (p *party) hardwareSign(id int, body []byte, change string, t T) []byte {
 	if p.hardwareKey == nil || change == "no-hardware" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"math/big"
 )
 
-// The two parties as docs/protocol.md has them: what the server checks and stores (sections 4 and 5), and what a device makes of an
-// answer (section 7).
+// The two parties as docs/protocol.md has them: what the server checks and stores
+// (sections 4 and 5), and what a device makes of an answer (section 7).
 
 // record is what the server has.
 type record struct {

@@ -5,7 +5,8 @@ import (
 	"encoding/hex"
 )
 
-// The stories of transcript.json: which requests are made, and what becomes of them on the way.
+// The stories of transcript.json: which requests are made, and what becomes of them on
+// the way.
 
 // party is one key: its server, its owner and perhaps a copy of the owner's state.
 type party struct {
@@ -73,7 +74,8 @@ func (p *party) enrolled(d delivery) {
 	p.send(q.id, "enrolment", q, t, d)
 }
 
-// sign is do for signatures: SHA-256 and PKCS #1 v1.5 of one document unless the options say otherwise.
+// sign is do for signatures: SHA-256 and PKCS #1 v1.5 of one document unless the options
+// say otherwise.
 func (p *party) sign(comment string, o options, d delivery) *request {
 	if o.padding == "" {
 		o.padding = "PKCS1"
