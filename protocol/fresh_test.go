@@ -26,6 +26,28 @@ func TestClocks(t *testing.T) {
 	require.NotContains(t, s.logged(), "request not finished")
 }
 
+// TestRestartedLockIsRecorded: the lock of a clock that was set back begins anew once, and not with each request.
+func TestRestartedLockIsRecorded(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	for range 3 {
+		_, err := p.sign(t, "x", wrongPIN)
+		require.ErrorAs(t, err, new(*pinlock.WrongPINError))
+	}
+	s.clock.Add(-10 * time.Hour)
+	until := s.clock.Now().Add(3 * time.Hour)
+	for range 2 {
+		_, err := p.sign(t, "x", rightPIN)
+		var locked *pinlock.LockedError
+		require.ErrorAs(t, err, &locked)
+		require.True(t, until.Equal(locked.Until), locked.Until)
+		s.clock.Add(time.Hour)
+	}
+	s.clock.Add(time.Hour)
+	_, err := p.sign(t, "x", rightPIN)
+	require.NoError(t, err)
+}
+
 // TestThousandSignatures: ten a second, every answer heard. Nothing fills up.
 func TestThousandSignatures(t *testing.T) {
 	s := newService(t, func(c *Config) { c.Keys = nil })

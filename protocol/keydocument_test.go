@@ -120,6 +120,25 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	require.ErrorIs(t, err, ErrConfig)
 }
 
+// TestSerialOutlivesAnUpdate: an update of the app brings another key, which is used at once. It does not make an older document
+// good again: the key that it names may have leaked.
+func TestSerialOutlivesAnUpdate(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	p.config.Authority = testAuthority.Public().(ed25519.PublicKey)
+	leaked := documentOf(t, 4, newHPKE(t).PublicKey().Bytes())
+	newest := documentOf(t, 5, newHPKE(t).PublicKey().Bytes())
+	require.NoError(t, p.UseKeyDocument(newest))
+	shipped := newHPKE(t).PublicKey().Bytes()
+	updated, err := NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: shipped, Params: cheapest, Authority: p.config.Authority})
+	require.NoError(t, err)
+	require.ErrorIs(t, updated.UseKeyDocument(leaked), ErrKeyDocument)
+	var used []byte
+	require.NoError(t, updated.exclusively(func(s *deviceState) error { used = bytes.Clone(s.serverKey); return nil }))
+	require.Equal(t, shipped, used)
+	require.NoError(t, updated.UseKeyDocument(newest))
+}
+
 // TestForgedKey: a copier of a state with a request pending can forge that request's answer, and not the key that the next
 // one is encrypted to: he would read its partial signature, and test every PIN with it.
 func TestForgedKey(t *testing.T) {

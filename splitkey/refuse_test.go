@@ -26,6 +26,22 @@ func TestOrdinaryPrimes(t *testing.T) {
 	p.sign(t, digestFor(crypto.SHA256, "x"), crypto.SHA256)
 }
 
+// TestOneOrdinaryPrime: of the two primes one is l-safe, the first or the second.
+func TestOneOrdinaryPrime(t *testing.T) {
+	safe, ordinary := splitkeytest.Key(2048).Primes[0], splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).Primes
+	for _, q := range ordinary {
+		for _, primes := range [][]*big.Int{{safe, q}, {q, safe}} {
+			key, err := splitkeytest.PrivateKey(primes[0], primes[1], 65537)
+			require.NoError(t, err)
+			key.Primes = primes
+			_, _, err = splitkey.Split(key, splitkey.Multiplicative)
+			require.ErrorIs(t, err, splitkey.ErrOrdinaryPrimes)
+			_, _, err = splitkey.Split(key, splitkey.Additive)
+			require.NoError(t, err)
+		}
+	}
+}
+
 func TestGenerateKeyRefuses(t *testing.T) {
 	for _, bits := range []int{0, -1, 1024, 2047, 2049, 2560, 8192} {
 		_, _, err := splitkey.GenerateKey(bits, splitkey.Multiplicative)
@@ -106,6 +122,14 @@ func TestBadPrimes(t *testing.T) {
 	// Factors of unequal length: down to a quarter, and not below.
 	for _, short := range []int{896, 684, 512, 511} {
 		uneven := unevenKey(t, short)
+		if short == 511 {
+			swapped := *uneven
+			swapped.Primes = []*big.Int{uneven.Primes[1], uneven.Primes[0]}
+			_, err := splitkey.NewSoftwareKey(&swapped)
+			require.ErrorIs(t, err, splitkey.ErrKey)
+			_, _, err = splitkey.Split(&swapped, splitkey.Additive)
+			require.ErrorIs(t, err, splitkey.ErrKey)
+		}
 		_, err := splitkey.NewSoftwareKey(uneven)
 		_, _, errMultiplicative := splitkey.Split(uneven, splitkey.Multiplicative)
 		if short < 512 {

@@ -202,6 +202,8 @@ var protocolMutants = []mutant{
 	{"a challenge that lives as it likes", "protocol/server.go", "s.config.Clock(), s.config.ChallengeLife, binding", "s.config.Clock(), DefaultChallengeLife, binding", inProtocol, "TestChallengeLifeIsTheConfigs"},
 	{"a policy that changes under the server", "protocol/server.go", "slices.Clone(config.Policy), nil", "config.Policy, nil", inProtocol, "TestServerKeepsItsOwn"},
 	{"give away the server's own bytes", "protocol/server.go", "return slices.Clone(s.current)", "return s.current", inProtocol, "TestServerKeepsItsOwn"},
+	{"forget the serial with an update of the app", "protocol/device.go", "s.shipped, s.serverKey = shipped, d.config.ServerKey", "s.shipped, s.serverKey, s.serial = shipped, d.config.ServerKey, 0", inProtocol, "TestSerialOutlivesAnUpdate"},
+	{"a restarted lock that is not recorded", "protocol/serverpin.go", "\t\td.write = state != rec.counter\n", "", inProtocol, "TestRestartedLockIsRecorded"},
 	{"a life of a fraction of a millisecond", "protocol/config.go", " || c.ChallengeLife%time.Millisecond != 0", "", inProtocol, "TestServerConfigIsChecked"},
 	{"a sink that is a nil", "protocol/config.go", "case c.Audit != nil && isnil.Value(c.Audit):", "case false:", inProtocol, "TestServerConfigIsChecked"},
 	{"a state that others may read", "protocol/filestate.go", "0o600", "0o644", inProtocol, "TestSaveIsDurable"},

@@ -109,6 +109,9 @@ func TestDivisor(t *testing.T) {
 		{new(big.Int).Lsh(one, 200), false},
 		{new(big.Int).Lsh(big.NewInt(1<<32+15), 1), false},
 		{new(big.Int).Lsh(random(t, 500), 1), false},
+		// Small in its lowest word.
+		{new(big.Int).SetBit(big.NewInt(2), 64, 1), false},
+		{new(big.Int).SetBit(big.NewInt(2), 200, 1), false},
 	} {
 		p, q := factors(t, 2048, c.g)
 		for range 2 {
