@@ -1664,7 +1664,6 @@ class TranscriptServer {
     const answer = (of) => code(1, long(i2osp(G.n, G.k)), i2osp(G.e, 4), i2osp(of.endOfPending, 8));
     if (r) { // 4
       if (!r.enrolment.equals(hash)) refuse('server', 'ErrRefused');
-      // ASSUMED: "it is answered again, at any time" is: by what the key is now. An enrolment writes nothing, also where the time of its key is over.
       if (r.condition === 'destroyed') return code(6, byte(r.reason));
       return r.condition === 'pending' && now >= r.endOfPending ? code(6, byte(BY_TIME)) : answer(r);
     }
