@@ -8,7 +8,7 @@
 //
 // How it works. For every test and group the checker builds the whole JSON object that ought to be there, from the
 // seed and from the few fields that are a test's inputs (tcId, comment, the ...Form fields, change, edit, hash, padding,
-// a limiter's steps), and compares it with the one in the file: a field that differs, is missing or is too much is an
+// a limiter's steps, what a transcript's test sends, and when), and compares it with the one in the file: a field that differs, is missing or is too much is an
 // error. No value that a file gives is used to compute the next. An invalid test goes through the same steps as a
 // valid one, in the order of the specification, and the first step that refuses gives `reject`.
 //
@@ -20,7 +20,7 @@
 //
 // What it does not check: prose (comment, description, effect; of these only the digits are pinned, where no
 // computation covers them); timing and constant time; of the transcript what the server stores and the tests do not show (what is sealed, and of an event all but its number);
-// why a test of the limiter has just these flags (each must be true, see LIMITER_FLAGS).
+// why a test of the limiter has just these flags (each must be true, see LIMITER_FLAGS); why a transcript sends what it sends, and when (a hash of it is here, see TRANSCRIPT_CHOICES).
 // From node:crypto come SHA-2, SHA-3, SHAKE256, BLAKE2b-512, HMAC, AES-256-GCM, X25519, the ChaCha20 block cipher mode, and for the last look at a
 // signature, OpenSSL's RSA and ECDSA. All else is below. ASSUMED marks what the two texts do not say, or say otherwise.
 
