@@ -1027,11 +1027,11 @@ STATE_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, 
 
 # ---- The transcript (page, transcript.json) -------------------------------------------------------------------------
 
-CLASSES = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrCancelled", 9: "ErrUnconfirmed",
-           10: "ErrRejected", 12: "ErrSuperseded"}
+CLASSES = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrCancelled",
+           9: "ErrUnconfirmed", 10: "ErrRejected", 12: "ErrSuperseded"}
 CODE_FLAGS = {4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
-OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh", "change pin": "ChangePin",
-                   "cancel": "Cancel", "report": "Report"}
+OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh",
+                   "change pin": "ChangePin", "cancel": "Cancel", "report": "Report"}
 AFTER_SEALING = {  # change: the byte, and what becomes of it
     "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "operation": (1, lambda z: 2),
     "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
@@ -1105,18 +1105,20 @@ class Transcript:
             if device and way != "answer-lost" and secret == sent.secret:
                 device.hear(sent, code, answer[1], challenge, self.verifies)
         if server.condition:
-            want |= {"condition": server.condition, "counterEnc": state_bytes(*server.counter).hex(), "current": server.current.hex(),
-                     "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(), "events": server.event_number}
+            want |= {"condition": server.condition, "counterEnc": state_bytes(*server.counter).hex(),
+                     "current": server.current.hex(), "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(),
+                     "events": server.event_number}
             want |= {"reason": server.reason} if server.condition == "destroyed" else {}
         if device:
             want["state"] = device.state()
         if t["tcId"] == self.g.get("copiedAfter"):
-            self.copy = copy.copy(self.owner)       # one who forges an answer has the key of the response, and no other copy has one
-            forges = any(u["way"] == "forged" for u in self.g["tests"])
-            file.same("copiedAfter", self.copy.pending is not None, forges)
+            self.copy = copy.copy(self.owner)
+            # a copy that forges has the key of the response, and no other has one
+            file.same("copiedAfter", self.copy.pending is not None, any(u["way"] == "forged" for u in self.g["tests"]))
         clone = was != "destroyed" and server.condition == "destroyed" and server.reason == 2
+        chosen = {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t)
         file.fields(t, file.judged(want, self.reject(t, sent, code), self.flags(t, code, clone)),
-                    COMMON | {"at", "device", "way", "operation"} | {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t))
+                    COMMON | {"at", "device", "way", "operation"} | chosen)
 
     def derived(self, t, field, n):
         return self.file.derived(t, field, n)
@@ -1149,8 +1151,8 @@ class Transcript:
                 value["keyId"], challenge, self.share, value["deviceKey"], sha256(sent.next), self.hardware,
                 value.get("attestation", b""), sign)
         else:
-            r = {"challenge": challenge, "number": 0, "token": bytes(32), "chain": bytes(32), "next": bytes(32), "hash": None,
-                 "padding": None, "documents": []}
+            r = {"challenge": challenge, "number": 0, "token": bytes(32), "chain": bytes(32), "next": bytes(32),
+                 "hash": None, "padding": None, "documents": []}
             if operation != "report":
                 r |= {"number": device.number + 1, "token": device.token, "chain": device.chain}
                 if change == "followed":
@@ -1167,7 +1169,7 @@ class Transcript:
                 r |= {"hash": t["hash"], "padding": t["padding"]}
             if operation in ("sign", "confirm", "change pin"):
                 r["documents"] = self.documents(t, sent, issued_for, want)
-            want |= {"number": r["number"]} | {"token": r["token"].hex(), "chain": r["chain"].hex(), "target": r["next"].hex()}
+            want |= {"number": r["number"], "token": r["token"].hex(), "chain": r["chain"].hex(), "target": r["next"].hex()}
             plaintext, signature = request_plaintext(value["keyId"], value["deviceKey"], operation, r,
                                                      sign if self.hardware and change != "no-hardware" else None)
             if change == "bad-mac":
@@ -1178,16 +1180,16 @@ class Transcript:
         sent.shared, sent.enc = xwing_encaps(self.hpke_public, m, ephemeral)
         hpke_key, nonce, exporter = key_schedule(sent.shared, b"tandem v2 " + operation.encode())
         sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + value["keyId"] + sent.enc
-                            + gcm_seal(hpke_key, nonce, value["keyId"], plaintext))
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + value["keyId"]
+                            + sent.enc + gcm_seal(hpke_key, nonce, value["keyId"], plaintext))
         if change in AFTER_SEALING:
             at, changed = AFTER_SEALING[change]
             request[at] = changed(request[at])
         sent.request, sent.hash = bytes(request), sha256(bytes(request))
         return sent, want | {
-            "plaintext": plaintext.hex(), "encapsulation": m.hex(), "ephemeral": ephemeral.hex(), "sharedSecret": sent.shared.hex(),
-            "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(), "exporterSecret": exporter.hex(),
-            "responseSecret": sent.secret.hex(), "requestEnc": sent.request.hex()}
+            "plaintext": plaintext.hex(), "encapsulation": m.hex(), "ephemeral": ephemeral.hex(),
+            "sharedSecret": sent.shared.hex(), "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(),
+            "exporterSecret": exporter.hex(), "responseSecret": sent.secret.hex(), "requestEnc": sent.request.hex()}
 
     def challenge(self, t, device):
         """The challenge of a request, and the digests that it is to sign."""
@@ -1256,8 +1258,9 @@ class Transcript:
         plain = bytes([2, code]) + with_length(challenge, 1) + with_length(body, 3) + with_length(b"", 2)
         salt = self.derived(t, "responseSalt", 32)
         key, nonce = response_key(secret, sent.request, salt)
-        return challenge, {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(), "responseKey": key.hex(),
-                           "responseNonce": nonce.hex(), "responseEnc": (b"\2" + salt + gcm_seal(key, nonce, b"", plain)).hex()}
+        sealed = b"\2" + salt + gcm_seal(key, nonce, b"", plain)
+        return challenge, {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(),
+                           "responseKey": key.hex(), "responseNonce": nonce.hex(), "responseEnc": sealed.hex()}
 
     def verifies(self, sent, body):
         """Whether the body of code 3 has a right signature for each document of the request."""
@@ -1892,10 +1895,11 @@ def enrolment_plaintext(key_id, challenge, share, device_key, first, hardware, a
 def request_plaintext(key_id, device_key, operation, r, sign):
     """r: challenge, number, token, chain, next, hash, padding, and documents: (digest, salt, y)."""
     documents = r["documents"]
-    signed = (bytes([2, OPERATIONS.index(operation) + 1]) + with_length(r["challenge"], 1) + i2osp(r["number"], 8) + r["token"]
-              + r["chain"] + r["next"] + bytes([HASH_IDS.get(r["hash"], 0), PADDING_IDS.get(r["padding"], 0), len(documents)])
-              + i2osp(len(documents[0][1]) if documents else 0, 2) + i2osp(len(documents[0][2]) if documents else 0, 2)
-              + b"".join(b"".join(d) for d in documents))
+    lengths = [len(z) for z in documents[0][1:]] if documents else [0, 0]       # of salt and y
+    signed = (bytes([2, OPERATIONS.index(operation) + 1]) + with_length(r["challenge"], 1) + i2osp(r["number"], 8)
+              + r["token"] + r["chain"] + r["next"]
+              + bytes([HASH_IDS.get(r["hash"], 0), PADDING_IDS.get(r["padding"], 0), len(documents)])
+              + b"".join(i2osp(z, 2) for z in lengths) + b"".join(b"".join(d) for d in documents))
     signature = sign(hardware_message(key_id, signed)) if sign else b""
     body = signed + with_length(signature, 1)
     return body + hmac_sha256(device_key, b"tandem v2 request" + key_id + body), signature
@@ -1934,7 +1938,8 @@ def parse_enrolment(b):
     out = {"challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32),
            "hardware": r.string(1), "attestation": r.string(2)}
     out["signed"], out["signature"] = r.taken, r.string(1)
-    malformed_if(r.b or len(out["challenge"]) != 114 or len(out["hardware"]) not in (0, 65) or len(out["attestation"]) > 16384)
+    malformed_if(r.b or len(out["challenge"]) != 114 or len(out["attestation"]) > 16384)
+    malformed_if(len(out["hardware"]) not in (0, 65))
     malformed_if(not out["hardware"] and (out["attestation"] or out["signature"]))
     return out
 
@@ -1947,10 +1952,12 @@ def parse_request(b, operation):
     sign, report, proof = operation == "sign", operation == "report", operation in ("confirm", "change pin")
     malformed_if(len(out["challenge"]) != 114 or report != (out["number"] == 0))
     malformed_if(report and any(out["token"] + out["chain"] + out["next"]))
-    malformed_if(sign and (hash_id not in HASH_IDS.values() or padding_id not in (1, 2)) or not sign and (hash_id or padding_id))
+    malformed_if(sign and (hash_id not in HASH_IDS.values() or padding_id not in (1, 2)))
+    malformed_if(not sign and (hash_id or padding_id))
     malformed_if(not 1 <= count <= 64 if sign else count != proof)
     malformed_if(salt_len > 1024 or padding_id != 2 and salt_len or not count and y_len)
-    out["hash"], out["padding"] = (list(HASHES)[hash_id - 1], ["PKCS1", "PSS"][padding_id - 1]) if sign else ("SHA-256", "PKCS1")
+    out |= {"hash": list(HASHES)[hash_id - 1], "padding": ["PKCS1", "PSS"][padding_id - 1]} if sign else {
+        "hash": "SHA-256", "padding": "PKCS1"}
     documents = [(r.take(HASHES[out["hash"]][1] if sign else 0), r.take(salt_len), r.take(y_len)) for _ in range(count)]
     if proof:        # nothing that anybody chose: the digest is a hash of the challenge
         documents = [(sha256(b"tandem v2 " + operation.encode(), out["challenge"]), *documents[0][1:])]
@@ -2003,7 +2010,6 @@ class Server:
                 return None
             if self.condition == "destroyed":
                 return self.destroyed()
-            # ASSUMED: nothing is written (the protocol says that nothing is but the end of another key)
             return self.destroyed(4) if self.condition == "pending" and self.pending_end <= now else self.enrolled()
         if os2ip(r["challenge"][26:34]) <= now:                                                                     # 5
             return 7, b"", False
@@ -2013,7 +2019,7 @@ class Server:
         self.ds = os2ip(r["share"][-self.key.k:])
         if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
             raise ValueError("a share of another key: no vector has that")
-        self.condition, self.enrolment, self.enrolled_at, self.pending_end = "pending", h, now, now + PENDING_LIFE  # 12
+        self.condition, self.enrolment, self.pending_end = "pending", h, now + PENDING_LIFE                     # 12
         self.device_key, self.current, self.chain, self.hardware = r["deviceKey"], r["first"], h, r["hardware"]
         self.event_number += 1
         return self.enrolled()
@@ -2067,8 +2073,9 @@ class Server:
         if operation == "refresh":
             self.current = r["next"]
             return self.settle(number, named, RIGHT, (3, self.right_body([]), False))
-        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], [d for d, _, _ in r["documents"]]):
-            return 10, b"", False                                                                                   # 14
+        digests = [digest for digest, _, _ in r["documents"]]                                                       # 14
+        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], digests):
+            return 10, b"", False
         step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                                                 # 15
         if step["verdict"] == "locked":
             return 5, i2osp(step["lockedUntil"], 8), False

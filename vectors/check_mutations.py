@@ -7,7 +7,8 @@ of the head of the file, now and then) of a random file, and lets check.py look 
 A change counts as found if check.py reports something that it does not report of the file as it is. In a string of hex
 digits one of them is changed, in a number and in any other string (names of keys and hashes, flags, PEM) a decimal
 digit. Not changed are comments, and the description and effect of a flag: prose. The search for earlier candidates for
-primes is not run: an index that is changed gives another candidate, which is found without it.
+primes is not run: an index that is changed gives another candidate, which is found without it. Of the transcript the
+whole group is looked at, since each test goes on from those before.
 Exit status: 0 if every change was found, 1 if not.
 """
 
