@@ -31,6 +31,40 @@ func (p *phone) signAll(tb testing.TB, digests [][]byte, opts crypto.SignerOpts,
 	return p.SignAll(tb.Context(), challenge, digests, opts, pin)
 }
 
+// TestEachSignatureIsVerified: the device returns none if one of them, whichever it is, does not verify.
+func TestEachSignatureIsVerified(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	const documents = 3
+	damaged := -1
+	p.config.Transport = func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := s.Handle(ctx, request)
+		if err != nil || damaged < 0 {
+			return response, err
+		}
+		reply := p.stored(t).pending.reply() // what only the server has, or who copied the state
+		plaintext, err := reply.open(response)
+		require.NoError(t, err)
+		a, err := parseAnswer(plaintext)
+		require.NoError(t, err)
+		require.Len(t, a.signatures, documents)
+		a.signatures[damaged][9] ^= 1
+		plaintext, err = a.encode()
+		require.NoError(t, err)
+		return reply.seal(plaintext)
+	}
+	for i := range documents {
+		damaged = i
+		signatures, err := p.signAll(t, digestsOf(documents), crypto.SHA256, rightPIN)
+		require.ErrorIs(t, err, ErrAnswer)
+		require.Empty(t, signatures)
+		damaged = -1
+		result, err := p.Resume(t.Context())
+		require.NoError(t, err)
+		require.Len(t, result.Signatures, documents)
+	}
+}
+
 // TestSignAll: one PIN, one count, one durable write, one call of Signed, and a signature for each digest, in order; also
 // after a lost answer, and with the longest lists and salts.
 func TestSignAll(t *testing.T) {

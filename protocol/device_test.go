@@ -179,6 +179,8 @@ func testDeviceKey(t *testing.T) {
 	data, err := st.encode(nil)
 	require.NoError(t, err)
 	require.NoError(t, plain.Save(data))
+	_, err = open(plain, key).Status()
+	require.ErrorIs(t, err, ErrState, "whoever writes to the disk has taken the seal off")
 	for _, c := range []struct {
 		state *memoryState
 		key   []byte

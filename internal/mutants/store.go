@@ -39,6 +39,7 @@ var storeMutants = []mutant{
 	{"bolt: no sync of the directory", "service/stores/bolt/bolt.go", "errors.Join(o.sync(h.db), syncDirectory(o.disk, path))", "o.sync(h.db)", inBolt, "TestOpenSyncs"},
 	{"bolt: no sync of what a killed process left", "service/stores/bolt/bolt.go", "errors.Join(o.sync(h.db), syncDirectory(o.disk, path))", "syncDirectory(o.disk, path)", inBolt, "TestOpenSyncs"},
 	{"bolt: answer before the commit", "service/stores/bolt/commit.go", "\tid, refused := 0, false\n", "\tid, refused := 0, false\n\tfor _, w := range batch {\n\t\tw.result <- nil\n\t}\n", inBolt, "TestResultsOfABatch|TestCancelledWhileWaiting"},
+	{"bolt: a conflict of a transaction that failed", "service/stores/bolt/commit.go", "\t\ts.settle(0, err)\n\t\tanswer(err)\n", "\t\ts.settle(0, err)\n\t\tfor _, w := range batch {\n\t\t\tif w.err == nil {\n\t\t\t\tw.err = err\n\t\t\t}\n\t\t\tw.result <- w.err\n\t\t}\n", inBolt, "TestConflictInAFailedBatch"},
 	{"bolt: every version matches", "service/stores/bolt/commit.go", "found && old.version != w.version {", "found && old.version == 0 {", inBolt, "TestContract"},
 	{"bolt: create over a record", "service/stores/bolt/commit.go", "if found == w.create ||", "if !found && !w.create || !w.create &&", inBolt, "TestContract"},
 	{"bolt: one result for a whole batch", "service/stores/bolt/commit.go", "\t\tw.result <- w.err\n", "\t\tw.result <- batch[0].err\n", inBolt, "TestResultsOfABatch"},

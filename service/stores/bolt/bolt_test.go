@@ -389,6 +389,29 @@ func TestBrokenStaysBroken(t *testing.T) {
 	require.Equal(t, "value", string(value))
 }
 
+// TestConflictInAFailedBatch: a conflict that was decided in a transaction that failed is as unknown as the rest.
+func TestConflictInAFailedBatch(t *testing.T) {
+	s := openNew(t)
+	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(metaBucket).Put(versionKey, record{version: lastVersion - 1}.encode(versionKey))
+	}))
+	s.settle(txID(t, s), nil)
+	var batch []*write
+	for _, id := range []string{"one", "one", "no version is left"} {
+		batch = append(batch, &write{key: recordKey(id), create: true, result: make(chan error, 1)})
+	}
+	s.commit(batch)
+	require.ErrorIs(t, batch[1].err, pinlock.ErrConflict)
+	for _, w := range batch {
+		err := <-w.result
+		require.ErrorContains(t, err, "no versions are left")
+		require.NotErrorIs(t, err, pinlock.ErrConflict)
+		require.NotErrorIs(t, err, ErrDamaged)
+	}
+	_, _, err := s.Load(t.Context(), "one")
+	require.ErrorContains(t, err, "opened anew")
+}
+
 // meddle changes records behind the store's back.
 func meddle(t *testing.T, s *Store, f func(records *bbolt.Bucket) error) {
 	t.Helper()
