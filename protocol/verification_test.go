@@ -44,4 +44,10 @@ func TestCodeChoice(t *testing.T) {
 		// 1000 expected, standard deviation 26: beyond 200 with a probability below 2^-45.
 		require.InDelta(t, 1000, n, 200)
 	}
+	// Two codes that nothing keeps apart are equal once in 10,000: never here with a probability below 2^-28.
+	for range 200_000 {
+		if c := CodeChoice(digest); c[0] == c[1] || c[1] == c[2] || c[0] == c[2] {
+			require.Fail(t, "two equal codes", c)
+		}
+	}
 }

@@ -7,6 +7,7 @@ var protocolMutants = []mutant{
 	// The protocol.
 	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(append(sum[:0:0], digest...)[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},
 	{"the first bytes of the hash as the code", "protocol/verification.go", "sum[sha256.Size-2:]", "sum[:2]", inProtocol, "TestVectorsVerificationCode"},
+	{"two wrong codes that may be equal", "protocol/verification.go", "choice[i] != choice[0] && (i == 1 || choice[i] != choice[1])", "choice[i] != choice[0]", inProtocol, "TestCodeChoice"},
 	{"a code without leading zeros", "protocol/verification.go", `fmt.Sprintf("%04d", n)`, `fmt.Sprintf("%d", n)`, inProtocol, "TestVectorsVerificationCode"},
 
 	// What the server checks, in the order of docs/protocol.md, section 5.
