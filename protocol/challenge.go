@@ -37,7 +37,7 @@ type purpose uint8
 const (
 	forEnrolment   purpose = 1
 	forTransaction purpose = 2 // a list of digests with one padding, which it names
-	forOwnUse      purpose = 3 // Confirm, Refresh, ChangePIN: what signs no digest of anybody's choice
+	forOwnUse      purpose = 3 // all other requests: what signs no digest of anybody's choice
 )
 
 // challenge is what makes a request fresh. Any node that has the challenge key can

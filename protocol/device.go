@@ -54,7 +54,8 @@ type DeviceConfig struct {
 
 	// ServerKey is the server's HPKE public key, which the app is shipped with: see
 	// [Server.ServerKey]. Another one that is given here (by an update of the app) is used at once, until a
-	// key document says otherwise. Required.
+	// key document says otherwise, also the one that was used last. So a key that leaked is replaced by a
+	// document with a higher serial, not by an update alone. Required.
 	ServerKey []byte
 
 	// Authority, if not nil, is the Ed25519 key that signs key documents, by which the server's HPKE key

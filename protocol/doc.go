@@ -32,7 +32,7 @@
 // # Timing
 //
 // Comparisons of MACs and tokens take constant time, and what happens to shares is as in packages splitkey and pinlock. What may
-// show: the operation, whether a key id is known (a known one costs a look into the sealed K_dev before it is
-// refused), and the verdict: answers differ in length, and only a right PIN is followed by an operation
+// show: the operation, how long the store takes to find a key id or nothing (what follows is done with a key of
+// nobody's where there is none), and the verdict: answers differ in length, and only a right PIN is followed by an operation
 // of the server's own key. Both show to whoever sees the encrypted traffic. How long Device methods take tells nothing about the PIN.
 package protocol

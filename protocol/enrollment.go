@@ -37,7 +37,9 @@ type enrollment struct {
 func (e enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.enrollment(hidden)") }
 
 func (e *enrollment) encode(id KeyID, hardware *hardwareSigner) ([]byte, error) {
-	b := cryptobyte.NewBuilder(nil)
+	// Room for all of it: what grows leaves what it had, the share, behind.
+	room := 1 + 1 + ChallengeSize + 2 + len(e.share()) + 2*secretSize + 1 + len(e.hardware) + 2 + len(e.attestation) + 1 + hardwareSignatureSize
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, room))
 	b.AddUint8(wireVersion)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.challenge.raw[:]) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.share()) })

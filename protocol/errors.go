@@ -98,7 +98,7 @@ var (
 	ErrConfig = errors.New("protocol: unusable configuration")
 
 	// ErrUndelivered is returned where nothing can be written to a record, since it holds as many
-	// events as it can that [Config].Events did not take.
+	// events as it can that [Config].Audit did not take.
 	ErrUndelivered = errors.New("protocol: too many events are not delivered")
 
 	// ErrRecord is returned for a record of the store that cannot be read.

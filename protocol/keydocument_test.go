@@ -168,3 +168,26 @@ func (p *phone) enrollAnew(t *testing.T) {
 	p.id = id
 	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
 }
+
+// TestUpdateAndDocument: an app's update brings another key, and the document that was used last still leads back from it, as it
+// must where the update is the older of the two. A document with a higher serial ends that.
+func TestUpdateAndDocument(t *testing.T) {
+	s := newService(t)
+	leaked, next := newHPKE(t).PublicKey().Bytes(), newHPKE(t).PublicKey().Bytes()
+	p := newReadyPhone(t, s)
+	authority := testAuthority.Public().(ed25519.PublicKey)
+	p.config.Authority = authority
+	require.NoError(t, p.UseKeyDocument(documentOf(t, 5, leaked)))
+	require.Equal(t, leaked, p.stored(t).serverKey)
+
+	updated, err := NewDevice(DeviceConfig{State: p.state, Transport: s.Handle, ServerKey: next, Authority: authority, Params: cheapest})
+	require.NoError(t, err)
+	st, err := updated.load()
+	require.NoError(t, err)
+	require.Equal(t, next, st.serverKey)
+	require.NoError(t, updated.UseKeyDocument(documentOf(t, 5, leaked)))
+	require.Equal(t, leaked, p.stored(t).serverKey)
+	require.NoError(t, updated.UseKeyDocument(documentOf(t, 6, next)))
+	require.ErrorIs(t, updated.UseKeyDocument(documentOf(t, 5, leaked)), ErrKeyDocument)
+	require.Equal(t, next, p.stored(t).serverKey)
+}

@@ -3,7 +3,10 @@
 package protocol
 
 import (
+	"crypto"
+	"crypto/rand"
 	"math/big"
+	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,6 +37,75 @@ func TestMemoryKeyPool(t *testing.T) {
 			p.RequireWipedTwice("protocol.TestMemoryKeyPool", columnOf(c.column), runs...)
 		})
 	}
+}
+
+// TestMemoryExchange: a process with a device and a server, which enrolled a key, changed its PIN and signed, and wiped
+// the shares that it was given, has nothing of the two shares and of the partial signatures.
+func TestMemoryExchange(t *testing.T) {
+	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	pub := server.PublicKey
+	pub.N = new(big.Int).Mul(device.N, server.N)
+	final := splitkeytest.FinalKey(t, &pub)
+	// Four documents and a hardware key make a request that fills what Go allots for it: what grows is found.
+	digests := [][]byte{digestOf("1"), digestOf("2"), digestOf("3"), digestOf("4")}
+	for _, c := range []struct{ name, godebug, column string }{
+		{"fastest", "", memorytest.Assembly}, {"bigmod", "cpu.all=off", memorytest.Bigmod},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if memorytest.IsChild() {
+				exchangeAndForget(t, digests)
+				memorytest.PauseTwice(t)
+				return
+			}
+			x := make([]byte, 264)
+			rand.Read(x)
+			_, share, err := splitkeytest.Split(device, splitkey.Multiplicative, x)
+			require.NoError(t, err)
+			dc := new(big.Int).Lsh(new(big.Int).SetBytes(x), 1)
+			dc.SetBit(dc, 0, 1)
+			var runs []map[string][]byte
+			for _, digest := range digests {
+				m, err := splitkey.Encode(final, digest, crypto.SHA256)
+				require.NoError(t, err)
+				y := new(big.Int).Exp(new(big.Int).SetBytes(m.Bytes()), dc, device.N)
+				runs = append(runs, map[string][]byte{"x": x, "d_c": dc.Bytes(), "d_s": share.Secret(), "y": y.Bytes()})
+			}
+			p := memorytest.Start(t, c.godebug)
+			p.Send(x)
+			p.Send(share.Secret())
+			p.RequireWipedTwice("protocol.TestMemoryExchange", columnOf(c.column), runs...)
+		})
+	}
+}
+
+//go:noinline
+func exchangeAndForget(t *testing.T, digests [][]byte) {
+	debug.SetGCPercent(-1) // what is left of the enrolment is not used again for what follows
+	pub := &splitkeytest.Key(2048).PublicKey
+	x, d := memorytest.Receive(t, 264), memorytest.Receive(t, 256)
+	client, err := splitkey.NewClientShare(pub, splitkey.Multiplicative, x)
+	require.NoError(t, err)
+	share, err := splitkey.NewServerShare(pub, splitkey.Multiplicative, d)
+	require.NoError(t, err)
+	clear(x)
+	clear(d)
+	s := newService(t)
+	p, hardware := newPhone(t, s, nil), newTestHardware(t)
+	p.config.Hardware = hardware
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: rightPIN, Client: client, Server: share,
+		HardwareKey: &hardware.key.PublicKey}))
+	client.Wipe()
+	share.Wipe()
+	require.NoError(t, p.Confirm(t.Context(), nil, rightPIN))
+	p.id = id
+	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
+	challenge, err = s.ChallengeSignAll(t.Context(), id, digests, crypto.SHA256)
+	require.NoError(t, err)
+	_, err = p.SignAll(t.Context(), challenge, digests, crypto.SHA256, newPIN)
+	require.NoError(t, err)
+	require.NoError(t, s.Reseal(t.Context(), id))
 }
 
 // columnOf is the column of a table of memory, which is bigmod's where there is no assembly.

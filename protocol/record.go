@@ -197,7 +197,8 @@ type secrets struct{ share, serverKey, precomputed []byte }
 func (s secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, "protocol.secrets(hidden)") }
 
 func (s *secrets) encode() ([]byte, error) {
-	b := cryptobyte.NewBuilder(nil)
+	// Room for all of it: what grows leaves what it had, the share, behind.
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 3*2+len(s.share)+len(s.serverKey)+len(s.precomputed)))
 	for _, field := range [][]byte{s.share, s.serverKey, s.precomputed} {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(field) })
 	}

@@ -57,7 +57,8 @@ func (r *request) encode(authKey secret, id KeyID, hardware *hardwareSigner) ([]
 	if len(r.partials) > 0 {
 		salt, partial = len(r.salts[0]), len(r.partials[0])
 	}
-	b := cryptobyte.NewBuilder(make([]byte, 0, 512+len(r.partials)*(r.messages.digestSize()+salt+partial)))
+	// Room for all of it, the MAC included: what grows leaves what it had, the partial signatures, behind.
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 512+len(r.partials)*(r.messages.digestSize()+salt+partial)))
 	b.AddUint8(wireVersion)
 	b.AddUint8(uint8(r.op))
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.challenge.raw[:]) })
@@ -87,19 +88,19 @@ func (r *request) encode(authKey secret, id KeyID, hardware *hardwareSigner) ([]
 	return append(body, requestMAC(authKey, id, body)...), nil
 }
 
-func requestMAC(authKey secret, id KeyID, body []byte) []byte {
+func requestMAC(authKey secret, id KeyID, body ...[]byte) []byte {
 	mac := hmac.New(sha256.New, authKey.bytes())
 	mac.Write([]byte("tandem v2 request"))
 	mac.Write(id[:])
-	mac.Write(body)
+	for _, part := range body {
+		mac.Write(part)
+	}
 	return mac.Sum(nil)
 }
 
 // authentic reports whether the holder of K_dev made the request.
 func (r *request) authentic(authKey secret, id KeyID) bool {
-	body := append(append(bytes.Clone(r.body), byte(len(r.hardware))), r.hardware...)
-	defer clear(body)
-	return hmac.Equal(r.mac[:], requestMAC(authKey, id, body))
+	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.body, []byte{byte(len(r.hardware))}, r.hardware))
 }
 
 func parseRequest(plaintext []byte) (*request, error) {

@@ -27,7 +27,7 @@ const SealerKeySize = 32
 // can open every record of the server.
 //
 //	offset  length  content
-//	0       1       version: 1
+//	0       1       version: 2
 //	1       8       key id: the first 8 bytes of SHA-256 of a label and the key
 //	9       12      nonce, random
 //	21      n+16    AES-256-GCM (NIST SP 800-38D) with its tag
