@@ -142,8 +142,10 @@ func serverKeySecrets(blob []byte) map[string][]byte {
 	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
 	lambda := new(big.Int).Mul(p1, q1)
 	lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
+	// Its upper half is that of n/2, which whoever takes the square root of n computes.
+	lower := new(big.Int).And(lambda, new(big.Int).Sub(new(big.Int).Lsh(one, 960), one))
 	return map[string][]byte{
-		"p": p.Bytes(), "q": q.Bytes(), "lambda": lambda.Bytes(), "d": new(big.Int).ModInverse(e, lambda).Bytes(),
+		"p": p.Bytes(), "q": q.Bytes(), "lower half of lambda": lower.FillBytes(make([]byte, 120)), "d": new(big.Int).ModInverse(e, lambda).Bytes(),
 		"dp": new(big.Int).ModInverse(e, p1).Bytes(), "dq": new(big.Int).ModInverse(e, q1).Bytes(),
 		"qInv": new(big.Int).ModInverse(q, p).Bytes(),
 	}

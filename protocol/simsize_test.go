@@ -3,3 +3,5 @@
 package protocol
 
 const defaultSchedules = 500
+
+const thiefInFull = true

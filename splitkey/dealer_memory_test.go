@@ -164,24 +164,34 @@ func keySecrets(key *rsa.PrivateKey) map[string][]byte {
 	one := big.NewInt(1)
 	p, q := key.Primes[0], key.Primes[1]
 	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
-	phi := new(big.Int).Mul(p1, q1)
-	lambda := new(big.Int).Div(phi, new(big.Int).GCD(nil, nil, p1, q1))
+	phi, lambda := new(big.Int).Mul(p1, q1), lambdaOf(key)
 	e := big.NewInt(int64(key.E))
 	half := func(x *big.Int) []byte { return new(big.Int).Rsh(x, 1).Bytes() }
-	// The upper half of phi is that of n.
-	low := new(big.Int).And(phi, new(big.Int).Sub(new(big.Int).Lsh(one, 960), one))
-	return map[string][]byte{
-		"lower half of phi": low.FillBytes(make([]byte, 120)),
-		"p":                 p.Bytes(), "q": q.Bytes(), "(p-1)/2": half(p1), "(q-1)/2": half(q1),
-		"lambda": lambda.Bytes(), "lambda/2": half(lambda), "d": new(big.Int).ModInverse(e, lambda).Bytes(),
+	// The upper half of phi is that of n, and those of lambda and lambda/2 are those of n/2 and n/4,
+	// which whoever takes the square root of n computes.
+	lower := func(x *big.Int) []byte {
+		x = new(big.Int).And(x, new(big.Int).Sub(new(big.Int).Lsh(one, 960), one))
+		return x.FillBytes(make([]byte, 120))
 	}
+	return map[string][]byte{
+		"p": p.Bytes(), "q": q.Bytes(), "(p-1)/2": half(p1), "(q-1)/2": half(q1),
+		"lower half of phi": lower(phi), "lower half of lambda": lower(lambda),
+		"lower half of lambda/2": lower(new(big.Int).Rsh(lambda, 1)), "d": new(big.Int).ModInverse(e, lambda).Bytes(),
+	}
+}
+
+func lambdaOf(key *rsa.PrivateKey) *big.Int {
+	one := big.NewInt(1)
+	p1, q1 := new(big.Int).Sub(key.Primes[0], one), new(big.Int).Sub(key.Primes[1], one)
+	lambda := new(big.Int).Mul(p1, q1)
+	return lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
 }
 
 // dealerSecrets is all that a dealer knows, or computes on the way.
 func dealerSecrets(t *testing.T, s splitkey.Sharing, x, ds []byte, key *rsa.PrivateKey) map[string][]byte {
 	secrets := keySecrets(key)
 	requireSharesFit(t, key, s, x, ds)
-	lambda := new(big.Int).SetBytes(secrets["lambda"])
+	lambda := lambdaOf(key)
 	e, dc := big.NewInt(int64(key.E)), new(big.Int).SetBytes(x)
 	if s == splitkey.Multiplicative {
 		dc.Lsh(dc, 1).SetBit(dc, 0, 1)
