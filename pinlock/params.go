@@ -8,8 +8,8 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
 	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
 // Params is the cost of one PIN guess: the parameters of Argon2id (RFC 9106).
@@ -68,9 +68,9 @@ func (p Params) within(limit Params) error {
 // tells a right PIN from a wrong one.
 func xorKeyStream(x, pin []byte, salt [saltLen]byte, p Params) {
 	erase.Do(func() {
-		key := argon2.IDKey(ct.KDFInput(pin), salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)
+		key := argon2.IDKey(taint.DeclassifyCopy(pin, taint.Argon2Input), salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)
 		defer clear(key)
-		ct.Secret(key)
+		taint.Secret(key)
 		c, err := chacha20.NewUnauthenticatedCipher(key, make([]byte, chacha20.NonceSize))
 		if err != nil {
 			panic(err) // only for other lengths of key and nonce

@@ -3,7 +3,7 @@ package pinlock
 import (
 	"crypto/subtle"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
 // The weak-PIN rules, as documented at CheckPIN. A PIN is a secret also while it
@@ -42,7 +42,7 @@ func weakRule(d []int) string {
 	return ""
 }
 
-func answer(refused int) bool { return ct.WeakPIN(refused) == 1 }
+func answer(refused int) bool { return taint.Declassify(refused, taint.WeakPIN) == 1 }
 
 // weakParts cuts d in two at every place that leaves 4 digits on each side.
 func weakParts(d []int) int {

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
 	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/isnil"
+	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
@@ -179,7 +179,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 	if err != nil {
 		return nil, ErrMalformedPartial
 	}
-	if ct.RightOrWrong(right) == 0 {
+	if taint.Declassify(right, taint.Verdict) == 0 {
 		clear(s1)
 		return nil, ErrPartial
 	}
@@ -209,7 +209,7 @@ func (p *publicKey) inPartialRange(y []byte) bool {
 	}
 	upper := subtle.ConstantTimeCompare(y[:len(y)-1], make([]byte, len(y)-1))
 	small := upper & subtle.ConstantTimeLessOrEq(int(y[len(y)-1]), 1)
-	return ct.PartialInRange(lessConstantTime(y, predecessor(p.n))&^small) == 1
+	return taint.Declassify(lessConstantTime(y, predecessor(p.n))&^small, taint.PartialInRange) == 1
 }
 
 // Finish makes the signature of a checked partial signature, as long as the final
@@ -227,7 +227,7 @@ func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); err != nil {
+	if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {
 		clear(sig)
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
@@ -131,7 +131,7 @@ func (v *ExponentiationVerifier) Verify(x, y []byte) error {
 
 func (p *publicKey) verifyExponentiation(x, y []byte) error {
 	z, err := p.mod.ExpShortVarTime(y, p.e)
-	if err != nil || ct.ServerKeyRight(subtle.ConstantTimeCompare(x, z)) == 0 {
+	if err != nil || taint.Declassify(subtle.ConstantTimeCompare(x, z), taint.ServerKeyRight) == 0 {
 		return ErrServerKey
 	}
 	return nil

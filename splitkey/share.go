@@ -6,7 +6,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
 // Sharing says how two shares make a private exponent. The zero value is invalid.
@@ -149,7 +149,7 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(d), p.mod.Size())
 	}
 	zero := subtle.ConstantTimeCompare(d, make([]byte, len(d)))
-	if ct.ShareInRange(lessConstantTime(d, p.n)&^zero) == 0 {
+	if taint.Declassify(lessConstantTime(d, p.n)&^zero, taint.ShareInRange) == 0 {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
 	return &ServerShare{p, s, newSecretBytes(d)}, nil

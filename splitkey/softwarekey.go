@@ -8,8 +8,8 @@ import (
 	"crypto/rsa"
 	"fmt"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
 	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
@@ -82,8 +82,8 @@ func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 // softwareKeyOf returns the key of pub with these factors, tried once.
 func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
 	// What comes next, here and in every use of the key, is in constant time.
-	ct.SecretPrime(p)
-	ct.SecretPrime(q)
+	taint.SecretPrime(p)
+	taint.SecretPrime(q)
 	c, err := newCRT(p, q, pub.e)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)

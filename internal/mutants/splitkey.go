@@ -2,7 +2,7 @@ package main
 
 var splitkeyMutants = []mutant{
 	// The server's checks of a partial signature, and completion.
-	{"skip the check of s1", "splitkey/complete.go", "if ct.RightOrWrong(right) == 0 {", "if ct.RightOrWrong(right) == 2 {", inSplitkey, completes},
+	{"skip the check of s1", "splitkey/complete.go", "if taint.Declassify(right, taint.Verdict) == 0 {", "if taint.Declassify(right, taint.Verdict) == 2 {", inSplitkey, completes},
 	{"compare only the first byte of s1^e", "splitkey/complete.go", "right = subtle.ConstantTimeCompare(z, m1)", "right = subtle.ConstantTimeByteEq(z[0], m1[0])", inSplitkey, completes},
 	{"accept y = n1", "splitkey/complete.go", "lessConstantTime(y, predecessor(p.n))", "(1 ^ lessConstantTime(p.n, y))", inSplitkey, completes},
 	{"accept y = n1-1", "splitkey/complete.go", "lessConstantTime(y, predecessor(p.n))", "lessConstantTime(y, p.n)", inSplitkey, completes},
@@ -28,9 +28,9 @@ var splitkeyMutants = []mutant{
 	{"draw x with its highest bit clear", "splitkey/generate.go", "rand.Read(x)\n", "rand.Read(x)\n\t\tx[0] &= 0x7f\n", inSplitkey, "TestSecretsAreRandom"},
 	{"a PSS salt of zeros", "splitkey/message.go", "\trand.Read(salt)\n", "\trand.Read(salt[:0])\n", inSplitkey, "TestPSSSaltsAreRandom"},
 	{"a PSS salt with one zero byte", "splitkey/message.go", "\trand.Read(salt)\n", "\trand.Read(salt[1:])\n", inSplitkey, "TestPSSSaltsAreRandom"},
-	{"finish without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); err != nil {", "if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); false && err != nil {", inSplitkey, "TestFaultAfterCheck"},
-	{"finish composites only without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); err != nil {", "if err := ch.m.verifyCryptoRSA(ct.Signature(sig)); c.own == nil && err != nil {", inSplitkey, "TestFaultAfterCheck"},
-	{"verify with the arithmetic that computed", "splitkey/complete.go", "ch.m.verifyCryptoRSA(ct.Signature(sig))", "ch.m.Verify(ct.Signature(sig))", inSplitkey, "TestFinishVerifiesWithCryptoRSA"},
+	{"finish without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); false && err != nil {", inSplitkey, "TestFaultAfterCheck"},
+	{"finish composites only without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); c.own == nil && err != nil {", inSplitkey, "TestFaultAfterCheck"},
+	{"verify with the arithmetic that computed", "splitkey/complete.go", "ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature))", "ch.m.Verify(taint.DeclassifyBytes(sig, taint.VerifiedSignature))", inSplitkey, "TestFinishVerifiesWithCryptoRSA"},
 	{"release a signature that does not verify", "splitkey/complete.go", "\t\tclear(sig)\n\t\treturn nil, err\n\t}\n\treturn sig, nil", "\t\treturn sig, err\n\t}\n\treturn sig, nil", inSplitkey, "TestFaultAfterCheck"},
 	{"believe every PSS signature", "splitkey/message.go", "err = rsa.VerifyPSS(pub, m.hash, m.digest, sig, opts)", "_ = opts", inSplitkey, "TestFaultAfterCheck"},
 	{"ask the server key before the check", "splitkey/complete.go", "\tm1 := p.mod.Reduce(m.em)\n", "\tm1 := p.mod.Reduce(m.em)\n\tif c.own != nil {\n\t\tc.own.Exponentiate(context.Background(), c.ownPub.mod.Reduce(m.em))\n\t}\n", inSplitkey, "TestLyingServerKey"},
@@ -216,4 +216,6 @@ var splitkeyMutants = []mutant{
 	{"leave out the NULL of DigestInfo", "splitkey/internal/emsa/emsa.go", "info = append(info, 0x05, 0x00, 0x04, byte(f.size))", "info = append(info, 0x04, byte(f.size))", inSplitkey, encodes},
 	{"give SHA3-512 the number of SHA3-384", "splitkey/internal/emsa/emsa.go", "size: 64, oid: nist(10)", "size: 64, oid: nist(9)", inSplitkey, encodes},
 	{"sign SHA-1", "splitkey/internal/emsa/emsa.go", "!ok || f.legacy && !legacy {", "!ok || f.legacy && false {", inSplitkey, encodes},
+	{"declassify for a reason that another place has", "splitkey/share.go", "taint.ShareInRange", "taint.PartialInRange", inTaint, "TestReasons"},
+	{"declassify for no reason of the list", "splitkey/share.go", "taint.ShareInRange", "0", inTaint, "TestReasons"},
 }

@@ -1,13 +1,13 @@
 //go:build valgrind && linux && amd64
 
-package taint
+package taint_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
@@ -24,7 +24,7 @@ func (k key) lockboxOperations() []operation {
 	stored := func(t *testing.T) *pinlock.Lockbox {
 		b, err := lock(t).MarshalBinary()
 		require.NoError(t, err)
-		box, err := pinlock.ParseLockbox(ct.Ciphertext(b))
+		box, err := pinlock.ParseLockbox(taint.DeclassifyBytes(b, taint.LockboxEncoding))
 		require.NoError(t, err)
 		return box
 	}
@@ -32,38 +32,38 @@ func (k key) lockboxOperations() []operation {
 		{"Lock", func(t *testing.T) []byte {
 			lock(t)
 			return nil
-		}, "WeakPIN"},
+		}, taint.WeakPIN},
 		{"Lock with a weak PIN", func(t *testing.T) []byte {
 			_, err := pinlock.Lock(k.client(), secret([]byte("19842580")), cost)
 			var weak *pinlock.WeakPINError
 			require.ErrorAs(t, err, &weak)
 			require.Equal(t, "weak-parts", weak.Rule)
 			return nil
-		}, "WeakPIN"},
+		}, taint.WeakPIN},
 		{"Lockbox.MarshalBinary", func(t *testing.T) []byte {
 			b, err := lock(t).MarshalBinary()
 			require.NoError(t, err)
 			return b
-		}, "Leak"},
+		}, taint.Result},
 		{"Lockbox.Seal", func(t *testing.T) []byte {
 			b, err := lock(t).Seal(secret(make([]byte, pinlock.DeviceKeySize)))
 			require.NoError(t, err)
 			return b
-		}, "Leak"},
+		}, taint.Result},
 		{"Unlock", func(t *testing.T) []byte {
 			share, err := stored(t).Unlock(secret([]byte("839517")), cost)
 			require.NoError(t, err)
 			return share.Secret()
-		}, "Leak"},
+		}, taint.Result},
 		{"Unlock with another PIN", func(t *testing.T) []byte {
 			share, err := stored(t).Unlock(secret([]byte("0000")), cost)
 			require.NoError(t, err)
 			return share.Secret()
-		}, "Leak"},
+		}, taint.Result},
 		{"Unlock with no PIN", func(t *testing.T) []byte {
 			_, err := stored(t).Unlock(secret([]byte("12a4")), cost)
 			require.ErrorIs(t, err, pinlock.ErrPINFormat)
 			return nil
-		}, "PINFormat"},
+		}, taint.PINFormat},
 	}
 }

@@ -1,6 +1,6 @@
 //go:build valgrind && linux && amd64
 
-package taint
+package taint_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -21,7 +21,7 @@ import (
 // secret returns a copy of b that is marked.
 func secret(b []byte) []byte {
 	b = append([]byte(nil), b...)
-	ct.Secret(b)
+	taint.Secret(b)
 	return b
 }
 
@@ -67,12 +67,12 @@ func operations(t *testing.T) []operation {
 			_, err := splitkey.NewSoftwareKey(server)
 			require.NoError(t, err)
 			return nil
-		}, "ServerKeyRight"},
+		}, taint.ServerKeyRight},
 		{"SoftwareKey.Exponentiate", func(t *testing.T) []byte {
 			y, err := own.Exponentiate(t.Context(), server.N.FillBytes(make([]byte, 257))[:256])
 			require.NoError(t, err)
 			return y
-		}, "Leak"},
+		}, taint.Result},
 	}
 	for _, bits := range []int{2048, 3072} {
 		for _, sharing := range []splitkey.Sharing{splitkey.Multiplicative, splitkey.Additive} {
@@ -102,13 +102,13 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 		{"SignPartial", func(t *testing.T) []byte {
 			_, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			return y
-		}, "Leak"},
+		}, taint.Result},
 		{"Check of a right one", func(t *testing.T) []byte {
 			m, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			_, err := k.completer(nil).Check(m, y)
 			require.NoError(t, err)
 			return nil
-		}, "RightOrWrong"},
+		}, taint.Verdict},
 		{"Check of a wrong one", func(t *testing.T) []byte {
 			wrong := k
 			wrong.x = bytes.Repeat([]byte{1}, len(k.x))
@@ -116,33 +116,33 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 			_, err := k.completer(nil).Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrPartial)
 			return nil
-		}, "RightOrWrong"},
+		}, taint.Verdict},
 		{"Check of one out of range", func(t *testing.T) []byte {
 			m, y := k.partial(splitkeytest.FinalKey(k, k.pub))
 			y = secret(bytes.Repeat([]byte{0xff}, len(y)))
 			_, err := k.completer(nil).Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrMalformedPartial)
 			return nil
-		}, "PartialInRange"},
+		}, taint.PartialInRange},
 		{"Finish two-prime", func(t *testing.T) []byte {
 			return k.finish(t, k.completer(nil))
-		}, "Signature"},
+		}, taint.VerifiedSignature},
 		{"Finish composite with a SoftwareKey", func(t *testing.T) []byte {
 			require.Equal(t, composite, k.completer(own).PublicKey())
 			return k.finish(t, k.completer(own))
-		}, "Signature"},
+		}, taint.VerifiedSignature},
 		{"ServerShare.Bytes", func(t *testing.T) []byte {
 			s, err := splitkey.NewServerShare(k.pub, k.sharing, secret(k.d))
 			require.NoError(t, err)
 			return s.Bytes()
-		}, "Leak"},
+		}, taint.Result},
 		{"ParseServerShare", func(t *testing.T) []byte {
 			s, err := splitkey.NewServerShare(k.pub, k.sharing, secret(k.d))
 			require.NoError(t, err)
 			s, err = splitkey.ParseServerShare(s.Bytes())
 			require.NoError(t, err)
 			return nil
-		}, "ShareInRange"},
+		}, taint.ShareInRange},
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"filippo.io/bigmod"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
 // limbBytes is the size of bigmod's limbs.
@@ -79,7 +79,7 @@ func (a *bigmodArithmetic) reduce(z, x []byte) {
 
 // bigmodModulus converts n, which is greater than one.
 func bigmodModulus(n []byte) *bigmod.Modulus {
-	m, err := bigmod.NewModulus(ct.BigmodModulus(n))
+	m, err := bigmod.NewModulus(taint.DeclassifyCopy(n, taint.BigmodModulus))
 	if err != nil {
 		panic("modexp: internal error: modulus must be greater than one")
 	}

@@ -54,7 +54,7 @@ import (
 	"errors"
 	"math/bits"
 
-	"github.com/tandem-rsa/tandem/internal/ct"
+	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
 // ErrModulus is returned for a modulus that is even or has less than 16 bits.
@@ -122,7 +122,7 @@ func newModulus(n []byte) (*Modulus, error) {
 
 // modulusLength returns the length in bits of a modulus whose highest word is not zero.
 func modulusLength(n []uint64) int {
-	return ct.ModulusLength(64*(len(n)-1) + bits.Len64(n[len(n)-1]))
+	return taint.Declassify(64*(len(n)-1)+bits.Len64(n[len(n)-1]), taint.ModulusLength)
 }
 
 // Wipe clears the modulus and its constants, for a modulus that is a secret prime and no
@@ -220,7 +220,7 @@ func (m *Modulus) Reduce(x []byte) []byte {
 
 // has reports whether b is an element modulo n.
 func (m *Modulus) has(b []byte) bool {
-	return len(b) == m.size && ct.OperandInRange(int(lessThan(b, m.n))) == 1
+	return len(b) == m.size && taint.Declassify(int(lessThan(b, m.n)), taint.OperandInRange) == 1
 }
 
 // MulAdd returns m*h + a, of integers, in size bytes, which must be enough; a must be less

@@ -1,6 +1,8 @@
 //go:build valgrind && linux && amd64
 
-package ct
+package taint
+
+import "bytes"
 
 // Client requests of valgrind (valgrind.h) and its tool memcheck (memcheck.h). The numbers are
 // part of their ABI.
@@ -22,17 +24,6 @@ func requestPair(code uint64, p, q *byte, a3, a4, a5 uint64) uint64
 
 // defined returns v, marked as public.
 func defined(v int) int
-
-// The first parameter is the name of the function in public.go, for seeded leaks.
-
-func public(place string, v int) int {
-	leak(place, v)
-	return defined(v)
-}
-
-func publicCopy(place string, b []byte) []byte {
-	return publicBytes(place, append([]byte(nil), b...))
-}
 
 // Secret marks every bit of b as secret.
 func Secret(b []byte) {
@@ -56,9 +47,19 @@ func SecretPrime(p []byte) {
 	requestPair(setVBits, &p[0], &secret[0], uint64(len(p)), 0, 0)
 }
 
-func publicBytes(place string, b []byte) []byte {
+// Declassify returns v, which is public from here on.
+func Declassify(v int, why Reason) int {
+	leak(why, v)
+	return defined(v)
+}
+
+// DeclassifyCopy returns bytes that are public. The caller's stay secret.
+func DeclassifyCopy(b []byte, why Reason) []byte { return DeclassifyBytes(bytes.Clone(b), why) }
+
+// DeclassifyBytes returns b itself, which is public from here on.
+func DeclassifyBytes(b []byte, why Reason) []byte {
 	if len(b) > 0 {
-		leak(place, int(b[len(b)/2]))
+		leak(why, int(b[len(b)/2]))
 		request(makeMemDefined, &b[0], uint64(len(b)), 0, 0, 0)
 	}
 	return b

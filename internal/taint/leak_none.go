@@ -1,5 +1,5 @@
 //go:build valgrind && !taintleak && linux && amd64
 
-package ct
+package taint
 
-func leak(string, int) {}
+func leak(Reason, int) {}
