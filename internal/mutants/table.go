@@ -10,7 +10,6 @@ const (
 	inEmsa     = "./splitkey/internal/emsa"
 	inPinlock  = "./pinlock"
 	inProtocol = "./protocol"
-	inTaint    = "./internal/taint"
 	inDurable  = "./internal/durable"
 	inBolt     = "./service/stores/bolt"
 	inCommand  = "./service/cmd/tandem"
