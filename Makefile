@@ -59,10 +59,10 @@ variants:         # the whole suite with every other way to do the arithmetic (t
 	.ci/variants
 
 kernel:           # a million products and ten thousand exponentiations of each kernel (half an hour)
-	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./splitkey/internal/modexp
+	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./internal/modexp
 
-generate:         # writes the assembly of splitkey/internal/modexp
-	go generate ./splitkey/internal/modexp
+generate:         # writes the assembly of internal/modexp
+	go generate ./internal/modexp
 
 page:             # vectors/verify.html in headless Chromium
 	node vectors/internal/page/browser.mjs

@@ -11,8 +11,8 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/isnil"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/internal/taint"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 // Completer is the server's half of one key: it checks the client's partial

@@ -3,7 +3,7 @@ package splitkey
 import (
 	"crypto/rsa"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // EncodingKey returns a final key for the encoders' tests, which want moduli of all kinds

@@ -7,7 +7,7 @@ import (
 	"math/big"
 	"sync"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // FinalKey is a public key that was checked to be the final key of one device key (n1, e):

@@ -9,8 +9,8 @@ import (
 	"math/big"
 
 	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 

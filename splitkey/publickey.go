@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/internal/taint"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 

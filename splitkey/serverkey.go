@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/tandem-rsa/tandem/internal/erase"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 

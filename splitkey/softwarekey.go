@@ -9,8 +9,8 @@ import (
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/internal/erase"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/internal/taint"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 // RSAKey is a whole RSA key that can be used, but perhaps not read: the server's own

@@ -4,7 +4,7 @@ import "slices"
 
 const (
 	inSplitkey = "./splitkey"
-	inModexp   = "./splitkey/internal/modexp"
+	inModexp   = "./internal/modexp"
 	inDeal     = "./splitkey/internal/deal"
 	inPrime    = "./splitkey/internal/prime"
 	inEmsa     = "./splitkey/internal/emsa"

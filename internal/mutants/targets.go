@@ -23,7 +23,7 @@ var targets = []target{
 	{"splitkey", []string{"splitkey"}},
 	{"splitkey/internal/deal", []string{"splitkey/internal/deal", "splitkey"}},
 	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
-	{"splitkey/internal/modexp", []string{"splitkey/internal/modexp", "splitkey"}},
+	{"internal/modexp", []string{"internal/modexp", "splitkey"}},
 	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
 	{"pinlock", []string{"pinlock", "pinlock/storetest", "protocol"}},
 	{"protocol", []string{"protocol"}},

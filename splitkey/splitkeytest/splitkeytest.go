@@ -11,10 +11,10 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
 	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
 )
 
 //go:embed testdata/*.pem

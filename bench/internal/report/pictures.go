@@ -57,7 +57,7 @@ func (s *sources) exponentiations() []chart.Line {
 	for _, i := range []struct{ name, title string }{{"ifma", "tandem: AVX-512 IFMA"}, {"adx", "tandem: MULX/ADX"}, {"bigmod", "bigmod"}} {
 		points := map[int]float64{}
 		for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
-			if v, ok := s.bench.median("splitkey/internal/modexp", fmt.Sprintf("Exp/%d/%s", bits, i.name), "cpu-sec/op"); ok {
+			if v, ok := s.bench.median("internal/modexp", fmt.Sprintf("Exp/%d/%s", bits, i.name), "cpu-sec/op"); ok {
 				points[bits] = v
 			}
 		}

@@ -21,7 +21,7 @@ var bench = &Bench{
 	Machine: machine.Machine{CPU: "Test", CPUs: 2, Go: "go1", Load: "0.10 0.10 0.10"}, Count: 10, BenchTime: time.Second,
 	Failures: []string{"hsm: no token"},
 	Tables: []benchstat.Table{
-		{Package: module + "splitkey/internal/modexp", Unit: "cpu-sec/op", Rows: []benchstat.Row{row("Exp/2048/ifma-2", 0.26e-3), row("Exp/4096/ifma-2", 1.7e-3)}},
+		{Package: module + "internal/modexp", Unit: "cpu-sec/op", Rows: []benchstat.Row{row("Exp/2048/ifma-2", 0.26e-3), row("Exp/4096/ifma-2", 1.7e-3)}},
 		{Package: module + "bench", Unit: "sec/op", Rows: []benchstat.Row{row("Parallel/partial/1-2", 1e-3), row("Parallel/partial/2-2", 0.5e-3), row("Steps/4096/composite-multiplicative-2", 2e-3)}},
 		{Package: module + "bench", Unit: "partial-sec/op", Rows: []benchstat.Row{row("Steps/4096/composite-multiplicative-2", 0.6e-3)}},
 		{Package: module + "bench", Unit: "verify-sec/op", Rows: []benchstat.Row{row("Steps/4096/composite-multiplicative-2", 40e-6)}},
@@ -60,7 +60,7 @@ func TestWrite(t *testing.T) {
 		"| Steps/4096/composite-multiplicative | 2.00 ms ± 2% |  | partial 600 µs, verify 40.0 µs |",
 		"| RawRSA/1 | 451 op/s, 1480 init-B |",
 		"Did not run: hsm: no token", "| processor | Test, 2 in use |", "The machine was doing other work",
-		"![", "](time.svg)", "](cost.svg)", "](scaling.svg)", "### splitkey/internal/modexp",
+		"![", "](time.svg)", "](cost.svg)", "](scaling.svg)", "### internal/modexp",
 	} {
 		require.Contains(t, markdown, want)
 	}

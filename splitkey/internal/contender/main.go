@@ -26,7 +26,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 func main() {

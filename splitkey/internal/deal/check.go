@@ -3,7 +3,7 @@ package deal
 import (
 	"errors"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // Check returns an error that says why unless n = p*q and e*d = 1 modulo p-1 and q-1, for

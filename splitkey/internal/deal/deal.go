@@ -10,7 +10,7 @@ package deal
 import (
 	"errors"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 var (

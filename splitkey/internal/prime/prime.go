@@ -20,7 +20,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 
-	"github.com/tandem-rsa/tandem/splitkey/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // Rounds of the Miller-Rabin test.

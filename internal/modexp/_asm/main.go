@@ -1,4 +1,4 @@
-// The generator of splitkey/internal/modexp's assembly:
+// The generator of internal/modexp's assembly:
 //
 //	go run . -out ..
 //

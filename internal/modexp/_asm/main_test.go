@@ -15,7 +15,7 @@ func TestUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(have, want) {
-			t.Errorf("%s is not what is generated: run go generate in splitkey/internal/modexp", name)
+			t.Errorf("%s is not what is generated: run go generate in internal/modexp", name)
 		}
 	}
 }
