@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"go.etcd.io/bbolt"
 )
 
 // Backup writes the store, as it is at one moment, to w: what it writes is a file that
@@ -27,11 +25,11 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if w == nil {
 		return errors.New("bolt: no writer for the backup")
 	}
-	return s.viewAt(ctx, func(tx *bbolt.Tx, id uint64) error {
-		if err := s.awaitDurable(ctx, int(id)); err != nil {
+	return s.viewAt(ctx, func(m meta) error {
+		if err := s.awaitDurable(ctx, int(m.transaction)); err != nil {
 			return err
 		}
-		return known(backup(ctx, s.handle, tx, id, w))
+		return known(backup(ctx, s.file, m, w))
 	})
 }
 
@@ -42,34 +40,25 @@ func BackupFile(ctx context.Context, path string, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.db.Close()) }()
-	newest, err := h.transaction()
+	m, err := h.newest()
 	if err != nil {
 		return fmt.Errorf("bolt: %s: %w", path, err)
 	}
-	return guard(func() error {
-		return h.db.View(func(tx *bbolt.Tx) error { return backup(ctx, h, tx, newest, w) })
-	})
+	return backup(ctx, h.file, m, w)
 }
 
-func backup(ctx context.Context, h *handle, tx *bbolt.Tx, id uint64, w io.Writer) error {
-	snap, err := checkSnapshot(ctx, h.file, h.pageSize, id)
-	if err != nil {
+func backup(ctx context.Context, file io.ReaderAt, m meta, w io.Writer) error {
+	if _, err := checkSnapshot(ctx, file, m); err != nil {
 		return err
 	}
-	if uint64(tx.ID()) != id {
-		return damaged("transaction %d is gone", id)
-	}
-	metas, err := metaPagesOf(h.file, h.pageSize, id)
-	if err != nil {
-		return err
-	}
-	pages := io.NewSectionReader(h.file, int64(len(metas)), int64(snap.end)*int64(h.pageSize)-int64(len(metas)))
+	metas, length := metaPagesOf(m), int64(m.end)*int64(m.pageSize)
+	pages := io.NewSectionReader(file, int64(len(metas)), length-int64(len(metas)))
 	n, err := io.Copy(&cancelled{ctx, w}, io.MultiReader(bytes.NewReader(metas), pages))
 	if err != nil {
 		return fmt.Errorf("bolt: backup: %w", err)
 	}
-	if n != int64(snap.end)*int64(h.pageSize) {
-		return damaged("the file ends within page %d", n/int64(h.pageSize))
+	if n != length {
+		return damaged("the file ends within page %d", n/int64(m.pageSize))
 	}
 	return nil
 }
@@ -77,24 +66,19 @@ func backup(ctx context.Context, h *handle, tx *bbolt.Tx, id uint64, w io.Writer
 // metaPagesOf returns both meta pages of a file that ends with a transaction, each in its
 // place. (bbolt's own copy puts the newer one first.) The older one has the same content,
 // under the number before.
-func metaPagesOf(file io.ReaderAt, pageSize int, transaction uint64) ([]byte, error) {
-	b := make([]byte, 2*pageSize)
-	newer, older := b[:pageSize], b[pageSize:]
-	if transaction%2 == 1 {
+func metaPagesOf(m meta) []byte {
+	b := make([]byte, 2*m.pageSize)
+	newer, older := b[:m.pageSize], b[m.pageSize:]
+	if m.transaction%2 == 1 {
 		newer, older = older, newer
 	}
-	if _, err := file.ReadAt(newer, int64(transaction%2)*int64(pageSize)); err != nil {
-		return nil, damaged("meta page: %w", err)
-	}
-	if m, err := parseMeta(newer); err != nil || m.transaction != transaction {
-		return nil, errors.Join(errMoved, err)
-	}
-	copy(older, newer)
-	native.PutUint64(older, 1-transaction%2)
+	copy(newer, m.page)
+	copy(older, m.page)
+	native.PutUint64(older, 1-m.transaction%2)
 	body := older[pageHeader : pageHeader+metaLength]
-	native.PutUint64(body[48:], transaction-1)
+	native.PutUint64(body[48:], m.transaction-1)
 	native.PutUint64(body[metaLength-8:], metaSum(body))
-	return b, nil
+	return b
 }
 
 // cancelled is a writer that ends with its context.

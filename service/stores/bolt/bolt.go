@@ -30,6 +30,8 @@
 // writes only along pages that were checked in the same transaction, so that none sends
 // it into a loop or lets it take memory without bound. What it finds amiss all the same,
 // in a neighbour of these, ends the store: it must be opened anew, and so be checked.
+// What is committed while a call reads is never taken for damage, nor damage for a commit:
+// how fast the machine is does not matter.
 //
 // [Open] and [Store.Check] check all of a file: every page has exactly one use, every
 // record is whole. Open refuses a file with a damaged meta page as well, from which bbolt
@@ -49,6 +51,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -116,7 +119,7 @@ var (
 // handle is an open file, as bbolt has it and as this package reads it.
 type handle struct {
 	db       *bbolt.DB
-	file     *os.File
+	file     io.ReaderAt // tests stand between
 	pageSize int
 }
 
@@ -135,9 +138,10 @@ func openHandle(path string, o Options, readOnly bool) (*handle, error) {
 	}
 	h := new(handle)
 	options := &bbolt.Options{Timeout: o.LockTimeout, ReadOnly: readOnly}
-	options.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-		h.file, err = os.OpenFile(name, flag, mode)
-		return h.file, err
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		h.file = f
+		return f, err
 	}
 	if runtime.GOOS != "windows" && !readOnly && ^uint(0)>>32 > 0 {
 		options.InitialMmapSize = mapSize
@@ -205,8 +209,8 @@ func openChecked(path string, o Options) (*handle, error) {
 		if err != nil {
 			return nil, err
 		}
-		now, err := h.transaction()
-		if err == nil && (now == checked || checked == 0) {
+		now, err := h.newest()
+		if err == nil && (now.transaction == checked || checked == 0) {
 			return h, nil
 		}
 		// Between the two locks another process had it. (A new file is at transaction 1.)

@@ -23,9 +23,9 @@ func TestFileBounds(t *testing.T) {
 		require.Nil(t, s)
 	}
 
-	id, err := newestTransaction(bytes.NewReader(b), pageSize)
+	m, err := newestMeta(bytes.NewReader(b), pageSize)
 	require.NoError(t, err)
-	s, err := newSnapshot(bytes.NewReader(b), pageSize, id, nil)
+	s, err := newSnapshot(bytes.NewReader(b), m, nil)
 	require.NoError(t, err)
 	for _, page := range []uint64{0, 1, s.end, s.end + 1} {
 		_, err := s.page(page)
@@ -45,7 +45,7 @@ func TestFileBounds(t *testing.T) {
 	// The root: its page damaged.
 	damaged = bytes.Clone(b)
 	clear(damaged[int(s.root)*pageSize:][:pageHeader])
-	again, err := newSnapshot(bytes.NewReader(damaged), pageSize, id, nil)
+	again, err := newSnapshot(bytes.NewReader(damaged), m, nil)
 	require.ErrorIs(t, err, ErrDamaged)
 	require.Nil(t, again)
 }

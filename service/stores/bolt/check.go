@@ -20,8 +20,8 @@ func (s *Store) Check(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return s.viewAt(ctx, func(_ *bbolt.Tx, id uint64) error {
-		_, err := checkSnapshot(ctx, s.file, s.pageSize, id)
+	return s.viewAt(ctx, func(m meta) error {
+		_, err := checkSnapshot(ctx, s.file, m)
 		return known(err)
 	})
 }
@@ -59,39 +59,43 @@ func checkFile(ctx context.Context, path string, o Options) (transaction uint64,
 
 // check checks the file's newest state. bbolt is not asked anything.
 func (h *handle) check(ctx context.Context) (transaction uint64, err error) {
-	if transaction, err = h.transaction(); err != nil {
+	m, err := h.newest()
+	if err != nil {
 		return 0, err
 	}
-	_, err = checkSnapshot(ctx, h.file, h.pageSize, transaction)
-	return transaction, err
+	_, err = checkSnapshot(ctx, h.file, m)
+	return m.transaction, err
 }
 
-// transaction returns the id of the newest transaction.
-func (h *handle) transaction() (uint64, error) { return newestTransaction(h.file, h.pageSize) }
+// newest returns the meta page of the newest transaction of a file to which nobody
+// writes.
+func (h *handle) newest() (meta, error) { return newestMeta(h.file, h.pageSize) }
 
-// newestTransaction needs both meta pages whole: if one is not, it may have been the
-// newer one.
-func newestTransaction(file io.ReaderAt, pageSize int) (uint64, error) {
-	first, err := readMeta(file, 0)
-	second, err2 := readMeta(file, int64(pageSize))
+// newestMeta needs both meta pages whole: if one is not, it may have been the newer one.
+func newestMeta(file io.ReaderAt, pageSize int) (meta, error) {
+	even, err := readMeta(file, pageSize, 0)
+	odd, err2 := readMeta(file, pageSize, 1)
 	if err := errors.Join(err, err2); err != nil {
-		return 0, err
+		return meta{}, err
 	}
-	newest := max(first.transaction, second.transaction)
-	if newest-min(first.transaction, second.transaction) != 1 || first.transaction%2 != 0 {
-		return 0, damaged("transactions %d and %d", first.transaction, second.transaction)
+	older, newer := even, odd
+	if older.transaction > newer.transaction {
+		older, newer = newer, older
 	}
-	return newest, nil
+	if newer.transaction-older.transaction != 1 || even.transaction%2 != 0 {
+		return meta{}, damaged("transactions %d and %d", even.transaction, odd.transaction)
+	}
+	return newer, nil
 }
 
 // anyMeta returns an error if bbolt would find no meta page, and panic with a lock in its
 // hand.
 func (h *handle) anyMeta() error {
-	_, first := readMeta(h.file, 0)
+	_, first := readMeta(h.file, h.pageSize, 0)
 	if first == nil {
 		return nil
 	}
-	if _, second := readMeta(h.file, int64(h.pageSize)); second != nil {
+	if _, second := readMeta(h.file, h.pageSize, 1); second != nil {
 		if errors.Is(second, fs.ErrClosed) {
 			return ErrClosed
 		}
@@ -102,7 +106,7 @@ func (h *handle) anyMeta() error {
 
 // checkSnapshot checks all that a transaction left: each page is a meta page, or part of
 // the freelist, or free, or part of the tree, and only one of these.
-func checkSnapshot(ctx context.Context, file io.ReaderAt, pageSize int, transaction uint64) (*snapshot, error) {
+func checkSnapshot(ctx context.Context, file io.ReaderAt, m meta) (*snapshot, error) {
 	var used pageSet
 	use := func(id, overflow uint64) error {
 		for end := id + overflow; id <= end; id++ {
@@ -112,19 +116,15 @@ func checkSnapshot(ctx context.Context, file io.ReaderAt, pageSize int, transact
 		}
 		return ctx.Err()
 	}
-	m, err := readMeta(file, int64(transaction%2)*int64(pageSize))
-	if err != nil || m.transaction != transaction {
-		return nil, errors.Join(errMoved, err)
-	}
 	// The last page is there, so that the file bounds what the set takes.
-	if _, err := file.ReadAt(make([]byte, 1), int64(m.end)*int64(pageSize)-1); err != nil || m.end > 1<<40 {
+	if _, err := file.ReadAt(make([]byte, 1), int64(m.end)*int64(m.pageSize)-1); err != nil || m.end > 1<<40 {
 		return nil, damaged("the file has less than %d pages", m.end)
 	}
 	used = make(pageSet, m.end/64+1)
 	if err := use(0, 1); err != nil {
 		return nil, err
 	}
-	s, err := newSnapshot(file, pageSize, transaction, use)
+	s, err := newSnapshot(file, m, use)
 	if err != nil {
 		return nil, err
 	}
@@ -198,47 +198,62 @@ func (p pageSet) add(id uint64) bool {
 
 func (p pageSet) has(id uint64) bool { return p[id/64]>>(id%64)&1 == 1 }
 
-// viewAt calls f in a reading transaction of bbolt, which keeps the pages of that state,
-// and returns once the state is known to be durable.
-func (s *Store) viewAt(ctx context.Context, f func(tx *bbolt.Tx, id uint64) error) error {
-	err := errMoved
-	for range 10 { // a page that has moved this often has not moved: it is damaged
-		s.mu.Lock()
-		least := s.durable
-		s.mu.Unlock()
+// viewAt calls f with the newest state and returns once that is known to be durable. A
+// reading transaction of bbolt keeps the pages of the state while f runs, but not its
+// meta page, which the second commit after it overwrites. So viewAt reads that page once
+// and first; if it is gone by then, or half of it is, viewAt begins anew, until ctx ends.
+// A damaged page is not taken for that: with no commit meanwhile it is no other's, and no
+// commit builds on one that is damaged.
+func (s *Store) viewAt(ctx context.Context, f func(meta) error) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		least := s.lastDurable()
 		if err := s.anyMeta(); err != nil {
+			if s.lastDurable() > least {
+				continue
+			}
 			return err
 		}
 		var seen int
-		err = guard(func() error {
+		var overtaken bool
+		err := guard(func() error {
 			return s.db.View(func(tx *bbolt.Tx) error {
-				if seen = tx.ID(); seen < least {
-					return damaged("transaction %d is gone", least)
+				seen = tx.ID()
+				m, err := metaOf(s.file, s.pageSize, uint64(seen))
+				last := s.lastDurable() // read after the page: it counts what may have overwritten it
+				if seen < least || seen > last+1 {
+					return damaged("transaction %d is not between %d and %d", seen, least, last+1)
 				}
-				return f(tx, uint64(seen))
+				if overtaken = err != nil && last > seen; err != nil {
+					return err
+				}
+				return f(m)
 			})
 		})
-		if isPanic(err) {
+		switch {
+		case overtaken:
+			continue
+		case isPanic(err):
 			s.settle(0, err) // bbolt may have kept a lock
 			return err
-		}
-		if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
+		case errors.Is(err, ErrDamaged):
+			return err // of no state, so that there is nothing to wait for
+		case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 			return ErrClosed // closed meanwhile
 		}
 		if err := s.awaitDurable(ctx, seen); err != nil {
 			return err
 		}
-		if !errors.Is(err, errMoved) {
-			return err
-		}
+		return err
 	}
-	return err
 }
 
 // view calls f with the present state.
 func (s *Store) view(ctx context.Context, f func(*snapshot) error) error {
-	return s.viewAt(ctx, func(_ *bbolt.Tx, id uint64) error {
-		snap, err := newSnapshot(s.file, s.pageSize, id, nil)
+	return s.viewAt(ctx, func(m meta) error {
+		snap, err := newSnapshot(s.file, m, nil)
 		if err != nil {
 			return known(err)
 		}

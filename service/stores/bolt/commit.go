@@ -147,13 +147,15 @@ type batch struct {
 // root, the freelist and those on the way to the records that are written: these are
 // checked here and by lookup.
 func (s *Store) begin(tx *bbolt.Tx) (*batch, error) {
-	s.mu.Lock()
-	durable := s.durable
-	s.mu.Unlock()
+	durable := s.lastDurable()
 	if tx.ID() != durable+1 {
 		return nil, damaged("transaction %d comes after %d", tx.ID(), durable)
 	}
-	snap, err := newSnapshot(s.file, s.pageSize, uint64(durable), nil)
+	m, err := metaOf(s.file, s.pageSize, uint64(durable))
+	if err != nil {
+		return nil, err
+	}
+	snap, err := newSnapshot(s.file, m, nil)
 	if err != nil {
 		return nil, damaged("transaction %d: %w", durable, err)
 	}
@@ -214,6 +216,13 @@ func (s *Store) settle(id int, failure error) {
 	}
 	close(s.settled)
 	s.settled = make(chan struct{})
+}
+
+// lastDurable returns the id of the last transaction known to be on disk.
+func (s *Store) lastDurable() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durable
 }
 
 // awaitDurable waits until the transaction id is on disk. bbolt shows a transaction to

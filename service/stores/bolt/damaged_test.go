@@ -64,9 +64,9 @@ func TestDamagedPages(t *testing.T) {
 
 // usedBytes is the length of a file up to the end of its last used page.
 func usedBytes(t *testing.T, b []byte) int {
-	first, err := readMeta(bytes.NewReader(b), 0)
+	first, err := readMeta(bytes.NewReader(b), pageSize, 0)
 	require.NoError(t, err)
-	second, err := readMeta(bytes.NewReader(b), int64(first.pageSize))
+	second, err := readMeta(bytes.NewReader(b), pageSize, 1)
 	require.NoError(t, err)
 	return int(max(first.end, second.end)) * first.pageSize
 }

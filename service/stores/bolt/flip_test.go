@@ -152,11 +152,11 @@ func TestFlippedBitsInAFile(t *testing.T) {
 // checkBytes checks a file as Open does.
 func checkBytes(b []byte) (*snapshot, error) {
 	r := bytes.NewReader(b)
-	id, err := newestTransaction(r, pageSize)
+	m, err := newestMeta(r, pageSize)
 	if err != nil {
 		return nil, err
 	}
-	return checkSnapshot(context.Background(), r, pageSize, id)
+	return checkSnapshot(context.Background(), r, m)
 }
 
 // TestEveryFlippedBitOfARecord: under a running store each bit of one record is flipped,

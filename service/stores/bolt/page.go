@@ -109,18 +109,22 @@ func parsePage(id uint64, b []byte, pageSize int) (page, error) {
 type meta struct {
 	pageSize                         int
 	root, freelist, end, transaction uint64
+	page                             []byte // as it was read, up to where the zeros begin
 }
 
 // parseMeta reads a meta page; nothing in it but the checksum has to be believed.
-func parseMeta(b []byte) (meta, error) {
-	b = b[pageHeader : pageHeader+metaLength]
+func parseMeta(page []byte) (meta, error) {
+	b := page[pageHeader : pageHeader+metaLength]
 	if native.Uint32(b) != metaMagic || native.Uint32(b[4:]) != metaVersion {
 		return meta{}, damaged("a meta page without its mark")
 	}
 	if metaSum(b) != native.Uint64(b[metaLength-8:]) {
 		return meta{}, damaged("a meta page's checksum is wrong")
 	}
-	m := meta{int(native.Uint32(b[8:])), native.Uint64(b[16:]), native.Uint64(b[32:]), native.Uint64(b[40:]), native.Uint64(b[48:])}
+	m := meta{
+		pageSize: int(native.Uint32(b[8:])), root: native.Uint64(b[16:]), freelist: native.Uint64(b[32:]),
+		end: native.Uint64(b[40:]), transaction: native.Uint64(b[48:]), page: page,
+	}
 	if m.pageSize < 1024 || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0 {
 		return meta{}, damaged("pages of %d bytes", m.pageSize)
 	}

@@ -28,12 +28,8 @@ type bucket struct {
 	inline []byte
 }
 
-var (
-	// errMoved is returned for a transaction whose meta page was used again meanwhile.
-	errMoved = errors.New("bolt: a newer transaction has taken the meta page")
-	// errEmpty is returned for a file in which nothing was written yet.
-	errEmpty = errors.New("bolt: empty file")
-)
+// errEmpty is returned for a file in which nothing was written yet.
+var errEmpty = errors.New("bolt: empty file")
 
 // firstTransaction is what a file begins with. The next one prepares the store.
 const firstTransaction = 1
@@ -41,16 +37,10 @@ const firstTransaction = 1
 // maxDepth is beyond what a tree can have: it ends a loop.
 const maxDepth = 64
 
-// newSnapshot reads the state after a transaction. The error may be errMoved or errEmpty.
-func newSnapshot(file io.ReaderAt, pageSize int, transaction uint64, visit func(id, overflow uint64) error) (*snapshot, error) {
-	m, err := readMeta(file, int64(transaction%2)*int64(pageSize))
-	if err != nil || m.transaction != transaction {
-		return nil, errors.Join(errMoved, err)
-	}
+// newSnapshot reads the state that a meta page describes. It does not read that page,
+// which may hold another one by now. The error may be errEmpty.
+func newSnapshot(file io.ReaderAt, m meta, visit func(id, overflow uint64) error) (*snapshot, error) {
 	s := &snapshot{file: file, meta: m, visit: visit}
-	if s.pageSize != pageSize {
-		return nil, damaged("pages of %d bytes and of %d", pageSize, s.pageSize)
-	}
 	if err := s.readFreelist(); err != nil {
 		return nil, err
 	}
@@ -61,12 +51,29 @@ func newSnapshot(file io.ReaderAt, pageSize int, transaction uint64, visit func(
 	return s, s.readBuckets(root)
 }
 
-func readMeta(file io.ReaderAt, at int64) (meta, error) {
+// readMeta reads the meta page in which the transaction belongs: one of two in turn.
+func readMeta(file io.ReaderAt, pageSize int, transaction uint64) (meta, error) {
 	b := make([]byte, pageHeader+metaLength)
-	if _, err := file.ReadAt(b, at); err != nil {
+	if _, err := file.ReadAt(b, int64(transaction%2)*int64(pageSize)); err != nil {
 		return meta{}, damaged("meta page: %w", err)
 	}
-	return parseMeta(b)
+	m, err := parseMeta(b)
+	if err != nil {
+		return meta{}, err
+	}
+	if m.pageSize != pageSize {
+		return meta{}, damaged("pages of %d bytes and of %d", pageSize, m.pageSize)
+	}
+	return m, nil
+}
+
+// metaOf reads the meta page of a transaction.
+func metaOf(file io.ReaderAt, pageSize int, transaction uint64) (meta, error) {
+	m, err := readMeta(file, pageSize, transaction)
+	if err == nil && m.transaction != transaction {
+		err = damaged("transaction %d is where %d belongs", m.transaction, transaction)
+	}
+	return m, err
 }
 
 func (s *snapshot) readFreelist() error {
