@@ -5,8 +5,8 @@
 //
 //   - splitkey: the arithmetic. Splits a key, makes a partial signature with
 //     one half, completes and verifies it with the other.
-//   - pinlock: the PIN. The device's half at rest, and the server's attempt
-//     limiter with its Store contract.
+//   - pinlock: the device's half of the PIN, the lockbox that every PIN opens.
+//   - pinlock/limiter: the server's half, which counts wrong PINs in a Store.
 //   - protocol: the two parties, and the messages between them.
 //   - hsm: the server's own key in a PKCS#11 token.
 //

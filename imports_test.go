@@ -35,6 +35,14 @@ var layers = map[string][]string{
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 
+// apart lists trees that must not import others of the same part, or of one that their part
+// may import, with the reason. Tests may.
+var apart = []struct{ from, to, why string }{
+	{"pinlock/limiter", "pinlock", "it is the server's half, and opens no lockbox"},
+	{"pinlock", "pinlock/limiter", "it is the device's half, and counts nothing"},
+	{"protocol/device", "pinlock/limiter", "a device counts nothing"},
+}
+
 // confined lists imports that only some directories may have, with the reason.
 // A directory stands for itself, or for its whole tree if it ends in "/...".
 var confined = []struct {
@@ -166,6 +174,11 @@ func refuse(s source, imp string, may []string) string {
 		if support(dir) && !s.test() {
 			return "it is for tests only"
 		}
+		for _, a := range apart {
+			if !s.test() && without(s.dir(), a.from, a.to) && without(dir, a.to, a.from) {
+				return a.why
+			}
+		}
 		return ""
 	}
 	for _, c := range confined {
@@ -183,6 +196,11 @@ func refuse(s source, imp string, may []string) string {
 }
 
 func within(p, tree string) bool { return p == tree || strings.HasPrefix(p, tree+"/") }
+
+// without reports whether p is in a tree, but not in the other tree, if that is a part of it.
+func without(p, tree, other string) bool {
+	return within(p, tree) && !(within(other, tree) && within(p, other))
+}
 
 func TestImports(t *testing.T) {
 	sources, err := scan(os.DirFS("."))
@@ -218,7 +236,10 @@ func TestImportsCaught(t *testing.T) {
 		{"pinlock/a.go", "github.com/stretchr/testify/require", "*test"},
 		{"pinlock/a_test.go", "github.com/stretchr/testify/assert", "use require"},
 		{"pinlock/a.go", module + "/splitkey/splitkeytest", "for tests only"},
-		{"service/cmd/tandem/main.go", module + "/pinlock/storetest", "for tests only"},
+		{"service/cmd/tandem/main.go", module + "/pinlock/limiter/storetest", "for tests only"},
+		{"pinlock/a.go", module + "/pinlock/limiter", "counts nothing"},
+		{"pinlock/limiter/a.go", module + "/pinlock", "opens no lockbox"},
+		{"protocol/device/a.go", module + "/pinlock/limiter", "counts nothing"},
 	} {
 		got := violations([]source{{c.file, []string{"fmt", c.imp}}})
 		require.Len(t, got, 1, "%s imports %s", c.file, c.imp)
@@ -233,8 +254,11 @@ func TestImportsAllowed(t *testing.T) {
 		{"internal/modexp/a.go", "filippo.io/bigmod"},
 		{"splitkey/a_test.go", "math/big"},
 		{"splitkey/a_test.go", module + "/splitkey/splitkeytest"},
-		{"pinlock/storetest/storetest.go", "github.com/stretchr/testify/require"},
-		{"pinlock/storetest/storetest.go", "testing"},
+		{"pinlock/limiter/storetest/storetest.go", "github.com/stretchr/testify/require"},
+		{"pinlock/limiter/storetest/storetest.go", "testing"},
+		{"pinlock/limiter/storetest/storetest.go", module + "/pinlock/limiter"},
+		{"pinlock/limiter/a_test.go", module + "/pinlock"},
+		{"protocol/a.go", module + "/pinlock/limiter"},
 		{"protocol/a.go", module + "/pinlock"},
 		{"service/stores/bolt/a.go", "go.etcd.io/bbolt"},
 		{"bench/peers/a_test.go", "filippo.io/bigmod"},

@@ -77,7 +77,7 @@ func BenchmarkOpenLockbox(b *testing.B) {
 	sealed, _ := testSealed(b, "BenchmarkOpenLockbox")
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := openSealed(sealed, testDeviceKey)
+		_, err := openSealed(sealed, testStorageKey)
 		require.NoError(b, err)
 	}
 }

@@ -23,7 +23,7 @@
 //   - What it opens to is the uniform string x of package splitkey, for which every
 //     value is valid, and not an exponent: half of all wrong exponents would be
 //     even, and most of them too large.
-//   - Damage is found without the PIN, by the device key's tag or the checksum,
+//   - Damage is found without the PIN, by the storage key's tag or the checksum,
 //     before anybody is asked for a PIN: [ErrSealed] and [ErrLockbox]. No attempt is
 //     lost to a bad disk.
 //   - A file can ask for no more memory, time or threads than the caller allows.
@@ -53,7 +53,7 @@
 //
 // What trusts what: the device is trusted with the PIN while it is typed; an
 // attacker who reads its memory then has the share. Its storage is *not* trusted to
-// keep secrets, beyond what is said above. The device key is trusted to be secret
+// keep secrets, beyond what is said above. The storage key is trusted to be secret
 // and lasting: without it a sealed lockbox is lost. The server is trusted to count
 // before it answers, and its [Store] never to forget a count: an attacker who can
 // roll it back gets tries back.

@@ -33,7 +33,7 @@ func TestNoncesAreRandom(t *testing.T) {
 	b := lockFixed(share, "8395", reduced, "TestNoncesAreRandom")
 	var nonces, bodies [][]byte
 	for range 1000 {
-		sealed, err := seal(b, testDeviceKey)
+		sealed, err := seal(b, testStorageKey)
 		require.NoError(t, err)
 		nonces = append(nonces, bytes.Clone(sealed[5:29]))
 		bodies = append(bodies, sealed[29:])

@@ -25,9 +25,9 @@ func ExampleLock() {
 	clear(pin)
 	client.Wipe()
 
-	deviceKey := make([]byte, pinlock.DeviceKeySize) // from the device's key store
-	rand.Read(deviceKey)
-	sealed, err := lockbox.Seal(deviceKey)
+	storageKey := make([]byte, pinlock.StorageKeySize) // from the device's key store
+	rand.Read(storageKey)
+	sealed, err := lockbox.Seal(storageKey)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -124,16 +124,16 @@ func ExampleOpenLockbox() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	deviceKey := make([]byte, pinlock.DeviceKeySize)
-	rand.Read(deviceKey)
-	sealed, err := lockbox.Seal(deviceKey)
+	storageKey := make([]byte, pinlock.StorageKeySize)
+	rand.Read(storageKey)
+	sealed, err := lockbox.Seal(storageKey)
 	if err != nil {
 		log.Fatal(err)
 	}
-	opened, err := pinlock.OpenLockbox(sealed, deviceKey)
+	opened, err := pinlock.OpenLockbox(sealed, storageKey)
 	fmt.Println(opened, err)
 	sealed[100] ^= 1
-	_, err = pinlock.OpenLockbox(sealed, deviceKey)
+	_, err = pinlock.OpenLockbox(sealed, storageKey)
 	fmt.Println(errors.Is(err, pinlock.ErrSealed)) // found at once: costs no attempt
 	// Output:
 	// pinlock.Lockbox(2048 bits, multiplicative, t=1 m=8KiB p=1) <nil>

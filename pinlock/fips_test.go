@@ -20,19 +20,19 @@ func TestFIPSOnly(t *testing.T) {
 	}
 	share, _ := testShares(t, 2048, splitkey.Multiplicative, "TestFIPSOnly")
 	b := lockFixed(share, "0846", reduced, "TestFIPSOnly")
-	_, err := b.Seal(testDeviceKey)
+	_, err := b.Seal(testStorageKey)
 	require.ErrorIs(t, err, splitkey.ErrFIPS)
-	require.NotErrorIs(t, err, ErrDeviceKey)
-	sealed, err := seal(b, testDeviceKey)
+	require.NotErrorIs(t, err, ErrStorageKey)
+	sealed, err := seal(b, testStorageKey)
 	require.NoError(t, err)
-	_, err = OpenLockbox(sealed, testDeviceKey)
+	_, err = OpenLockbox(sealed, testStorageKey)
 	require.ErrorIs(t, err, splitkey.ErrFIPS)
 	require.NotErrorIs(t, err, ErrSealed)
-	for _, key := range [][]byte{nil, testDeviceKey[1:]} {
+	for _, key := range [][]byte{nil, testStorageKey[1:]} {
 		_, err = b.Seal(key)
-		require.ErrorIs(t, err, ErrDeviceKey)
+		require.ErrorIs(t, err, ErrStorageKey)
 		_, err = OpenLockbox(sealed, key)
-		require.ErrorIs(t, err, ErrDeviceKey)
+		require.ErrorIs(t, err, ErrStorageKey)
 	}
 	encoded, err := b.MarshalBinary()
 	require.NoError(t, err)
@@ -57,13 +57,13 @@ func TestFIPSOnly(t *testing.T) {
 
 // seal, openSealed and newX are what other tests call, so that they pass in that mode too.
 
-func seal(b *Lockbox, deviceKey []byte) (sealed []byte, err error) {
-	fips140.WithoutEnforcement(func() { sealed, err = b.Seal(deviceKey) })
+func seal(b *Lockbox, storageKey []byte) (sealed []byte, err error) {
+	fips140.WithoutEnforcement(func() { sealed, err = b.Seal(storageKey) })
 	return sealed, err
 }
 
-func openSealed(sealed, deviceKey []byte) (b *Lockbox, err error) {
-	fips140.WithoutEnforcement(func() { b, err = OpenLockbox(sealed, deviceKey) })
+func openSealed(sealed, storageKey []byte) (b *Lockbox, err error) {
+	fips140.WithoutEnforcement(func() { b, err = OpenLockbox(sealed, storageKey) })
 	return b, err
 }
 

@@ -42,20 +42,20 @@ func FuzzParseLockbox(f *testing.F) {
 }
 
 func FuzzOpenLockbox(f *testing.F) {
-	f.Fuzz(func(t *testing.T, data, deviceKey []byte) {
-		if _, err := openSealed(data, deviceKey); err != nil {
-			known := errors.Is(err, ErrSealed) || errors.Is(err, ErrLockbox) || errors.Is(err, ErrDeviceKey)
+	f.Fuzz(func(t *testing.T, data, storageKey []byte) {
+		if _, err := openSealed(data, storageKey); err != nil {
+			known := errors.Is(err, ErrSealed) || errors.Is(err, ErrLockbox) || errors.Is(err, ErrStorageKey)
 			require.True(t, known, "%v", err)
-			require.Equal(t, len(deviceKey) != DeviceKeySize, errors.Is(err, ErrDeviceKey))
+			require.Equal(t, len(storageKey) != StorageKeySize, errors.Is(err, ErrStorageKey))
 		}
-		if len(deviceKey) != DeviceKeySize {
+		if len(storageKey) != StorageKeySize {
 			return
 		}
 		// data again, under a right seal.
-		aead, err := newX(deviceKey)
+		aead, err := newX(storageKey)
 		require.NoError(t, err)
 		header := append([]byte("TDsl\x01"), make([]byte, 24)...)
-		b, err := openSealed(aead.Seal(header, header[5:], data, []byte("tandem sealed lockbox v1")), deviceKey)
+		b, err := openSealed(aead.Seal(header, header[5:], data, []byte("tandem sealed lockbox v1")), storageKey)
 		if err != nil {
 			require.ErrorIs(t, err, ErrLockbox)
 			return

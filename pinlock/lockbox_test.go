@@ -101,10 +101,10 @@ func TestSignThroughLockbox(t *testing.T) {
 
 		b, err := Lock(client, []byte("0846"), cost)
 		require.NoError(t, err)
-		deviceKey := make([]byte, DeviceKeySize)
-		sealed, err := seal(b, deviceKey)
+		storageKey := make([]byte, StorageKeySize)
+		sealed, err := seal(b, storageKey)
 		require.NoError(t, err)
-		b, err = openSealed(sealed, deviceKey)
+		b, err = openSealed(sealed, storageKey)
 		require.NoError(t, err)
 
 		for pin, right := range map[string]bool{"0846": true, "0847": false, "00846": false} {
@@ -285,7 +285,7 @@ func TestZeroLockbox(t *testing.T) {
 		require.ErrorIs(t, err, ErrLockbox)
 		_, err = b.MarshalBinary()
 		require.ErrorIs(t, err, ErrLockbox)
-		_, err = seal(b, make([]byte, DeviceKeySize))
+		_, err = seal(b, make([]byte, StorageKeySize))
 		require.ErrorIs(t, err, ErrLockbox)
 		_, err = b.PublicKey()
 		require.ErrorIs(t, err, ErrLockbox)

@@ -29,22 +29,22 @@ func TestNothingPrinted(t *testing.T) {
 	require.Error(t, weak)
 	_, format := box.Unlock(letters, cost)
 	require.Error(t, format)
-	deviceKey := []byte("a device key of 32 bytes: 8395172")
-	sealed, err := box.Seal(deviceKey[:DeviceKeySize])
+	storageKey := []byte("the phone's 32 secret bytes: 8395")
+	sealed, err := box.Seal(storageKey[:StorageKeySize])
 	damaged := err
 	if fips140.Enforced() {
 		require.ErrorIs(t, err, splitkey.ErrFIPS)
 	} else {
 		require.NoError(t, err)
 		sealed[50] ^= 1
-		_, damaged = OpenLockbox(sealed, deviceKey[:DeviceKeySize])
+		_, damaged = OpenLockbox(sealed, storageKey[:StorageKeySize])
 		require.ErrorIs(t, damaged, ErrSealed)
 	}
-	_, long := OpenLockbox(sealed, deviceKey)
-	require.ErrorIs(t, long, ErrDeviceKey)
-	_, longer := box.Seal(deviceKey)
-	require.ErrorIs(t, longer, ErrDeviceKey)
+	_, long := OpenLockbox(sealed, storageKey)
+	require.ErrorIs(t, long, ErrStorageKey)
+	_, longer := box.Seal(storageKey)
+	require.ErrorIs(t, longer, ErrStorageKey)
 	printtest.Hidden(t, map[string][]byte{
-		"the PIN": pin, "a weak PIN": digits, "what is no PIN": letters, "x": x, "the device key": deviceKey,
+		"the PIN": pin, "a weak PIN": digits, "what is no PIN": letters, "x": x, "the storage key": storageKey,
 	}, box, *box, struct{ b Lockbox }{*box}, opened, *opened, weak, format, damaged, long, longer)
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// DeviceKeySize is the length in bytes of the key for [Lockbox.Seal].
-	DeviceKeySize = chacha20poly1305.KeySize
+	// StorageKeySize is the length in bytes of the key for [Lockbox.Seal].
+	StorageKeySize = chacha20poly1305.KeySize
 
 	sealedHeader = "TDsl\x01" // magic and version
 	sealedDomain = "tandem sealed lockbox v1"
@@ -24,12 +24,12 @@ const (
 
 var (
 	// ErrSealed is returned for a sealed lockbox that is damaged, or sealed under
-	// another device key: the two cannot be told apart. No PIN was tried and no attempt
+	// another storage key: the two cannot be told apart. No PIN was tried and no attempt
 	// is to be counted.
-	ErrSealed = errors.New("pinlock: sealed lockbox is damaged or under another device key")
+	ErrSealed = errors.New("pinlock: sealed lockbox is damaged or under another storage key")
 
-	// ErrDeviceKey is returned for a device key that is not [DeviceKeySize] bytes.
-	ErrDeviceKey = errors.New("pinlock: device key is not 32 bytes")
+	// ErrStorageKey is returned for a storage key that is not [StorageKeySize] bytes.
+	ErrStorageKey = errors.New("pinlock: storage key is not 32 bytes")
 )
 
 // Seal encrypts the lockbox under a key that the device keeps where it keeps keys
@@ -45,13 +45,13 @@ var (
 //	76+2*k1  16       its tag
 //
 // (draft-irtf-cfrg-xchacha-03; RFC 8439, section 2.8), which is 92+2*k1 bytes. It
-// returns [ErrDeviceKey], and [splitkey.ErrFIPS] in FIPS 140-only mode.
-func (b *Lockbox) Seal(deviceKey []byte) ([]byte, error) {
+// returns [ErrStorageKey], and [splitkey.ErrFIPS] in FIPS 140-only mode.
+func (b *Lockbox) Seal(storageKey []byte) ([]byte, error) {
 	c, err := b.contents()
 	if err != nil {
 		return nil, err
 	}
-	aead, err := sealWith(deviceKey)
+	aead, err := sealWith(storageKey)
 	if err != nil {
 		return nil, err
 	}
@@ -65,23 +65,23 @@ func (b *Lockbox) Seal(deviceKey []byte) ([]byte, error) {
 	return aead.Seal(out, out[len(sealedHeader):], body, []byte(sealedDomain)), nil
 }
 
-func sealWith(deviceKey []byte) (cipher.AEAD, error) {
-	if len(deviceKey) != DeviceKeySize {
-		return nil, ErrDeviceKey
+func sealWith(storageKey []byte) (cipher.AEAD, error) {
+	if len(storageKey) != StorageKeySize {
+		return nil, ErrStorageKey
 	}
-	aead, err := chacha20poly1305.NewX(deviceKey)
+	aead, err := chacha20poly1305.NewX(storageKey)
 	if err != nil && fips140.Enforced() {
 		return nil, fmt.Errorf("pinlock: seal: %w: %w", splitkey.ErrFIPS, err)
 	}
 	return aead, err
 }
 
-// OpenLockbox reads what [Lockbox.Seal] wrote under the same device key. It returns
+// OpenLockbox reads what [Lockbox.Seal] wrote under the same storage key. It returns
 // [ErrSealed] for any truncated, extended or changed byte or another key,
-// [ErrDeviceKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode, and [ErrLockbox] if the seal is right
+// [ErrStorageKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode, and [ErrLockbox] if the seal is right
 // and what is under it is not a lockbox of this version.
-func OpenLockbox(sealed, deviceKey []byte) (*Lockbox, error) {
-	aead, err := sealWith(deviceKey)
+func OpenLockbox(sealed, storageKey []byte) (*Lockbox, error) {
+	aead, err := sealWith(storageKey)
 	if err != nil {
 		return nil, err
 	}

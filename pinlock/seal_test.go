@@ -10,11 +10,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-var testDeviceKey = bytes.Repeat([]byte{7}, DeviceKeySize)
+var testStorageKey = bytes.Repeat([]byte{7}, StorageKeySize)
 
 func testSealed(t testing.TB, label string) (sealed []byte, share *splitkey.ClientShare) {
 	share, _ = testShares(t, 2048, splitkey.Multiplicative, label)
-	sealed, err := seal(lockFixed(share, "0846", reduced, label), testDeviceKey)
+	sealed, err := seal(lockFixed(share, "0846", reduced, label), testStorageKey)
 	require.NoError(t, err)
 	require.Len(t, sealed, 92+2*256)
 	return sealed, share
@@ -22,7 +22,7 @@ func testSealed(t testing.TB, label string) (sealed []byte, share *splitkey.Clie
 
 func TestSeal(t *testing.T) {
 	sealed, share := testSealed(t, "TestSeal")
-	b, err := openSealed(sealed, testDeviceKey)
+	b, err := openSealed(sealed, testStorageKey)
 	require.NoError(t, err)
 	opened, err := b.Unlock([]byte("0846"), reduced)
 	require.NoError(t, err)
@@ -30,7 +30,7 @@ func TestSeal(t *testing.T) {
 
 	// The documented form, opened by hand.
 	require.Equal(t, "TDsl\x01", string(sealed[:5]))
-	aead, err := newX(testDeviceKey)
+	aead, err := newX(testStorageKey)
 	require.NoError(t, err)
 	body, err := aead.Open(nil, sealed[5:29], sealed[29:], []byte("tandem sealed lockbox v1"))
 	require.NoError(t, err)
@@ -42,9 +42,9 @@ func TestSeal(t *testing.T) {
 func TestSealDrawsNonce(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Multiplicative, "TestSealDrawsNonce")
 	b := lockFixed(share, "0846", reduced, "TestSealDrawsNonce")
-	one, err := seal(b, testDeviceKey)
+	one, err := seal(b, testStorageKey)
 	require.NoError(t, err)
-	two, err := seal(b, testDeviceKey)
+	two, err := seal(b, testStorageKey)
 	require.NoError(t, err)
 	require.NotEqual(t, one[5:29], two[5:29])
 	require.NotEqual(t, one[29:], two[29:])
@@ -60,17 +60,17 @@ func TestEveryDamageToASealedLockboxIsRefused(t *testing.T) {
 	for i := range 8 * len(sealed) {
 		damaged := bytes.Clone(sealed)
 		damaged[i/8] ^= 1 << (i % 8)
-		_, err := openSealed(damaged, testDeviceKey)
+		_, err := openSealed(damaged, testStorageKey)
 		require.ErrorIs(t, err, ErrSealed, "bit %d", i)
 	}
 	for n := range sealed {
-		_, err := openSealed(sealed[:n], testDeviceKey)
+		_, err := openSealed(sealed[:n], testStorageKey)
 		require.ErrorIs(t, err, ErrSealed, "%d bytes", n)
 	}
-	_, err := openSealed(append(slices.Clip(sealed), 0), testDeviceKey)
+	_, err := openSealed(append(slices.Clip(sealed), 0), testStorageKey)
 	require.ErrorIs(t, err, ErrSealed)
-	for i := range 8 * DeviceKeySize {
-		other := bytes.Clone(testDeviceKey)
+	for i := range 8 * StorageKeySize {
+		other := bytes.Clone(testStorageKey)
 		other[i/8] ^= 1 << (i % 8)
 		_, err := openSealed(sealed, other)
 		require.ErrorIs(t, err, ErrSealed)
@@ -82,26 +82,26 @@ func TestDeviceKeySize(t *testing.T) {
 	b := lockFixed(share, "0846", reduced, "TestDeviceKeySize")
 	for _, n := range []int{0, 1, 16, 24, 31, 33, 64} {
 		_, err := seal(b, make([]byte, n))
-		require.ErrorIs(t, err, ErrDeviceKey)
+		require.ErrorIs(t, err, ErrStorageKey)
 		_, err = openSealed(sealed, make([]byte, n))
-		require.ErrorIs(t, err, ErrDeviceKey)
+		require.ErrorIs(t, err, ErrStorageKey)
 	}
 }
 
 // TestSealedBodyIsParsed: a right seal makes no lockbox of what is none.
 func TestSealedBodyIsParsed(t *testing.T) {
 	sealed, share := testSealed(t, "TestSealedBodyIsParsed")
-	aead, err := newX(testDeviceKey)
+	aead, err := newX(testStorageKey)
 	require.NoError(t, err)
 	reseal := func(body []byte) []byte {
 		return aead.Seal(bytes.Clone(sealed[:29]), sealed[5:29], body, []byte("tandem sealed lockbox v1"))
 	}
 	good, err := lockFixed(share, "0846", reduced, "TestSealedBodyIsParsed").c().encode()
 	require.NoError(t, err)
-	_, err = openSealed(reseal(good), testDeviceKey)
+	_, err = openSealed(reseal(good), testStorageKey)
 	require.NoError(t, err)
 	for _, body := range [][]byte{nil, good[:len(good)-1], append(slices.Clip(good), 0), withChecksum(good), append([]byte("TDlb\x02"), good[5:]...)} {
-		_, err := openSealed(reseal(body), testDeviceKey)
+		_, err := openSealed(reseal(body), testStorageKey)
 		require.ErrorIs(t, err, ErrLockbox)
 	}
 }
@@ -112,6 +112,6 @@ func TestFormsAreNotConfused(t *testing.T) {
 	encoded, _ := testEncoded(t, "TestFormsAreNotConfused")
 	_, err := ParseLockbox(sealed)
 	require.ErrorIs(t, err, ErrLockbox)
-	_, err = openSealed(encoded, testDeviceKey)
+	_, err = openSealed(encoded, testStorageKey)
 	require.ErrorIs(t, err, ErrSealed)
 }

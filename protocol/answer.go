@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // code says what an answer is.
@@ -116,18 +116,18 @@ func (v *verdict) read(s *cryptobyte.String) bool {
 }
 
 // maxUntil is the end of the longest lock that begins at maxTime.
-const maxUntil = maxTime + uint64(pinlock.MaxLock/time.Millisecond)
+const maxUntil = maxTime + uint64(limiter.MaxLock/time.Millisecond)
 
-func (v verdict) wrongPIN() *pinlock.WrongPINError {
-	e := &pinlock.WrongPINError{Remaining: int(v.remaining), RemainingTotal: int(v.total)}
+func (v verdict) wrongPIN() *limiter.WrongPINError {
+	e := &limiter.WrongPINError{Remaining: int(v.remaining), RemainingTotal: int(v.total)}
 	if v.until != 0 {
 		e.LockedUntil = time.UnixMilli(v.until).UTC()
 	}
 	return e
 }
 
-func (v verdict) locked() *pinlock.LockedError {
-	return &pinlock.LockedError{Until: time.UnixMilli(v.until).UTC()}
+func (v verdict) locked() *limiter.LockedError {
+	return &limiter.LockedError{Until: time.UnixMilli(v.until).UTC()}
 }
 
 func (a *answer) encode() ([]byte, error) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -152,7 +152,7 @@ func TestEventsSurviveACrash(t *testing.T) {
 				require.Error(t, err)
 			} else {
 				_, err = owner.sign(t, "x", rightPIN)
-				require.ErrorIs(t, err, pinlock.ErrDestroyed)
+				require.ErrorIs(t, err, limiter.ErrDestroyed)
 			}
 			require.Greater(t, len(k.events), before)
 			last := uint64(0)
@@ -200,7 +200,7 @@ func TestEventsFullStop(t *testing.T) {
 	require.Equal(t, maxEvents, status.Waiting)
 
 	k.fails = false
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err = p.Resume(t.Context())
 	require.ErrorAs(t, err, &wrong)
 	require.Len(t, k.events, before+maxEvents+1)
@@ -258,7 +258,7 @@ func TestEventsOfAStoreThatWentBack(t *testing.T) {
 
 // forgetfulStore writes and then says that it does not know.
 type forgetfulStore struct {
-	pinlock.Store
+	limiter.Store
 	forgets bool
 }
 

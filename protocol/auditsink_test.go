@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 var errSinkFull = errors.New("the disk of the audit log is full")
@@ -77,14 +77,14 @@ func TestAuditOutlastsTheRequest(t *testing.T) {
 	p := newPhone(t, s, func(_ context.Context, request []byte) ([]byte, error) { return s.Handle(ctx, request) })
 	p.enroll(t)
 	err := p.Confirm(t.Context(), nil, wrongPIN)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, []string{eventEnrolled, eventWrong}, k.taken(p.id))
 }
 
 // cancelsSwap is a store during whose Swap the client hangs up.
 type cancelsSwap struct {
-	pinlock.Store
+	limiter.Store
 	cancel func()
 }
 
@@ -182,7 +182,7 @@ func TestOwnFaultsAreLogged(t *testing.T) {
 }
 
 type brokenStore struct {
-	pinlock.Store
+	limiter.Store
 	err error
 }
 
@@ -196,7 +196,7 @@ type brokenSealer struct {
 func (b brokenSealer) Open(context.Context, []byte, []byte) ([]byte, error) { return nil, b.err }
 
 type swapFails struct {
-	pinlock.Store
+	limiter.Store
 	err error
 }
 

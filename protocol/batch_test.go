@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -106,7 +107,7 @@ func TestSignAll(t *testing.T) {
 			}
 		}
 	}
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err = p.signAll(t, digestsOf(20), crypto.SHA256, wrongPIN)
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, 8, wrong.RemainingTotal)
@@ -150,7 +151,7 @@ func TestOneGuessOfMany(t *testing.T) {
 		length     int
 		log        string
 		events     []event
-		counter    pinlock.State
+		counter    limiter.Counter
 		operations int64
 		signed     int
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // takeUnless is a service that takes signatures unless it is down.
@@ -36,7 +37,7 @@ func TestCancel(t *testing.T) {
 		"not seen":        {rightPIN, false, nil},
 		"not seen, wrong": {wrongPIN, false, nil},
 		"right":           {rightPIN, true, ErrCarriedOut},
-		"wrong":           {wrongPIN, true, &pinlock.WrongPINError{Remaining: 2, RemainingTotal: 8}},
+		"wrong":           {wrongPIN, true, &limiter.WrongPINError{Remaining: 2, RemainingTotal: 8}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var taken []Signed
@@ -55,7 +56,7 @@ func TestCancel(t *testing.T) {
 			err = p.Cancel(t.Context(), p.challenge(t))
 			if c.want == nil {
 				require.NoError(t, err)
-			} else if wrong := new(pinlock.WrongPINError); errors.As(c.want, &wrong) {
+			} else if wrong := new(limiter.WrongPINError); errors.As(c.want, &wrong) {
 				require.Equal(t, c.want, err)
 			} else {
 				require.ErrorIs(t, err, c.want)
@@ -192,7 +193,7 @@ func loadID(t *testing.T, p *phone) KeyID {
 func TestNotLookedAtIsDropped(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
-	var locked *pinlock.LockedError
+	var locked *limiter.LockedError
 	for range 3 {
 		_, err := p.sign(t, "x", wrongPIN)
 		require.Error(t, err)
@@ -319,12 +320,12 @@ func TestCancelledInARow(t *testing.T) {
 
 // TestDestroyedIsDeadOnTheDevice: also after the wrong PIN that destroyed the key, and a new enrolment works then.
 func TestDestroyedIsDeadOnTheDevice(t *testing.T) {
-	s := newService(t, func(c *Config) { c.Policy = pinlock.Policy{{Tries: 1, Lock: pinlock.Forever}} })
+	s := newService(t, func(c *Config) { c.Policy = limiter.Policy{{Tries: 1, Lock: limiter.Forever}} })
 	p := newReadyPhone(t, s)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err := p.sign(t, "x", wrongPIN)
 	require.ErrorAs(t, err, &wrong)
-	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+	require.ErrorIs(t, err, limiter.ErrDestroyed)
 	status, err := p.Status()
 	require.NoError(t, err)
 	require.Equal(t, Dead, status.Phase)

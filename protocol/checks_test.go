@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
@@ -204,7 +204,7 @@ func TestPendingEndsOnTime(t *testing.T) {
 			require.Equal(t, Active, rec.condition)
 			continue
 		}
-		require.ErrorIs(t, err, pinlock.ErrDestroyed)
+		require.ErrorIs(t, err, limiter.ErrDestroyed)
 		require.Equal(t, Destroyed, rec.condition)
 		require.Equal(t, ReasonExpired, rec.reason)
 		require.Empty(t, rec.sealedShare)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // copyOf returns a second phone with the same storage, as a thief has it.
@@ -31,7 +31,7 @@ func requireCloneFound(t *testing.T, s *service, id KeyID, err error) {
 	var dead *DestroyedError
 	require.ErrorAs(t, err, &dead)
 	require.Equal(t, ReasonClone, dead.Reason)
-	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+	require.ErrorIs(t, err, limiter.ErrDestroyed)
 	status, err := s.Status(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, Destroyed, status.Condition)
@@ -91,7 +91,7 @@ func TestGuessTakesTheNumber(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
 	thief := copyOf(t, owner)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err := thief.sign(t, "loot", wrongPIN)
 	require.ErrorAs(t, err, &wrong)
 	requireCloneFound(t, s, owner.id, owner.Refresh(t.Context(), owner.challenge(t)))
@@ -246,7 +246,7 @@ func TestSuperseded(t *testing.T) {
 	require.Equal(t, Dead, restarted.stored(t).phase)
 	require.Nil(t, restarted.stored(t).key)
 	_, err = thief.sign(t, "x", rightPIN)
-	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+	require.ErrorIs(t, err, limiter.ErrDestroyed)
 	require.NoError(t, restarted.Enroll(t.Context(), EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: rightPIN}))
 }
 
@@ -299,7 +299,7 @@ func TestForgedEnd(t *testing.T) {
 			}
 			_, err := owner.sign(t, "x", rightPIN)
 			require.Error(t, err)
-			require.ErrorIs(t, err, pinlock.ErrDestroyed)
+			require.ErrorIs(t, err, limiter.ErrDestroyed)
 			require.Equal(t, Dead, owner.stored(t).phase)
 			require.Equal(t, ReasonClone, loadRecord(t, s, owner.id).reason)
 		})
@@ -394,7 +394,7 @@ func TestForgedFate(t *testing.T) {
 		require.NoError(t, err)
 		return pending.reply().seal(plaintext)
 	}
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err := owner.sign(t, "x", rightPIN)
 	require.ErrorAs(t, err, &wrong)
 	owner.config.Transport = s.Handle
@@ -417,11 +417,11 @@ func TestThiefCopiesMidway(t *testing.T) {
 	require.NoError(t, err)
 	_, err = thief.Resume(t.Context()) // as good as the owner's own retry
 	require.NoError(t, err)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	_, err = thief.sign(t, "loot", wrongPIN)
 	require.ErrorAs(t, err, &wrong)
 	_, err = owner.sign(t, "two", rightPIN)
-	require.True(t, errors.Is(err, pinlock.ErrDestroyed))
+	require.True(t, errors.Is(err, limiter.ErrDestroyed))
 	_, err = thief.sign(t, "loot", wrongPIN)
 	requireCloneFound(t, s, owner.id, err)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/isnil"
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // DefaultPendingLife is how long a new key waits for [Device.Confirm] unless [Config] says
@@ -22,10 +22,10 @@ const DefaultPendingLife = 15 * time.Minute
 // Audit, Log, Clock and the connections behind the interfaces.
 type Config struct {
 	// Store keeps one record for each key and one for each modulus. Required.
-	Store pinlock.Store
+	Store limiter.Store
 
-	// Policy limits wrong PINs. Required: see [pinlock.DefaultPolicy].
-	Policy pinlock.Policy
+	// Policy limits wrong PINs. Required: see [limiter.DefaultPolicy].
+	Policy limiter.Policy
 
 	// Keys makes the server's own keys. nil means that new keys are two-prime: the final key
 	// is then the device's own (n1, e), and the server holds no more than a share of it.

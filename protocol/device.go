@@ -114,8 +114,8 @@ func NewDevice(config DeviceConfig) (*Device, error) {
 	if allZero(config.StorageKey) {
 		return nil, fmt.Errorf("%w: a storage key of zeros", ErrConfig)
 	}
-	if config.StorageKey != nil && len(config.StorageKey) != pinlock.DeviceKeySize {
-		return nil, fmt.Errorf("%w: storage key of %d bytes, want %d", ErrConfig, len(config.StorageKey), pinlock.DeviceKeySize)
+	if config.StorageKey != nil && len(config.StorageKey) != pinlock.StorageKeySize {
+		return nil, fmt.Errorf("%w: storage key of %d bytes, want %d", ErrConfig, len(config.StorageKey), pinlock.StorageKeySize)
 	}
 	if config.StorageKey != nil && fips140.Enforced() {
 		return nil, fmt.Errorf("%w: the state is sealed with XChaCha20-Poly1305: %w", ErrConfig, splitkey.ErrFIPS)

@@ -8,7 +8,7 @@ import (
 
 // Cancel ends the request that is pending: nil means that it was not carried out and never will be.
 // If it was carried out before, the error is [ErrCarriedOut]: the service has the signatures then, and a
-// device that wants them calls [Device.Resume] in place of Cancel. A [*pinlock.WrongPINError] says that
+// device that wants them calls [Device.Resume] in place of Cancel. A [*limiter.WrongPINError] says that
 // the PIN had been looked at. A [Device.ChangePIN] that is cancelled leaves the old PIN, whatever else
 // is said of it, and the error wraps [ErrPINUnchanged] where it was carried out.
 //

@@ -25,7 +25,7 @@ func (d *Device) Sign(ctx context.Context, challenge, digest []byte, opts crypto
 // The user has been shown the [VerificationCode] of each digest before. The signatures are verified
 // before they are returned.
 //
-// Answers of the server: a [*pinlock.WrongPINError], a [*pinlock.LockedError], a [*DestroyedError],
+// Answers of the server: a [*limiter.WrongPINError], a [*limiter.LockedError], a [*DestroyedError],
 // [ErrExpired], [ErrUnconfirmed], [ErrRejected], [ErrSuperseded]. [ErrRejected] is also what the device
 // says by itself of digests, a hash function or a padding that the challenge is not for.
 //

@@ -27,7 +27,7 @@
 //
 // What trusts what: the device trusts the server's HPKE key, which the app is shipped with or a key document
 // names, to say what became of a request and which final key is its own; a server that lies can refuse, and cannot sign. The server trusts its [Sealer], its [KeySource] and above all
-// its [pinlock.Store]. Neither trusts the [Transport].
+// its [limiter.Store]. Neither trusts the [Transport].
 //
 // # Timing
 //

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/cryptobyte"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // TestEventConsistent: what an event of each kind can have beside its kind, and the records
@@ -185,11 +185,11 @@ func TestDeviceStateConsistent(t *testing.T) {
 // anew is written.
 func TestRefusedIsWrittenOnce(t *testing.T) {
 	tr := &trial{now: 1000}
-	locked := &pinlock.LockedError{Until: time.UnixMilli(5000)}
-	fresh := pinlock.State{}
+	locked := &limiter.LockedError{Until: time.UnixMilli(5000)}
+	fresh := limiter.Counter{}
 	other := fresh.Destroy()
 	for _, c := range []struct {
-		state pinlock.State
+		state limiter.Counter
 		write bool
 	}{{fresh, false}, {other, true}} {
 		rec := &record{counter: fresh}
@@ -286,7 +286,7 @@ func TestLongestChallenge(t *testing.T) {
 
 // unreadable is a store of which some records cannot be read.
 type unreadable struct {
-	pinlock.Store
+	limiter.Store
 	prefix string
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -196,7 +196,7 @@ func TestEnrollIsIdempotent(t *testing.T) {
 
 // failingStore fails at the writes of a kind.
 type failingStore struct {
-	pinlock.Store
+	limiter.Store
 	create func(id string) error
 }
 

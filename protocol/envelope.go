@@ -23,7 +23,7 @@ const (
 	// MaxResponse is the longest response in bytes.
 	MaxResponse = 128 << 10
 
-	// maxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package pinlock.
+	// maxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package limiter.
 	maxTime = 253402300799999
 )
 

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // What a server answers, as the device reports it. Beside these there are the verdicts of package
-// pinlock: a [*pinlock.WrongPINError] and a [*pinlock.LockedError].
+// pinlock/limiter: a [*limiter.WrongPINError] and a [*limiter.LockedError].
 var (
 	// ErrExpired says that the challenge is too old: the request was not looked at and never will
 	// be. The device asks the service for a new challenge.
@@ -140,7 +140,7 @@ func (r Reason) String() string {
 func (r Reason) valid() bool { return r >= ReasonPIN && r <= ReasonExpired }
 
 // DestroyedError is the answer to every request for a key that is dead for ever. The
-// server's share of it is erased. errors.Is(err, [pinlock.ErrDestroyed]) holds for it.
+// server's share of it is erased. errors.Is(err, [limiter.ErrDestroyed]) holds for it.
 type DestroyedError struct {
 	Reason Reason `json:"reason,omitzero"`
 }
@@ -152,7 +152,7 @@ func (e *DestroyedError) Error() string {
 	return "protocol: the key is destroyed: " + e.Reason.String()
 }
 
-// Is reports a DestroyedError as pinlock.ErrDestroyed too.
+// Is reports a DestroyedError as limiter.ErrDestroyed too.
 func (e *DestroyedError) Is(target error) bool {
-	return e != nil && target == pinlock.ErrDestroyed
+	return e != nil && target == limiter.ErrDestroyed
 }

@@ -13,6 +13,8 @@ import (
 	"os"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
@@ -44,7 +46,7 @@ func ExampleDevice() {
 	check(err)
 	fmt.Println("code:", protocol.VerificationCode(digest[:]))
 	_, err = device.Sign(ctx, challenge, digest[:], crypto.SHA256, []byte("8306"))
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	if errors.As(err, &wrong) {
 		fmt.Println("wrong PIN, tries left:", wrong.Remaining)
 	}
@@ -79,7 +81,7 @@ func newServer() *protocol.Server {
 	check(err)
 	pool.Close() // no need to make more than this example uses
 	server, err := protocol.NewServer(protocol.Config{
-		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Keys: pool, Sealer: sealer,
+		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Keys: pool, Sealer: sealer,
 		HPKE: protocol.HPKEKeys{Current: private}, ChallengeKey: random(32), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	check(err)

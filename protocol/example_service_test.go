@@ -15,7 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
@@ -30,7 +31,7 @@ func ExampleServer_Handle() {
 	check(err)
 	defer pool.Close()
 	server, err := protocol.NewServer(protocol.Config{
-		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Keys: pool, Sealer: sealer,
+		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Keys: pool, Sealer: sealer,
 		HPKE: protocol.HPKEKeys{Current: private}, ChallengeKey: random(32),
 		Signed: func(_ context.Context, s protocol.Signed) error {
 			if time.Now().After(s.Expires.Add(time.Minute)) {

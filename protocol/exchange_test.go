@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 func TestEnrollConfirmSign(t *testing.T) {
@@ -43,7 +43,7 @@ func TestEnrollConfirmSign(t *testing.T) {
 
 			require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 			require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), rightPIN, newPIN))
-			var wrong *pinlock.WrongPINError
+			var wrong *limiter.WrongPINError
 			_, err = p.sign(t, "contract", rightPIN)
 			require.ErrorAs(t, err, &wrong)
 			require.Equal(t, 2, wrong.Remaining)
@@ -61,8 +61,8 @@ func TestEnrollConfirmSign(t *testing.T) {
 func TestWrongPINLocksAndDestroys(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
-	var wrong *pinlock.WrongPINError
-	var locked *pinlock.LockedError
+	var wrong *limiter.WrongPINError
+	var locked *limiter.LockedError
 	for round, lock := range []time.Duration{3 * time.Hour, 24 * time.Hour} {
 		for i := range 3 {
 			_, err := p.sign(t, "x", wrongPIN)
@@ -78,7 +78,7 @@ func TestWrongPINLocksAndDestroys(t *testing.T) {
 		_, err := p.sign(t, "x", wrongPIN)
 		require.ErrorAs(t, err, &wrong)
 	}
-	require.ErrorIs(t, wrong, pinlock.ErrDestroyed)
+	require.ErrorIs(t, wrong, limiter.ErrDestroyed)
 	var dead *DestroyedError
 	_, err := p.sign(t, "x", rightPIN)
 	require.ErrorAs(t, err, &dead)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // TestClocks: a clock that ran an hour ahead and was set back, and a node that is hours behind, stop nobody whose
@@ -32,13 +32,13 @@ func TestRestartedLockIsRecorded(t *testing.T) {
 	p := newReadyPhone(t, s)
 	for range 3 {
 		_, err := p.sign(t, "x", wrongPIN)
-		require.ErrorAs(t, err, new(*pinlock.WrongPINError))
+		require.ErrorAs(t, err, new(*limiter.WrongPINError))
 	}
 	s.clock.Add(-10 * time.Hour)
 	until := s.clock.Now().Add(3 * time.Hour)
 	for range 2 {
 		_, err := p.sign(t, "x", rightPIN)
-		var locked *pinlock.LockedError
+		var locked *limiter.LockedError
 		require.ErrorAs(t, err, &locked)
 		require.True(t, until.Equal(locked.Until), locked.Until)
 		s.clock.Add(time.Hour)
@@ -202,6 +202,6 @@ func TestAnswerIsNotMadeForever(t *testing.T) {
 	l.loseResponse = false
 	s.clock.Add(30 * answerLife)
 	_, err = p.Resume(t.Context())
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	require.ErrorAs(t, err, &wrong)
 }

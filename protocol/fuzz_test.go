@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // Every decoder takes exactly what its encoder writes: what it accepts encodes to the same bytes.
@@ -193,7 +194,7 @@ func FuzzOpenAnswer(f *testing.F) {
 // fixture is a server in which nothing is random, with one active key, so that a corpus means the same every time.
 type fixture struct {
 	server   *Server
-	store    pinlock.Store
+	store    limiter.Store
 	id       KeyID
 	authKey  secret
 	tokens   []secret
@@ -214,7 +215,7 @@ func newFixture(tb testing.TB) *fixture {
 	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{2}, SealerKeySize))
 	require.NoError(tb, err)
 	config := Config{
-		Store: pinlock.NewMemoryStore(), Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: private},
+		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: private},
 		ChallengeKey: bytes.Repeat([]byte{3}, 32), Clock: func() time.Time { return fixtureTime }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	x.server, err = NewServer(config)
@@ -239,7 +240,7 @@ func newFixture(tb testing.TB) *fixture {
 
 // reset gives the server a store with the active key in it.
 func (x *fixture) reset(tb testing.TB) {
-	x.store = pinlock.NewMemoryStore()
+	x.store = new(storetest.MemoryStore)
 	require.NoError(tb, x.store.Create(context.Background(), x.id.recordID(), x.template))
 	x.server.config.Store = x.store
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -99,7 +101,7 @@ func (fixedKeys) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error
 type service struct {
 	*Server
 	config Config
-	store  pinlock.Store
+	store  limiter.Store
 	clock  *clock
 	log    *bytes.Buffer
 	logMu  sync.Mutex
@@ -119,7 +121,7 @@ func (s *service) logged() string {
 
 // knownIDs is a store that knows which ids were created.
 type knownIDs struct {
-	pinlock.Store
+	limiter.Store
 	mu  sync.Mutex
 	ids map[string]bool
 }
@@ -149,11 +151,11 @@ func newHPKE(tb testing.TB) hpke.PrivateKey {
 }
 
 func newService(tb testing.TB, change ...func(*Config)) *service {
-	s := &service{store: &knownIDs{Store: pinlock.NewMemoryStore(), ids: make(map[string]bool)}, clock: newClock(), log: new(bytes.Buffer)}
+	s := &service{store: &knownIDs{Store: new(storetest.MemoryStore), ids: make(map[string]bool)}, clock: newClock(), log: new(bytes.Buffer)}
 	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{7}, SealerKeySize))
 	require.NoError(tb, err)
 	s.config = Config{
-		Store: s.store, Policy: pinlock.DefaultPolicy(), Keys: fixedKeys{}, Sealer: sealer,
+		Store: s.store, Policy: limiter.DefaultPolicy(), Keys: fixedKeys{}, Sealer: sealer,
 		HPKE: HPKEKeys{Current: newHPKE(tb)}, ChallengeKey: bytes.Repeat([]byte{9}, 32),
 		Clock: s.clock.Now, Log: slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // messageJSON are digests and how they are signed.
@@ -55,7 +55,7 @@ func (s KeyStatus) MarshalJSON() ([]byte, error) {
 		Hardware  bool           `json:"hardware"`
 		Requests  uint64         `json:"requests"`
 		Waiting   int            `json:"waiting_events"`
-		Attempts  pinlock.Status `json:"attempts"`
+		Attempts  limiter.Status `json:"attempts"`
 	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Hardware, s.Requests, s.Waiting, s.Attempts})
 }
 

@@ -20,7 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -54,12 +54,12 @@ func TestNames(t *testing.T) {
 		require.Error(t, json.Unmarshal([]byte("2"), unknown.Interface()))
 		require.True(t, unknown.Elem().IsZero())
 	}
-	for outcome, want := range map[pinlock.Outcome]string{pinlock.Right: "right", pinlock.Wrong: "wrong"} {
+	for outcome, want := range map[limiter.Outcome]string{limiter.Right: "right", limiter.Wrong: "wrong"} {
 		text, err := outcome.MarshalText()
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
 	}
-	_, err := pinlock.Outcome(3).MarshalText()
+	_, err := limiter.Outcome(3).MarshalText()
 	require.Error(t, err)
 }
 
@@ -119,7 +119,7 @@ func TestJSON(t *testing.T) {
 			require.NotContains(t, string(text), string(rightPIN))
 		}
 	}
-	for _, v := range []any{pinlock.Status{}, pinlock.WrongPINError{}, pinlock.LockedError{}} {
+	for _, v := range []any{limiter.Status{}, limiter.WrongPINError{}, limiter.LockedError{}} {
 		text, err := json.Marshal(v)
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "0001-01-01")

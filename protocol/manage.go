@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // KeyStatus is what the service may know and show of a key.
@@ -21,7 +21,7 @@ type KeyStatus struct {
 	Requests  uint64         // number of the last one that was settled
 	Waiting   int            // events that the record holds, and that may not be delivered
 	ConfirmBy time.Time      // of a pending key; if that time has passed, it never will be
-	Attempts  pinlock.Status // of the PIN
+	Attempts  limiter.Status // of the PIN
 }
 
 // Status returns what the store knows of a key. It changes nothing. The error is
@@ -31,7 +31,7 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 		return nil, err
 	}
 	value, _, err := s.config.Store.Load(ctx, id.recordID())
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, ErrUnknownKey
 	}
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Server) Revoke(ctx context.Context, id KeyID, why string) error {
 
 // known puts an error of update into words for the service.
 func known(err error, what string) error {
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return ErrUnknownKey
 	}
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) expire(ctx context.Context, id KeyID, at int64) (bool, error) {
 		}
 		return d, nil
 	})
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return false, nil
 	}
 	return gone && err == nil, err

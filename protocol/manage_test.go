@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -62,7 +62,7 @@ func TestReseal(t *testing.T) {
 	require.NoError(t, s.Reseal(t.Context(), p.id))
 	s.Server = s.node(t, seals(oldKey))
 	_, err = p.sign(t, "x", rightPIN)
-	require.ErrorIs(t, err, pinlock.ErrDestroyed)
+	require.ErrorIs(t, err, limiter.ErrDestroyed)
 }
 
 // bitsOf is a KeySource that says that its keys have so many bits.
@@ -99,7 +99,7 @@ func TestServerConfigIsChecked(t *testing.T) {
 		"nil sink":       func(c *Config) { c.Audit = (*sink)(nil) },
 		"negative life":  func(c *Config) { c.ChallengeLife = -1 },
 		"short lock": func(c *Config) {
-			c.Policy = pinlock.Policy{{Tries: 1, Lock: time.Minute}, {Tries: 1, Lock: pinlock.Forever}}
+			c.Policy = limiter.Policy{{Tries: 1, Lock: time.Minute}, {Tries: 1, Lock: limiter.Forever}}
 		},
 		"pending life":   func(c *Config) { c.PendingLife = 31 * 24 * time.Hour },
 		"no document":    func(c *Config) { c.HPKE.Document = make([]byte, KeyDocumentSize) },
@@ -147,7 +147,7 @@ func TestConfirmAgain(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)
 	p.enroll(t)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	require.ErrorAs(t, p.Confirm(t.Context(), nil, wrongPIN), &wrong)
 	s.clock.Add(DefaultChallengeLife)
 	require.ErrorIs(t, p.Confirm(t.Context(), nil, rightPIN), ErrExpired)

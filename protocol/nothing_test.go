@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/niltest"
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // Interfaces whose methods need a pointer that is not nil.
 type (
-	pointerStore  struct{ pinlock.Store }
+	pointerStore  struct{ limiter.Store }
 	pointerSealer struct{ Sealer }
 	pointerKeys   struct{ KeySource }
 	pointerState  struct{ State }

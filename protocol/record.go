@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // Condition is what state a key is in.
@@ -40,7 +40,7 @@ func (c Condition) String() string {
 //	1       reason, if destroyed, else 0
 //	8       time of enrolment, milliseconds since 1970
 //	8       until when a pending key can be confirmed
-//	18      attempt counter: pinlock.State
+//	18      attempt counter: limiter.Counter
 //	2+n, 4  modulus and exponent of the final key
 //	32      SHA-256 of the enrolment request
 //	32      commitment to the current token
@@ -56,7 +56,7 @@ type record struct {
 	reason      Reason
 	created     int64
 	until       int64
-	counter     pinlock.State
+	counter     limiter.Counter
 	public      rsa.PublicKey
 	enrollment  hash
 	current     hash
@@ -148,7 +148,7 @@ func parseRecord(value []byte) (*record, error) {
 	var hardware, events, sealedKey, sealedShare cryptobyte.String
 	if !s.ReadUint8(&version) || version != wireVersion || !s.ReadUint8(&condition) || !s.ReadUint8(&reason) ||
 		!s.ReadUint64(&created) || !s.ReadUint64(&until) ||
-		!s.ReadBytes(&counter, pinlock.StateSize) || !readPublicKey(&s, &r.public) ||
+		!s.ReadBytes(&counter, limiter.CounterSize) || !readPublicKey(&s, &r.public) ||
 		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint64(&r.eventNumber) || !s.ReadUint8LengthPrefixed(&events) ||
 		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) || !s.Empty() ||
@@ -156,7 +156,7 @@ func parseRecord(value []byte) (*record, error) {
 		return nil, ErrRecord
 	}
 	var err error
-	if r.counter, err = pinlock.ParseState(counter); err != nil {
+	if r.counter, err = limiter.ParseCounter(counter); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if r.events, err = readEvents(events, r.eventNumber); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -19,7 +19,7 @@ type costs struct{ made, used, reads, writes, seals, opens int }
 
 // meter counts it.
 type meter struct {
-	pinlock.Store
+	limiter.Store
 	Sealer
 	KeySource
 	costs

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -73,7 +73,7 @@ func TestRetry(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, rsa.VerifyPKCS1v15(status.PublicKey, crypto.SHA256, digestOf("contract"), result.Signatures[0]))
 		} else {
-			var wrong *pinlock.WrongPINError
+			var wrong *limiter.WrongPINError
 			require.ErrorAs(t, err, &wrong)
 			require.Equal(t, 8, wrong.RemainingTotal)
 		}
@@ -210,11 +210,11 @@ func TestParallelGuesses(t *testing.T) {
 	group.Wait()
 	answered := 0
 	for _, err := range errs {
-		var wrong *pinlock.WrongPINError
+		var wrong *limiter.WrongPINError
 		if errors.As(err, &wrong) {
 			answered++
 		} else {
-			require.ErrorIs(t, err, pinlock.ErrDestroyed)
+			require.ErrorIs(t, err, limiter.ErrDestroyed)
 		}
 	}
 	require.Equal(t, 1, answered)

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // Server is the service's half of the protocol. It keeps nothing between calls but its
@@ -179,22 +179,21 @@ type decision struct {
 func (s *Server) update(ctx context.Context, id KeyID, decide func(*record) (decision, error)) (decision, error) {
 	var d decision
 	var now *record // as it is stored
-	_, err := pinlock.Update(ctx, s.config.Store, id.recordID(), func(value []byte) (next []byte, verdict, err error) {
+	err := limiter.Update(ctx, s.config.Store, id.recordID(), func(value []byte) ([]byte, error) {
 		rec, err := parseRecord(value)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		now = rec
 		if d, err = decide(rec); err != nil || !d.write {
-			return nil, nil, err
+			return nil, err
 		}
 		if d.event.kind != 0 {
 			if err := s.note(ctx, id, rec, d.event); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
-		next, err = rec.encode()
-		return next, nil, err
+		return rec.encode()
 	})
 	if err != nil {
 		return decision{}, err

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -24,7 +24,7 @@ type trial struct {
 	completer     *splitkey.Completer
 	share         *splitkey.ServerShare
 	checked       []*splitkey.Checked // one for each document, of a right PIN
-	outcome       pinlock.Outcome     // 0 until the partial signatures were looked at
+	outcome       limiter.Outcome     // 0 until the partial signatures were looked at
 }
 
 // errHardware is for a request with the right MAC and without the hardware's signature.
@@ -65,7 +65,7 @@ func (s *Server) attempt(ctx context.Context, e *envelope, plaintext []byte, sea
 		// Whether the attempt was counted is not known: nothing may be told of it.
 		s.failed(ctx, e.keyID, err)
 		return &answer{code: codeLater}, nil
-	case errors.Is(err, pinlock.ErrNotFound):
+	case errors.Is(err, limiter.ErrNotFound):
 		t.pretend(ctx)
 		return nil, ErrUnknownKey
 	case errors.Is(err, ErrRecord):
@@ -193,7 +193,7 @@ func (t *trial) again(ctx context.Context, rec *record) (d decision, err error) 
 		if err != nil {
 			return d, err
 		}
-		if outcome != pinlock.Right {
+		if outcome != limiter.Right {
 			return d, errors.New("protocol: a right partial signature is wrong now")
 		}
 		d.answer, d.sign = &answer{code: codeRight}, true

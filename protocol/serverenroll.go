@@ -8,7 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/tandem-rsa/tandem/internal/isnil"
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -107,7 +107,7 @@ func refuseKey(why refusal) *answer { return &answer{code: codeKeyRefused, refus
 // enrolledBefore answers a repeated enrolment, from the record.
 func (s *Server) enrolledBefore(ctx context.Context, id KeyID, request hash, now int64) (*answer, error) {
 	value, _, err := s.config.Store.Load(ctx, id.recordID())
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Server) create(ctx context.Context, id KeyID, rec *record) (*answer, er
 	switch err := s.config.Store.Create(ctx, id.recordID(), value); {
 	case err == nil:
 		_ = s.deliver(ctx, id, rec)
-	case !errors.Is(err, pinlock.ErrConflict):
+	case !errors.Is(err, limiter.ErrConflict):
 		return nil, err
 	}
 	a, err := s.enrolledBefore(ctx, id, rec.enrollment, rec.created)

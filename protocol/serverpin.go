@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -32,7 +32,7 @@ func (t *trial) count(ctx context.Context, rec *record) (d decision, err error) 
 		t.outcome = outcome
 	}
 	state, refusal := policy.Next(rec.counter, t.outcome, now)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	switch {
 	case refusal == nil:
 		e := event{kind: provedEvent}
@@ -64,14 +64,14 @@ func (t *trial) count(ctx context.Context, rec *record) (d decision, err error) 
 }
 
 // refuse answers for a key that is locked, or dead by a stricter policy.
-func (t *trial) refuse(rec *record, state pinlock.State, refusal error) (d decision, err error) {
-	var locked *pinlock.LockedError
+func (t *trial) refuse(rec *record, state limiter.Counter, refusal error) (d decision, err error) {
+	var locked *limiter.LockedError
 	switch {
 	case errors.As(refusal, &locked):
 		d.answer = &answer{code: codeLocked, verdict: verdict{until: locked.Until.UnixMilli()}}
 		d.write = state != rec.counter
 		rec.counter = state
-	case errors.Is(refusal, pinlock.ErrDestroyed):
+	case errors.Is(refusal, limiter.ErrDestroyed):
 		d.destroy(rec, ReasonPIN, t.now)
 	default:
 		return d, refusal
@@ -82,14 +82,14 @@ func (t *trial) refuse(rec *record, state pinlock.State, refusal error) (d decis
 // try looks at the partial signatures, at all of them whatever it finds: partial signatures under
 // several PINs are one wrong guess, and which of them was right shows nowhere. It has no effect
 // that anybody can see.
-func (t *trial) try(ctx context.Context, rec *record) (pinlock.Outcome, error) {
+func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	if err := t.restore(ctx, rec); err != nil {
 		return 0, err
 	}
 	signed := t.signed()
 	t.checked = make([]*splitkey.Checked, len(t.partials))
 	var malformed, failed error
-	outcome := pinlock.Right
+	outcome := limiter.Right
 	for i, y := range t.partials {
 		m, err := splitkey.EncodeWithSalt(t.completer.FinalKey(), signed.digests[i], signed.options(rsa.PSSSaltLengthAuto), t.salts[i])
 		if err == nil {
@@ -97,7 +97,7 @@ func (t *trial) try(ctx context.Context, rec *record) (pinlock.Outcome, error) {
 		}
 		switch {
 		case errors.Is(err, splitkey.ErrPartial):
-			outcome = pinlock.Wrong
+			outcome = limiter.Wrong
 		case errors.Is(err, splitkey.ErrMalformedPartial), errors.Is(err, splitkey.ErrMessage):
 			malformed = err
 		case err != nil:

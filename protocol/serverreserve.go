@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -49,7 +49,7 @@ func makesFullLength(n1 *big.Int) bool {
 func (s *Server) reserve(ctx context.Context, index string, id KeyID, issued int64) (bool, error) {
 	reservation := append([]byte{wireVersion}, id[:]...)
 	err := s.config.Store.Create(ctx, index, reservation)
-	if !errors.Is(err, pinlock.ErrConflict) {
+	if !errors.Is(err, limiter.ErrConflict) {
 		return err == nil, err
 	}
 	owner, version, err := s.owner(ctx, index)
@@ -63,7 +63,7 @@ func (s *Server) reserve(ctx context.Context, index string, id KeyID, issued int
 		return false, err
 	}
 	err = s.config.Store.Swap(ctx, index, version, reservation)
-	if !errors.Is(err, pinlock.ErrConflict) {
+	if !errors.Is(err, limiter.ErrConflict) {
 		return err == nil, err
 	}
 	owner, _, err = s.owner(ctx, index) // another node was faster, perhaps with the same request
@@ -79,7 +79,7 @@ func indexID(share *splitkey.ServerShare) string {
 // owner returns the key id that a modulus is reserved for, or nil, and the version of the reservation.
 func (s *Server) owner(ctx context.Context, index string) (*KeyID, uint64, error) {
 	value, version, err := s.config.Store.Load(ctx, index)
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, 0, nil
 	}
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // A server key costs as much as thousands of requests, so a challenge for an enrolment is good for one,
@@ -53,7 +53,7 @@ func (s *Server) spentBefore(ctx context.Context, id KeyID, request hash) (*answ
 		return nil, nil
 	}
 	value, _, err := s.config.Store.Load(ctx, id.spentID())
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Server) spend(ctx context.Context, id KeyID, request hash) (*answer, er
 		return nil, nil
 	}
 	err := s.config.Store.Create(ctx, id.spentID(), spent{request: request}.encode())
-	if !errors.Is(err, pinlock.ErrConflict) {
+	if !errors.Is(err, limiter.ErrConflict) {
 		return nil, err
 	}
 	a, err := s.spentBefore(ctx, id, request)

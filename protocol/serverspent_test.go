@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -176,7 +176,7 @@ func TestOneChallengeOneKey(t *testing.T) {
 
 // onFirstLoad tells when each of its handles was asked for a record for the first time.
 type onFirstLoad struct {
-	pinlock.Store
+	limiter.Store
 	do     func()
 	prefix string
 	once   sync.Once
@@ -339,7 +339,7 @@ func TestGoneWhileDrawing(t *testing.T) {
 }
 
 // cancellable is a store that looks at its contexts.
-type cancellable struct{ pinlock.Store }
+type cancellable struct{ limiter.Store }
 
 func (c *cancellable) Create(ctx context.Context, id string, value []byte) error {
 	return errors.Join(ctx.Err(), c.Store.Create(ctx, id, value))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 var (
@@ -198,7 +198,7 @@ func (s *schedule) mustBeDead(why Reason) {
 
 func (s *schedule) record() *record {
 	value, _, err := s.store.Store.Load(context.Background(), s.id.recordID())
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		return nil
 	}
 	s.must(err)
@@ -322,7 +322,7 @@ func (s *schedule) lockbox() []byte {
 
 // check holds what the device was told against what is recorded.
 func (s *schedule) check(err error) {
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	var dead *DestroyedError
 	switch {
 	case errors.As(err, &dead):
@@ -395,7 +395,7 @@ func (s *schedule) settleDown() {
 		}
 	}
 	for range 3 { // each lock may have to be waited for
-		var locked *pinlock.LockedError
+		var locked *limiter.LockedError
 		var signatures [][]byte
 		challenge, err := s.nodes[0].ChallengeSignAll(ctx, s.id, texts, crypto.SHA256)
 		s.must(err)

@@ -11,7 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // world is a device, two server nodes, a store and a network, all of which fail at random, as a seed says. It runs
@@ -54,14 +55,14 @@ func newWorld(seed uint64) *world {
 		now:    time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		truth:  make(map[hash]fate), fates: make(map[hash]fate), wished: make(map[hash]bool), events: make(map[uint64][]string),
 	}
-	w.store = &crashingStore{world: w, Store: pinlock.NewMemoryStore()}
+	w.store = &crashingStore{world: w, Store: new(storetest.MemoryStore)}
 	w.state = &crashingState{world: w}
 	key, err := kem.GenerateKey()
 	w.must(err)
 	sealer, err := NewSoftwareSealer(bytes.Repeat([]byte{7}, SealerKeySize))
 	w.must(err)
 	w.config = Config{
-		Store: w.store, Policy: pinlock.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: key}, ChallengeLife: DefaultChallengeLife,
+		Store: w.store, Policy: limiter.DefaultPolicy(), Sealer: sealer, HPKE: HPKEKeys{Current: key}, ChallengeLife: DefaultChallengeLife,
 		Log: slog.New(slog.DiscardHandler),
 		Signed: func(context.Context, Signed) error {
 			if w.happens(0.05) {
@@ -264,7 +265,7 @@ func (w *world) deliver(ctx context.Context, request []byte) (response []byte) {
 // crashingStore fails before and after each write, and lets other requests in between a load and
 // a write.
 type crashingStore struct {
-	pinlock.Store
+	limiter.Store
 	world *world
 }
 
@@ -352,7 +353,7 @@ func (w *world) changed(before, after []byte) {
 
 // checkCount: a wrong PIN takes exactly one try, a right one gives all back or, of a Refresh, none.
 func (w *world) checkCount(old, rec *record) {
-	policy := pinlock.DefaultPolicy()
+	policy := limiter.DefaultPolicy()
 	was, err := policy.Status(old.counter, w.now.Add(time.Minute))
 	w.must(err)
 	is, err := policy.Status(rec.counter, w.now.Add(time.Minute))

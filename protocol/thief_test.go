@@ -9,7 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // heist is a moment in the life of a key of whose device a thief has a copy. The server and the owner's device are the
@@ -40,7 +41,7 @@ type burglary struct {
 
 // at makes the moment the present one, and returns the owner's phone.
 func (b *burglary) at(h *heist) *phone {
-	store := pinlock.NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	require.NoError(b.t, store.Create(b.t.Context(), b.id.recordID(), h.record))
 	b.s.store = store
 	b.s.Server = b.s.node(b.t, func(c *Config) { c.Store = store })
@@ -258,7 +259,7 @@ func TestThiefExactly(t *testing.T) {
 			}
 			s := newService(t, func(config *Config) {
 				config.Keys = nil
-				config.Policy = pinlock.Policy{{Tries: k, Lock: 3 * time.Hour}, {Tries: k, Lock: 24 * time.Hour}, {Tries: k, Lock: pinlock.Forever}}
+				config.Policy = limiter.Policy{{Tries: k, Lock: 3 * time.Hour}, {Tries: k, Lock: 24 * time.Hour}, {Tries: k, Lock: limiter.Forever}}
 			})
 			p, l := newLossyPhone(t, s)
 			c.prepare(p, func(request, answer bool) { l.loseRequest, l.loseResponse = request, answer })

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -237,8 +237,8 @@ func (v *transcriptTest) encodesAgain(t *testing.T, g *transcriptGroup) {
 }
 
 func (v *transcriptTest) requireClass(t *testing.T, a *answer) {
-	var wrong *pinlock.WrongPINError
-	var locked *pinlock.LockedError
+	var wrong *limiter.WrongPINError
+	var locked *limiter.LockedError
 	var dead *DestroyedError
 	class, err := "", a.err()
 	switch {

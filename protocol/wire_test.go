@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -75,7 +76,7 @@ func life(t *testing.T, s *service, state State, after func(p *phone)) (*phone, 
 		step(err)
 	}
 	_, err = p.sign(t, "contract", newPIN) // which cancels it at once
-	var locked *pinlock.LockedError
+	var locked *limiter.LockedError
 	require.ErrorAs(t, err, &locked)
 	step(err)
 	return p, tap
@@ -83,7 +84,7 @@ func life(t *testing.T, s *service, state State, after func(p *phone)) (*phone, 
 
 // countingStore counts the writes that were tried.
 type countingStore struct {
-	pinlock.Store
+	limiter.Store
 	writes int
 }
 

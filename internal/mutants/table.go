@@ -9,6 +9,7 @@ const (
 	inPrime    = "./splitkey/internal/prime"
 	inEmsa     = "./splitkey/internal/emsa"
 	inPinlock  = "./pinlock"
+	inLimiter  = "./pinlock/limiter"
 	inProtocol = "./protocol"
 	inDurable  = "./internal/durable"
 	inBolt     = "./service/stores/bolt"
@@ -24,4 +25,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, protocolMutants, storeMutants, commandMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants)

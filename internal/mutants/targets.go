@@ -25,7 +25,8 @@ var targets = []target{
 	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
 	{"internal/modexp", []string{"internal/modexp", "splitkey"}},
 	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
-	{"pinlock", []string{"pinlock", "pinlock/storetest", "protocol"}},
+	{"pinlock", []string{"pinlock", "protocol"}},
+	{"pinlock/limiter", []string{"pinlock/limiter", "pinlock/limiter/storetest", "protocol"}},
 	{"protocol", []string{"protocol"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 }

@@ -46,7 +46,7 @@ func (k key) lockboxOperations() []operation {
 			return b
 		}, taint.Result},
 		{"Lockbox.Seal", func(t *testing.T) []byte {
-			b, err := lock(t).Seal(secret(make([]byte, pinlock.DeviceKeySize)))
+			b, err := lock(t).Seal(secret(make([]byte, pinlock.StorageKeySize)))
 			require.NoError(t, err)
 			return b
 		}, taint.Result},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -208,7 +209,7 @@ func (d *demo) try(ctx context.Context, device *device, pin []byte) ([]byte, err
 
 func (d *demo) wrongPIN(ctx context.Context) error {
 	_, err := d.try(ctx, d.device, d.wrong)
-	var wrong *pinlock.WrongPINError
+	var wrong *limiter.WrongPINError
 	if !errors.As(err, &wrong) {
 		return fmt.Errorf("a wrong PIN was answered with: %w", err)
 	}
@@ -262,7 +263,7 @@ func (d *demo) onlineThief(ctx context.Context) error {
 			guess = drawPIN()
 		}
 		_, err := d.try(ctx, thief, guess)
-		var wrong *pinlock.WrongPINError
+		var wrong *limiter.WrongPINError
 		if !errors.As(err, &wrong) {
 			return fmt.Errorf("a thief's guess was answered with: %w", err)
 		}
@@ -273,7 +274,7 @@ func (d *demo) onlineThief(ctx context.Context) error {
 		}
 	}
 	_, err = d.try(ctx, thief, d.pin)
-	var locked *pinlock.LockedError
+	var locked *limiter.LockedError
 	if !errors.As(err, &locked) {
 		return fmt.Errorf("a locked key answered: %w", err)
 	}

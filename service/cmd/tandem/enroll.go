@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -323,8 +324,8 @@ func (k *newKey) enroll(ctx context.Context, c *call, s *server) error {
 	}
 	c.step("device: confirming the key %q with its PIN", k.key)
 	err = k.device.Confirm(ctx, challenge, k.again)
-	var wrong *pinlock.WrongPINError
-	if errors.As(err, &wrong) && !errors.Is(err, pinlock.ErrDestroyed) {
+	var wrong *limiter.WrongPINError
+	if errors.As(err, &wrong) && !errors.Is(err, limiter.ErrDestroyed) {
 		f := explain(err, c.clock())
 		f.Next = "run this again; or, if the PIN was mistyped when the key was made, with -new: nothing was signed with it yet"
 		return f

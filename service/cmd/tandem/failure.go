@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/hsm"
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
@@ -88,8 +89,8 @@ func (a *app) fail(name string, err error, asJSON bool) int {
 func explain(err error, now time.Time) *failure {
 	var (
 		told      *failure
-		wrong     *pinlock.WrongPINError
-		locked    *pinlock.LockedError
+		wrong     *limiter.WrongPINError
+		locked    *limiter.LockedError
 		destroyed *protocol.DestroyedError
 		weak      *pinlock.WeakPINError
 		token     *hsm.TokenError

@@ -15,7 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
@@ -210,10 +210,10 @@ func (b *backend) openCopy(ctx context.Context, c *call) (_ *server, err error) 
 
 func (b *backend) path(name string) string { return filepath.Join(b.folder, name) }
 
-func (b *backend) start(c *call, store pinlock.Store, audit io.Writer, shut func() error) (*server, error) {
+func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*server, error) {
 	log := slog.NewJSONHandler(audit, nil)
 	p, err := protocol.NewServer(protocol.Config{
-		Store: store, Policy: pinlock.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
+		Store: store, Policy: limiter.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
 		HPKE: protocol.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
 		Audit: protocol.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
 	})

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // counting is a store on which clients count, each count noted once it is confirmed.
@@ -52,9 +52,9 @@ func startCounting(t *testing.T, keys, clients int) *counting {
 				}
 				k := rand.IntN(keys)
 				var n uint64
-				_, err := pinlock.Update(context.Background(), c, fmt.Sprint("key ", k), func(v []byte) ([]byte, error, error) {
+				err := limiter.Update(context.Background(), c, fmt.Sprint("key ", k), func(v []byte) ([]byte, error) {
 					n = binary.BigEndian.Uint64(v) + 1
-					return binary.BigEndian.AppendUint64(nil, n), nil, nil
+					return binary.BigEndian.AppendUint64(nil, n), nil
 				})
 				if err != nil {
 					t.Error(err)

@@ -1,5 +1,5 @@
-// Package bolt is a [pinlock.Store] in one file on the local disk, for a service that
-// runs on one machine. It is built on go.etcd.io/bbolt, and is a [pinlock.Lister].
+// Package bolt is a [limiter.Store] in one file on the local disk, for a service that
+// runs on one machine. It is built on go.etcd.io/bbolt, and is a [limiter.Lister].
 //
 // # Durability
 //
@@ -40,7 +40,7 @@
 //
 // # Security
 //
-// The file is trusted, as pinlock.Store says: whoever can put an older copy in its place
+// The file is trusted, as limiter.Store says: whoever can put an older copy in its place
 // gives every thief his tries back. That includes restoring a backup. Whoever can write
 // to it can write checksums, too. A new file is created readable and writable by its
 // owner only; a mode that was widened later is left alone.
@@ -63,7 +63,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/tandem-rsa/tandem/internal/durable"
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // Options are what may be set when a store is opened. The zero value is good.
@@ -97,7 +97,7 @@ var (
 	ErrClosed = errors.New("bolt: store is closed")
 )
 
-// Store is a [pinlock.Store] in a file. Close it when done.
+// Store is a [limiter.Store] in a file. Close it when done.
 type Store struct {
 	*handle
 	writes  chan *write
@@ -112,8 +112,8 @@ type Store struct {
 }
 
 var (
-	_ pinlock.Store  = (*Store)(nil)
-	_ pinlock.Lister = (*Store)(nil)
+	_ limiter.Store  = (*Store)(nil)
+	_ limiter.Lister = (*Store)(nil)
 )
 
 // handle is an open file, as bbolt has it and as this package reads it.
@@ -319,10 +319,10 @@ func (s *Store) readyFor(ctx context.Context, id string, value []byte) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := pinlock.CheckID(id); err != nil {
+	if err := limiter.CheckID(id); err != nil {
 		return err
 	}
-	return pinlock.CheckValue(value)
+	return limiter.CheckValue(value)
 }
 
 // usable returns the error that made the store unusable, if any.
@@ -332,7 +332,7 @@ func (s *Store) usable() error {
 	return s.broken
 }
 
-// Load implements [pinlock.Store].
+// Load implements [limiter.Store].
 func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint64, err error) {
 	if err := s.readyFor(ctx, id, nil); err != nil {
 		return nil, 0, err
@@ -340,7 +340,7 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 	err = s.view(ctx, func(snap *snapshot) error {
 		r, found, err := snap.lookup(recordKey(id))
 		if err == nil && !found {
-			err = pinlock.ErrNotFound
+			err = limiter.ErrNotFound
 		}
 		value, version = r.value, r.version
 		return err
@@ -351,12 +351,12 @@ func (s *Store) Load(ctx context.Context, id string) (value []byte, version uint
 	return bytes.Clone(value), version, nil // not the page that it is part of
 }
 
-// Create implements [pinlock.Store].
+// Create implements [limiter.Store].
 func (s *Store) Create(ctx context.Context, id string, value []byte) error {
 	return s.write(ctx, &write{key: recordKey(id), create: true}, value)
 }
 
-// Swap implements [pinlock.Store].
+// Swap implements [limiter.Store].
 func (s *Store) Swap(ctx context.Context, id string, version uint64, value []byte) error {
 	return s.write(ctx, &write{key: recordKey(id), version: version}, value)
 }

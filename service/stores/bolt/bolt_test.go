@@ -17,8 +17,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/tandem-rsa/tandem/internal/durable"
-	"github.com/tandem-rsa/tandem/pinlock"
-	"github.com/tandem-rsa/tandem/pinlock/storetest"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // TestMain lets the tests run this binary again as the process that they kill, or that
@@ -52,8 +52,8 @@ func database(t *testing.T) storetest.Database {
 	path := filepath.Join(t.TempDir(), "store")
 	var s *Store
 	return storetest.Database{
-		Open:   func() pinlock.Store { s = open(t, path); return s },
-		Close:  func(pinlock.Store) { require.NoError(t, s.Close()) },
+		Open:   func() limiter.Store { s = open(t, path); return s },
+		Close:  func(limiter.Store) { require.NoError(t, s.Close()) },
 		Single: true,
 		Remove: func(id string) {
 			meddle(t, s, func(records *bbolt.Bucket) error { return records.Delete(recordKey(id)) })
@@ -149,7 +149,7 @@ func TestResultsOfABatch(t *testing.T) {
 			if err == nil {
 				good++
 			} else {
-				require.ErrorIs(t, err, pinlock.ErrConflict, name)
+				require.ErrorIs(t, err, limiter.ErrConflict, name)
 			}
 		}
 		require.Equal(t, succeed, good, name)
@@ -208,7 +208,7 @@ func TestOneSyncForMany(t *testing.T) {
 		require.NoError(t, err)
 	}
 	before = txID(t, s)
-	require.ErrorIs(t, s.Create(t.Context(), "1", nil), pinlock.ErrConflict)
+	require.ErrorIs(t, s.Create(t.Context(), "1", nil), limiter.ErrConflict)
 	require.Equal(t, before, txID(t, s), "a conflict was synced")
 }
 
@@ -377,7 +377,7 @@ func TestBrokenStaysBroken(t *testing.T) {
 	require.NoError(t, s.db.Close()) // as good as any way to make the next commit fail
 	err := s.Create(t.Context(), "other", nil)
 	require.Error(t, err)
-	require.NotErrorIs(t, err, pinlock.ErrConflict)
+	require.NotErrorIs(t, err, limiter.ErrConflict)
 	for range 3 {
 		_, _, err := s.Load(t.Context(), "id")
 		require.ErrorContains(t, err, "opened anew")
@@ -401,11 +401,11 @@ func TestConflictInAFailedBatch(t *testing.T) {
 		batch = append(batch, &write{key: recordKey(id), create: true, result: make(chan error, 1)})
 	}
 	s.commit(batch)
-	require.ErrorIs(t, batch[1].err, pinlock.ErrConflict)
+	require.ErrorIs(t, batch[1].err, limiter.ErrConflict)
 	for _, w := range batch {
 		err := <-w.result
 		require.ErrorContains(t, err, "no versions are left")
-		require.NotErrorIs(t, err, pinlock.ErrConflict)
+		require.NotErrorIs(t, err, limiter.ErrConflict)
 		require.NotErrorIs(t, err, ErrDamaged)
 	}
 	_, _, err := s.Load(t.Context(), "one")
@@ -432,7 +432,7 @@ func TestDamagedRecord(t *testing.T) {
 		"version 0":           record{0, []byte("value")}.encode(recordKey("id")),
 		"version never given": record{1000, []byte("value")}.encode(recordKey("id")),
 		"version too high":    record{lastVersion + 1, []byte("value")}.encode(recordKey("id")),
-		"too long":            record{2, make([]byte, pinlock.MaxValue+1)}.encode(recordKey("id")),
+		"too long":            record{2, make([]byte, limiter.MaxValue+1)}.encode(recordKey("id")),
 	} {
 		meddle(t, s, func(records *bbolt.Bucket) error { return records.Put(recordKey("id"), stored) })
 		value, _, err := s.Load(t.Context(), "id")
@@ -514,23 +514,23 @@ func Example() {
 		panic(err)
 	}
 	defer store.Close()
-	limiter, err := pinlock.NewLimiter(store, pinlock.DefaultPolicy())
+	l, err := limiter.New(store, limiter.DefaultPolicy())
 	if err != nil {
 		panic(err)
 	}
 	ctx := context.Background()
-	if err := limiter.Create(ctx, "key 7"); err != nil {
+	if err := l.Create(ctx, "key 7"); err != nil {
 		panic(err)
 	}
-	err = limiter.Attempt(ctx, "key 7", func(context.Context) (pinlock.Outcome, error) { return pinlock.Wrong, nil })
+	err = l.Attempt(ctx, "key 7", func(context.Context) (limiter.Outcome, error) { return limiter.Wrong, nil })
 	fmt.Println(err)
-	// Output: pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all
+	// Output: limiter: wrong PIN, 2 tries remain until the next lock, 8 in all
 }
 
 func BenchmarkAttempt(b *testing.B) {
-	right := func(context.Context) (pinlock.Outcome, error) { return pinlock.Right, nil }
+	right := func(context.Context) (limiter.Outcome, error) { return limiter.Right, nil }
 	b.Run("bolt/serial", func(b *testing.B) {
-		l, err := pinlock.NewLimiter(openNew(b), pinlock.DefaultPolicy())
+		l, err := limiter.New(openNew(b), limiter.DefaultPolicy())
 		require.NoError(b, err)
 		require.NoError(b, l.Create(b.Context(), "key"))
 		b.ReportAllocs()
@@ -542,7 +542,7 @@ func BenchmarkAttempt(b *testing.B) {
 	})
 	for _, clients := range []int{8, 64} {
 		b.Run(fmt.Sprintf("bolt/parallel-%d", clients), func(b *testing.B) {
-			l, err := pinlock.NewLimiter(openNew(b), pinlock.DefaultPolicy())
+			l, err := limiter.New(openNew(b), limiter.DefaultPolicy())
 			require.NoError(b, err)
 			for i := range clients {
 				require.NoError(b, l.Create(b.Context(), fmt.Sprint(i)))

@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // maxBatch bounds the writes of one transaction, and so how long its first one waits for
@@ -200,7 +200,7 @@ func (b *batch) decide(w *write) error {
 		}
 	}
 	if found == w.create || found && old.version != w.version {
-		return pinlock.ErrConflict
+		return limiter.ErrConflict
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
@@ -33,7 +33,7 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	fmt.Println(store.Swap(ctx, "key 7", version, []byte("another"))) // on disk when it returns
-	fmt.Println(errors.Is(store.Swap(ctx, "key 7", version, []byte("a third")), pinlock.ErrConflict))
+	fmt.Println(errors.Is(store.Swap(ctx, "key 7", version, []byte("a third")), limiter.ErrConflict))
 	// Output:
 	// <nil>
 	// true

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // flipKeys is how many records the files have whose bits are flipped: enough for two
@@ -71,7 +71,7 @@ func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 	for _, id := range []string{"a", "key 07b", "key 40", "z"} {
 		_, _, err := s.Load(context.Background(), id)
 		require.Error(t, err, where)
-		if !errors.Is(err, pinlock.ErrNotFound) {
+		if !errors.Is(err, limiter.ErrNotFound) {
 			require.ErrorIs(t, err, ErrDamaged, where)
 			whole = false
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 func init() { roles["full"] = fillUp }
@@ -86,7 +86,7 @@ func fillUp(path string) {
 			err = s.Swap(ctx, id, version, next)
 			if errors.Is(err, ErrFull) {
 				full++
-				if errors.Is(err, pinlock.ErrConflict) {
+				if errors.Is(err, limiter.ErrConflict) {
 					panic("a conflict")
 				}
 				after, still, loadErr := s.Load(ctx, id)
@@ -94,7 +94,7 @@ func fillUp(path string) {
 				if string(before) != string(after) || version != still {
 					panic("a write that failed was written")
 				}
-				if err := s.Create(ctx, "new", nil); err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, pinlock.ErrConflict) {
+				if err := s.Create(ctx, "new", nil); err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, limiter.ErrConflict) {
 					panic(err)
 				}
 				must(s.Check(ctx))

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // kills is how many times TestKill kills a process that is counting attempts.
@@ -33,7 +33,7 @@ const (
 )
 
 // patient is a policy under which a key can be guessed as often as any policy allows.
-var patient = pinlock.Policy{{Tries: pinlock.MaxTries, Lock: pinlock.Forever}}
+var patient = limiter.Policy{{Tries: limiter.MaxTries, Lock: limiter.Forever}}
 
 // guessForever counts wrong PINs and increments a counter, and acknowledges each on
 // standard output once it was told that it is durable: "w KEY N" for the N-th wrong PIN,
@@ -47,7 +47,7 @@ func guessForever(path string) {
 	if err != nil {
 		fail(err)
 	}
-	limiter, err := pinlock.NewLimiter(s, patient)
+	l, err := limiter.New(s, patient)
 	if err != nil {
 		fail(err)
 	}
@@ -59,7 +59,7 @@ func guessForever(path string) {
 		os.Stdout.Write(line)
 	}
 	ctx := context.Background()
-	if err := s.Create(ctx, "count", make([]byte, 8)); err != nil && !errors.Is(err, pinlock.ErrConflict) {
+	if err := s.Create(ctx, "count", make([]byte, 8)); err != nil && !errors.Is(err, limiter.ErrConflict) {
 		fail(err)
 	}
 	acknowledge("open\n")
@@ -68,16 +68,16 @@ func guessForever(path string) {
 		wg.Go(func() {
 			for k := 0; ; k++ {
 				key := fmt.Sprintf("%d-%d", i, k)
-				if err := limiter.Create(ctx, key); err != nil && !errors.Is(err, pinlock.ErrConflict) {
+				if err := l.Create(ctx, key); err != nil && !errors.Is(err, limiter.ErrConflict) {
 					fail(err)
 				}
 				for alive := true; alive; {
-					err := limiter.Attempt(ctx, key, func(context.Context) (pinlock.Outcome, error) { return pinlock.Wrong, nil })
-					var wrong *pinlock.WrongPINError
+					err := l.Attempt(ctx, key, func(context.Context) (limiter.Outcome, error) { return limiter.Wrong, nil })
+					var wrong *limiter.WrongPINError
 					switch {
 					case errors.As(err, &wrong):
-						acknowledge("w %s %d\n", key, pinlock.MaxTries-wrong.RemainingTotal)
-					case err == pinlock.ErrDestroyed:
+						acknowledge("w %s %d\n", key, limiter.MaxTries-wrong.RemainingTotal)
+					case err == limiter.ErrDestroyed:
 						alive = false // as an earlier process left it, or this one
 					default:
 						fail(err)
@@ -94,15 +94,15 @@ func guessForever(path string) {
 	wg.Wait()
 }
 
-func increment(ctx context.Context, s pinlock.Store) (n uint64, err error) {
-	verdict, err := pinlock.Update(ctx, s, "count", func(value []byte) ([]byte, error, error) {
+func increment(ctx context.Context, s limiter.Store) (n uint64, err error) {
+	err = limiter.Update(ctx, s, "count", func(value []byte) ([]byte, error) {
 		if len(value) != 8 {
-			return nil, nil, fmt.Errorf("counter of %d bytes", len(value))
+			return nil, fmt.Errorf("counter of %d bytes", len(value))
 		}
 		n = binary.BigEndian.Uint64(value) + 1
-		return binary.BigEndian.AppendUint64(nil, n), nil, nil
+		return binary.BigEndian.AppendUint64(nil, n), nil
 	})
-	return n, errors.Join(verdict, err)
+	return n, err
 }
 
 // child is this test binary, run again in another role.
@@ -217,26 +217,26 @@ func verify(t *testing.T, path string, wrongs map[string]int, count *uint64) {
 	s, err := Open(path, Options{LockTimeout: 10 * time.Second})
 	require.NoError(t, err)
 	defer s.Close()
-	limiter, err := pinlock.NewLimiter(s, patient)
+	l, err := limiter.New(s, patient)
 	require.NoError(t, err)
 	for i := range workers {
 		for k := 0; ; k++ {
 			key := fmt.Sprintf("%d-%d", i, k)
-			status, err := limiter.Status(t.Context(), key)
-			if errors.Is(err, pinlock.ErrNotFound) {
+			status, err := l.Status(t.Context(), key)
+			if errors.Is(err, limiter.ErrNotFound) {
 				_, known := wrongs[key]
 				require.False(t, known, "key %s is lost", key)
 				break
 			}
 			require.NoError(t, err)
-			counted := pinlock.MaxTries - status.RemainingTotal
+			counted := limiter.MaxTries - status.RemainingTotal
 			require.GreaterOrEqual(t, counted, wrongs[key], "key %s lost counts", key)
 			require.LessOrEqual(t, counted, wrongs[key]+1, "key %s counted what nobody did", key)
 			wrongs[key] = counted
 		}
 	}
 	value, _, err := s.Load(t.Context(), "count")
-	if errors.Is(err, pinlock.ErrNotFound) {
+	if errors.Is(err, limiter.ErrNotFound) {
 		require.Zero(t, *count)
 		return
 	}

@@ -5,16 +5,16 @@ import (
 	"context"
 	"strings"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// List implements [pinlock.Lister]. A page holds up pages that were freed meanwhile, as
+// List implements [limiter.Lister]. A page holds up pages that were freed meanwhile, as
 // every reader does, until it is read: pages of some thousands of ids are small enough.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) (ids []string, err error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := pinlock.CheckList(prefix, after, limit); err != nil {
+	if err := limiter.CheckList(prefix, after, limit); err != nil {
 		return nil, err
 	}
 	err = s.view(ctx, func(snap *snapshot) error {

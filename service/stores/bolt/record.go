@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // The file holds two buckets. Integers of this layout are big-endian.
@@ -71,7 +71,7 @@ func (r record) sum(key []byte) []byte {
 
 // parseRecord reads what encode wrote for this key. The value is b's memory.
 func parseRecord(key, b []byte) (record, error) {
-	if len(b) < recordHeader || len(b) > recordHeader+pinlock.MaxValue {
+	if len(b) < recordHeader || len(b) > recordHeader+limiter.MaxValue {
 		return record{}, fmt.Errorf("%w: a record of %d bytes", ErrDamaged, len(b))
 	}
 	r := record{binary.BigEndian.Uint64(b), b[recordHeader:]}

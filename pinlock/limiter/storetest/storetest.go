@@ -1,5 +1,5 @@
-// Package storetest holds an implementation of [pinlock.Store] to its contract, and of
-// [pinlock.Lister] if it is one.
+// Package storetest holds an implementation of [limiter.Store] to its contract, and of
+// [limiter.Lister] if it is one.
 //
 // Every Store, whoever wrote it, should pass [Run], and [RunReopen] if it is meant to be
 // durable. What no test of this kind can show is that a confirmed write survives a power
@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // Database is what a check runs on: a set of records, empty at first, and the ways to it.
@@ -22,10 +22,10 @@ type Database struct {
 	// connection, a mutex and a cache of its own, if it has any of these. A test that
 	// returns one handle twice, or two that share a lock of the process, tests nothing
 	// that happens between two nodes: so Run refuses a handle that it was given before.
-	Open func() pinlock.Store
+	Open func() limiter.Store
 
 	// Close ends a handle in good order. It may be nil if handles need no end.
-	Close func(pinlock.Store)
+	Close func(limiter.Store)
 
 	// Single says that by contract one process at a time has the records, and that its
 	// goroutines share one handle. Open is then called again only after Close, and may
@@ -117,18 +117,18 @@ const nodes = 4
 type handles struct {
 	t      tester
 	db     Database
-	opened []pinlock.Store
+	opened []limiter.Store
 }
 
 // take returns n handles, opening those that are missing: one n times if there can be
 // only one.
-func (h *handles) take(n int) []pinlock.Store {
+func (h *handles) take(n int) []limiter.Store {
 	h.t.Helper()
 	if h.db.Single {
 		if len(h.opened) == 0 {
 			h.opened = append(h.opened, h.db.Open())
 		}
-		out := make([]pinlock.Store, n)
+		out := make([]limiter.Store, n)
 		for i := range out {
 			out[i] = h.opened[0]
 		}
@@ -145,7 +145,7 @@ func (h *handles) take(n int) []pinlock.Store {
 }
 
 // same reports whether two handles are one value.
-func same(a, b pinlock.Store) bool {
+func same(a, b limiter.Store) bool {
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	return va.Type() == vb.Type() && va.Comparable() && vb.Comparable() && va.Equal(vb)
 }

@@ -1,4 +1,4 @@
-package pinlock
+package limiter_test
 
 import (
 	"context"
@@ -11,189 +11,200 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
-func says(o Outcome) func(context.Context) (Outcome, error) {
-	return func(context.Context) (Outcome, error) { return o, nil }
+func says(o limiter.Outcome) func(context.Context) (limiter.Outcome, error) {
+	return func(context.Context) (limiter.Outcome, error) { return o, nil }
 }
 
-func never(t *testing.T) func(context.Context) (Outcome, error) {
-	return func(context.Context) (Outcome, error) {
+func never(t *testing.T) func(context.Context) (limiter.Outcome, error) {
+	return func(context.Context) (limiter.Outcome, error) {
 		t.Error("try was called")
 		return 0, errors.New("try was called")
 	}
 }
 
-func newLimiter(t *testing.T, s Store, p Policy) *Limiter {
+func newLimiter(t *testing.T, s limiter.Store, p limiter.Policy) *limiter.Limiter {
 	t.Helper()
-	l, err := NewLimiter(s, p)
+	l, err := limiter.New(s, p)
 	require.NoError(t, err)
 	return l
 }
 
 // enrolled returns a limiter with the default policy and one key, "key".
-func enrolled(t *testing.T, s Store) *Limiter {
+func enrolled(t *testing.T, s limiter.Store) *limiter.Limiter {
 	t.Helper()
-	l := newLimiter(t, s, DefaultPolicy())
+	l := newLimiter(t, s, limiter.DefaultPolicy())
 	require.NoError(t, l.Create(t.Context(), "key"))
 	return l
 }
 
-func stateOf(t *testing.T, s Store, id string) State {
+func counterOf(t *testing.T, s limiter.Store, id string) limiter.Counter {
 	t.Helper()
 	value, _, err := s.Load(context.Background(), id)
 	require.NoError(t, err)
-	state, err := ParseState(value)
+	c, err := limiter.ParseCounter(value)
 	require.NoError(t, err)
-	return state
+	return c
+}
+
+// wrongOf returns how many wrong PINs in a row are recorded.
+func wrongOf(t *testing.T, s limiter.Store, id string) int {
+	t.Helper()
+	value, err := counterOf(t, s, id).MarshalBinary()
+	require.NoError(t, err)
+	return int(value[1])
 }
 
 func requireWrong(t *testing.T, err error, remaining, total int, until time.Time) {
 	t.Helper()
-	var wrong *WrongPINError
+	var wrong *limiter.WrongPINError
 	require.ErrorAs(t, err, &wrong)
-	require.Equal(t, WrongPINError{remaining, total, until.UTC()}, *wrong)
+	require.Equal(t, limiter.WrongPINError{remaining, total, until.UTC()}, *wrong)
 }
 
 // TestAttempt lives through a whole key on the clock that synctest provides.
 func TestAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, store := t.Context(), NewMemoryStore()
+		ctx, store := t.Context(), new(storetest.MemoryStore)
 		l := enrolled(t, store)
 		var none time.Time
-		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 8, none)
-		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 7, none)
-		require.NoError(t, l.Attempt(ctx, "key", says(Right)))
+		requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 2, 8, none)
+		requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 1, 7, none)
+		require.NoError(t, l.Attempt(ctx, "key", says(limiter.Right)))
 		for _, round := range []struct {
 			total int
 			lock  time.Duration
 		}{{9, 3 * time.Hour}, {6, 24 * time.Hour}} {
-			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, round.total-1, none)
-			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, round.total-2, none)
+			requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 2, round.total-1, none)
+			requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 1, round.total-2, none)
 			until := time.Now().Add(round.lock)
-			requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 0, round.total-3, until)
-			before := stateOf(t, store, "key")
+			requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 0, round.total-3, until)
+			before := counterOf(t, store, "key")
 			time.Sleep(round.lock - time.Millisecond)
-			var locked *LockedError
+			var locked *limiter.LockedError
 			require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
 			require.Equal(t, until.UTC(), locked.Until)
 			status, err := l.Status(ctx, "key")
 			require.NoError(t, err)
-			require.Equal(t, Status{RemainingTotal: round.total - 3, LockedUntil: until.UTC()}, status)
-			require.Equal(t, before, stateOf(t, store, "key"))
+			require.Equal(t, limiter.Status{RemainingTotal: round.total - 3, LockedUntil: until.UTC()}, status)
+			require.Equal(t, before, counterOf(t, store, "key"))
 			time.Sleep(time.Millisecond)
 		}
-		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 2, none)
-		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 1, none)
-		err := l.Attempt(ctx, "key", says(Wrong))
+		requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 2, 2, none)
+		requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 1, 1, none)
+		err := l.Attempt(ctx, "key", says(limiter.Wrong))
 		requireWrong(t, err, 0, 0, none)
-		require.ErrorIs(t, err, ErrDestroyed)
+		require.ErrorIs(t, err, limiter.ErrDestroyed)
 		time.Sleep(20 * 365 * 24 * time.Hour)
-		require.Equal(t, ErrDestroyed, l.Attempt(ctx, "key", never(t)))
+		require.Equal(t, limiter.ErrDestroyed, l.Attempt(ctx, "key", never(t)))
 		status, err := l.Status(ctx, "key")
 		require.NoError(t, err)
-		require.Equal(t, Status{Destroyed: true}, status)
+		require.Equal(t, limiter.Status{Destroyed: true}, status)
 	})
 }
 
-func TestNewLimiter(t *testing.T) {
-	_, err := NewLimiter(nil, DefaultPolicy())
+func TestNew(t *testing.T) {
+	_, err := limiter.New(nil, limiter.DefaultPolicy())
 	require.Error(t, err)
-	p := DefaultPolicy()
-	l := newLimiter(t, NewMemoryStore(), p)
+	p := limiter.DefaultPolicy()
+	l := newLimiter(t, new(storetest.MemoryStore), p)
 	require.NoError(t, l.Create(t.Context(), "key"))
-	p[0] = Round{MaxTries - 6, time.Millisecond} // the limiter's own copy stays
-	requireWrong(t, l.Attempt(t.Context(), "key", says(Wrong)), 2, 8, time.Time{})
+	p[0] = limiter.Round{limiter.MaxTries - 6, time.Millisecond} // the limiter's own copy stays
+	requireWrong(t, l.Attempt(t.Context(), "key", says(limiter.Wrong)), 2, 8, time.Time{})
 }
 
 func TestUnknownAndExisting(t *testing.T) {
-	ctx, store := t.Context(), NewMemoryStore()
-	l := newLimiter(t, store, DefaultPolicy())
-	require.ErrorIs(t, l.Attempt(ctx, "key", never(t)), ErrNotFound)
+	ctx, store := t.Context(), new(storetest.MemoryStore)
+	l := newLimiter(t, store, limiter.DefaultPolicy())
+	require.ErrorIs(t, l.Attempt(ctx, "key", never(t)), limiter.ErrNotFound)
 	_, err := l.Status(ctx, "key")
-	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorIs(t, err, limiter.ErrNotFound)
 	_, _, err = store.Load(ctx, "key")
-	require.ErrorIs(t, err, ErrNotFound, "an attempt created a counter")
+	require.ErrorIs(t, err, limiter.ErrNotFound, "an attempt created a counter")
 
 	require.NoError(t, l.Create(ctx, "key"))
-	require.Equal(t, State{}, stateOf(t, store, "key"))
-	require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
-	before := stateOf(t, store, "key")
-	require.ErrorIs(t, l.Create(ctx, "key"), ErrConflict)
-	require.Equal(t, before, stateOf(t, store, "key"), "Create reset a counter")
-	require.ErrorIs(t, l.Create(ctx, ""), ErrLimit)
+	require.Equal(t, limiter.Counter{}, counterOf(t, store, "key"))
+	require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
+	before := counterOf(t, store, "key")
+	require.ErrorIs(t, l.Create(ctx, "key"), limiter.ErrConflict)
+	require.Equal(t, before, counterOf(t, store, "key"), "Create reset a counter")
+	require.ErrorIs(t, l.Create(ctx, ""), limiter.ErrLimit)
 }
 
 // TestPolicyAtHand: a limiter counts by its own policy, and records what that changes: a key
 // whose tries are all used up by a stricter one is destroyed for every other as well.
 func TestPolicyAtHand(t *testing.T) {
-	ctx, store := t.Context(), NewMemoryStore()
-	lax := newLimiter(t, store, Policy{{5, time.Minute}, {5, Forever}})
+	ctx, store := t.Context(), new(storetest.MemoryStore)
+	lax := newLimiter(t, store, limiter.Policy{{5, time.Minute}, {5, limiter.Forever}})
 	require.NoError(t, lax.Create(ctx, "key"))
-	requireWrong(t, lax.Attempt(ctx, "key", says(Wrong)), 4, 9, time.Time{})
+	requireWrong(t, lax.Attempt(ctx, "key", says(limiter.Wrong)), 4, 9, time.Time{})
 	status, err := lax.Status(ctx, "key")
 	require.NoError(t, err)
-	require.Equal(t, Status{Remaining: 4, RemainingTotal: 9}, status)
+	require.Equal(t, limiter.Status{Remaining: 4, RemainingTotal: 9}, status)
 
-	strict := newLimiter(t, store, Policy{{1, Forever}})
+	strict := newLimiter(t, store, limiter.Policy{{1, limiter.Forever}})
 	status, err = strict.Status(ctx, "key")
 	require.NoError(t, err)
-	require.Equal(t, Status{Destroyed: true}, status)
-	require.False(t, stateOf(t, store, "key").Destroyed(), "Status wrote")
-	require.Equal(t, ErrDestroyed, strict.Attempt(ctx, "key", never(t)))
-	require.True(t, stateOf(t, store, "key").Destroyed())
-	require.Equal(t, ErrDestroyed, lax.Attempt(ctx, "key", never(t)))
+	require.Equal(t, limiter.Status{Destroyed: true}, status)
+	require.False(t, counterOf(t, store, "key").Destroyed(), "Status wrote")
+	require.Equal(t, limiter.ErrDestroyed, strict.Attempt(ctx, "key", never(t)))
+	require.True(t, counterOf(t, store, "key").Destroyed())
+	require.Equal(t, limiter.ErrDestroyed, lax.Attempt(ctx, "key", never(t)))
 }
 
 // TestTryGetsContext: try is called with the caller's context.
 func TestTryGetsContext(t *testing.T) {
 	type key struct{}
-	l := enrolled(t, NewMemoryStore())
+	l := enrolled(t, new(storetest.MemoryStore))
 	ctx := context.WithValue(t.Context(), key{}, "the caller's")
-	require.NoError(t, l.Attempt(ctx, "key", func(ctx context.Context) (Outcome, error) {
+	require.NoError(t, l.Attempt(ctx, "key", func(ctx context.Context) (limiter.Outcome, error) {
 		require.Equal(t, "the caller's", ctx.Value(key{}))
-		return Right, nil
+		return limiter.Right, nil
 	}))
 }
 
 // TestLimitsOfStores pins the numbers that stores everywhere build their columns by.
 func TestLimitsOfStores(t *testing.T) {
-	require.NoError(t, CheckID(strings.Repeat("x", 255)))
-	require.ErrorIs(t, CheckID(strings.Repeat("x", 256)), ErrLimit)
-	require.ErrorIs(t, CheckID(""), ErrLimit)
-	require.NoError(t, CheckValue(make([]byte, 65536)))
-	require.ErrorIs(t, CheckValue(make([]byte, 65537)), ErrLimit)
-	require.NoError(t, CheckValue(nil))
+	require.NoError(t, limiter.CheckID(strings.Repeat("x", 255)))
+	require.ErrorIs(t, limiter.CheckID(strings.Repeat("x", 256)), limiter.ErrLimit)
+	require.ErrorIs(t, limiter.CheckID(""), limiter.ErrLimit)
+	require.NoError(t, limiter.CheckValue(make([]byte, 65536)))
+	require.ErrorIs(t, limiter.CheckValue(make([]byte, 65537)), limiter.ErrLimit)
+	require.NoError(t, limiter.CheckValue(nil))
 	full, long := strings.Repeat("x", 255), strings.Repeat("x", 256)
-	require.NoError(t, CheckList("", "", 1))
-	require.NoError(t, CheckList(full, full, 1))
-	require.ErrorIs(t, CheckList(long, "", 1), ErrLimit)
-	require.ErrorIs(t, CheckList("", long, 1), ErrLimit)
-	require.ErrorIs(t, CheckList("", "", 0), ErrLimit)
+	require.NoError(t, limiter.CheckList("", "", 1))
+	require.NoError(t, limiter.CheckList(full, full, 1))
+	require.ErrorIs(t, limiter.CheckList(long, "", 1), limiter.ErrLimit)
+	require.ErrorIs(t, limiter.CheckList("", long, 1), limiter.ErrLimit)
+	require.ErrorIs(t, limiter.CheckList("", "", 0), limiter.ErrLimit)
 }
 
 // TestKeysApart: each key has a counter of its own.
 func TestKeysApart(t *testing.T) {
 	ctx := t.Context()
-	l := enrolled(t, NewMemoryStore())
+	l := enrolled(t, new(storetest.MemoryStore))
 	require.NoError(t, l.Create(ctx, "key2"))
 	for range 3 {
-		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+		require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
 	}
-	require.NoError(t, l.Attempt(ctx, "key2", says(Right)))
-	var locked *LockedError
+	require.NoError(t, l.Attempt(ctx, "key2", says(limiter.Right)))
+	var locked *limiter.LockedError
 	require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
 }
 
 // TestDamagedRecord refuses what it cannot read, and does not write over it.
 func TestDamagedRecord(t *testing.T) {
-	ctx, store := t.Context(), NewMemoryStore()
-	l := newLimiter(t, store, DefaultPolicy())
-	for id, value := range map[string]string{"empty": "", "text": "no state at all..", "newer": "\x02" + string(make([]byte, StateSize-1))} {
+	ctx, store := t.Context(), new(storetest.MemoryStore)
+	l := newLimiter(t, store, limiter.DefaultPolicy())
+	for id, value := range map[string]string{"empty": "", "text": "no state at all..", "newer": "\x02" + string(make([]byte, limiter.CounterSize-1))} {
 		require.NoError(t, store.Create(ctx, id, []byte(value)))
-		require.ErrorIs(t, l.Attempt(ctx, id, never(t)), ErrState)
+		require.ErrorIs(t, l.Attempt(ctx, id, never(t)), limiter.ErrCounter)
 		_, err := l.Status(ctx, id)
-		require.ErrorIs(t, err, ErrState)
+		require.ErrorIs(t, err, limiter.ErrCounter)
 		after, _, err := store.Load(ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, value, string(after))
@@ -201,49 +212,49 @@ func TestDamagedRecord(t *testing.T) {
 }
 
 func TestTryFails(t *testing.T) {
-	ctx, store := t.Context(), NewMemoryStore()
+	ctx, store := t.Context(), new(storetest.MemoryStore)
 	l := enrolled(t, store)
-	require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
-	before := stateOf(t, store, "key")
+	require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
+	before := counterOf(t, store, "key")
 	unwell := errors.New("unwell")
-	for _, o := range []Outcome{0, Wrong, Right} {
-		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { return o, unwell })
+	for _, o := range []limiter.Outcome{0, limiter.Wrong, limiter.Right} {
+		err := l.Attempt(ctx, "key", func(context.Context) (limiter.Outcome, error) { return o, unwell })
 		require.ErrorIs(t, err, unwell)
 	}
-	for _, o := range []Outcome{0, 3} {
+	for _, o := range []limiter.Outcome{0, 3} {
 		err := l.Attempt(ctx, "key", says(o))
 		require.Error(t, err)
-		require.False(t, IsVerdict(err))
+		require.False(t, limiter.IsVerdict(err))
 	}
-	require.Panics(t, func() { l.Attempt(ctx, "key", func(context.Context) (Outcome, error) { panic(unwell) }) })
-	require.Equal(t, before, stateOf(t, store, "key"))
-	requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 1, 7, time.Time{})
+	require.Panics(t, func() { l.Attempt(ctx, "key", func(context.Context) (limiter.Outcome, error) { panic(unwell) }) })
+	require.Equal(t, before, counterOf(t, store, "key"))
+	requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 1, 7, time.Time{})
 }
 
 // TestHangUp: whoever cancels once the PIN was tried is counted all the same.
 func TestHangUp(t *testing.T) {
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	l := enrolled(t, store)
 	for i := range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
-		err := l.Attempt(ctx, "key", func(context.Context) (Outcome, error) {
+		err := l.Attempt(ctx, "key", func(context.Context) (limiter.Outcome, error) {
 			cancel()
-			return Wrong, nil
+			return limiter.Wrong, nil
 		})
-		var wrong *WrongPINError
+		var wrong *limiter.WrongPINError
 		require.ErrorAs(t, err, &wrong)
-		require.Equal(t, uint8(i+1), stateOf(t, store, "key").wrong)
+		require.Equal(t, i+1, wrongOf(t, store, "key"))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	before := stateOf(t, store, "key")
+	before := counterOf(t, store, "key")
 	require.ErrorIs(t, l.Attempt(ctx, "key", never(t)), context.Canceled)
-	require.Equal(t, before, stateOf(t, store, "key"))
+	require.Equal(t, before, counterOf(t, store, "key"))
 }
 
 // fakeStore lets a test stand between the limiter and a store.
 type fakeStore struct {
-	Store
+	limiter.Store
 	load func(ctx context.Context, id string) ([]byte, uint64, error)
 	swap func(ctx context.Context, id string, version uint64, value []byte) error
 }
@@ -267,7 +278,7 @@ func (f *fakeStore) Swap(ctx context.Context, id string, version uint64, value [
 func TestStoreDown(t *testing.T) {
 	down := errors.New("down")
 	for _, written := range []bool{false, true} {
-		store := NewMemoryStore()
+		store := new(storetest.MemoryStore)
 		enrolled(t, store)
 		fake := &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
 			if written {
@@ -275,12 +286,12 @@ func TestStoreDown(t *testing.T) {
 			}
 			return down
 		}}
-		l := newLimiter(t, fake, DefaultPolicy())
+		l := newLimiter(t, fake, limiter.DefaultPolicy())
 		var texts []string
-		for _, o := range []Outcome{Wrong, Right} {
+		for _, o := range []limiter.Outcome{limiter.Wrong, limiter.Right} {
 			err := l.Attempt(t.Context(), "key", says(o))
 			require.ErrorIs(t, err, down)
-			require.False(t, IsVerdict(err))
+			require.False(t, limiter.IsVerdict(err))
 			texts = append(texts, err.Error())
 		}
 		require.Equal(t, texts[0], texts[1], "the error tells right from wrong")
@@ -288,7 +299,7 @@ func TestStoreDown(t *testing.T) {
 		fake.load = func(context.Context, string) ([]byte, uint64, error) { return nil, 0, down }
 		err := l.Attempt(t.Context(), "key", never(t))
 		require.ErrorIs(t, err, down)
-		require.False(t, IsVerdict(err))
+		require.False(t, limiter.IsVerdict(err))
 		_, err = l.Status(t.Context(), "key")
 		require.ErrorIs(t, err, down)
 	}
@@ -296,51 +307,51 @@ func TestStoreDown(t *testing.T) {
 
 // TestLosesToLock: an outcome that is settled after others locked or destroyed the key is thrown away.
 func TestLosesToLock(t *testing.T) {
-	for _, o := range []Outcome{Right, Wrong} {
-		store := NewMemoryStore()
+	for _, o := range []limiter.Outcome{limiter.Right, limiter.Wrong} {
+		store := new(storetest.MemoryStore)
 		l := enrolled(t, store)
 		tries := 0
-		err := l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+		err := l.Attempt(t.Context(), "key", func(ctx context.Context) (limiter.Outcome, error) {
 			tries++
 			for range 3 {
-				require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
+				require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
 			}
 			return o, nil
 		})
-		var locked *LockedError
+		var locked *limiter.LockedError
 		require.ErrorAs(t, err, &locked)
 		require.Equal(t, 1, tries)
-		require.Equal(t, uint8(3), stateOf(t, store, "key").wrong)
+		require.Equal(t, 3, wrongOf(t, store, "key"))
 
-		store = NewMemoryStore()
+		store = new(storetest.MemoryStore)
 		l = enrolled(t, store)
-		err = l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+		err = l.Attempt(t.Context(), "key", func(ctx context.Context) (limiter.Outcome, error) {
 			value, version, err := store.Load(ctx, "key")
 			require.NoError(t, err)
-			s, err := ParseState(value)
+			s, err := limiter.ParseCounter(value)
 			require.NoError(t, err)
 			value, err = s.Destroy().MarshalBinary()
 			require.NoError(t, err)
 			require.NoError(t, store.Swap(ctx, "key", version, value))
 			return o, nil
 		})
-		require.Equal(t, ErrDestroyed, err)
+		require.Equal(t, limiter.ErrDestroyed, err)
 	}
 }
 
 // TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome weighed against each new state.
 func TestOutcomeSurvivesConflict(t *testing.T) {
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	l := enrolled(t, store)
 	tries := 0
-	err := l.Attempt(t.Context(), "key", func(ctx context.Context) (Outcome, error) {
+	err := l.Attempt(t.Context(), "key", func(ctx context.Context) (limiter.Outcome, error) {
 		tries++
-		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
-		require.Error(t, l.Attempt(ctx, "key", says(Wrong)))
-		return Wrong, nil
+		require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
+		require.Error(t, l.Attempt(ctx, "key", says(limiter.Wrong)))
+		return limiter.Wrong, nil
 	})
 	require.Equal(t, 1, tries)
-	var wrong *WrongPINError
+	var wrong *limiter.WrongPINError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, 6, wrong.RemainingTotal)
 	require.False(t, wrong.LockedUntil.IsZero())
@@ -348,44 +359,43 @@ func TestOutcomeSurvivesConflict(t *testing.T) {
 
 // TestUpdateLeavesNothing: the context of a write ends with Update, and with it its timer.
 func TestUpdateLeavesNothing(t *testing.T) {
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	enrolled(t, store)
 	var wrote context.Context
 	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
 		wrote = ctx
 		require.NoError(t, ctx.Err())
 		return store.Swap(ctx, id, version, value)
-	}}, DefaultPolicy())
-	require.NoError(t, l.Attempt(t.Context(), "key", says(Right)))
+	}}, limiter.DefaultPolicy())
+	require.NoError(t, l.Attempt(t.Context(), "key", says(limiter.Right)))
 	require.ErrorIs(t, wrote.Err(), context.Canceled)
 }
 
 // TestWrappedConflict: a store may say more about a conflict.
 func TestWrappedConflict(t *testing.T) {
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	enrolled(t, store)
 	swaps := 0
 	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
 		if swaps++; swaps == 1 {
-			return fmt.Errorf("serialization failure: %w", ErrConflict)
+			return fmt.Errorf("serialization failure: %w", limiter.ErrConflict)
 		}
 		return store.Swap(ctx, id, version, value)
-	}}, DefaultPolicy())
-	requireWrong(t, l.Attempt(t.Context(), "key", says(Wrong)), 2, 8, time.Time{})
+	}}, limiter.DefaultPolicy())
+	requireWrong(t, l.Attempt(t.Context(), "key", says(limiter.Wrong)), 2, 8, time.Time{})
 	require.Equal(t, 2, swaps)
 }
 
 // TestUpdateWritesNothingAndEmpty: nil is nothing to write, and an empty value is one.
 func TestUpdateWritesNothingAndEmpty(t *testing.T) {
-	ctx, store := t.Context(), NewMemoryStore()
+	ctx, store := t.Context(), new(storetest.MemoryStore)
 	require.NoError(t, store.Create(ctx, "key", []byte("full")))
 	for _, c := range []struct {
 		next []byte
 		want string
 	}{{nil, "full"}, {[]byte{}, ""}} {
-		verdict, err := Update(ctx, store, "key", func([]byte) ([]byte, error, error) { return c.next, ErrDestroyed, nil })
+		err := limiter.Update(ctx, store, "key", func([]byte) ([]byte, error) { return c.next, nil })
 		require.NoError(t, err)
-		require.Equal(t, ErrDestroyed, verdict)
 		value, _, err := store.Load(ctx, "key")
 		require.NoError(t, err)
 		require.Equal(t, c.want, string(value))
@@ -394,19 +404,19 @@ func TestUpdateWritesNothingAndEmpty(t *testing.T) {
 
 // TestOneWrite: an answer about a PIN costs one write, a refusal none.
 func TestOneWrite(t *testing.T) {
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	enrolled(t, store)
 	writes := 0
 	l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, id string, version uint64, value []byte) error {
 		writes++
 		return store.Swap(ctx, id, version, value)
-	}}, DefaultPolicy())
-	for i, o := range []Outcome{Wrong, Right, Right, Wrong, Wrong, Wrong} {
+	}}, limiter.DefaultPolicy())
+	for i, o := range []limiter.Outcome{limiter.Wrong, limiter.Right, limiter.Right, limiter.Wrong, limiter.Wrong, limiter.Wrong} {
 		l.Attempt(t.Context(), "key", says(o))
 		require.Equal(t, i+1, writes)
 	}
 	for range 5 {
-		var locked *LockedError
+		var locked *limiter.LockedError
 		require.ErrorAs(t, l.Attempt(t.Context(), "key", never(t)), &locked)
 	}
 	require.Equal(t, 6, writes)
@@ -415,38 +425,42 @@ func TestOneWrite(t *testing.T) {
 // TestRestartIsRecorded: a lock that restarted because the clock was set back ends when it said it would.
 func TestRestartIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, store := t.Context(), NewMemoryStore()
-		l := newLimiter(t, store, DefaultPolicy())
-		ahead := time.Now().Add(1000 * time.Hour).UnixMilli() // recorded by a clock since set right
-		value, err := State{wrong: 3, at: ahead, lock: (3 * time.Hour).Milliseconds()}.MarshalBinary()
+		ctx, store := t.Context(), new(storetest.MemoryStore)
+		l := newLimiter(t, store, limiter.DefaultPolicy())
+		ahead := time.Now().Add(1000 * time.Hour) // recorded by a clock since set right
+		var c limiter.Counter
+		for range 3 {
+			c, _ = limiter.DefaultPolicy().Next(c, limiter.Wrong, ahead)
+		}
+		value, err := c.MarshalBinary()
 		require.NoError(t, err)
 		require.NoError(t, store.Create(ctx, "key", value))
 		until := time.Now().Add(3 * time.Hour).UTC()
 		for range 3 {
-			var locked *LockedError
+			var locked *limiter.LockedError
 			require.ErrorAs(t, l.Attempt(ctx, "key", never(t)), &locked)
 			require.Equal(t, until, locked.Until)
 			time.Sleep(59 * time.Minute)
 		}
 		time.Sleep(3 * time.Minute)
-		requireWrong(t, l.Attempt(ctx, "key", says(Wrong)), 2, 5, time.Time{})
+		requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 2, 5, time.Time{})
 	})
 }
 
 // TestEndlessConflict: contention has an end, without an answer.
 func TestEndlessConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryStore()
+		store := new(storetest.MemoryStore)
 		enrolled(t, store)
 		conflicts := 0
 		l := newLimiter(t, &fakeStore{Store: store, swap: func(context.Context, string, uint64, []byte) error {
 			conflicts++
-			return ErrConflict
-		}}, DefaultPolicy())
+			return limiter.ErrConflict
+		}}, limiter.DefaultPolicy())
 		start, tries := time.Now(), 0
-		err := l.Attempt(t.Context(), "key", func(context.Context) (Outcome, error) { tries++; return Right, nil })
+		err := l.Attempt(t.Context(), "key", func(context.Context) (limiter.Outcome, error) { tries++; return limiter.Right, nil })
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.False(t, IsVerdict(err))
+		require.False(t, limiter.IsVerdict(err))
 		require.Equal(t, 10*time.Second, time.Since(start), "what the documentation says")
 		require.Equal(t, 1, tries)
 		require.Greater(t, conflicts, 100)
@@ -456,35 +470,35 @@ func TestEndlessConflict(t *testing.T) {
 // TestHangingStore: a store that never answers is given up, without an answer.
 func TestHangingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryStore()
+		store := new(storetest.MemoryStore)
 		enrolled(t, store)
 		l := newLimiter(t, &fakeStore{Store: store, swap: func(ctx context.Context, _ string, _ uint64, _ []byte) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}}, DefaultPolicy())
-		err := l.Attempt(t.Context(), "key", says(Right))
+		}}, limiter.DefaultPolicy())
+		err := l.Attempt(t.Context(), "key", says(limiter.Right))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.False(t, IsVerdict(err))
+		require.False(t, limiter.IsVerdict(err))
 	})
 }
 
 // TestUpdateLargerRecord counts in a record that holds more than the counter, as a service's does: one write
 // clears the counter, replaces the token, and erases the share with the last try.
 func TestUpdateLargerRecord(t *testing.T) {
-	ctx, store, p := t.Context(), NewMemoryStore(), Policy{{2, Forever}}
-	fresh, err := State{}.AppendBinary(nil)
+	ctx, store, p := t.Context(), new(storetest.MemoryStore), limiter.Policy{{2, limiter.Forever}}
+	fresh, err := limiter.Counter{}.AppendBinary(nil)
 	require.NoError(t, err)
 	require.NoError(t, store.Create(ctx, "key", append(fresh, "token0 share"...)))
-	attempt := func(o Outcome, token string) error {
-		verdict, err := Update(ctx, store, "key", func(value []byte) ([]byte, error, error) {
-			s, err := ParseState(value[:StateSize])
+	attempt := func(o limiter.Outcome, token string) (verdict error) {
+		err := limiter.Update(ctx, store, "key", func(value []byte) ([]byte, error) {
+			c, err := limiter.ParseCounter(value[:limiter.CounterSize])
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			rest := string(value[StateSize:])
-			next, verdict := p.Next(s, o, time.Now())
-			if !IsVerdict(verdict) {
-				return nil, nil, verdict
+			rest := string(value[limiter.CounterSize:])
+			var next limiter.Counter
+			if next, verdict = p.Next(c, o, time.Now()); !limiter.IsVerdict(verdict) {
+				return nil, verdict
 			}
 			if verdict == nil {
 				rest = token + rest[len(token):]
@@ -493,7 +507,7 @@ func TestUpdateLargerRecord(t *testing.T) {
 				rest = ""
 			}
 			record, err := next.AppendBinary(nil)
-			return append(record, rest...), verdict, err
+			return append(record, rest...), err
 		})
 		require.NoError(t, err)
 		return verdict
@@ -501,23 +515,23 @@ func TestUpdateLargerRecord(t *testing.T) {
 	rest := func() string {
 		value, _, err := store.Load(ctx, "key")
 		require.NoError(t, err)
-		return string(value[StateSize:])
+		return string(value[limiter.CounterSize:])
 	}
-	requireWrong(t, attempt(Wrong, "token1"), 1, 1, time.Time{})
+	requireWrong(t, attempt(limiter.Wrong, "token1"), 1, 1, time.Time{})
 	require.Equal(t, "token0 share", rest())
-	require.NoError(t, attempt(Right, "token2"))
+	require.NoError(t, attempt(limiter.Right, "token2"))
 	require.Equal(t, "token2 share", rest())
-	requireWrong(t, attempt(Wrong, "token3"), 1, 1, time.Time{})
-	require.ErrorIs(t, attempt(Wrong, "token4"), ErrDestroyed)
+	requireWrong(t, attempt(limiter.Wrong, "token3"), 1, 1, time.Time{})
+	require.ErrorIs(t, attempt(limiter.Wrong, "token4"), limiter.ErrDestroyed)
 	require.Empty(t, rest())
-	require.Equal(t, ErrDestroyed, attempt(Right, "token5"))
+	require.Equal(t, limiter.ErrDestroyed, attempt(limiter.Right, "token5"))
 }
 
 func BenchmarkAttempt(b *testing.B) {
 	for _, parallel := range []bool{false, true} {
 		name := map[bool]string{false: "memory/serial", true: "memory/parallel"}[parallel]
 		b.Run(name, func(b *testing.B) {
-			l, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+			l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -527,7 +541,7 @@ func BenchmarkAttempt(b *testing.B) {
 					b.Fatal(err)
 				}
 				for b.Loop() {
-					if err := l.Attempt(b.Context(), "key", says(Right)); err != nil {
+					if err := l.Attempt(b.Context(), "key", says(limiter.Right)); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -541,7 +555,7 @@ func BenchmarkAttempt(b *testing.B) {
 					return
 				}
 				for pb.Next() {
-					if err := l.Attempt(b.Context(), id, says(Right)); err != nil {
+					if err := l.Attempt(b.Context(), id, says(limiter.Right)); err != nil {
 						b.Error(err)
 						return
 					}
@@ -553,13 +567,13 @@ func BenchmarkAttempt(b *testing.B) {
 
 // TestVerdictOfTry: what looks like a verdict, but is an error of try, is not passed on as one that was counted.
 func TestVerdictOfTry(t *testing.T) {
-	l, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+	l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())
 	require.NoError(t, err)
 	require.NoError(t, l.Create(t.Context(), "a"))
-	for _, verdict := range []error{&WrongPINError{Remaining: 2}, &LockedError{}, ErrDestroyed} {
-		err := l.Attempt(t.Context(), "a", func(context.Context) (Outcome, error) { return 0, verdict })
+	for _, verdict := range []error{&limiter.WrongPINError{Remaining: 2}, &limiter.LockedError{}, limiter.ErrDestroyed} {
+		err := l.Attempt(t.Context(), "a", func(context.Context) (limiter.Outcome, error) { return 0, verdict })
 		require.Error(t, err)
-		require.False(t, IsVerdict(err), "%T", verdict)
+		require.False(t, limiter.IsVerdict(err), "%T", verdict)
 	}
 	status, err := l.Status(t.Context(), "a")
 	require.NoError(t, err)

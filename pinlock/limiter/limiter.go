@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 )
 
 // errNothing is what a nil is refused with: a receiver, a store, a context, a function.
-var errNothing = errors.New("pinlock: a nil limiter, store, context or function")
+var errNothing = errors.New("limiter: a nil limiter, store, context or function")
 
-// Limiter counts wrong PINs in a [Store] whose records are a [State] and nothing more.
+// Limiter counts wrong PINs in a [Store] whose records are a [Counter] and nothing more.
 // A service that keeps more in a key's record uses [Update] with [Policy.Next] itself, so that
 // one write does all.
 //
@@ -34,8 +34,8 @@ type Limiter struct {
 	policy Policy
 }
 
-// NewLimiter returns a Limiter, or an error that wraps [ErrPolicy]. It keeps no reference to p.
-func NewLimiter(store Store, p Policy) (*Limiter, error) {
+// New returns a Limiter, or an error that wraps [ErrPolicy]. It keeps no reference to p.
+func New(store Store, p Policy) (*Limiter, error) {
 	if isnil.Value(store) {
 		return nil, errNothing
 	}
@@ -52,7 +52,7 @@ func (l *Limiter) Create(ctx context.Context, id string) error {
 	if l == nil || l.store == nil || ctx == nil {
 		return errNothing
 	}
-	value, err := State{}.MarshalBinary()
+	value, err := Counter{}.MarshalBinary()
 	if err != nil {
 		return err
 	}
@@ -84,57 +84,62 @@ func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Conte
 		return errNothing
 	}
 	var outcome Outcome // 0 until try was called
-	decide := func(value []byte) ([]byte, error, error) {
-		s, err := ParseState(value)
+	var verdict error
+	err := Update(ctx, l.store, id, func(value []byte) ([]byte, error) {
+		c, err := ParseCounter(value)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
+		var next Counter
 		if outcome == 0 {
-			next, refusal := l.policy.Admit(s, time.Now())
-			if refusal != nil {
-				return l.settle(s, next, refusal)
+			next, verdict = l.policy.Admit(c, time.Now())
+			if verdict != nil {
+				return settle(c, next, verdict)
 			}
-			o, err := try(ctx)
-			if err != nil && IsVerdict(err) {
-				// The verdict of another counter, perhaps. As ours it would be one that nobody counted.
-				return nil, nil, fmt.Errorf("pinlock: try failed: %v", err)
+			if outcome, err = tryOnce(ctx, try); err != nil {
+				return nil, err
 			}
-			if err != nil {
-				return nil, nil, err
-			}
-			if o != Wrong && o != Right {
-				return nil, nil, errors.New("pinlock: try returned no outcome")
-			}
-			outcome = o
 		}
-		next, verdict := l.policy.Next(s, outcome, time.Now())
-		return l.settle(s, next, verdict)
-	}
-	verdict, err := Update(ctx, l.store, id, decide)
+		next, verdict = l.policy.Next(c, outcome, time.Now())
+		return settle(c, next, verdict)
+	})
 	if err != nil {
 		return err
 	}
 	return verdict
 }
 
-// settle writes the state that goes with a verdict. A right or wrong PIN is always written, even if the state
-// does not change (two right PINs in a millisecond): the write is what proves that
-// the key was not locked meanwhile.
-func (l *Limiter) settle(old, next State, verdict error) ([]byte, error, error) {
+func tryOnce(ctx context.Context, try func(context.Context) (Outcome, error)) (Outcome, error) {
+	o, err := try(ctx)
+	switch {
+	case err != nil && IsVerdict(err):
+		// The verdict of another counter, perhaps. As ours it would be one that nobody counted.
+		return 0, fmt.Errorf("limiter: try failed: %v", err)
+	case err != nil:
+		return 0, err
+	case o != Wrong && o != Right:
+		return 0, errors.New("limiter: try returned no outcome")
+	}
+	return o, nil
+}
+
+// settle returns the value to write before verdict is answered, nil for none. A right or
+// wrong PIN is always written, even if the counter does not change (two right PINs in a
+// millisecond): the write is what proves that the key was not locked meanwhile.
+func settle(old, next Counter, verdict error) ([]byte, error) {
 	if !IsVerdict(verdict) {
-		return nil, nil, verdict
+		return nil, verdict
 	}
 	var locked *LockedError
 	refused := errors.As(verdict, &locked) || verdict == ErrDestroyed
 	if refused && next == old {
-		return nil, verdict, nil
+		return nil, nil
 	}
-	value, err := next.MarshalBinary()
-	return value, verdict, err
+	return next.MarshalBinary()
 }
 
 // Status returns what the counter of id stands at. It counts nothing and writes nothing. The error wraps
-// [ErrNotFound] for an unknown id, [ErrState] for a damaged record, or is the store's.
+// [ErrNotFound] for an unknown id, [ErrCounter] for a damaged record, or is the store's.
 func (l *Limiter) Status(ctx context.Context, id string) (Status, error) {
 	if l == nil || l.store == nil || ctx == nil {
 		return Status{}, errNothing
@@ -143,9 +148,9 @@ func (l *Limiter) Status(ctx context.Context, id string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s, err := ParseState(value)
+	c, err := ParseCounter(value)
 	if err != nil {
 		return Status{}, err
 	}
-	return l.policy.Status(s, time.Now())
+	return l.policy.Status(c, time.Now())
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // database is a store's database in memory, with a switch for each way to get it wrong.
@@ -42,13 +42,13 @@ func newDatabase(fault string) *database {
 // tested is the database as the checks get it.
 func (d *database) tested() Database {
 	return Database{
-		Open: func() pinlock.Store {
+		Open: func() limiter.Store {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.open++
 			return &broken{database: d, cache: make(map[string]record), absent: make(map[string]bool)}
 		},
-		Close: func(s pinlock.Store) { s.(*broken).close() },
+		Close: func(s limiter.Store) { s.(*broken).close() },
 		Remove: func(id string) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -103,10 +103,10 @@ func (b *broken) check(ctx context.Context, id string, value []byte) error {
 	if !b.is("ignores context") && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := pinlock.CheckID(id); err != nil && !b.is("no id limit") {
+	if err := limiter.CheckID(id); err != nil && !b.is("no id limit") {
 		return err
 	}
-	if err := pinlock.CheckValue(value); err != nil && !b.is("no value limit") {
+	if err := limiter.CheckValue(value); err != nil && !b.is("no value limit") {
 		return err
 	}
 	return nil
@@ -123,7 +123,7 @@ func (b *broken) key(id string) string {
 	case "repairs UTF-8":
 		return strings.ToValidUTF8(id, "?")
 	case "truncates ids":
-		return id[:min(len(id), pinlock.MaxID-1)]
+		return id[:min(len(id), limiter.MaxID-1)]
 	}
 	return id
 }
@@ -158,7 +158,7 @@ func (b *broken) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 		return bytes.Clone(c.value), c.version, nil
 	}
 	if b.absent[id] && b.is("remembers what is not there") {
-		return nil, 0, pinlock.ErrNotFound
+		return nil, 0, limiter.ErrNotFound
 	}
 	r, ok := b.get(id)
 	switch {
@@ -166,7 +166,7 @@ func (b *broken) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 		return nil, 1, nil
 	case !ok:
 		b.absent[id] = true
-		return nil, 0, pinlock.ErrNotFound
+		return nil, 0, limiter.ErrNotFound
 	case b.is("hands out its slice"):
 		return r.value, r.version, nil
 	case b.is("stale reads"):
@@ -207,7 +207,7 @@ func (b *broken) Create(ctx context.Context, id string, value []byte) error {
 		_, ok := b.records[b.key(id)]
 		b.mu.Unlock()
 		if ok {
-			return pinlock.ErrConflict
+			return limiter.ErrConflict
 		}
 		runtime.Gosched()
 		time.Sleep(time.Millisecond)
@@ -219,7 +219,7 @@ func (b *broken) Create(ctx context.Context, id string, value []byte) error {
 		return errClosed
 	}
 	if _, ok := b.get(id); ok && !looks && !b.is("create overwrites") {
-		return pinlock.ErrConflict
+		return limiter.ErrConflict
 	}
 	if b.is("create forgets") {
 		return nil
@@ -243,7 +243,7 @@ func (b *broken) Swap(ctx context.Context, id string, version uint64, value []by
 		stale := !ok || r.version != version
 		b.mu.Unlock()
 		if stale {
-			return pinlock.ErrConflict
+			return limiter.ErrConflict
 		}
 		trip()
 		if b.is("swap races") {
@@ -264,18 +264,18 @@ func (b *broken) Swap(ctx context.Context, id string, version uint64, value []by
 	case looks && ok:
 	case !ok && b.is("swap creates"):
 	case !ok:
-		return pinlock.ErrConflict
+		return limiter.ErrConflict
 	case b.is("version 0 always matches") && version == 0:
 	case b.is("older versions match") && version < r.version:
 	case b.is("newer versions match") && version > r.version:
 	case b.is("version compared in 32 bits") && uint32(version) == uint32(r.version):
 	case r.version != version && b.is("conflict writes"):
 		b.put(id, value)
-		return pinlock.ErrConflict
+		return limiter.ErrConflict
 	case r.version != version && b.is("conflict has no name"):
 		return fmt.Errorf("serialization failure")
 	case r.version != version:
-		return pinlock.ErrConflict
+		return limiter.ErrConflict
 	}
 	if b.is("same value is no write") && ok && bytes.Equal(r.value, value) {
 		return nil
@@ -335,7 +335,7 @@ func (b *broken) put(id string, value []byte) {
 	case "zero ends value":
 		r.value, _, _ = bytes.Cut(r.value, []byte{0})
 	case "short values":
-		r.value = r.value[:min(len(r.value), pinlock.MaxValue-1)]
+		r.value = r.value[:min(len(r.value), limiter.MaxValue-1)]
 	}
 	b.records[id] = r
 	delete(b.absent, asked)
@@ -346,7 +346,7 @@ func (b *broken) List(ctx context.Context, prefix, after string, limit int) ([]s
 	if !b.is("list ignores context") && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err := pinlock.CheckList(prefix, after, limit); err != nil && !b.is("list without limits") {
+	if err := limiter.CheckList(prefix, after, limit); err != nil && !b.is("list without limits") {
 		return nil, err
 	}
 	b.mu.Lock()

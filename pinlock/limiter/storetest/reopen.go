@@ -5,11 +5,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // reopen ends all handles and returns new ones, one call on each in turn.
-func (h *handles) reopen() pinlock.Store {
+func (h *handles) reopen() limiter.Store {
 	h.close()
 	return inTurn(h.take(2))
 }
@@ -24,7 +24,7 @@ func recordsSurvive(t tester, h *handles) {
 	s = h.reopen()
 	for _, id := range oddIDs {
 		requireValue(t, s, id, "created "+id)
-		require.ErrorIs(t, s.Create(context.Background(), id, nil), pinlock.ErrConflict)
+		require.ErrorIs(t, s.Create(context.Background(), id, nil), limiter.ErrConflict)
 		swap(t, s, id, "swapped "+id)
 	}
 	requireValue(t, s, "swapped", "after")
@@ -33,7 +33,7 @@ func recordsSurvive(t tester, h *handles) {
 		requireValue(t, s, id, "swapped "+id)
 	}
 	_, _, err := s.Load(context.Background(), "unknown")
-	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	require.ErrorIs(t, err, limiter.ErrNotFound)
 }
 
 func versionsSurvive(t tester, h *handles) {
@@ -106,6 +106,6 @@ func versionNeverReusedAfterRemoval(t tester, h *handles) {
 		_, version := load(t, s, "id")
 		seen[version] = true
 		h.db.Remove("id")
-		require.ErrorIs(t, s.Swap(context.Background(), "id", version, nil), pinlock.ErrConflict)
+		require.ErrorIs(t, s.Swap(context.Background(), "id", version, nil), limiter.ErrConflict)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // guesses is how many attempts on one key begin at once.
@@ -21,12 +21,12 @@ type answers struct{ right, wrong, locked, none int }
 // guess makes all attempts at once, spread over the handles, each of which has a limiter
 // of its own. None is settled before all have begun: each has been admitted and has its
 // PIN tried before the first one counts, which is the most an attacker can arrange.
-func guess(t tester, stores []pinlock.Store, id string, right func(i int) bool) answers {
+func guess(t tester, stores []limiter.Store, id string, right func(i int) bool) answers {
 	t.Helper()
-	limiters := make([]*pinlock.Limiter, len(stores))
+	limiters := make([]*limiter.Limiter, len(stores))
 	for i, s := range stores {
 		var err error
-		limiters[i], err = pinlock.NewLimiter(s, pinlock.DefaultPolicy())
+		limiters[i], err = limiter.New(s, limiter.DefaultPolicy())
 		require.NoError(t, err)
 	}
 	require.NoError(t, limiters[0].Create(context.Background(), id))
@@ -37,18 +37,18 @@ func guess(t tester, stores []pinlock.Store, id string, right func(i int) bool) 
 	errs := together(guesses, func(i int) error {
 		begin := sync.OnceFunc(begun.Done)
 		defer begin() // also where the store failed before the try
-		err := limiters[i%len(limiters)].Attempt(context.Background(), id, func(context.Context) (pinlock.Outcome, error) {
+		err := limiters[i%len(limiters)].Attempt(context.Background(), id, func(context.Context) (limiter.Outcome, error) {
 			begin()
 			begun.Wait()
 			if right(i) {
-				return pinlock.Right, nil
+				return limiter.Right, nil
 			}
-			return pinlock.Wrong, nil
+			return limiter.Wrong, nil
 		})
 		mu.Lock()
 		defer mu.Unlock()
-		var wrong *pinlock.WrongPINError
-		var locked *pinlock.LockedError
+		var wrong *limiter.WrongPINError
+		var locked *limiter.LockedError
 		switch {
 		case err == nil:
 			a.right++
@@ -88,7 +88,7 @@ func guessesWrong(t tester, h *handles) {
 // row.
 func guessesMixed(t tester, h *handles) {
 	log := &swapLog{left: make(map[uint64]int), done: make(map[uint64]bool)}
-	var stores []pinlock.Store
+	var stores []limiter.Store
 	for _, s := range h.take(nodes) {
 		stores = append(stores, logged{s, log})
 	}
@@ -126,7 +126,7 @@ type swapLog struct {
 
 // logged is a handle whose swaps are noted.
 type logged struct {
-	pinlock.Store
+	limiter.Store
 	*swapLog
 }
 
@@ -157,7 +157,7 @@ func (l logged) Swap(ctx context.Context, id string, version uint64, value []byt
 	return err
 }
 
-func remaining(s pinlock.Store, id string) (int, error) {
+func remaining(s limiter.Store, id string) (int, error) {
 	value, _, err := s.Load(context.Background(), id)
 	if err != nil {
 		return 0, err
@@ -166,10 +166,10 @@ func remaining(s pinlock.Store, id string) (int, error) {
 }
 
 func triesLeft(value []byte) (int, error) {
-	state, err := pinlock.ParseState(value)
+	state, err := limiter.ParseCounter(value)
 	if err != nil {
 		return 0, err
 	}
-	status, err := pinlock.DefaultPolicy().Status(state, time.Now())
+	status, err := limiter.DefaultPolicy().Status(state, time.Now())
 	return status.RemainingTotal, err
 }

@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // wrongPIN counts a wrong PIN that must be counted.
-func wrongPIN(t *testing.T, p Policy, s State, now time.Time, remaining, total int, lockedUntil time.Time) State {
+func wrongPIN(t *testing.T, p Policy, s Counter, now time.Time, remaining, total int, lockedUntil time.Time) Counter {
 	t.Helper()
 	next, err := p.Next(s, Wrong, now)
 	var wrong *WrongPINError
@@ -23,9 +23,9 @@ func wrongPIN(t *testing.T, p Policy, s State, now time.Time, remaining, total i
 	return next
 }
 
-func requireLocked(t *testing.T, p Policy, s State, now, until time.Time) State {
+func requireLocked(t *testing.T, p Policy, s Counter, now, until time.Time) Counter {
 	t.Helper()
-	var after State
+	var after Counter
 	for _, o := range []Outcome{Right, Wrong} {
 		next, err := p.Next(s, o, now)
 		var locked *LockedError
@@ -39,7 +39,7 @@ func requireLocked(t *testing.T, p Policy, s State, now, until time.Time) State 
 	return after
 }
 
-func requireDestroyed(t *testing.T, p Policy, s State, now time.Time) {
+func requireDestroyed(t *testing.T, p Policy, s Counter, now time.Time) {
 	t.Helper()
 	for _, o := range []Outcome{Right, Wrong} {
 		next, err := p.Next(s, o, now)
@@ -53,7 +53,7 @@ func requireDestroyed(t *testing.T, p Policy, s State, now time.Time) {
 func TestDefaultPolicy(t *testing.T) {
 	p, now, none := DefaultPolicy(), epoch, time.Time{}
 	require.NoError(t, p.Validate())
-	var s State
+	var s Counter
 	s = wrongPIN(t, p, s, now, 2, 8, none)
 	s = wrongPIN(t, p, s, now, 1, 7, none)
 	s = wrongPIN(t, p, s, now, 0, 6, now.Add(3*time.Hour))
@@ -83,7 +83,7 @@ func TestDefaultPolicy(t *testing.T) {
 func TestRightClears(t *testing.T) {
 	p := DefaultPolicy()
 	for wrong := range 9 {
-		s, now := State{}, epoch
+		s, now := Counter{}, epoch
 		for range wrong {
 			now = now.Add(24 * time.Hour) // past any lock
 			s, _ = p.Next(s, Wrong, now)
@@ -99,7 +99,7 @@ func TestRightClears(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	p, s := DefaultPolicy(), State{}
+	p, s := DefaultPolicy(), Counter{}
 	for i, want := range []Status{
 		{Remaining: 3, RemainingTotal: 9},
 		{Remaining: 2, RemainingTotal: 8},
@@ -125,7 +125,7 @@ func TestStatus(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	p := DefaultPolicy()
-	var s State
+	var s Counter
 	for range 3 {
 		s, _ = p.Next(s, Wrong, epoch)
 	}
@@ -152,7 +152,7 @@ func TestClock(t *testing.T) {
 		wrongPIN(t, p, open, epoch.Add(-time.Hour), 1, 4, time.Time{})
 	})
 	t.Run("BehindWhileOpen", func(t *testing.T) {
-		s := wrongPIN(t, p, State{}, epoch, 2, 8, time.Time{})
+		s := wrongPIN(t, p, Counter{}, epoch, 2, 8, time.Time{})
 		s = wrongPIN(t, p, s, epoch.Add(-time.Hour), 1, 7, time.Time{})
 		now := epoch.Add(-2 * time.Hour)
 		s = wrongPIN(t, p, s, now, 0, 6, now.Add(lock))
@@ -162,7 +162,7 @@ func TestClock(t *testing.T) {
 		wrongPIN(t, p, s, epoch.Add(50*365*24*time.Hour), 2, 5, time.Time{})
 	})
 	t.Run("Fractions", func(t *testing.T) {
-		s, now := State{}, epoch.Add(999999*time.Nanosecond)
+		s, now := Counter{}, epoch.Add(999999*time.Nanosecond)
 		for range 3 {
 			s, _ = p.Next(s, Wrong, now)
 		}
@@ -173,7 +173,7 @@ func TestClock(t *testing.T) {
 	t.Run("Broken", func(t *testing.T) {
 		first, last := time.UnixMilli(0), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		for _, now := range []time.Time{{}, first.Add(-1), last.Add(1), time.Unix(math.MaxInt64/2, 0), time.Unix(math.MinInt64/2, 0)} {
-			for _, s := range []State{{}, s} {
+			for _, s := range []Counter{{}, s} {
 				next, err := p.Next(s, Right, now)
 				require.ErrorIs(t, err, ErrClock)
 				require.False(t, IsVerdict(err))
@@ -186,7 +186,7 @@ func TestClock(t *testing.T) {
 			}
 		}
 		for _, now := range []time.Time{first, last} {
-			s := State{}
+			s := Counter{}
 			for range 3 {
 				s, _ = p.Next(s, Wrong, now)
 			}
@@ -201,7 +201,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	s := wrongPIN(t, DefaultPolicy(), State{}, epoch, 2, 8, time.Time{})
+	s := wrongPIN(t, DefaultPolicy(), Counter{}, epoch, 2, 8, time.Time{})
 	for _, o := range []Outcome{0, 3, 255} {
 		next, err := DefaultPolicy().Next(s, o, epoch)
 		require.Error(t, err)
@@ -247,7 +247,7 @@ func TestValidate(t *testing.T) {
 		{{math.MaxInt, h}, {math.MaxInt, Forever}},
 	} {
 		require.ErrorIs(t, p.Validate(), ErrPolicy, "%v", p)
-		_, err := NewLimiter(NewMemoryStore(), p)
+		_, err := New(struct{ Store }{}, p)
 		require.ErrorIs(t, err, ErrPolicy, "%v", p)
 	}
 }
@@ -256,8 +256,8 @@ func TestValidate(t *testing.T) {
 func TestPolicyChange(t *testing.T) {
 	h, none := time.Hour, time.Time{}
 	old := DefaultPolicy()
-	after := func(wrong int) State { // the last wrong PIN at epoch
-		s := State{}
+	after := func(wrong int) Counter { // the last wrong PIN at epoch
+		s := Counter{}
 		for i := range wrong {
 			s, _ = old.Next(s, Wrong, epoch.Add(time.Duration(i-wrong+1)*25*h))
 		}
@@ -401,7 +401,7 @@ func TestAgainstModel(t *testing.T) {
 	for schedule := range schedules {
 		p := randomPolicy(r)
 		require.NoError(t, p.Validate())
-		m, s, now := newModel(p), State{}, epoch
+		m, s, now := newModel(p), Counter{}, epoch
 		for step := range steps {
 			status, err := p.Status(s, now)
 			require.NoError(t, err)
@@ -434,7 +434,7 @@ func TestAgainstModel(t *testing.T) {
 			require.Equal(t, err, err2)
 			encoded, err := next.MarshalBinary()
 			require.NoError(t, err)
-			s, err = ParseState(encoded)
+			s, err = ParseCounter(encoded)
 			require.NoError(t, err)
 			require.True(t, next == s)
 			require.Equal(t, len(m.tries) == 0, s.Destroyed())
@@ -452,7 +452,7 @@ func TestAgainstModel(t *testing.T) {
 func TestPolicyChangesGiveNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for range 1000 {
-		s, now := State{}, epoch
+		s, now := Counter{}, epoch
 		var until time.Time
 		dead, inARow := false, 0
 		for range 40 {
@@ -491,29 +491,29 @@ func TestPolicyChangesGiveNothing(t *testing.T) {
 }
 
 func TestVerdictText(t *testing.T) {
-	require.EqualError(t, &WrongPINError{Remaining: 2, RemainingTotal: 8}, "pinlock: wrong PIN, 2 tries remain until the next lock, 8 in all")
-	require.EqualError(t, &WrongPINError{Remaining: 1, RemainingTotal: 7}, "pinlock: wrong PIN, 1 try remains until the next lock, 7 in all")
-	require.EqualError(t, &WrongPINError{RemainingTotal: 1, LockedUntil: epoch}, "pinlock: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 1 try remains")
-	require.EqualError(t, &WrongPINError{RemainingTotal: 6, LockedUntil: epoch}, "pinlock: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 6 tries remain")
-	require.EqualError(t, &WrongPINError{}, "pinlock: wrong PIN, key is destroyed")
-	require.EqualError(t, &LockedError{epoch}, "pinlock: key is locked until 2026-03-01T12:00:00Z")
+	require.EqualError(t, &WrongPINError{Remaining: 2, RemainingTotal: 8}, "limiter: wrong PIN, 2 tries remain until the next lock, 8 in all")
+	require.EqualError(t, &WrongPINError{Remaining: 1, RemainingTotal: 7}, "limiter: wrong PIN, 1 try remains until the next lock, 7 in all")
+	require.EqualError(t, &WrongPINError{RemainingTotal: 1, LockedUntil: epoch}, "limiter: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 1 try remains")
+	require.EqualError(t, &WrongPINError{RemainingTotal: 6, LockedUntil: epoch}, "limiter: wrong PIN, key is locked until 2026-03-01T12:00:00Z, then 6 tries remain")
+	require.EqualError(t, &WrongPINError{}, "limiter: wrong PIN, key is destroyed")
+	require.EqualError(t, &LockedError{epoch}, "limiter: key is locked until 2026-03-01T12:00:00Z")
 	require.NotErrorIs(t, &WrongPINError{RemainingTotal: 1}, ErrDestroyed)
 	for _, err := range []error{nil, &WrongPINError{}, &LockedError{}, ErrDestroyed, fmt.Errorf("key 7: %w", ErrDestroyed)} {
 		require.True(t, IsVerdict(err))
 	}
-	for _, err := range []error{ErrNotFound, ErrConflict, ErrClock, ErrPolicy, ErrState, errors.New("other")} {
+	for _, err := range []error{ErrNotFound, ErrConflict, ErrClock, ErrPolicy, ErrCounter, errors.New("other")} {
 		require.False(t, IsVerdict(err))
 	}
 }
 
 func BenchmarkPolicyNext(b *testing.B) {
 	p := DefaultPolicy()
-	locked := State{wrong: 3, at: epoch.UnixMilli(), lock: (3 * time.Hour).Milliseconds()}
+	locked := Counter{wrong: 3, at: epoch.UnixMilli(), lock: (3 * time.Hour).Milliseconds()}
 	for _, c := range []struct {
 		name string
-		s    State
+		s    Counter
 		o    Outcome
-	}{{"right", State{wrong: 2}, Right}, {"wrong", State{wrong: 1}, Wrong}, {"locked", locked, Right}} {
+	}{{"right", Counter{wrong: 2}, Right}, {"wrong", Counter{wrong: 1}, Wrong}, {"locked", locked, Right}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

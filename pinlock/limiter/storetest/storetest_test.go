@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // memory is a database that lives in this process: by contract its goroutines share one
 // handle.
 func memory(*testing.T) Database {
-	s := pinlock.NewMemoryStore()
-	return Database{Open: func() pinlock.Store { return s }, Single: true}
+	s := new(MemoryStore)
+	return Database{Open: func() limiter.Store { return s }, Single: true}
 }
 
 func TestMemoryStore(t *testing.T) { Run(t, memory) }
@@ -28,26 +28,26 @@ func TestMemoryStoreShared(t *testing.T) { RunReopen(t, memory) }
 // against a store of many nodes is passed by one that is right.
 func TestMemoryStoreOnNodes(t *testing.T) {
 	database := func(*testing.T) Database {
-		s := pinlock.NewMemoryStore()
-		return Database{Open: func() pinlock.Store { return &view{s, s.(pinlock.Lister)} }}
+		s := new(MemoryStore)
+		return Database{Open: func() limiter.Store { return &view{s, s} }}
 	}
 	Run(t, database)
 	RunReopen(t, database)
 }
 
 type view struct {
-	pinlock.Store
-	pinlock.Lister
+	limiter.Store
+	limiter.Lister
 }
 
 // TestRefusesOneHandleTwice: who returns the same handle again would test one node only.
 func TestRefusesOneHandleTwice(t *testing.T) {
 	for _, c := range checks {
 		if c.name == "ConcurrentSwap" {
-			s := pinlock.NewMemoryStore()
-			c.on(t, Database{Open: func() pinlock.Store { return &view{s, nil} }})
-			s = pinlock.NewMemoryStore()
-			require.True(t, fails(c, Database{Open: func() pinlock.Store { return s }}))
+			s := new(MemoryStore)
+			c.on(t, Database{Open: func() limiter.Store { return &view{s, nil} }})
+			s = new(MemoryStore)
+			require.True(t, fails(c, Database{Open: func() limiter.Store { return s }}))
 			return
 		}
 	}

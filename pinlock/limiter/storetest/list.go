@@ -11,10 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// listChecks are for stores that are a pinlock.Lister. On others they do nothing.
+// listChecks are for stores that are a limiter.Lister. On others they do nothing.
 var listChecks = []check{
 	{"ListOrder", listOrder},
 	{"ListPrefix", listPrefix},
@@ -27,9 +27,9 @@ var listChecks = []check{
 }
 
 // listers returns n handles that list, or nil.
-func listers(h *handles, n int) (out []pinlock.Lister) {
+func listers(h *handles, n int) (out []limiter.Lister) {
 	for _, s := range h.take(n) {
-		l, ok := s.(pinlock.Lister)
+		l, ok := s.(limiter.Lister)
 		if !ok {
 			return nil
 		}
@@ -39,7 +39,7 @@ func listers(h *handles, n int) (out []pinlock.Lister) {
 }
 
 // pages lists in pages of limit until one is empty, on each lister in turn.
-func pages(t tester, ls []pinlock.Lister, prefix, after string, limit int) (all []string) {
+func pages(t tester, ls []limiter.Lister, prefix, after string, limit int) (all []string) {
 	t.Helper()
 	for i := 0; ; i++ {
 		page, err := ls[i%len(ls)].List(context.Background(), prefix, after, limit)
@@ -63,7 +63,7 @@ func expected(ids []string, prefix, after string) (out []string) {
 	return out
 }
 
-func createOdd(t tester, s pinlock.Store) {
+func createOdd(t tester, s limiter.Store) {
 	for _, i := range rand.Perm(len(oddIDs)) {
 		create(t, s, oddIDs[i], "value")
 	}
@@ -89,7 +89,7 @@ func listPrefix(t tester, h *handles) {
 		return
 	}
 	createOdd(t, h.take(1)[0])
-	prefixes := append([]string{"b", "x", "xx", "\x00\x00\x00", strings.Repeat("y", pinlock.MaxID)}, oddIDs...)
+	prefixes := append([]string{"b", "x", "xx", "\x00\x00\x00", strings.Repeat("y", limiter.MaxID)}, oddIDs...)
 	for _, prefix := range prefixes {
 		for _, limit := range []int{1, 1000} {
 			require.Equal(t, expected(oddIDs, prefix, ""), pages(t, ls, prefix, "", limit), "prefix %q", prefix)
@@ -103,7 +103,7 @@ func listAfter(t tester, h *handles) {
 		return
 	}
 	createOdd(t, h.take(1)[0])
-	for _, after := range append([]string{"b", "a\x00\x00", "zzz", strings.Repeat("\xff", pinlock.MaxID)}, oddIDs...) {
+	for _, after := range append([]string{"b", "a\x00\x00", "zzz", strings.Repeat("\xff", limiter.MaxID)}, oddIDs...) {
 		require.Equal(t, expected(oddIDs, "", after), pages(t, ls, "", after, 1000), "after %q", after)
 		require.Equal(t, expected(oddIDs, "a", after), pages(t, ls, "a", after, 2), "a after %q", after)
 	}
@@ -115,13 +115,13 @@ func listLimits(t tester, h *handles) {
 		return
 	}
 	create(t, h.take(1)[0], "id", "value")
-	long := strings.Repeat("x", pinlock.MaxID+1)
+	long := strings.Repeat("x", limiter.MaxID+1)
 	for _, c := range []struct {
 		prefix, after string
 		limit         int
 	}{{"", "", 0}, {"", "", -1}, {long, "", 1}, {"", long, 1}} {
 		ids, err := ls[0].List(context.Background(), c.prefix, c.after, c.limit)
-		require.ErrorIs(t, err, pinlock.ErrLimit)
+		require.ErrorIs(t, err, limiter.ErrLimit)
 		require.Empty(t, ids)
 	}
 }
@@ -154,7 +154,7 @@ func many(t tester, h *handles, n int) (ids []string) {
 		for i := c; i < n; i += creators {
 			size := 20
 			if i%100 == 0 {
-				size = pinlock.MaxValue
+				size = limiter.MaxValue
 			}
 			if err := stores[c%nodes].Create(context.Background(), ids[i], make([]byte, size)); err != nil {
 				return err
@@ -177,7 +177,7 @@ func listMany(t tester, h *handles) {
 	}
 	require.Equal(t, expected(ids, "key/1", ""), pages(t, ls, "key/1", "", 64))
 	var all []string
-	for id, err := range pinlock.IDs(context.Background(), ls[0], "key/2") {
+	for id, err := range limiter.IDs(context.Background(), ls[0], "key/2") {
 		require.NoError(t, err)
 		all = append(all, id)
 	}
@@ -243,7 +243,7 @@ func listDuringWrites(t tester, h *handles) {
 }
 
 // writeIDs creates records among the first ones, and swaps these.
-func writeIDs(s pinlock.Store, node, writes int, first []string, mu *sync.Mutex, confirmed map[string]bool) error {
+func writeIDs(s limiter.Store, node, writes int, first []string, mu *sync.Mutex, confirmed map[string]bool) error {
 	ctx := context.Background()
 	for n := range writes {
 		id := fmt.Sprintf("key/%d/new %d of %d", rand.IntN(len(first)), n, node)
@@ -258,14 +258,14 @@ func writeIDs(s pinlock.Store, node, writes int, first []string, mu *sync.Mutex,
 		if err != nil {
 			return err
 		}
-		if err := s.Swap(ctx, id, version, value); err != nil && !errors.Is(err, pinlock.ErrConflict) {
+		if err := s.Swap(ctx, id, version, value); err != nil && !errors.Is(err, limiter.ErrConflict) {
 			return err
 		}
 	}
 	return nil
 }
 
-func listOnce(ls []pinlock.Lister, round int, first []string, mu *sync.Mutex, confirmed map[string]bool) error {
+func listOnce(ls []limiter.Lister, round int, first []string, mu *sync.Mutex, confirmed map[string]bool) error {
 	listed := make(map[string]bool)
 	after := ""
 	for i := round; ; i++ {

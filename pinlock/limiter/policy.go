@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func (o Outcome) MarshalText() ([]byte, error) {
 	case Wrong, Right:
 		return []byte(o.String()), nil
 	}
-	return nil, fmt.Errorf("pinlock: invalid %v", o)
+	return nil, fmt.Errorf("limiter: invalid %v", o)
 }
 
 // Forever as the lock of the last round destroys the key instead of locking it.
@@ -64,7 +64,7 @@ type Round struct {
 //
 // # Change of policy
 //
-// A [State] may have been counted under an older policy, or be counted by nodes
+// A [Counter] may have been counted under an older policy, or be counted by nodes
 // that do not yet agree. A policy reads it as if all of its wrong PINs in a row had
 // been counted under the policy at hand, and never to the attacker's gain: a lock
 // that was recorded under an older policy is not shortened, and a destroyed key stays
@@ -100,7 +100,7 @@ func DefaultPolicy() Policy {
 }
 
 // ErrPolicy is returned for a [Policy] that breaks one of its rules.
-var ErrPolicy = errors.New("pinlock: invalid policy")
+var ErrPolicy = errors.New("limiter: invalid policy")
 
 // Validate returns an error that wraps [ErrPolicy] and says what is wrong with p, or nil.
 func (p Policy) Validate() error {
@@ -156,36 +156,36 @@ func (p Policy) left(wrong int) (round, total int) {
 // Admit says whether a request may be tried: nil, or a [*LockedError] or [ErrDestroyed].
 // It counts nothing, and is what [Policy.Next] does before it counts.
 //
-// The returned State differs from s where a lock restarted (see Clock above) or a change of policy
+// The returned Counter differs from c where a lock restarted (see Clock above) or a change of policy
 // took effect. It must then be written before the verdict is answered, just as after Next.
 //
 // Errors other than these verdicts are those of Next.
-func (p Policy) Admit(s State, now time.Time) (State, error) {
+func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
 	if err := p.Validate(); err != nil {
-		return s, err
+		return c, err
 	}
 	at, err := milliseconds(now)
 	if err != nil {
-		return s, err
+		return c, err
 	}
-	lock := max(s.lock, p.lockAfter(int(s.wrong)))
+	lock := max(c.lock, p.lockAfter(int(c.wrong)))
 	switch {
 	case lock == forever:
-		s.lock = forever
-		return s, ErrDestroyed
+		c.lock = forever
+		return c, ErrDestroyed
 	case lock == 0:
-		return s, nil
-	case at < s.at:
-		s.at, s.lock = at, lock
-		return s, &LockedError{Until: instant(at + lock)}
-	case at < s.at+lock:
-		s.lock = lock
-		return s, &LockedError{Until: instant(s.at + lock)}
+		return c, nil
+	case at < c.at:
+		c.at, c.lock = at, lock
+		return c, &LockedError{Until: instant(at + lock)}
+	case at < c.at+lock:
+		c.lock = lock
+		return c, &LockedError{Until: instant(c.at + lock)}
 	}
-	return s, nil
+	return c, nil
 }
 
-// Next counts one outcome and returns the new state and the verdict. It is a pure
+// Next counts one outcome and returns the new counter and the verdict. It is a pure
 // function: the same arguments give the same results, and all else that this package
 // does on the server is plumbing around it.
 //
@@ -194,27 +194,27 @@ func (p Policy) Admit(s State, now time.Time) (State, error) {
 // [ErrDestroyed] once it is destroyed. The wrong PIN that destroys the key is a
 // *WrongPINError for which errors.Is(err, ErrDestroyed) holds.
 //
-// The caller must make the new state durable before anybody learns the verdict.
+// The caller must make the new counter durable before anybody learns the verdict.
 //
 // Any other error ([ErrPolicy], [ErrClock], an unknown outcome) is not a verdict and says nothing
-// about the PIN: the state is s unchanged. [IsVerdict] tells the two kinds apart.
-func (p Policy) Next(s State, o Outcome, now time.Time) (State, error) {
+// about the PIN: the counter is c unchanged. [IsVerdict] tells the two kinds apart.
+func (p Policy) Next(c Counter, o Outcome, now time.Time) (Counter, error) {
 	if o != Wrong && o != Right {
-		return s, fmt.Errorf("pinlock: unknown outcome %d", o)
+		return c, fmt.Errorf("limiter: unknown outcome %d", o)
 	}
-	s, err := p.Admit(s, now)
+	c, err := p.Admit(c, now)
 	if err != nil {
-		return s, err
+		return c, err
 	}
 	at, err := milliseconds(now)
 	if err != nil {
-		return s, err
+		return c, err
 	}
 	if o == Right {
-		return State{at: at}, nil
+		return Counter{at: at}, nil
 	}
-	wrong := int(s.wrong) + 1
-	next := State{wrong: uint8(wrong), at: at, lock: p.lockAfter(wrong)}
+	wrong := int(c.wrong) + 1
+	next := Counter{wrong: uint8(wrong), at: at, lock: p.lockAfter(wrong)}
 	verdict := new(WrongPINError)
 	verdict.Remaining, verdict.RemainingTotal = p.left(wrong)
 	if next.lock != 0 {
@@ -234,11 +234,11 @@ type Status struct {
 	Destroyed      bool      `json:"destroyed"`
 }
 
-// Status describes s under p, changing nothing. Its errors are [ErrPolicy] and [ErrClock].
-func (p Policy) Status(s State, now time.Time) (Status, error) {
-	_, err := p.Admit(s, now)
+// Status describes c under p, changing nothing. Its errors are [ErrPolicy] and [ErrClock].
+func (p Policy) Status(c Counter, now time.Time) (Status, error) {
+	_, err := p.Admit(c, now)
 	var status Status
-	status.Remaining, status.RemainingTotal = p.left(int(s.wrong))
+	status.Remaining, status.RemainingTotal = p.left(int(c.wrong))
 	var locked *LockedError
 	switch {
 	case errors.Is(err, ErrDestroyed):

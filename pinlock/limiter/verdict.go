@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 
 // ErrDestroyed is the verdict on every request for a key that is dead for ever:
 // all of its tries are used up, or its owner destroyed it.
-var ErrDestroyed = errors.New("pinlock: key is destroyed")
+var ErrDestroyed = errors.New("limiter: key is destroyed")
 
 // WrongPINError is the verdict on a wrong PIN that was counted.
 // Where RemainingTotal is 0 it was the last, and errors.Is(err, ErrDestroyed) holds.
@@ -21,14 +21,14 @@ type WrongPINError struct {
 func (e *WrongPINError) Error() string {
 	switch {
 	case e == nil:
-		return "pinlock: nil WrongPINError"
+		return "limiter: nil WrongPINError"
 	case e.RemainingTotal == 0:
-		return "pinlock: wrong PIN, key is destroyed"
+		return "limiter: wrong PIN, key is destroyed"
 	case !e.LockedUntil.IsZero():
-		return fmt.Sprintf("pinlock: wrong PIN, key is locked until %s, then %s",
+		return fmt.Sprintf("limiter: wrong PIN, key is locked until %s, then %s",
 			e.LockedUntil.Format(time.RFC3339), triesRemain(e.RemainingTotal))
 	}
-	return fmt.Sprintf("pinlock: wrong PIN, %s until the next lock, %d in all", triesRemain(e.Remaining), e.RemainingTotal)
+	return fmt.Sprintf("limiter: wrong PIN, %s until the next lock, %d in all", triesRemain(e.Remaining), e.RemainingTotal)
 }
 
 func triesRemain(n int) string {
@@ -51,9 +51,9 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e == nil {
-		return "pinlock: nil LockedError"
+		return "limiter: nil LockedError"
 	}
-	return "pinlock: key is locked until " + e.Until.Format(time.RFC3339)
+	return "limiter: key is locked until " + e.Until.Format(time.RFC3339)
 }
 
 // IsVerdict reports whether err, as returned by [Policy.Next], [Policy.Admit] or [Limiter.Attempt],

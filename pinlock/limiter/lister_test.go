@@ -1,4 +1,4 @@
-package pinlock
+package limiter_test
 
 import (
 	"context"
@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // listed is a Lister of given pages.
@@ -18,20 +21,20 @@ func (l listed) List(_ context.Context, prefix, after string, limit int) ([]stri
 }
 
 func TestIDs(t *testing.T) {
-	s := NewMemoryStore()
-	const n = 2*listPage + 1
+	s := new(storetest.MemoryStore)
+	const n = 2*limiter.ListPage + 1
 	for i := range n {
 		require.NoError(t, s.Create(t.Context(), fmt.Sprintf("key/%06d", i), nil))
 	}
 	require.NoError(t, s.Create(t.Context(), "other", nil))
 	next := 0
-	for id, err := range IDs(t.Context(), s.(Lister), "key/") {
+	for id, err := range limiter.IDs(t.Context(), s, "key/") {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("key/%06d", next), id)
 		next++
 	}
 	require.Equal(t, n, next)
-	for range IDs(t.Context(), s.(Lister), "") {
+	for range limiter.IDs(t.Context(), s, "") {
 		next++
 		break
 	}
@@ -61,7 +64,7 @@ func TestIDsEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ids, errs := 0, 0
-			for id, err := range IDs(t.Context(), c.list, "id") {
+			for id, err := range limiter.IDs(t.Context(), c.list, "id") {
 				require.Zero(t, errs, "it went on after an error")
 				if err != nil {
 					require.Empty(t, id)
@@ -79,14 +82,14 @@ func TestIDsEnds(t *testing.T) {
 }
 
 func TestIDsCancelled(t *testing.T) {
-	s := NewMemoryStore()
-	for i := range listPage + 1 {
+	s := new(storetest.MemoryStore)
+	for i := range limiter.ListPage + 1 {
 		require.NoError(t, s.Create(t.Context(), fmt.Sprint(i), nil))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen := 0
-	for _, err := range IDs(ctx, s.(Lister), "") {
+	for _, err := range limiter.IDs(ctx, s, "") {
 		if err != nil {
 			require.ErrorIs(t, err, context.Canceled)
 			break
@@ -94,23 +97,19 @@ func TestIDsCancelled(t *testing.T) {
 		seen++
 		cancel()
 	}
-	require.Equal(t, listPage, seen, "the page that was loaded, and no other")
+	require.Equal(t, limiter.ListPage, seen, "the page that was loaded, and no other")
 }
 
 // ExampleIDs sweeps: it visits every record of a kind, however many there are, while the service runs.
 func ExampleIDs() {
 	ctx := context.Background()
-	store := NewMemoryStore()
+	store := new(storetest.MemoryStore)
 	for _, id := range []string{"key/1", "key/2", "invoice/1", "key/3"} {
 		if err := store.Create(ctx, id, nil); err != nil {
 			panic(err)
 		}
 	}
-	lister, ok := store.(Lister)
-	if !ok {
-		panic("this store cannot list its ids")
-	}
-	for id, err := range IDs(ctx, lister, "key/") {
+	for id, err := range limiter.IDs(ctx, store, "key/") {
 		if err != nil {
 			panic(err)
 		}

@@ -8,11 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // load returns a record that must exist, with a version in the permitted range.
-func load(t tester, s pinlock.Store, id string) ([]byte, uint64) {
+func load(t tester, s limiter.Store, id string) ([]byte, uint64) {
 	t.Helper()
 	value, version, err := s.Load(context.Background(), id)
 	require.NoError(t, err)
@@ -21,34 +21,34 @@ func load(t tester, s pinlock.Store, id string) ([]byte, uint64) {
 	return value, version
 }
 
-func create(t tester, s pinlock.Store, id, value string) {
+func create(t tester, s limiter.Store, id, value string) {
 	t.Helper()
 	require.NoError(t, s.Create(context.Background(), id, []byte(value)))
 }
 
 // swap replaces the current value of id.
-func swap(t tester, s pinlock.Store, id, value string) {
+func swap(t tester, s limiter.Store, id, value string) {
 	t.Helper()
 	_, version := load(t, s, id)
 	require.NoError(t, s.Swap(context.Background(), id, version, []byte(value)))
 }
 
-func requireValue(t tester, s pinlock.Store, id, want string) {
+func requireValue(t tester, s limiter.Store, id, want string) {
 	t.Helper()
 	value, _ := load(t, s, id)
 	require.Equal(t, want, string(value))
 }
 
-func requireConflict(t tester, s pinlock.Store, id string, version uint64) {
+func requireConflict(t tester, s limiter.Store, id string, version uint64) {
 	t.Helper()
 	before, was := load(t, s, id)
-	require.ErrorIs(t, s.Swap(context.Background(), id, version, []byte("conflicting")), pinlock.ErrConflict)
+	require.ErrorIs(t, s.Swap(context.Background(), id, version, []byte("conflicting")), limiter.ErrConflict)
 	after, is := load(t, s, id)
 	require.Equal(t, string(before), string(after), "a conflict changed the value")
 	require.Equal(t, was, is, "a conflict changed the version")
 }
 
-func createLoad(t tester, s pinlock.Store) {
+func createLoad(t tester, s limiter.Store) {
 	create(t, s, "id", "value")
 	_, first := load(t, s, "id")
 	for range 3 * nodes {
@@ -58,34 +58,34 @@ func createLoad(t tester, s pinlock.Store) {
 	}
 }
 
-func loadUnknown(t tester, s pinlock.Store) {
+func loadUnknown(t tester, s limiter.Store) {
 	for range 3 * nodes {
 		_, _, err := s.Load(context.Background(), "id")
-		require.ErrorIs(t, err, pinlock.ErrNotFound)
+		require.ErrorIs(t, err, limiter.ErrNotFound)
 	}
 	create(t, s, "id", "value")
 	for range 3 * nodes {
 		requireValue(t, s, "id", "value")
 	}
 	_, _, err := s.Load(context.Background(), "other")
-	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	require.ErrorIs(t, err, limiter.ErrNotFound)
 }
 
-func createTwice(t tester, s pinlock.Store) {
+func createTwice(t tester, s limiter.Store) {
 	create(t, s, "id", "first")
 	_, version := load(t, s, "id")
 	for _, value := range []string{"second", "first", ""} {
-		require.ErrorIs(t, s.Create(context.Background(), "id", []byte(value)), pinlock.ErrConflict)
+		require.ErrorIs(t, s.Create(context.Background(), "id", []byte(value)), limiter.ErrConflict)
 		requireValue(t, s, "id", "first")
 		_, now := load(t, s, "id")
 		require.Equal(t, version, now)
 	}
 	swap(t, s, "id", "swapped")
-	require.ErrorIs(t, s.Create(context.Background(), "id", []byte("again")), pinlock.ErrConflict)
+	require.ErrorIs(t, s.Create(context.Background(), "id", []byte("again")), limiter.ErrConflict)
 	requireValue(t, s, "id", "swapped")
 }
 
-func swapCurrent(t tester, s pinlock.Store) {
+func swapCurrent(t tester, s limiter.Store) {
 	create(t, s, "id", "0")
 	for _, value := range []string{"1", "two", "", "4", "5", "6", "7"} {
 		swap(t, s, "id", value)
@@ -94,17 +94,17 @@ func swapCurrent(t tester, s pinlock.Store) {
 	}
 }
 
-func swapUnknown(t tester, s pinlock.Store) {
+func swapUnknown(t tester, s limiter.Store) {
 	create(t, s, "other", "value")
 	_, version := load(t, s, "other")
 	for _, v := range []uint64{0, 1, version, math.MaxInt64} {
-		require.ErrorIs(t, s.Swap(context.Background(), "id", v, []byte("value")), pinlock.ErrConflict)
+		require.ErrorIs(t, s.Swap(context.Background(), "id", v, []byte("value")), limiter.ErrConflict)
 		_, _, err := s.Load(context.Background(), "id")
-		require.ErrorIs(t, err, pinlock.ErrNotFound, "a swap created a record")
+		require.ErrorIs(t, err, limiter.ErrNotFound, "a swap created a record")
 	}
 }
 
-func swapStale(t tester, s pinlock.Store) {
+func swapStale(t tester, s limiter.Store) {
 	create(t, s, "id", "0")
 	_, first := load(t, s, "id")
 	swap(t, s, "id", "1")
@@ -117,7 +117,7 @@ func swapStale(t tester, s pinlock.Store) {
 	requireConflict(t, s, "id", second)
 }
 
-func swapOtherVersions(t tester, s pinlock.Store) {
+func swapOtherVersions(t tester, s limiter.Store) {
 	create(t, s, "id", "0")
 	swap(t, s, "id", "1")
 	_, version := load(t, s, "id")
@@ -128,7 +128,7 @@ func swapOtherVersions(t tester, s pinlock.Store) {
 	}
 }
 
-func versionNeverReused(t tester, s pinlock.Store) {
+func versionNeverReused(t tester, s limiter.Store) {
 	create(t, s, "id", "a")
 	seen := make(map[uint64]bool)
 	for i := range 50 {
@@ -139,7 +139,7 @@ func versionNeverReused(t tester, s pinlock.Store) {
 	}
 }
 
-func sameValue(t tester, s pinlock.Store) {
+func sameValue(t tester, s limiter.Store) {
 	create(t, s, "id", "value")
 	_, before := load(t, s, "id")
 	swap(t, s, "id", "value")
@@ -148,12 +148,12 @@ func sameValue(t tester, s pinlock.Store) {
 	requireConflict(t, s, "id", before)
 }
 
-func values(t tester, s pinlock.Store) {
+func values(t tester, s limiter.Store) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
 	}
-	long := bytes.Repeat(every, pinlock.MaxValue/len(every))
+	long := bytes.Repeat(every, limiter.MaxValue/len(every))
 	for i, value := range []string{
 		"", "\x00", "\x00\x00", "a\x00b", "\xff\xfe", string(every), string(long[1:]), string(long),
 	} {
@@ -177,11 +177,11 @@ var oddIDs = []string{
 	"a", "A", "a ", " a", "a\x00", "a\x00b", "\x00", "\x00\x00", "\n", "\r\n", "\xff", "\xff\xff",
 	"\xc3\xa9", "e\xcc\x81", "\xe9", "ä", "ß", "ss", // composed, decomposed, Latin-1; case folding
 	".", "..", "../a", "a/b", "a\\b", "/", "%00", "%", "_", "a%", "*", "?", "'", "\"", "';--", "$1", "{}", "0", "00", "-1", "null",
-	strings.Repeat("x", pinlock.MaxID), strings.Repeat("x", pinlock.MaxID-1), strings.Repeat("\x00", pinlock.MaxID),
-	strings.Repeat("\xff", pinlock.MaxID), strings.Repeat("x", pinlock.MaxID-1) + "y",
+	strings.Repeat("x", limiter.MaxID), strings.Repeat("x", limiter.MaxID-1), strings.Repeat("\x00", limiter.MaxID),
+	strings.Repeat("\xff", limiter.MaxID), strings.Repeat("x", limiter.MaxID-1) + "y",
 }
 
-func ids(t tester, s pinlock.Store) {
+func ids(t tester, s limiter.Store) {
 	for _, id := range oddIDs {
 		create(t, s, id, "created "+id)
 	}
@@ -191,30 +191,30 @@ func ids(t tester, s pinlock.Store) {
 	}
 	for _, id := range oddIDs {
 		requireValue(t, s, id, "swapped "+id)
-		require.ErrorIs(t, s.Create(context.Background(), id, nil), pinlock.ErrConflict)
+		require.ErrorIs(t, s.Create(context.Background(), id, nil), limiter.ErrConflict)
 	}
 }
 
-func limits(t tester, s pinlock.Store) {
+func limits(t tester, s limiter.Store) {
 	ctx := context.Background()
-	for _, id := range []string{"", strings.Repeat("x", pinlock.MaxID+1), strings.Repeat("x", 1<<16)} {
-		require.ErrorIs(t, s.Create(ctx, id, []byte("value")), pinlock.ErrLimit)
-		require.ErrorIs(t, s.Swap(ctx, id, 1, []byte("value")), pinlock.ErrLimit)
+	for _, id := range []string{"", strings.Repeat("x", limiter.MaxID+1), strings.Repeat("x", 1<<16)} {
+		require.ErrorIs(t, s.Create(ctx, id, []byte("value")), limiter.ErrLimit)
+		require.ErrorIs(t, s.Swap(ctx, id, 1, []byte("value")), limiter.ErrLimit)
 		_, _, err := s.Load(ctx, id)
-		require.ErrorIs(t, err, pinlock.ErrLimit)
+		require.ErrorIs(t, err, limiter.ErrLimit)
 	}
-	long := make([]byte, pinlock.MaxValue+1)
-	require.ErrorIs(t, s.Create(ctx, "id", long), pinlock.ErrLimit)
+	long := make([]byte, limiter.MaxValue+1)
+	require.ErrorIs(t, s.Create(ctx, "id", long), limiter.ErrLimit)
 	_, _, err := s.Load(ctx, "id")
-	require.ErrorIs(t, err, pinlock.ErrNotFound)
+	require.ErrorIs(t, err, limiter.ErrNotFound)
 	create(t, s, "id", "value")
 	_, version := load(t, s, "id")
-	require.ErrorIs(t, s.Swap(ctx, "id", version, long), pinlock.ErrLimit)
+	require.ErrorIs(t, s.Swap(ctx, "id", version, long), limiter.ErrLimit)
 	requireValue(t, s, "id", "value")
 	require.NoError(t, s.Swap(ctx, "id", version, []byte("version unchanged")))
 }
 
-func recordsApart(t tester, s pinlock.Store) {
+func recordsApart(t tester, s limiter.Store) {
 	create(t, s, "a", "a0")
 	create(t, s, "b", "b0")
 	_, a := load(t, s, "a")
@@ -232,7 +232,7 @@ func recordsApart(t tester, s pinlock.Store) {
 // copied in passing.
 func page(c byte) []byte { return bytes.Repeat([]byte{c}, 8<<10) }
 
-func copiesOnWrite(t tester, s pinlock.Store) {
+func copiesOnWrite(t tester, s limiter.Store) {
 	ctx := context.Background()
 	value := page('c')
 	require.NoError(t, s.Create(ctx, "id", value))
@@ -245,7 +245,7 @@ func copiesOnWrite(t tester, s pinlock.Store) {
 	requireValue(t, s, "id", string(page('s')))
 }
 
-func copiesOnRead(t tester, s pinlock.Store) {
+func copiesOnRead(t tester, s limiter.Store) {
 	create(t, s, "id", string(page('v')))
 	earlier, _ := load(t, s, "id")
 	for i := range 5 { // until what was freed is used again
@@ -260,7 +260,7 @@ func copiesOnRead(t tester, s pinlock.Store) {
 	requireValue(t, s, "id", string(page('4')))
 }
 
-func contextDone(t tester, s pinlock.Store) {
+func contextDone(t tester, s limiter.Store) {
 	create(t, s, "id", "value")
 	_, version := load(t, s, "id")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -274,7 +274,7 @@ func contextDone(t tester, s pinlock.Store) {
 		require.ErrorIs(t, s.Swap(ctx, "id", version, []byte("other")), context.Canceled)
 	}
 	_, _, err := s.Load(context.Background(), "new")
-	require.ErrorIs(t, err, pinlock.ErrNotFound, "a cancelled Create wrote")
+	require.ErrorIs(t, err, limiter.ErrNotFound, "a cancelled Create wrote")
 	require.NoError(t, s.Swap(context.Background(), "id", version, []byte("later")), "a cancelled Swap wrote")
 	requireValue(t, s, "id", "later")
 }

@@ -1,4 +1,4 @@
-package pinlock
+package limiter_test
 
 import (
 	"context"
@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
 // TestGuessesUntilDestroyed makes 1,000 wrong guesses at once, from the start and after every lock: three
@@ -17,7 +20,7 @@ import (
 func TestGuessesUntilDestroyed(t *testing.T) {
 	const guesses = 1000
 	synctest.Test(t, func(t *testing.T) {
-		l := enrolled(t, NewMemoryStore())
+		l := enrolled(t, new(storetest.MemoryStore))
 		total, tried := 0, 0
 		for round, want := range []struct {
 			wrong, locked, destroyed int
@@ -33,23 +36,23 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 			var wrongs, locks, destroyed int
 			for range guesses {
 				wg.Go(func() {
-					err := l.Attempt(t.Context(), "key", func(context.Context) (Outcome, error) {
+					err := l.Attempt(t.Context(), "key", func(context.Context) (limiter.Outcome, error) {
 						mu.Lock()
 						tried++
 						mu.Unlock()
 						time.Sleep(time.Second) // all are admitted before one is counted
-						return Wrong, nil
+						return limiter.Wrong, nil
 					})
 					mu.Lock()
 					defer mu.Unlock()
-					var wrong *WrongPINError
-					var locked *LockedError
+					var wrong *limiter.WrongPINError
+					var locked *limiter.LockedError
 					switch {
 					case errors.As(err, &wrong):
 						wrongs++
 					case errors.As(err, &locked):
 						locks++
-					case err == ErrDestroyed:
+					case err == limiter.ErrDestroyed:
 						destroyed++
 					default:
 						t.Error(err)
@@ -71,19 +74,19 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 // TestLimiterAlone holds what the warning at Limiter says: a right PIN gives all tries back,
 // so who guesses twice between any two right PINs is never locked out.
 func TestLimiterAlone(t *testing.T) {
-	l := enrolled(t, NewMemoryStore())
+	l := enrolled(t, new(storetest.MemoryStore))
 	const right = 7331
 	guesses := 0
 	for found := false; !found; {
-		require.NoError(t, l.Attempt(t.Context(), "key", says(Right))) // the owner
+		require.NoError(t, l.Attempt(t.Context(), "key", says(limiter.Right))) // the owner
 		for range 2 {
-			o := Wrong
+			o := limiter.Wrong
 			if guesses == right {
-				o, found = Right, true
+				o, found = limiter.Right, true
 			}
 			guesses++
 			err := l.Attempt(t.Context(), "key", says(o))
-			var wrong *WrongPINError
+			var wrong *limiter.WrongPINError
 			require.Equal(t, found, err == nil)
 			require.Equal(t, !found, errors.As(err, &wrong))
 			if found {

@@ -1,6 +1,6 @@
 //go:build dudect
 
-package pinlock
+package limiter_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/timingtest"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -39,7 +41,7 @@ func TestTiming(t *testing.T) {
 		require.NoError(t, err)
 		return y
 	})
-	limiter, err := NewLimiter(NewMemoryStore(), DefaultPolicy())
+	l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())
 	require.NoError(t, err)
 	keys := 0
 	answers := map[bool]int{}
@@ -50,16 +52,16 @@ func TestTiming(t *testing.T) {
 		// A new key each time: a counter that moved would be a difference by itself.
 		keys++
 		id = strconv.Itoa(1_000_000_000 + keys)
-		require.NoError(t, limiter.Create(t.Context(), id))
+		require.NoError(t, l.Create(t.Context(), id))
 		partials.Prepare(class)
 	}, func() {
-		answer = limiter.Attempt(context.Background(), id, func(context.Context) (Outcome, error) {
+		answer = l.Attempt(context.Background(), id, func(context.Context) (limiter.Outcome, error) {
 			_, err := completer.Check(m, partials.Current)
 			switch {
 			case err == nil:
-				return Right, nil
+				return limiter.Right, nil
 			case errors.Is(err, splitkey.ErrPartial):
-				return Wrong, nil
+				return limiter.Wrong, nil
 			}
 			return 0, err
 		})

@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"context"
@@ -14,14 +14,14 @@ const (
 
 var (
 	// ErrNotFound is returned by Store.Load for an id that was never created.
-	ErrNotFound = errors.New("pinlock: not found")
+	ErrNotFound = errors.New("limiter: not found")
 
 	// ErrConflict is returned by Store.Create where the id exists, and by Store.Swap
 	// where the version is not the current one. The call wrote nothing, and will not.
-	ErrConflict = errors.New("pinlock: conflict")
+	ErrConflict = errors.New("limiter: conflict")
 
 	// ErrLimit is returned by a Store for an id or a value of a forbidden length.
-	ErrLimit = errors.New("pinlock: id or value of forbidden length")
+	ErrLimit = errors.New("limiter: id or value of forbidden length")
 )
 
 // Store keeps one record for each key: a value of bytes under an id, with a version.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // together runs n functions that start at the same moment, and returns their errors.
@@ -39,7 +39,7 @@ func requireOneWinner(t tester, errs []error) int {
 			winner = i
 			continue
 		}
-		require.ErrorIs(t, err, pinlock.ErrConflict)
+		require.ErrorIs(t, err, limiter.ErrConflict)
 	}
 	require.NotEqual(t, -1, winner, "no winner")
 	return winner
@@ -84,7 +84,7 @@ func count(value []byte) (uint64, error) {
 
 // increment adds one to the counter and returns what it wrote. Each conflict is somebody
 // else's success, so that there are fewer of them than increments.
-func increment(ctx context.Context, s pinlock.Store, id string) (uint64, error) {
+func increment(ctx context.Context, s limiter.Store, id string) (uint64, error) {
 	for range 1000 {
 		value, version, err := s.Load(ctx, id)
 		if err != nil {
@@ -97,7 +97,7 @@ func increment(ctx context.Context, s pinlock.Store, id string) (uint64, error) 
 		switch err := s.Swap(ctx, id, version, binary.BigEndian.AppendUint64(nil, n+1)); {
 		case err == nil:
 			return n + 1, nil
-		case !errors.Is(err, pinlock.ErrConflict):
+		case !errors.Is(err, limiter.ErrConflict):
 			return 0, err
 		}
 	}
@@ -160,7 +160,7 @@ func concurrentReaders(t tester, h *handles) {
 	}
 	var mu sync.Mutex
 	valueOf := make(map[seen]uint64)
-	read := func(s pinlock.Store, id string) (uint64, error) {
+	read := func(s limiter.Store, id string) (uint64, error) {
 		value, version, err := s.Load(ctx, id)
 		if err != nil {
 			return 0, err

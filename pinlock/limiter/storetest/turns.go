@@ -5,13 +5,13 @@ import (
 	"math/rand/v2"
 	"sync"
 
-	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // sequence is a check of calls that follow one another.
 type sequence struct {
 	name string
-	run  func(t tester, s pinlock.Store)
+	run  func(t tester, s limiter.Store)
 }
 
 // sequential makes two checks of each: all calls on one handle, and each call on the next
@@ -27,17 +27,17 @@ func sequential(sequences ...sequence) (out []check) {
 
 // inTurn returns a Store that passes each call to another handle, in an order that has no
 // period which the calls of a check could share, and is the same each time.
-func inTurn(stores []pinlock.Store) pinlock.Store {
+func inTurn(stores []limiter.Store) limiter.Store {
 	return &turns{stores: stores, order: rand.New(rand.NewPCG(1, 2))}
 }
 
 type turns struct {
-	stores []pinlock.Store
+	stores []limiter.Store
 	mu     sync.Mutex
 	order  *rand.Rand
 }
 
-func (n *turns) next() pinlock.Store {
+func (n *turns) next() limiter.Store {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.stores[n.order.IntN(len(n.stores))]
@@ -57,5 +57,5 @@ func (n *turns) Swap(ctx context.Context, id string, version uint64, value []byt
 
 // List is there for handles that have it; the checks of lists ask before.
 func (n *turns) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
-	return n.next().(pinlock.Lister).List(ctx, prefix, after, limit)
+	return n.next().(limiter.Lister).List(ctx, prefix, after, limit)
 }

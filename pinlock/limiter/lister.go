@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func IDs(ctx context.Context, l Lister, prefix string) iter.Seq2[string, error] 
 			for _, id := range page {
 				// A store that repeats a page would keep a sweep busy for ever.
 				if id <= after || !strings.HasPrefix(id, prefix) {
-					yield("", fmt.Errorf("pinlock: store lists %q after %q, with prefix %q", id, after, prefix))
+					yield("", fmt.Errorf("limiter: store lists %q after %q, with prefix %q", id, after, prefix))
 					return
 				}
 				if after = id; !yield(id, nil) {

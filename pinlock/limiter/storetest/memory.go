@@ -1,4 +1,4 @@
-package pinlock
+package storetest
 
 import (
 	"bytes"
@@ -6,18 +6,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// NewMemoryStore returns a [Store] that keeps its records in memory. It is a [Lister],
-// too.
+// MemoryStore is a [limiter.Store] and [limiter.Lister] that keeps its records in memory.
+// The zero value has none, and is ready for use.
 //
 // It is for tests only: it is not durable, so that a restart gives every thief all tries
 // back, and no second process can reach it. In all else it keeps the contract.
-func NewMemoryStore() Store {
-	return &memoryStore{records: make(map[string]memoryRecord)}
-}
-
-type memoryStore struct {
+type MemoryStore struct {
 	mu      sync.Mutex
 	records map[string]memoryRecord
 	version uint64 // last one given, over all records
@@ -29,11 +27,11 @@ type memoryRecord struct {
 }
 
 var (
-	_ Store  = (*memoryStore)(nil)
-	_ Lister = (*memoryStore)(nil)
+	_ limiter.Store  = (*MemoryStore)(nil)
+	_ limiter.Lister = (*MemoryStore)(nil)
 )
 
-func (m *memoryStore) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+func (m *MemoryStore) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 	if err := checkCall(ctx, id, nil); err != nil {
 		return nil, 0, err
 	}
@@ -41,42 +39,42 @@ func (m *memoryStore) Load(ctx context.Context, id string) ([]byte, uint64, erro
 	defer m.mu.Unlock()
 	r, ok := m.records[id]
 	if !ok {
-		return nil, 0, ErrNotFound
+		return nil, 0, limiter.ErrNotFound
 	}
 	return bytes.Clone(r.value), r.version, nil
 }
 
-func (m *memoryStore) Create(ctx context.Context, id string, value []byte) error {
+func (m *MemoryStore) Create(ctx context.Context, id string, value []byte) error {
 	if err := checkCall(ctx, id, value); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.records[id]; ok {
-		return ErrConflict
+		return limiter.ErrConflict
 	}
 	m.put(id, value)
 	return nil
 }
 
-func (m *memoryStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+func (m *MemoryStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
 	if err := checkCall(ctx, id, value); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r, ok := m.records[id]; !ok || r.version != version {
-		return ErrConflict
+		return limiter.ErrConflict
 	}
 	m.put(id, value)
 	return nil
 }
 
-func (m *memoryStore) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+func (m *MemoryStore) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := CheckList(prefix, after, limit); err != nil {
+	if err := limiter.CheckList(prefix, after, limit); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -91,20 +89,20 @@ func (m *memoryStore) List(ctx context.Context, prefix, after string, limit int)
 	return ids[:min(len(ids), limit)], nil
 }
 
-func (m *memoryStore) put(id string, value []byte) {
+func (m *MemoryStore) put(id string, value []byte) {
+	if m.records == nil {
+		m.records = make(map[string]memoryRecord)
+	}
 	m.version++
 	m.records[id] = memoryRecord{bytes.Clone(value), m.version}
 }
 
 func checkCall(ctx context.Context, id string, value []byte) error {
-	if ctx == nil {
-		return errNothing
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := CheckID(id); err != nil {
+	if err := limiter.CheckID(id); err != nil {
 		return err
 	}
-	return CheckValue(value)
+	return limiter.CheckValue(value)
 }

@@ -1,4 +1,4 @@
-package pinlock
+package limiter
 
 import (
 	"bytes"
@@ -12,24 +12,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestStateEncoding pins the layout: records outlive programs.
-func TestStateEncoding(t *testing.T) {
+// TestCounterEncoding pins the layout: records outlive programs.
+func TestCounterEncoding(t *testing.T) {
 	for _, c := range []struct {
-		s    State
+		s    Counter
 		want string
 	}{
-		{State{}, "0100" + "0000000000000000" + "0000000000000000"},
-		{State{wrong: 2, at: 1772366400000}, "0102" + "0000019ca9450a00" + "0000000000000000"},
-		{State{wrong: 3, at: 1772366400000, lock: 10800000}, "0103" + "0000019ca9450a00" + "0000000000a4cb80"},
-		{State{wrong: 9, at: 1772366400000, lock: forever}, "0109" + "0000019ca9450a00" + "7fffffffffffffff"},
-		{State{}.Destroy(), "0100" + "0000000000000000" + "7fffffffffffffff"},
-		{State{wrong: MaxTries, at: maxMilliseconds, lock: MaxLock.Milliseconds()}, "0164" + "0000e677d21fdbff" + "000000496cebb800"},
+		{Counter{}, "0100" + "0000000000000000" + "0000000000000000"},
+		{Counter{wrong: 2, at: 1772366400000}, "0102" + "0000019ca9450a00" + "0000000000000000"},
+		{Counter{wrong: 3, at: 1772366400000, lock: 10800000}, "0103" + "0000019ca9450a00" + "0000000000a4cb80"},
+		{Counter{wrong: 9, at: 1772366400000, lock: forever}, "0109" + "0000019ca9450a00" + "7fffffffffffffff"},
+		{Counter{}.Destroy(), "0100" + "0000000000000000" + "7fffffffffffffff"},
+		{Counter{wrong: MaxTries, at: maxMilliseconds, lock: MaxLock.Milliseconds()}, "0164" + "0000e677d21fdbff" + "000000496cebb800"},
 	} {
 		b, err := c.s.MarshalBinary()
 		require.NoError(t, err)
 		require.Equal(t, c.want, hex.EncodeToString(b))
-		require.Len(t, b, StateSize)
-		s, err := ParseState(b)
+		require.Len(t, b, CounterSize)
+		s, err := ParseCounter(b)
 		require.NoError(t, err)
 		require.Equal(t, c.s, s)
 		appended, err := c.s.AppendBinary([]byte("record"))
@@ -38,8 +38,8 @@ func TestStateEncoding(t *testing.T) {
 	}
 }
 
-func TestParseStateRefuses(t *testing.T) {
-	good, err := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
+func TestParseCounterRefuses(t *testing.T) {
+	good, err := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
 	require.NoError(t, err)
 	with := func(offset int, b ...byte) []byte {
 		bad := bytes.Clone(good)
@@ -67,22 +67,22 @@ func TestParseStateRefuses(t *testing.T) {
 		bad["cut to "+string(rune('A'+n))] = good[:n]
 	}
 	for name, b := range bad {
-		s, err := ParseState(b)
-		require.ErrorIs(t, err, ErrState, name)
+		s, err := ParseCounter(b)
+		require.ErrorIs(t, err, ErrCounter, name)
 		require.Zero(t, s, name)
 	}
 }
 
-// TestParseStateEveryByte changes each byte to every value: what is accepted is encoded the same way, and differs.
-func TestParseStateEveryByte(t *testing.T) {
-	original := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
+// TestParseCounterEveryByte changes each byte to every value: what is accepted is encoded the same way, and differs.
+func TestParseCounterEveryByte(t *testing.T) {
+	original := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
 	good, err := original.MarshalBinary()
 	require.NoError(t, err)
 	for i := range good {
 		for v := range 256 {
 			b := bytes.Clone(good)
 			b[i] = byte(v)
-			s, err := ParseState(b)
+			s, err := ParseCounter(b)
 			if err != nil {
 				continue
 			}
@@ -95,21 +95,21 @@ func TestParseStateEveryByte(t *testing.T) {
 }
 
 func TestDestroy(t *testing.T) {
-	for _, s := range []State{{}, {wrong: 2, at: 5}, {wrong: 3, at: 5, lock: 7}} {
+	for _, s := range []Counter{{}, {wrong: 2, at: 5}, {wrong: 3, at: 5, lock: 7}} {
 		require.False(t, s.Destroyed())
 		d := s.Destroy()
 		require.True(t, d.Destroyed())
 		require.Equal(t, d, d.Destroy())
-		require.Equal(t, State{wrong: s.wrong, at: s.at, lock: forever}, d, "the count and its time are kept")
+		require.Equal(t, Counter{wrong: s.wrong, at: s.at, lock: forever}, d, "the count and its time are kept")
 		requireDestroyed(t, DefaultPolicy(), d, epoch)
 	}
 }
 
-func FuzzParseState(f *testing.F) {
+func FuzzParseCounter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ParseState(b)
+		s, err := ParseCounter(b)
 		if err != nil {
-			require.ErrorIs(t, err, ErrState)
+			require.ErrorIs(t, err, ErrCounter)
 			require.Zero(t, s)
 			return
 		}
@@ -124,7 +124,7 @@ func FuzzParseState(f *testing.F) {
 				require.True(t, next.Destroyed() || !s.Destroyed())
 				b, err := next.MarshalBinary()
 				require.NoError(t, err)
-				parsed, err := ParseState(b)
+				parsed, err := ParseCounter(b)
 				require.NoError(t, err)
 				require.Equal(t, next, parsed)
 			}
@@ -132,26 +132,26 @@ func FuzzParseState(f *testing.F) {
 	})
 }
 
-// TestParseStateCorpus: a fuzz target without seeds tests nothing in an ordinary run.
-func TestParseStateCorpus(t *testing.T) {
-	seeds, err := os.ReadDir("testdata/fuzz/FuzzParseState")
+// TestParseCounterCorpus: a fuzz target without seeds tests nothing in an ordinary run.
+func TestParseCounterCorpus(t *testing.T) {
+	seeds, err := os.ReadDir("testdata/fuzz/FuzzParseCounter")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(seeds), 12)
 }
 
-func BenchmarkStateMarshal(b *testing.B) {
-	s := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
+func BenchmarkCounterMarshal(b *testing.B) {
+	s := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
 	b.ReportAllocs()
 	for b.Loop() {
 		s.MarshalBinary()
 	}
 }
 
-func BenchmarkStateParse(b *testing.B) {
-	encoded, _ := State{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
+func BenchmarkCounterParse(b *testing.B) {
+	encoded, _ := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseState(encoded); err != nil {
+		if _, err := ParseCounter(encoded); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,0 +1,4 @@
+package limiter
+
+// ListPage is how many ids IDs asks for at once.
+const ListPage = listPage

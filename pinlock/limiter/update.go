@@ -1,0 +1,91 @@
+package limiter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
+)
+
+// settleTime bounds how long Update goes on once a decision was made, whatever
+// the caller's context says.
+const settleTime = 10 * time.Second
+
+// Update changes one record by one conditional write and returns nil only once that write
+// is durable. It is the one way in which an attempt is counted, for a record that is a
+// [Counter] as for one that holds more beside it.
+//
+// It loads the record and calls decide with its value. decide returns the value to write,
+// or nil to write nothing, and keeps the verdict to answer for itself: after Update
+// returned nil, and not before, it may be answered. If another write came first, Update
+// loads the record again and calls decide again: an outcome that was learnt for the first
+// value must then be weighed against the new one, not learnt again. decide must therefore
+// remember what it found out, and do all else anew, from value alone. It may keep value and
+// must not assume that a verdict it came to was ever answered.
+//
+// An error of decide, or of the store, is returned. After a failed write it is not known
+// whether the attempt counts. Whoever asked must not learn the verdict then, nor anything
+// that depends on it.
+//
+// ctx bounds the first load. Once decide has returned a value to write, cancelling ctx
+// changes nothing: the write goes on for up to 10 seconds (conflicts included), so that
+// nobody can have a PIN tried and then hang up before it counts. Running out of these 10
+// seconds is an error like any other.
+func Update(ctx context.Context, store Store, id string, decide func(value []byte) (next []byte, err error)) error {
+	if ctx == nil || isnil.Value(store) || decide == nil {
+		return errNothing
+	}
+	for conflicts := 0; ; conflicts++ {
+		value, version, err := store.Load(ctx, id)
+		if err != nil {
+			return fmt.Errorf("limiter: record not loaded: %w", err)
+		}
+		next, err := decide(value)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			return nil
+		}
+		if conflicts == 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+			defer cancel()
+		}
+		err = store.Swap(ctx, id, version, next)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return fmt.Errorf("limiter: result not recorded: %w", err)
+		}
+		if err := pause(ctx, conflicts); err != nil {
+			return fmt.Errorf("limiter: result not recorded: %w", err)
+		}
+	}
+}
+
+// pause makes room after repeated conflicts. Each conflict means that somebody else's write
+// succeeded, so the first few need no pause at all: within four, a default policy has locked
+// a key that is being guessed.
+func pause(ctx context.Context, conflicts int) error {
+	const free, longest = 4, 32
+	if conflicts < free {
+		return ctx.Err()
+	}
+	limit := time.Duration(min(conflicts, longest)) * time.Millisecond
+	var b [8]byte
+	rand.Read(b[:])
+	timer := time.NewTimer(time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(limit)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
