@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
@@ -136,7 +137,7 @@ func (c *Completer) Precomputed() []byte {
 type Checked struct {
 	completer *Completer
 	m         *Message
-	s1        hidden[[]byte] // m1^d mod n1, as wide as n1: part of the signature to be
+	s1        secret.Bytes // m1^d mod n1, as wide as n1: part of the signature to be
 }
 
 // Format hides the intermediate value, which together with the digest is a test for PINs.
@@ -183,7 +184,7 @@ func (c *Completer) Check(m *Message, partial []byte) (*Checked, error) {
 		clear(s1)
 		return nil, ErrPartial
 	}
-	return &Checked{c, m, hide(s1)}, nil
+	return &Checked{c, m, secret.Own(s1)}, nil
 }
 
 // join returns s1, what the server's share makes of y.
@@ -220,7 +221,7 @@ func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 	if c == nil || ch == nil || ch.completer == nil || ch.completer != c {
 		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)
 	}
-	sig := bytes.Clone(ch.s1())
+	sig := bytes.Clone(ch.s1.Get())
 	if c.own != nil {
 		var err error
 		if sig, err = c.compose(ctx, ch); err != nil {
@@ -251,14 +252,14 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 	if err := c.ownPub.verifyExponentiation(m2, s2); err != nil {
 		return nil, err
 	}
-	h, err := n2.Sub(s2, n2.Reduce(ch.s1()))
+	h, err := n2.Sub(s2, n2.Reduce(ch.s1.Get()))
 	if err != nil {
 		return nil, ErrServerKey
 	}
 	if h, err = n2.Mul(h, c.n1Inv); err != nil {
 		return nil, ErrServerKey
 	}
-	return modexp.MulAdd(c.share.pub.n, h, ch.s1(), c.final.pub.Size()), nil
+	return modexp.MulAdd(c.share.pub.n, h, ch.s1.Get(), c.final.pub.Size()), nil
 }
 
 // Complete is [Completer.Check] followed by [Completer.Finish], for servers that do not limit attempts in

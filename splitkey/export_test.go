@@ -19,17 +19,17 @@ func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 // method with nothing.
 
 // FlipResult flips a bit of s1, which was found right.
-func FlipResult(ch *Checked) { ch.s1()[100] ^= 1 }
+func FlipResult(ch *Checked) { ch.s1.Get()[100] ^= 1 }
 
 // FlipInverse flips a bit of n1^-1 mod n2, which was checked.
 func FlipInverse(c *Completer) { c.n1Inv[100] ^= 1 }
 
 // FlipShare flips a bit of d_s, also in the completers made of it.
-func FlipShare(s *ServerShare) { s.d.get()[100] ^= 1 }
+func FlipShare(s *ServerShare) { s.d.Get()[100] ^= 1 }
 
 // FlipCRT flips a bit of one part of the key.
 func FlipCRT(k *SoftwareKey, part string) {
-	c := k.crt()
+	c := k.crt.Get()
 	map[string][]byte{"dp": c.dp, "dq": c.dq, "qInv": c.qInv, "q": c.qBytes}[part][50] ^= 1
 }
 

@@ -179,6 +179,6 @@ func proveShares(c *ClientShare, s *ServerShare) error {
 	if err != nil {
 		return fmt.Errorf("%w: shares do not belong together", ErrKey)
 	}
-	clear(checked.s1())
+	checked.s1.Wipe()
 	return nil
 }

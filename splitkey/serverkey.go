@@ -71,10 +71,10 @@ func serverKeyOf(p, q []byte, e int) (*SoftwareKey, error) {
 // zero or wiped key or for primes of different lengths. It is for a sealed store, and the
 // caller clears it after use.
 func (k *SoftwareKey) Bytes() []byte {
-	if k == nil || k.crt == nil || k.crt().p == nil || len(k.crt().pBytes) != len(k.crt().qBytes) {
+	c := k.secret()
+	if c == nil || len(c.pBytes) != len(c.qBytes) {
 		return nil
 	}
-	c := k.crt()
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 11+2*len(c.pBytes)))
 	b.AddBytes([]byte(softwareKeyMagic))
 	b.AddUint8(softwareKeyVersion)

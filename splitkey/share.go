@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
@@ -69,7 +70,7 @@ const blindingBytes = 8
 type ClientShare struct {
 	pub     *publicKey
 	sharing Sharing
-	x       secretBytes
+	x       secret.Bytes
 }
 
 // NewClientShare returns the share with the secret x, which is copied. It returns
@@ -85,7 +86,7 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	if len(x) != p.mod.Size()+blindingBytes {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
 	}
-	return &ClientShare{p, s, newSecretBytes(x)}, nil
+	return &ClientShare{p, s, secret.Copy(x)}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
@@ -113,14 +114,14 @@ func (c *ClientShare) secret() []byte {
 	if c == nil {
 		return nil
 	}
-	return c.x.get()
+	return c.x.Get()
 }
 
 // Wipe clears the secret. The share and its copies cannot be used afterwards, and Wipe must
 // not run at the same time as another method.
 func (c *ClientShare) Wipe() {
 	if c != nil {
-		c.x.wipe()
+		c.x.Wipe()
 	}
 }
 
@@ -132,7 +133,7 @@ func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pu
 type ServerShare struct {
 	pub     *publicKey
 	sharing Sharing
-	d       secretBytes
+	d       secret.Bytes
 }
 
 // NewServerShare returns the share with the secret d_s, which is copied. It returns
@@ -152,7 +153,7 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if taint.Declassify(lessConstantTime(d, p.n)&^zero, taint.ShareInRange) == 0 {
 		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
 	}
-	return &ServerShare{p, s, newSecretBytes(d)}, nil
+	return &ServerShare{p, s, secret.Copy(d)}, nil
 }
 
 // PublicKey returns a copy of the split key's public half, (n1, e). For the zero value it is nil.
@@ -179,14 +180,14 @@ func (s *ServerShare) secret() []byte {
 	if s == nil {
 		return nil
 	}
-	return s.d.get()
+	return s.d.Get()
 }
 
 // Wipe clears the secret. The share, its copies and a [Completer] made of it cannot be used
 // afterwards, and Wipe must not run at the same time as another method.
 func (s *ServerShare) Wipe() {
 	if s != nil {
-		s.d.wipe()
+		s.d.Wipe()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/erase"
 	"github.com/tandem-rsa/tandem/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
@@ -28,7 +29,7 @@ type RSAKey interface {
 // is safe for concurrent use.
 type SoftwareKey struct {
 	pub *publicKey
-	crt hidden[*crt]
+	crt secret.Value[*crt]
 }
 
 var _ RSAKey = (*SoftwareKey)(nil)
@@ -88,7 +89,7 @@ func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	k := &SoftwareKey{pub, hide(c)}
+	k := &SoftwareKey{pub, secret.Hide(c)}
 	x := make([]byte, pub.mod.Size())
 	rand.Read(x[1:])
 	if _, err := k.Exponentiate(context.Background(), x); err != nil {
@@ -132,9 +133,20 @@ func newCRT(pBytes, qBytes []byte, e uint) (*crt, error) {
 // time as another method. Where the arithmetic is bigmod's (see the package's section on
 // implementations), p and q stay in memory until it is used again.
 func (k *SoftwareKey) Wipe() {
-	if k != nil && k.crt != nil {
-		k.crt().wipe()
+	if c := k.secret(); c != nil {
+		c.wipe()
 	}
+}
+
+// secret returns the numbers themselves, nil if there are none or they were wiped.
+func (k *SoftwareKey) secret() *crt {
+	if k == nil {
+		return nil
+	}
+	if c := k.crt.Get(); c != nil && c.p != nil {
+		return c
+	}
+	return nil
 }
 
 func (c *crt) wipe() {
@@ -161,7 +173,8 @@ func (k *SoftwareKey) Public() crypto.PublicKey {
 // (RFC 8017, section 5.1.2) and checked: a fault in one half would give away the
 // primes. It returns [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
 func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
-	if k == nil || k.crt == nil || k.crt().p == nil {
+	c := k.secret()
+	if c == nil {
 		return nil, fmt.Errorf("%w: zero value, or wiped", ErrServerKey)
 	}
 	if ctx == nil {
@@ -175,7 +188,7 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	}
 	var y []byte
 	var err error
-	erase.Do(func() { y, err = k.crt().exponentiate(len(x), x) })
+	erase.Do(func() { y, err = c.exponentiate(len(x), x) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
 	}

@@ -11,6 +11,7 @@ const (
 	inPinlock  = "./pinlock"
 	inLimiter  = "./pinlock/limiter"
 	inProtocol = "./protocol"
+	inSecret   = "./internal/secret"
 	inDurable  = "./internal/durable"
 	inBolt     = "./service/stores/bolt"
 	inCommand  = "./service/cmd/tandem"
