@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"sync"
+
+	"github.com/tandem-rsa/tandem/internal/secret"
 )
 
 // A blob is what this package gives out for storage elsewhere:
@@ -78,33 +79,16 @@ func blobHeader(kind blobKind, id keyID) []byte {
 	return append([]byte{blobVersion, byte(kind)}, id[:]...)
 }
 
-// macKey authenticates the blobs of one key id. The key is in a closure, which
-// fmt cannot look into, not even where a macKey is part of another struct.
+// macKey authenticates the blobs of one key id.
 type macKey struct {
-	mac  func() hash.Hash // nil after wipe
-	wipe func()
+	mu  sync.RWMutex // Close wipes the key while others may use it
+	key secret.Bytes
 }
 
-// newMACKey copies the key.
-func newMACKey(key *[tagBytes]byte) *macKey {
-	var mu sync.Mutex
-	kept, wiped := *key, false
-	return &macKey{
-		mac: func() hash.Hash {
-			mu.Lock()
-			defer mu.Unlock()
-			if wiped {
-				return nil
-			}
-			return hmac.New(sha256.New, kept[:])
-		},
-		wipe: func() {
-			mu.Lock()
-			defer mu.Unlock()
-			clear(kept[:])
-			wiped = true
-		},
-	}
+func (m *macKey) wipe() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.key.Wipe()
 }
 
 // macKey keeps a derived key until the token is closed. An id has one key,
@@ -116,20 +100,20 @@ func (t *Token) macKey(id keyID, derived *[tagBytes]byte) *macKey {
 		t.macKeys = make(map[keyID]*macKey)
 	}
 	if t.macKeys[id] == nil {
-		t.macKeys[id] = newMACKey(derived)
+		t.macKeys[id] = &macKey{key: secret.Copy(derived[:])}
 	}
 	return t.macKeys[id]
 }
 
-// Format hides the key from every verb.
-func (macKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "hsm.macKey(hidden)") }
-
 // sum returns ErrClosed after wipe.
 func (m *macKey) sum(header, aad, body []byte) ([]byte, error) {
-	h := m.mac()
-	if h == nil {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	key := m.key.Get()
+	if key == nil {
 		return nil, ErrClosed
 	}
+	h := hmac.New(sha256.New, key)
 	h.Write(header)
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(aad))))
 	h.Write(aad)

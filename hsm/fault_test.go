@@ -383,7 +383,7 @@ func TestNothingPrinted(t *testing.T) {
 	printtest.Hidden(t, map[string][]byte{
 		"the authentication key": secret, "the share": share, "the PIN": []byte(f.pin), "the exponent": exponent.d,
 		"d": splitkeytest.Key(2048).D.Bytes(),
-	}, kept, *kept, struct{ m macKey }{*kept}, struct{ m *macKey }{kept}, s, *s, keys, rsaKey, *rsaKey.(*Key), e, *e, tok.Capabilities(), tok.Stats(), damaged)
+	}, kept, struct{ m *macKey }{kept}, s, *s, keys, rsaKey, *rsaKey.(*Key), e, *e, tok.Capabilities(), tok.Stats(), damaged)
 	f.set(func() { f.initialized = false })
 	_, err = s.Seal(t.Context(), nil, []byte("plaintext"))
 	require.NoError(t, err)

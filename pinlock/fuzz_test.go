@@ -22,7 +22,7 @@ func checkParsed(t *testing.T, b *Lockbox, encoded []byte) {
 			continue
 		}
 		require.NoError(t, err)
-		require.Len(t, share.Secret(), len(b.c().ct))
+		require.Len(t, share.Secret(), len(b.c.Get().ct))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"slices"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -27,13 +28,12 @@ var ErrLockbox = errors.New("pinlock: malformed lockbox")
 //
 // Make one with [Lock], [ParseLockbox] or [OpenLockbox].
 type Lockbox struct {
-	// A closure, which no printer looks into: the ciphertext is not secret as a PIN is,
-	// but beside the server's share it is all that an offline guess needs, and does not
-	// belong in logs.
-	c func() *contents
+	// The ciphertext is not secret as a PIN is, but beside the server's share it is all
+	// that an offline guess needs, and does not belong in logs.
+	c secret.Value[*contents]
 }
 
-func newLockbox(c *contents) *Lockbox { return &Lockbox{func() *contents { return c }} }
+func newLockbox(c *contents) *Lockbox { return &Lockbox{secret.Hide(c)} }
 
 type contents struct {
 	sharing splitkey.Sharing
@@ -132,10 +132,10 @@ func (b *Lockbox) Params() (Params, error) {
 }
 
 func (b *Lockbox) contents() (*contents, error) {
-	if b == nil || b.c == nil {
+	if b == nil || b.c.Get() == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrLockbox)
 	}
-	return b.c(), nil
+	return b.c.Get(), nil
 }
 
 func (c *contents) publicKey() *rsa.PublicKey {
@@ -144,11 +144,11 @@ func (c *contents) publicKey() *rsa.PublicKey {
 
 // Format prints size, sharing and cost, for every verb.
 func (b Lockbox) Format(f fmt.State, _ rune) {
-	if b.c == nil {
+	c := b.c.Get()
+	if c == nil {
 		io.WriteString(f, "pinlock.Lockbox(invalid)")
 		return
 	}
-	c := b.c()
 	fmt.Fprintf(f, "pinlock.Lockbox(%d bits, %v, t=%d m=%dKiB p=%d)", 8*len(c.n), c.sharing,
 		c.params.Time, c.params.MemoryKiB, c.params.Threads)
 }

@@ -140,9 +140,9 @@ func TestLockTakesNothingKeepsNothing(t *testing.T) {
 	require.Equal(t, before, opened.Secret())
 	require.Equal(t, splitkey.Additive, opened.Sharing())
 
-	ct := append([]byte(nil), b.c().ct...)
+	ct := append([]byte(nil), b.c.Get().ct...)
 	opened.Wipe()
-	require.Equal(t, ct, b.c().ct, "the lockbox shares memory with what it opened to")
+	require.Equal(t, ct, b.c.Get().ct, "the lockbox shares memory with what it opened to")
 }
 
 // TestLockKeepsPublicKey: of any exponent, not only that of every key that is generated.
@@ -176,8 +176,8 @@ func TestLockDrawsSalt(t *testing.T) {
 	require.NoError(t, err)
 	b, err := Lock(share, []byte("8395"), reduced)
 	require.NoError(t, err)
-	require.NotEqual(t, a.c().salt, b.c().salt)
-	require.NotEqual(t, a.c().ct, b.c().ct)
+	require.NotEqual(t, a.c.Get().salt, b.c.Get().salt)
+	require.NotEqual(t, a.c.Get().ct, b.c.Get().ct)
 }
 
 func TestLockRefuses(t *testing.T) {
@@ -255,7 +255,7 @@ func TestUnlockLimit(t *testing.T) {
 func TestHostileCostAllocatesNothing(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestHostileCostAllocatesNothing")
 	b := lockFixed(share, "8395", reduced, "TestHostileCostAllocatesNothing")
-	b.c().params = Params{Time: 1<<32 - 1, MemoryKiB: maxMemoryKiB, Threads: 255}
+	b.c.Get().params = Params{Time: 1<<32 - 1, MemoryKiB: maxMemoryKiB, Threads: 255}
 	data, err := b.MarshalBinary()
 	require.NoError(t, err)
 
@@ -298,7 +298,7 @@ func TestZeroLockbox(t *testing.T) {
 func TestLockboxPrintsNoCiphertext(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestLockboxPrintsNoCiphertext")
 	b := lockFixed(share, "8395", reduced, "TestLockboxPrintsNoCiphertext")
-	ct := b.c().ct[:4]
+	ct := b.c.Get().ct[:4]
 	var logged strings.Builder
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("stored", "lockbox", b, "value", *b)
 	text := logged.String()

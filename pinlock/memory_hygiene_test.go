@@ -48,8 +48,8 @@ func TestMemory(t *testing.T) {
 	require.Len(t, encoded, boxLen)
 	secrets := map[string][]byte{
 		"PIN": pin, "x": x,
-		"Argon2's H_0":  firstHash(pin, box.c().salt[:], cost),
-		"the PIN's key": argon2.IDKey(pin, box.c().salt[:], cost.Time, cost.MemoryKiB, cost.Threads, 32),
+		"Argon2's H_0":  firstHash(pin, box.c.Get().salt[:], cost),
+		"the PIN's key": argon2.IDKey(pin, box.c.Get().salt[:], cost.Time, cost.MemoryKiB, cost.Threads, 32),
 	}
 	child := memorytest.Start(t, "")
 	child.Send(pin)

@@ -112,7 +112,7 @@ func TestVectorsLockbox(t *testing.T) {
 		if g.Type == "MalformedPIN" {
 			_, err = b.Unlock(v.PinEnc, DefaultParams())
 			v.refused(t, err)
-			share, err := splitkey.NewClientShare(b.c().publicKey(), splitkey.Additive, b.c().ct)
+			share, err := splitkey.NewClientShare(b.c.Get().publicKey(), splitkey.Additive, b.c.Get().ct)
 			require.NoError(t, err)
 			_, err = Lock(share, v.PinEnc, g.Params.params())
 			v.refused(t, err)
