@@ -37,5 +37,5 @@ func TestVectorsVerificationCode(t *testing.T) {
 			ran++
 		}
 	}
-	require.Equal(t, 44, ran)
+	require.Equal(t, 46, ran)
 }

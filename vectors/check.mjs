@@ -1485,6 +1485,7 @@ const HASH_NUMBERS = ['SHA-256', 'SHA-384', 'SHA-512', 'SHA3-256', 'SHA3-384', '
 const MINUTE = 60000, DAY = 24 * HOUR, CHALLENGE_LIFE = 5 * MINUTE, PENDING_LIFE = 15 * MINUTE, LARGEST = 131072;
 const RIGHT = 1, WRONG = 2, CANCELLED = 3; // fates
 const BY_PINS = 1, BY_CLONE = 2, BY_REVOKE = 3, BY_TIME = 4; // reasons of a key's end
+const lastBit = (b) => { const c = Buffer.from(b); c[c.length - 1] ^= 1; return c; }; // the lowest bit, changed
 const ZERO32 = Buffer.alloc(32), NOTHING = Buffer.alloc(0), byte = (...list) => Buffer.from(list), join2 = (...parts) => Buffer.concat(parts);
 const short = (b) => join2(i2osp(b.length, 1), b), long = (b) => join2(i2osp(b.length, 2), b), longer = (b) => join2(i2osp(b.length, 3), b);
 
@@ -1496,7 +1497,7 @@ function challengeOf(key, purpose, keyId, issued, random, binding = ZERO32, life
 }
 const ownDigest = (operation, challenge) => sha256(join2(text(`tandem v2 ${operation}`), challenge));
 const nextChain = (chain, hash, fate) => sha256(join2(text('tandem v2 chain'), chain, hash, byte(fate)));
-const requestMac = (deviceKey, keyId, body) => hmac(deviceKey, text('tandem v2 request'), keyId, body);
+const requestMac = (authKey, keyId, body) => hmac(authKey, text('tandem v2 request'), keyId, body);
 const hardwareMessage = (keyId, body) => join2(text('tandem v2 hardware'), keyId, body);
 function responseKeys(responseSecret, request, salt) { // RFC 9458, section 4.4
   const prk = hmac(join2(sha256(request), salt), responseSecret);
@@ -1543,9 +1544,9 @@ class Reader {
 }
 
 // The plaintexts of requests. A body is what the hardware signs; the MAC is over body and signature.
-const enrolmentBody = (p) => join2(byte(2), short(p.challenge), long(p.share), p.deviceKey, p.commitment, short(p.hardware), long(p.attestation));
-const requestBody = (p) => join2(byte(2, OPERATIONS.indexOf(p.operation) + 1), short(p.challenge), i2osp(p.number, 8), p.token, p.chain, p.commitment,
-  p.operation === 'sign' ? byte(HASH_NUMBERS.indexOf(p.hash) + 1, PADDINGS.indexOf(p.padding) + 1) : byte(0, 0), byte(p.documents.length),
+const enrolmentBody = (p) => join2(byte(2), short(p.challenge), long(p.share), p.authKey, p.commitment, short(p.hardware), long(p.attestation));
+const requestBody = (p) => join2(byte(p.what === 'inner-version' ? 1 : 2, p.what === 'inner-operation' ? 4 : OPERATIONS.indexOf(p.operation) + 1), short(p.challenge), i2osp(p.number, 8), p.token, p.chain, p.commitment,
+  p.operation === 'sign' ? byte(p.what === 'other-hash' ? 7 : HASH_NUMBERS.indexOf(p.hash) + 1, PADDINGS.indexOf(p.padding) + 1) : byte(p.what === 'other-hash' ? 1 : 0, 0), byte(p.documents.length),
   i2osp(p.documents[0]?.salt.length ?? 0, 2), i2osp(p.documents[0]?.y.length ?? 0, 2),
   ...p.documents.map((d) => join2(p.operation === 'sign' ? d.digest : NOTHING, d.salt, d.y)));
 
@@ -1556,7 +1557,7 @@ function parseRequest(plaintext, operation, keyId, k1) { // sections 3 and 5, st
   const c = p.challenge = r.short();
   must(c.length === 114 && c[0] === 2 && c.subarray(2, 18).equals(keyId));
   if (operation === 'enroll') {
-    p.share = r.long(); p.deviceKey = r.take(32); p.commitment = r.take(32); p.hardware = r.short(); p.attestation = r.long();
+    p.share = r.long(); p.authKey = r.take(32); p.commitment = r.take(32); p.hardware = r.short(); p.attestation = r.long();
     const body = plaintext.subarray(0, r.i);
     p.signature = r.short();
     must(p.attestation.length <= 16384 && (p.hardware.length ? verifyP256(p.hardware, hardwareMessage(keyId, body), p.signature) : !p.attestation.length && !p.signature.length));
@@ -1568,7 +1569,7 @@ function parseRequest(plaintext, operation, keyId, k1) { // sections 3 and 5, st
   must(sign ? hash >= 1 && hash <= 6 && (padding === 1 || padding === 2) : hash === 0 && padding === 0);
   must(sign ? count >= 1 && count <= 64 : count === (operation === 'confirm' || operation === 'change pin' ? 1 : 0));
   must(padding === 2 ? saltLength <= 1024 : saltLength === 0);
-  must(yLength === (count ? k1 : 0)); // ASSUMED: a y of another length is a matter of form, like the rest of what section 3 says of the plaintext
+  must(count || yLength === 0); // where there are documents, section 5, step 15, says what another length than k1 is
   if (operation === 'report') must(p.number === 0 && [p.token, p.chain, p.commitment].every((b) => b.equals(ZERO32)));
   else must(p.number >= 1);
   p.hash = sign ? HASH_NUMBERS[hash - 1] : 'SHA-256'; p.padding = sign ? PADDINGS[padding - 1] : 'PKCS1';
@@ -1604,7 +1605,7 @@ class TranscriptServer {
     const code = (n, ...parts) => { const body = join2(...parts); return { code: n, body, challenge: [1, 6, 12].includes(n) || (n === 4 && body[1] === 0) ? next() : NOTHING }; };
     if (operation === 'enroll') return this.enroll(p, hash, now, expires, code);
     const r = this.records.get(hexOf(keyId)); // 4 and 5
-    must(r && requestMac(r.deviceKey, keyId, p.authentic).equals(p.mac)); // 6
+    must(r && requestMac(r.authKey, keyId, p.authentic).equals(p.mac)); // 6
     must(r.hardware.length ? verifyP256(r.hardware, hardwareMessage(keyId, p.body), p.signature) : !p.signature.length);
     const destroyed = () => code(6, byte(r.reason));
     const settle = (h, fate, verdict = NO_VERDICT) => { r.last = { number: p.number, hash: h, fate, verdict }; r.chain = nextChain(r.chain, h, fate); };
@@ -1674,7 +1675,7 @@ class TranscriptServer {
     if (owner) return code(2, byte(2));
     this.reserved.set(n1, id);
     const made = { condition: 'pending', reason: 0, keyId: p.keyId, enrolled: now, endOfPending: now + PENDING_LIFE, counter: parseState(Buffer.from(NEW_KEY, 'hex')), enrolment: hash,
-      commitment: p.commitment, chain: hash, last: { number: 0, hash: ZERO32, fate: 0, verdict: NO_VERDICT }, hardware: p.hardware, deviceKey: p.deviceKey, eventNumber: 0, share: p.share };
+      commitment: p.commitment, chain: hash, last: { number: 0, hash: ZERO32, fate: 0, verdict: NO_VERDICT }, hardware: p.hardware, authKey: p.authKey, eventNumber: 0, share: p.share };
     this.records.set(id, made);
     this.write(made, now, 1);
     return answer(made);
@@ -1713,64 +1714,73 @@ class TranscriptDevice {
   }
   json() {
     const { phase, number, token, chain, pending, mark } = this;
-    return phase === 'superseded' || phase === 'dead' ? { phase } : { phase, number, token: hexOf(token), chain: hexOf(chain), ...(pending && { pending: pending.tcId }), ...(mark && { toBeCancelled: true }) };
+    return phase === 'superseded' || phase === 'dead' || phase === 'no key' ? { phase } : { phase, number, token: hexOf(token), chain: hexOf(chain), ...(pending && { pending: pending.tcId }), ...(mark && { toBeCancelled: true }) };
   }
 }
 
 // The groups: key, server's key, sharing, and whether the phone's hardware has a key.
 const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false];
 const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true],
-  ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late'].map((name) => [name, TWO_PRIME])) };
-const OF_A_STRANGER = ['future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
+  ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',
+    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused'].map((name) => [name, TWO_PRIME])) };
+const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
+  'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
 const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
-const CLASSES = { 4: 'WrongPINError', 5: 'LockedError', 6: 'DestroyedError', 7: 'ErrExpired', 8: 'ErrCancelled', 9: 'ErrUnconfirmed', 10: 'ErrRejected', 12: 'ErrSuperseded' };
-const CODE_FLAGS = { 4: 'WrongPin', 5: 'Lock', 6: 'Destroyed', 7: 'Expired', 9: 'Unconfirmed', 10: 'Rejected', 12: 'Superseded' };
+const CLASSES = { 2: 'ErrKeyRefused', 4: 'WrongPINError', 5: 'LockedError', 6: 'DestroyedError', 7: 'ErrExpired', 8: 'ErrCancelled', 9: 'ErrUnconfirmed', 10: 'ErrRejected', 12: 'ErrSuperseded' };
+const CODE_FLAGS = { 2: 'KeyRefused', 4: 'WrongPin', 5: 'Lock', 6: 'Destroyed', 7: 'Expired', 9: 'Unconfirmed', 10: 'Rejected', 12: 'Superseded' };
 const OPERATION_FLAGS = { enroll: 'Enrolment', confirm: 'Enrolment', sign: 'Signature', refresh: 'Refresh', 'change pin': 'ChangePin', cancel: 'Cancel', report: 'Report' };
 const scalarP256 = (b) => (os2ip(b) % (P256.n - 1n)) + 1n;
 
 // What was chosen in a group. Most of it changes what is computed; the hashes find a change of the rest (when a replay without an answer was sent, and which).
 const CHOSEN = ['tcId', 'at', 'device', 'way', 'operation', 'again', 'cancels', 'hash', 'padding', 'change', 'forgery'];
 const choices = (g) => hexOf(sha256(text(JSON.stringify([g.name, g.copiedAfter ?? 0, g.tests.map((t) => [...CHOSEN.map((f) => t[f] ?? ''), t.documents?.length ?? 0])]))).subarray(0, 8));
-const TRANSCRIPT_CHOICES = { 'two-prime': '10ae454f026ac92d', composite: '5f1cc859ebf28193', 'clone-token': '6e8d99df913382c0', 'clone-number': 'e75e824a81ac4e5d', 'clone-chain': 'e23c0b6aae2f508c',
+const TRANSCRIPT_CHOICES = {
+  'two-prime': '10ae454f026ac92d', composite: '5f1cc859ebf28193', 'clone-token': '6e8d99df913382c0', 'clone-number': 'e75e824a81ac4e5d', 'clone-chain': 'e23c0b6aae2f508c',
   'clone-hash': '24e38bc54a1b0064', 'clone-cancel': '8a7a78d509d46822', superseded: '6d12145ba43c7999', 'superseded-late': '442de2f07309808e', forged: '178e04add50409ff',
-  'forged-wrong': '52ba57f6190abd6c', late: '939809578634e159' };
+  'forged-wrong': '52ba57f6190abd6c', late: '939809578634e159', 'clone-locked': '42d3e96f8e735d63', 'clone-order': '4b11a157afe373fe', 'clone-digest': 'ea04169721904309',
+  'clone-refresh': 'fb64c5249600dc80', 'clone-range': 'f8724e7ff6e72215', 'clone-cancel-late': '74cca1be39279dca', 'clone-pending': '74ddbf3a4e275055',
+  'destroyed-right': 'ef2ac16cef95e2cf', 'destroyed-refresh': 'c51d8f04cd367b79', 'destroyed-pending': 'f61afff1d1d91f8c', 'end-of-pending': '2c29c270100fce44',
+  'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: 'c1597a0cc4265b2c', 'enrolment-expired': 'f5feccae1cd27676', 'enrolment-in-time': '22d614f5507be3b4',
+  'enrolment-refused': 'e7c2fb91a8a99dde'
+};
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on
   if (!TRANSCRIPTS[g.name]) throw new Error(`no group ${g.name}`);
   const [keyName, serverName, sharing, withHardware] = TRANSCRIPTS[g.name];
   if (g.key.name !== keyName || g.serverKey?.name !== serverName || g.sharing !== sharing) throw new Error('another key, or another sharing');
   const G = finalKey(g), own = (f, n) => derived(`${F.name}/${g.name}/${f}`, n), publicKey = createPublicKey(pem(G.n, G.e));
-  const x = own('x', G.k1 + 8), keyId = own('keyId', 16), deviceKey = own('deviceKey', 32), firstToken = own('token', 32), hpkePrivate = own('hpkePrivate', 32);
+  const x = own('x', G.k1 + 8), keyId = own('keyId', 16), authKey = own('deviceKey', 32), firstToken = own('token', 32), hpkePrivate = own('hpkePrivate', 32);
   const hardwareKey = withHardware && own('hardwareKey', 32), hardwarePublic = withHardware ? pointEnc(timesP256(scalarP256(hardwareKey))) : NOTHING, attestation = withHardware ? own('attestation', 300) : NOTHING;
   const hpke = hybridKey(hpkePrivate);
   Object.assign(G, { challengeKey: own('challengeKey', 32), hpkeKeys: [hpke], ds: deal(sharing, x, G.key) });
   const share = shareEnc(sharing, G.key.n, G.e, G.ds);
-  const group = { ...G.json, name: g.name, x: hexOf(x), ds: hexInt(G.ds, G.k1), serverShareEnc: hexOf(share), keyId: hexOf(keyId), deviceKey: hexOf(deviceKey), token: hexOf(firstToken),
+  const group = { ...G.json, name: g.name, x: hexOf(x), ds: hexInt(G.ds, G.k1), serverShareEnc: hexOf(share), keyId: hexOf(keyId), authKey: hexOf(authKey), token: hexOf(firstToken),
     challengeKey: hexOf(G.challengeKey), hpkePrivate: hexOf(hpkePrivate), hpkePublic: hexOf(hpke.bytes), ...(g.copiedAfter !== undefined && { copiedAfter: g.copiedAfter }),
     ...(withHardware && { hardwareKey: hexOf(hardwareKey), hardwarePublic: hexOf(hardwarePublic), attestation: hexOf(attestation) }) };
   const server = new TranscriptServer(G), made = new Map(), devices = { owner: new TranscriptDevice(firstToken) };
 
   const make = (t, state) => { // a new request of a device in that state
     const { operation, change: what, at } = t, d = (f, n) => field(F, t, f, n), sign = operation === 'sign', out = {};
-    const p = { operation, hash: 'SHA-256', padding: 'PKCS1', documents: [] };
+    const p = { operation, hash: 'SHA-256', padding: 'PKCS1', documents: [], what };
     if (sign) {
-      if (!HASHES[t.hash] || !PADDINGS.includes(t.padding) || !(t.documents?.length >= 1 && t.documents.length <= 64)) throw new Error('hash, padding or documents');
+      if (!HASHES[t.hash] || !PADDINGS.includes(t.padding) || !(t.documents?.length >= (what === 'no-documents' ? 0 : 1) && t.documents.length <= 64)) throw new Error('hash, padding or documents');
       Object.assign(p, { hash: t.hash, padding: t.padding });
       Object.assign(out, { hash: p.hash, padding: p.padding });
-      p.documents = t.documents.map((_, i) => ({ digest: d(`digest/${i}`, hLen(p.hash)), salt: p.padding === 'PSS' ? d(`salt/${i}`, hLen(p.hash)) : NOTHING }));
+      p.documents = t.documents.map((_, i) => ({ digest: d(`digest/${i}`, hLen(p.hash)), salt: d(`salt/${i}`, what === 'long-salt' ? bytesFor(bits(G.n) - 1) - hLen(p.hash) - 1 : p.padding === 'PSS' ? hLen(p.hash) : what === 'salt-pkcs1' ? 1 : 0) }));
     } else if (operation === 'confirm' || operation === 'change pin') p.documents = [{ salt: NOTHING }];
     // The challenge.
-    const digests = p.documents.map((m) => m.digest), issued = at + ({ expired: -CHALLENGE_LIFE, future: MINUTE + 1 }[what] ?? -1000);
-    const purpose = operation === 'enroll' ? 1 : sign && what !== 'other-purpose' ? 2 : 3;
+    const digests = p.documents.map((m) => m.digest), issued = at + ({ expired: -CHALLENGE_LIFE, 'minute-ahead': MINUTE, future: MINUTE + 1 }[what] ?? -1000);
+    const purpose = (what === 'other-purpose' ? { enroll: 3, sign: 3, cancel: 1, report: 1 }[operation] ?? 2 : { enroll: 1, sign: 2 }[operation] ?? 3);
+    const sentId = what === 'other-id' ? lastBit(keyId) : keyId;
     const signed = { 'other-digest': () => digests.map((_, i) => d(`otherDigest/${i}`, hLen(p.hash))), 'other-order': () => [digests.at(-1), ...digests.slice(0, -1)] }[what]?.() ?? digests;
-    p.challenge = challengeOf(G.challengeKey, purpose, keyId, issued, d('challenge', 16), purpose === 2 ? bindingOf(p.hash, p.padding, signed) : ZERO32);
+    p.challenge = challengeOf(G.challengeKey, purpose, what === 'other-key' ? lastBit(keyId) : sentId, issued, d('challenge', 16), sign && purpose === 2 ? bindingOf(p.hash, p.padding, signed) : ZERO32);
     if (operation === 'cancel' && state.pending.refused) p.challenge = state.pending.challenge;
     if (operation === 'report' && state.challenge) p.challenge = state.challenge;
-    if (what === 'bad-challenge') { p.challenge = Buffer.from(p.challenge); p.challenge[113] ^= 1; }
+    if (what === 'bad-challenge') p.challenge = lastBit(p.challenge);
     out.challenge = hexOf(p.challenge);
     // Numbers, tokens, documents.
     let next;
-    if (operation === 'enroll') { p.commitment = sha256(firstToken); Object.assign(p, { share, deviceKey, hardware: hardwarePublic, attestation }); }
+    if (operation === 'enroll') { p.commitment = sha256(firstToken); Object.assign(p, { share: what === 'zero-share' ? join2(share.subarray(0, share.length - G.k1), Buffer.alloc(G.k1)) : share, authKey, hardware: hardwarePublic, attestation }); }
     else if (operation === 'report') Object.assign(p, { number: 0, token: ZERO32, chain: ZERO32, commitment: ZERO32 });
     else if (operation === 'cancel') Object.assign(p, { number: state.pending.number, token: state.token, chain: state.pending.chain, commitment: state.pending.hash });
     else {
@@ -1780,29 +1790,37 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     }
     if (what === 'followed') { const r = server.records.get(hexOf(keyId)); Object.assign(p, { number: r.last.number + 1, chain: r.chain }); }
     if (what === 'number+1') p.number++;
+    if (what === 'number-zero') p.number = 0;
+    if (what === 'report-token') p.token = state.token;
     if (operation !== 'enroll') Object.assign(out, { number: p.number, token: hexOf(p.token), chain: hexOf(p.chain) });
     out.target = hexOf(p.commitment);
-    const other = (what === 'wrong-pin' || what === 'last-wrong') && d('otherX', x.length);
+    const all = ['wrong-pin', 'wrong-and-one', 'one-and-wrong'].includes(what), other = (all || what === 'last-wrong' || what === 'first-wrong') && d('otherX', x.length);
     if (other) out.otherX = hexOf(other);
     p.documents.forEach((m, i) => {
       const isLast = i === p.documents.length - 1;
       m.digest ??= ownDigest(operation, p.challenge);
-      m.em = encode({ ...m, hash: p.hash, padding: p.padding, n: G.n, e: G.e }).em;
-      const withX = what === 'wrong-pin' || (what === 'last-wrong' && isLast) ? other : x;
-      m.y = i2osp(isLast && what === 'y-one' ? 1n : isLast && what === 'y-minus-one' ? G.key.n - 1n : powerCRT(os2ip(m.em), exponentOf(sharing, withX), G.key), G.k1);
+      const isFirst = i === 0;
+      if (what === 'long-salt') { m.em = NOTHING; m.y = i2osp(2n, G.k1); return; }
+      m.em = encode({ ...m, salt: p.padding === 'PSS' ? m.salt : NOTHING, hash: p.hash, padding: p.padding, n: G.n, e: G.e }).em;
+      const withX = all || (what === 'last-wrong' && isLast) || (what === 'first-wrong' && isFirst) ? other : x;
+      const isOne = (isLast && (what === 'y-one' || what === 'wrong-and-one')) || (isFirst && what === 'one-and-wrong');
+      m.y = i2osp(isOne ? 1n : isLast && what === 'y-minus-one' ? G.key.n - 1n : powerCRT(os2ip(m.em), exponentOf(sharing, withX), G.key), G.k1);
+      if (what === 'short-y') m.y = m.y.subarray(0, G.k1 - 1);
     });
-    if (p.documents.length) out.documents = p.documents.map((m) => ({ digest: hexOf(m.digest), salt: hexOf(m.salt), em: hexOf(m.em), y: hexOf(m.y) }));
+    if (p.documents.length || what === 'no-documents') out.documents = p.documents.map((m) => ({ digest: hexOf(m.digest), salt: hexOf(m.salt), em: hexOf(m.em), y: hexOf(m.y) }));
     // The hardware's signature, the MAC, the seal.
     const body = operation === 'enroll' ? enrolmentBody(p) : requestBody(p);
-    const signature = !withHardware || what === 'no-hardware' ? NOTHING
-      : signP256(scalarP256(what === 'other-hardware' ? d('otherHardware', 32) : hardwareKey), scalarP256(d('hardwareNonce', 32)), hardwareMessage(keyId, body));
+    const foreign = what === 'other-hardware' || what === 'stray-hardware';
+    const signature = !foreign && (!withHardware || what === 'no-hardware') ? NOTHING
+      : signP256(scalarP256(foreign ? d('otherHardware', 32) : hardwareKey), scalarP256(d('hardwareNonce', 32)), hardwareMessage(sentId, body));
     if (signature.length) out.hardwareSignature = hexOf(signature);
     let plaintext = join2(body, short(signature));
-    if (operation !== 'enroll') plaintext = join2(plaintext, requestMac(deviceKey, keyId, plaintext));
-    if (what === 'bad-mac') plaintext[plaintext.length - 1] ^= 1;
+    if (operation !== 'enroll') plaintext = join2(plaintext, requestMac(authKey, keyId, plaintext));
+    if (what === 'bad-mac') plaintext = lastBit(plaintext);
+    if (what === 'byte-more') plaintext = join2(plaintext, byte(0));
     const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(hpke, encapsulation, ephemeral);
     const keys = keySchedule(sharedSecret, text(`tandem v2 ${operation}`));
-    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(hpke.bytes), keyId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, keyId, plaintext));
+    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(hpke.bytes), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
     AFTER_SEALING[what]?.(request);
     if (request.length > LARGEST) throw new Error('a request that is too long');
     Object.assign(out, { encapsulation: hexOf(encapsulation), ephemeral: hexOf(ephemeral), sharedSecret: hexOf(sharedSecret), plaintext: hexOf(plaintext), requestEnc: hexOf(request),
@@ -1847,8 +1865,8 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
       if (device && device.pending?.tcId !== t.again) throw new Error('the device sends its pending request again, and no other');
       out.again = t.again;
     } else {
-      if (state.phase === 'dead' || (state.phase === 'superseded') !== (operation === 'report')) throw new Error('a Report is all that a superseded device sends');
-      if ((state.phase === 'no key') !== (operation === 'enroll')) throw new Error('an enrolment is the first request');
+      if (device && (state.phase === 'dead' || (state.phase === 'superseded') !== (operation === 'report'))) throw new Error('a Report is all that a superseded device sends');
+      if (device && (state.phase === 'no key') !== (operation === 'enroll')) throw new Error('an enrolment is the first request');
       if (t.device === 'copy' && operation !== 'cancel') Object.assign(device, { pending: undefined, mark: false }); // it forgets
       if (device && operation !== 'report' && (device.pending !== undefined) !== (operation === 'cancel')) throw new Error('one request at a time');
       if (operation === 'cancel' && (!state.pending || state.pending.operation === 'enroll')) throw new Error('nothing to be cancelled');
@@ -1879,19 +1897,19 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     Object.assign(out, reply?.json);
     const { code } = answer ?? {}, believed = answer && reply.opened && (code !== 3 || verifies(answer, of));
     if (device && way !== 'answer-lost' && believed) device.hear(operation, answer);
-    if (t.device === 'stranger' && answer) throw new Error('a stranger has an answer');
+    if (t.device === 'stranger' && answer && answer.code !== 2) throw new Error('a stranger has an answer');
     // What follows.
     const r = record();
-    if (!r) throw new Error('no record');
-    const isClone = r.reason === BY_CLONE && before !== 'destroyed';
+    const isClone = r?.reason === BY_CLONE && before !== 'destroyed';
     const flags = [OPERATION_FLAGS[operation], CODE_FLAGS[code], !again && of.documents.length > 1 && 'Batch', !again && t.padding === 'PSS' && 'PSS', t.change.endsWith('-hardware') && 'Hardware', again && 'Again',
       again && t.device === 'network' && 'Replay', isClone && 'Clone', verdict?.reject && 'Refused', way.endsWith('-lost') && 'Lost', way === 'forged' && 'Forged'].filter(Boolean);
     const invalid = (stage, cls) => ({ result: 'invalid', reject: { class: cls, stage } }), isValid = code === 1 || code === 3 || (code === 8 && operation === 'cancel') || (code === 6 && operation === 'report');
     const result = way === 'request-lost' ? invalid('network', 'ErrUnanswered') : way === 'forged' ? invalid('network', believed ? CLASSES[code] : 'ErrAnswer')
       : verdict.reject ? verdict : isValid ? { result: 'valid' } : invalid('server', CLASSES[code]);
     if (t.tcId === g.copiedAfter) devices.copy = devices.owner.copy();
-    return { ...out, ...result, flags, condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(stateEnc(r.counter)), current: hexOf(r.commitment),
-      chainAfter: hexOf(r.chain), lastEnc: hexOf(join2(i2osp(r.last.number, 8), r.last.hash, byte(r.last.fate), r.last.verdict)), events: r.eventNumber, ...(device && { state: device.json() }) };
+    const kept = r && { condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(stateEnc(r.counter)), current: hexOf(r.commitment),
+      chainAfter: hexOf(r.chain), lastEnc: hexOf(join2(i2osp(r.last.number, 8), r.last.hash, byte(r.last.fate), r.last.verdict)), events: r.eventNumber };
+    return { ...out, ...result, flags, ...kept, ...(device && { state: device.json() }) };
   };
   const list = [];
   for (const t of g.tests) { try { list.push(one(t)); } catch (err) { list.push({ error: err.message }); break; } }

@@ -96,6 +96,11 @@ def width(n):
     return (n.bit_length() + 7) // 8
 
 
+def flipped(b):
+    """b with its lowest bit changed."""
+    return b[:-1] + bytes([b[-1] ^ 1])
+
+
 def derived(label, n):
     label = label.encode("ascii")
     return hashlib.shake_256(SEED + i2osp(len(label), 2) + label).digest(n)
@@ -1027,15 +1032,17 @@ STATE_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, 
 
 # ---- The transcript (page, transcript.json) -------------------------------------------------------------------------
 
-CLASSES = {4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrCancelled",
+CLASSES = {2: "ErrKeyRefused", 4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired", 8: "ErrCancelled",
            9: "ErrUnconfirmed", 10: "ErrRejected", 12: "ErrSuperseded"}
-CODE_FLAGS = {4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
+CODE_FLAGS = {2: "KeyRefused", 4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
 OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh",
                    "change pin": "ChangePin", "cancel": "Cancel", "report": "Report"}
 AFTER_SEALING = {  # change: the byte, and what becomes of it
     "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "operation": (1, lambda z: 2),
     "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
-OF_STRANGERS = {"future", "other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", *AFTER_SEALING}
+OF_STRANGERS = {"future", "other-purpose", "other-key", "bad-challenge", "bad-mac", "no-hardware", "other-hardware",
+                "stray-hardware", "inner-version", "inner-operation", "byte-more", "number-zero", "report-token", "other-hash",
+                "no-documents", "salt-pkcs1", "second", "other-id", "unknown-key", *AFTER_SEALING}
 
 
 class Transcript:
@@ -1045,10 +1052,10 @@ class Transcript:
         self.file, self.g, self.sent, self.at = file, g, {}, T0 - 10000
         self.key, server, self.n, _, want = file.final_key(g)
         derive = lambda name, size: derived(f"transcript/{g['name']}/{name}", size)
-        sizes = {"x": self.key.k + 8, "hpkePrivate": 32, "challengeKey": 32, "deviceKey": 32, "keyId": 16, "token": 32}
+        sizes = {"x": self.key.k + 8, "hpkePrivate": 32, "challengeKey": 32, "authKey": 32, "keyId": 16, "token": 32}
         if "hardwarePublic" in g:
             sizes |= {"hardwareKey": 32, "attestation": 300}
-        self.value = {name: derive(name, size) for name, size in sizes.items()}
+        self.value = {name: derive({"authKey": "deviceKey"}.get(name, name), size) for name, size in sizes.items()}
         self.hpke_public = xwing_public(self.value["hpkePrivate"])
         self.d, self.hardware = 0, b""
         if "hardwarePublic" in g:
@@ -1136,19 +1143,21 @@ class Transcript:
     def make(self, t, device):
         """What is sent, and its fields in the file."""
         operation, change, value = t["operation"], t.get("change", "none"), self.value
+        key_id = flipped(value["keyId"]) if change == "other-id" else value["keyId"]
         challenge, issued_for = self.challenge(t, device)
         want = {"challenge": challenge.hex()}
         sent = Sent(t["tcId"], operation, challenge)
         self.file.same("change", change in OF_STRANGERS, t["device"] == "stranger")
         sign = lambda message: p256_sign(self.d, p256_scalar(self.derived(t, "hardwareNonce", 32)), message)
-        if change == "other-hardware":
+        if change in ("other-hardware", "stray-hardware"):
             d = p256_scalar(self.derived(t, "otherHardware", 32))
             sign = lambda message: p256_sign(d, p256_scalar(self.derived(t, "hardwareNonce", 32)), message)
         if operation == "enroll":
             sent.next = value["token"]
             want["target"] = sha256(sent.next).hex()
+            share = self.share[:-self.key.k] + bytes(self.key.k) if change == "zero-share" else self.share
             plaintext, signature = enrolment_plaintext(
-                value["keyId"], challenge, self.share, value["deviceKey"], sha256(sent.next), self.hardware,
+                key_id, challenge, share, value["authKey"], sha256(sent.next), self.hardware,
                 value.get("attestation", b""), sign)
         else:
             r = {"challenge": challenge, "number": 0, "token": bytes(32), "chain": bytes(32), "next": bytes(32),
@@ -1158,6 +1167,8 @@ class Transcript:
                 if change == "followed":
                     r |= {"number": self.server.last[0] + 1, "chain": self.server.chain}
                 r["number"] += change == "number+1"
+                if change == "number-zero":
+                    r["number"] = 0
                 if operation == "cancel":
                     r["next"] = device.pending.hash
                     want["cancels"] = device.pending.test
@@ -1169,19 +1180,23 @@ class Transcript:
                 r |= {"hash": t["hash"], "padding": t["padding"]}
             if operation in ("sign", "confirm", "change pin"):
                 r["documents"] = self.documents(t, sent, issued_for, want)
+            if change == "report-token":
+                r["token"] = device.token
             want |= {"number": r["number"], "token": r["token"].hex(), "chain": r["chain"].hex(), "target": r["next"].hex()}
-            plaintext, signature = request_plaintext(value["keyId"], value["deviceKey"], operation, r,
-                                                     sign if self.hardware and change != "no-hardware" else None)
+            signs = change == "stray-hardware" or self.hardware and change != "no-hardware"
+            plaintext, signature = request_plaintext(key_id, value["authKey"], operation, r, sign if signs else None, change)
             if change == "bad-mac":
-                plaintext = plaintext[:-1] + bytes([plaintext[-1] ^ 1])
+                plaintext = flipped(plaintext)
+            if change == "byte-more":
+                plaintext += b"\0"
         if signature:
             want["hardwareSignature"] = signature.hex()
         m, ephemeral = self.derived(t, "encapsulation", 32), self.derived(t, "ephemeral", 32)
         sent.shared, sent.enc = xwing_encaps(self.hpke_public, m, ephemeral)
         hpke_key, nonce, exporter = key_schedule(sent.shared, b"tandem v2 " + operation.encode())
         sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + value["keyId"]
-                            + sent.enc + gcm_seal(hpke_key, nonce, value["keyId"], plaintext))
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + key_id
+                            + sent.enc + gcm_seal(hpke_key, nonce, key_id, plaintext))
         if change in AFTER_SEALING:
             at, changed = AFTER_SEALING[change]
             request[at] = changed(request[at])
@@ -1204,11 +1219,14 @@ class Transcript:
             named = {"other-digest": [self.derived(t, f"otherDigest/{i}", h_len) for i in count],
                      "other-order": digests[-1:] + digests[:-1]}.get(change, digests)
             bound = bytes(32) if change == "other-purpose" else binding(t["hash"], t["padding"], named)
-        purpose = 3 if change == "other-purpose" else {"enroll": 1, "sign": 2}.get(operation, 3)
-        issued = t["at"] + {"expired": -LIFE, "future": SKEW + 1}.get(change, -1000)
-        c = challenge_bytes(self.value["challengeKey"], purpose, self.value["keyId"], issued, issued + LIFE,
+        purpose = {"enroll": 1, "sign": 2}.get(operation, 3)
+        if change == "other-purpose":
+            purpose = {"enroll": 3, "sign": 3, "cancel": 1, "report": 1}.get(operation, 2)
+        issued = t["at"] + {"expired": -LIFE, "minute-ahead": SKEW, "future": SKEW + 1}.get(change, -1000)
+        key_id = flipped(self.value["keyId"]) if change in ("other-id", "other-key") else self.value["keyId"]
+        c = challenge_bytes(self.value["challengeKey"], purpose, key_id, issued, issued + LIFE,
                             self.derived(t, "challenge", 16), bound)
-        return c[:-1] + bytes([c[-1] ^ (change == "bad-challenge")]), digests
+        return flipped(c) if change == "bad-challenge" else c, digests
 
     def documents(self, t, sent, digests, want):
         """(digest as it is sent, salt, y) of each document."""
@@ -1217,18 +1235,28 @@ class Transcript:
         if not sign:
             digests = [sha256(b"tandem v2 " + sent.operation.encode(), sent.challenge)]
         out, want["documents"], x = [], [], self.value["x"]
-        if change in ("wrong-pin", "last-wrong"):
+        wrong = {"wrong-pin": range(64), "wrong-and-one": range(64), "one-and-wrong": range(64), "first-wrong": (0,),
+                 "last-wrong": (len(digests) - 1,)}.get(change, ())
+        if wrong:
             other = self.derived(t, "otherX", len(x))
             want["otherX"] = other.hex()
         for i, digest in enumerate(digests):
             last = i == len(digests) - 1
-            salt = self.derived(t, f"salt/{i}", len(digest)) if padding == "PSS" else b""
-            em = encode(self.n, self.key.e, padding, hash_name, digest, salt)[0]
-            share = other if change == "wrong-pin" or change == "last-wrong" and last else x
-            y = self.key.power(os2ip(em) % self.key.n, share_to_dc(share, self.g["sharing"]))
+            salt_len = len(digest) if padding == "PSS" else 1 if change == "salt-pkcs1" else 0
+            if change == "long-salt":
+                salt_len = (self.n.bit_length() + 6) // 8 - len(digest) - 1
+            salt = self.derived(t, f"salt/{i}", salt_len)
+            em = b""
+            if change != "long-salt":
+                em = encode(self.n, self.key.e, padding, hash_name, digest, salt if padding == "PSS" else b"")[0]
+            y = self.key.power(os2ip(em) % self.key.n, share_to_dc(other if i in wrong else x, self.g["sharing"]))
             if last:
-                y = {"y-one": 1, "y-minus-one": self.key.n - 1}.get(change, y)
-            y = i2osp(y, self.key.k)
+                y = {"y-one": 1, "wrong-and-one": 1, "y-minus-one": self.key.n - 1}.get(change, y)
+            if i == 0 and change == "one-and-wrong":
+                y = 1
+            if change == "long-salt":
+                y = 2
+            y = i2osp(y, self.key.k)[:self.key.k - (change == "short-y")]
             sent.ems.append(em)
             out.append((digest if sign else b"", salt, y))
             want["documents"].append({"digest": digest.hex(), "salt": salt.hex(), "em": em.hex(), "y": y.hex()})
@@ -1285,7 +1313,7 @@ class Transcript:
         flags, way = {OPERATION_FLAGS[t["operation"]]}, t["way"]
         flags |= {"Batch"} if len(t.get("documents", ())) > 1 else set()
         flags |= {"PSS"} if t.get("padding") == "PSS" else set()
-        flags |= {"Hardware"} if t.get("change") in ("no-hardware", "other-hardware") else set()
+        flags |= {"Hardware"} if t.get("change", "").endswith("-hardware") else set()
         flags |= {"Again"} if "again" in t else set()
         flags |= {"Replay"} if "again" in t and t["device"] == "network" else set()
         flags |= {CODE_FLAGS[code]} if code in CODE_FLAGS else set()
@@ -1885,24 +1913,27 @@ def response_key(secret, request, salt):
     return hkdf_expand(prk, b"key", 32), hkdf_expand(prk, b"nonce", 12)
 
 
-def enrolment_plaintext(key_id, challenge, share, device_key, first, hardware, attestation, sign):
-    signed = (b"\2" + with_length(challenge, 1) + with_length(share, 2) + device_key + first + with_length(hardware, 1)
+def enrolment_plaintext(key_id, challenge, share, auth_key, first, hardware, attestation, sign):
+    signed = (b"\2" + with_length(challenge, 1) + with_length(share, 2) + auth_key + first + with_length(hardware, 1)
               + with_length(attestation, 2))
     signature = sign(hardware_message(key_id, signed)) if hardware else b""
     return signed + with_length(signature, 1), signature
 
 
-def request_plaintext(key_id, device_key, operation, r, sign):
+def request_plaintext(key_id, auth_key, operation, r, sign, change):
     """r: challenge, number, token, chain, next, hash, padding, and documents: (digest, salt, y)."""
     documents = r["documents"]
     lengths = [len(z) for z in documents[0][1:]] if documents else [0, 0]       # of salt and y
-    signed = (bytes([2, OPERATIONS.index(operation) + 1]) + with_length(r["challenge"], 1) + i2osp(r["number"], 8)
-              + r["token"] + r["chain"] + r["next"]
-              + bytes([HASH_IDS.get(r["hash"], 0), PADDING_IDS.get(r["padding"], 0), len(documents)])
+    version, number = 1 if change == "inner-version" else 2, 4 if change == "inner-operation" else OPERATIONS.index(operation) + 1
+    hash_id = HASH_IDS.get(r["hash"], 0)
+    if change == "other-hash":
+        hash_id = 7 if operation == "sign" else 1
+    signed = (bytes([version, number]) + with_length(r["challenge"], 1) + i2osp(r["number"], 8)
+              + r["token"] + r["chain"] + r["next"] + bytes([hash_id, PADDING_IDS.get(r["padding"], 0), len(documents)])
               + b"".join(i2osp(z, 2) for z in lengths) + b"".join(b"".join(d) for d in documents))
     signature = sign(hardware_message(key_id, signed)) if sign else b""
     body = signed + with_length(signature, 1)
-    return body + hmac_sha256(device_key, b"tandem v2 request" + key_id + body), signature
+    return body + hmac_sha256(auth_key, b"tandem v2 request" + key_id + body), signature
 
 
 class Malformed(Exception):
@@ -1935,7 +1966,7 @@ class Reader:
 def parse_enrolment(b):
     r = Reader(b)
     malformed_if(r.number(1) != 2)
-    out = {"challenge": r.string(1), "share": r.string(2), "deviceKey": r.take(32), "first": r.take(32),
+    out = {"challenge": r.string(1), "share": r.string(2), "authKey": r.take(32), "first": r.take(32),
            "hardware": r.string(1), "attestation": r.string(2)}
     out["signed"], out["signature"] = r.taken, r.string(1)
     malformed_if(r.b or len(out["challenge"]) != 114 or len(out["attestation"]) > 16384)
@@ -1979,8 +2010,8 @@ class Server:
         self.condition, self.reason, self.counter, self.event_number = None, 0, (0, 0, 0), 0
         self.last, self.pending_end = (0, bytes(32), 0, NO_VERDICT), 0
 
-    def challenge_ok(self, challenge, operation, now):
-        return (challenge[0] == 2 and challenge[1] in purposes(operation) and challenge[2:18] == self.key_id
+    def challenge_ok(self, challenge, operation, key_id, now):
+        return (challenge[0] == 2 and challenge[1] in purposes(operation) and challenge[2:18] == key_id
                 and hmac_sha256(self.challenge_key, b"tandem v2 challenge" + challenge[:82]) == challenge[82:]
                 and os2ip(challenge[18:26]) <= now + SKEW)
 
@@ -1991,21 +2022,21 @@ class Server:
         operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
         key, nonce, _ = key_schedule(shared, b"tandem v2 " + operation.encode())
         plaintext = gcm_open(key, nonce, key_id, request[1146:])
-        if plaintext is None or key_id != self.key_id:
+        if plaintext is None:
             return None
         try:
             if operation == "enroll":
-                return self.enroll(sha256(request), parse_enrolment(plaintext), now)
+                return self.enroll(key_id, sha256(request), parse_enrolment(plaintext), now)
             return self.request(operation, sha256(request), parse_request(plaintext, operation), now)
         except Malformed:
             return None
 
-    def enroll(self, h, r, now):
-        if r["hardware"] and not p256_verify(r["hardware"], hardware_message(self.key_id, r["signed"]), r["signature"]):
+    def enroll(self, key_id, h, r, now):
+        if r["hardware"] and not p256_verify(r["hardware"], hardware_message(key_id, r["signed"]), r["signature"]):
             return None                                                                                             # 2
-        if not self.challenge_ok(r["challenge"], "enroll", now):                                                    # 3
+        if not self.challenge_ok(r["challenge"], "enroll", key_id, now):                                            # 3
             return None
-        if self.condition is not None:                                                                              # 4
+        if self.condition is not None and key_id == self.key_id:                                                                              # 4
             if h != self.enrolment:
                 return None
             if self.condition == "destroyed":
@@ -2013,14 +2044,17 @@ class Server:
             return self.destroyed(4) if self.condition == "pending" and self.pending_end <= now else self.enrolled()
         if os2ip(r["challenge"][26:34]) <= now:                                                                     # 5
             return 7, b"", False
-        parse_server_share(r["share"])      # 6; it raises, and so does what follows: no vector has such a share
+        if outcome(parse_server_share, r["share"])[1]:                                                              # 6
+            return 2, b"\1", False
+        if key_id != self.key_id:           # 7; all enrolments of a group have one n1, and no other key id is the first
+            return 2, b"\2", False
         if self.server:
             compose(self.key, self.server.n, self.server.e)
         self.ds = os2ip(r["share"][-self.key.k:])
         if r["share"] != server_share(self.sharing, self.key.e, self.key.n, self.ds):
             raise ValueError("a share of another key: no vector has that")
         self.condition, self.enrolment, self.pending_end = "pending", h, now + PENDING_LIFE                     # 12
-        self.device_key, self.current, self.chain, self.hardware = r["deviceKey"], r["first"], h, r["hardware"]
+        self.auth_key, self.current, self.chain, self.hardware = r["authKey"], r["first"], h, r["hardware"]
         self.event_number += 1
         return self.enrolled()
 
@@ -2039,9 +2073,9 @@ class Server:
     def request(self, operation, h, r, now):
         """Steps 3 to 18 of a request that was opened."""
         expires = os2ip(r["challenge"][26:34])
-        if not self.challenge_ok(r["challenge"], operation, now) or self.condition is None:                         # 3, 4
+        if not self.challenge_ok(r["challenge"], operation, self.key_id, now) or self.condition is None:                         # 3, 4
             return None
-        if hmac_sha256(self.device_key, b"tandem v2 request" + self.key_id + r["macked"]) != r["mac"]:              # 6
+        if hmac_sha256(self.auth_key, b"tandem v2 request" + self.key_id + r["macked"]) != r["mac"]:              # 6
             return None
         if bool(self.hardware) != bool(r["signature"]) or self.hardware and not p256_verify(
                 self.hardware, hardware_message(self.key_id, r["signed"]), r["signature"]):

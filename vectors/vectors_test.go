@@ -26,8 +26,8 @@ var counts = map[string]struct{ valid, invalid int }{
 	"split_additive_3072":       {106, 85},
 	"split_multiplicative_2048": {90, 70},
 	"split_multiplicative_3072": {90, 70},
-	"transcript":                {107, 222},
-	"verification_code":         {44, 0},
+	"transcript":                {181, 406},
+	"verification_code":         {46, 0},
 	"weak_pins":                 {472, 509},
 }
 

@@ -38,7 +38,7 @@ func verificationCode() *file {
 		id := f.next()
 		put(id, "random digest", "derived", f.derive(id, "digest", []int{32, 48, 64}[i%3]), -1)
 	}
-	for _, want := range []int{0, 1, 9, 10, 99, 100, 999, 1000, 9999, 10000, 19999, 60000, 65535} {
+	for _, want := range []int{0, 1, 9, 10, 99, 100, 999, 1000, 9999, 10000, 19999, 60000, 65535, 2, 11} {
 		id := f.next()
 		digest, counter := f.search(id, "digest", 32, func(b []byte) bool {
 			h := sha256.Sum256(b)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/elliptic"
 	"crypto/hkdf"
@@ -66,7 +67,9 @@ type request struct {
 	binding   []byte // of the digests in the request
 	messages  []message
 	partials  []*big.Int
+	unfit     bool // a salt or a y has a length that cannot be
 	ignored   bool // it is not the device's: no answer
+	otherID   bool // an enrolment under another key id
 }
 
 // subject is the number and the hash of the request that is settled by this one.
@@ -87,10 +90,14 @@ type options struct {
 
 // issue is a challenge.
 func (p *party) issue(label string, purpose byte, binding []byte, issued int64) []byte {
+	return p.issueFor(p.id, label, purpose, binding, issued)
+}
+
+func (p *party) issueFor(id []byte, label string, purpose byte, binding []byte, issued int64) []byte {
 	if binding == nil {
 		binding = make([]byte, 32)
 	}
-	body := cat([]byte{2, purpose}, p.id, u64(issued), u64(issued+challengeLife), stream(label, 16), binding)
+	body := cat([]byte{2, purpose}, id, u64(issued), u64(issued+challengeLife), stream(label, 16), binding)
 	return cat(body, mac(p.challengeKey, []byte("tandem v2 challenge"), body))
 }
 
@@ -98,13 +105,20 @@ func issued(challenge []byte) int64 { return int64(binary.BigEndian.Uint64(chall
 
 func expires(challenge []byte) int64 { return int64(binary.BigEndian.Uint64(challenge[26:])) }
 
+// otherID is the key id with its lowest bit changed.
+func (p *party) otherID() []byte {
+	id := bytes.Clone(p.id)
+	id[len(id)-1] ^= 1
+	return id
+}
+
 // seal makes the request around a plaintext.
-func (p *party) seal(r *request, plaintext []byte, t T) {
+func (p *party) seal(r *request, id, plaintext []byte, t T) {
 	m, e := p.f.derive(r.id, "encapsulation", 32), p.f.derive(r.id, "ephemeral", 32)
 	shared, enc := p.recipient.encapsulate(m, e)
 	key, nonce, exporter := schedule(shared, "tandem v2 "+r.op)
-	ct := gcm(key, nonce, plaintext, p.id)
-	r.bytes = cat([]byte{2, operations[r.op]}, hash(p.recipient.public())[:8], p.id, enc, ct)
+	ct := gcm(key, nonce, plaintext, id)
+	r.bytes = cat([]byte{2, operations[r.op]}, hash(p.recipient.public())[:8], id, enc, ct)
 	r.secret = labeledExpand(exporter, "sec", []byte("tandem v2 response"), 32)
 	for name, b := range map[string][]byte{"plaintext": plaintext, "encapsulation": m, "ephemeral": e, "sharedSecret": shared,
 		"hpkeKey": key, "hpkeNonce": nonce, "exporterSecret": exporter, "responseSecret": r.secret} {
@@ -113,13 +127,26 @@ func (p *party) seal(r *request, plaintext []byte, t T) {
 }
 
 // enroll makes the first request.
-func (p *party) enroll(token []byte) (*request, T) {
-	r := &request{id: p.f.next(), op: "enroll", target: hash(token)}
-	r.challenge = p.issue(p.f.label(r.id, "challenge"), 1, nil, p.now-second)
-	t := T{"challenge": hex.EncodeToString(r.challenge), "target": hex.EncodeToString(r.target), "change": "none"}
-	body := cat([]byte{2}, u8(r.challenge), u16(p.d.shareEnc()), p.kdev, r.target, u8(p.hardwarePublic), u16(p.attestation))
-	p.seal(r, cat(body, u8(p.hardwareSign(r.id, body, "", t))), t)
+func (p *party) enroll(o options) (*request, T) {
+	r := &request{id: p.f.next(), op: "enroll", target: hash(p.token)}
+	purpose, at, id, share := byte(1), p.now-second, p.id, p.d.shareEnc()
+	switch o.change {
+	case "other-purpose":
+		purpose = 3
+	case "future":
+		at = p.now + 60*second + 1
+	case "other-id":
+		id, r.otherID = p.otherID(), true
+	case "zero-share":
+		clear(share[len(share)-p.pair.key.k():])
+		r.unfit = true
+	}
+	r.challenge = p.issueFor(id, p.f.label(r.id, "challenge"), purpose, nil, at)
+	t := T{"challenge": hex.EncodeToString(r.challenge), "target": hex.EncodeToString(r.target), "change": o.change}
+	body := cat([]byte{2}, u8(r.challenge), u16(share), p.kdev, r.target, u8(p.hardwarePublic), u16(p.attestation))
+	p.seal(r, id, cat(body, u8(p.hardwareSign(r.id, body, o.change, t))), t)
 	t["requestEnc"] = hex.EncodeToString(r.bytes)
+	r.ignored = slices.Contains(notAnswered, o.change)
 	return r, t
 }
 
@@ -138,18 +165,35 @@ func (p *party) ask(ph *phone, op string, o options) (*request, T) {
 		r.target = hash(r.next)
 		t["nextToken"] = hex.EncodeToString(r.next)
 	}
-	if o.change == "number+1" {
+	switch o.change {
+	case "number+1":
 		r.number++
+	case "number-zero":
+		r.number = 0
+	case "report-token":
+		r.token = ph.token
 	}
 	p.challengeFor(ph, r, o)
 	text := p.documents(r, o, t)
-	body := cat([]byte{2, operations[op]}, u8(r.challenge), u64(int64(r.number)), r.token, r.chain, r.target, text)
+	head := []byte{2, operations[op]}
+	switch o.change {
+	case "inner-version":
+		head[0] = 1
+	case "inner-operation":
+		head[1] = operations["refresh"]
+	case "other-hash":
+		text[0] = map[string]byte{"sign": 7, "refresh": 1}[op]
+	}
+	body := cat(head, u8(r.challenge), u64(int64(r.number)), r.token, r.chain, r.target, text)
 	body = cat(body, u8(p.hardwareSign(r.id, body, o.change, t)))
 	tag := mac(p.kdev, []byte("tandem v2 request"), p.id, body)
-	if o.change == "bad-mac" {
+	switch o.change {
+	case "bad-mac":
 		tag[31] ^= 1
+	case "byte-more":
+		tag = append(tag, 0)
 	}
-	p.seal(r, cat(body, tag), t)
+	p.seal(r, p.id, cat(body, tag), t)
 	damage(r.bytes, o.change)
 	r.ignored = slices.Contains(notAnswered, o.change)
 	t["number"] = r.number
@@ -159,8 +203,9 @@ func (p *party) ask(ph *phone, op string, o options) (*request, T) {
 	return r, t
 }
 
-var notAnswered = []string{"other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware",
-	"last-bit", "enc-bit", "operation", "key-id", "hpke-key", "version"}
+var notAnswered = []string{"other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", "stray-hardware",
+	"last-bit", "enc-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
+	"byte-more", "number-zero", "report-token", "other-hash", "no-documents", "salt-pkcs1"}
 
 // damage changes a request that was sealed.
 func damage(b []byte, change string) {
@@ -190,7 +235,12 @@ func (p *party) challengeFor(ph *phone, r *request, o options) {
 	case r.op == "report" && ph.challenge != nil:
 		r.challenge = ph.challenge
 		return
-	case r.op == "sign" && o.change != "other-purpose":
+	case o.change == "other-purpose":
+		purpose = map[string]byte{"sign": 3, "cancel": 1, "report": 1}[r.op]
+		if purpose == 0 {
+			purpose = 2
+		}
+	case r.op == "sign":
 		purpose = 2
 	}
 	var named []byte
@@ -215,10 +265,16 @@ func (p *party) challengeFor(ph *phone, r *request, o options) {
 	switch o.change {
 	case "expired":
 		at = p.now - challengeLife
+	case "minute-ahead":
+		at = p.now + 60*second
 	case "future":
 		at = p.now + 60*second + 1
 	}
-	r.challenge = p.issue(p.f.label(r.id, "challenge"), purpose, named, at)
+	id := p.id
+	if o.change == "other-key" {
+		id = p.otherID()
+	}
+	r.challenge = p.issueFor(id, p.f.label(r.id, "challenge"), purpose, named, at)
 	if o.change == "bad-challenge" {
 		r.challenge[len(r.challenge)-1] ^= 1
 	}
@@ -244,11 +300,24 @@ func (p *party) documents(r *request, o options, t T) []byte {
 		t["hash"], t["padding"] = hashes[o.hash].name, o.padding
 		for i := range o.documents {
 			size := hashes[o.hash].h.Size()
-			var s []byte
-			if o.padding == "PSS" {
-				s, salt = p.f.derive(r.id, item("salt", i), size), size
+			digest := p.f.derive(r.id, item("digest", i), size)
+			switch {
+			case o.change == "long-salt":
+				salt = (n.BitLen()+6)/8 - size - 1
+			case o.padding == "PSS":
+				salt = size
+			case o.change == "salt-pkcs1":
+				salt = 1
 			}
-			r.messages = append(r.messages, encode(hashes[o.hash], o.padding, p.f.derive(r.id, item("digest", i), size), s, n))
+			s := p.f.derive(r.id, item("salt", i), salt)
+			if o.change == "long-salt" {
+				r.messages = append(r.messages, message{digest: digest, salt: s})
+				r.unfit = true
+				continue
+			}
+			m := encode(hashes[o.hash], o.padding, digest, s, n)
+			m.salt = s
+			r.messages = append(r.messages, m)
 		}
 	case "confirm", "change pin":
 		r.messages = []message{encode(hashes[0], "PKCS1", hash([]byte("tandem v2 "+r.op), r.challenge), nil, n)}
@@ -256,32 +325,43 @@ func (p *party) documents(r *request, o options, t T) []byte {
 		return make([]byte, 7)
 	}
 	other := p.d
-	if o.change == "wrong-pin" || o.change == "last-wrong" {
+	if slices.Contains([]string{"wrong-pin", "last-wrong", "first-wrong", "wrong-and-one", "one-and-wrong"}, o.change) {
 		other = deal(p.pair.sharing, p.pair.key, p.f.derive(r.id, "otherX", len(p.d.x)))
 		t["otherX"] = hex.EncodeToString(other.x)
 	}
-	k := p.pair.key.k()
-	out := cat(head, []byte{byte(len(r.messages))}, binary.BigEndian.AppendUint16(nil, uint16(salt)), binary.BigEndian.AppendUint16(nil, uint16(k)))
+	k, size := p.pair.key.k(), p.pair.key.k() // of y as it is sent
+	switch o.change {
+	case "no-documents":
+		size = 0
+	case "short-y":
+		size = k - 1
+		r.unfit = true
+	}
+	out := cat(head, []byte{byte(len(r.messages))}, binary.BigEndian.AppendUint16(nil, uint16(salt)), binary.BigEndian.AppendUint16(nil, uint16(size)))
 	documents := []T{}
 	for i, m := range r.messages {
-		d, last := p.d, i == len(r.messages)-1
-		if o.change == "wrong-pin" || last {
+		d, first, last := p.d, i == 0, i == len(r.messages)-1
+		if o.change == "first-wrong" && first || o.change == "last-wrong" && last ||
+			slices.Contains([]string{"wrong-pin", "wrong-and-one", "one-and-wrong"}, o.change) {
 			d = other
 		}
 		y := d.partial(m.int())
 		switch {
-		case last && o.change == "y-one":
+		case last && (o.change == "y-one" || o.change == "wrong-and-one"), first && o.change == "one-and-wrong":
 			y = big.NewInt(1)
 		case last && o.change == "y-minus-one":
 			y = new(big.Int).Sub(p.pair.key.n, one)
+		case o.change == "long-salt":
+			y = big.NewInt(2)
 		}
 		r.partials = append(r.partials, y)
 		if r.op == "sign" {
 			out = cat(out, m.digest)
 		}
-		out = cat(out, m.salt, i2osp(y, k))
+		sent := i2osp(y, k)[:size]
+		out = cat(out, m.salt, sent)
 		documents = append(documents, T{"digest": hex.EncodeToString(m.digest), "salt": hex.EncodeToString(m.salt),
-			"em": hex.EncodeToString(m.em), "y": fix(y, k)})
+			"em": hex.EncodeToString(m.em), "y": hex.EncodeToString(sent)})
 	}
 	t["documents"] = documents
 	return out
@@ -303,12 +383,14 @@ func point(d *big.Int) []byte {
 // hardwareSign is the ECDSA signature of a body by the phone's hardware, with the nonce
 // from the seed; nothing where there is no such key.
 func (p *party) hardwareSign(id int, body []byte, change string, t T) []byte {
-	if p.hardwareKey == nil || change == "no-hardware" {
-		return nil
-	}
-	d := scalar(p.hardwareKey)
-	if change == "other-hardware" {
+	var d *big.Int
+	switch {
+	case change == "other-hardware" || change == "stray-hardware":
 		d = scalar(p.f.derive(id, "otherHardware", 32))
+	case p.hardwareKey == nil || change == "no-hardware":
+		return nil
+	default:
+		d = scalar(p.hardwareKey)
 	}
 	q, k := elliptic.P256().Params().N, scalar(p.f.derive(id, "hardwareNonce", 32))
 	r := os2ip(point(k)[1:33])

@@ -11,7 +11,7 @@ var (
 		"ChangePin":   {"NORMAL", "The proof of the old PIN.", "", nil},
 		"Cancel":      {"NORMAL", "A request is never to be carried out, or its fate is told.", "A request that is carried out after it was given up.", nil},
 		"Report":      {"NORMAL", "The device reports that its state was copied.", "A copy that goes on.", nil},
-		"Hardware":    {"MODIFIED_PARAMETER", "The signature of the phone's hardware is missing or another key's.", "A copy of the storage that is answered.", nil},
+		"Hardware":    {"MODIFIED_PARAMETER", "The signature of the phone's hardware is missing, another key's, or there where the key has none.", "A copy of the storage that is answered.", nil},
 		"Again":       {"NORMAL", "The same bytes as before.", "An attempt that is counted twice.", nil},
 		"Replay":      {"NORMAL", "The same bytes as before, from somebody else.", "A replay that changes something.", nil},
 		"WrongPin":    {"NORMAL", "A wrong PIN was counted, now or before.", "Unlimited guesses.", nil},
@@ -23,6 +23,7 @@ var (
 		"Superseded":  {"NORMAL", "The number was used up.", "A replay, or a copy that nobody finds.", nil},
 		"Clone":       {"NORMAL", "A copy of the device's state was found.", "A thief who guesses for ever.", nil},
 		"Refused":     {"MODIFIED_PARAMETER", "The request is not the device's: no answer.", "A stranger locks a key.", nil},
+		"KeyRefused":  {"MODIFIED_PARAMETER", "The server does not enrol this key.", "A key that cannot be, or one that is somebody's already.", nil},
 		"Lost":        {"NORMAL", "The request or its answer is lost.", "An attempt that is counted twice, or not at all.", nil},
 		"Forged":      {"NORMAL", "An answer that is not the server's.", "A device that believes it for good.", nil},
 	}
@@ -41,6 +42,11 @@ func transcript() *file {
 		{"clone-hash", (*party).cloneHash}, {"clone-cancel", (*party).cloneCancel},
 		{"superseded", (*party).superseded}, {"superseded-late", (*party).supersededLate},
 		{"forged", (*party).forged}, {"forged-wrong", (*party).forgedWrong}, {"late", (*party).late},
+		{"clone-locked", (*party).cloneLocked}, {"clone-order", (*party).cloneOrder}, {"clone-digest", (*party).cloneDigest},
+		{"clone-refresh", (*party).cloneRefresh}, {"clone-range", (*party).cloneRange}, {"clone-cancel-late", (*party).cloneCancelLate},
+		{"clone-pending", (*party).clonePending}, {"destroyed-right", (*party).destroyedRight}, {"destroyed-refresh", (*party).destroyedRefresh},
+		{"destroyed-pending", (*party).destroyedPending}, {"end-of-pending", (*party).endOfPending}, {"before-end", (*party).beforeEnd},
+		{"batch", (*party).batch}, {"form", (*party).form}, {"enrolment-expired", (*party).enrolmentExpired}, {"enrolment-in-time", (*party).enrolmentInTime}, {"enrolment-refused", (*party).enrolmentRefused},
 	} {
 		s.story(newParty(f, s.name, two, false))
 	}

@@ -135,6 +135,9 @@ func (p *party) judgePIN(q *request) (byte, []byte) {
 // outcome looks at all partial signatures: s1^e = m1.
 func (p *party) outcome(q *request) string {
 	outcome, k := "right", p.pair.key
+	if q.unfit {
+		return "malformed"
+	}
 	for i, m := range q.messages {
 		y := q.partials[i]
 		if y.Cmp(one) <= 0 || y.Cmp(new(big.Int).Sub(k.n, one)) >= 0 {
@@ -184,8 +187,12 @@ func (p *party) judgeAgain(q *request) (byte, []byte) {
 func (p *party) judgeEnrollment(q *request) (byte, []byte) {
 	rec := &p.rec
 	switch {
-	case rec.condition == "" && expires(q.challenge) <= p.now:
+	case expires(q.challenge) <= p.now && (q.otherID || rec.condition == ""): // 5
 		return 7, nil
+	case q.otherID: // 7
+		return 2, []byte{2}
+	case q.unfit: // 6
+		return 2, []byte{1}
 	case rec.condition == "":
 		*rec = record{condition: "pending", until: p.now + pendingLife, enrollment: hash(q.bytes), chain: hash(q.bytes), current: q.target, events: 1}
 	case !bytes.Equal(hash(q.bytes), rec.enrollment):
@@ -231,8 +238,11 @@ func (ph *phone) hear(q *request, code byte, body, challenge []byte) {
 		}
 		return
 	case q.op == "enroll":
-		if code == 1 {
+		switch code {
+		case 1:
 			ph.phase, ph.pending = "unconfirmed", nil
+		case 2, 7:
+			*ph = phone{phase: "no key"}
 		}
 		return
 	case code == 3:
@@ -257,7 +267,7 @@ func (ph *phone) hear(q *request, code byte, body, challenge []byte) {
 
 func (ph *phone) object() T {
 	t := T{"phase": ph.phase}
-	if ph.phase == "superseded" || ph.phase == "dead" {
+	if ph.phase == "superseded" || ph.phase == "dead" || ph.phase == "no key" {
 		return t
 	}
 	t["number"], t["token"], t["chain"] = ph.number, hex.EncodeToString(ph.token), hex.EncodeToString(ph.chain)

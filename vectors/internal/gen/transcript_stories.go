@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 )
 
 // The stories of transcript.json: which requests are made, and what becomes of them on
@@ -18,6 +19,7 @@ type party struct {
 	recipient      recipient
 	challengeKey   []byte
 	kdev           []byte
+	token          []byte // the first one
 	id             []byte
 	hardwareKey    []byte // nil without one
 	hardwarePublic []byte
@@ -35,7 +37,8 @@ func newParty(f *file, name string, pr pair, hardware bool) *party {
 	p.recipient = newRecipient(stream(p.label("hpkePrivate"), 32))
 	p.challengeKey, p.kdev, p.id = stream(p.label("challengeKey"), 32), stream(p.label("deviceKey"), 32), stream(p.label("keyId"), 16)
 	p.d = deal(pr.sharing, pr.key, stream(p.label("x"), pr.key.k()+8))
-	p.owner = &phone{phase: "enrolling", token: stream(p.label("token"), 32)}
+	p.token = stream(p.label("token"), 32)
+	p.owner = &phone{phase: "enrolling", token: p.token}
 	t := pr.fields()
 	t["name"] = name
 	if hardware {
@@ -45,7 +48,7 @@ func newParty(f *file, name string, pr pair, hardware bool) *party {
 	}
 	t["x"], t["ds"], t["serverShareEnc"] = hex.EncodeToString(p.d.x), fix(p.d.ds, pr.key.k()), hex.EncodeToString(p.d.shareEnc())
 	t["hpkePrivate"], t["hpkePublic"] = hex.EncodeToString(p.recipient.seed), hex.EncodeToString(p.recipient.public())
-	t["challengeKey"], t["deviceKey"], t["keyId"] = hex.EncodeToString(p.challengeKey), hex.EncodeToString(p.kdev), hex.EncodeToString(p.id)
+	t["challengeKey"], t["authKey"], t["keyId"] = hex.EncodeToString(p.challengeKey), hex.EncodeToString(p.kdev), hex.EncodeToString(p.id)
 	t["token"] = hex.EncodeToString(p.owner.token)
 	p.g = f.group("Transcript", t)
 	return p
@@ -68,10 +71,16 @@ func (p *party) begin() {
 	p.sign("a signature", options{}, delivered)
 }
 
-func (p *party) enrolled(d delivery) {
-	q, t := p.enroll(p.owner.token)
-	p.owner.pending, p.owner.chain = q, hash(q.bytes)
-	p.send(q.id, "enrolment", q, t, d)
+func (p *party) enrolled(d delivery) { p.enrolledAs("enrolment", "none", d) }
+
+// enrolledAs is an enrolment with a change; a stranger's leaves the owner as he is.
+func (p *party) enrolledAs(comment, change string, d delivery) *request {
+	q, t := p.enroll(options{change: change})
+	if d.device == "owner" {
+		p.owner.pending, p.owner.chain = q, hash(q.bytes)
+	}
+	p.send(q.id, comment, q, t, d)
+	return q
 }
 
 // sign is do for signatures: SHA-256 and PKCS #1 v1.5 of one document unless the options
@@ -80,7 +89,9 @@ func (p *party) sign(comment string, o options, d delivery) *request {
 	if o.padding == "" {
 		o.padding = "PKCS1"
 	}
-	o.documents = max(o.documents, 1)
+	if o.documents == 0 && o.change != "no-documents" {
+		o.documents = 1
+	}
 	return p.do(comment, "sign", o, d)
 }
 
@@ -97,7 +108,7 @@ func (p *party) do(comment, op string, o options, d delivery) *request {
 	if o.change == "followed" {
 		ph.number, ph.chain = p.rec.last.number, p.rec.chain
 	}
-	if (op != "cancel" && op != "report") && ph.pending != nil && d.device != "copy" {
+	if (op != "cancel" && op != "report") && ph.pending != nil && d.device == "owner" {
 		panic(comment + ": an earlier request is pending")
 	}
 	q, t := p.ask(ph, op, o)
@@ -118,10 +129,10 @@ func (p *party) again(comment string, q *request, d delivery) {
 	p.send(id, comment, q, T{"again": q.id, "change": "none"}, d)
 }
 
+var byStranger = delivery{"stranger", "delivered", ""}
+
 // stranger sends what gets no answer.
-func (p *party) stranger(comment string, o options) {
-	p.sign(comment, o, delivery{"stranger", "delivered", ""})
-}
+func (p *party) stranger(comment string, o options) { p.sign(comment, o, byStranger) }
 
 // refused is a request that is not looked at, and cancelled.
 func (p *party) refused(comment string, o options) {
@@ -183,8 +194,10 @@ func (p *party) send(id int, comment string, q *request, t T, d delivery) {
 		t["forgery"] = d.forgery
 	}
 	p.verdict(t, q.op, d, code, believed)
-	t["condition"], t["counterEnc"], t["current"] = p.rec.condition, hex.EncodeToString(p.rec.counter.enc()), hex.EncodeToString(p.rec.current)
-	t["chainAfter"], t["lastEnc"], t["events"] = hex.EncodeToString(p.rec.chain), hex.EncodeToString(p.rec.last.enc()), p.rec.events
+	if p.rec.condition != "" {
+		t["condition"], t["counterEnc"], t["current"] = p.rec.condition, hex.EncodeToString(p.rec.counter.enc()), hex.EncodeToString(p.rec.current)
+		t["chainAfter"], t["lastEnc"], t["events"] = hex.EncodeToString(p.rec.chain), hex.EncodeToString(p.rec.last.enc()), p.rec.events
+	}
 	if p.rec.reason != 0 {
 		t["reason"] = p.rec.reason
 	}
@@ -216,7 +229,7 @@ func (p *party) forge(id int, q *request, forgery string) (code byte, body, secr
 	return 3, body, q.secret
 }
 
-var codeClass = map[byte]string{0: "ErrRefused", 4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired",
+var codeClass = map[byte]string{0: "ErrRefused", 2: "ErrKeyRefused", 4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired",
 	8: "ErrCancelled", 9: "ErrUnconfirmed", 10: "ErrRejected", 12: "ErrSuperseded"}
 
 // verdict says how the test ends.
@@ -237,7 +250,7 @@ func (p *party) verdict(t T, op string, d delivery, code byte, believed bool) {
 var opFlag = map[string]string{"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh",
 	"change pin": "ChangePin", "cancel": "Cancel", "report": "Report"}
 
-var codeFlag = map[byte]string{4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
+var codeFlag = map[byte]string{2: "KeyRefused", 4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Expired", 9: "Unconfirmed", 10: "Rejected", 12: "Superseded"}
 
 // flagsOf are the flags that follow from a test's fields.
 func flagsOf(t T, op string, d delivery, code byte) []string {
@@ -250,7 +263,7 @@ func flagsOf(t T, op string, d delivery, code byte) []string {
 	documents, _ := t["documents"].([]T)
 	add("Batch", len(documents) > 1)
 	add("PSS", t["padding"] == "PSS")
-	add("Hardware", t["change"] == "no-hardware" || t["change"] == "other-hardware")
+	add("Hardware", strings.HasSuffix(t["change"].(string), "-hardware"))
 	add("Again", t["again"] != nil)
 	add("Replay", t["again"] != nil && d.device == "network")
 	add(codeFlag[code], codeFlag[code] != "")

@@ -1,0 +1,190 @@
+package main
+
+// Stories of one edge each: the order of the checks of docs/protocol.md, section 5, the
+// moments at which something ends, and the form of what is sent.
+
+// cloneLocked: a lock hides no clone (12 before 15), and no challenge for other digests
+// (14 before 15).
+func (p *party) cloneLocked() {
+	p.begin()
+	p.stolen()
+	p.do("the owner refreshes", "refresh", options{}, delivered)
+	for range 3 {
+		p.sign("a wrong PIN of the owner's", options{change: "wrong-pin"}, delivered)
+	}
+	p.refused("a challenge for another digest while locked", options{change: "other-digest"})
+	p.sign("the copy guesses while locked, with its old token", options{change: "followed"}, delivered.byCopy())
+	p.sign("the owner, with an expired challenge", options{change: "expired"}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+// misled: the copy acts, and forges the answer to the owner's pending request, so that the
+// owner's chain is another one from then on.
+func (p *party) misled() {
+	p.begin()
+	q := p.sign("the owner's request is kept back", options{}, requestLost)
+	p.stolen()
+	p.sign("the copy guesses with the owner's number", options{change: "wrong-pin"}, delivered.byCopy())
+	p.again("and forges the answer to the owner", q, delivery{"owner", "forged", "wrong"})
+}
+
+func (p *party) cloneOrder() {
+	p.misled()
+	p.sign("another chain, and an expired challenge", options{change: "expired"}, delivered)
+	p.cancel("the Cancel has another chain, and a challenge that does not matter")
+	p.everythingAgain()
+}
+
+func (p *party) cloneDigest() {
+	p.misled()
+	p.sign("another chain, and a challenge for another digest", options{change: "other-digest"}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+func (p *party) cloneRefresh() {
+	p.misled()
+	p.do("another chain, to refresh", "refresh", options{}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+func (p *party) cloneRange() {
+	p.misled()
+	p.sign("another chain, and y = 1", options{change: "y-one"}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+func (p *party) cloneCancelLate() {
+	p.begin()
+	p.stolen()
+	p.sign("the owner's challenge has expired", options{change: "expired"}, delivered)
+	p.do("his Cancel is lost", "cancel", options{}, requestLost)
+	p.sign("the copy guesses with the owner's number", options{change: "wrong-pin"}, delivered.byCopy())
+	p.cancel("the owner cancels, with the challenge that has expired")
+	p.everythingAgain()
+}
+
+func (p *party) clonePending() {
+	p.enrolled(delivered)
+	p.stolen()
+	p.do("confirmation with a wrong PIN", "confirm", options{change: "wrong-pin"}, delivered)
+	p.sign("the copy signs before the confirmation, with an old chain", options{change: "number+1"}, delivered.byCopy())
+	p.do("the copy confirms, with an old chain", "confirm", options{change: "number+1"}, delivered.byCopy())
+	p.do("the owner confirms", "confirm", options{}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+func (p *party) destroyedRight() {
+	p.begin()
+	p.stolen()
+	p.sign("the owner's answer is lost", options{}, answerLost)
+	p.sign("the copy's token is old", options{change: "followed"}, delivered.byCopy())
+	p.cancel("the owner cancels what was carried out")
+	p.everythingAgain()
+}
+
+func (p *party) destroyedRefresh() {
+	p.begin()
+	p.stolen()
+	p.do("the owner refreshes, and the answer is lost", "refresh", options{}, answerLost)
+	p.sign("the copy's token is old", options{change: "followed"}, delivered.byCopy())
+	p.cancel("the owner cancels what was carried out")
+	p.everythingAgain()
+}
+
+func (p *party) destroyedPending() {
+	p.begin()
+	p.stolen()
+	p.sign("the owner's request is lost", options{}, requestLost)
+	p.sign("the copy skips a number", options{change: "number+1"}, delivered.byCopy())
+	p.cancel("the owner cancels")
+	p.everythingAgain()
+}
+
+func (p *party) endOfPending() {
+	p.enrolled(delivered)
+	p.now = p.rec.until
+	p.do("at the end of pending, with an expired challenge", "confirm", options{change: "expired"}, delivered)
+	p.now = p.rec.until
+	p.cancel("and it is cancelled, with the same challenge")
+	p.now = p.rec.until
+	p.do("at the end of pending", "confirm", options{}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
+func (p *party) beforeEnd() {
+	p.enrolled(delivered)
+	last := p.rec.until - 1
+	p.now = last
+	p.sign("a signature one millisecond before the end of pending", options{}, delivered)
+	p.now = last
+	p.cancel("and it is cancelled, with the same challenge")
+	p.now = last
+	p.do("confirmation one millisecond before the end of pending", "confirm", options{}, delivered)
+	p.sign("a signature", options{}, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) batch() {
+	p.begin()
+	p.sign("the first of three documents is under a wrong PIN", options{documents: 3, change: "first-wrong"}, delivered)
+	p.refused("y is wrong, and that of the last document 1", options{documents: 2, change: "wrong-and-one"})
+	p.refused("y of the first document is 1, and the others are wrong", options{documents: 2, change: "one-and-wrong"})
+	p.refused("each y is a byte short", options{documents: 2, change: "short-y"})
+	p.refused("each salt is a byte too long", options{hash: 2, padding: "PSS", documents: 2, change: "long-salt"})
+	p.sign("a challenge that is exactly a minute ahead", options{change: "minute-ahead"}, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) form() {
+	p.begin()
+	p.stranger("a challenge that is a millisecond more than a minute ahead", options{change: "future"})
+	for _, s := range [][2]string{
+		{"stray-hardware", "a hardware's signature, and the key has none"}, {"other-key", "a challenge for another key id"},
+		{"inner-version", "version 1 in the plaintext"}, {"inner-operation", "another operation in the plaintext"},
+		{"byte-more", "a byte after the MAC"}, {"number-zero", "the number 0"}, {"other-hash", "an unknown hash function"},
+		{"no-documents", "no documents"}, {"salt-pkcs1", "a salt with PKCS #1 v1.5"},
+	} {
+		p.stranger(s[1], options{change: s[0]})
+	}
+	p.do("a refresh with a hash function", "refresh", options{change: "other-hash"}, byStranger)
+	p.do("a report with a token", "report", options{change: "report-token"}, byStranger)
+	for _, op := range []string{"confirm", "refresh", "change pin", "report"} {
+		p.do("a challenge of another purpose, to "+op, op, options{change: "other-purpose"}, byStranger)
+	}
+	p.enrolledAs("an enrolment of another purpose", "other-purpose", byStranger)
+	p.enrolledAs("another enrolment under this key id", "second", byStranger)
+	p.enrolledAs("the same n1 under another key id", "other-id", byStranger)
+	p.sign("a request is lost", options{}, requestLost)
+	p.do("a challenge of another purpose, to cancel", "cancel", options{change: "other-purpose"}, byStranger)
+	p.cancel("and cancelled")
+	p.sign("a signature", options{}, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) enrolmentExpired() {
+	p.enrolledAs("an enrolment with a challenge of another purpose", "other-purpose", byStranger)
+	q := p.enrolledAs("an enrolment is lost", "none", requestLost)
+	p.do("a refresh, and there is no record", "refresh", options{change: "unknown-key"}, byStranger)
+	p.do("a report, and there is no record", "report", options{change: "unknown-key"}, byStranger)
+	p.now = expires(q.challenge)
+	p.again("the enrolment when its challenge expires", q, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) enrolmentRefused() {
+	p.enrolledAs("d_s = 0", "zero-share", delivered)
+	p.everythingAgain()
+}
+
+func (p *party) enrolmentInTime() {
+	q := p.enrolledAs("an enrolment is lost", "none", requestLost)
+	p.now = expires(q.challenge) - 1
+	p.again("the enrolment a millisecond before its challenge expires", q, delivered)
+	p.everythingAgain()
+}
