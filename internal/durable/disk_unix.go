@@ -38,10 +38,4 @@ func flock(file *os.File, how int) error {
 	}
 }
 
-func syncFolder(name string) error {
-	folder, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}
+func syncFolder(folder *os.File) error { return folder.Sync() }

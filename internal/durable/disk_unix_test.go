@@ -3,7 +3,10 @@
 package durable
 
 import (
+	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -11,58 +14,61 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnlockBeforeClose: a copy of the descriptor, as a child has between fork and exec, does not keep
-// the lock.
+// TestUnlockBeforeClose: a child that has the descriptor, as every child has between fork and exec,
+// does not keep the lock.
 func TestUnlockBeforeClose(t *testing.T) {
+	if os.Getenv("DURABLE_CHILD") != "" { // the child, which lives until the test ends
+		_, err := io.Copy(io.Discard, os.Stdin)
+		require.NoError(t, err)
+		return
+	}
 	name := filepath.Join(t.TempDir(), "lock")
 	unlock, err := TryLock(name)
 	require.NoError(t, err)
-	kept := copiesOf(t, name)
-	require.Len(t, kept, 1)
+	child := exec.Command(os.Args[0], "-test.run=^TestUnlockBeforeClose$")
+	child.Env = append(os.Environ(), "DURABLE_CHILD=yes")
+	child.ExtraFiles = []*os.File{opened(t, name)}
+	stdin, err := child.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	defer func() {
+		require.NoError(t, stdin.Close())
+		require.NoError(t, child.Wait())
+	}()
+	require.NoError(t, child.ExtraFiles[0].Close())
+
 	_, err = TryLock(name)
 	require.ErrorIs(t, err, ErrLocked)
 	require.NoError(t, unlock())
 	again, err := TryLock(name)
 	require.NoError(t, err)
 	require.NoError(t, again())
-	for _, fd := range kept {
-		require.NoError(t, syscall.Close(fd))
-	}
 }
 
-// copiesOf duplicates the descriptors that this process has of a file.
-func copiesOf(t *testing.T, name string) []int {
+// opened returns the file of that name that this process has open, by another descriptor.
+func opened(t *testing.T, name string) *os.File {
 	want, err := os.Stat(name)
 	require.NoError(t, err)
-	var copies []int
 	for fd := range 256 {
-		var stat syscall.Stat_t
-		if syscall.Fstat(fd, &stat) != nil || !os.SameFile(want, statOf(t, fd)) {
+		copied, err := syscall.Dup(fd)
+		if err != nil {
 			continue
 		}
-		kept, err := syscall.Dup(fd)
-		require.NoError(t, err)
-		copies = append(copies, kept)
-		break
+		file := os.NewFile(uintptr(copied), name)
+		if got, err := file.Stat(); err == nil && os.SameFile(want, got) {
+			return file
+		}
+		require.NoError(t, file.Close())
 	}
-	return copies
+	require.Fail(t, "the file is not open")
+	return nil
 }
 
-func statOf(t *testing.T, fd int) os.FileInfo {
-	kept, err := syscall.Dup(fd)
-	require.NoError(t, err)
-	file := os.NewFile(uintptr(kept), "copy")
-	defer file.Close()
-	info, err := file.Stat()
-	require.NoError(t, err)
-	return info
-}
-
-// TestSyncFolderSyncs: a folder that cannot be synced is an error. The system's own folder of
-// processes is one.
-func TestSyncFolderSyncs(t *testing.T) {
-	if _, err := os.Stat("/proc/self"); err != nil {
-		t.Skip("no /proc here")
-	}
-	require.ErrorIs(t, Disk{}.SyncFolder("/proc"), syscall.EINVAL)
+// TestSyncFolderIsReal: of a folder that was closed meanwhile the sync fails, so it is the folder that
+// is synced.
+func TestSyncFolderIsReal(t *testing.T) {
+	disk := Observed(func(s Step) error { return s.File.Close() })
+	var failed *fs.PathError
+	require.ErrorAs(t, disk.SyncFolder(t.TempDir()), &failed)
+	require.Equal(t, "sync", failed.Op)
 }

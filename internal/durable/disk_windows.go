@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 )
 
@@ -27,4 +28,4 @@ func tryLock(name string) (func() error, error) {
 }
 
 // syncFolder does nothing: Windows has no such call, and NTFS journals names.
-func syncFolder(string) error { return nil }
+func syncFolder(*os.File) error { return nil }

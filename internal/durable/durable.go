@@ -24,7 +24,7 @@ type Disk struct{ before func(Step) error }
 type Step struct {
 	Op   Op
 	Name string
-	File *os.File // of Write, Sync and Close
+	File *os.File // of Write, Sync, Close and SyncFolder
 }
 
 // Op is what a [Step] does.
@@ -66,7 +66,7 @@ func (d Disk) Replace(name string, data []byte, perm fs.FileMode) error {
 		err = d.write(draft, writing(data), perm)
 	}
 	if err == nil {
-		err = d.step(Rename, name, nil, func() error { return os.Rename(draft, name) })
+		err = d.rename(draft, name)
 	}
 	if err != nil {
 		return errors.Join(err, d.RemoveLeftover(name))
@@ -103,7 +103,7 @@ func (d Disk) CreateFrom(name string, fill func(*os.File) error, perm fs.FileMod
 	err := d.step(Link, name, nil, func() error { return os.Link(draft, name) })
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = errors.Join(err, d.remove(draft))
-	} else if err = d.step(Rename, name, nil, func() error { return os.Rename(draft, name) }); err != nil {
+	} else if err = d.rename(draft, name); err != nil {
 		err = errors.Join(err, d.remove(draft))
 	}
 	return errors.Join(err, d.SyncFolder(filepath.Dir(name)))
@@ -127,6 +127,19 @@ func (d Disk) write(name string, fill func(*os.File) error, perm fs.FileMode) er
 		err = d.step(Sync, name, file, file.Sync)
 	}
 	return errors.Join(err, d.step(Close, name, file, file.Close))
+}
+
+// Rename gives a file or a folder another name in the same folder, durably. After an error it
+// has one of the two.
+func (d Disk) Rename(from, to string) error {
+	if err := d.rename(from, to); err != nil {
+		return err
+	}
+	return d.SyncFolder(filepath.Dir(to))
+}
+
+func (d Disk) rename(from, to string) error {
+	return d.step(Rename, to, nil, func() error { return os.Rename(from, to) })
 }
 
 // Remove removes a file durably. That there is none is no error.
@@ -172,10 +185,14 @@ func (d Disk) MakeFolder(folder string, perm fs.FileMode) error {
 }
 
 // SyncFolder makes the names in a folder durable: new ones, changed ones, and their absence.
-func (d Disk) SyncFolder(folder string) error {
-	err := d.step(SyncFolder, folder, nil, func() error { return syncFolder(folder) })
+func (d Disk) SyncFolder(name string) error {
+	folder, err := os.Open(name)
+	if err == nil {
+		err = d.step(SyncFolder, name, folder, func() error { return syncFolder(folder) })
+		err = errors.Join(err, folder.Close())
+	}
 	if err != nil {
-		return fmt.Errorf("sync the folder %s: %w", folder, err)
+		return fmt.Errorf("sync the folder %s: %w", name, err)
 	}
 	return nil
 }

@@ -184,6 +184,22 @@ func TestRemoveLeftover(t *testing.T) {
 	require.NoError(t, r.disk().Remove(name), "there is none")
 }
 
+// TestRename: the name is durable when Rename returns.
+func TestRename(t *testing.T) {
+	folder := t.TempDir()
+	name := filepath.Join(folder, "f")
+	require.NoError(t, os.Mkdir(name+".new", 0o700))
+	r := &recorder{fail: 1}
+	require.ErrorIs(t, r.disk().Rename(name+".new", name), errPlanted)
+	require.DirExists(t, name+".new")
+	r = &recorder{fail: 2}
+	require.ErrorIs(t, r.disk().Rename(name+".new", name), errPlanted)
+	require.Equal(t, []string{"rename f", "sync folder"}, r.steps)
+	require.DirExists(t, name)
+	require.NoError(t, Disk{}.Rename(name, name+"2"))
+	require.NoDirExists(t, name)
+}
+
 // TestMakeFolder: each folder's name is durable before the next one is made in it, also where it exists.
 func TestMakeFolder(t *testing.T) {
 	root := t.TempDir()

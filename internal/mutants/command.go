@@ -25,6 +25,7 @@ var commandMutants = []mutant{
 	{"one PIN for both keys", "service/cmd/tandem/pin.go", "if subtle.ConstantTimeCompare(pin, other) == 1 {\n\t\t\t\treturn", "if subtle.ConstantTimeCompare(pin, other) == 2 {\n\t\t\t\treturn", inCommand, "TestScripts/testdata/pins"},
 	{"the PIN of a key that exists for another", "service/cmd/tandem/pin.go", "if len(p.given) == 2 { // of which", "if len(p.given) == 3 { // of which", inCommand, "TestScripts/testdata/pins"},
 	{"use what Ctrl-D ended", "service/cmd/tandem/terminal_unix.go", "if !whole {\n\t\treturn nil, io.EOF", "if !whole && n == 0 {\n\t\treturn nil, io.EOF", inCommand, "TestEndOfInput"},
+	{"make a server that a crash may lose", "service/cmd/tandem/create.go", "disk.Rename(draft, folder)", "os.Rename(draft, folder)", inCommand, "TestInitIsDurable"},
 	{"show a PIN", "service/cmd/tandem/terminal_unix.go", "hidden.Lflag &^= unix.ECHO", "hidden.Lflag |= unix.ECHO", inCommand, "TestPrompt$"},
 	{"leave the terminal without echo", "service/cmd/tandem/terminal_unix.go", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, before)) }()", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, &hidden)) }()", inCommand, "TestPrompt$"},
 	{"hold the store while a PIN is typed", "service/cmd/tandem/sign.go", "\tpin, err := source.get(ctx, s.key)\n", "\theld, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tpin, err := source.get(ctx, s.key)\n\t_ = held.close()\n", inCommand, "TestPromptHoldsNothing"},

@@ -83,11 +83,12 @@ var protocolMutants = []mutant{
 	{"a log that goes on within a line", "internal/durable/append.go", "return last[0] != '\\n', err", "return false, err", inDurable, "TestLog"},
 	{"a log that begins anew", "internal/durable/append.go", "os.O_RDWR|os.O_CREATE|os.O_APPEND", "os.O_RDWR|os.O_CREATE|os.O_TRUNC", inDurable, "TestLog"},
 	{"a sync of a file that does nothing", "internal/durable/durable.go", "file, file.Sync)", "file, func() error { return nil })", inDurable, "TestSyncIsReal"},
-	{"a sync of a folder that does nothing", "internal/durable/disk_unix.go", "folder.Sync()", "error(nil)", inDurable, "TestSyncFolderSyncs"},
+	{"a sync of a folder that does nothing", "internal/durable/disk_unix.go", "folder.Sync()", "error(nil)", inDurable, "TestSyncFolderIsReal"},
 	{"write over a draft that is there", "internal/durable/durable.go", "os.O_WRONLY|os.O_CREATE|os.O_EXCL", "os.O_WRONLY|os.O_CREATE|os.O_TRUNC", inDurable, "TestDraftIsNew"},
 	{"leave the draft of a save that failed", "internal/durable/durable.go", "return errors.Join(err, d.RemoveLeftover(name))", "return err", inProtocol, "TestFailedSaveLeavesNothing"},
 	{"leave a second lockbox after a crash", "protocol/filestate.go", "f.disk.RemoveLeftover(f.name())", "error(nil)", inProtocol, "TestChangePINKilled"},
 	{"give a lock back by closing alone", "internal/durable/disk_unix.go", "errors.Join(flock(file, syscall.LOCK_UN), file.Close())", "file.Close()", inDurable, "TestUnlockBeforeClose"},
+	{"rename without syncing the folder", "internal/durable/durable.go", "\treturn d.SyncFolder(filepath.Dir(to))", "\treturn nil", inDurable, "TestRename"},
 	{"make a folder without syncing the one above", "internal/durable/durable.go", "\tif err != nil {\n\t\treturn err\n\t}\n\treturn d.SyncFolder(above)", "\treturn err", inDurable, "TestMakeFolder"},
 	{"create over what somebody else made meanwhile", "internal/durable/durable.go", "if err == nil || errors.Is(err, fs.ErrExist) {", "if err == nil {", inDurable, "TestCreateLosesRace"},
 

@@ -54,10 +54,10 @@ func createFolder(ctx context.Context, c *call, folder string, config serverConf
 		return errors.Join(err, os.RemoveAll(draft))
 	}
 	// Somebody may have made the folder meanwhile. If it has anything in it, this fails.
-	if err := os.Rename(draft, folder); err != nil {
+	if err := disk.Rename(draft, folder); err != nil {
 		return errors.Join(err, os.RemoveAll(draft))
 	}
-	return disk.SyncFolder(filepath.Dir(folder))
+	return nil
 }
 
 // lostAndFound is in the root of every new ext4 file system.

@@ -74,6 +74,26 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, []string{file}, names, "no drafts")
 }
 
+// TestInitIsDurable: a new server's name is durable when init returns, and all that is in the folder before.
+func TestInitIsDurable(t *testing.T) {
+	dir := t.TempDir()
+	server := filepath.Join(dir, "server")
+	var steps []durable.Step
+	disk = durable.Observed(func(s durable.Step) error {
+		steps = append(steps, s)
+		return nil
+	})
+	t.Cleanup(func() { disk = durable.Disk{} })
+	code, out := inProcess(nil, "init", "-server", server, "-shape", "two-prime")
+	require.Equal(t, exitOK, code, "%s", out)
+	require.NotEmpty(t, steps)
+	require.Equal(t, durable.SyncFolder, steps[len(steps)-3].Op)
+	require.Equal(t, "server", strings.Split(filepath.Base(steps[len(steps)-3].Name), ".")[0])
+	require.Equal(t, durable.Step{Op: durable.Rename, Name: server}, steps[len(steps)-2])
+	require.Equal(t, durable.SyncFolder, steps[len(steps)-1].Op)
+	require.Equal(t, dir, steps[len(steps)-1].Name)
+}
+
 // TestFailedInit: an init that fails leaves an empty folder empty, and none where there was none.
 func TestFailedInit(t *testing.T) {
 	for _, name := range []string{sealerFile, keysFile, configFile} {

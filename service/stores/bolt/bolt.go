@@ -181,7 +181,9 @@ func Open(path string, o Options) (*Store, error) {
 	if o.sync == nil {
 		o.sync = (*bbolt.DB).Sync
 	}
-	if err := errors.Join(o.sync(h.db), syncDirectory(o.disk, path)); err != nil {
+	// Both the file and its name, on every opening: the process that created the file may
+	// have been killed before it came to this.
+	if err := errors.Join(o.sync(h.db), o.disk.SyncFolder(filepath.Dir(path))); err != nil {
 		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
 	}
 	s := &Store{
@@ -272,13 +274,6 @@ func (h *handle) prepare() error {
 }
 
 var errPrepared = errors.New("bolt: file is not new")
-
-// syncDirectory makes the file's name durable, which syncing the file does not. It is
-// done on every opening, since the process that created the file may have been killed
-// before it came to this.
-func syncDirectory(disk durable.Disk, path string) error {
-	return disk.SyncFolder(filepath.Dir(path))
-}
 
 // Close waits for the writes under way and closes the file. Only the first call does
 // anything.
