@@ -24,7 +24,7 @@
 // From node:crypto come SHA-2, SHA-3, SHAKE256, BLAKE2b-512, HMAC, AES-256-GCM, X25519, the ChaCha20 block cipher mode, and for the last look at a
 // signature, OpenSSL's RSA and ECDSA. All else is below. ASSUMED marks what the two texts do not say, or say otherwise.
 
-import { createHash, createHmac, createCipheriv, createDecipheriv, createPrivateKey, createPublicKey, diffieHellman, publicDecrypt, verify, checkPrimeSync, constants } from 'node:crypto';
+import { createHash, createHmac, createCipheriv, createDecipheriv, createPrivateKey, createPublicKey, diffieHellman, publicDecrypt, sign, verify, checkPrimeSync, constants } from 'node:crypto';
 import { readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -552,7 +552,7 @@ const FILES = { // algorithm, schema, and the digits in the notes' descriptions 
   partial: ['tandem-partial', 'partial', '12121811111518192181211812048'],
   split_additive_2048: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_additive_3072: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
   split_multiplicative_2048: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_multiplicative_3072: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
-  transcript: ['tandem-protocol', 'transcript', ''],
+  key_document: ['tandem-key-document', 'key_document', '803251776820372'], transcript: ['tandem-protocol', 'transcript', ''],
   verification_code: ['tandem-verification-code', 'verification_code', '99999'], weak_pins: ['tandem-check-pin', 'weak_pins', '3039124'],
 };
 const CVES = { NearlyEqual: ['CVE-2022-26320'], ROCA: ['CVE-2017-15361'] };
@@ -1349,6 +1349,44 @@ GROUPS.VerificationCode = (F) => ({
       ...(wanted !== null && 'counter' in t && checkCounter(t, (c) => lastTwo(field(F, t, 'digest', n, c)) === wanted)) };
   },
 });
+
+// --- key_document.json
+
+const ORDER_25519 = 2n ** 252n + 27742317777372353535851937790883648493n;
+const KEY_DOCUMENT = 'tandem v2 key document', USED_SERIAL = 7n;
+const ed25519Private = (seed) => createPrivateKey({ key: join2(Buffer.from('302e020100300506032b657004220420', 'hex'), seed), format: 'der', type: 'pkcs8' });
+const ed25519PublicOf = (seed) => createPublicKey(ed25519Private(seed)).export({ format: 'der', type: 'spki' }).subarray(-32);
+const ed25519Public = (raw) => createPublicKey({ key: join2(Buffer.from('302a300506032b6570032100', 'hex'), raw), format: 'der', type: 'spki' });
+
+// protocol.md, section 3: the serial and the key that a device takes that has used the serial `used`.
+function useKeyDocument(b, authority, used) {
+  const must = (v) => v || refuse('key-document', 'ErrKeyDocument');
+  must(b.length === 1289 && b[0] === 2);
+  must(verify(null, join2(text(KEY_DOCUMENT), b.subarray(0, 1225)), ed25519Public(authority), b.subarray(1225)));
+  const serial = b.readBigUInt64BE(1), key = b.subarray(9, 1225);
+  must(THREE.every((i) => byteDecode(12, key.subarray(384 * i, 384 * i + 384)).every((z) => z < Q_KEM))); // FIPS 203, section 7.2
+  must(serial >= used);
+  return { serial, key };
+}
+GROUPS.KeyDocument = (F) => {
+  const own = (f) => derived(`key_document/${f}`, 32), authority = own('authority'), hpkePrivate = own('hpkePrivate'), hpkePublic = hybridKey(hpkePrivate).bytes, authorityPublic = ed25519PublicOf(authority);
+  return {
+    group: { authorityPrivate: hexOf(authority), authorityPublic: hexOf(authorityPublic), hpkePrivate: hexOf(hpkePrivate), hpkePublic: hexOf(hpkePublic), usedSerial: hexInt(USED_SERIAL, 8) },
+    test: (t) => {
+      const { change: what, serial, edit } = t, key = Buffer.from(hpkePublic);
+      if (what === 'no-key') { key[0] = 0xff; key[1] |= 15; }
+      const body = join2(byte(what === 'version' ? 1 : 2), Buffer.from(serial, 'hex'), key);
+      const signature = sign(null, join2(text(what === 'no-label' ? '' : KEY_DOCUMENT), body), ed25519Private(what === 'other-authority' ? own('otherAuthority') : authority));
+      if (what === 'large-s') Buffer.from(i2osp(os2ip(Buffer.from(signature.subarray(32)).reverse()) + ORDER_25519, 32)).reverse().copy(signature, 32);
+      const made = join2(body, signature), enc = edit ? applyEdit(made, edit) : made, isFlip = edit && edit.cut === 1 && edit.put.length === 2;
+      if (edit && (what !== 'none' || serial !== hexInt(USED_SERIAL + 1n, 8))) throw new Error('an edit of another document');
+      if (isFlip && parseInt(edit.put, 16) !== (made[edit.at] ^ 1)) throw new Error('another bit');
+      const flag = edit ? (isFlip ? 'BitFlipped' : 'OtherLength') : { 'other-authority': 'OtherAuthority', 'no-label': 'OtherText', version: 'OtherVersion', 'large-s': 'LargeS', 'no-key': 'NoKey' }[what]
+        ?? (BigInt(`0x${serial}`) >= USED_SERIAL ? 'Serial' : 'OlderSerial');
+      return { ...attempt(() => useKeyDocument(enc, authorityPublic, USED_SERIAL)).verdict, flags: [flag], serial, change: what, ...(edit && { edit }), documentEnc: hexOf(enc) };
+    },
+  };
+};
 
 // --- transcript.json
 

@@ -181,7 +181,7 @@ FILES = {  # name: (algorithm, schema)
     "lockbox_exhaustive_4": ("tandem-lockbox", "lockbox_exhaustive"),
     "lockbox_malformed": ("tandem-lockbox", "lockbox_malformed"), "weak_pins": ("tandem-check-pin", "weak_pins"),
     "limiter": ("tandem-limiter", "limiter"), "verification_code": ("tandem-verification-code", "verification_code"),
-    "transcript": ("tandem-protocol", "transcript")}
+    "key_document": ("tandem-key-document", "key_document"), "transcript": ("tandem-protocol", "transcript")}
 COMMON = {"comment", "tcId"}
 PROSE = {"comment"}
 
@@ -1020,6 +1020,40 @@ class File:
         flags = ({"Example"} if hello else set()) | ({"Wrapped"} if z > 9999 else set()) | ({"LeadingZero"} if z % 10000 < 1000 else set())
         want = {"digest": digest.hex(), "h": h.hex(), "code": f"{z % 10000:04}"}
         self.fields(t, self.judged(want, None, flags), COMMON | {"digestForm"} | ({"counter"} & set(t)))
+
+    # -- key_document
+
+    def g_key_document(self, g, only):
+        authority, other, hpke = (derived(f"key_document/{name}", 32) for name in ("authority", "otherAuthority", "hpkePrivate"))
+        public = ed25519_public(authority)
+        self.fields(g, {"authorityPrivate": authority.hex(), "authorityPublic": public.hex(), "hpkePrivate": hpke.hex(),
+                        "hpkePublic": xwing_public(hpke).hex(), "usedSerial": f"{USED_SERIAL:016x}"}, {"source", "tests", "type"})
+        self.tests(g, only, self.t_key_document, authority, other, xwing_public(hpke))
+
+    def t_key_document(self, g, t, authority, other, key):
+        change, label, version = t["change"], KEY_DOCUMENT, 2
+        if change == "version":
+            version = 1
+        if change == "no-label":
+            label = b""
+        if change == "no-key":
+            key = b"\xff" + bytes([key[1] | 15]) + key[2:]
+        body = bytes([version]) + bytes.fromhex(t["serial"]) + key
+        signature = ed25519_sign(other if change == "other-authority" else authority, label + body)
+        if change == "large-s":
+            signature = signature[:32] + (int.from_bytes(signature[32:], "little") + L25519).to_bytes(32, "little")
+        b = body + signature
+        if "edit" in t:
+            b = self.edited(b, t["edit"])
+        _, reject = outcome(use_key_document, b, ed25519_public(authority), USED_SERIAL)
+        flag = {"none": "Serial" if int(t["serial"], 16) >= USED_SERIAL else "OlderSerial", "other-authority": "OtherAuthority",
+                "no-label": "OtherText", "version": "OtherVersion", "large-s": "LargeS", "no-key": "NoKey"}[change]
+        if "edit" in t:
+            self.same("edit", (change, t["serial"]), ("none", f"{USED_SERIAL + 1:016x}"))
+            flag = "BitFlipped" if t["edit"]["cut"] == 1 and len(t["edit"]["put"]) == 2 else "OtherLength"
+            if flag == "BitFlipped":
+                self.same("edit/put", t["edit"]["put"], f"{(body + signature)[t['edit']['at']] ^ 1:02x}")
+        self.fields(t, self.judged({"documentEnc": b.hex()}, reject, {flag}), COMMON | {"change", "serial"} | ({"edit"} & set(t)))
 
     # -- transcript
 
@@ -1870,6 +1904,7 @@ def random_attempts(tc_id):
 
 # ---- The protocol (docs/protocol.md; page, transcript.json) ---------------------------------------------------------
 
+KEY_DOCUMENT, USED_SERIAL = b"tandem v2 key document", 7
 OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin", "cancel", "report"]
 HASH_IDS = {name: i + 1 for i, name in enumerate(HASHES)}
 PADDING_IDS = {"PKCS1": 1, "PSS": 2}
@@ -1934,6 +1969,17 @@ def request_plaintext(key_id, auth_key, operation, r, sign, change):
     signature = sign(hardware_message(key_id, signed)) if sign else b""
     body = signed + with_length(signature, 1)
     return body + hmac_sha256(auth_key, b"tandem v2 request" + key_id + body), signature
+
+
+def use_key_document(b, authority, used):
+    """Section 3, key document: the serial and the HPKE key that a device takes that has used the serial `used`."""
+    no = lambda c: refuse_if(c, "key-document", "ErrKeyDocument")
+    no(len(b) != 1 + 8 + 1216 + 64 or b[0] != 2)
+    no(not ed25519_verify(authority, KEY_DOCUMENT + b[:-64], b[-64:]))
+    serial, key = os2ip(b[1:9]), b[9:-64]
+    no(any(z >= Q for i in range(3) for z in byte_decode(key[384 * i:384 * i + 384], 12)))
+    no(serial < used)
+    return serial, key
 
 
 class Malformed(Exception):
@@ -2698,6 +2744,76 @@ def xwing_encaps(public, m, ephemeral):
     return hashlib.sha3_256(secret + x25519(ephemeral, pk_x) + ct_x + pk_x + b"\\.//^\\").digest(), ct + ct_x
 
 
+P25519 = 2**255 - 19                                # Ed25519: RFC 8032, 5.1
+L25519 = 2**252 + 27742317777372353535851937790883648493
+D25519 = -121665 * pow(121666, -1, P25519) % P25519
+B25519 = (15112221349535400772501151409588531511454012693041857206046113283949847762202,
+          46316835694926478169428394003475163141307993866256225615783033603165251855960)
+
+
+def ed25519_add(a, b):
+    """The sum of two points of the twisted Edwards curve -x^2 + y^2 = 1 + d x^2 y^2, affine: complete."""
+    (ax, ay), (bx, by), p = a, b, P25519
+    z = D25519 * ax * bx * ay * by % p
+    return (ax * by + ay * bx) * pow(1 + z, -1, p) % p, (ay * by + ax * bx) * pow(1 - z, -1, p) % p
+
+
+def ed25519_times(k, a):
+    out = (0, 1)
+    for bit in f"{k:b}":
+        out = ed25519_add(out, out)
+        out = ed25519_add(out, a) if bit == "1" else out
+    return out
+
+
+def ed25519_encode(a):
+    return (a[1] | (a[0] & 1) << 255).to_bytes(32, "little")
+
+
+def ed25519_decode(b):
+    """A point, or None (5.1.3)."""
+    z, p = int.from_bytes(b, "little"), P25519
+    y, odd = z & ((1 << 255) - 1), z >> 255
+    square = (y * y - 1) * pow(D25519 * y * y + 1, -1, p) % p
+    x = pow(square, (p + 3) // 8, p)
+    x = x if x * x % p == square else x * pow(2, (p - 1) // 4, p) % p
+    if y >= p or x * x % p != square or x == 0 and odd:
+        return None
+    return x if x & 1 == odd else p - x, y
+
+
+def ed25519_secret(seed):
+    h = hashlib.sha512(seed).digest()
+    return int.from_bytes(h[:32], "little") & ((1 << 254) - 8) | 1 << 254, h[32:]
+
+
+def ed25519_hash(*parts):
+    return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % L25519
+
+
+@lru_cache(None)
+def ed25519_public(seed):
+    return ed25519_encode(ed25519_times(ed25519_secret(seed)[0], B25519))
+
+
+@lru_cache(None)
+def ed25519_sign(seed, message):
+    a, prefix = ed25519_secret(seed)
+    r = ed25519_hash(prefix, message)
+    point = ed25519_encode(ed25519_times(r, B25519))
+    return point + ((r + ed25519_hash(point, ed25519_public(seed), message) * a) % L25519).to_bytes(32, "little")
+
+
+@lru_cache(None)
+def ed25519_verify(public, message, signature):
+    """5.1.7: S below the order, and S*B = R + k*A."""
+    point, s, key = signature[:32], int.from_bytes(signature[32:], "little"), ed25519_decode(public)
+    if len(signature) != 64 or s >= L25519 or key is None or ed25519_decode(point) is None:
+        return False
+    k = ed25519_hash(point, public, message)
+    return ed25519_times(s, B25519) == ed25519_add(ed25519_decode(point), ed25519_times(k, key))
+
+
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1         # FIPS 186-5, SP 800-186
 N256 = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 B256 = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b
@@ -2787,6 +2903,10 @@ def self_test():
     signature = p256_sign(d, 0xa6e3c57dd01abe90086538398355dd4c3b17aa873382b0f24d6129493d8aad60, b"sample")
     assert signature.hex() == ("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
                                "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8")
+    seed = h("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")                   # RFC 8032, 7.1
+    assert ed25519_public(seed).hex() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    assert ed25519_sign(seed, b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
+    assert ed25519_verify(ed25519_public(seed), b"", ed25519_sign(seed, b"")) and not ed25519_verify(ed25519_public(seed), b" ", ed25519_sign(seed, b""))
     assert p256_verify(p256_public(d), b"sample", signature) and not p256_verify(p256_public(d), b"Sample", signature)
 
 

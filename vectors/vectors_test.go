@@ -17,6 +17,7 @@ var counts = map[string]struct{ valid, invalid int }{
 	"complete_composite":        {78, 618},
 	"encode_pkcs1":              {120, 148},
 	"encode_pss":                {180, 292},
+	"key_document":              {3, 20},
 	"limiter":                   {29, 131},
 	"lockbox":                   {178, 115},
 	"lockbox_exhaustive_4":      {10, 0},

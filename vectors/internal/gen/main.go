@@ -189,6 +189,7 @@ func main() {
 		{"weak_pins", weakPINs},
 		{"limiter", limiter},
 		{"verification_code", verificationCode},
+		{"key_document", keyDocuments},
 		{"transcript", transcript},
 	}
 	var mu sync.Mutex
