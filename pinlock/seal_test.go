@@ -77,9 +77,9 @@ func TestEveryDamageToASealedLockboxIsRefused(t *testing.T) {
 	}
 }
 
-func TestDeviceKeySize(t *testing.T) {
-	sealed, share := testSealed(t, "TestDeviceKeySize")
-	b := lockFixed(share, "0846", reduced, "TestDeviceKeySize")
+func TestStorageKeySize(t *testing.T) {
+	sealed, share := testSealed(t, "TestStorageKeySize")
+	b := lockFixed(share, "0846", reduced, "TestStorageKeySize")
 	for _, n := range []int{0, 1, 16, 24, 31, 33, 64} {
 		_, err := seal(b, make([]byte, n))
 		require.ErrorIs(t, err, ErrStorageKey)
