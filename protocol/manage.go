@@ -41,7 +41,7 @@ func (s *Server) Status(ctx context.Context, id KeyID) (*KeyStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	attempts, err := s.config.Policy.Status(rec.counter, s.config.Clock())
+	attempts, err := s.config.Policy.Peek(rec.counter, s.config.Clock())
 	if err != nil {
 		return nil, err
 	}

@@ -354,9 +354,9 @@ func (w *world) changed(before, after []byte) {
 // checkCount: a wrong PIN takes exactly one try, a right one gives all back or, of a Refresh, none.
 func (w *world) checkCount(old, rec *record) {
 	policy := limiter.DefaultPolicy()
-	was, err := policy.Status(old.counter, w.now.Add(time.Minute))
+	was, err := policy.Peek(old.counter, w.now.Add(time.Minute))
 	w.must(err)
-	is, err := policy.Status(rec.counter, w.now.Add(time.Minute))
+	is, err := policy.Peek(rec.counter, w.now.Add(time.Minute))
 	w.must(err)
 	switch f := rec.last.fate; {
 	case f == fateWrong && is.RemainingTotal != was.RemainingTotal-1:

@@ -61,7 +61,7 @@ func (b *burglary) after(h heist, p *phone) {
 	h.record, h.owner = b.s.recorded(b.t, b.id), slices.Clone(p.state.data)
 	rec, err := parseRecord(h.record)
 	require.NoError(b.t, err)
-	status, err := b.s.config.Policy.Status(rec.counter, h.now)
+	status, err := b.s.config.Policy.Peek(rec.counter, h.now)
 	require.NoError(b.t, err)
 	h.locked = h.locked || !status.LockedUntil.IsZero()
 	if before.condition == Active && rec.last.number == before.last.number+1 && rec.counter != before.counter && rec.last.fate == fateRight && h.verdicts > 0 {
@@ -77,7 +77,7 @@ func (b *burglary) after(h heist, p *phone) {
 func (b *burglary) key(h *heist, rec *record) string {
 	st, err := parseDeviceState(h.owner, nil)
 	require.NoError(b.t, err)
-	status, err := b.s.config.Policy.Status(rec.counter, h.now)
+	status, err := b.s.config.Policy.Peek(rec.counter, h.now)
 	require.NoError(b.t, err)
 	key := fmt.Sprint(rec.condition, status.RemainingTotal, !status.LockedUntil.IsZero(), h.verdicts, h.waits, h.locked, h.proved, h.afterProof, h.giveBack,
 		h.known(rec.current), st.phase)
@@ -115,7 +115,7 @@ func (b *burglary) expand(h *heist) {
 	if rec.condition == Destroyed || !h.known(rec.current) && (st.pending == nil || !h.known(st.pending.next.commitment())) {
 		return // the thief has no token that is good for anything, and gets none
 	}
-	if status, _ := b.s.config.Policy.Status(rec.counter, h.now); !status.LockedUntil.IsZero() {
+	if status, _ := b.s.config.Policy.Peek(rec.counter, h.now); !status.LockedUntil.IsZero() {
 		next := *h
 		next.now, next.waits = status.LockedUntil, min(h.waits+1, 2)
 		b.after(next, b.at(&next))

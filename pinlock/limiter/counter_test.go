@@ -23,7 +23,7 @@ func TestCounterEncoding(t *testing.T) {
 		{Counter{wrong: 3, at: 1772366400000, lock: 10800000}, "0103" + "0000019ca9450a00" + "0000000000a4cb80"},
 		{Counter{wrong: 9, at: 1772366400000, lock: forever}, "0109" + "0000019ca9450a00" + "7fffffffffffffff"},
 		{Counter{}.Destroy(), "0100" + "0000000000000000" + "7fffffffffffffff"},
-		{Counter{wrong: MaxTries, at: maxMilliseconds, lock: MaxLock.Milliseconds()}, "0164" + "0000e677d21fdbff" + "000000496cebb800"},
+		{Counter{wrong: maxTries, at: maxMilliseconds, lock: MaxLock.Milliseconds()}, "0164" + "0000e677d21fdbff" + "000000496cebb800"},
 	} {
 		b, err := c.s.MarshalBinary()
 		require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestParseCounterRefuses(t *testing.T) {
 		"version 0":          with(0, 0),
 		"version 2":          with(0, 2),
 		"version 255":        with(0, 255),
-		"too many wrong":     with(1, MaxTries+1),
+		"too many wrong":     with(1, maxTries+1),
 		"255 wrong":          with(1, 255),
 		"year 10000":         with64(2, maxMilliseconds+1),
 		"before 1970":        with64(2, math.MaxUint64),

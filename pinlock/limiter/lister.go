@@ -9,24 +9,24 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// Lister is what a [Store] may offer besides: the ids of its records, page by page, for
-// whoever has to visit all of them, such as a sweep of enrolments that nobody confirmed.
-// Nothing in this module needs it to settle an attempt.
+// Lister is what a [Store] may offer besides: the ids of its records, page by page, for a
+// caller that visits all of them, such as a sweep of enrolments that nobody confirmed.
+// Counting an attempt does not need it.
 //
-// Package storetest holds it against an implementation as it does the Store.
+// Package storetest tests an implementation of it together with the Store.
 type Lister interface {
 	// List returns ids that begin with prefix and come after the id after, in ascending
-	// order of their bytes, each once: the first ones there are, at most limit of them.
-	// It may return fewer; only an empty page says that no more are left. An empty prefix
-	// is the prefix of every id, and every id comes after an empty after.
+	// order of their bytes, each once: the first ones there are, at most limit of them. It
+	// may return fewer; only an empty page says that no more are left. An empty prefix is
+	// the prefix of every id, and every id comes after an empty after.
 	//
-	// A page is linearizable like a Load: an id whose Create returned before List was
-	// called is not left out of the range that the page covers. Since no id is ever
-	// removed, pages that begin where the last one ended list every id that was there at
-	// the start exactly once. One that is created meanwhile is listed or not.
+	// A page is linearizable like a Load: an id whose Create returned before List was called
+	// is not left out of the range that the page covers. Since no id is ever removed, pages
+	// that begin where the last one ended list every id that was there at the start exactly
+	// once. One that is created meanwhile is listed or not.
 	//
-	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit].
-	// A call with a context that is already done returns its error.
+	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit]. A
+	// call with a context that is already done returns its error.
 	List(ctx context.Context, prefix, after string, limit int) (ids []string, err error)
 }
 

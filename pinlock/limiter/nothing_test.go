@@ -38,13 +38,12 @@ func TestNothing(t *testing.T) {
 		},
 		Values: []func() any{made},
 		Functions: map[string]any{
-			"New": limiter.New, "DefaultPolicy": limiter.DefaultPolicy, "ParseCounter": limiter.ParseCounter, "CheckID": limiter.CheckID,
-			"CheckValue": limiter.CheckValue, "Update": limiter.Update, "IDs": limiter.IDs, "CheckList": limiter.CheckList, "IsVerdict": limiter.IsVerdict,
+			"New": limiter.New, "DefaultPolicy": limiter.DefaultPolicy, "ParseCounter": limiter.ParseCounter, "CheckRecord": limiter.CheckRecord,
+			"Update": limiter.Update, "IDs": limiter.IDs, "CheckList": limiter.CheckList, "IsVerdict": limiter.IsVerdict,
 		},
 		Good: []any{new(storetest.MemoryStore), limiter.DefaultPolicy(), "id", time.Now()},
 		Nils: []any{(*pointerStore)(nil), (*limiter.WrongPINError)(nil), (*limiter.LockedError)(nil)},
 		May: map[string]string{
-			"CheckValue":            "a value may be empty",
 			"Counter.MarshalBinary": "the zero value is a new key's",
 			"Counter.AppendBinary":  "the zero value is a new key's",
 			"WrongPINError.Is":      "it says no",

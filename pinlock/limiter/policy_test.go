@@ -91,14 +91,14 @@ func TestRightClears(t *testing.T) {
 		now = now.Add(24 * time.Hour)
 		s, err := p.Next(s, Right, now)
 		require.NoError(t, err)
-		status, err := p.Status(s, now)
+		status, err := p.Peek(s, now)
 		require.NoError(t, err)
 		require.Equal(t, Status{Remaining: 3, RemainingTotal: 9}, status)
 		wrongPIN(t, p, s, now, 2, 8, time.Time{})
 	}
 }
 
-func TestStatus(t *testing.T) {
+func TestPeek(t *testing.T) {
 	p, s := DefaultPolicy(), Counter{}
 	for i, want := range []Status{
 		{Remaining: 3, RemainingTotal: 9},
@@ -109,18 +109,18 @@ func TestStatus(t *testing.T) {
 		if i > 0 {
 			s, _ = p.Next(s, Wrong, epoch)
 		}
-		status, err := p.Status(s, epoch)
+		status, err := p.Peek(s, epoch)
 		require.NoError(t, err)
 		require.Equal(t, want, status)
 	}
-	status, err := p.Status(s, epoch.Add(3*time.Hour))
+	status, err := p.Peek(s, epoch.Add(3*time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, Status{Remaining: 3, RemainingTotal: 6}, status)
-	status, err = p.Status(s.Destroy(), epoch)
+	status, err = p.Peek(s.Destroy(), epoch)
 	require.NoError(t, err)
 	require.Equal(t, Status{Destroyed: true}, status)
-	_, err = Policy{}.Status(s, epoch)
-	require.ErrorIs(t, err, ErrPolicy)
+	_, err = Policy{}.Peek(s, epoch)
+	require.ErrorIs(t, err, errPolicy)
 }
 
 func TestClock(t *testing.T) {
@@ -175,14 +175,14 @@ func TestClock(t *testing.T) {
 		for _, now := range []time.Time{{}, first.Add(-1), last.Add(1), time.Unix(math.MaxInt64/2, 0), time.Unix(math.MinInt64/2, 0)} {
 			for _, s := range []Counter{{}, s} {
 				next, err := p.Next(s, Right, now)
-				require.ErrorIs(t, err, ErrClock)
+				require.ErrorIs(t, err, errClock)
 				require.False(t, IsVerdict(err))
 				require.Equal(t, s, next)
 				next, err = p.Admit(s, now)
-				require.ErrorIs(t, err, ErrClock)
+				require.ErrorIs(t, err, errClock)
 				require.Equal(t, s, next)
-				_, err = p.Status(s, now)
-				require.ErrorIs(t, err, ErrClock)
+				_, err = p.Peek(s, now)
+				require.ErrorIs(t, err, errClock)
 			}
 		}
 		for _, now := range []time.Time{first, last} {
@@ -210,7 +210,7 @@ func TestMisuse(t *testing.T) {
 	}
 	for _, p := range []Policy{nil, {}, {{Tries: 3, Lock: time.Hour}}} {
 		next, err := p.Next(s, Right, epoch)
-		require.ErrorIs(t, err, ErrPolicy)
+		require.ErrorIs(t, err, errPolicy)
 		require.False(t, IsVerdict(err))
 		require.Equal(t, s, next)
 	}
@@ -221,8 +221,8 @@ func TestValidate(t *testing.T) {
 	for _, p := range []Policy{
 		DefaultPolicy(),
 		{{1, Forever}},
-		{{MaxTries, Forever}},
-		{{1, time.Millisecond}, {1, MaxLock}, {MaxTries - 2, Forever}},
+		{{maxTries, Forever}},
+		{{1, time.Millisecond}, {1, MaxLock}, {maxTries - 2, Forever}},
 	} {
 		require.NoError(t, p.Validate(), "%v", p)
 	}
@@ -242,13 +242,13 @@ func TestValidate(t *testing.T) {
 		{{3, h + time.Microsecond}, {3, Forever}},
 		{{3, MaxLock + time.Millisecond}, {3, Forever}},
 		{{3, Forever - 1}, {3, Forever}},
-		{{MaxTries + 1, Forever}},
-		{{MaxTries, h}, {1, Forever}},
+		{{maxTries + 1, Forever}},
+		{{maxTries, h}, {1, Forever}},
 		{{math.MaxInt, h}, {math.MaxInt, Forever}},
 	} {
-		require.ErrorIs(t, p.Validate(), ErrPolicy, "%v", p)
+		require.ErrorIs(t, p.Validate(), errPolicy, "%v", p)
 		_, err := New(struct{ Store }{}, p)
-		require.ErrorIs(t, err, ErrPolicy, "%v", p)
+		require.ErrorIs(t, err, errPolicy, "%v", p)
 	}
 }
 
@@ -403,7 +403,7 @@ func TestAgainstModel(t *testing.T) {
 		require.NoError(t, p.Validate())
 		m, s, now := newModel(p), Counter{}, epoch
 		for step := range steps {
-			status, err := p.Status(s, now)
+			status, err := p.Peek(s, now)
 			require.NoError(t, err)
 			until := status.LockedUntil
 			switch jump := r.IntN(12); {
@@ -501,7 +501,7 @@ func TestVerdictText(t *testing.T) {
 	for _, err := range []error{nil, &WrongPINError{}, &LockedError{}, ErrDestroyed, fmt.Errorf("key 7: %w", ErrDestroyed)} {
 		require.True(t, IsVerdict(err))
 	}
-	for _, err := range []error{ErrNotFound, ErrConflict, ErrClock, ErrPolicy, ErrCounter, errors.New("other")} {
+	for _, err := range []error{ErrNotFound, ErrConflict, errClock, errPolicy, ErrCounter, errors.New("other")} {
 		require.False(t, IsVerdict(err))
 	}
 }

@@ -11,23 +11,24 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// settleTime bounds how long Update goes on once a decision was made, whatever
-// the caller's context says.
+// settleTime bounds how long Update goes on after a decision, whatever the caller's context
+// says.
 const settleTime = 10 * time.Second
 
 // Update changes one record by one conditional write and returns nil only once that write
-// is durable. It is the one way in which an attempt is counted, for a record that is a
-// [Counter] as for one that holds more beside it.
+// is durable. It is the one way in which an attempt is counted, whether a record holds a
+// [Counter] alone or more beside it.
 //
-// It loads the record and calls decide with its value. decide returns the value to write,
-// or nil to write nothing, and keeps the verdict to answer for itself: after Update
-// returned nil, and not before, it may be answered. If another write came first, Update
-// loads the record again and calls decide again: an outcome that was learnt for the first
-// value must then be weighed against the new one, not learnt again. decide must therefore
-// remember what it found out, and do all else anew, from value alone. It may keep value and
-// must not assume that a verdict it came to was ever answered.
+// Update loads the record and calls decide with its value. decide returns the value to
+// write, or nil to write nothing. It leaves its verdict in a variable of the caller, who
+// may answer it once Update has returned nil.
 //
-// An error of decide, or of the store, is returned. After a failed write it is not known
+// If another write came first, Update loads the record again and calls decide again. decide
+// must remember what it found out (an outcome is learnt once) and do all else anew, from
+// value alone: the outcome is weighed against the new value. It may keep value. It must not
+// assume that an earlier verdict was answered.
+//
+// An error of decide, or of the store, is returned. After a failed write it is unknown
 // whether the attempt counts. Whoever asked must not learn the verdict then, nor anything
 // that depends on it.
 //
@@ -45,33 +46,29 @@ func Update(ctx context.Context, store Store, id string, decide func(value []byt
 			return fmt.Errorf("limiter: record not loaded: %w", err)
 		}
 		next, err := decide(value)
-		if err != nil {
+		if err != nil || next == nil {
 			return err
-		}
-		if next == nil {
-			return nil
 		}
 		if conflicts == 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 			defer cancel()
 		}
-		err = store.Swap(ctx, id, version, next)
-		if err == nil {
+		if err = store.Swap(ctx, id, version, next); err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrConflict) {
-			return fmt.Errorf("limiter: result not recorded: %w", err)
+		if errors.Is(err, ErrConflict) {
+			err = pause(ctx, conflicts)
 		}
-		if err := pause(ctx, conflicts); err != nil {
+		if err != nil {
 			return fmt.Errorf("limiter: result not recorded: %w", err)
 		}
 	}
 }
 
 // pause makes room after repeated conflicts. Each conflict means that somebody else's write
-// succeeded, so the first few need no pause at all: within four, a default policy has locked
-// a key that is being guessed.
+// succeeded, so the first few need no pause: within four, a default policy has locked a key
+// that is being guessed.
 func pause(ctx context.Context, conflicts int) error {
 	const free, longest = 4, 32
 	if conflicts < free {

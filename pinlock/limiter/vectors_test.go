@@ -63,7 +63,7 @@ type vectorStep struct {
 	StateEnc                  hexBytes
 }
 
-var vectorErrors = map[string]error{"ErrPolicy": ErrPolicy, "ErrState": ErrCounter, "ErrClock": ErrClock}
+var vectorErrors = map[string]error{"ErrPolicy": errPolicy, "ErrState": ErrCounter, "ErrClock": errClock}
 
 // refused fails the test unless err is what the vector names, and nothing else.
 func (v *vectorTest) refused(t *testing.T, err error) {
@@ -155,7 +155,7 @@ func TestVectorsLimiter(t *testing.T) {
 				enc, err := next.MarshalBinary()
 				require.NoError(t, err)
 				require.Equal(t, []byte(step.StateEnc), enc, comment)
-				status, err := p.Status(next, now)
+				status, err := p.Peek(next, now)
 				require.NoError(t, err)
 				require.Equal(t, step.Remaining, status.Remaining, comment)
 				require.Equal(t, step.RemainingTotal, status.RemainingTotal, comment)

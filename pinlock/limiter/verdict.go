@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// ErrDestroyed is the verdict on every request for a key that is dead for ever:
-// all of its tries are used up, or its owner destroyed it.
+// ErrDestroyed is the verdict on every request for a key that is dead for ever: all of its
+// tries are used up, or its owner destroyed it.
 var ErrDestroyed = errors.New("limiter: key is destroyed")
 
-// WrongPINError is the verdict on a wrong PIN that was counted.
-// Where RemainingTotal is 0 it was the last, and errors.Is(err, ErrDestroyed) holds.
+// WrongPINError is the verdict on a wrong PIN that was counted. Where RemainingTotal is 0
+// it was the last one, and errors.Is(err, ErrDestroyed) holds.
 type WrongPINError struct {
-	Remaining      int       `json:"remaining"`             // further wrong PINs until the next lock; 0 if this one locked or destroyed the key
-	RemainingTotal int       `json:"remaining_total"`       // further wrong PINs until the key is destroyed; 0 if this one destroyed it
+	Remaining      int       `json:"remaining"`             // wrong PINs until the next lock; 0 if this one locked or destroyed the key
+	RemainingTotal int       `json:"remaining_total"`       // wrong PINs until the key is destroyed; 0 if this one destroyed it
 	LockedUntil    time.Time `json:"locked_until,omitzero"` // end of the lock that this wrong PIN began, in UTC; else zero
 }
 
@@ -43,8 +43,8 @@ func (e *WrongPINError) Is(target error) bool {
 	return e != nil && target == ErrDestroyed && e.RemainingTotal == 0
 }
 
-// LockedError is the verdict on a request for a key that is locked. The PIN was not
-// looked at, or its outcome was thrown away: it says nothing about it, and counts nothing.
+// LockedError is the verdict on a request for a key that is locked. It counts nothing and
+// says nothing about the PIN, which was not tried, or whose outcome was thrown away.
 type LockedError struct {
 	Until time.Time `json:"until,omitzero"` // the first moment at which a PIN is tried again, in UTC
 }
@@ -56,9 +56,9 @@ func (e *LockedError) Error() string {
 	return "limiter: key is locked until " + e.Until.Format(time.RFC3339)
 }
 
-// IsVerdict reports whether err, as returned by [Policy.Next], [Policy.Admit] or [Limiter.Attempt],
-// is an answer to give to the device: nil, a [*WrongPINError], a [*LockedError] or
-// [ErrDestroyed]. Anything else is a failure that says nothing about the PIN.
+// IsVerdict reports whether err, as returned by [Policy.Next], [Policy.Admit] or
+// [Limiter.Attempt], is an answer for the device: nil, a [*WrongPINError], a [*LockedError]
+// or [ErrDestroyed]. Any other error is a failure that says nothing about the PIN.
 func IsVerdict(err error) bool {
 	var wrong *WrongPINError
 	var locked *LockedError

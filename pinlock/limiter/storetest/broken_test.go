@@ -103,10 +103,10 @@ func (b *broken) check(ctx context.Context, id string, value []byte) error {
 	if !b.is("ignores context") && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := limiter.CheckID(id); err != nil && !b.is("no id limit") {
+	if err := limiter.CheckRecord(id, nil); err != nil && !b.is("no id limit") {
 		return err
 	}
-	if err := limiter.CheckValue(value); err != nil && !b.is("no value limit") {
+	if err := limiter.CheckRecord("id", value); err != nil && !b.is("no value limit") {
 		return err
 	}
 	return nil

@@ -170,6 +170,6 @@ func triesLeft(value []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	status, err := limiter.DefaultPolicy().Status(state, time.Now())
+	status, err := limiter.DefaultPolicy().Peek(state, time.Now())
 	return status.RemainingTotal, err
 }

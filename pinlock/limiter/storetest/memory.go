@@ -101,8 +101,5 @@ func checkCall(ctx context.Context, id string, value []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := limiter.CheckID(id); err != nil {
-		return err
-	}
-	return limiter.CheckValue(value)
+	return limiter.CheckRecord(id, value)
 }

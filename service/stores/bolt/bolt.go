@@ -314,10 +314,7 @@ func (s *Store) readyFor(ctx context.Context, id string, value []byte) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := limiter.CheckID(id); err != nil {
-		return err
-	}
-	return limiter.CheckValue(value)
+	return limiter.CheckRecord(id, value)
 }
 
 // usable returns the error that made the store unusable, if any.
