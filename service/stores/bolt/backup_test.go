@@ -71,10 +71,10 @@ func startCounting(t *testing.T, keys, clients int) *counting {
 // TestBackupWhileCounting: a backup of a running store is whole, and has all that was
 // confirmed before it.
 func TestBackupWhileCounting(t *testing.T) {
-	const keys = 800
+	const keys = 400
 	c := startCounting(t, keys, 16)
 	copied := filepath.Join(t.TempDir(), "copy")
-	for range 12 {
+	for range thorough(12, 3) {
 		before := make([]uint64, keys)
 		for k := range keys {
 			before[k] = c.confirmed[k].Load()
@@ -100,7 +100,7 @@ func TestBackupWhileCounting(t *testing.T) {
 // meanwhile.
 func TestCheckWhileCounting(t *testing.T) {
 	c := startCounting(t, 200, 8)
-	for range 50 {
+	for range thorough(50, 10) {
 		require.NoError(t, c.Check(t.Context()))
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,9 +20,6 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// kills is how many times TestKill kills a process that is counting attempts.
-const kills = 300
-
 const (
 	childRole = "TANDEM_BOLT_TEST_ROLE"
 	childPath = "TANDEM_BOLT_TEST_PATH"
@@ -168,10 +165,10 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(dir, "store")
 	wrongs := make(map[string]int) // acknowledged wrong PINs by key
 	var count uint64               // acknowledged count
-	acknowledged, early := 0, 0
+	kills, acknowledged, early := thorough(200, 20), 0, 0
 	// Kills before the first acknowledgement are welcome too, but do not count.
 	for kill := 0; kill-early < kills; kill++ {
-		if kill%30 == 29 {
+		if kill%20 == 19 {
 			// Now and then a new file, to be killed while it is made.
 			path = filepath.Join(dir, fmt.Sprint("store ", kill))
 			clear(wrongs)
