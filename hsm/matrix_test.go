@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -84,9 +85,7 @@ func exponentiate(t testing.TB, key splitkey.RSAKey, zeros int) {
 	rand.Read(x[max(1, zeros):])
 	y, err := key.Exponentiate(t.Context(), x)
 	require.NoError(t, err)
-	v, err := splitkey.NewExponentiationVerifier(pub)
-	require.NoError(t, err)
-	require.NoError(t, v.Verify(x, y))
+	require.True(t, right(modexp.NewModulus(pub.N.Bytes()), x, y))
 }
 
 func testKey(t *testing.T, tok *Token, bits int) {

@@ -11,16 +11,17 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // Key is an RSA key whose private half is in the token, or can only be used
 // there. It is a splitkey.RSAKey, and safe for concurrent use.
 type Key struct {
-	t        *Token
-	pub      *rsa.PublicKey
-	n        []byte // big-endian, no leading zeros: k bytes
-	verifier *splitkey.ExponentiationVerifier
+	t   *Token
+	pub *rsa.PublicKey
+	n   []byte // big-endian, no leading zeros: k bytes
+	mod *modexp.Modulus
 	// borrow gives the private key's handle in a session, and what to do with
 	// the handle after use.
 	borrow func(*session) (h handle, giveBack func(), err error)
@@ -28,13 +29,20 @@ type Key struct {
 
 var _ splitkey.RSAKey = (*Key)(nil)
 
-// newKey prepares a key for use.
-func (t *Token) newKey(pub *rsa.PublicKey, borrow func(*session) (handle, func(), error)) (*Key, error) {
-	v, err := splitkey.NewExponentiationVerifier(pub)
+// newKey prepares a key of newPublicKey for use.
+func (t *Token) newKey(pub *rsa.PublicKey, borrow func(*session) (handle, func(), error)) *Key {
+	n := pub.N.Bytes()
+	return &Key{t: t, pub: pub, n: n, mod: modexp.NewModulus(n), borrow: borrow}
+}
+
+// right reports whether y is x^d mod n: whether y^e is x.
+func right(mod *modexp.Modulus, x, y []byte) bool {
+	want, err := mod.Elem(x)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return false
 	}
-	return &Key{t: t, pub: pub, n: pub.N.Bytes(), verifier: v, borrow: borrow}, nil
+	_, err = mod.CheckedRootVarTime(y, publicExponent, want)
+	return err == nil
 }
 
 // Sizes of moduli in bits.
@@ -85,7 +93,7 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	// Modules blind, use the CRT and fail: a result with CKR_OK may be wrong,
 	// and one that is wrong modulo one prime gives the primes away (Boneh,
 	// DeMillo, Lipton, EUROCRYPT 1997).
-	if err := k.verifier.Verify(in, y); err != nil {
+	if !right(k.mod, in, y) {
 		clear(y)
 		return nil, k.t.fault("raw RSA")
 	}
@@ -206,13 +214,10 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := t.newKey(pub, func(s *session) (handle, func(), error) {
+	k := t.newKey(pub, func(s *session) (handle, func(), error) {
 		h, err := s.find(o)
 		return h, func() {}, err
 	})
-	if err != nil {
-		return nil, err
-	}
 	if err := k.prove(ctx); err != nil {
 		return nil, err
 	}

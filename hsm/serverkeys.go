@@ -197,7 +197,7 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 			return 0, nil, err
 		}
 		return s.unwrap(h, w)
-	})
+	}), nil
 }
 
 // fullProduct is the least first byte of a server modulus. A device modulus n1

@@ -79,7 +79,7 @@ func signing(key splitkey.RSAKey) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if k.verifier.Verify(x, y) != nil {
+		if !right(k.mod, x, y) {
 			return errWrong
 		}
 		return nil

@@ -76,11 +76,6 @@ func TestCopies(t *testing.T) {
 	clear(sig)
 	_, err = first.completer.Finish(ctx, ch)
 	require.NoError(t, err)
-
-	v, err := splitkey.NewExponentiationVerifier(&key.PublicKey)
-	require.NoError(t, err)
-	v.PublicKey().N.SetInt64(15)
-	require.True(t, key.PublicKey.Equal(v.PublicKey()))
 }
 
 type contextKey struct{}

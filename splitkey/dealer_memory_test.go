@@ -112,6 +112,7 @@ func TestMemorySoftwareKey(t *testing.T) {
 		x[255] = 7
 		_, err = soft.Exponentiate(context.Background(), x)
 		require.NoError(t, err)
+		clear(soft.Bytes())
 		soft.Wipe()
 		_, err = soft.Exponentiate(context.Background(), x)
 		require.ErrorIs(t, err, splitkey.ErrServerKey)

@@ -7,6 +7,8 @@ import (
 	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/internal/erase"
 )
 
 // The binary form of a server's share, all integers big-endian:
@@ -69,4 +71,69 @@ func ParseServerShare(b []byte) (*ServerShare, error) {
 		return nil, fmt.Errorf("%w: public exponent too large", ErrKey)
 	}
 	return NewServerShare(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}, Sharing(sharing), d)
+}
+
+// The binary form of a software key, all integers big-endian:
+//
+//	offset  length  field
+//	0       4       "TDsk"
+//	4       1       version, 1
+//	5       4       e
+//	9       2       k, the length of p and of q in bytes
+//	11      k       p
+//	11+k    k       q
+const (
+	softwareKeyMagic   = "TDsk"
+	softwareKeyVersion = 1
+)
+
+// Bytes returns the private key in binary: 11 + 2k bytes for primes of k bytes, nil for a
+// zero or wiped key or for primes of different lengths. It is for a sealed store, and the
+// caller clears it after use.
+func (k *SoftwareKey) Bytes() []byte {
+	c := k.secret()
+	if c == nil || c.p.Size() != c.q.Size() {
+		return nil
+	}
+	p, q := c.p.Bytes(), c.q.Bytes()
+	defer clear(p)
+	defer clear(q)
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 11+2*len(p)))
+	b.AddBytes([]byte(softwareKeyMagic))
+	b.AddUint8(softwareKeyVersion)
+	b.AddUint32(uint32(k.pub.e))
+	b.AddUint16(uint16(len(p)))
+	b.AddBytes(p)
+	b.AddBytes(q)
+	return b.BytesOrPanic()
+}
+
+// ParseSoftwareKey reads the form that [SoftwareKey.Bytes] writes, and checks the key as
+// [NewSoftwareKey] does. It returns [ErrKey]. It keeps nothing of b.
+func ParseSoftwareKey(b []byte) (k *SoftwareKey, err error) {
+	in := cryptobyte.String(b)
+	var magic, p, q []byte
+	var version uint8
+	var e uint32
+	var size uint16
+	if !in.ReadBytes(&magic, 4) || !bytes.Equal(magic, []byte(softwareKeyMagic)) || !in.ReadUint8(&version) {
+		return nil, fmt.Errorf("%w: not a software key", ErrKey)
+	}
+	if version != softwareKeyVersion {
+		return nil, fmt.Errorf("%w: version %d, want %d", ErrKey, version, softwareKeyVersion)
+	}
+	if !in.ReadUint32(&e) || !in.ReadUint16(&size) || len(in) != 2*int(size) {
+		return nil, fmt.Errorf("%w: truncated or extended", ErrKey)
+	}
+	if size < minBits/16 || size > maxBits/16 {
+		return nil, fmt.Errorf("%w: factors of %d bytes, want %d to %d", ErrKey, size, minBits/16, maxBits/16)
+	}
+	if e > 1<<31-1 {
+		return nil, fmt.Errorf("%w: public exponent %d", ErrKey, e)
+	}
+	if !in.ReadBytes(&p, int(size)) || !in.ReadBytes(&q, int(size)) || p[0] == 0 || q[0] == 0 || p[size-1]&q[size-1]&1 == 0 {
+		return nil, fmt.Errorf("%w: factors are even, or begin with a zero byte", ErrKey)
+	}
+	erase.Do(func() { k, err = serverKeyOf(p, q, int(e)) })
+	return k, err
 }

@@ -218,12 +218,9 @@ func ExampleSoftwareKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := splitkey.NewExponentiationVerifier(&key.PublicKey)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(v.Verify(x, y))
-	// Output: <nil>
+	z := new(big.Int).SetBytes(y)
+	fmt.Println(z.Exp(z, big.NewInt(int64(key.E)), key.N))
+	// Output: 2
 }
 
 // A key that exists is split, and destroyed. Its primes are ordinary ones, so the

@@ -38,9 +38,9 @@ func TestFaultAfterCheck(t *testing.T) {
 					require.ErrorIs(t, err, rsa.ErrVerification)
 					require.Nil(t, sig)
 				}
-				finish(splitkey.FlipResult)
+				finish(splitkey.FaultInResult)
 				if own != nil {
-					finish(func(*splitkey.Checked) { splitkey.FlipInverse(p.completer) })
+					finish(func(*splitkey.Checked) { splitkey.FaultInInverse(p.completer) })
 				}
 			}
 		}
@@ -51,8 +51,7 @@ func TestFaultAfterCheck(t *testing.T) {
 // the one that computed, whose failure it does not notice. The client's verification is made by this one.
 func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, serverKey(t, 2048))
-	broken := errors.New("broken")
-	splitkey.BreakArithmetic(p.final(), broken)
+	splitkey.BreakArithmetic(p.final())
 	for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
 		require.NoError(t, err)
@@ -60,10 +59,19 @@ func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
 		require.NoError(t, err)
 		sig, err := p.completer.Complete(ctx, m, y)
 		require.NoError(t, err)
-		require.ErrorContains(t, m.Verify(sig), "broken")
+		require.NoError(t, verifyCryptoRSA(p, sig, opts))
+		require.ErrorIs(t, m.Verify(sig), splitkey.ErrSignature)
 		_, err = splitkey.NewSigner(p.final(), p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), opts)
-		require.ErrorContains(t, err, "broken")
+		require.ErrorIs(t, err, splitkey.ErrSignature)
 	}
+}
+
+// verifyCryptoRSA is what everybody does with a signature.
+func verifyCryptoRSA(p *pair, sig []byte, opts crypto.SignerOpts) error {
+	if pss, ok := opts.(*rsa.PSSOptions); ok {
+		return rsa.VerifyPSS(p.completer.PublicKey(), crypto.SHA256, digestFor(crypto.SHA256, "x"), sig, pss)
+	}
+	return rsa.VerifyPKCS1v15(p.completer.PublicKey(), crypto.SHA256, digestFor(crypto.SHA256, "x"), sig)
 }
 
 // TestFaultInCheck: a fault in the server's exponentiation, step 2, is found by step 3, whichever share it hits.
@@ -152,8 +160,8 @@ func faultyCRT(key *rsa.PrivateKey, x []byte) []byte {
 	return z.FillBytes(make([]byte, 256))
 }
 
-// TestSoftwareKeyFault: a fault in any part of a software key gives no answer. One modulo one prime alone
-// would give the primes away (Boneh, DeMillo, Lipton).
+// TestSoftwareKeyFault: a fault in any part of a software key gives no answer, neither by itself nor
+// in a completer. One modulo one prime alone would give the primes away (Boneh, DeMillo, Lipton).
 func TestSoftwareKeyFault(t *testing.T) {
 	for _, part := range []string{"dp", "dq", "qInv", "q"} {
 		k := serverKey(t, 2048)
@@ -161,10 +169,22 @@ func TestSoftwareKeyFault(t *testing.T) {
 		rand.Read(x[1:])
 		_, err := k.Exponentiate(ctx, x)
 		require.NoError(t, err)
-		splitkey.FlipCRT(k, part)
+		splitkey.FaultInCRT(k, part)
 		y, err := k.Exponentiate(ctx, x)
 		require.ErrorIs(t, err, splitkey.ErrServerKey, part)
 		require.Nil(t, y)
+
+		p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, k)
+		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		require.NoError(t, err)
+		partial, err := p.client.SignPartial(m)
+		require.NoError(t, err)
+		ch, err := p.completer.Check(m, partial)
+		require.NoError(t, err)
+		sig, err := p.completer.Finish(ctx, ch)
+		require.ErrorIs(t, err, splitkey.ErrServerKey, part)
+		require.NotErrorIs(t, err, splitkey.ErrSignature, part)
+		require.Nil(t, sig)
 	}
 }
 

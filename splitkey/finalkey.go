@@ -10,38 +10,38 @@ import (
 	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
-// FinalKey is a public key that was checked to be the final key of one device key (n1, e):
+// FinalKey is a public key that was checked to be the final key of one client key (n1, e):
 // that key itself, or its composite with a server key. [CheckFinalKey] makes one on the
 // client's side and a [Completer] has one on the server's, and there is no other way to
 // make one. Messages are encoded for a FinalKey, and a share signs only those that were
-// encoded for a final key of its own device key. It is public and immutable.
+// encoded for a final key of its own client key. It is public and immutable.
 type FinalKey struct {
 	pub    *rsa.PublicKey
-	n1     []byte                          // modulus of the device key
-	verify func() (*modexp.Modulus, error) // of pub, made when it is first needed and then kept
+	n1     []byte                 // modulus of the client key
+	verify func() *modexp.Modulus // of pub, made when it is first needed and then kept
 }
 
 // CheckFinalKey is what a client asks of a final key that a server sends. It must be the
-// device key itself, or the product of the device key's modulus with another odd one of
+// client key itself, or the product of the client key's modulus with another odd one of
 // 2048 to 8192 bits that has no factor in common with it; and the exponents must agree.
 // Coprimality rejects n1^2, for which the server could sign without a key of its own: a
 // signature modulo n1 lifts to one modulo n1^2 (Hensel). The error is [ErrKey].
 //
 // A check takes about as long as a partial signature: keep the result.
-func CheckFinalKey(final, device *rsa.PublicKey) (*FinalKey, error) {
-	p, err := newDeviceKey(device)
+func CheckFinalKey(final, client *rsa.PublicKey) (*FinalKey, error) {
+	p, err := newClientKey(client)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkSize(final, maxFinalBits); err != nil {
 		return nil, err
 	}
-	if final.E != device.E {
-		return nil, fmt.Errorf("%w: public exponents %d and %d differ", ErrKey, device.E, final.E)
+	if final.E != client.E {
+		return nil, fmt.Errorf("%w: public exponents %d and %d differ", ErrKey, client.E, final.E)
 	}
-	n2, rest := new(big.Int).QuoRem(final.N, device.N, new(big.Int))
+	n2, rest := new(big.Int).QuoRem(final.N, client.N, new(big.Int))
 	if rest.Sign() != 0 {
-		return nil, fmt.Errorf("%w: not a multiple of the device key's modulus", ErrKey)
+		return nil, fmt.Errorf("%w: not a multiple of the client modulus", ErrKey)
 	}
 	if n2.IsInt64() && n2.Int64() == 1 {
 		return newFinalKey(final, p)
@@ -56,12 +56,12 @@ func CheckFinalKey(final, device *rsa.PublicKey) (*FinalKey, error) {
 }
 
 // newFinalKey is for callers that have made the checks of CheckFinalKey.
-func newFinalKey(pub *rsa.PublicKey, device *publicKey) (*FinalKey, error) {
+func newFinalKey(pub *rsa.PublicKey, client *publicKey) (*FinalKey, error) {
 	if err := fipsModulus(pub.N.BitLen()); err != nil {
 		return nil, err
 	}
 	pub = &rsa.PublicKey{N: new(big.Int).Set(pub.N), E: pub.E}
-	return &FinalKey{pub, device.n, sync.OnceValues(func() (*modexp.Modulus, error) { return modexp.NewModulus(pub.N.Bytes()) })}, nil
+	return &FinalKey{pub, client.n, sync.OnceValue(func() *modexp.Modulus { return modexp.NewModulus(pub.N.Bytes()) })}, nil
 }
 
 func (k *FinalKey) valid() bool { return k != nil && k.pub != nil }
@@ -74,7 +74,7 @@ func (k *FinalKey) PublicKey() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).Set(k.pub.N), E: k.pub.E}
 }
 
-// equal reports whether both are the same final key of the same device key.
+// equal reports whether both are the same final key of the same client key.
 func (k *FinalKey) equal(other *FinalKey) bool {
 	if !k.valid() || !other.valid() {
 		return false
@@ -82,7 +82,7 @@ func (k *FinalKey) equal(other *FinalKey) bool {
 	return k == other || k.pub.Equal(other.pub) && bytes.Equal(k.n1, other.n1)
 }
 
-// belongsTo reports whether it is a final key of this device key.
-func (k *FinalKey) belongsTo(device *publicKey) bool {
-	return uint(k.pub.E) == device.e && bytes.Equal(k.n1, device.n)
+// belongsTo reports whether it is a final key of this client key.
+func (k *FinalKey) belongsTo(client *publicKey) bool {
+	return uint(k.pub.E) == client.e && bytes.Equal(k.n1, client.n)
 }

@@ -54,13 +54,12 @@ func TestFIPSOnly(t *testing.T) {
 	pub := &small.PublicKey
 	x, d := make([]byte, 264), append(make([]byte, 255), 1)
 	refusals := map[string]func() error{
-		"Split":                     func() error { _, _, err := splitkey.Split(small, splitkey.Additive); return err },
-		"NewSoftwareKey":            func() error { _, err := splitkey.NewSoftwareKey(small); return err },
-		"CheckModulus":              func() error { return splitkey.CheckModulus(pub) },
-		"CheckFinalKey":             func() error { _, err := splitkey.CheckFinalKey(pub, pub); return err },
-		"NewClientShare":            func() error { _, err := splitkey.NewClientShare(pub, splitkey.Additive, x); return err },
-		"NewServerShare":            func() error { _, err := splitkey.NewServerShare(pub, splitkey.Additive, d); return err },
-		"NewExponentiationVerifier": func() error { _, err := splitkey.NewExponentiationVerifier(pub); return err },
+		"Split":          func() error { _, _, err := splitkey.Split(small, splitkey.Additive); return err },
+		"NewSoftwareKey": func() error { _, err := splitkey.NewSoftwareKey(small); return err },
+		"CheckModulus":   func() error { return splitkey.CheckModulus(pub) },
+		"CheckFinalKey":  func() error { _, err := splitkey.CheckFinalKey(pub, pub); return err },
+		"NewClientShare": func() error { _, err := splitkey.NewClientShare(pub, splitkey.Additive, x); return err },
+		"NewServerShare": func() error { _, err := splitkey.NewServerShare(pub, splitkey.Additive, d); return err },
 		"ParseServerShare": func() (err error) {
 			var b []byte
 			fips140.WithoutEnforcement(func() {

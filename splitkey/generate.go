@@ -51,13 +51,56 @@ func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 	defer clear(p)
 	q := prime.New(bits / 2)
 	defer clear(q)
-	n := modexp.MulAdd(p, q, nil, bits/8)
-	dealer, err := newDealer(p, q, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: publicExponent})
+	dealer, err := newDealer(p, q, productOf(p, q, publicExponent))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer dealer.Wipe()
 	return dealer.shares(s)
+}
+
+// GenerateSoftwareKey makes a server key of 2048, 3072 or 4096 bits with e = 65537. Its primes
+// are as those of [GenerateKey], so that the modulus begins with c4 or more. Beside the key
+// nothing of it is left in memory. It returns [ErrKey] for any other size.
+func GenerateSoftwareKey(bits int) (k *SoftwareKey, err error) {
+	if bits != 2048 && bits != 3072 && bits != 4096 {
+		return nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
+	}
+	for range generateTries {
+		erase.Do(func() { k, err = generateSoftwareKey(bits) })
+		if err == nil {
+			return k, nil
+		}
+	}
+	return nil, err
+}
+
+func generateSoftwareKey(bits int) (*SoftwareKey, error) {
+	p := prime.New(bits / 2)
+	defer clear(p)
+	q := prime.New(bits / 2)
+	defer clear(q)
+	return serverKeyOf(p, q, publicExponent)
+}
+
+// serverKeyOf returns the key of two primes of equal length, or refuses a weak one.
+func serverKeyOf(p, q []byte, e int) (*SoftwareKey, error) {
+	pub := productOf(p, q, e)
+	public, err := newPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	dealer, err := newDealer(p, q, pub)
+	if err != nil {
+		return nil, err
+	}
+	dealer.Wipe()
+	return softwareKeyOf(public, p, q)
+}
+
+// productOf returns the public key with these two factors.
+func productOf(p, q []byte, e int) *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(modexp.Product(p, q)), E: e}
 }
 
 // Split deals two shares of a key that exists. The key must have two primes, neither
@@ -74,7 +117,7 @@ func Split(key *rsa.PrivateKey, s Sharing) (c *ClientShare, srv *ServerShare, er
 		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
 	}
 	if key != nil {
-		if _, err := newDeviceKey(&key.PublicKey); err != nil {
+		if _, err := newClientKey(&key.PublicKey); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -150,9 +193,7 @@ func (d *dealer) shares(s Sharing) (*ClientShare, *ServerShare, error) {
 	}
 	if err != nil {
 		c.Wipe()
-		if srv != nil {
-			srv.Wipe()
-		}
+		srv.Wipe()
 		return nil, nil, err
 	}
 	return c, srv, nil
@@ -179,6 +220,6 @@ func proveShares(c *ClientShare, s *ServerShare) error {
 	if err != nil {
 		return fmt.Errorf("%w: shares do not belong together", ErrKey)
 	}
-	checked.s1.Wipe()
+	checked.s1.Get().Wipe()
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/splitkey/internal/emsa"
-	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
 )
 
 // Message is a digest encoded for one final key, by EMSA-PKCS1-v1_5 or
@@ -76,7 +75,7 @@ func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
 		return 0, fmt.Errorf("%w: negative salt length", ErrMessage)
 	}
 	if !opts.Hash.Available() {
-		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.CheckHash(opts.Hash, false))
+		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.CheckHash(opts.Hash))
 	}
 	size := opts.SaltLength
 	if size <= 0 {
@@ -105,7 +104,7 @@ func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (
 		return nil, fmt.Errorf("%w: no options", ErrMessage)
 	}
 	h := opts.HashFunc()
-	if err := emsa.CheckDigest(h, digest, legacy.Allowed.Load()); err != nil {
+	if err := emsa.CheckDigest(h, digest); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
 	}
 	if !isPSS && len(salt) != 0 {
@@ -159,12 +158,9 @@ func (m *Message) Verify(sig []byte) error {
 	if m == nil || m.em == nil {
 		return fmt.Errorf("%w: zero value", ErrMessage)
 	}
-	mod, err := m.key.verify()
-	if err != nil {
-		return fmt.Errorf("%w: %v", ErrKey, err)
-	}
-	z, err := mod.ExpShortVarTime(sig, uint(m.key.pub.E))
-	if err != nil || !bytes.Equal(z, widen(m.em, len(z))) {
+	mod := m.key.verify()
+	s, err := mod.Elem(sig)
+	if err != nil || s.ExpShortVarTime(uint(m.key.pub.E)).Equal(mod.Reduce(m.em)) == 0 {
 		return ErrSignature
 	}
 	return nil

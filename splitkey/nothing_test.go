@@ -40,26 +40,24 @@ func TestNothing(t *testing.T) {
 	require.NoError(t, err)
 	ch, err := p.completer.Check(m, y)
 	require.NoError(t, err)
-	verifier, err := splitkey.NewExponentiationVerifier(&key.PublicKey)
-	require.NoError(t, err)
 	fresh := func() *pair { return splitOf(t, key, splitkey.Additive, own) }
 	niltest.Check(t, niltest.Package{
 		Types: []any{
 			(*splitkey.ClientShare)(nil), (*splitkey.ServerShare)(nil), (*splitkey.Completer)(nil), (*splitkey.Checked)(nil),
 			(*splitkey.FinalKey)(nil), (*splitkey.Message)(nil), (*splitkey.Signer)(nil), (*splitkey.SoftwareKey)(nil),
-			(*splitkey.ExponentiationVerifier)(nil), (*splitkey.Sharing)(nil),
+			(*splitkey.Sharing)(nil),
 		},
 		Values: []func() any{
 			func() any { return fresh().client }, func() any { return fresh().server },
 			func() any { return p.completer }, func() any { return ch }, func() any { return p.final() }, func() any { return m },
 			func() any { return splitkey.NewSigner(p.final(), p.client, p.completer.Complete) },
-			func() any { return own }, func() any { return verifier },
+			func() any { return own },
 		},
 		Functions: map[string]any{
 			"NewCompleter": splitkey.NewCompleter, "RestoreCompleter": splitkey.RestoreCompleter,
 			"ParseServerShare": splitkey.ParseServerShare, "GenerateKey": splitkey.GenerateKey, "Split": splitkey.Split,
 			"Encode": splitkey.Encode, "EncodeWithSalt": splitkey.EncodeWithSalt, "CheckModulus": splitkey.CheckModulus,
-			"CheckFinalKey": splitkey.CheckFinalKey, "NewExponentiationVerifier": splitkey.NewExponentiationVerifier,
+			"CheckFinalKey":  splitkey.CheckFinalKey,
 			"NewClientShare": splitkey.NewClientShare, "NewServerShare": splitkey.NewServerShare,
 			"NewSigner": splitkey.NewSigner, "NewSoftwareKey": splitkey.NewSoftwareKey,
 			"GenerateSoftwareKey": splitkey.GenerateSoftwareKey, "ParseSoftwareKey": splitkey.ParseSoftwareKey,

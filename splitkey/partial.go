@@ -8,7 +8,7 @@ import (
 )
 
 // SignPartial returns the client's partial signature y = m^d_c mod n1, of exactly k1
-// bytes, for a message that was encoded for a final key of its own device key. It returns
+// bytes, for a message that was encoded for a final key of its own client key. It returns
 // [ErrMessage] for any other, and cannot tell whether the share is the right one.
 //
 // y is as sensitive as the message's digest is known: see the package's section on security.
@@ -17,7 +17,7 @@ func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 	if exponent == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
-	m1, err := c.pub.reduce(m)
+	m1, err := c.pub.message(m)
 	if err != nil {
 		return nil, err
 	}
@@ -26,18 +26,8 @@ func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 			exponent = deal.ClientExponent(exponent)
 			defer clear(exponent)
 		}
-		y, err = c.pub.mod.Exp(m1, exponent)
+		defer m1.Wipe() // y in the end
+		y = m1.Exp(exponent).Bytes()
 	})
-	return y, err
-}
-
-// reduce returns m1 = EM mod n1 of a message for a final key of this device key.
-func (p *publicKey) reduce(m *Message) ([]byte, error) {
-	if m == nil || m.em == nil {
-		return nil, fmt.Errorf("%w: zero value", ErrMessage)
-	}
-	if !m.key.belongsTo(p) {
-		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
-	}
-	return p.mod.Reduce(m.em), nil
+	return y, nil
 }

@@ -2,20 +2,20 @@ package splitkey
 
 import (
 	"crypto/rsa"
-	"crypto/subtle"
 	"fmt"
 	"math/big"
 
 	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/internal/taint"
-	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
 	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 
-// Sizes of moduli in bits. The lower bound is [legacy.MinBits].
+// Sizes of moduli in bits.
 const (
-	maxBits      = 8192
-	maxFinalBits = 2 * maxBits // a composite of two
+	minBits       = 2048
+	maxBits       = 8192
+	maxFinalBits  = 2 * maxBits // a composite of two
+	maxClientBits = 4096        // of those that CheckModulus accepts: the largest that GenerateKey makes
 )
 
 // publicKey is a validated RSA public key, ready for arithmetic.
@@ -25,12 +25,33 @@ type publicKey struct {
 	e   uint
 }
 
+func newPublicKey(pub *rsa.PublicKey) (*publicKey, error) {
+	if err := checkSize(pub, maxBits); err != nil {
+		return nil, err
+	}
+	n := pub.N.Bytes()
+	return &publicKey{mod: modexp.NewModulus(n), n: n, e: uint(pub.E)}, nil
+}
+
+// newClientKey is newPublicKey for the modulus of a split key, which must fill its bytes:
+// a share of k1 bytes is then never shorter than the modulus it hides in.
+func newClientKey(pub *rsa.PublicKey) (*publicKey, error) {
+	p, err := newPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	if p.mod.BitLen()%8 != 0 {
+		return nil, fmt.Errorf("%w: a split modulus of %d bits, want a multiple of 8", ErrKey, p.mod.BitLen())
+	}
+	return p, nil
+}
+
 func checkSize(pub *rsa.PublicKey, max int) error {
 	if pub == nil || pub.N == nil || pub.N.Sign() <= 0 {
 		return fmt.Errorf("%w: no modulus", ErrKey)
 	}
-	if bits := pub.N.BitLen(); bits < legacy.MinBits() || bits > max {
-		return fmt.Errorf("%w: a modulus of %d bits, want %d to %d", ErrKey, bits, legacy.MinBits(), max)
+	if bits := pub.N.BitLen(); bits < minBits || bits > max {
+		return fmt.Errorf("%w: a modulus of %d bits, want %d to %d", ErrKey, bits, minBits, max)
 	}
 	if pub.N.Bit(0) == 0 {
 		return fmt.Errorf("%w: even modulus", ErrKey)
@@ -42,31 +63,7 @@ func checkSize(pub *rsa.PublicKey, max int) error {
 	return fipsExponent(pub.E)
 }
 
-func newPublicKey(pub *rsa.PublicKey) (*publicKey, error) {
-	if err := checkSize(pub, maxBits); err != nil {
-		return nil, err
-	}
-	n := pub.N.Bytes()
-	mod, err := modexp.NewModulus(n)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
-	}
-	return &publicKey{mod: mod, n: n, e: uint(pub.E)}, nil
-}
-
-// newDeviceKey is newPublicKey for the modulus of a split key, which must fill its bytes:
-// a share of k1 bytes is then never shorter than the modulus it hides in.
-func newDeviceKey(pub *rsa.PublicKey) (*publicKey, error) {
-	p, err := newPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
-	if p.mod.BitLen()%8 != 0 {
-		return nil, fmt.Errorf("%w: a split modulus of %d bits, want a multiple of 8", ErrKey, p.mod.BitLen())
-	}
-	return p, nil
-}
-
+// rsa returns a copy, nil for nil.
 func (p *publicKey) rsa() *rsa.PublicKey {
 	if p == nil {
 		return nil
@@ -74,17 +71,41 @@ func (p *publicKey) rsa() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(p.n), E: int(p.e)}
 }
 
-// maxClientBits is the largest modulus that CheckModulus accepts from a client: the largest
-// that [GenerateKey] makes. Twice as long is eight times the work in each of the server's checks.
-const maxClientBits = 4096
+// message returns m1 = EM mod n1 of a message for a final key of this client key.
+func (p *publicKey) message(m *Message) (*modexp.Elem, error) {
+	if m == nil || m.em == nil {
+		return nil, fmt.Errorf("%w: zero value", ErrMessage)
+	}
+	if !m.key.belongsTo(p) {
+		return nil, fmt.Errorf("%w: it was encoded for another key", ErrMessage)
+	}
+	return p.mod.Reduce(m.em), nil
+}
+
+// partial returns y of k1 bytes with 1 < y < n1-1. The three values left out are fixed by
+// every odd exponent, so they would "open" any share.
+func (p *publicKey) partial(b []byte) (*modexp.Elem, error) {
+	y, err := p.mod.Elem(b)
+	if err != nil {
+		return nil, ErrMalformedPartial
+	}
+	fixed := y.IsZero() | y.IsOne() | y.IsMinusOne()
+	if taint.Declassify(fixed, taint.PartialInRange) != 0 {
+		return nil, ErrMalformedPartial
+	}
+	return y, nil
+}
 
 // CheckModulus is what a server asks of a modulus that a client sends: an odd number of
 // 2048 to 4096 bits, in whole bytes, without prime factors up to 65537, that neither has the
 // form of the ROCA generator (CVE-2017-15361) nor falls to a hundred steps of Fermat's
-// method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two prime factors it
-// cannot tell; a client that chooses a bad modulus harms only itself.
+// method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two prime
+// factors it cannot tell; a client that chooses a bad modulus harms only itself.
+//
+// A longer one is refused for its cost: twice the length is eight times the work in each of
+// the server's checks.
 func CheckModulus(pub *rsa.PublicKey) error {
-	p, err := newDeviceKey(pub)
+	p, err := newClientKey(pub)
 	if err != nil {
 		return err
 	}
@@ -95,44 +116,4 @@ func CheckModulus(pub *rsa.PublicKey) error {
 		return fmt.Errorf("%w: the modulus has a small factor", ErrKey)
 	}
 	return checkStrength(pub.N)
-}
-
-// ExponentiationVerifier checks what a device made with a private key, for implementations
-// of [RSAKey] that use one. Keep it: it holds what can be computed from the public key once,
-// which costs more than a check. It is safe for concurrent use.
-type ExponentiationVerifier struct{ pub *publicKey }
-
-// NewExponentiationVerifier returns the verifier of one key, of the sizes that [NewSoftwareKey] takes. It
-// returns [ErrKey].
-func NewExponentiationVerifier(pub *rsa.PublicKey) (*ExponentiationVerifier, error) {
-	p, err := newPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
-	return &ExponentiationVerifier{p}, nil
-}
-
-// PublicKey returns a copy of the key. For the zero value it is nil.
-func (v *ExponentiationVerifier) PublicKey() *rsa.PublicKey {
-	if v == nil {
-		return nil
-	}
-	return v.pub.rsa()
-}
-
-// Verify returns nil if y^e = x mod n: if y is what the private key makes of x. Both are
-// exactly as long as n. It returns [ErrServerKey] otherwise. Its time depends on the public key only.
-func (v *ExponentiationVerifier) Verify(x, y []byte) error {
-	if v == nil || v.pub == nil {
-		return fmt.Errorf("%w: zero value", ErrServerKey)
-	}
-	return v.pub.verifyExponentiation(x, y)
-}
-
-func (p *publicKey) verifyExponentiation(x, y []byte) error {
-	z, err := p.mod.ExpShortVarTime(y, p.e)
-	if err != nil || taint.Declassify(subtle.ConstantTimeCompare(x, z), taint.ServerKeyRight) == 0 {
-		return ErrServerKey
-	}
-	return nil
 }

@@ -196,8 +196,6 @@ func TestShareRefused(t *testing.T) {
 		_, err = splitkey.NewServerShare(bad, splitkey.Additive, make([]byte, 256))
 		require.ErrorIs(t, err, splitkey.ErrKey)
 		require.ErrorIs(t, splitkey.CheckModulus(bad), splitkey.ErrKey)
-		_, err = splitkey.NewExponentiationVerifier(bad)
-		require.ErrorIs(t, err, splitkey.ErrKey)
 		_, err = splitkey.CheckFinalKey(bad, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 		_, err = splitkey.CheckFinalKey(bad, pub)
@@ -622,30 +620,13 @@ func TestSoftwareKeyAgainstBig(t *testing.T) {
 			key := splitkeytest.NamedKey(splitkeytest.Server, bits)
 			k, err := splitkey.NewSoftwareKey(key)
 			require.NoError(t, err)
-			v, err := splitkey.NewExponentiationVerifier(&key.PublicKey)
-			require.NoError(t, err)
-			require.True(t, v.PublicKey().Equal(&key.PublicKey))
 			r, _ := rand.Int(rand.Reader, key.N)
 			for _, x := range []*big.Int{new(big.Int), big.NewInt(1), big.NewInt(2), key.Primes[0], key.Primes[1],
 				new(big.Int).Sub(key.N, big.NewInt(1)), r} {
 				y, err := k.Exponentiate(ctx, x.FillBytes(make([]byte, bits/8)))
 				require.NoError(t, err)
 				require.Equal(t, new(big.Int).Exp(x, key.D, key.N).FillBytes(make([]byte, bits/8)), y)
-				operand := x.FillBytes(make([]byte, bits/8))
-				require.NoError(t, v.Verify(operand, y))
-				y[bits/8-1] ^= 1
-				require.ErrorIs(t, v.Verify(operand, y), splitkey.ErrServerKey)
 			}
 		})
 	}
-	pub := &splitkeytest.Key(2048).PublicKey
-	v, err := splitkey.NewExponentiationVerifier(pub)
-	require.NoError(t, err)
-	zero := make([]byte, 256)
-	require.NoError(t, v.Verify(zero, zero))
-	require.ErrorIs(t, v.Verify(zero, zero[1:]), splitkey.ErrServerKey)
-	require.ErrorIs(t, v.Verify(zero[1:], zero), splitkey.ErrServerKey)
-	require.ErrorIs(t, v.Verify(zero, pub.N.Bytes()), splitkey.ErrServerKey)
-	require.ErrorIs(t, new(splitkey.ExponentiationVerifier).Verify(zero, zero), splitkey.ErrServerKey)
-	require.Nil(t, new(splitkey.ExponentiationVerifier).PublicKey())
 }

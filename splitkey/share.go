@@ -3,7 +3,6 @@ package splitkey
 import (
 	"bytes"
 	"crypto/rsa"
-	"crypto/subtle"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
@@ -76,7 +75,7 @@ type ClientShare struct {
 // NewClientShare returns the share with the secret x, which is copied. It returns
 // [ErrKey] or [ErrShare].
 func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, error) {
-	p, err := newDeviceKey(pub)
+	p, err := newClientKey(pub)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +138,7 @@ type ServerShare struct {
 // NewServerShare returns the share with the secret d_s, which is copied. It returns
 // [ErrKey] or [ErrShare].
 func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
-	p, err := newDeviceKey(pub)
+	p, err := newClientKey(pub)
 	if err != nil {
 		return nil, err
 	}
@@ -149,9 +148,13 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if len(d) != p.mod.Size() {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(d), p.mod.Size())
 	}
-	zero := subtle.ConstantTimeCompare(d, make([]byte, len(d)))
-	if taint.Declassify(lessConstantTime(d, p.n)&^zero, taint.ShareInRange) == 0 {
-		return nil, fmt.Errorf("%w: secret out of range", ErrShare)
+	x, err := p.mod.Elem(d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the secret is not below the modulus", ErrShare)
+	}
+	defer x.Wipe()
+	if taint.Declassify(x.IsZero(), taint.ShareInRange) != 0 {
+		return nil, fmt.Errorf("%w: the secret is zero", ErrShare)
 	}
 	return &ServerShare{p, s, secret.Copy(d)}, nil
 }
@@ -200,13 +203,4 @@ func format(f fmt.State, name string, p *publicKey, s Sharing) {
 		return
 	}
 	fmt.Fprintf(f, "splitkey.%s(%d bits, %v, secret hidden)", name, p.mod.BitLen(), s)
-}
-
-// lessConstantTime returns 1 if a < b and 0 otherwise, for numbers of equal length.
-func lessConstantTime(a, b []byte) int {
-	borrow := 0
-	for i := len(a) - 1; i >= 0; i-- {
-		borrow = (int(a[i]) - int(b[i]) - borrow) >> 8 & 1
-	}
-	return borrow
 }

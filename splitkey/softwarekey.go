@@ -1,7 +1,6 @@
 package splitkey
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -14,17 +13,6 @@ import (
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
-// RSAKey is a whole RSA key that can be used, but perhaps not read: the server's own
-// key of a composite. [SoftwareKey] and package hsm implement it.
-type RSAKey interface {
-	// Public returns the key's *[rsa.PublicKey].
-	Public() crypto.PublicKey
-	// Exponentiate returns x^d mod n: textbook RSA. x is a number below n in exactly as
-	// many bytes as n has, and so is the result. An implementation that cannot answer
-	// in time returns the context's error, and never a number that it has not checked.
-	Exponentiate(ctx context.Context, x []byte) ([]byte, error)
-}
-
 // SoftwareKey is an [RSAKey] in memory, for servers without an HSM and for tests. It
 // is safe for concurrent use.
 type SoftwareKey struct {
@@ -36,10 +24,9 @@ var _ RSAKey = (*SoftwareKey)(nil)
 
 // crt is the key in the form of RFC 8017, section 3.2, representation 2.
 type crt struct {
-	p, q         *modexp.Modulus
-	dp, dq, qInv []byte // in the lengths of p, q and p
-
-	pBytes, qBytes []byte
+	p, q   *modexp.Modulus
+	dp, dq []byte       // e^-1 modulo p-1 and q-1, in the lengths of p and q
+	qInv   *modexp.Elem // q^-1 mod p
 }
 
 // Format prints the kind and size of the key, for every verb.
@@ -80,39 +67,28 @@ func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
 	return softwareKeyOf(pub, private.p, private.q)
 }
 
-// softwareKeyOf returns the key of pub with these factors, tried once.
+// softwareKeyOf returns the key of pub with these odd factors, tried once.
 func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
 	// What comes next, here and in every use of the key, is in constant time.
 	taint.SecretPrime(p)
 	taint.SecretPrime(q)
-	c, err := newCRT(p, q, pub.e)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
-	}
-	k := &SoftwareKey{pub, secret.Hide(c)}
+	k := &SoftwareKey{pub, secret.Hide(newCRT(p, q, pub.e))}
 	x := make([]byte, pub.mod.Size())
 	rand.Read(x[1:])
 	if _, err := k.Exponentiate(context.Background(), x); err != nil {
-		c.wipe()
+		k.Wipe()
 		return nil, fmt.Errorf("%w: inconsistent: a trial with it gave a wrong result, so a factor is not prime", ErrKey)
 	}
 	return k, nil
 }
 
 // newCRT returns the key of two odd factors with the exponent e, in constant time.
-func newCRT(pBytes, qBytes []byte, e uint) (*crt, error) {
-	c := &crt{pBytes: bytes.Clone(pBytes), qBytes: bytes.Clone(qBytes)}
-	var err error
-	if c.p, err = modexp.NewModulus(pBytes); err != nil {
-		return nil, err
-	}
-	if c.q, err = modexp.NewModulus(qBytes); err != nil {
-		return nil, err
-	}
-	words := (max(len(pBytes), len(qBytes)) + 7) / 8
+func newCRT(p, q []byte, e uint) *crt {
+	c := &crt{p: modexp.NewModulus(p), q: modexp.NewModulus(q)}
+	words := (max(len(p), len(q)) + 7) / 8
 	s := new(modexp.Integers)
 	defer s.Wipe()
-	p, q, eWord := s.FromBytes(pBytes, words), s.FromBytes(qBytes, words), s.FromWord(uint64(e), 1)
+	pWords, qWords, eWord := s.FromBytes(p, words), s.FromBytes(q, words), s.FromWord(uint64(e), 1)
 	bytesOf := func(x []uint64, size int) []byte {
 		b := make([]byte, size)
 		modexp.FillBytes(b, x)
@@ -120,13 +96,26 @@ func newCRT(pBytes, qBytes []byte, e uint) (*crt, error) {
 	}
 	// All three exist, since p and q are prime and e is coprime to p-1 and q-1. If not, the
 	// trial fails.
-	qInv, _ := s.Inverse(q, p)
-	p[0] &^= 1
-	q[0] &^= 1
-	dp, _ := s.Inverse(eWord, p)
-	dq, _ := s.Inverse(eWord, q)
-	c.dp, c.dq, c.qInv = bytesOf(dp, len(pBytes)), bytesOf(dq, len(qBytes)), bytesOf(qInv, len(pBytes))
-	return c, nil
+	qInv, _ := s.Inverse(qWords, pWords)
+	pWords[0] &^= 1
+	qWords[0] &^= 1
+	dp, _ := s.Inverse(eWord, pWords)
+	dq, _ := s.Inverse(eWord, qWords)
+	c.dp, c.dq = bytesOf(dp, len(p)), bytesOf(dq, len(q))
+	b := bytesOf(qInv, len(p))
+	defer clear(b)
+	c.qInv = c.p.Reduce(b)
+	return c
+}
+
+// exponentiate returns x^d mod p*q in so many bytes, unchecked: a fault in one half would
+// give away the primes, by gcd(y^e - x, n), and each half alone does.
+func (c *crt) exponentiate(x []byte) []byte {
+	yp := c.p.Reduce(x).Exp(c.dp)
+	defer yp.Wipe()
+	yq := c.q.Reduce(x).Exp(c.dq)
+	defer yq.Wipe()
+	return modexp.Garner(yq, yp, c.qInv, len(x))
 }
 
 // Wipe clears the key. It cannot be used afterwards, and Wipe must not run at the same
@@ -134,11 +123,16 @@ func newCRT(pBytes, qBytes []byte, e uint) (*crt, error) {
 // implementations), p and q stay in memory until it is used again.
 func (k *SoftwareKey) Wipe() {
 	if c := k.secret(); c != nil {
-		c.wipe()
+		clear(c.dp)
+		clear(c.dq)
+		c.qInv.Wipe()
+		c.p.Wipe()
+		c.q.Wipe()
+		*c = crt{}
 	}
 }
 
-// secret returns the numbers themselves, nil if there are none or they were wiped.
+// secret returns the private half, nil if there is none or it was wiped.
 func (k *SoftwareKey) secret() *crt {
 	if k == nil {
 		return nil
@@ -147,18 +141,6 @@ func (k *SoftwareKey) secret() *crt {
 		return c
 	}
 	return nil
-}
-
-func (c *crt) wipe() {
-	for _, b := range [][]byte{c.dp, c.dq, c.qInv, c.pBytes, c.qBytes} {
-		clear(b)
-	}
-	for _, m := range []*modexp.Modulus{c.p, c.q} {
-		if m != nil {
-			m.Wipe()
-		}
-	}
-	*c = crt{}
 }
 
 // Public returns a copy of the public key, an *[rsa.PublicKey], nil for the zero value.
@@ -170,12 +152,34 @@ func (k *SoftwareKey) Public() crypto.PublicKey {
 }
 
 // Exponentiate returns x^d mod n, computed with the Chinese remainder theorem
-// (RFC 8017, section 5.1.2) and checked: a fault in one half would give away the
-// primes. It returns [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
+// (RFC 8017, section 5.1.2), and verified, since it is released here. It returns
+// [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
 func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
+	if k.secret() == nil {
+		return nil, errNoSoftwareKey()
+	}
+	in, err := k.pub.mod.Elem(x)
+	if err != nil {
+		return nil, fmt.Errorf("%w: operand out of range", ErrServerKey)
+	}
+	y, err := k.exponentiate(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.pub.mod.CheckedRootVarTime(y, k.pub.e, in); err != nil {
+		clear(y)
+		return nil, ErrServerKey
+	}
+	return y, nil
+}
+
+func errNoSoftwareKey() error { return fmt.Errorf("%w: zero value, or wiped", ErrServerKey) }
+
+// exponentiate is Exponentiate for whoever verifies the result before it is released.
+func (k *SoftwareKey) exponentiate(ctx context.Context, x *modexp.Elem) (y []byte, err error) {
 	c := k.secret()
 	if c == nil {
-		return nil, fmt.Errorf("%w: zero value, or wiped", ErrServerKey)
+		return nil, errNoSoftwareKey()
 	}
 	if ctx == nil {
 		return nil, fmt.Errorf("%w: no context", ErrServerKey)
@@ -183,60 +187,6 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(x) != k.pub.mod.Size() || lessConstantTime(x, k.pub.n) == 0 {
-		return nil, fmt.Errorf("%w: operand out of range", ErrServerKey)
-	}
-	var y []byte
-	var err error
-	erase.Do(func() { y, err = c.exponentiate(len(x), x) })
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrServerKey, err)
-	}
-	if err := k.pub.verifyExponentiation(x, y); err != nil {
-		clear(y)
-		return nil, err
-	}
+	erase.Do(func() { y = c.exponentiate(x.Bytes()) })
 	return y, nil
-}
-
-// exponentiate is Garner's formula: y = y_q + q * ((y_p - y_q) * q^-1 mod p), in size bytes.
-func (c *crt) exponentiate(size int, x []byte) ([]byte, error) {
-	yp, err := c.p.Exp(c.p.Reduce(x), c.dp)
-	if err != nil {
-		return nil, err
-	}
-	// Each of these gives the key away: gcd(y_q^e - x, n) = q.
-	defer clear(yp)
-	yq, err := c.q.Exp(c.q.Reduce(x), c.dq)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(yq)
-	yqp := c.p.Reduce(yq)
-	defer clear(yqp)
-	diff, err := c.p.Sub(yp, yqp)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(diff)
-	h, err := c.p.Mul(diff, c.qInv)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(h)
-	return modexp.MulAdd(c.qBytes, h, yq, size), nil
-}
-
-// widen pads a number with leading zeros to size bytes.
-func widen(b []byte, size int) []byte {
-	w := make([]byte, size)
-	copy(w[size-len(b):], b)
-	return w
-}
-
-// predecessor returns p-1 for an odd p.
-func predecessor(p []byte) []byte {
-	b := append([]byte(nil), p...)
-	b[len(b)-1] &^= 1
-	return b
 }

@@ -30,11 +30,9 @@ type adx struct {
 	blocks int
 }
 
-func newADX(n []byte) arithmetic {
-	words := make([]uint64, wordsFor(len(n)))
-	setBytes(words, n)
-	k := &adx{n: words, k0: minusInverse(words[0]), blocks: len(words) / blockWords}
-	return newMontgomery(k, words)
+func newADX(n []uint64) arithmetic {
+	k := &adx{n: n, k0: minusInverse(n[0]), blocks: len(n) / blockWords}
+	return newMontgomery(k, n)
 }
 
 func (k *adx) words() int     { return len(k.n) }
@@ -45,7 +43,7 @@ func (k *adx) excess() int { return 1 }
 
 func (k *adx) pack(z, x []uint64) { copy(z, x) }
 
-// wipeModulus: n is also montgomery's, which clears it; k0 is one word of it.
+// wipeModulus: k0 is one word of what was computed from n.
 func (k *adx) wipeModulus() { k.k0 = 0 }
 
 func (k *adx) unpack(x, z []uint64) {

@@ -1,20 +1,19 @@
 package modexp
 
-// arithmetic computes modulo one n. What it is given has been checked: z and the
-// operands have exactly the size of n, the operands are less than n, and e is not
-// zero. z may be an operand.
+// arithmetic computes modulo one n. Numbers are words, as many as n has, and less than n,
+// before and after; e is not zero. x and y may be the same.
 type arithmetic interface {
-	exp(z, base, exponent []byte)
-	expShortVarTime(z, base []byte, e uint)
-	mul(z, x, y []byte)
-	reduce(z, x []byte) // x of any length
-	wipe()              // clears n and what was computed from it, as far as it can be reached
+	exp(x []uint64, exponent []byte)    // x = x^exponent
+	expShortVarTime(x []uint64, e uint) // x = x^e
+	mul(x, y []uint64)                  // x = x*y
+	reduce(x []uint64, b []byte)        // x = b, of any length
+	wipe()                              // clears what was computed from n, as far as it can be reached
 }
 
 // implementation is a way to compute modulo some n.
 type implementation struct {
 	name    string
-	prepare func(n []byte) arithmetic // n without leading zeros
+	prepare func(n []uint64) arithmetic // which keeps n, and does not change it
 }
 
 var portable = implementation{"bigmod", newBigmod}

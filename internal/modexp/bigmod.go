@@ -8,9 +8,6 @@ import (
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
-// limbBytes is the size of bigmod's limbs.
-const limbBytes = bits.UintSize / 8
-
 // bigmodArithmetic is the implementation for every size and every processor.
 type bigmodArithmetic struct {
 	m *bigmod.Modulus
@@ -22,88 +19,92 @@ type bigmodArithmetic struct {
 }
 
 // newBigmod prepares n, which is odd and has at least 16 bits.
-func newBigmod(n []byte) arithmetic {
-	m := bigmodModulus(n)
-	a := &bigmodArithmetic{m: m, chunk: (m.BitLen() - 1) / 8}
-	b := make([]byte, m.Size())
-	b[len(b)-1-a.chunk] = 1
-	a.base = a.nat(b)
+func newBigmod(n []uint64) arithmetic {
+	a := &bigmodArithmetic{m: bigmodModulus(n)}
+	a.chunk = (a.m.BitLen() - 1) / 8
+	base := make([]uint64, len(n))
+	base[a.chunk/8] = 1 << (a.chunk % 8 * 8)
+	a.base = natOf(base, a.m)
 	return a
 }
 
 // wipe cannot reach the modulus inside bigmod, which hands out copies.
 func (a *bigmodArithmetic) wipe() {}
 
-func (a *bigmodArithmetic) exp(z, base, exponent []byte) {
-	b := a.nat(base)
-	x := bigmod.NewNat().Exp(b, exponent, a.m)
-	defer wipe(b, x)
-	a.put(z, x)
+func (a *bigmodArithmetic) exp(x []uint64, exponent []byte) {
+	base := natOf(x, a.m)
+	z := bigmod.NewNat().Exp(base, exponent, a.m)
+	defer wipe(base, z)
+	setNat(x, z)
 }
 
-func (a *bigmodArithmetic) expShortVarTime(z, base []byte, e uint) {
-	b := a.nat(base)
-	x := bigmod.NewNat().ExpShortVarTime(b, e, a.m)
-	defer wipe(b, x)
-	a.put(z, x)
+func (a *bigmodArithmetic) expShortVarTime(x []uint64, e uint) {
+	base := natOf(x, a.m)
+	z := bigmod.NewNat().ExpShortVarTime(base, e, a.m)
+	defer wipe(base, z)
+	setNat(x, z)
 }
 
-func (a *bigmodArithmetic) mul(z, x, y []byte) {
-	u, v := a.nat(x), a.nat(y)
+func (a *bigmodArithmetic) mul(x, y []uint64) {
+	u, v := natOf(x, a.m), natOf(y, a.m)
 	defer wipe(u, v)
-	a.put(z, u.Mul(v, a.m))
+	setNat(x, u.Mul(v, a.m))
 }
 
-func (a *bigmodArithmetic) reduce(z, x []byte) {
+func (a *bigmodArithmetic) reduce(x []uint64, b []byte) {
 	// Horner's rule over digits of chunk bytes. bigmod's own Mod shifts in one
 	// bit at a time, which costs a third of an exponentiation where n is half as
-	// long as x; this is two multiplications per digit.
+	// long as b; this is two multiplications per digit.
 	y := bigmod.NewNat().ExpandFor(a.m)
-	digit := make([]byte, len(z))
+	defer wipe(y)
+	digit := make([]uint64, len(x))
 	defer clear(digit)
-	for len(x) > 0 {
-		n := len(x) % a.chunk
-		if n == 0 {
-			n = a.chunk
+	for len(b) > 0 {
+		length := len(b) % a.chunk
+		if length == 0 {
+			length = a.chunk
 		}
-		clear(digit)
-		copy(digit[len(digit)-n:], x[:n])
-		d := a.nat(digit)
+		setBytes(digit, b[:length])
+		d := natOf(digit, a.m)
 		y.Mul(a.base, a.m).Add(d, a.m)
 		wipe(d)
-		x = x[n:]
+		b = b[length:]
 	}
-	defer wipe(y)
-	a.put(z, y)
+	setNat(x, y)
 }
 
 // bigmodModulus converts n, which is greater than one.
-func bigmodModulus(n []byte) *bigmod.Modulus {
-	m, err := bigmod.NewModulus(taint.DeclassifyCopy(n, taint.BigmodModulus))
+func bigmodModulus(n []uint64) *bigmod.Modulus {
+	b := make([]byte, 8*len(n))
+	defer clear(b)
+	fillBytes(b, n)
+	m, err := bigmod.NewModulus(taint.DeclassifyCopy(b, taint.BigmodModulus))
 	if err != nil {
 		panic("modexp: internal error: modulus must be greater than one")
 	}
 	return m
 }
 
-// nat converts b, which is less than n. The caller knows: bigmod's SetBytes would ask again.
-func (a *bigmodArithmetic) nat(b []byte) *bigmod.Nat { return natFor(b, a.m) }
-
-// natFor converts b, which must not be longer than m, to a number of the size of m.
-func natFor(b []byte, m *bigmod.Modulus) *bigmod.Nat {
-	x := bigmod.NewNat().ExpandFor(m)
-	limbs := x.Bits()
-	for i, v := range b {
-		at := len(b) - 1 - i
-		limbs[at/limbBytes] |= uint(v) << (8 * (at % limbBytes))
+// natOf converts x, which must not be longer than m, to a number of the size of m. bigmod's
+// SetBytes would ask once more whether x is less.
+func natOf(x []uint64, m *bigmod.Modulus) *bigmod.Nat {
+	z := bigmod.NewNat().ExpandFor(m)
+	limbs := z.Bits()
+	for i := range limbs {
+		if at := i * bits.UintSize; at/64 < len(x) {
+			limbs[i] = uint(x[at/64] >> (at % 64))
+		}
 	}
-	return x
+	return z
 }
 
-func (a *bigmodArithmetic) put(z []byte, x *bigmod.Nat) {
-	b := x.Bytes(a.m)
-	copy(z, b)
-	clear(b)
+// setNat sets x = z, which must fit.
+func setNat(x []uint64, z *bigmod.Nat) {
+	clear(x)
+	for i, limb := range z.Bits() {
+		at := i * bits.UintSize
+		x[at/64] |= uint64(limb) << (at % 64)
+	}
 }
 
 // wipe clears what bigmod lets us reach. Its own temporaries stay until the

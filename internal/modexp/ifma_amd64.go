@@ -79,14 +79,12 @@ type ifma struct {
 	context []uint64
 }
 
-func newIFMA(n []byte) arithmetic {
-	words := make([]uint64, wordsFor(len(n)))
-	setBytes(words, n)
-	k := &ifma{ifmaShape: ifmaShapes[8*len(n)]}
+func newIFMA(n []uint64) arithmetic {
+	k := &ifma{ifmaShape: ifmaShapes[64*len(n)]}
 	w := k.words()
 	k.context = aligned(3*w + 2)
-	k.pack(k.context[w:2*w], words)
-	k0 := minusInverse(words[0]) & digitMask
+	k.pack(k.context[w:2*w], n)
+	k0 := minusInverse(n[0]) & digitMask
 	k.context[3*w], k.context[3*w+1] = k0, digitMask
 
 	// Dividing by 2^52 modulo n, once and twice, starting from 1, makes
@@ -96,7 +94,7 @@ func newIFMA(n []byte) arithmetic {
 	m2[0] = 1
 	k.divide(m1, m2, k0)
 	k.divide(m2, m1, k0)
-	return newMontgomery(k, words)
+	return newMontgomery(k, n)
 }
 
 // divide sets z = (x + c*n) / 2^52, where c = x*k0 mod 2^52 makes this an integer.

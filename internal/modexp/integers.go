@@ -72,6 +72,15 @@ func FillBytes(b []byte, x []uint64) {
 	fillBytes(b, x)
 }
 
+// Product returns x*y in len(x)+len(y) bytes. Only the lengths leak.
+func Product(x, y []byte) []byte {
+	s := new(Integers)
+	defer s.Wipe()
+	z := make([]byte, len(x)+len(y))
+	fillBytes(z, s.Product(s.FromBytes(x, wordsFor(len(x))), s.FromBytes(y, wordsFor(len(y)))))
+	return z
+}
+
 // Widen returns x in so many words, not less than it has.
 func (s *Integers) Widen(x []uint64, words int) []uint64 {
 	z := s.take(words)

@@ -17,7 +17,7 @@ import (
 func kernelsOf(n *big.Int) map[string]*montgomery {
 	kernels := make(map[string]*montgomery)
 	for _, i := range available(n.BitLen()) {
-		if m, ok := i.prepare(n.Bytes()).(*montgomery); ok {
+		if m, ok := i.prepare(wordsOf(n)).(*montgomery); ok {
 			kernels[i.name] = m
 		}
 	}
@@ -209,12 +209,12 @@ func TestWorkingSpaceWiped(t *testing.T) {
 	require.Equal(t, make([]uint64, len(words)), words)
 
 	n := oddOf(t, 4096)
-	x := randBelow(t, n).FillBytes(make([]byte, 512))
+	x, b := wordsOf(randBelow(t, n)), randBelow(t, n).FillBytes(make([]byte, 512))
 	for name, m := range kernelsOf(n) {
-		m.exp(make([]byte, 512), x, x)
-		m.mul(make([]byte, 512), x, x)
-		m.expShortVarTime(make([]byte, 512), x, 65537)
-		m.reduce(make([]byte, 512), append(x, x...))
+		m.exp(x, b)
+		m.mul(x, x)
+		m.expShortVarTime(x, 65537)
+		m.reduce(x, append(b, b...))
 		// Whatever is in the pool now, some of it has been used.
 		for range 8 {
 			a := newArena()

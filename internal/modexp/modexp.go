@@ -1,10 +1,9 @@
 // Package modexp is the modular arithmetic of splitkey: exponentiation with a
 // secret exponent, and the few operations around it.
 //
-// Numbers cross this boundary as unsigned big-endian byte slices of fixed
-// width: an element modulo n is exactly [Modulus.Size] bytes, leading zeros
-// kept, and less than n. Every function refuses anything else with [ErrRange].
-// Nothing here knows of keys, shares or messages.
+// A [Modulus] makes its elements of big-endian bytes: [Modulus.Elem] asks whether they are
+// one, [Modulus.Reduce] makes them one. From there on nothing can fail. [Integers] are the
+// few secret numbers that are no elements. Nothing here knows of keys, shares or messages.
 //
 // # Implementations
 //
@@ -28,8 +27,8 @@
 //
 // No function without VarTime in its name branches on, or addresses memory by,
 // the value of a number: neither of the modulus (a prime of the software server
-// key is secret) nor of an operand or exponent. Lengths are public, and so are
-// the bit length of the modulus and the fact that an operand was refused, which
+// key is secret) nor of an element or exponent. Lengths are public, and so are
+// the bit length of the modulus and the fact that bytes were no element, which
 // only happens for values that came from outside. That the instructions
 // themselves take the same time for all operands (MULX, VPMADD52LUQ and
 // VPMADD52HUQ among them) rests on the processors' vendors.
@@ -51,18 +50,10 @@ package modexp
 //go:generate env GOWORK=off go -C _asm run . -out ..
 
 import (
-	"errors"
 	"math/bits"
 
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
-
-// ErrModulus is returned for a modulus that is even or has less than 16 bits.
-var ErrModulus = errors.New("modexp: modulus is even or too small")
-
-// ErrRange is returned for an operand that is not exactly Size bytes, or not
-// less than the modulus.
-var ErrRange = errors.New("modexp: operand has the wrong length or is not reduced")
 
 // Modulus is an odd modulus n with everything that can be computed from it
 // once: keep it, since setting one up costs as much as some tens of multiplications.
@@ -74,50 +65,44 @@ type Modulus struct {
 	arithmetic arithmetic
 }
 
-// NewModulus prepares the odd modulus n, in big-endian order. Leading zero bytes
-// are skipped. Only the bit length of n leaks.
-func NewModulus(n []byte) (*Modulus, error) {
-	m, err := newModulus(n)
-	if err != nil {
-		return nil, err
-	}
-	m.arithmetic = available(m.bits)[0].prepare(n[len(n)-m.size:])
-	return m, nil
+// NewModulus prepares the modulus n, in big-endian order, which must be odd and have 16
+// bits or more: it panics for any other. Leading zero bytes are skipped. Only the bit
+// length of n leaks.
+func NewModulus(n []byte) *Modulus {
+	m := newModulus(n)
+	m.arithmetic = available(m.bits)[0].prepare(m.n)
+	return m
 }
 
-// NewWipeableModulus is [NewModulus] for a modulus, of at most 8192 bits, that is secret and
-// soon done with: [Modulus.Wipe] leaves nothing of it, on any processor.
-func NewWipeableModulus(n []byte) (*Modulus, error) {
-	m, err := newModulus(n)
-	if err != nil {
-		return nil, err
-	}
+// NewWipeableModulus is [NewModulus] for a modulus, of at most 8192 bits, that is secret
+// and soon done with: [Modulus.Wipe] leaves nothing of it, on any processor.
+func NewWipeableModulus(n []byte) *Modulus {
+	m := newModulus(n)
 	if m.bits > maxBits {
-		clear(m.n)
-		return nil, ErrModulus
+		panic("modexp: internal error: a modulus of more than 8192 bits")
 	}
 	implementation := available(m.bits)[0]
 	if implementation.name == portable.name {
 		implementation = wipeable
 	}
-	m.arithmetic = implementation.prepare(n[len(n)-m.size:])
-	return m, nil
+	m.arithmetic = implementation.prepare(m.n)
+	return m
 }
 
 // newModulus leaves the arithmetic to be chosen.
-func newModulus(n []byte) (*Modulus, error) {
+func newModulus(n []byte) *Modulus {
 	for len(n) > 0 && n[0] == 0 {
 		n = n[1:]
 	}
 	if len(n) < 2 || n[len(n)-1]&1 == 0 {
-		return nil, ErrModulus
+		panic("modexp: internal error: a modulus that is even, or too small")
 	}
 	m := &Modulus{n: make([]uint64, wordsFor(len(n))), size: len(n)}
 	setBytes(m.n, n)
 	if m.bits = modulusLength(m.n); m.bits < 16 {
-		return nil, ErrModulus
+		panic("modexp: internal error: a modulus that is too small")
 	}
-	return m, nil
+	return m
 }
 
 // modulusLength returns the length in bits of a modulus whose highest word is not zero.
@@ -132,111 +117,18 @@ func (m *Modulus) Wipe() {
 	m.arithmetic.wipe()
 }
 
-// Size returns the length of n in bytes: of every element, in and out.
+// Size returns the length of n in bytes.
 func (m *Modulus) Size() int { return m.size }
-
-// Implementation names what computes modulo n: "ifma", "adx" or "bigmod".
-func (m *Modulus) Implementation() string { return available(m.bits)[0].name }
 
 // BitLen returns the length of n in bits.
 func (m *Modulus) BitLen() int { return m.bits }
 
-// Exp returns base^exponent mod n. The exponent may have any length; its length
-// leaks, its value does not, so callers pass secret exponents at full width.
-func (m *Modulus) Exp(base, exponent []byte) ([]byte, error) {
-	z := make([]byte, m.size)
-	if err := m.ExpTo(z, base, exponent); err != nil {
-		return nil, err
-	}
-	return z, nil
+// Bytes returns n in Size bytes.
+func (m *Modulus) Bytes() []byte {
+	b := make([]byte, m.size)
+	fillBytes(b, m.n)
+	return b
 }
 
-// ExpTo is [Modulus.Exp] with the result in z, of Size bytes, which may be base.
-// On an error z is unchanged. With an assembly implementation it allocates nothing.
-func (m *Modulus) ExpTo(z, base, exponent []byte) error {
-	if !m.has(base) || len(z) != m.size {
-		return ErrRange
-	}
-	m.arithmetic.exp(z, base, exponent)
-	return nil
-}
-
-// ExpShortVarTime returns base^e mod n for a short public exponent. Its time
-// depends on e, and on nothing else.
-func (m *Modulus) ExpShortVarTime(base []byte, e uint) ([]byte, error) {
-	if !m.has(base) {
-		return nil, ErrRange
-	}
-	z := make([]byte, m.size)
-	if e == 0 {
-		z[m.size-1] = 1
-	} else {
-		m.arithmetic.expShortVarTime(z, base, e)
-	}
-	return z, nil
-}
-
-// Mul returns a*b mod n.
-func (m *Modulus) Mul(a, b []byte) ([]byte, error) {
-	z := make([]byte, m.size)
-	if err := m.MulTo(z, a, b); err != nil {
-		return nil, err
-	}
-	return z, nil
-}
-
-// MulTo is [Modulus.Mul] with the result in z, of Size bytes, which may be an operand. On an
-// error z is unchanged.
-func (m *Modulus) MulTo(z, a, b []byte) error {
-	if !m.has(a) || !m.has(b) || len(z) != m.size {
-		return ErrRange
-	}
-	m.arithmetic.mul(z, a, b)
-	return nil
-}
-
-// Sub returns a-b mod n.
-func (m *Modulus) Sub(a, b []byte) ([]byte, error) {
-	if !m.has(a) || !m.has(b) {
-		return nil, ErrRange
-	}
-	x, y := make([]uint64, len(m.n)), make([]uint64, len(m.n))
-	defer clear(x)
-	defer clear(y)
-	setBytes(x, a)
-	setBytes(y, b)
-	subMod(x, y, m.n)
-	z := make([]byte, m.size)
-	fillBytes(z, x)
-	return z, nil
-}
-
-// Reduce returns x mod n for an x of any length, which leaks.
-func (m *Modulus) Reduce(x []byte) []byte {
-	z := make([]byte, m.size)
-	m.arithmetic.reduce(z, x)
-	return z
-}
-
-// has reports whether b is an element modulo n.
-func (m *Modulus) has(b []byte) bool {
-	return len(b) == m.size && taint.Declassify(int(lessThan(b, m.n)), taint.OperandInRange) == 1
-}
-
-// MulAdd returns m*h + a, of integers, in size bytes, which must be enough; a must be less
-// than m. With a result modulo m and the quotient h it is the last step of the Chinese
-// remainder theorem, and no modulus is needed for that. Only the lengths leak.
-func MulAdd(m, h, a []byte, size int) []byte {
-	x, y := make([]uint64, wordsFor(len(m))), make([]uint64, wordsFor(len(h)))
-	sum := make([]uint64, len(x)+len(y))
-	defer clear(x)
-	defer clear(y)
-	defer clear(sum)
-	setBytes(x, m)
-	setBytes(y, h)
-	setBytes(sum, a)
-	mulAdd(sum, x, y)
-	z := make([]byte, size)
-	fillBytes(z, sum)
-	return z
-}
+// Implementation names what computes modulo n: "ifma", "adx" or "bigmod".
+func (m *Modulus) Implementation() string { return available(m.bits)[0].name }

@@ -63,7 +63,6 @@ func newMontgomery(k kernel, n []uint64) *montgomery {
 }
 
 func (m *montgomery) wipe() {
-	clear(m.n)
 	clear(m.one)
 	clear(m.rr)
 	clear(m.radix)
@@ -72,7 +71,7 @@ func (m *montgomery) wipe() {
 
 // exp works through the exponent from the top in windows of windowBits bits: square that
 // often, multiply by a power of the base taken from a table.
-func (m *montgomery) exp(z, base, exponent []byte) {
+func (m *montgomery) exp(x []uint64, exponent []byte) {
 	const entries = 1 << windowBits
 	a := newArena()
 	defer a.wipe()
@@ -80,7 +79,7 @@ func (m *montgomery) exp(z, base, exponent []byte) {
 	table, acc, t, tmp := a.take(entries*w), a.take(w), a.take(w), a.take(2*len(m.n))
 	power := func(i int) []uint64 { return table[i*w:][:w] }
 
-	m.load(t, base, a)
+	m.pack(t, x)
 	copy(power(0), m.one)
 	m.product(power(1), t, m.rr, tmp)
 	for i := 2; i < entries; i += 2 {
@@ -108,24 +107,24 @@ func (m *montgomery) exp(z, base, exponent []byte) {
 	clear(t)
 	t[0] = 1
 	m.product(acc, acc, t, tmp)
-	m.store(z, acc, a)
+	m.store(x, acc, a)
 }
 
 // expShortVarTime is square-and-multiply. A last multiplication by the base, or by 1,
 // as it is, also takes the result out of the Montgomery domain.
-func (m *montgomery) expShortVarTime(z, base []byte, e uint) {
+func (m *montgomery) expShortVarTime(x []uint64, e uint) {
 	a := newArena()
 	defer a.wipe()
 	w := m.words()
-	plain, x, acc, tmp := a.take(w), a.take(w), a.take(w), a.take(2*len(m.n))
-	m.load(plain, base, a)
-	m.product(x, plain, m.rr, tmp)
+	plain, base, acc, tmp := a.take(w), a.take(w), a.take(w), a.take(2*len(m.n))
+	m.pack(plain, x)
+	m.product(base, plain, m.rr, tmp)
 	copy(acc, m.one)
 	squarings := 0
 	for i := bits.Len(e) - 1; i > 0; i-- {
 		if e>>i&1 == 1 {
 			m.squareMany(acc, squarings, tmp)
-			m.product(acc, acc, x, tmp)
+			m.product(acc, acc, base, tmp)
 			squarings = 0
 		}
 		squarings++
@@ -136,7 +135,7 @@ func (m *montgomery) expShortVarTime(z, base []byte, e uint) {
 		plain[0] = 1
 	}
 	m.product(acc, acc, plain, tmp)
-	m.store(z, acc, a)
+	m.store(x, acc, a)
 }
 
 func (m *montgomery) squareMany(z []uint64, n int, tmp []uint64) {
@@ -148,25 +147,25 @@ func (m *montgomery) squareMany(z []uint64, n int, tmp []uint64) {
 	}
 }
 
-func (m *montgomery) mul(z, x, y []byte) {
+func (m *montgomery) mul(x, y []uint64) {
 	a := newArena()
 	defer a.wipe()
 	u, v, tmp := a.take(m.words()), a.take(m.words()), a.take(2*len(m.n))
-	m.load(u, x, a)
-	m.load(v, y, a)
+	m.pack(u, x)
+	m.pack(v, y)
 	m.product(u, u, m.rr, tmp)
 	m.product(u, u, v, tmp)
-	m.store(z, u, a)
+	m.store(x, u, a)
 }
 
 // reduce is Horner's rule in digits of the length of n.
-func (m *montgomery) reduce(z, x []byte) {
+func (m *montgomery) reduce(x []uint64, b []byte) {
 	a := newArena()
 	defer a.wipe()
 	t, tmp := a.take(m.words()), a.take(2*len(m.n))
 	wide, digit := a.take(len(m.n)+1), a.take(len(m.n))
 	sum := wide[:len(m.n)]
-	for first := true; len(x) > 0; first = false {
+	for first := true; len(b) > 0; first = false {
 		if !first {
 			// sum*radix = (sum*R^2/R) * radix / R
 			m.pack(t, sum)
@@ -174,30 +173,23 @@ func (m *montgomery) reduce(z, x []byte) {
 			m.product(t, t, m.radix, tmp)
 			m.reduced(wide, t)
 		}
-		length := len(x) % m.digit
+		length := len(b) % m.digit
 		if length == 0 {
 			length = m.digit
 		}
-		setBytes(digit, x[:length])
+		setBytes(digit, b[:length])
 		subIfNotLess(digit, m.n)
 		addMod(sum, digit, m.n)
-		x = x[length:]
+		b = b[length:]
 	}
-	fillBytes(z, sum)
+	copy(x, sum)
 }
 
-// load converts from bytes.
-func (m *montgomery) load(z []uint64, b []byte, a *arena) {
-	x := a.take(len(m.n))
-	setBytes(x, b)
-	m.pack(z, x)
-}
-
-// store converts to bytes.
-func (m *montgomery) store(b []byte, z []uint64, a *arena) {
-	x := a.take(len(m.n) + 1)
-	m.reduced(x, z)
-	fillBytes(b, x[:len(m.n)])
+// store sets x = z mod n.
+func (m *montgomery) store(x, z []uint64, a *arena) {
+	wide := a.take(len(m.n) + 1)
+	m.reduced(wide, z)
+	copy(x, wide)
 }
 
 // reduced sets x = z mod n; x is one word longer than n.

@@ -15,10 +15,8 @@ type plain struct {
 
 var wipeable = implementation{"go", newPlain}
 
-func newPlain(n []byte) arithmetic {
-	words := make([]uint64, wordsFor(len(n)))
-	setBytes(words, n)
-	return newMontgomery(&plain{words, minusInverse(words[0])}, words)
+func newPlain(n []uint64) arithmetic {
+	return newMontgomery(&plain{n, minusInverse(n[0])}, n)
 }
 
 func (k *plain) words() int           { return len(k.n) }
@@ -32,7 +30,7 @@ func (k *plain) sqr(z []uint64, n int, tmp []uint64) {
 	}
 }
 
-// wipeModulus: n is also montgomery's, which clears it; k0 is one word of it.
+// wipeModulus: k0 is one word of what was computed from n.
 func (k *plain) wipeModulus() { k.k0 = 0 }
 
 // mul is Montgomery's product: x*y, then the multiple of n that makes its lower half

@@ -81,8 +81,7 @@ func TestTiming(t *testing.T) {
 	for _, bits := range []int{1024, 1536, 2048, 3072, 4096} {
 		n := randomModulus(bits)
 		for _, implementation := range available(bits) {
-			a := implementation.prepare(n)
-			z := make([]byte, len(n))
+			m := modulusFor(n, implementation)
 			kernel := fmt.Sprintf("%s-%d", implementation.name, bits)
 			compare := func(name string, prepare func(class int), op func()) {
 				t.Run(kernel+"/"+name, func(t *testing.T) {
@@ -91,12 +90,12 @@ func TestTiming(t *testing.T) {
 				})
 			}
 			for name, class := range exponentClasses(len(n)) {
-				exponents, base := timingtest.NewInputs(200, class), randomElement(len(n))
-				compare(name, exponents.Prepare, func() { a.exp(z, base, exponents.Current) })
+				exponents, base := timingtest.NewInputs(200, class), m.Reduce(randomElement(len(n)))
+				compare(name, exponents.Prepare, func() { base.Clone().Exp(exponents.Current) })
 			}
 			for name, class := range baseClasses(n) {
 				bases, exponent := timingtest.NewInputs(200, class), randomBytes(len(n))
-				compare(name, bases.Prepare, func() { a.exp(z, bases.Current, exponent) })
+				compare(name, bases.Prepare, func() { m.Reduce(bases.Current).Exp(exponent) })
 			}
 		}
 	}
@@ -107,17 +106,16 @@ func TestTimingLeaky(t *testing.T) {
 	n := randomModulus(2048)
 	long := 2 * max(timingtest.Long(), 10*time.Second) // enough for a few percent on a busy machine
 	for _, implementation := range available(2048) {
-		a := implementation.prepare(n)
-		base, z := randomElement(len(n)), make([]byte, len(n))
+		m := modulusFor(n, implementation)
+		base := m.Reduce(randomElement(len(n)))
 
 		// Square and multiply, with a multiplication for every 1.
 		twin := func(exponent []byte) {
-			clear(z)
-			z[len(z)-1] = 1
+			z := m.One()
 			for i := range 8 * len(exponent) {
-				a.mul(z, z, z)
+				z.Mul(z)
 				if exponent[i/8]>>(7-i%8)&1 == 1 {
-					a.mul(z, z, base)
+					z.Mul(base)
 				}
 			}
 		}
@@ -136,7 +134,7 @@ func TestTimingLeaky(t *testing.T) {
 			return e
 		})
 		r = timingtest.Compare(fmt.Sprintf("leaky %s-2048, leading zero word dropped: exponent with or without", implementation.name), long,
-			lengths.Prepare, func() { a.exp(z, base, bytes.TrimLeft(lengths.Current, "\x00")) }).Print()
+			lengths.Prepare, func() { base.Clone().Exp(bytes.TrimLeft(lengths.Current, "\x00")) }).Print()
 		require.True(t, r.Found(), r)
 	}
 }

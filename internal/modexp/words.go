@@ -49,14 +49,22 @@ func fillBytes(b []byte, x []uint64) {
 	}
 }
 
-// lessThan returns 1 if the big-endian number b is less than n, and 0
-// otherwise. b must not be longer than n.
-func lessThan(b []byte, n []uint64) uint64 {
+// lessThan returns 1 if x is less than n, and 0 otherwise. Both have the same length.
+func lessThan(x, n []uint64) uint64 {
 	var borrow uint64
 	for i := range n {
-		_, borrow = bits.Sub64(wordAt(b, i), n[i], borrow)
+		_, borrow = bits.Sub64(x[i], n[i], borrow)
 	}
 	return borrow
+}
+
+// isEqual returns 1 if x = y, and 0 otherwise. Both have the same length.
+func isEqual(x, y []uint64) int {
+	var different uint64
+	for i := range x {
+		different |= x[i] ^ y[i]
+	}
+	return int(1 ^ (different|-different)>>63)
 }
 
 // subMasked subtracts n AND mask, for a mask of zeros or ones. x may be longer than n.

@@ -123,6 +123,14 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 			_, err := k.completer(nil).Check(m, y)
 			require.ErrorIs(t, err, splitkey.ErrMalformedPartial)
 			return nil
+		}, taint.OperandInRange},
+		{"Check of 1", func(t *testing.T) []byte {
+			m, y := k.partial(splitkeytest.FinalKey(k, k.pub))
+			clear(y)
+			y[len(y)-1] = 1
+			_, err := k.completer(nil).Check(m, secret(y))
+			require.ErrorIs(t, err, splitkey.ErrMalformedPartial)
+			return nil
 		}, taint.PartialInRange},
 		{"Finish two-prime", func(t *testing.T) []byte {
 			return k.finish(t, k.completer(nil))

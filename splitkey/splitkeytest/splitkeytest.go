@@ -14,7 +14,6 @@ import (
 	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/internal/deal"
-	"github.com/tandem-rsa/tandem/splitkey/internal/legacy"
 )
 
 //go:embed testdata/*.pem
@@ -85,18 +84,7 @@ func FinalKey(tb testing.TB, device *rsa.PublicKey) *splitkey.FinalKey {
 
 // Assembly reports whether this process computes in assembly modulo a number of 2048 bits.
 func Assembly() bool {
-	m, err := modexp.NewModulus(Key(2048).N.Bytes())
-	return err == nil && m.Implementation() != "bigmod"
-}
-
-// AllowLegacy lets the rest of the test use moduli from 1024 bits, SHA-1 and SHA-224,
-// which occur in published vectors. It is global: tests that use it do not run in parallel.
-func AllowLegacy(tb testing.TB) {
-	if !testing.Testing() {
-		panic("splitkeytest: AllowLegacy outside a test")
-	}
-	legacy.Allowed.Store(true)
-	tb.Cleanup(func() { legacy.Allowed.Store(false) })
+	return modexp.NewModulus(Key(2048).N.Bytes()).Implementation() != "bigmod"
 }
 
 // PrivateKey returns the RSA key with the given primes, for vectors that publish

@@ -38,8 +38,8 @@ func main() {
 
 // job is an exponentiation to be repeated.
 type job struct {
-	mod               *modexp.Modulus
-	base, exponent, z []byte
+	z        *modexp.Elem // the base, and each power that was computed of it
+	exponent []byte
 }
 
 type contender map[string]*job
@@ -90,16 +90,17 @@ func (c contender) load(slot string, numbers []string) (string, error) {
 			return "", err
 		}
 	}
-	mod, err := modexp.NewModulus(b[2])
+	n := b[2]
+	if len(n) < 3 || n[0] == 0 || n[len(n)-1]&1 == 0 {
+		return "", errors.New("modulus is even, or too small, or begins with zeros")
+	}
+	base, err := modexp.NewModulus(n).Elem(b[0])
 	if err != nil {
 		return "", err
 	}
-	j := &job{mod, b[0], b[1], make([]byte, mod.Size())}
-	if err := mod.ExpTo(j.z, j.base, j.exponent); err != nil {
-		return "", err
-	}
+	j := &job{base, b[1]}
 	c[slot] = j
-	return hex.EncodeToString(j.z), nil
+	return hex.EncodeToString(base.Clone().Exp(j.exponent).Bytes()), nil
 }
 
 func (c contender) run(slot, count string) (string, error) {
@@ -112,9 +113,7 @@ func (c contender) run(slot, count string) (string, error) {
 	runtime.ReadMemStats(&before)
 	began := threadTime()
 	for range n {
-		if err := j.mod.ExpTo(j.z, j.base, j.exponent); err != nil {
-			return "", err
-		}
+		j.z.Exp(j.exponent)
 	}
 	took := threadTime() - began
 	runtime.ReadMemStats(&after)

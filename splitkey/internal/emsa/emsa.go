@@ -9,7 +9,6 @@ package emsa
 
 import (
 	"crypto"
-	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
@@ -32,10 +31,8 @@ type function struct {
 	new  func() hash.Hash
 	size int
 	// oid is the content of the algorithm's OBJECT IDENTIFIER (RFC 8017, appendix
-	// B.1; NIST's arc 2.16.840.1.101.3.4.2 for all but SHA-1).
+	// B.1; NIST's arc 2.16.840.1.101.3.4.2).
 	oid []byte
-	// legacy functions sign nothing outside tests: see splitkey/internal/legacy.
-	legacy bool
 }
 
 func nist(arc byte) []byte { return []byte{0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, arc} }
@@ -47,16 +44,12 @@ var functions = map[crypto.Hash]function{
 	crypto.SHA3_256: {new: func() hash.Hash { return sha3.New256() }, size: 32, oid: nist(8)},
 	crypto.SHA3_384: {new: func() hash.Hash { return sha3.New384() }, size: 48, oid: nist(9)},
 	crypto.SHA3_512: {new: func() hash.Hash { return sha3.New512() }, size: 64, oid: nist(10)},
-
-	crypto.SHA1:   {new: sha1.New, size: 20, oid: []byte{0x2b, 0x0e, 0x03, 0x02, 0x1a}, legacy: true},
-	crypto.SHA224: {new: sha256.New224, size: 28, oid: nist(4), legacy: true},
 }
 
 // CheckDigest returns ErrHash unless h is SHA-256, SHA-384, SHA-512 or one of the
-// SHA-3 functions of the same lengths (or, with legacy, SHA-1 or SHA-224), and
-// ErrDigest unless digest has its length.
-func CheckDigest(h crypto.Hash, digest []byte, legacy bool) error {
-	if err := CheckHash(h, legacy); err != nil {
+// SHA-3 functions of the same lengths, and ErrDigest unless digest has its length.
+func CheckDigest(h crypto.Hash, digest []byte) error {
+	if err := CheckHash(h); err != nil {
 		return err
 	}
 	if want := functions[h].size; len(digest) != want {
@@ -66,8 +59,8 @@ func CheckDigest(h crypto.Hash, digest []byte, legacy bool) error {
 }
 
 // CheckHash is what CheckDigest says of h.
-func CheckHash(h crypto.Hash, legacy bool) error {
-	if f, ok := functions[h]; !ok || f.legacy && !legacy {
+func CheckHash(h crypto.Hash) error {
+	if _, ok := functions[h]; !ok {
 		return fmt.Errorf("%w: %v, want SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384 or SHA3-512", ErrHash, h)
 	}
 	return nil

@@ -17,7 +17,6 @@ package prime
 
 import (
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/binary"
 
 	"github.com/tandem-rsa/tandem/internal/modexp"
@@ -59,11 +58,12 @@ func New(bits int) []byte {
 	}
 }
 
-// IsPrimeVarTime reports whether the odd number p is prime, for a p that may have
-// been chosen by an adversary. A composite passes with probability 2^-128 at most.
-// For p = 3 mod 4 the time does not depend on which prime it is.
+// IsPrimeVarTime reports whether p, an odd number of 17 bits or more without leading zero
+// bytes, is prime, for a p that may have been chosen by an adversary. A composite passes
+// with probability 2^-128 at most. For p = 3 mod 4 the time does not depend on which prime
+// it is.
 func IsPrimeVarTime(p []byte) bool {
-	return len(p) > 0 && p[len(p)-1]&1 == 1 && millerRabinVarTime(p, roundsForeign)
+	return len(p) > 2 && p[0] != 0 && p[len(p)-1]&1 == 1 && millerRabinVarTime(p, roundsForeign)
 }
 
 // IsLSafeVarTime reports whether p, which is prime, is l-safe. For those that are,
@@ -107,57 +107,49 @@ func TooClose(p, q []byte, bits int) bool {
 // millerRabinVarTime is the test of FIPS 186-5, appendix B.3.1, with random bases.
 // Its time depends on the number of factors two in p-1, and on whether p passes.
 func millerRabinVarTime(p []byte, rounds int) bool {
-	m, err := modexp.NewWipeableModulus(p)
-	if err != nil {
-		return false
-	}
+	m := modexp.NewWipeableModulus(p)
 	defer m.Wipe()
-	size := m.Size()
-	p = p[len(p)-size:]
-	space := make([]byte, 5*size)
-	defer clear(space)
-	minusOne, d, one, base, z := space[:size], space[size:2*size], space[2*size:3*size], space[3*size:4*size], space[4*size:]
-	one[size-1] = 1
-	copy(minusOne, p)
-	minusOne[size-1] &^= 1
-	// p - 1 = 2^a * d with d odd.
-	copy(d, minusOne)
-	a := 0
-	for d[size-1]&1 == 0 {
+	// p - 1 = 2^twos * d with d odd.
+	d := m.Bytes()
+	defer clear(d)
+	d[len(d)-1] &^= 1
+	twos := 0
+	for d[len(d)-1]&1 == 0 {
 		shiftRight(d)
-		a++
+		twos++
 	}
 	for range rounds {
-		randomBase(base, m.BitLen())
-		if m.ExpTo(z, base, d) != nil {
-			return false
-		}
-		probable := subtle.ConstantTimeCompare(z, one) | subtle.ConstantTimeCompare(z, minusOne)
-		for range a - 1 {
-			if m.MulTo(z, z, z) != nil {
-				return false
-			}
-			probable |= subtle.ConstantTimeCompare(z, minusOne)
-		}
-		if probable == 0 {
+		if !passesVarTime(m.Reduce(randomBase(m.BitLen())), d, twos) {
 			return false
 		}
 	}
 	return true
 }
 
+// passesVarTime is one round: whether base^d is 1, or one of its first squares is -1.
+func passesVarTime(base *modexp.Elem, d []byte, twos int) bool {
+	z := base.Exp(d)
+	defer z.Wipe()
+	probable := z.IsOne() | z.IsMinusOne()
+	for range twos - 1 {
+		probable |= z.Mul(z).IsMinusOne()
+	}
+	return probable == 1
+}
+
 // randomBase draws a number in [2, 2^(bits-1)), all of which are less than p-1.
-func randomBase(b []byte, bits int) {
+func randomBase(bits int) []byte {
+	b := make([]byte, (bits+7)/8)
 	for {
 		rand.Read(b)
 		b[0] &= byte(1<<((bits-1)%8) - 1)
 		for _, x := range b[:len(b)-1] {
 			if x != 0 {
-				return
+				return b
 			}
 		}
 		if b[len(b)-1] > 1 {
-			return
+			return b
 		}
 	}
 }
