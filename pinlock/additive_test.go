@@ -14,9 +14,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// What a thief with a lockbox and a few bits of the server's share can do (scheme, section
-// 10.3): with an additive share, drop most PINs or all but one; with a multiplicative one,
-// nothing that is known.
+// What a thief with a lockbox and a few bits of the server's share can do (scheme,
+// section 10.3): with an additive share, drop most PINs or all but one; with a
+// multiplicative one, nothing that is known.
 
 // allX opens the lockbox under every PIN of four digits.
 func allX(t *testing.T, b *Lockbox) []*big.Int {
@@ -46,8 +46,8 @@ func lockNew(t *testing.T, key *rsa.PrivateKey, s splitkey.Sharing) (*Lockbox, *
 
 const rightPIN = 8395
 
-// TestAdditiveLowBits: d_s modulo a known divisor of lambda drops all PINs but one in that many.
-// n1 proves the divisor: 2 always, 4 if n1 = 3 (mod 4), 3 if n1 = 2 (mod 3).
+// TestAdditiveLowBits: d_s modulo a known divisor of lambda drops all PINs but one in
+// that many. n1 proves the divisor: 2 always, 4 if n1 = 3 (mod 4), 3 if n1 = 2 (mod 3).
 func TestAdditiveLowBits(t *testing.T) {
 	both := splitkeytest.NamedKey(splitkeytest.Ordinary, 2048)
 	for new(big.Int).Mod(both.N, big.NewInt(12)).Int64() != 11 {
@@ -91,9 +91,9 @@ func TestAdditiveLowBits(t *testing.T) {
 	}
 }
 
-// TestAdditiveHighBits: the upper 32 bits of d_s drop nearly all PINs. e*(x+d_s) = 1 modulo
-// lambda, which is n1/gcd(p-1, q-1) up to half of its bits: so e*(x+d_s) modulo that is small
-// for the right x.
+// TestAdditiveHighBits: the upper 32 bits of d_s drop nearly all PINs. e*(x+d_s) = 1
+// modulo lambda, which is n1/gcd(p-1, q-1) up to half of its bits: so e*(x+d_s) modulo
+// that is small for the right x.
 func TestAdditiveHighBits(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	box, ds := lockNew(t, key, splitkey.Additive)
@@ -118,9 +118,9 @@ func TestAdditiveHighBits(t *testing.T) {
 	require.Less(t, left, 12) // a wrong one stays with probability 2^-15: 1.3 are expected, 12 in no run
 }
 
-// TestMultiplicativeBits: neither of these tells anything of a multiplicative share. x is odd or
-// even, and in the lower or upper half, as often for one value of the lowest or highest bit of
-// d_s as for the other.
+// TestMultiplicativeBits: neither of these tells anything of a multiplicative share. x is
+// odd or even, and in the lower or upper half, as often for one value of the lowest or
+// highest bit of d_s as for the other.
 func TestMultiplicativeBits(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	half := new(big.Int).Rsh(key.N, 2) // of lambda

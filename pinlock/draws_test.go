@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// TestSaltsAreRandom locks one share under one PIN time after time: every byte of the salt,
-// where MarshalBinary writes it, is drawn anew.
+// TestSaltsAreRandom locks one share under one PIN time after time: every byte of the
+// salt, where MarshalBinary writes it, is drawn anew.
 func TestSaltsAreRandom(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestSaltsAreRandom")
 	var salts, cts [][]byte

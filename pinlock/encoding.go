@@ -3,6 +3,7 @@ package pinlock
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -16,9 +17,9 @@ const (
 	lockboxVersion = 1
 )
 
-// MarshalBinary returns the lockbox with a checksum, for a device that has no key
-// to [Lockbox.Seal] it under. The form, with all integers big-endian and k1 the
-// length of n1 in bytes, is
+// MarshalBinary returns the lockbox with a checksum, for a device that has no storage key
+// to [Lockbox.Seal] it under. Integers are big-endian, and k1 is the length of n1 in
+// bytes:
 //
 //	offset   length  field
 //	0        4       "TDlb"
@@ -32,29 +33,26 @@ const (
 //	33       k1      n1, first byte not zero
 //	33+k1    4       e
 //	37+k1    2       length of the ciphertext, k1+8
-//	39+k1    k1+8    ciphertext: x XOR ChaCha20(Argon2id(PIN, salt, t, m, p; 32 bytes), nonce 0, counter 0)
+//	39+k1    k1+8    ciphertext: x XOR the ChaCha20 stream with nonce 0 from counter 0,
+//	                 under the 32-byte key Argon2id(PIN, salt, t, m, p)
 //	47+2*k1  32      SHA-256 of all bytes before
 //
-// which is 79+2*k1 bytes: 591 for 2048 bits, 847 for 3072, 1103 for 4096. The
-// checksum covers nothing but ciphertext and public values, so it says nothing
-// about the PIN.
+// These are 79+2*k1 bytes: 591 for 2048 bits, 847 for 3072, 1103 for 4096. The checksum
+// covers only ciphertext and public values, so it says nothing about the PIN.
 func (b *Lockbox) MarshalBinary() ([]byte, error) {
 	c, err := b.contents()
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.encode()
-	if err != nil {
-		return nil, err
-	}
+	body := c.encode()
 	sum := sha256.Sum256(body)
 	return append(body, sum[:]...), nil
 }
 
-// ParseLockbox reads the form that [Lockbox.MarshalBinary] writes, and nothing
-// else: it returns [ErrLockbox] for any truncated, extended or changed byte, for
-// any other version, and for values that no lockbox can have. What it accepts
-// opens with every PIN, if its cost is within the limit given to [Lockbox.Unlock].
+// ParseLockbox reads the form that [Lockbox.MarshalBinary] writes. It returns
+// [ErrLockbox] for any truncated, extended or changed byte, for any other version, and
+// for values that no lockbox can have. What it accepts opens with every PIN, if its cost
+// is within the limit given to [Lockbox.Unlock].
 func ParseLockbox(data []byte) (*Lockbox, error) {
 	if len(data) < len(lockboxMagic)+sha256.Size || string(data[:len(lockboxMagic)]) != lockboxMagic {
 		return nil, fmt.Errorf("%w: not a lockbox", ErrLockbox)
@@ -63,30 +61,25 @@ func ParseLockbox(data []byte) (*Lockbox, error) {
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], want) {
 		return nil, fmt.Errorf("%w: wrong checksum", ErrLockbox)
 	}
-	c, err := decode(body)
-	if err != nil {
-		return nil, err
-	}
-	return newLockbox(c), nil
+	return decode(body)
 }
 
 // encode returns the form of MarshalBinary without the checksum.
-func (c *contents) encode() ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddBytes([]byte(lockboxMagic))
-	b.AddUint8(lockboxVersion)
-	b.AddUint8(uint8(c.sharing))
-	b.AddUint32(c.params.Time)
-	b.AddUint32(c.params.MemoryKiB)
-	b.AddUint8(c.params.Threads)
-	b.AddBytes(c.salt[:])
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(c.n) })
-	b.AddUint32(c.e)
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(c.ct) })
-	return b.Bytes()
+func (c *contents) encode() []byte {
+	b := append([]byte(lockboxMagic), lockboxVersion, byte(c.sharing))
+	b = binary.BigEndian.AppendUint32(b, c.params.Time)
+	b = binary.BigEndian.AppendUint32(b, c.params.MemoryKiB)
+	b = append(b, c.params.Threads)
+	b = append(b, c.salt[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.n)))
+	b = append(b, c.n...)
+	b = binary.BigEndian.AppendUint32(b, c.e)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.ct)))
+	return append(b, c.ct...)
 }
 
-func decode(body []byte) (*contents, error) {
+// decode reads what encode returns, and nothing else.
+func decode(body []byte) (*Lockbox, error) {
 	in := cryptobyte.String(body)
 	c := &contents{}
 	var magic []byte
@@ -116,11 +109,10 @@ func decode(body []byte) (*contents, error) {
 	c.sharing = splitkey.Sharing(sharing)
 	c.n = bytes.Clone(n)
 	c.ct = bytes.Clone(ct)
-	// Every string of k1+8 bytes is a share, so the ciphertext stands in for x here:
-	// what splitkey refuses now it would refuse under every PIN, and what it accepts
-	// now it accepts under every PIN.
+	// Every string of k1+8 bytes is a share, so the ciphertext stands in for x: splitkey
+	// accepts it now if and only if it accepts what any PIN opens.
 	if _, err := splitkey.NewClientShare(c.publicKey(), c.sharing, c.ct); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrLockbox, err)
 	}
-	return c, nil
+	return newLockbox(c), nil
 }

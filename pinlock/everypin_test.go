@@ -25,8 +25,9 @@ const (
 
 var ownSecret = sha3.SumSHAKE256([]byte("every PIN opens the lockbox x"), secretN)
 
-// everyPIN opens one lockbox with each PIN of 4 digits, at reduced cost: what a thief of the
-// storage can do. Key, secret and salt are fixed, so the tests below find the same each time.
+// everyPIN opens one lockbox with each PIN of 4 digits, at reduced cost: what a thief of
+// the storage can do. Key, secret and salt are fixed, so the tests below find the same
+// each time.
 var everyPIN = sync.OnceValues(func() (opened [][]byte, errs map[string]bool) {
 	share, err := splitkey.NewClientShare(&splitkeytest.Key(2048).PublicKey, splitkey.Multiplicative, ownSecret)
 	if err != nil {
@@ -58,9 +59,9 @@ func chiSquare(counts []int) float64 {
 	return sum
 }
 
-// uniform says whether counts could be a uniform distribution's: whether chi-square is within
-// five standard deviations, after Wilson and Hilferty's transformation to the normal
-// distribution (PNAS 17, 1931). A uniform source fails once in 1.7 million.
+// uniform says whether counts could be a uniform distribution's: whether chi-square is
+// within five standard deviations, after Wilson and Hilferty's transformation to the
+// normal distribution (PNAS 17, 1931). A uniform source fails once in 1.7 million.
 func uniform(counts []int) bool {
 	k := float64(len(counts) - 1)
 	z := (math.Cbrt(chiSquare(counts)/k) - (1 - 2/(9*k))) / math.Sqrt(2/(9*k))
@@ -121,15 +122,16 @@ func TestCandidatesModuloSmallPrimes(t *testing.T) {
 			continue
 		}
 		require.True(t, uniform(multiplicative), "2x+1 mod %d: %v", r, multiplicative)
-		// The right exponent is invertible modulo lambda. Where r divides lambda, a thief drops
-		// every PIN whose candidate is 0 mod r: that many. For these primes it does not.
+		// The right exponent is invertible modulo lambda. Where r divides lambda, a thief
+		// drops every PIN whose candidate is 0 mod r: that many. For these primes it does
+		// not.
 		require.InDelta(t, pins/r, multiplicative[0], 5*math.Sqrt(pins/float64(r)))
 		require.NotZero(t, new(big.Int).Mod(lambda, big.NewInt(int64(r))).Sign(), "%d divides lambda", r)
 	}
 }
 
-// TestNoCandidateIsRuledOut: with l-safe primes, not even somebody who knows lambda can rule
-// out a PIN because its candidate has no inverse.
+// TestNoCandidateIsRuledOut: with l-safe primes, not even somebody who knows lambda can
+// rule out a PIN because its candidate has no inverse.
 func TestNoCandidateIsRuledOut(t *testing.T) {
 	opened, _ := everyPIN()
 	key := splitkeytest.Key(2048)
@@ -158,8 +160,8 @@ func TestNoCandidateIsRuledOut(t *testing.T) {
 // give away that held the exponent instead of x, and one with a padding.
 func TestTestsFindBias(t *testing.T) {
 	opened, _ := everyPIN()
-	// An exponent below 2^2048 in the place of x, under the same keystreams: its first 8 bytes
-	// are 0 and its last bit is 1, so every wrong PIN shows.
+	// An exponent below 2^2048 in the place of x, under the same keystreams: its first 8
+	// bytes are 0 and its last bit is 1, so every wrong PIN shows.
 	right := opened[846]
 	exponent := slices.Clone(right)
 	clear(exponent[:8])
@@ -178,8 +180,8 @@ func TestTestsFindBias(t *testing.T) {
 	require.Equal(t, 1, short, "only the right PIN gives a number in range")
 	require.InDelta(t, pins/2, odd, 5*math.Sqrt(pins)/2, "half of the PINs are left")
 
-	// Bytes that are never 0xff, as those of a number below a modulus that starts with 0xff, or
-	// with one bit that is 1 in 53 of 100.
+	// Bytes that are never 0xff, as those of a number below a modulus that starts with
+	// 0xff, or with one bit that is 1 in 53 of 100.
 	missing, bent := make([]int, 256), make([]int, 2)
 	for _, x := range opened {
 		for _, v := range x {

@@ -1,9 +1,9 @@
 package pinlock
 
-// words are common words of 4 to 12 letters that people type on a keypad with
-// letters. LOVE is 5683, the sixth most frequent iPhone code in Amitay's count
-// of 2011 and among the first in every count since; the others are the general
-// words of affection, play and computers that head every ranking of passwords.
+// words are common words of 4 to 12 letters that people type on a keypad with letters.
+// LOVE is 5683, the sixth most frequent iPhone code in Amitay's count of 2011 and among
+// the first in every count since. The others are words of affection, play and computers
+// that head every ranking of passwords.
 var words = keyed(
 	"love", "baby", "king", "home", "game", "pass", "code",
 	"angel", "lucky", "happy", "jesus", "heart", "qwert",
@@ -14,8 +14,8 @@ var words = keyed(
 	"butterfly", "chocolate", "basketball",
 )
 
-// sequences are those that people know by heart; a PIN of n digits is refused
-// if it is the first n. Each has at least 12 digits.
+// sequences are those that people know by heart. A PIN of n digits is refused if it is
+// the first n of one. Each has at least 12 digits.
 var sequences = plain(
 	"314159265358", // pi
 	"271828182845", // e

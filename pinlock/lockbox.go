@@ -13,23 +13,22 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// saltLen is the length RFC 9106, section 3.1, recommends for passwords, in bytes.
+// saltLen is the length in bytes that RFC 9106, section 3.1, recommends for passwords.
 const saltLen = 16
 
-// ErrLockbox is returned for bytes that are not a lockbox: damaged, truncated,
-// extended, of another version, or for another purpose. No PIN was tried and no
-// attempt is to be counted.
+// ErrLockbox is returned for bytes that are not a lockbox: damaged, truncated, extended,
+// of another version, or for another purpose. No PIN was tried, so no attempt counts.
 var ErrLockbox = errors.New("pinlock: malformed lockbox")
 
-// Lockbox is a client's share under a PIN, as a device keeps it. It holds nothing
-// in the clear but the public key. Every PIN opens it, each to another share, and
-// only the server can tell which of them is right. It is immutable and safe for
-// concurrent use; the zero value is refused by every method with [ErrLockbox].
+// Lockbox is a client's share under a PIN, as a device keeps it. Only the public key and
+// the cost are in the clear. Every PIN opens it, each to another share, and only the
+// server can tell which share is right. It is immutable and safe for concurrent use; the
+// zero value is refused by every method with [ErrLockbox].
 //
 // Make one with [Lock], [ParseLockbox] or [OpenLockbox].
 type Lockbox struct {
-	// The ciphertext is not secret as a PIN is, but beside the server's share it is all
-	// that an offline guess needs, and does not belong in logs.
+	// Hidden, so that it gets into no log: the ciphertext is not secret as a PIN is, but
+	// it is all that an offline guess needs beside the server's share.
 	c secret.Value[*contents]
 }
 
@@ -44,56 +43,46 @@ type contents struct {
 	ct      []byte // as long as x, len(n)+8 bytes
 }
 
-// Lock puts a share under a PIN. It costs one evaluation of Argon2id with p: use
-// [DefaultParams] unless measured on the slowest device that matters. Anything
-// below, down to the minimum of RFC 9106, is accepted for tests, and only good for them.
+// Lock puts a share under a PIN. It costs one evaluation of Argon2id with p. Use
+// [DefaultParams] unless you measured another cost on the slowest device that matters.
+// Lower costs, down to the minimum of RFC 9106, are for tests.
 //
-// It returns [ErrPINFormat] or a [*WeakPINError] as [CheckPIN] does, [ErrParams],
-// and [splitkey.ErrShare] for a nil share. The share and the PIN are not changed or
-// kept: the caller clears both.
+// It returns [ErrParams], [ErrPINFormat] or a [*WeakPINError] as [CheckPIN] does, and
+// [splitkey.ErrShare] for a share that is nil or wiped. The share and the PIN are not
+// changed or kept: the caller clears both.
 //
-// Every lockbox of a share must be the only one that a thief can get hold of: see
-// the package documentation.
+// A thief must be able to get hold of one lockbox of a share at most: see the package
+// documentation.
 func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
-	if share == nil || share.PublicKey() == nil {
-		return nil, fmt.Errorf("pinlock: nothing to lock: %w", splitkey.ErrShare)
-	}
 	if err := p.check(); err != nil {
 		return nil, err
 	}
 	if err := CheckPIN(pin); err != nil {
 		return nil, err
 	}
-	pub := share.PublicKey()
-	c := &contents{
-		sharing: share.Sharing(),
-		params:  p,
-		n:       pub.N.Bytes(),
-		e:       uint32(pub.E),
-		ct:      share.Secret(),
+	pub, x := share.PublicKey(), share.Secret()
+	if pub == nil || x == nil {
+		return nil, fmt.Errorf("pinlock: nothing to lock: %w", splitkey.ErrShare)
 	}
-	if c.ct == nil {
-		return nil, fmt.Errorf("pinlock: the share was wiped: %w", splitkey.ErrShare)
-	}
+	c := &contents{sharing: share.Sharing(), params: p, n: pub.N.Bytes(), e: uint32(pub.E), ct: x}
 	rand.Read(c.salt[:])
 	xorKeyStream(c.ct, pin, c.salt, p)
 	return newLockbox(c), nil
 }
 
-// Unlock opens the lockbox with a PIN and returns a share: the right one for the
-// right PIN, and for every other PIN another one, of the same length and as
-// plausible. It succeeds for every PIN of 4 to 12 digits, in a time that does not
-// depend on the digits.
+// Unlock opens the lockbox with a PIN and returns a share: the right one for the right
+// PIN, and for every other PIN another one, of the same length and as plausible. It
+// succeeds for every PIN of 4 to 12 digits, in a time that does not depend on the digits.
+// It returns [ErrPINFormat] for anything else.
 //
-// limit caps the memory and time that the lockbox, perhaps not made by this
-// program, may ask for: [ErrParams] is returned, before anything is allocated, if
-// it asks for more in any field, or if limit itself is not valid. [DefaultParams]
-// is the limit for lockboxes made with it. Concurrent calls need their
-// memory each. ErrPINFormat is returned for a PIN that no lockbox can have.
+// limit caps the time, memory and threads that the lockbox, which this program perhaps
+// did not make, may ask for. [ErrParams] is returned, before anything is allocated, if it
+// asks for more in any field, or if limit itself is not valid. [DefaultParams] is the
+// limit for lockboxes made with it. Each concurrent call needs memory of its own.
 //
-// Clear the share with its Wipe method when done. Only an answer of the server
-// says whether the PIN was right; until then do not write the share, or anything
-// computed from it, anywhere.
+// Clear the share with its Wipe method when done. Only an answer of the server says
+// whether the PIN was right. Until then do not write the share, or anything computed from
+// it, anywhere.
 func (b *Lockbox) Unlock(pin []byte, limit Params) (*splitkey.ClientShare, error) {
 	c, err := b.contents()
 	if err != nil {
@@ -111,24 +100,15 @@ func (b *Lockbox) Unlock(pin []byte, limit Params) (*splitkey.ClientShare, error
 	return splitkey.NewClientShare(c.publicKey(), c.sharing, x)
 }
 
-// PublicKey returns a copy of the split key's public half, (n1, e). Compare it with
-// the key you expect before you ask for a PIN: a lockbox put in place of another
-// would cost attempts.
+// PublicKey returns a copy of the split key's public half, (n1, e). Compare it with the
+// key you expect before you ask for a PIN: trying PINs on another lockbox would cost
+// attempts.
 func (b *Lockbox) PublicKey() (*rsa.PublicKey, error) {
 	c, err := b.contents()
 	if err != nil {
 		return nil, err
 	}
 	return c.publicKey(), nil
-}
-
-// Params returns what unlocking costs.
-func (b *Lockbox) Params() (Params, error) {
-	c, err := b.contents()
-	if err != nil {
-		return Params{}, err
-	}
-	return c.params, nil
 }
 
 func (b *Lockbox) contents() (*contents, error) {

@@ -15,8 +15,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestMemory opens and makes a lockbox in another process, which wipes PIN and share and collects
-// its garbage, and searches that process's memory for what must not be there any more.
+// TestMemory opens and makes a lockbox in another process, which wipes PIN and share and
+// collects its garbage, and searches that process's memory for what must not be there any
+// more.
 func TestMemory(t *testing.T) {
 	const pinLen, boxLen = 12, 591
 	cost := Params{Time: 1, MemoryKiB: 64, Threads: 1}

@@ -20,13 +20,13 @@ type Params struct {
 	Threads   uint8  // lanes, p; at least 1. The result depends on it
 }
 
-// ErrParams is returned for Argon2id parameters that RFC 9106, section 3.1, does
-// not allow, and for a lockbox that asks for more than the caller's limit. Nothing
-// was computed and no memory allocated.
+// ErrParams is returned for Argon2id parameters that RFC 9106, section 3.1, does not
+// allow, and for a lockbox that asks for more than the caller's limit. Nothing was
+// computed and no memory allocated.
 var ErrParams = errors.New("pinlock: unacceptable Argon2id parameters")
 
-// DefaultParams returns the second recommendation of RFC 9106, section 4: 3
-// passes over 64 MiB in 4 lanes.
+// DefaultParams returns the second recommendation of RFC 9106, section 4: 3 passes over
+// 64 MiB in 4 lanes.
 func DefaultParams() Params {
 	return Params{Time: 3, MemoryKiB: 64 << 10, Threads: 4}
 }
@@ -48,8 +48,8 @@ func (p Params) check() error {
 	return nil
 }
 
-// within returns an error unless limit is valid and no field of p, which is, is above
-// limit's. A zero limit is invalid, not boundless.
+// within returns an error unless limit is valid and no field of p is above limit's. A
+// zero limit is invalid, not boundless.
 func (p Params) within(limit Params) error {
 	if err := limit.check(); err != nil {
 		return fmt.Errorf("limit: %w", err)
@@ -61,11 +61,10 @@ func (p Params) within(limit Params) error {
 	return nil
 }
 
-// xorKeyStream encrypts or decrypts x in place: the key is Argon2id of the PIN and
-// the stream ChaCha20's (RFC 8439, section 2.4) from block 0 with nonce 0. The
-// nonce may be constant because a salt, and so a key, is used once. There is
-// deliberately no authentication: whatever tells a right key from a wrong one
-// tells a right PIN from a wrong one.
+// xorKeyStream encrypts or decrypts x in place. The key is Argon2id of the PIN, and the
+// stream is ChaCha20's (RFC 8439, section 2.4) from block 0 with nonce 0. The nonce may
+// be constant because a salt, and so a key, is used once. There is no authentication:
+// what tells a right key from a wrong one tells a right PIN from a wrong one.
 func xorKeyStream(x, pin []byte, salt [saltLen]byte, p Params) {
 	erase.Do(func() {
 		key := argon2.IDKey(taint.DeclassifyCopy(pin, taint.Argon2Input), salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)

@@ -13,38 +13,37 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-const (
-	// StorageKeySize is the length in bytes of the key for [Lockbox.Seal].
-	StorageKeySize = chacha20poly1305.KeySize
+// StorageKeySize is the length in bytes of the key for [Lockbox.Seal].
+const StorageKeySize = chacha20poly1305.KeySize
 
+const (
 	sealedHeader = "TDsl\x01" // magic and version
 	sealedDomain = "tandem sealed lockbox v1"
 	sealedNonce  = len(sealedHeader) + chacha20poly1305.NonceSizeX
 )
 
 var (
-	// ErrSealed is returned for a sealed lockbox that is damaged, or sealed under
-	// another storage key: the two cannot be told apart. No PIN was tried and no attempt
-	// is to be counted.
+	// ErrSealed is returned for a sealed lockbox that is damaged, or sealed under another
+	// storage key: the two cannot be told apart. No PIN was tried, so no attempt counts.
 	ErrSealed = errors.New("pinlock: sealed lockbox is damaged or under another storage key")
 
 	// ErrStorageKey is returned for a storage key that is not [StorageKeySize] bytes.
 	ErrStorageKey = errors.New("pinlock: storage key is not 32 bytes")
 )
 
-// Seal encrypts the lockbox under a key that the device keeps where it keeps keys
-// (key store, secure element) and that has nothing to do with the PIN: 32 uniformly
-// random bytes, used for nothing else. It is the form to store wherever such a key can be had.
+// Seal encrypts the lockbox under a storage key: 32 uniformly random bytes that the
+// device keeps in its key store or secure element and uses for nothing else. They have
+// nothing to do with the PIN. Store this form wherever such a key can be had.
 //
 //	offset   length   field
 //	0        4        "TDsl"
 //	4        1        version, 1
 //	5        24       random nonce
-//	29       47+2*k1  XChaCha20-Poly1305 of the form of MarshalBinary without its SHA-256,
+//	29       47+2*k1  XChaCha20-Poly1305 of the form of MarshalBinary without SHA-256,
 //	                  with the additional data "tandem sealed lockbox v1"
 //	76+2*k1  16       its tag
 //
-// (draft-irtf-cfrg-xchacha-03; RFC 8439, section 2.8), which is 92+2*k1 bytes. It
+// These are 92+2*k1 bytes (draft-irtf-cfrg-xchacha-03; RFC 8439, section 2.8). Seal
 // returns [ErrStorageKey], and [splitkey.ErrFIPS] in FIPS 140-only mode.
 func (b *Lockbox) Seal(storageKey []byte) ([]byte, error) {
 	c, err := b.contents()
@@ -55,10 +54,7 @@ func (b *Lockbox) Seal(storageKey []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.encode()
-	if err != nil {
-		return nil, err
-	}
+	body := c.encode()
 	out := make([]byte, sealedNonce, sealedNonce+len(body)+aead.Overhead())
 	copy(out, sealedHeader)
 	rand.Read(out[len(sealedHeader):])
@@ -77,9 +73,10 @@ func sealWith(storageKey []byte) (cipher.AEAD, error) {
 }
 
 // OpenLockbox reads what [Lockbox.Seal] wrote under the same storage key. It returns
-// [ErrSealed] for any truncated, extended or changed byte or another key,
-// [ErrStorageKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode, and [ErrLockbox] if the seal is right
-// and what is under it is not a lockbox of this version.
+// [ErrSealed] for any truncated, extended or changed byte and for another key,
+// [ErrStorageKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode,
+// and [ErrLockbox] if the seal is right and what is under it is not a lockbox of this
+// version.
 func OpenLockbox(sealed, storageKey []byte) (*Lockbox, error) {
 	aead, err := sealWith(storageKey)
 	if err != nil {
@@ -92,9 +89,5 @@ func OpenLockbox(sealed, storageKey []byte) (*Lockbox, error) {
 	if err != nil {
 		return nil, ErrSealed
 	}
-	c, err := decode(body)
-	if err != nil {
-		return nil, err
-	}
-	return newLockbox(c), nil
+	return decode(body)
 }

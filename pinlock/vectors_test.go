@@ -106,8 +106,7 @@ func TestVectorsLockbox(t *testing.T) {
 		again, err := b.MarshalBinary()
 		require.NoError(t, err)
 		require.Equal(t, []byte(enc), again)
-		p, err := b.Params()
-		require.NoError(t, err)
+		p := b.c.Get().params
 		require.Equal(t, g.Params.params(), p)
 		if g.Type == "MalformedPIN" {
 			_, err = b.Unlock(v.PinEnc, DefaultParams())

@@ -52,8 +52,8 @@ func TestDocumentedExamples(t *testing.T) {
 	require.ErrorIs(t, CheckPIN([]byte("12")), ErrPINFormat)
 }
 
-// TestDocumentedCounts holds the numbers of refused PINs at CheckPIN, and that they stay a
-// small share: a thief's search must not become shorter than it would be without rules.
+// TestDocumentedCounts holds the numbers of refused PINs at CheckPIN, and that they stay
+// a small share: a thief's search must not become shorter than it would be without rules.
 func TestDocumentedCounts(t *testing.T) {
 	source, err := os.ReadFile("pin.go")
 	require.NoError(t, err)

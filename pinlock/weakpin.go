@@ -6,10 +6,10 @@ import (
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
-// The weak-PIN rules, as documented at CheckPIN. A PIN is a secret also while it
-// is chosen: every rule is computed for every PIN, with masks in place of
-// branches and scans in place of table look-ups. Each returns 1 if it refuses
-// the digits, 0 if not. Only the number of digits decides what is computed.
+// The weak-PIN rules, as documented at CheckPIN. A PIN is secret while it is chosen, too:
+// every rule is computed for every PIN, with masks in place of branches and scans in
+// place of table look-ups. Each returns 1 if it refuses the digits, 0 if not. Only the
+// number of digits decides what is computed.
 
 // ruleNames are in the order of refusals.
 var ruleNames = [...]string{
@@ -90,8 +90,8 @@ func sameDigit(d []int) int {
 	return ok
 }
 
-// constantStep says whether every digit follows the one before by the same
-// step, from -2 to 2: what people count in.
+// constantStep says whether every digit follows the one before by the same step, from -2
+// to 2: what people count in.
 func constantStep(d []int) int {
 	first := step(d[0], d[1])
 	ok := between(0, first, 2) | between(8, first, 9)
@@ -217,8 +217,7 @@ func zeros(d []int) int {
 	return first | last
 }
 
-// isYear says whether four digits are a year in which somebody alive may have
-// been born, married, or be about to.
+// isYear says whether four digits are a year of a living person's past or near future.
 func isYear(d []int) int { return between(1940, value(d), 2039) }
 
 func year(d []int) int {

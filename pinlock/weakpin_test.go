@@ -90,8 +90,8 @@ func TestWeakPINCounts(t *testing.T) {
 	}
 }
 
-// TestWeakPINShare holds the shares in CheckPIN's documentation for the lengths that are too
-// many to count: within five standard deviations of a sample with a fixed seed.
+// TestWeakPINShare holds the shares in CheckPIN's documentation for the lengths that are
+// too many to count: within five standard deviations of a sample with a fixed seed.
 func TestWeakPINShare(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -131,8 +131,8 @@ func TestWeakPINsAgainstReference(t *testing.T) {
 	for v := 0; v < 1_000_000; v += 61 {
 		agree(t, fmt.Sprintf("%06d", v))
 	}
-	// Random digits alone break few rules of the longer lengths, so PINs are also made from
-	// parts that do, and then changed in one place or not.
+	// Random digits alone break few rules of the longer lengths, so PINs are also made
+	// from parts that do, and then changed in one place or not.
 	random := rand.New(rand.NewPCG(3, 4))
 	parts := []string{"1234", "2580", "123", "789", "147", "0", "00", "11", "1984", "2001", "3112", "2902", "9", "55", "19", "13", "2", "4", "86"}
 	broken := make(map[string]int)
@@ -159,8 +159,8 @@ func TestWeakPINsAgainstReference(t *testing.T) {
 	require.NotZero(t, broken[""])
 }
 
-// TestEveryEntryIsRefused tests the lists entry by entry: an entry that another rule refuses
-// already, or that is too short or long, would be dead weight.
+// TestEveryEntryIsRefused tests the lists entry by entry: an entry that another rule
+// refuses already, or that is too short or long, would be dead weight.
 func TestEveryEntryIsRefused(t *testing.T) {
 	text := func(d []int) string {
 		s := ""

@@ -21,8 +21,8 @@ const (
 	maxMilliseconds = 253402300799999
 )
 
-// Counter is the attempt counter of one key. It is a comparable value that holds no secret.
-// [Policy.Next], [Policy.Admit] and [Counter.Destroy] return changed ones.
+// Counter is the attempt counter of one key. It is a comparable value that holds no
+// secret. [Policy.Next], [Policy.Admit] and [Counter.Destroy] return changed ones.
 //
 // The zero Counter is a new key's, with all tries left. Its encoding has no such short
 // form: [ParseCounter] refuses anything but a complete one.
@@ -49,7 +49,8 @@ func (c Counter) Destroy() Counter {
 // ErrCounter is returned by [ParseCounter] for anything but an encoded Counter.
 var ErrCounter = errors.New("limiter: malformed counter")
 
-// MarshalBinary encodes c in [CounterSize] bytes. Integers are big-endian. It never fails.
+// MarshalBinary encodes c in [CounterSize] bytes. Integers are big-endian. It never
+// fails.
 //
 //	offset  length  content
 //	0       1       version: 1
@@ -95,8 +96,8 @@ func ParseCounter(b []byte) (Counter, error) {
 	return Counter{wrong: wrong, at: int64(at), lock: int64(lock)}, nil
 }
 
-// errClock is the error for a time before 1970 or after 9999. No attempt can be counted at
-// such a time, so none is answered.
+// errClock is the error for a time before 1970 or after 9999. No attempt can be counted
+// at such a time, so none is answered.
 var errClock = errors.New("limiter: clock is not between the years 1970 and 9999")
 
 // milliseconds cuts off fractions: two requests within a millisecond see the same time.

@@ -73,7 +73,8 @@ func TestParseCounterRefuses(t *testing.T) {
 	}
 }
 
-// TestParseCounterEveryByte changes each byte to every value: what is accepted is encoded the same way, and differs.
+// TestParseCounterEveryByte changes each byte to every value: what is accepted is encoded
+// the same way, and differs.
 func TestParseCounterEveryByte(t *testing.T) {
 	original := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
 	good, err := original.MarshalBinary()

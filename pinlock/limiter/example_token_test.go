@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
-// An account is a record that holds more than the counter: a [limiter.Counter] and the hash of
-// the token that the device must show next.
+// An account is a record that holds more than the counter: a [limiter.Counter] and the
+// hash of the token that the device must show next.
 type account struct {
 	store  limiter.Store
 	policy limiter.Policy
@@ -27,9 +27,9 @@ func (a account) create(ctx context.Context, id string, token []byte) error {
 	return a.store.Create(ctx, id, append(record, hash[:]...))
 }
 
-// attempt counts a PIN. A right one clears the counter and, in the same write, puts next in
-// place of the token. Any other token than the last one proves that there is a copy of the
-// device's storage, and destroys the key, whatever the PIN.
+// attempt counts a PIN. A right one clears the counter and, in the same write, puts next
+// in place of the token. Any other token than the last one proves that there is a copy of
+// the device's storage, and destroys the key, whatever the PIN.
 func (a account) attempt(ctx context.Context, id string, token []byte, next [32]byte, outcome limiter.Outcome) (verdict, err error) {
 	err = limiter.Update(ctx, a.store, id, func(record []byte) ([]byte, error) {
 		counter, err := limiter.ParseCounter(record[:limiter.CounterSize])

@@ -14,9 +14,9 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
-// TestGuessesUntilDestroyed makes 1,000 wrong guesses at once, from the start and after every lock: three
-// answers each time, nine in all, then never again. (Package storetest has the same for one round, on
-// every store, and for right and wrong guesses mixed.)
+// TestGuessesUntilDestroyed makes 1,000 wrong guesses at once, from the start and after
+// every lock: three answers each time, nine in all, then never again. (Package storetest
+// has the same for one round, on every store, and for right and wrong guesses mixed.)
 func TestGuessesUntilDestroyed(t *testing.T) {
 	const guesses = 1000
 	synctest.Test(t, func(t *testing.T) {
@@ -71,8 +71,8 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 	})
 }
 
-// TestLimiterAlone holds what the warning at Limiter says: a right PIN gives all tries back,
-// so who guesses twice between any two right PINs is never locked out.
+// TestLimiterAlone holds what the warning at Limiter says: a right PIN gives all tries
+// back, so who guesses twice between any two right PINs is never locked out.
 func TestLimiterAlone(t *testing.T) {
 	l := enrolled(t, new(storetest.MemoryStore))
 	const right = 7331

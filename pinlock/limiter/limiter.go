@@ -23,8 +23,8 @@ type Limiter struct {
 	policy Policy
 }
 
-// New returns a Limiter, or an error if [Policy.Validate] returns one or the store is nil.
-// It keeps no reference to p.
+// New returns a Limiter, or an error if [Policy.Validate] returns one or the store is
+// nil. It keeps no reference to p.
 func New(store Store, p Policy) (*Limiter, error) {
 	if isnil.Value(store) {
 		return nil, errNothing
@@ -35,9 +35,9 @@ func New(store Store, p Policy) (*Limiter, error) {
 	return &Limiter{store, slices.Clone(p)}, nil
 }
 
-// Create starts the counter of a new key, durably. It returns [ErrConflict] if the id has a
-// counter. Call it at enrolment and nowhere else: a counter that an attempt could create is
-// one that an attempt could reset.
+// Create starts the counter of a new key, durably. It returns [ErrConflict] if the id has
+// a counter. Call it at enrolment and nowhere else: a counter that an attempt could
+// create is one that an attempt could reset.
 func (l *Limiter) Create(ctx context.Context, id string) error {
 	if l == nil || l.store == nil || ctx == nil {
 		return errNothing
@@ -54,23 +54,24 @@ func (l *Limiter) Create(ctx context.Context, id string) error {
 // count is durable.
 //
 // A key that is locked or destroyed is refused at once, without a call of try. Otherwise
-// try is called, at most once, with ctx, and says whether the PIN is right. Attempts on one
-// key run in parallel, and their outcomes are counted one after the other: an attempt that
-// finds the key locked by then returns *LockedError, whether its PIN was right or not. So
-// of a hundred guesses at once the default policy answers three.
+// try is called, at most once, with ctx, and says whether the PIN is right. Attempts on
+// one key run in parallel, and their outcomes are counted one after the other: an attempt
+// that finds the key locked by then returns *LockedError, whether its PIN was right or
+// not. So of a hundred guesses at once the default policy answers three.
 //
-// Any other error says nothing about the PIN (see [IsVerdict]). It is [ErrNotFound] for an
-// unknown id, [ErrCounter] for a damaged record, or an error of try, of the store or of the
-// clock. After an error of the store it is unknown whether the attempt was counted; a
-// repetition counts anew.
+// Any other error says nothing about the PIN (see [IsVerdict]). It is [ErrNotFound] for
+// an unknown id, [ErrCounter] for a damaged record, or an error of try, of the store or
+// of the clock. After an error of the store it is unknown whether the attempt was
+// counted; a repetition counts anew.
 //
 // An error of try is passed on, and nothing is counted. It is for tries that could not be
-// made. So try must find out the outcome and do nothing else: once it knows the outcome it
-// must return it, not an error (not that of a cancelled ctx either), and nothing that
+// made. So try must find out the outcome and do nothing else: once it knows the outcome
+// it must return it, not an error (not that of a cancelled ctx either), and nothing that
 // others can see, such as a log or a call to an HSM, may depend on it. Otherwise whoever
 // can make try fail gets answers that nobody counts.
 //
-// Once try has returned an outcome, cancelling ctx no longer stops the count: see [Update].
+// Once try has returned an outcome, cancelling ctx no longer stops the count: see
+// [Update].
 func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Context) (Outcome, error)) error {
 	if l == nil || try == nil {
 		return errNothing
@@ -115,8 +116,8 @@ func checked(o Outcome, err error) (Outcome, error) {
 	return o, nil
 }
 
-// settle returns the value to write before verdict is answered, or nil for none. A right or
-// wrong PIN is always written, even if the counter stays the same (two right PINs in a
+// settle returns the value to write before verdict is answered, or nil for none. A right
+// or wrong PIN is always written, even if the counter stays the same (two right PINs in a
 // millisecond): the write proves that the key was not locked meanwhile.
 func settle(old, next Counter, verdict error) ([]byte, error) {
 	if !IsVerdict(verdict) {
@@ -130,9 +131,9 @@ func settle(old, next Counter, verdict error) ([]byte, error) {
 	return next.MarshalBinary()
 }
 
-// Peek returns what the counter of id stands at. It counts nothing and writes nothing. The
-// error is [ErrNotFound] for an unknown id, [ErrCounter] for a damaged record, or one of
-// the store or of the clock.
+// Peek returns what the counter of id stands at. It counts nothing and writes nothing.
+// The error is [ErrNotFound] for an unknown id, [ErrCounter] for a damaged record, or one
+// of the store or of the clock.
 func (l *Limiter) Peek(ctx context.Context, id string) (Status, error) {
 	if l == nil || l.store == nil || ctx == nil {
 		return Status{}, errNothing

@@ -135,8 +135,8 @@ func TestUnknownAndExisting(t *testing.T) {
 	require.ErrorIs(t, l.Create(ctx, ""), limiter.ErrLimit)
 }
 
-// TestPolicyAtHand: a limiter counts by its own policy, and records what that changes: a key
-// whose tries are all used up by a stricter one is destroyed for every other as well.
+// TestPolicyAtHand: a limiter counts by its own policy, and records what that changes: a
+// key whose tries are all used up by a stricter one is destroyed for every other as well.
 func TestPolicyAtHand(t *testing.T) {
 	ctx, store := t.Context(), new(storetest.MemoryStore)
 	lax := newLimiter(t, store, limiter.Policy{{5, time.Minute}, {5, limiter.Forever}})
@@ -304,7 +304,8 @@ func TestStoreDown(t *testing.T) {
 	}
 }
 
-// TestLosesToLock: an outcome that is settled after others locked or destroyed the key is thrown away.
+// TestLosesToLock: an outcome that is settled after others locked or destroyed the key is
+// thrown away.
 func TestLosesToLock(t *testing.T) {
 	for _, o := range []limiter.Outcome{limiter.Right, limiter.Wrong} {
 		store := new(storetest.MemoryStore)
@@ -338,7 +339,8 @@ func TestLosesToLock(t *testing.T) {
 	}
 }
 
-// TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome weighed against each new state.
+// TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome weighed against
+// each new state.
 func TestOutcomeSurvivesConflict(t *testing.T) {
 	store := new(storetest.MemoryStore)
 	l := enrolled(t, store)
@@ -356,7 +358,8 @@ func TestOutcomeSurvivesConflict(t *testing.T) {
 	require.False(t, wrong.LockedUntil.IsZero())
 }
 
-// TestUpdateLeavesNothing: the context of a write ends with Update, and with it its timer.
+// TestUpdateLeavesNothing: the context of a write ends with Update, and with it its
+// timer.
 func TestUpdateLeavesNothing(t *testing.T) {
 	store := new(storetest.MemoryStore)
 	enrolled(t, store)
@@ -421,7 +424,8 @@ func TestOneWrite(t *testing.T) {
 	require.Equal(t, 6, writes)
 }
 
-// TestRestartIsRecorded: a lock that restarted because the clock was set back ends when it said it would.
+// TestRestartIsRecorded: a lock that restarted because the clock was set back ends when
+// it said it would.
 func TestRestartIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, store := t.Context(), new(storetest.MemoryStore)
@@ -481,8 +485,9 @@ func TestHangingStore(t *testing.T) {
 	})
 }
 
-// TestUpdateLargerRecord counts in a record that holds more than the counter, as a service's does: one write
-// clears the counter, replaces the token, and erases the share with the last try.
+// TestUpdateLargerRecord counts in a record that holds more than the counter, as a
+// service's does: one write clears the counter, replaces the token, and erases the share
+// with the last try.
 func TestUpdateLargerRecord(t *testing.T) {
 	ctx, store, p := t.Context(), new(storetest.MemoryStore), limiter.Policy{{2, limiter.Forever}}
 	fresh, err := limiter.Counter{}.AppendBinary(nil)
@@ -564,7 +569,8 @@ func BenchmarkAttempt(b *testing.B) {
 	}
 }
 
-// TestVerdictOfTry: what looks like a verdict, but is an error of try, is not passed on as one that was counted.
+// TestVerdictOfTry: what looks like a verdict, but is an error of try, is not passed on
+// as one that was counted.
 func TestVerdictOfTry(t *testing.T) {
 	l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())
 	require.NoError(t, err)

@@ -16,17 +16,17 @@ import (
 // Package storetest tests an implementation of it together with the Store.
 type Lister interface {
 	// List returns ids that begin with prefix and come after the id after, in ascending
-	// order of their bytes, each once: the first ones there are, at most limit of them. It
-	// may return fewer; only an empty page says that no more are left. An empty prefix is
-	// the prefix of every id, and every id comes after an empty after.
+	// order of their bytes, each once: the first ones there are, at most limit of them.
+	// It may return fewer; only an empty page says that no more are left. An empty prefix
+	// is the prefix of every id, and every id comes after an empty after.
 	//
-	// A page is linearizable like a Load: an id whose Create returned before List was called
-	// is not left out of the range that the page covers. Since no id is ever removed, pages
-	// that begin where the last one ended list every id that was there at the start exactly
-	// once. One that is created meanwhile is listed or not.
+	// A page is linearizable like a Load: an id whose Create returned before List was
+	// called is not left out of the range that the page covers. Since no id is ever
+	// removed, pages that begin where the last one ended list every id that was there at
+	// the start exactly once. One that is created meanwhile is listed or not.
 	//
-	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit]. A
-	// call with a context that is already done returns its error.
+	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit].
+	// A call with a context that is already done returns its error.
 	List(ctx context.Context, prefix, after string, limit int) (ids []string, err error)
 }
 

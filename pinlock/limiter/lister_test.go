@@ -41,7 +41,8 @@ func TestIDs(t *testing.T) {
 	require.Equal(t, n+1, next, "it went on after a break")
 }
 
-// TestIDsEnds: an error ends the range, and so does a store that would keep it going for ever.
+// TestIDsEnds: an error ends the range, and so does a store that would keep it going for
+// ever.
 func TestIDsEnds(t *testing.T) {
 	down := errors.New("down")
 	for name, c := range map[string]struct {
@@ -100,7 +101,8 @@ func TestIDsCancelled(t *testing.T) {
 	require.Equal(t, limiter.ListPage, seen, "the page that was loaded, and no other")
 }
 
-// ExampleIDs sweeps: it visits every record of a kind, however many there are, while the service runs.
+// ExampleIDs sweeps: it visits every record of a kind, however many there are, while the
+// service runs.
 func ExampleIDs() {
 	ctx := context.Background()
 	store := new(storetest.MemoryStore)

@@ -26,7 +26,8 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", uint8(o))
 }
 
-// MarshalText returns what String does, for JSON and logs; for an invalid value, an error.
+// MarshalText returns what String does, for JSON and logs; for an invalid value, an
+// error.
 func (o Outcome) MarshalText() ([]byte, error) {
 	if o != Wrong && o != Right {
 		return nil, fmt.Errorf("limiter: invalid %v", o)
@@ -37,8 +38,8 @@ func (o Outcome) MarshalText() ([]byte, error) {
 // Forever as the lock of the last round destroys the key instead of locking it.
 const Forever time.Duration = math.MaxInt64
 
-// MaxLock is the longest lock short of [Forever]: ten years of 365 days. A longer one is a
-// mistake of units.
+// MaxLock is the longest lock short of [Forever]: ten years of 365 days. A longer one is
+// a mistake of units.
 const MaxLock = 10 * 365 * 24 * time.Hour
 
 // maxTries bounds the wrong PINs in a row that a policy may allow over all of its rounds.
@@ -51,10 +52,10 @@ type Round struct {
 	Lock  time.Duration // whole milliseconds from 1 ms to MaxLock, or Forever
 }
 
-// Policy says what follows on wrong PINs in a row: the first round's tries, then its lock,
-// the second round's tries, its lock, and so on. The last round, and no other, ends with
-// [Forever], and the rounds have at most 100 tries in all: no policy allows guessing without
-// end. A right PIN starts again at the first round.
+// Policy says what follows on wrong PINs in a row: the first round's tries, then its
+// lock, the second round's tries, its lock, and so on. The last round, and no other, ends
+// with [Forever], and the rounds have at most 100 tries in all: no policy allows guessing
+// without end. A right PIN starts again at the first round.
 //
 // The zero Policy is invalid: it neither allows all nor nothing.
 //
@@ -65,30 +66,30 @@ type Round struct {
 // under the policy at hand, and never to the attacker's gain: a lock that was recorded
 // under an older policy is not shortened, and a destroyed key stays destroyed. So a
 // stricter policy takes effect at the key's next request. It locks a key that has used up
-// one of its rounds, from the last wrong PIN on. It destroys a key that has used up all of
-// its tries.
+// one of its rounds, from the last wrong PIN on. It destroys a key that has used up all
+// of its tries.
 //
 // # Clock
 //
-// Times are wall-clock time in whole milliseconds; a fraction is cut off. A lock that began
-// at t and lasts d is over at exactly t+d.
+// Times are wall-clock time in whole milliseconds; a fraction is cut off. A lock that
+// began at t and lasts d is over at exactly t+d.
 //
-//   - The clock is behind the last recorded time, and a lock is recorded: the lock restarts
-//     in full at the time that the clock now shows, even if it had run out before the clock
-//     was set back. Otherwise a lock recorded by a clock that ran years ahead would last
-//     for years.
-//   - The clock is behind the last recorded time, and no lock is recorded: nothing restarts.
-//     The PIN counts as ever.
-//   - The clock is ahead: this looks like time that passed, so a lock ends early. So does a
-//     lock that restarted on a clock that was set back and then forward again.
+//   - The clock is behind the last recorded time, and a lock is recorded: the lock
+//     restarts in full at the time that the clock now shows, even if it had run out
+//     before the clock was set back. Otherwise a lock recorded by a clock that ran years
+//     ahead would last for years.
+//   - The clock is behind the last recorded time, and no lock is recorded: nothing
+//     restarts. The PIN counts as ever.
+//   - The clock is ahead: this looks like time that passed, so a lock ends early. So does
+//     a lock that restarted on a clock that was set back and then forward again.
 //
 // A wrong clock can therefore cost the delay between rounds. It gives back no try: their
 // number does not depend on time at all.
 type Policy []Round
 
-// DefaultPolicy returns the policy of the deployed Smart-ID system (Smart-ID Common Criteria
-// Security Target v2.7.0): three wrong PINs in a row lock the key for 3 hours, three more
-// for 24 hours, and three more, nine in all, destroy it.
+// DefaultPolicy returns the policy of the deployed Smart-ID system (Smart-ID Common
+// Criteria Security Target v2.7.0): three wrong PINs in a row lock the key for 3 hours,
+// three more for 24 hours, and three more, nine in all, destroy it.
 func DefaultPolicy() Policy {
 	return Policy{
 		{Tries: 3, Lock: 3 * time.Hour},
@@ -124,8 +125,8 @@ func (p Policy) Validate() error {
 	return nil
 }
 
-// lockAfter returns the lock that the wrong-th wrong PIN in a row brings, in milliseconds:
-// 0 within a round, forever after the last.
+// lockAfter returns the lock that the wrong-th wrong PIN in a row brings, in
+// milliseconds: 0 within a round, forever after the last.
 func (p Policy) lockAfter(wrong int) int64 {
 	end := 0
 	for _, r := range p {
@@ -150,12 +151,12 @@ func (p Policy) left(wrong int) (round, total int) {
 	return round, total - wrong
 }
 
-// Admit says whether a request may be tried: nil, or a [*LockedError] or [ErrDestroyed]. It
-// counts nothing. [Policy.Next] does the same before it counts.
+// Admit says whether a request may be tried: nil, or a [*LockedError] or [ErrDestroyed].
+// It counts nothing. [Policy.Next] does the same before it counts.
 //
-// The returned Counter differs from c where a lock restarted (see Clock above) or a change
-// of policy took effect. It must then be written before the verdict is answered, just as
-// after Next.
+// The returned Counter differs from c where a lock restarted (see Clock above) or a
+// change of policy took effect. It must then be written before the verdict is answered,
+// just as after Next.
 //
 // Its other errors are those of Next.
 func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
@@ -184,19 +185,19 @@ func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
 }
 
 // Next counts one outcome and returns the new counter and the verdict. It is a pure
-// function: the same arguments give the same results. All else in this package is plumbing
-// around it.
+// function: the same arguments give the same results. All else in this package is
+// plumbing around it.
 //
-// The verdict is nil for a right PIN and a [*WrongPINError] for a wrong one. While the key
-// is locked it is a [*LockedError], and once the key is destroyed [ErrDestroyed]: these two
-// count nothing and do not depend on the outcome. The wrong PIN that destroys the key is a
-// *WrongPINError for which errors.Is(err, ErrDestroyed) holds.
+// The verdict is nil for a right PIN and a [*WrongPINError] for a wrong one. While the
+// key is locked it is a [*LockedError], and once the key is destroyed [ErrDestroyed]:
+// these two count nothing and do not depend on the outcome. The wrong PIN that destroys
+// the key is a *WrongPINError for which errors.Is(err, ErrDestroyed) holds.
 //
 // The caller must make the new counter durable before anybody learns the verdict.
 //
-// Any other error (an invalid policy, a clock before 1970 or after 9999, an unknown outcome)
-// is not a verdict and says nothing about the PIN: the counter is c unchanged. [IsVerdict]
-// tells the two kinds apart.
+// Any other error (an invalid policy, a clock before 1970 or after 9999, an unknown
+// outcome) is not a verdict and says nothing about the PIN: the counter is c unchanged.
+// [IsVerdict] tells the two kinds apart.
 func (p Policy) Next(c Counter, o Outcome, now time.Time) (Counter, error) {
 	if o != Wrong && o != Right {
 		return c, fmt.Errorf("limiter: unknown outcome %d", o)

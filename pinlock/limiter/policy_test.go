@@ -267,13 +267,15 @@ func TestPolicyChange(t *testing.T) {
 		require.Equal(t, uint8(wrong), after(wrong).wrong)
 	}
 
-	// A longer lock recorded under the old policy is not shortened, nor is the key's end undone.
+	// A longer lock recorded under the old policy is not shortened, nor is the key's end
+	// undone.
 	lax := Policy{{50, time.Minute}, {50, Forever}}
 	requireLocked(t, lax, after(3), epoch.Add(3*h-1), epoch.Add(3*h))
 	wrongPIN(t, lax, after(3), epoch.Add(3*h), 46, 96, none)
 	requireDestroyed(t, lax, after(9), epoch.Add(1000*h))
 
-	// A longer lock under the new one holds from the last wrong PIN on, and once told is recorded.
+	// A longer lock under the new one holds from the last wrong PIN on, and once told is
+	// recorded.
 	slow := Policy{{3, 48 * h}, {3, Forever}}
 	s := requireLocked(t, slow, after(3), epoch.Add(10*h), epoch.Add(48*h))
 	requireLocked(t, old, s, epoch.Add(48*h-1), epoch.Add(48*h))
@@ -296,8 +298,8 @@ func TestPolicyChange(t *testing.T) {
 	}
 }
 
-// model is the policy told once more, in other words than Next: a list of the tries to come, each with the
-// lock that it brings if wrong, from which wrong PINs take the first.
+// model is the policy told once more, in other words than Next: a list of the tries to
+// come, each with the lock that it brings if wrong, from which wrong PINs take the first.
 type model struct {
 	tries  []time.Duration
 	policy Policy
@@ -391,8 +393,8 @@ func randomPolicy(r *rand.Rand) Policy {
 	return append(p, Round{1 + r.IntN(5), Forever})
 }
 
-// TestAgainstModel drives Next and the model through random schedules, with times that cluster around the ends
-// of locks and a clock that jumps both ways.
+// TestAgainstModel drives Next and the model through random schedules, with times that
+// cluster around the ends of locks and a clock that jumps both ways.
 func TestAgainstModel(t *testing.T) {
 	const schedules, steps = 400, 60
 	seed := rand.Uint64()
@@ -446,9 +448,10 @@ func TestAgainstModel(t *testing.T) {
 	}
 }
 
-// TestPolicyChangesGiveNothing changes the policy between any two requests. Whatever the order, no lock that was
-// told ends early on a clock that runs forward, no destroyed key comes back, and no wrong PIN is answered that the policy at hand
-// would not have answered.
+// TestPolicyChangesGiveNothing changes the policy between any two requests. Whatever the
+// order, no lock that was told ends early on a clock that runs forward, no destroyed key
+// comes back, and no wrong PIN is answered that the policy at hand would not have
+// answered.
 func TestPolicyChangesGiveNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for range 1000 {

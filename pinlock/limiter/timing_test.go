@@ -19,8 +19,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestTiming compares the time from request to answer for right and wrong PINs, at a server without
-// a network: Limiter.Attempt around Completer.Check.
+// TestTiming compares the time from request to answer for right and wrong PINs, at a
+// server without a network: Limiter.Attempt around Completer.Check.
 func TestTiming(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	right, server, err := splitkey.Split(key, splitkey.Multiplicative)

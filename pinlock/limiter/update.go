@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// settleTime bounds how long Update goes on after a decision, whatever the caller's context
-// says.
+// settleTime bounds how long Update goes on after a decision, whatever the caller's
+// context says.
 const settleTime = 10 * time.Second
 
 // Update changes one record by one conditional write and returns nil only once that write
@@ -23,10 +23,10 @@ const settleTime = 10 * time.Second
 // write, or nil to write nothing. It leaves its verdict in a variable of the caller, who
 // may answer it once Update has returned nil.
 //
-// If another write came first, Update loads the record again and calls decide again. decide
-// must remember what it found out (an outcome is learnt once) and do all else anew, from
-// value alone: the outcome is weighed against the new value. It may keep value. It must not
-// assume that an earlier verdict was answered.
+// If another write came first, Update loads the record again and calls decide again.
+// decide must remember what it found out (an outcome is learnt once) and do all else
+// anew, from value alone: the outcome is weighed against the new value. It may keep
+// value. It must not assume that an earlier verdict was answered.
 //
 // An error of decide, or of the store, is returned. After a failed write it is unknown
 // whether the attempt counts. Whoever asked must not learn the verdict then, nor anything
@@ -66,9 +66,9 @@ func Update(ctx context.Context, store Store, id string, decide func(value []byt
 	}
 }
 
-// pause makes room after repeated conflicts. Each conflict means that somebody else's write
-// succeeded, so the first few need no pause: within four, a default policy has locked a key
-// that is being guessed.
+// pause makes room after repeated conflicts. Each conflict means that somebody else's
+// write succeeded, so the first few need no pause: within four, a default policy has
+// locked a key that is being guessed.
 func pause(ctx context.Context, conflicts int) error {
 	const free, longest = 4, 32
 	if conflicts < free {

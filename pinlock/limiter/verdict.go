@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ErrDestroyed is the verdict on every request for a key that is dead for ever: all of its
-// tries are used up, or its owner destroyed it.
+// ErrDestroyed is the verdict on every request for a key that is dead for ever: all of
+// its tries are used up, or its owner destroyed it.
 var ErrDestroyed = errors.New("limiter: key is destroyed")
 
 // WrongPINError is the verdict on a wrong PIN that was counted. Where RemainingTotal is 0
@@ -57,8 +57,9 @@ func (e *LockedError) Error() string {
 }
 
 // IsVerdict reports whether err, as returned by [Policy.Next], [Policy.Admit] or
-// [Limiter.Attempt], is an answer for the device: nil, a [*WrongPINError], a [*LockedError]
-// or [ErrDestroyed]. Any other error is a failure that says nothing about the PIN.
+// [Limiter.Attempt], is an answer for the device: nil, a [*WrongPINError], a
+// [*LockedError] or [ErrDestroyed]. Any other error is a failure that says nothing about
+// the PIN.
 func IsVerdict(err error) bool {
 	var wrong *WrongPINError
 	var locked *LockedError

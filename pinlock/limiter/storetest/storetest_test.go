@@ -74,11 +74,12 @@ func fails(c check, db Database) bool {
 	return r.failed
 }
 
-// attempts bounds how often a check of what happens at once may run until it finds a fault: on
-// a busy machine the goroutines may meet in no harmful order.
+// attempts bounds how often a check of what happens at once may run until it finds a
+// fault: on a busy machine the goroutines may meet in no harmful order.
 const attempts = 50
 
-// finds reports whether a check finds a fault: at once, if it does one thing after another.
+// finds reports whether a check finds a fault: at once, if it does one thing after
+// another.
 func finds(c check, fault string) bool {
 	for range attempts {
 		if fails(c, newDatabase(fault).tested()) {
