@@ -14,21 +14,29 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// listChecks are for stores that are a limiter.Lister. On others they do nothing.
+// listChecks are for stores that are a [limiter.Lister]. On others they do nothing.
 var listChecks = []check{
-	{"ListOrder", listOrder},
-	{"ListPrefix", listPrefix},
-	{"ListAfter", listAfter},
-	{"ListLimits", listLimits},
-	{"ListContextDone", listContextDone},
-	{"ListMany", listMany},
-	{"ListElsewhere", listElsewhere},
-	{"ListDuringWrites", listDuringWrites},
+	{"ListOrder", onListers(listOrder)},
+	{"ListPrefix", onListers(listPrefix)},
+	{"ListAfter", onListers(listAfter)},
+	{"ListLimits", onListers(listLimits)},
+	{"ListContextDone", onListers(listContextDone)},
+	{"ListMany", onListers(listMany)},
+	{"ListElsewhere", onListers(listElsewhere)},
+	{"ListDuringWrites", onListers(listDuringWrites)},
 }
 
-// listers returns n handles that list, or nil.
-func listers(h *handles, n int) (out []limiter.Lister) {
-	for _, s := range h.take(n) {
+func onListers(run func(t tester, h *handles, ls []limiter.Lister)) func(tester, *handles) {
+	return func(t tester, h *handles) {
+		if ls := listers(h); ls != nil {
+			run(t, h, ls)
+		}
+	}
+}
+
+// listers returns the handles as Listers, or nil if they are none.
+func listers(h *handles) (out []limiter.Lister) {
+	for _, s := range h.take(nodes) {
 		l, ok := s.(limiter.Lister)
 		if !ok {
 			return nil
@@ -69,11 +77,7 @@ func createOdd(t tester, s limiter.Store) {
 	}
 }
 
-func listOrder(t tester, h *handles) {
-	ls := listers(h, 2)
-	if ls == nil {
-		return
-	}
+func listOrder(t tester, h *handles, ls []limiter.Lister) {
 	require.Empty(t, pages(t, ls, "", "", 10), "an empty store lists ids")
 	createOdd(t, h.take(1)[0])
 	for _, limit := range []int{1, 2, 3, 7, len(oddIDs) - 1, len(oddIDs), len(oddIDs) + 1, 1 << 20} {
@@ -83,11 +87,7 @@ func listOrder(t tester, h *handles) {
 	require.Equal(t, expected(oddIDs, "", ""), pages(t, ls, "", "", 1000), "a swap moved an id")
 }
 
-func listPrefix(t tester, h *handles) {
-	ls := listers(h, 2)
-	if ls == nil {
-		return
-	}
+func listPrefix(t tester, h *handles, ls []limiter.Lister) {
 	createOdd(t, h.take(1)[0])
 	prefixes := append([]string{"b", "x", "xx", "\x00\x00\x00", strings.Repeat("y", limiter.MaxID)}, oddIDs...)
 	for _, prefix := range prefixes {
@@ -97,11 +97,7 @@ func listPrefix(t tester, h *handles) {
 	}
 }
 
-func listAfter(t tester, h *handles) {
-	ls := listers(h, 2)
-	if ls == nil {
-		return
-	}
+func listAfter(t tester, h *handles, ls []limiter.Lister) {
 	createOdd(t, h.take(1)[0])
 	for _, after := range append([]string{"b", "a\x00\x00", "zzz", strings.Repeat("\xff", limiter.MaxID)}, oddIDs...) {
 		require.Equal(t, expected(oddIDs, "", after), pages(t, ls, "", after, 1000), "after %q", after)
@@ -109,11 +105,7 @@ func listAfter(t tester, h *handles) {
 	}
 }
 
-func listLimits(t tester, h *handles) {
-	ls := listers(h, 1)
-	if ls == nil {
-		return
-	}
+func listLimits(t tester, h *handles, ls []limiter.Lister) {
 	create(t, h.take(1)[0], "id", "value")
 	long := strings.Repeat("x", limiter.MaxID+1)
 	for _, c := range []struct {
@@ -126,11 +118,7 @@ func listLimits(t tester, h *handles) {
 	}
 }
 
-func listContextDone(t tester, h *handles) {
-	ls := listers(h, 1)
-	if ls == nil {
-		return
-	}
+func listContextDone(t tester, h *handles, ls []limiter.Lister) {
 	create(t, h.take(1)[0], "id", "value")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -166,11 +154,7 @@ func many(t tester, h *handles, n int) (ids []string) {
 	return ids
 }
 
-func listMany(t tester, h *handles) {
-	ls := listers(h, nodes)
-	if ls == nil {
-		return
-	}
+func listMany(t tester, h *handles, ls []limiter.Lister) {
 	ids := many(t, h, 2500)
 	for _, limit := range []int{100, 999, 1000, 1001, 1 << 20} {
 		require.Equal(t, expected(ids, "", ""), pages(t, ls, "", "", limit), "pages of %d", limit)
@@ -185,11 +169,7 @@ func listMany(t tester, h *handles) {
 }
 
 // listElsewhere: what a Create on one node confirmed is in the next page on every other.
-func listElsewhere(t tester, h *handles) {
-	ls := listers(h, nodes)
-	if ls == nil {
-		return
-	}
+func listElsewhere(t tester, h *handles, ls []limiter.Lister) {
 	var ids []string
 	for i := range 20 {
 		ids = append(ids, fmt.Sprint("id ", i))
@@ -205,11 +185,7 @@ func listElsewhere(t tester, h *handles) {
 // listDuringWrites: while others create and swap, every page is in order, a record that
 // was there from the start is listed exactly once, and one whose creation was confirmed
 // before a page was asked for is not left out of it.
-func listDuringWrites(t tester, h *handles) {
-	ls := listers(h, nodes)
-	if ls == nil {
-		return
-	}
+func listDuringWrites(t tester, h *handles, ls []limiter.Lister) {
 	const writes = 100 // of each node
 	stores := h.take(nodes)
 	first := many(t, h, 300)
@@ -306,11 +282,8 @@ func listOnce(ls []limiter.Lister, round int, first []string, mu *sync.Mutex, co
 	return nil
 }
 
-func listSurvives(t tester, h *handles) {
-	if listers(h, 2) == nil {
-		return
-	}
+func listSurvives(t tester, h *handles, _ []limiter.Lister) {
 	createOdd(t, h.take(1)[0])
 	h.close()
-	require.Equal(t, expected(oddIDs, "", ""), pages(t, listers(h, 2), "", "", 5))
+	require.Equal(t, expected(oddIDs, "", ""), pages(t, listers(h), "", "", 5))
 }

@@ -52,12 +52,10 @@ func versionsSurvive(t tester, h *handles) {
 func versionNeverReusedAfterReopen(t tester, h *handles) {
 	s := inTurn(h.take(2))
 	create(t, s, "id", "0")
-	seen := make(map[uint64]bool)
+	seen := make(versions)
 	for range 10 {
 		for range 3 {
-			_, version := load(t, s, "id")
-			require.False(t, seen[version], "version %d twice", version)
-			seen[version] = true
+			seen.note(t, s)
 			swap(t, s, "id", "0")
 		}
 		s = h.reopen()
@@ -94,17 +92,14 @@ func versionNeverReusedAfterRemoval(t tester, h *handles) {
 		return // nobody can
 	}
 	s := inTurn(h.take(2))
-	seen := make(map[uint64]bool)
+	seen := make(versions)
 	for range 5 {
 		create(t, s, "id", "0")
 		for range 3 {
-			_, version := load(t, s, "id")
-			require.False(t, seen[version], "version %d twice", version)
-			seen[version] = true
+			seen.note(t, s)
 			swap(t, s, "id", "0")
 		}
-		_, version := load(t, s, "id")
-		seen[version] = true
+		version := seen.note(t, s)
 		h.db.Remove("id")
 		require.ErrorIs(t, s.Swap(context.Background(), "id", version, nil), limiter.ErrConflict)
 	}

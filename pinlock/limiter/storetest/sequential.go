@@ -48,6 +48,18 @@ func requireConflict(t tester, s limiter.Store, id string, version uint64) {
 	require.Equal(t, was, is, "a conflict changed the version")
 }
 
+// versions are those that a record had.
+type versions map[uint64]bool
+
+// note adds the version of the record "id", which must be new, and returns it.
+func (v versions) note(t tester, s limiter.Store) uint64 {
+	t.Helper()
+	_, version := load(t, s, "id")
+	require.False(t, v[version], "version %d twice", version)
+	v[version] = true
+	return version
+}
+
 func createLoad(t tester, s limiter.Store) {
 	create(t, s, "id", "value")
 	_, first := load(t, s, "id")
@@ -130,11 +142,9 @@ func swapOtherVersions(t tester, s limiter.Store) {
 
 func versionNeverReused(t tester, s limiter.Store) {
 	create(t, s, "id", "a")
-	seen := make(map[uint64]bool)
+	seen := make(versions)
 	for i := range 50 {
-		_, version := load(t, s, "id")
-		require.False(t, seen[version], "version %d twice", version)
-		seen[version] = true
+		seen.note(t, s)
 		swap(t, s, "id", []string{"b", "a"}[i%2])
 	}
 }

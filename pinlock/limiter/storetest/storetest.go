@@ -107,7 +107,7 @@ var reopenChecks = []check{
 	{"RecordsSurvive", recordsSurvive},
 	{"VersionsSurvive", versionsSurvive},
 	{"VersionNeverReused", versionNeverReusedAfterReopen},
-	{"ListSurvives", listSurvives},
+	{"ListSurvives", onListers(listSurvives)},
 }
 
 // nodes is how many handles work at once.
