@@ -134,7 +134,7 @@ func TestVectorsTranscript(t *testing.T) {
 			ran++
 		}
 	}
-	require.Equal(t, []int{587, 490, 290}, []int{ran, answered, replayed})
+	require.Equal(t, []int{619, 507, 306}, []int{ran, answered, replayed})
 }
 
 func (v *transcriptTest) name() []any { return []any{"%d %s", v.TcID, v.Comment} }

@@ -235,5 +235,5 @@ func TestVectorsTranscriptDevice(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []int{241, 21}, []int{owner, copied})
+	require.Equal(t, []int{249, 22}, []int{owner, copied})
 }

@@ -1760,7 +1760,8 @@ class TranscriptDevice {
 const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false];
 const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true],
   ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',
-    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused'].map((name) => [name, TWO_PRIME])) };
+    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number'].map((name) => [name, TWO_PRIME])),
+  hardware: ['device-2048-1', undefined, 'multiplicative', true] };
 const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
   'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
 const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
@@ -1779,7 +1780,7 @@ const TRANSCRIPT_CHOICES = {
   'clone-refresh': 'fb64c5249600dc80', 'clone-range': 'f8724e7ff6e72215', 'clone-cancel-late': '74cca1be39279dca', 'clone-pending': '74ddbf3a4e275055',
   'destroyed-right': 'ef2ac16cef95e2cf', 'destroyed-refresh': 'c51d8f04cd367b79', 'destroyed-pending': 'f61afff1d1d91f8c', 'end-of-pending': '2c29c270100fce44',
   'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: 'c1597a0cc4265b2c', 'enrolment-expired': 'f5feccae1cd27676', 'enrolment-in-time': '22d614f5507be3b4',
-  'enrolment-refused': 'e7c2fb91a8a99dde'
+  'enrolment-refused': 'e7c2fb91a8a99dde', hardware: '4d6fd3926ccd7da8', 'clone-pending-number': '8519e73cfaa8a3bd'
 };
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on

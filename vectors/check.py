@@ -1192,7 +1192,7 @@ class Transcript:
             share = self.share[:-self.key.k] + bytes(self.key.k) if change == "zero-share" else self.share
             plaintext, signature = enrolment_plaintext(
                 key_id, challenge, share, value["authKey"], sha256(sent.next), self.hardware,
-                value.get("attestation", b""), sign)
+                value.get("attestation", b""), sign if self.hardware and change != "no-hardware" else None)
         else:
             r = {"challenge": challenge, "number": 0, "token": bytes(32), "chain": bytes(32), "next": bytes(32),
                  "hash": None, "padding": None, "documents": []}
@@ -1951,7 +1951,7 @@ def response_key(secret, request, salt):
 def enrolment_plaintext(key_id, challenge, share, auth_key, first, hardware, attestation, sign):
     signed = (b"\2" + with_length(challenge, 1) + with_length(share, 2) + auth_key + first + with_length(hardware, 1)
               + with_length(attestation, 2))
-    signature = sign(hardware_message(key_id, signed)) if hardware else b""
+    signature = sign(hardware_message(key_id, signed)) if sign else b""
     return signed + with_length(signature, 1), signature
 
 

@@ -78,6 +78,16 @@ func (p *party) clonePending() {
 	p.everythingAgain()
 }
 
+func (p *party) clonePendingNumber() {
+	p.enrolled(delivered)
+	p.stolen()
+	p.do("confirmation with a wrong PIN", "confirm", options{change: "wrong-pin"}, delivered)
+	p.do("the copy confirms, with the same number", "confirm", options{}, delivered.byCopy())
+	p.do("the owner confirms", "confirm", options{}, delivered)
+	p.reported()
+	p.everythingAgain()
+}
+
 func (p *party) destroyedRight() {
 	p.begin()
 	p.stolen()
@@ -186,5 +196,19 @@ func (p *party) enrolmentInTime() {
 	q := p.enrolledAs("an enrolment is lost", "none", requestLost)
 	p.now = expires(q.challenge) - 1
 	p.again("the enrolment a millisecond before its challenge expires", q, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) hardware() {
+	p.enrolledAs("an enrolment with another key's signature", "other-hardware", byStranger)
+	p.enrolledAs("an enrolment without the hardware's signature", "no-hardware", byStranger)
+	p.enrolled(delivered)
+	for _, op := range []string{"confirm", "refresh", "change pin", "report"} {
+		p.do("without the hardware's signature, to "+op, op, options{change: "no-hardware"}, byStranger)
+	}
+	p.do("confirmation", "confirm", options{}, delivered)
+	p.sign("a request is lost", options{}, requestLost)
+	p.do("without the hardware's signature, to cancel", "cancel", options{change: "no-hardware"}, byStranger)
+	p.cancel("and cancelled")
 	p.everythingAgain()
 }

@@ -50,6 +50,8 @@ func transcript() *file {
 	} {
 		s.story(newParty(f, s.name, two, false))
 	}
+	newParty(f, "hardware", two, true).hardware()
+	newParty(f, "clone-pending-number", two, false).clonePendingNumber()
 	return f
 }
 
