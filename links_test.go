@@ -94,3 +94,61 @@ func TestLinksCaught(t *testing.T) {
 	require.Equal(t, 6, links)
 	require.Equal(t, []string{"README.md: no file for docs/none.md", "README.md: no heading for docs/b.md#none"}, dead)
 }
+
+var (
+	mdTestFunc = regexp.MustCompile("`(?:[\\w/]+\\.)?((?:Test|Benchmark|Example|Fuzz)\\w+)(?:/[^`]*)?`")
+	goTestFunc = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Example|Fuzz)\w+)\(`)
+)
+
+// unknownTests returns how often the documents name a test, and one line for each name that
+// no test has. TestPromises reads promises.md.
+func unknownTests(fsys fs.FS) (named int, unknown []string, err error) {
+	tests := map[string]bool{}
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(fsys, name)
+		for _, m := range goTestFunc.FindAllSubmatch(text, -1) {
+			tests[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	documents, err := fs.Glob(fsys, "docs/*.md")
+	for _, name := range documents {
+		if path.Base(name) == "promises.md" {
+			continue
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return 0, nil, err
+		}
+		for _, m := range mdTestFunc.FindAllSubmatch(text, -1) {
+			if named++; !tests[string(m[1])] {
+				unknown = append(unknown, fmt.Sprintf("%s: no test %s", name, m[1]))
+			}
+		}
+	}
+	return named, unknown, err
+}
+
+func TestNamedTests(t *testing.T) {
+	named, unknown, err := unknownTests(os.DirFS("."))
+	require.NoError(t, err)
+	require.NotZero(t, named)
+	require.Empty(t, unknown)
+}
+
+func TestNamedTestsCaught(t *testing.T) {
+	named, unknown, err := unknownTests(fstest.MapFS{
+		"docs/a.md":     {Data: []byte("`TestA`, `p.TestA/sub`, `p/q.BenchmarkB`, `TestGone`, TestNotQuoted")},
+		"p/a_test.go":   {Data: []byte("package p\n\nfunc TestA(t *testing.T) {}\n")},
+		"p/q/b_test.go": {Data: []byte("package q\n\nfunc BenchmarkB(b *testing.B) {}\n")},
+	})
+	require.NoError(t, err)
+	require.Equal(t, 4, named)
+	require.Equal(t, []string{"docs/a.md: no test TestGone"}, unknown)
+}
