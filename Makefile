@@ -50,7 +50,7 @@ mutants-all:      # every mutant by rule (hours), or SAMPLE of them, drawn with 
 	go run ./internal/mutants -table=false $(if $(SAMPLE),-sample $(SAMPLE),-all) -seed $(or $(SEED),1)
 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
-	go test ./protocol -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
+	go test ./protocol/server -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
 
 fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make test in short form
 	.ci/fips whole

@@ -7,7 +7,7 @@
 //     one half, completes and verifies it with the other.
 //   - pinlock: the device's half of the PIN, the lockbox that every PIN opens.
 //   - pinlock/limiter: the server's half, which counts wrong PINs in a Store.
-//   - protocol: the two parties, and the messages between them.
+//   - protocol: what the two parties share; protocol/device and protocol/server, the parties.
 //   - hsm: the server's own key in a PKCS#11 token.
 //
 // Databases and the tandem command are in the nested module service, so that a

@@ -40,7 +40,15 @@ var layers = map[string][]string{
 var apart = []struct{ from, to, why string }{
 	{"pinlock/limiter", "pinlock", "it is the server's half, and opens no lockbox"},
 	{"pinlock", "pinlock/limiter", "it is the device's half, and counts nothing"},
-	{"protocol/device", "pinlock/limiter", "a device counts nothing"},
+}
+
+// arrows are all that the packages of the protocol import of this module, beside internal. Tests may import more: those
+// of one party have the other to talk to.
+var arrows = map[string][]string{
+	"protocol":               {"splitkey", "pinlock/limiter"},
+	"protocol/internal/wire": {"protocol", "splitkey", "pinlock/limiter"},
+	"protocol/device":        {"protocol", "protocol/internal/wire", "pinlock", "splitkey"},
+	"protocol/server":        {"protocol", "protocol/internal/wire", "pinlock/limiter", "splitkey"},
 }
 
 // confined lists imports that only some directories may have, with the reason.
@@ -57,7 +65,7 @@ var confined = []struct {
 		"what is computed with secrets is computed where keys are"},
 	{"github.com/miekg/pkcs11", []string{"hsm/..."}, false,
 		"it needs cgo"},
-	{"math/big", []string{"splitkey", "pinlock", "protocol", "hsm", "bench/peers/...", "vectors/internal/gen", "service/cmd/tandem"}, true,
+	{"math/big", []string{"splitkey", "pinlock", "protocol/...", "hsm", "bench/peers/...", "vectors/internal/gen", "service/cmd/tandem"}, true,
 		"it is not constant time; crypto/rsa's PublicKey.N is a *big.Int, so these packages hold public moduli in one; the keys of the vectors are published; the command splits a key that its owner has in a file"},
 	{"math/rand", nil, true,
 		"it is predictable"},
@@ -179,6 +187,9 @@ func refuse(s source, imp string, may []string) string {
 				return a.why
 			}
 		}
+		if to, ok := arrows[s.dir()]; ok && !s.test() && !within(dir, "internal") && !slices.Contains(to, dir) {
+			return fmt.Sprintf("%s may import %v and internal only", s.dir(), to)
+		}
 		return ""
 	}
 	for _, c := range confined {
@@ -239,7 +250,12 @@ func TestImportsCaught(t *testing.T) {
 		{"service/cmd/tandem/main.go", module + "/pinlock/limiter/storetest", "for tests only"},
 		{"pinlock/a.go", module + "/pinlock/limiter", "counts nothing"},
 		{"pinlock/limiter/a.go", module + "/pinlock", "opens no lockbox"},
-		{"protocol/device/a.go", module + "/pinlock/limiter", "counts nothing"},
+		{"protocol/device/a.go", module + "/pinlock/limiter", "protocol/device may import"},
+		{"protocol/device/a.go", module + "/protocol/server", "protocol/device may import"},
+		{"protocol/server/a.go", module + "/protocol/device", "protocol/server may import"},
+		{"protocol/server/a.go", module + "/pinlock", "protocol/server may import"},
+		{"protocol/internal/wire/a.go", module + "/protocol/server", "protocol/internal/wire may import"},
+		{"protocol/a.go", module + "/protocol/device", "protocol may import"},
 	} {
 		got := violations([]source{{c.file, []string{"fmt", c.imp}}})
 		require.Len(t, got, 1, "%s imports %s", c.file, c.imp)
@@ -259,7 +275,10 @@ func TestImportsAllowed(t *testing.T) {
 		{"pinlock/limiter/storetest/storetest.go", module + "/pinlock/limiter"},
 		{"pinlock/limiter/a_test.go", module + "/pinlock"},
 		{"protocol/a.go", module + "/pinlock/limiter"},
-		{"protocol/a.go", module + "/pinlock"},
+		{"protocol/device/a.go", module + "/pinlock"},
+		{"protocol/device/a.go", module + "/internal/isnil"},
+		{"protocol/device/a_test.go", module + "/protocol/server"},
+		{"protocol/server/a_test.go", module + "/protocol/device"},
 		{"service/stores/bolt/a.go", "go.etcd.io/bbolt"},
 		{"bench/peers/a_test.go", "filippo.io/bigmod"},
 	} {
@@ -305,4 +324,18 @@ func TestRequirements(t *testing.T) {
 	// Neither has an effect on a program that imports the module.
 	require.Empty(t, mod.Replace)
 	require.Empty(t, mod.Exclude)
+}
+
+// TestPhoneCarriesNoServer: what an app for a phone or a browser compiles has no server in it.
+func TestPhoneCarriesNoServer(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "./protocol/device")
+	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS=")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	require.NoError(t, err)
+	deps := strings.Fields(string(out))
+	require.Contains(t, deps, module+"/protocol/device")
+	for _, p := range []string{module + "/protocol/server", module + "/pinlock/limiter/storetest", module + "/hsm", "log/slog"} {
+		require.NotContains(t, deps, p)
+	}
 }

@@ -28,8 +28,8 @@ func TestReplace(t *testing.T) {
 	require.Equal(t, module+"/service", lines[1][1])
 
 	for name, imports := range map[string][]string{
-		"library": {module + "/splitkey", module + "/pinlock", module + "/protocol"},
-		"store":   {module + "/protocol", module + "/service/stores/bolt"},
+		"library": {module + "/splitkey", module + "/pinlock", module + "/protocol/device", module + "/protocol/server"},
+		"store":   {module + "/protocol/server", module + "/service/stores/bolt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -21,7 +21,7 @@ func (id KeyID) MarshalText() ([]byte, error) { return []byte(id.String()), nil 
 // UnmarshalText is [ParseKeyID].
 func (id *KeyID) UnmarshalText(text []byte) error {
 	if id == nil {
-		return errNothing
+		return fmt.Errorf("%w: no key id to read into", ErrMalformed)
 	}
 	parsed, err := ParseKeyID(string(text))
 	if err == nil {
@@ -41,6 +41,3 @@ func ParseKeyID(s string) (KeyID, error) {
 	copy(id[:], b)
 	return id, nil
 }
-
-// recordID is where the store keeps a key's record.
-func (id KeyID) recordID() string { return "key/" + id.String() }

@@ -1,21 +1,15 @@
-package protocol
+package protocol_test
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
-
-// hexBytes is a byte string in hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) (err error) {
-	*h, err = hex.DecodeString(string(text))
-	return err
-}
 
 func TestVectorsVerificationCode(t *testing.T) {
 	b, err := os.ReadFile("../vectors/verification_code.json")
@@ -23,7 +17,7 @@ func TestVectorsVerificationCode(t *testing.T) {
 	var file struct {
 		TestGroups []struct {
 			Tests []struct {
-				Digest hexBytes
+				Digest protocoltest.HexBytes
 				Code   string
 			}
 		}
@@ -32,8 +26,8 @@ func TestVectorsVerificationCode(t *testing.T) {
 	ran := 0
 	for _, g := range file.TestGroups {
 		for _, v := range g.Tests {
-			require.Equal(t, v.Code, VerificationCode(v.Digest))
-			require.Contains(t, CodeChoice(v.Digest), v.Code)
+			require.Equal(t, v.Code, protocol.VerificationCode(v.Digest))
+			require.Contains(t, protocol.CodeChoice(v.Digest), v.Code)
 			ran++
 		}
 	}

@@ -1,19 +1,22 @@
-package protocol
+package protocol_test
 
 import (
 	"crypto/sha256"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
 // TestVerificationCode: the worked example of docs/scheme.md, section 9, and what it says of zeros.
 func TestVerificationCode(t *testing.T) {
 	digest := sha256.Sum256([]byte("hello\n"))
-	require.Equal(t, "4540", VerificationCode(digest[:]))
+	require.Equal(t, "4540", protocol.VerificationCode(digest[:]))
 	seen := make(map[byte]bool)
 	for i := range 1000 {
-		code := VerificationCode([]byte{byte(i), byte(i >> 8)})
+		code := protocol.VerificationCode([]byte{byte(i), byte(i >> 8)})
 		require.Len(t, code, 4)
 		seen[code[0]] = true
 	}
@@ -22,11 +25,11 @@ func TestVerificationCode(t *testing.T) {
 
 // TestCodeChoice: the right code once, three different ones, each place as likely as the others.
 func TestCodeChoice(t *testing.T) {
-	digest := digestOf("contract")
-	right := VerificationCode(digest)
+	digest := protocoltest.DigestOf("contract")
+	right := protocol.VerificationCode(digest)
 	var places [3]int
 	for range 3000 {
-		c := CodeChoice(digest)
+		c := protocol.CodeChoice(digest)
 		require.NotEqual(t, c[0], c[1])
 		require.NotEqual(t, c[1], c[2])
 		require.NotEqual(t, c[0], c[2])
@@ -46,7 +49,7 @@ func TestCodeChoice(t *testing.T) {
 	}
 	// Two codes that nothing keeps apart are equal once in 10,000: never here with a probability below 2^-28.
 	for range 200_000 {
-		if c := CodeChoice(digest); c[0] == c[1] || c[1] == c[2] || c[0] == c[2] {
+		if c := protocol.CodeChoice(digest); c[0] == c[1] || c[1] == c[2] || c[0] == c[2] {
 			require.Fail(t, "two equal codes", c)
 		}
 	}

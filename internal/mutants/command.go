@@ -18,7 +18,7 @@ var commandMutants = []mutant{
 	{"a server that others may write to", "service/cmd/tandem/server.go", "if err := checkFolder(folder); err != nil {\n\t\treturn nil, err\n\t}\n\t// Before", "// Before", inCommand, "TestScripts/testdata/folders"},
 	{"a sealing key that its group may read", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o077 != 0", "info.Mode().Perm()&0o007 != 0", inCommand, "TestScripts/testdata/folders"},
 	{"a public file whatever the umask", "service/cmd/tandem/output.go", "return disk.Create(name, data, mode) }", "return errors.Join(disk.Create(name, data, mode), os.Chmod(name, mode)) }", inCommand, "TestScripts/testdata/folders"},
-	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := protocol.NewDevice(protocol.DeviceConfig{State: snapshot(state),", "\t_ = state\n\tfiles, err := protocol.NewFileState(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn protocol.DeviceStatus{}, err\n\t}\n\td, err := protocol.NewDevice(protocol.DeviceConfig{State: files,", inCommand, "TestReadOnly"},
+	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(state),", "\t_ = state\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.Status{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
 
 	// PINs and prompts.
 	{"bind a folder before the PINs are known", "service/cmd/tandem/enroll.go", "\t// All PINs are asked for before anything is written or begun.\n", "\tif err := e.bind(b); err != nil {\n\t\treturn nil, err\n\t}\n", inCommand, "TestScripts/testdata/pins"},

@@ -25,9 +25,12 @@ var targets = []target{
 	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
 	{"internal/modexp", []string{"internal/modexp", "splitkey"}},
 	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
-	{"pinlock", []string{"pinlock", "protocol"}},
-	{"pinlock/limiter", []string{"pinlock/limiter", "pinlock/limiter/storetest", "protocol"}},
-	{"protocol", []string{"protocol"}},
+	{"pinlock", []string{"pinlock", "protocol/device", "protocol/server"}},
+	{"pinlock/limiter", []string{"pinlock/limiter", "pinlock/limiter/storetest", "protocol/server"}},
+	{"protocol", []string{"protocol", "protocol/server"}},
+	{"protocol/internal/wire", []string{"protocol/internal/wire", "protocol/server", "protocol/device"}},
+	{"protocol/device", []string{"protocol/device", "protocol/server"}},
+	{"protocol/server", []string{"protocol/server", "protocol/device"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 }
 

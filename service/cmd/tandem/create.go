@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
@@ -106,7 +106,7 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	if config.HSM != nil {
 		v, err = createTokenVault(ctx, c, config, hsmPIN)
 	} else {
-		key := make([]byte, protocol.SealerKeySize)
+		key := make([]byte, server.SealerKeySize)
 		rand.Read(key)
 		defer clear(key)
 		hexed := append(hex.AppendEncode(nil, key), '\n')

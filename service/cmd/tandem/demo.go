@@ -51,8 +51,8 @@ type demo struct {
 	file    string
 	digest  []byte
 	backend *backend
-	server  *server
-	device  *device
+	server  *liveServer
+	device  *liveDevice
 	id      protocol.KeyID
 	public  *rsa.PublicKey
 	pin     []byte
@@ -197,7 +197,7 @@ func (d *demo) request(context.Context) error {
 }
 
 // try signs with a PIN, on whatever device has the key.
-func (d *demo) try(ctx context.Context, device *device, pin []byte) ([]byte, error) {
+func (d *demo) try(ctx context.Context, device *liveDevice, pin []byte) ([]byte, error) {
 	challenge, err := d.server.ChallengeSign(ctx, d.id, d.digest, d.options())
 	if err != nil {
 		return nil, err

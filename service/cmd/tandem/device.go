@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
 // The device's folder, mode 0700:
 //
 //	server.pem  the HPKE public key of the server, as an app is shipped with it
-//	auth/state  the key of PIN1: a protocol.FileState
+//	auth/state  the key of PIN1: a device.FileStorage
 //	sign/state  the key of PIN2
 const (
 	serverKeyFile = "server.pem"
@@ -57,14 +57,14 @@ func formatParams(p pinlock.Params) string {
 	return fmt.Sprintf("%d,%dMiB,%d", p.Time, p.MemoryKiB>>10, p.Threads)
 }
 
-// device is one key of a device's folder.
-type device struct {
-	*protocol.Device
+// liveDevice is one key of a device's folder.
+type liveDevice struct {
+	*device.Device
 	key string
 }
 
 // wire carries requests to a server in this process, and tells whose turn it is.
-func wire(c *call, s *server) protocol.Transport {
+func wire(c *call, s *liveServer) device.Transport {
 	return c.link(func(ctx context.Context, request []byte) ([]byte, error) {
 		c.step("server: checking and completing")
 		defer c.step("device: checking the answer")
@@ -83,33 +83,33 @@ func (s snapshot) Load() ([]byte, error) { return s, nil }
 func (s snapshot) Save([]byte) error     { return errors.New("this copy of the state is for reading") }
 
 // look returns what a device knows of a key. It changes nothing, and makes no folder.
-func look(folder, key string, serverKey []byte) (protocol.DeviceStatus, error) {
+func look(folder, key string, serverKey []byte) (device.Status, error) {
 	state, err := os.ReadFile(filepath.Join(folder, key, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return protocol.DeviceStatus{}, nil
+		return device.Status{}, nil
 	}
 	if err != nil {
-		return protocol.DeviceStatus{}, err
+		return device.Status{}, err
 	}
-	d, err := protocol.NewDevice(protocol.DeviceConfig{State: snapshot(state), Transport: offline, ServerKey: serverKey})
+	d, err := device.New(device.Config{Storage: snapshot(state), Transport: offline, ServerKey: serverKey})
 	if err != nil {
-		return protocol.DeviceStatus{}, err
+		return device.Status{}, err
 	}
 	return d.Status()
 }
 
 // openDevice opens one key of a folder for use. params is for new lockboxes, and the limit for those
 // that exist.
-func openDevice(folder, key string, serverKey []byte, transport protocol.Transport, params pinlock.Params, clock func() time.Time) (*device, error) {
-	state, err := protocol.NewFileState(filepath.Join(folder, key))
+func openDevice(folder, key string, serverKey []byte, transport device.Transport, params pinlock.Params, clock func() time.Time) (*liveDevice, error) {
+	state, err := device.NewFileStorage(filepath.Join(folder, key))
 	if err != nil {
 		return nil, err
 	}
-	d, err := protocol.NewDevice(protocol.DeviceConfig{State: state, Transport: transport, ServerKey: serverKey, Params: params})
+	d, err := device.New(device.Config{Storage: state, Transport: transport, ServerKey: serverKey, Params: params})
 	if err != nil {
 		return nil, err
 	}
-	return &device{d, key}, nil
+	return &liveDevice{d, key}, nil
 }
 
 // readServerKey returns what writeServerKey stored.

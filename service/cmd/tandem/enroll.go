@@ -10,6 +10,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -117,7 +118,7 @@ func (e *enrollment) run(ctx context.Context, c *call) (_ result, err error) {
 		if err := k.make(ctx, c, b.config); err != nil {
 			return nil, err
 		}
-		if err := b.with(c, func(s *server) error { return e.enroll(ctx, c, s, k) }); err != nil {
+		if err := b.with(c, func(s *liveServer) error { return e.enroll(ctx, c, s, k) }); err != nil {
 			return nil, err
 		}
 		status, err := k.device.Status()
@@ -146,7 +147,7 @@ func parseSharing(s string) (splitkey.Sharing, error) {
 // newKey is one key on its way.
 type newKey struct {
 	key     string
-	device  *device
+	device  *liveDevice
 	fresh   bool // no enrolment was begun, or it is thrown away
 	sharing splitkey.Sharing
 	halves         // of a fresh key
@@ -199,13 +200,13 @@ func (e *enrollment) plan(ctx context.Context, c *call, b *backend) ([]*newKey, 
 		}
 		k := &newKey{key: name, sharing: e.kind}
 		switch status.Phase {
-		case protocol.Ready:
+		case device.Ready:
 			continue
-		case protocol.NoKey, protocol.Enrolling:
+		case device.NoKey, device.Enrolling:
 			k.fresh = true
-		case protocol.Unconfirmed:
+		case device.Unconfirmed:
 			k.fresh = e.again
-		case protocol.Dead:
+		case device.Dead:
 			if k.fresh = e.again; !e.again {
 				return nil, &protocol.DestroyedError{Reason: status.Reason}
 			}
@@ -225,8 +226,8 @@ func isNew(err error) bool {
 }
 
 // takeUp resumes what an earlier run left behind.
-func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status protocol.DeviceStatus, err error) {
-	err = b.with(c, func(s *server) error {
+func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status device.Status, err error) {
+	err = b.with(c, func(s *liveServer) error {
 		d, err := openDevice(e.device, key, b.serverKey(), wire(c, s), e.params, c.clock)
 		if err != nil {
 			return err
@@ -234,7 +235,7 @@ func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string
 		c.step("taking up the enrolment of the key %q", key)
 		_, err = d.Resume(ctx)
 		c.done()
-		if err != nil && !stale(err) && !errors.Is(err, protocol.ErrNothingPending) {
+		if err != nil && !stale(err) && !errors.Is(err, device.ErrNothingPending) {
 			return err
 		}
 		status, err = d.Status()
@@ -254,7 +255,7 @@ func (e *enrollment) bind(b *backend) error {
 
 // stale reports that a request will never be answered, and another one may take its place.
 func stale(err error) bool {
-	return errors.Is(err, protocol.ErrExpired) || errors.Is(err, protocol.ErrCancelled)
+	return errors.Is(err, device.ErrExpired) || errors.Is(err, device.ErrCancelled)
 }
 
 // choosePINs asks for the PINs of all keys. No new PIN is that of another key.
@@ -294,14 +295,14 @@ func (k *newKey) make(ctx context.Context, c *call, config serverConfig) error {
 	return err
 }
 
-func (e *enrollment) enroll(ctx context.Context, c *call, s *server, k *newKey) (err error) {
+func (e *enrollment) enroll(ctx context.Context, c *call, s *liveServer, k *newKey) (err error) {
 	if k.device, err = openDevice(e.device, k.key, s.ServerKey(), wire(c, s), e.params, c.clock); err != nil {
 		return err
 	}
 	return k.enroll(ctx, c, s)
 }
 
-func (k *newKey) enroll(ctx context.Context, c *call, s *server) error {
+func (k *newKey) enroll(ctx context.Context, c *call, s *liveServer) error {
 	defer c.done()
 	if k.fresh {
 		_, challenge, err := s.ChallengeEnroll(ctx)
@@ -309,7 +310,7 @@ func (k *newKey) enroll(ctx context.Context, c *call, s *server) error {
 			return err
 		}
 		c.step("device: locking its half of the key %q with the PIN", k.key)
-		err = k.device.Enroll(ctx, protocol.EnrollOptions{Challenge: challenge, PIN: k.pin, Client: k.client, Server: k.server})
+		err = k.device.Enroll(ctx, device.EnrollOptions{Challenge: challenge, PIN: k.pin, Client: k.client, Server: k.server})
 		if err != nil {
 			return err
 		}
@@ -350,7 +351,7 @@ type keyResult struct {
 	Fingerprint string `json:"public_key_sha256"`
 }
 
-func newKeyResult(key string, status protocol.DeviceStatus) (keyResult, error) {
+func newKeyResult(key string, status device.Status) (keyResult, error) {
 	_, fingerprint, err := publicPEM(status.PublicKey)
 	return keyResult{key, status.KeyID.String(), status.PublicKey.N.BitLen(), fingerprint}, err
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
@@ -129,26 +131,26 @@ func explain(err error, now time.Time) *failure {
 		f.Message, f.Next = "a PIN is 4 to 12 digits; nothing was sent or counted", "run the same command again with a PIN"
 	case errors.Is(err, pinlock.ErrParams):
 		f.Kind, f.exit = "usage", exitUsage
-	case errors.Is(err, protocol.ErrKeyRefused):
+	case errors.Is(err, device.ErrKeyRefused):
 		f.Kind, f.Next = "bad_key", "run the same command again: it makes another key; one that was imported is refused again"
-	case errors.Is(err, protocol.ErrPending):
+	case errors.Is(err, device.ErrPending):
 		f.Kind, f.Next = "pending", "finish it with tandem sign -resume -o SIG, or end it with -cancel"
-	case errors.Is(err, protocol.ErrSuperseded):
+	case errors.Is(err, device.ErrSuperseded):
 		f.Kind, f.Next = "superseded", "run the same command again until the server has heard of it; then the key is destroyed"
-	case errors.Is(err, protocol.ErrCarriedOut):
+	case errors.Is(err, device.ErrCarriedOut):
 		f.Kind, f.Next = "carried_out", "the server has the signature; sign again for another one"
-	case errors.Is(err, protocol.ErrUnanswered):
+	case errors.Is(err, device.ErrUnanswered):
 		f.Kind = "unanswered"
 		f.Next = "run the same command again: a request that was sent is resumed, without the PIN, and counts once"
 	case errors.Is(err, context.Canceled):
 		f.Kind, f.Message, f.Next = "interrupted", "interrupted", "run the same command again"
-	case errors.Is(err, protocol.ErrExpired), errors.Is(err, protocol.ErrCancelled):
+	case errors.Is(err, device.ErrExpired), errors.Is(err, device.ErrCancelled):
 		f.Kind, f.Next = "expired", "run the same command again"
-	case errors.Is(err, protocol.ErrBusy), errors.Is(err, bolt.ErrInUse):
+	case errors.Is(err, device.ErrBusy), errors.Is(err, bolt.ErrInUse):
 		f.Kind, f.Next = "busy", "another tandem uses this folder: wait for it to end"
-	case errors.Is(err, bolt.ErrDamaged), errors.Is(err, bolt.ErrFormat), errors.Is(err, protocol.ErrRecord), errors.Is(err, protocol.ErrSealed):
+	case errors.Is(err, bolt.ErrDamaged), errors.Is(err, bolt.ErrFormat), errors.Is(err, server.ErrRecord), errors.Is(err, server.ErrSealed):
 		f.Kind, f.Next = "damaged", "stop using this server, and restore its folder as docs/operating.md says: an older one gives wrong PINs back"
-	case errors.Is(err, protocol.ErrState):
+	case errors.Is(err, device.ErrStorage):
 		f.Kind, f.Next = "damaged", "nothing was sent. Remove this key's folder and enroll again; an older copy would be taken for a clone"
 	case errors.Is(err, hsm.ErrPIN):
 		f.Kind, f.Next = "hsm_pin", "check the token's PIN before you run this again: tokens lock, too"

@@ -16,7 +16,7 @@
 //
 // Both parties run in this process, one after the other, and share nothing but what a service hands to a
 // device: the server's public key, a challenge, a digest. So this is a tool to see, test and script the scheme with. To
-// be protected as docs/threats.md says, the two folders belong on two machines, and package protocol into two programs.
+// be protected as docs/threats.md says, the two folders belong on two machines, and packages device and server into two programs.
 //
 // A PIN in an environment variable can be read by other processes of the same user, and stays in this
 // process's memory. Prompt and -pin-file are wiped after use.
@@ -35,7 +35,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
 func main() {
@@ -50,13 +50,13 @@ type app struct {
 	clock       func() time.Time
 
 	// link stands between the device and the server. It is given the server's end.
-	link func(protocol.Transport) protocol.Transport
+	link func(device.Transport) device.Transport
 }
 
 func newApp() *app {
 	return &app{
 		stdin: os.Stdin, out: os.Stdout, errOut: os.Stderr, env: os.Getenv, clock: time.Now,
-		link: func(server protocol.Transport) protocol.Transport { return server },
+		link: func(server device.Transport) device.Transport { return server },
 	}
 }
 

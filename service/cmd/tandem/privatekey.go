@@ -272,7 +272,7 @@ func (e *enrollment) split(ctx context.Context, c *call, config serverConfig) (h
 			return bad(next, fmt.Errorf("the server's composite keys take one of %d bits with the public exponent 65537, and this one has %d bits and %d",
 				config.DeviceBits, bits, k.e))
 		}
-		// The server refuses it as well: protocol.KeySource.
+		// The server refuses it as well: server.KeySource.
 		if new(big.Int).Mul(k.n, big.NewInt(0xa8)).BitLen() < config.DeviceBits+8 {
 			return bad(next, errors.New("its modulus is too small to make a composite one of full length with any of the server's"))
 		}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -183,7 +183,7 @@ func TestOutputVerifies(t *testing.T) {
 	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest)
 	require.NoError(t, err)
 	name := filepath.Join(t.TempDir(), "sig")
-	s := protocol.Signed{Digests: [][]byte{digest}, Options: crypto.SHA256, Signatures: [][]byte{signature}}
+	s := server.Signed{Digests: [][]byte{digest}, Options: crypto.SHA256, Signatures: [][]byte{signature}}
 	require.Error(t, (&output{names: []string{name}, public: &other.PublicKey}).signed(t.Context(), s))
 	require.NoFileExists(t, name)
 	o := &output{names: []string{name}, public: &key.PublicKey}

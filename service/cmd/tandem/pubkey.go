@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
 var pubkeyCommand = &command{
@@ -37,7 +38,7 @@ at the device's folder only.`,
 			if err != nil {
 				return nil, err
 			}
-			if status.Phase == protocol.Dead {
+			if status.Phase == device.Dead {
 				return nil, &protocol.DestroyedError{Reason: status.Reason}
 			}
 			if status.PublicKey == nil {

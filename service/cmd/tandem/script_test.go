@@ -27,7 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/needtest"
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
 // TestMain lets the scripts run this binary as the command, and as two variants of it.
@@ -52,7 +52,7 @@ func cut() {
 	if _, err := fmt.Sscanf(os.Getenv("CUT"), "%d %s", &at, &where); err != nil {
 		panic(err)
 	}
-	a.link = func(server protocol.Transport) protocol.Transport {
+	a.link = func(server device.Transport) device.Transport {
 		return func(ctx context.Context, request []byte) ([]byte, error) {
 			if n++; n != at {
 				return server(ctx, request)

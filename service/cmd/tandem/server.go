@@ -16,7 +16,7 @@ import (
 	"slices"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
-	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
@@ -35,7 +35,7 @@ const (
 	auditFile  = "audit.log"
 )
 
-// keysAAD separates keysFile from what package protocol seals.
+// keysAAD separates keysFile from what package server seals.
 const keysAAD = "tandem command v1 server keys"
 
 const challengeKeySize = 32
@@ -75,8 +75,8 @@ func (c serverConfig) check() error {
 // vault is what a server has outside its store: the key that seals, and the source of its own RSA
 // keys, which is nil for two-prime keys.
 type vault struct {
-	sealer protocol.Sealer
-	keys   protocol.KeySource
+	sealer server.Sealer
+	keys   server.KeySource
 	close  func() error
 }
 
@@ -90,12 +90,12 @@ type backend struct {
 	private      hpke.PrivateKey
 
 	// signed is given each signature before the device is, if not nil.
-	signed func(context.Context, protocol.Signed) error
+	signed func(context.Context, server.Signed) error
 }
 
-// server is a server that is at work: nobody else can use its folder meanwhile.
-type server struct {
-	*protocol.Server
+// liveServer is a server that is at work: nobody else can use its folder meanwhile.
+type liveServer struct {
+	*server.Server
 	config serverConfig
 	folder string
 	close  func() error
@@ -173,7 +173,7 @@ func checkStore(folder string) error {
 }
 
 // open opens the store and starts the server.
-func (b *backend) open(c *call) (*server, error) {
+func (b *backend) open(c *call) (*liveServer, error) {
 	if err := checkStore(b.folder); err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (b *backend) open(c *call) (*server, error) {
 
 // openCopy starts a server over a copy of the store, which only its owner can read and which goes
 // when the server is closed: to look at a folder that cannot be written.
-func (b *backend) openCopy(ctx context.Context, c *call) (_ *server, err error) {
+func (b *backend) openCopy(ctx context.Context, c *call) (_ *liveServer, err error) {
 	folder, err := os.MkdirTemp("", "tandem-*")
 	if err != nil {
 		return nil, err
@@ -210,21 +210,21 @@ func (b *backend) openCopy(ctx context.Context, c *call) (_ *server, err error) 
 
 func (b *backend) path(name string) string { return filepath.Join(b.folder, name) }
 
-func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*server, error) {
+func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*liveServer, error) {
 	log := slog.NewJSONHandler(audit, nil)
-	p, err := protocol.NewServer(protocol.Config{
+	p, err := server.New(server.Config{
 		Store: store, Policy: limiter.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
-		HPKE: protocol.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
-		Audit: protocol.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
+		HPKE: server.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
+		Audit: server.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
 	})
 	if err != nil {
 		return nil, errors.Join(err, shut())
 	}
-	return &server{p, b.config, b.folder, shut}, nil
+	return &liveServer{p, b.config, b.folder, shut}, nil
 }
 
 // with starts the server for as long as work runs.
-func (b *backend) with(c *call, work func(*server) error) error {
+func (b *backend) with(c *call, work func(*liveServer) error) error {
 	s, err := b.open(c)
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 		return nil, err
 	}
 	defer clear(text)
-	key := make([]byte, protocol.SealerKeySize)
+	key := make([]byte, server.SealerKeySize)
 	defer clear(key)
 	hexed := bytes.TrimSpace(text)
 	if len(hexed) != hex.EncodedLen(len(key)) {
@@ -251,14 +251,14 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 	if _, err := hex.Decode(key, hexed); err != nil {
 		return nil, failf("damaged", "restore the file", "%s is not hexadecimal", name)
 	}
-	sealer, err := protocol.NewSoftwareSealer(key)
+	sealer, err := server.NewSoftwareSealer(key)
 	if err != nil {
 		return nil, err
 	}
 	v := &vault{sealer: sealer, close: func() error { return nil }}
 	if config.Shape == composite {
 		// One enrolment does not pay for a stock of keys.
-		pool, err := protocol.NewKeyPool(config.DeviceBits, 0)
+		pool, err := server.NewKeyPool(config.DeviceBits, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func readPart(name string) ([]byte, error) {
 	return text, err
 }
 
-func openKeys(ctx context.Context, sealer protocol.Sealer, folder string) (challengeKey []byte, private hpke.PrivateKey, err error) {
+func openKeys(ctx context.Context, sealer server.Sealer, folder string) (challengeKey []byte, private hpke.PrivateKey, err error) {
 	name := filepath.Join(folder, keysFile)
 	sealed, err := readPart(name)
 	if err != nil {

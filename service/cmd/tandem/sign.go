@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
 var signCommand = &command{
@@ -146,7 +147,7 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	}
 	out := &output{names: s.outputs(), w: c.out, public: status.PublicKey}
 	b.signed = out.signed
-	var done *protocol.Result
+	var done *device.Result
 	if p != nil {
 		if done, status, err = s.takeUp(ctx, c, b, out); err != nil {
 			return nil, err
@@ -169,7 +170,7 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 }
 
 // mine refuses to forget a request for another signature. Nobody knows whether it was settled.
-func (s *signing) mine(p *protocol.PendingRequest) error {
+func (s *signing) mine(p *device.PendingRequest) error {
 	if p == nil || p.Operation != protocol.OpSign {
 		if s.resume {
 			return failf("nothing_pending", "tandem sign FILE", "every request was answered")
@@ -189,8 +190,8 @@ func (s *signing) mine(p *protocol.PendingRequest) error {
 
 // takeUp resumes what was not answered, without a PIN. The result is nil if no signature came of it,
 // and one is to be made: the request will never be answered, or was a confirmation.
-func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *protocol.Result, status protocol.DeviceStatus, err error) {
-	err = b.with(c, func(server *server) error {
+func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *device.Result, status device.Status, err error) {
+	err = b.with(c, func(server *liveServer) error {
 		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
 		if err != nil {
 			return err
@@ -224,21 +225,21 @@ func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) 
 }
 
 // ready refuses a key that cannot sign.
-func (s *signing) ready(status protocol.DeviceStatus) error {
+func (s *signing) ready(status device.Status) error {
 	finish := fmt.Sprintf("tandem enroll -server %s -device %s -key %s", quote(s.server), quote(s.device), s.key)
 	switch status.Phase {
-	case protocol.NoKey:
+	case device.NoKey:
 		return failf("not_enrolled", finish, "the device in %s has no key %q", s.device, s.key)
-	case protocol.Enrolling, protocol.Unconfirmed:
+	case device.Enrolling, device.Unconfirmed:
 		return failf("unconfirmed", finish, "the enrolment of the key %q is not finished", s.key)
-	case protocol.Dead:
+	case device.Dead:
 		return &protocol.DestroyedError{Reason: status.Reason}
 	}
 	return nil
 }
 
 // sign asks for the PIN, and only then starts the server: others can use it meanwhile.
-func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, status protocol.DeviceStatus) (*protocol.Result, error) {
+func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, status device.Status) (*device.Result, error) {
 	source, err := c.pins(ctx, s.pinFile)
 	if err != nil {
 		return nil, err
@@ -257,7 +258,7 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 	}
 	defer clear(pin)
 	var signatures [][]byte
-	err = b.with(c, func(server *server) error {
+	err = b.with(c, func(server *liveServer) error {
 		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
 		if err != nil {
 			return err
@@ -274,11 +275,11 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.Result{Digests: s.digests, Options: s.options(), Signatures: signatures}, nil
+	return &device.Result{Digests: s.digests, Options: s.options(), Signatures: signatures}, nil
 }
 
 // end cancels the request that was not answered.
-func (s *signing) end(ctx context.Context, c *call, status protocol.DeviceStatus) (_ result, err error) {
+func (s *signing) end(ctx context.Context, c *call, status device.Status) (_ result, err error) {
 	if status.Pending == nil {
 		return nil, failf("nothing_pending", "", "every request was answered")
 	}
@@ -290,7 +291,7 @@ func (s *signing) end(ctx context.Context, c *call, status protocol.DeviceStatus
 	if err := checkServer(s.device, b); err != nil {
 		return nil, err
 	}
-	err = b.with(c, func(server *server) error {
+	err = b.with(c, func(server *liveServer) error {
 		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
 		if err != nil {
 			return err

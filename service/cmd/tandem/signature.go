@@ -14,6 +14,8 @@ import (
 	"os"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
 // output is where signatures go. They are written on the way from the server to the device: as long
@@ -28,7 +30,7 @@ type output struct {
 }
 
 // signed is the server's Signed. It may be called more than once for the same signatures.
-func (o *output) signed(_ context.Context, s protocol.Signed) error {
+func (o *output) signed(_ context.Context, s server.Signed) error {
 	o.failed = nil
 	for o.failed == nil && o.done < len(s.Signatures) {
 		o.name = o.names[o.done]
@@ -70,7 +72,7 @@ func same(name string, data []byte) bool {
 
 // explain says why a request was not answered, where it is the output that failed.
 func (o *output) explain(err error) error {
-	if err == nil || o.failed == nil || !errors.Is(err, protocol.ErrUnanswered) {
+	if err == nil || o.failed == nil || !errors.Is(err, device.ErrUnanswered) {
 		return err
 	}
 	const next = "make room, or give another name with -o, and run the same command again: it needs no PIN, and counts once"
@@ -116,7 +118,7 @@ type signedFile struct {
 	bits int
 }
 
-func (r *signResult) describe(done *protocol.Result, files, outputs []string) {
+func (r *signResult) describe(done *device.Result, files, outputs []string) {
 	r.Hash, r.Padding = hashName(done.Options.HashFunc()), paddingName(done.Options)
 	var all []signedFile
 	for i, signature := range done.Signatures {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
 var statusCommand = &command{
@@ -59,7 +60,7 @@ changes nothing and needs no PIN but the HSM's.`,
 				return nil, err
 			}
 			r.Device = &deviceStatus{Folder: f.device}
-			var s *server
+			var s *liveServer
 			if f.server != "" {
 				b, err := openBackend(ctx, c, f.server, pin)
 				if err != nil {
@@ -87,7 +88,7 @@ changes nothing and needs no PIN but the HSM's.`,
 	},
 }
 
-func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *server) (*keyStatus, error) {
+func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *liveServer) (*keyStatus, error) {
 	status, err := look(folder, key, serverKey)
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *serv
 		return k, nil
 	}
 	known, err := s.Status(ctx, status.KeyID)
-	if errors.Is(err, protocol.ErrUnknownKey) {
+	if errors.Is(err, server.ErrUnknownKey) {
 		k.Server = &serverStatus{Condition: "unknown"}
 		return k, nil
 	}
@@ -126,7 +127,7 @@ func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *serv
 		Condition: known.Condition.String(), Enrolled: &known.Enrolled,
 		TriesLeft: known.Attempts.Remaining, TriesLeftInAll: known.Attempts.RemainingTotal,
 	}
-	if known.Condition == protocol.Destroyed {
+	if known.Condition == server.Destroyed {
 		k.Server.Reason = known.Reason.String()
 	}
 	if t := known.Attempts.LockedUntil; !t.IsZero() {

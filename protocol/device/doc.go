@@ -1,0 +1,22 @@
+// Package device is the phone's half of the protocol. Three things matter first:
+//
+//   - [New] makes a [Device] of a [Config]: where it stores, how its requests travel, and the
+//     HPKE key of the server.
+//   - [Device.Enroll] and [Device.Confirm] make a key; [Device.SignAll] signs with it, for a PIN.
+//   - [Storage] is where the device keeps its one value. It must be durable and must not go
+//     back in time: [FileStorage] is one in a folder.
+//
+// A request that was not answered is saved: [Device.Resume] sends it again, without a PIN, and
+// [Device.Cancel] ends it.
+//
+// # Security
+//
+// The share that a PIN opened is wiped when the call ends; the PIN is the caller's. A thief of
+// what is stored cannot sign without the PIN, and has as many guesses as the server allows. A
+// signature is verified before it is returned. See package protocol for what the two parties
+// achieve together.
+//
+// # Timing
+//
+// How long a call takes tells nothing about the PIN, until the server's answer is there.
+package device

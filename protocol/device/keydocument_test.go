@@ -1,0 +1,189 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/hpke"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/protocol/server"
+)
+
+// rotated is a node with a new HPKE key, named in a document, and with those that still decrypt.
+func (s *service) rotated(t *testing.T, serial uint64, retiring ...hpke.PrivateKey) (*server.Server, hpke.PrivateKey, []byte) {
+	key := protocoltest.NewHPKE(t)
+	document := protocoltest.DocumentOf(t, serial, key.PublicKey().Bytes())
+	return s.node(t, func(c *server.Config) { c.HPKE = server.HPKEKeys{Current: key, Retiring: retiring, Document: document} }), key, document
+}
+
+// TestHPKEKeyRotates: a device takes the document that comes with an answer, and uses its key from then on; the old key is
+// dropped, and what was recorded cannot be opened any more. No answer carries a document that the device has.
+func TestHPKEKeyRotates(t *testing.T) {
+	s := newService(t)
+	var requests, responses [][]byte
+	p := newPhone(t, s, func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := s.Handle(ctx, request)
+		requests, responses = append(requests, request), append(responses, response)
+		return response, err
+	})
+	p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+	used := func() wire.HPKEKeyID {
+		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+		e, err := wire.ParseEnvelope(requests[len(requests)-1])
+		require.NoError(t, err)
+		return e.HPKEKey
+	}
+	old := s.config.HPKE.Current
+	require.Equal(t, wire.HPKEKeyIDOf(old.PublicKey().Bytes()), used())
+	node, next, _ := s.rotated(t, 7, old)
+	s.Server = node
+	require.Equal(t, wire.HPKEKeyIDOf(old.PublicKey().Bytes()), used(), "it hears of the new one")
+	long := len(responses[len(responses)-1])
+	require.Equal(t, wire.HPKEKeyIDOf(next.PublicKey().Bytes()), used())
+	require.Equal(t, long-wire.KeyDocumentSize, len(responses[len(responses)-1]))
+	s.Server = s.node(t, func(c *server.Config) { c.HPKE = server.HPKEKeys{Current: next} })
+	_, err := s.Handle(t.Context(), requests[0])
+	require.ErrorIs(t, err, server.ErrRefused)
+	require.Equal(t, wire.HPKEKeyIDOf(next.PublicKey().Bytes()), used())
+}
+
+// TestAwayForAYear: all keys changed meanwhile. With the document that came with the challenge the phone signs at its first
+// try; and one that had a request pending cancels it.
+func TestAwayForAYear(t *testing.T) {
+	for _, pending := range []bool{false, true} {
+		s := newService(t)
+		p, l := newLossyPhone(t, s)
+		p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
+		if pending {
+			l.loseRequest = true
+			_, err := p.sign(t, "lost", protocoltest.RightPIN)
+			require.ErrorIs(t, err, ErrUnanswered)
+			l.loseRequest = false
+		}
+		for serial := range uint64(3) {
+			s.clock.Add(122 * 24 * time.Hour)
+			s.Server, _, _ = s.rotated(t, serial)
+		}
+		var document []byte
+		s.Server, _, document = s.rotated(t, 3)
+		restarted, err := New(Config{Storage: p.state, Transport: l.transport, ServerKey: p.config.ServerKey, Params: protocoltest.Cheapest, Authority: p.config.Authority})
+		require.NoError(t, err)
+		p.Device = restarted
+		require.NoError(t, p.UseKeyDocument(document))
+		_, err = p.sign(t, "after a year", protocoltest.RightPIN)
+		require.NoError(t, err)
+	}
+}
+
+// TestKeyDocumentIsChecked: one of another authority, a damaged one and an older one are refused, and change nothing; the same
+// one again is fine. A device without an authority takes none.
+func TestKeyDocumentIsChecked(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	key := protocoltest.NewHPKE(t).PublicKey().Bytes()
+	good := protocoltest.DocumentOf(t, 5, key)
+	require.ErrorIs(t, p.UseKeyDocument(good), ErrKeyDocument)
+	p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
+	require.NoError(t, p.UseKeyDocument(good))
+	require.NoError(t, p.UseKeyDocument(good))
+	before := bytes.Clone(p.state.Data)
+	foreign, err := server.SignKeyDocument(ed25519.NewKeyFromSeed(make([]byte, 32)), 6, key)
+	require.NoError(t, err)
+	bad := [][]byte{nil, good[1:], append(bytes.Clone(good), 0), foreign, protocoltest.DocumentOf(t, 4, s.ServerKey())}
+	for i := 0; i < len(good); i += 97 {
+		damaged := bytes.Clone(good)
+		damaged[i] ^= 1
+		bad = append(bad, damaged)
+	}
+	for _, document := range bad {
+		require.ErrorIs(t, p.UseKeyDocument(document), ErrKeyDocument)
+		require.Equal(t, before, p.state.Data)
+	}
+	_, err = server.SignKeyDocument(protocoltest.Authority, 1, key[1:])
+	require.ErrorIs(t, err, protocol.ErrConfig)
+	_, err = server.SignKeyDocument(nil, 1, key)
+	require.ErrorIs(t, err, protocol.ErrConfig)
+	_, err = New(Config{Storage: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), Authority: make([]byte, 31)})
+	require.ErrorIs(t, err, protocol.ErrConfig)
+}
+
+// TestSerialOutlivesAnUpdate: an update of the app brings another key, which is used at once. It does not make an older document
+// good again: the key that it names may have leaked.
+func TestSerialOutlivesAnUpdate(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
+	leaked := protocoltest.DocumentOf(t, 4, protocoltest.NewHPKE(t).PublicKey().Bytes())
+	newest := protocoltest.DocumentOf(t, 5, protocoltest.NewHPKE(t).PublicKey().Bytes())
+	require.NoError(t, p.UseKeyDocument(newest))
+	shipped := protocoltest.NewHPKE(t).PublicKey().Bytes()
+	updated, err := New(Config{Storage: p.state, Transport: s.Handle, ServerKey: shipped, Params: protocoltest.Cheapest, Authority: p.config.Authority})
+	require.NoError(t, err)
+	require.ErrorIs(t, updated.UseKeyDocument(leaked), ErrKeyDocument)
+	var used []byte
+	require.NoError(t, updated.exclusively(func(s *state) error { used = bytes.Clone(s.serverKey); return nil }))
+	require.Equal(t, shipped, used)
+	require.NoError(t, updated.UseKeyDocument(newest))
+}
+
+// TestForgedKey: a copier of a state with a request pending can forge that request's answer, and not the key that the next
+// one is encrypted to: he would read its partial signature, and test every PIN with it.
+func TestForgedKey(t *testing.T) {
+	s := newService(t)
+	for _, authority := range []ed25519.PublicKey{nil, protocoltest.Authority.Public().(ed25519.PublicKey)} {
+		p := newPhone(t, s, nil)
+		p.enrollAnew(t)
+		p.config.Authority = authority
+		theirs, err := server.SignKeyDocument(ed25519.NewKeyFromSeed(make([]byte, 32)), 1<<40, protocoltest.NewHPKE(t).PublicKey().Bytes())
+		require.NoError(t, err)
+		p.config.Transport = func(context.Context, []byte) ([]byte, error) {
+			forged := &wire.Answer{Code: wire.CodeRight, Document: theirs}
+			plaintext, err := forged.Encode()
+			require.NoError(t, err)
+			return copyOf(t, p).stored(t).pending.reply().Seal(plaintext)
+		}
+		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
+		require.Equal(t, s.ServerKey(), p.stored(t).serverKey)
+	}
+}
+
+// enrollAnew enrols a key of its own.
+func (p *phone) enrollAnew(t *testing.T) {
+	id, challenge, err := p.service.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN}))
+	p.id = id
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+}
+
+// TestUpdateAndDocument: an app's update brings another key, and the document that was used last still leads back from it, as it
+// must where the update is the older of the two. A document with a higher serial ends that.
+func TestUpdateAndDocument(t *testing.T) {
+	s := newService(t)
+	leaked, next := protocoltest.NewHPKE(t).PublicKey().Bytes(), protocoltest.NewHPKE(t).PublicKey().Bytes()
+	p := newReadyPhone(t, s)
+	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
+	p.config.Authority = authority
+	require.NoError(t, p.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)))
+	require.Equal(t, leaked, p.stored(t).serverKey)
+
+	updated, err := New(Config{Storage: p.state, Transport: s.Handle, ServerKey: next, Authority: authority, Params: protocoltest.Cheapest})
+	require.NoError(t, err)
+	st, err := updated.load()
+	require.NoError(t, err)
+	require.Equal(t, next, st.serverKey)
+	require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)))
+	require.Equal(t, leaked, p.stored(t).serverKey)
+	require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 6, next)))
+	require.ErrorIs(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)), ErrKeyDocument)
+	require.Equal(t, next, p.stored(t).serverKey)
+}

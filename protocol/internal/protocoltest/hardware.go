@@ -1,0 +1,47 @@
+package protocoltest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/asn1"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+)
+
+// Hardware is a phone's secure element in software.
+type Hardware struct {
+	Key    *ecdsa.PrivateKey
+	Broken error
+}
+
+func (h *Hardware) SignECDSA(digest []byte) ([]byte, error) {
+	if h.Broken != nil {
+		return nil, h.Broken
+	}
+	return h.Key.Sign(rand.Reader, digest, nil)
+}
+
+func (h *Hardware) Signer() (*wire.HardwareSigner, error) {
+	public, err := h.Key.PublicKey.Bytes()
+	return &wire.HardwareSigner{Key: h, Public: public}, err
+}
+
+func NewHardware(tb testing.TB) *Hardware {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(tb, err)
+	return &Hardware{Key: key}
+}
+
+func DerSignature(rs []byte) ([]byte, error) {
+	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(rs[:32]), new(big.Int).SetBytes(rs[32:])})
+}
+
+// RecordedHardware signs as it is recorded.
+type RecordedHardware struct{ Signature []byte }
+
+func (h RecordedHardware) SignECDSA([]byte) ([]byte, error) { return DerSignature(h.Signature) }

@@ -1,0 +1,117 @@
+package wire
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+const (
+	challengeBody = protocol.ChallengeSize - sha256.Size
+
+	// MaxChallengeLife bounds how long a request can be looked at.
+	MaxChallengeLife = time.Hour
+)
+
+// Purpose says what a challenge is good for.
+type Purpose uint8
+
+const (
+	ForEnrolment   Purpose = 1
+	ForTransaction Purpose = 2 // a list of digests with one padding, which it names
+	ForOwnUse      Purpose = 3 // all other requests: what signs no digest of anybody's choice
+)
+
+// Challenge is what makes a request fresh. Any node that has the challenge key can
+// check one; none remembers it.
+//
+//	offset  length  content
+//	0       1       version: 2
+//	1       1       purpose: 1 enrolment, 2 transaction, 3 own use
+//	2       16      key id
+//	18      8       time of issue, milliseconds since 1970
+//	26      8       time of expiry, milliseconds since 1970
+//	34      16      random
+//	50      32      of a transaction: SHA-256 of what is to be signed; else 0
+//	82      32      HMAC-SHA256 under the challenge key of bytes 0 to 81
+type Challenge struct {
+	Purpose Purpose
+	KeyID   protocol.KeyID
+	Issued  int64
+	Expires int64
+	Binding Hash
+	Raw     [protocol.ChallengeSize]byte
+}
+
+// ChallengeKey authenticates challenges.
+type ChallengeKey struct{ key Secret }
+
+func NewChallengeKey(key []byte) (ChallengeKey, error) {
+	if len(key) != 32 {
+		return ChallengeKey{}, fmt.Errorf("%w: challenge key of %d bytes, want 32", protocol.ErrConfig, len(key))
+	}
+	return ChallengeKey{NewSecret(key)}, nil
+}
+
+// Format hides the key.
+func (k ChallengeKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.ChallengeKey(hidden)") }
+
+func (k ChallengeKey) mac(body []byte) []byte {
+	mac := hmac.New(sha256.New, k.key.Bytes())
+	mac.Write([]byte("tandem v2 challenge"))
+	mac.Write(body)
+	return mac.Sum(nil)
+}
+
+// Issue makes a challenge. binding is zero except for a transaction.
+func (k ChallengeKey) Issue(p Purpose, id protocol.KeyID, now time.Time, life time.Duration, binding Hash) []byte {
+	var b cryptobyte.Builder
+	b.AddUint8(Version)
+	b.AddUint8(uint8(p))
+	b.AddBytes(id[:])
+	b.AddUint64(uint64(now.UnixMilli()))
+	b.AddUint64(uint64(now.Add(life).UnixMilli()))
+	random := make([]byte, 16)
+	rand.Read(random)
+	b.AddBytes(random)
+	b.AddBytes(binding[:])
+	body := b.BytesOrPanic()
+	return append(body, k.mac(body)...)
+}
+
+// Authentic reports whether this key made the challenge.
+func (k ChallengeKey) Authentic(c *Challenge) bool {
+	return hmac.Equal(c.Raw[challengeBody:], k.mac(c.Raw[:challengeBody]))
+}
+
+// ParseChallenge reads a challenge, of which nothing is known to be authentic yet.
+func ParseChallenge(raw []byte) (*Challenge, error) {
+	if len(raw) != protocol.ChallengeSize {
+		return nil, fmt.Errorf("%w: challenge of %d bytes, want %d", protocol.ErrMalformed, len(raw), protocol.ChallengeSize)
+	}
+	c := new(Challenge)
+	copy(c.Raw[:], raw)
+	s := cryptobyte.String(raw)
+	var version, p uint8
+	var issued, expires uint64
+	if !s.ReadUint8(&version) || !s.ReadUint8(&p) || !s.CopyBytes(c.KeyID[:]) ||
+		!s.ReadUint64(&issued) || !s.ReadUint64(&expires) || !s.Skip(16) || !s.CopyBytes(c.Binding[:]) || version != Version {
+		return nil, fmt.Errorf("%w: challenge", protocol.ErrMalformed)
+	}
+	c.Purpose, c.Issued, c.Expires = Purpose(p), int64(issued), int64(expires)
+	switch {
+	case c.Purpose < ForEnrolment || c.Purpose > ForOwnUse:
+		return nil, fmt.Errorf("%w: challenge of unknown purpose", protocol.ErrMalformed)
+	case c.Purpose != ForTransaction && c.Binding != Hash{}:
+		return nil, fmt.Errorf("%w: challenge of no transaction that names one", protocol.ErrMalformed)
+	case issued > MaxTime || expires > MaxTime || issued >= expires || c.Expires-c.Issued > MaxChallengeLife.Milliseconds():
+		return nil, fmt.Errorf("%w: times of a challenge", protocol.ErrMalformed)
+	}
+	return c, nil
+}

@@ -1,0 +1,97 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+// maxAttestation bounds what a phone's maker says of its hardware key.
+const maxAttestation = 16 << 10
+
+// Enrollment is the plaintext of an enrolment.
+//
+//	length  content
+//	1       version: 2
+//	1+n     challenge for an enrolment
+//	2+n     server share: splitkey.ServerShare.Bytes, with n1, e, sharing and d_s
+//	32      K_dev
+//	32      commitment to the first token
+//	1+n     empty, or 65 bytes: the hardware's public key, P-256, uncompressed (SEC 1)
+//	2+n     attestation of that key, up to 16 KiB; empty without a key
+//	1+n     empty, or a signature of 64 bytes by that key of the key id and all of the above
+type Enrollment struct {
+	Challenge   *Challenge
+	Share       Hidden[[]byte]
+	AuthKey     Secret
+	Commitment  Hash
+	Hardware    []byte
+	Attestation []byte
+	Body        []byte // what the hardware signs
+	Signature   []byte
+}
+
+// Format hides the share and K_dev.
+func (e Enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Enrollment(hidden)") }
+
+func (e *Enrollment) Encode(id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
+	// Room for all of it: what grows leaves what it had, the share, behind.
+	room := 1 + 1 + protocol.ChallengeSize + 2 + len(e.Share()) + 2*SecretSize + 1 + len(e.Hardware) + 2 + len(e.Attestation) + 1 + hardwareSignatureSize
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, room))
+	b.AddUint8(Version)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Challenge.Raw[:]) })
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Share()) })
+	b.AddBytes(e.AuthKey.Bytes())
+	b.AddBytes(e.Commitment[:])
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Hardware) })
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Attestation) })
+	body, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return hardware.append(id, body)
+}
+
+func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
+	e := new(Enrollment)
+	s := cryptobyte.String(plaintext)
+	var version uint8
+	var challenge, share, hardware, attestation, signature cryptobyte.String
+	key := make([]byte, SecretSize)
+	defer clear(key)
+	if !s.ReadUint8(&version) || version != Version || !s.ReadUint8LengthPrefixed(&challenge) ||
+		!s.ReadUint16LengthPrefixed(&share) || !s.CopyBytes(key) || !s.CopyBytes(e.Commitment[:]) ||
+		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint16LengthPrefixed(&attestation) {
+		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
+	}
+	e.Body = bytes.Clone(plaintext[:len(plaintext)-len(s)])
+	if !s.ReadUint8LengthPrefixed(&signature) || !s.Empty() || len(attestation) > maxAttestation {
+		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
+	}
+	var err error
+	if e.Challenge, err = ParseChallenge(challenge); err != nil {
+		return nil, err
+	}
+	if e.Challenge.Purpose != ForEnrolment {
+		return nil, fmt.Errorf("%w: challenge of another purpose", protocol.ErrMalformed)
+	}
+	e.Hardware, e.Attestation, e.Signature = bytes.Clone(hardware), bytes.Clone(attestation), bytes.Clone(signature)
+	if len(hardware) == 0 && len(attestation)+len(signature) > 0 {
+		return nil, fmt.Errorf("%w: attestation without a key", protocol.ErrMalformed)
+	}
+	e.Share, e.AuthKey = Hide(bytes.Clone(share)), NewSecret(key)
+	return e, nil
+}
+
+func (e *Enrollment) Wipe() {
+	clear(e.Share())
+	clear(e.Body)
+	e.AuthKey.Wipe()
+}
+
+// FirstChain is where the chain of a key begins.
+func FirstChain(sealedEnrollment []byte) Hash { return sha256.Sum256(sealedEnrollment) }

@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+const hardwareSignatureSize = 64
+
+// HardwareSigner signs requests. A nil one has no key, and signs nothing.
+type HardwareSigner struct {
+	Key interface {
+		SignECDSA(digest []byte) ([]byte, error)
+	}
+	Public []byte
+}
+
+// append appends the signature of body, with its length.
+func (h *HardwareSigner) append(id protocol.KeyID, body []byte) ([]byte, error) {
+	if h == nil {
+		return append(body, 0), nil
+	}
+	digest := hardwareDigest(id, body)
+	der, err := h.Key.SignECDSA(digest[:])
+	if err != nil {
+		return nil, fmt.Errorf("protocol: hardware key: %w", err)
+	}
+	var rs struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(der, &rs)
+	if err != nil || len(rest) > 0 || rs.R.Sign() <= 0 || rs.S.Sign() <= 0 || rs.R.BitLen() > 256 || rs.S.BitLen() > 256 {
+		return nil, errors.New("protocol: hardware key: not a signature")
+	}
+	out := make([]byte, hardwareSignatureSize)
+	rs.R.FillBytes(out[:32])
+	rs.S.FillBytes(out[32:])
+	if !HardwareSigned(h.Public, id, body, out) {
+		return nil, errors.New("protocol: hardware key: the signature is another key's")
+	}
+	return append(append(body, hardwareSignatureSize), out...), nil
+}
+
+func hardwareDigest(id protocol.KeyID, body []byte) Hash {
+	sum := sha256.New()
+	sum.Write([]byte("tandem v2 hardware"))
+	sum.Write(id[:])
+	sum.Write(body)
+	return Hash(sum.Sum(nil))
+}
+
+// HardwareSigned reports whether the signature is the key's, or there is neither.
+func HardwareSigned(public []byte, id protocol.KeyID, body, signature []byte) bool {
+	if len(public) == 0 {
+		return len(signature) == 0
+	}
+	key, err := ParseHardwareKey(public)
+	if err != nil || len(signature) != hardwareSignatureSize {
+		return false
+	}
+	digest := hardwareDigest(id, body)
+	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+}
+
+func ParseHardwareKey(public []byte) (*ecdsa.PublicKey, error) {
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), public)
+}

@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// Hash is SHA-256 of something.
+type Hash = [sha256.Size]byte
+
+// Padding as it stands on the wire.
+type Padding uint8
+
+const (
+	NoPadding Padding = 0 // of a request that has no digest
+	PKCS1v15  Padding = 1
+	PSS       Padding = 2
+)
+
+// hashes are numbered for the wire. The numbers are this protocol's own.
+var hashes = [...]crypto.Hash{
+	1: crypto.SHA256, 2: crypto.SHA384, 3: crypto.SHA512,
+	4: crypto.SHA3_256, 5: crypto.SHA3_384, 6: crypto.SHA3_512,
+}
+
+// Messages are what one request signs, short of the salts: 1 to MaxDocuments digests of one
+// hash function, all with the same padding. The zero value signs nothing.
+type Messages struct {
+	Hash    uint8
+	Padding Padding
+	Digests [][]byte
+}
+
+func NewMessages(digests [][]byte, opts crypto.SignerOpts) (Messages, error) {
+	p, isPSS := opts.(*rsa.PSSOptions)
+	if opts == nil || isPSS && p == nil {
+		return Messages{}, fmt.Errorf("%w: no options", splitkey.ErrMessage)
+	}
+	if len(digests) < 1 || len(digests) > protocol.MaxDocuments {
+		return Messages{}, fmt.Errorf("%w: %d digests, want 1 to %d", splitkey.ErrMessage, len(digests), protocol.MaxDocuments)
+	}
+	m := Messages{Padding: PKCS1v15}
+	if isPSS {
+		m.Padding = PSS
+	}
+	h := opts.HashFunc()
+	if i := slices.Index(hashes[1:], h); i >= 0 {
+		m.Hash = uint8(i + 1)
+	} else {
+		return Messages{}, fmt.Errorf("%w: unsupported hash function %v", splitkey.ErrMessage, h)
+	}
+	for _, d := range digests {
+		if len(d) != h.Size() {
+			return Messages{}, fmt.Errorf("%w: digest of %d bytes, want %d", splitkey.ErrMessage, len(d), h.Size())
+		}
+		m.Digests = append(m.Digests, slices.Clone(d))
+	}
+	return m, nil
+}
+
+// Valid reports whether the numbers name something and go together.
+func (m Messages) Valid() bool {
+	if m.Hash == 0 {
+		return m.Padding == NoPadding
+	}
+	return int(m.Hash) < len(hashes) && (m.Padding == PKCS1v15 || m.Padding == PSS)
+}
+
+// DigestSize is 0 for a request that has no digests.
+func (m Messages) DigestSize() int {
+	if m.Hash == 0 {
+		return 0
+	}
+	return hashes[m.Hash].Size()
+}
+
+// Options returns what package splitkey wants, for a salt of that many bytes. 0 is any length.
+func (m Messages) Options(salt int) crypto.SignerOpts {
+	h := hashes[m.Hash]
+	if m.Padding == PSS {
+		return &rsa.PSSOptions{Hash: h, SaltLength: salt}
+	}
+	return h
+}
+
+// Binding is what a challenge for a transaction names. It covers the whole list, in order.
+func (m Messages) Binding() Hash {
+	sum := sha256.New()
+	sum.Write([]byte("tandem v2 transaction"))
+	sum.Write([]byte{m.Hash, byte(m.Padding), byte(len(m.Digests))})
+	for _, d := range m.Digests {
+		sum.Write(d)
+	}
+	return Hash(sum.Sum(nil))
+}
+
+func (m Messages) Equal(other Messages) bool {
+	return m.Hash == other.Hash && m.Padding == other.Padding && slices.EqualFunc(m.Digests, other.Digests, slices.Equal)
+}
+
+// SaltFits reports whether a salt of that length is what opts asks for. It is true for every
+// padding without a salt.
+func SaltFits(opts crypto.SignerOpts, length int) bool {
+	p, ok := opts.(*rsa.PSSOptions)
+	if !ok {
+		return true
+	}
+	switch p.SaltLength {
+	case rsa.PSSSaltLengthAuto:
+		return true
+	case rsa.PSSSaltLengthEqualsHash:
+		return length == p.Hash.Size()
+	}
+	return length == p.SaltLength
+}
+
+// OwnMessage is what Confirm and ChangePIN sign: nothing that anybody chose, so it is no
+// signature of any document.
+func OwnMessage(op protocol.Operation, challenge []byte) Messages {
+	sum := sha256.New()
+	sum.Write([]byte("tandem v2 " + op.String()))
+	sum.Write(challenge)
+	return Messages{Hash: 1, Padding: PKCS1v15, Digests: [][]byte{sum.Sum(nil)}}
+}

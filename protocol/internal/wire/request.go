@@ -1,0 +1,223 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+const (
+	MaxSalt    = 1 << 10
+	maxPartial = 1 << 10 // bytes of a modulus of 8192 bits
+)
+
+// Request is the plaintext of every request but an enrolment.
+//
+//	length  content
+//	1       version: 2
+//	1       operation, as in the envelope
+//	1+n     challenge
+//	8       number of the request; of a Cancel: of the request that it cancels; of a Report: 0
+//	32      current token; of a Report: 0
+//	32      chain; of a Report: 0
+//	32      commitment to the next token; of a Cancel: SHA-256 of the sealed request that it
+//	        cancels; of a Report: 0
+//	1       hash function: 1 to 6, 0 except to sign
+//	1       padding: 1 PKCS #1 v1.5, 2 PSS, 0 except to sign
+//	1       documents: 1 to 64 to sign, 1 to confirm and to change the PIN, else 0
+//	2       length of each salt, 0 except for PSS
+//	2       length of each partial signature: of exactly k1 bytes; 0 without documents
+//	-       for each document: digest (empty except to sign), salt, partial signature
+//	1+n     empty, or a signature of 64 bytes by the key of the phone's hardware
+//	32      HMAC-SHA256 under K_dev of the key id and all of the above
+type Request struct {
+	Op        protocol.Operation
+	Challenge *Challenge
+	Number    uint64
+	Token     Secret
+	Chain     Hash
+	Target    Hash // commitment, or what a Cancel cancels
+	Messages  Messages
+	Salts     [][]byte
+	Partials  [][]byte
+	Body      []byte // what the hardware signs
+	Hardware  []byte
+	mac       [sha256.Size]byte
+}
+
+// Format hides the token and the partial signatures.
+func (r Request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wire.Request(%v, hidden)", r.Op) }
+
+// Encode writes, signs and authenticates the request. hardware is nil where the key has none.
+func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
+	var salt, partial int
+	if len(r.Partials) > 0 {
+		salt, partial = len(r.Salts[0]), len(r.Partials[0])
+	}
+	// Room for all of it, the MAC included: what grows leaves what it had, the partial signatures, behind.
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 512+len(r.Partials)*(r.Messages.DigestSize()+salt+partial)))
+	b.AddUint8(Version)
+	b.AddUint8(uint8(r.Op))
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.Challenge.Raw[:]) })
+	b.AddUint64(r.Number)
+	b.AddBytes(r.Token.Bytes())
+	b.AddBytes(r.Chain[:])
+	b.AddBytes(r.Target[:])
+	b.AddUint8(r.Messages.Hash)
+	b.AddUint8(uint8(r.Messages.Padding))
+	b.AddUint8(uint8(len(r.Partials)))
+	b.AddUint16(uint16(salt))
+	b.AddUint16(uint16(partial))
+	for i := range r.Partials {
+		if len(r.Messages.Digests) > 0 {
+			b.AddBytes(r.Messages.Digests[i])
+		}
+		b.AddBytes(r.Salts[i])
+		b.AddBytes(r.Partials[i])
+	}
+	body, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if body, err = hardware.append(id, body); err != nil {
+		return nil, err
+	}
+	return append(body, requestMAC(authKey, id, body)...), nil
+}
+
+func requestMAC(authKey Secret, id protocol.KeyID, body ...[]byte) []byte {
+	mac := hmac.New(sha256.New, authKey.Bytes())
+	mac.Write([]byte("tandem v2 request"))
+	mac.Write(id[:])
+	for _, part := range body {
+		mac.Write(part)
+	}
+	return mac.Sum(nil)
+}
+
+// Authentic reports whether the holder of K_dev made the request.
+func (r *Request) Authentic(authKey Secret, id protocol.KeyID) bool {
+	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body, []byte{byte(len(r.Hardware))}, r.Hardware))
+}
+
+func ParseRequest(plaintext []byte) (*Request, error) {
+	r := new(Request)
+	s := cryptobyte.String(plaintext)
+	malformed := fmt.Errorf("%w: request", protocol.ErrMalformed)
+	var version, op, padded, documents uint8
+	var salt, partial uint16
+	var challenge, hardware cryptobyte.String
+	var token []byte
+	if !s.ReadUint8(&version) || version != Version || !s.ReadUint8(&op) || !s.ReadUint8LengthPrefixed(&challenge) ||
+		!s.ReadUint64(&r.Number) || !s.ReadBytes(&token, SecretSize) || !s.CopyBytes(r.Chain[:]) || !s.CopyBytes(r.Target[:]) ||
+		!s.ReadUint8(&r.Messages.Hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) ||
+		!s.ReadUint16(&salt) || !s.ReadUint16(&partial) {
+		return nil, malformed
+	}
+	r.Op, r.Token, r.Messages.Padding = protocol.Operation(op), NewSecret(token), Padding(padded)
+	if !r.Messages.Valid() || documents > protocol.MaxDocuments || salt > MaxSalt || partial > maxPartial {
+		return nil, malformed
+	}
+	for range documents {
+		var digest, saltBytes, y []byte
+		if !s.ReadBytes(&digest, r.Messages.DigestSize()) || !s.ReadBytes(&saltBytes, int(salt)) || !s.ReadBytes(&y, int(partial)) {
+			return nil, malformed
+		}
+		if r.Messages.Hash != 0 {
+			r.Messages.Digests = append(r.Messages.Digests, bytes.Clone(digest))
+		}
+		r.Salts, r.Partials = append(r.Salts, bytes.Clone(saltBytes)), append(r.Partials, bytes.Clone(y))
+	}
+	r.Body = bytes.Clone(plaintext[:len(plaintext)-len(s)])
+	if !s.ReadUint8LengthPrefixed(&hardware) || len(hardware) != 0 && len(hardware) != hardwareSignatureSize ||
+		!s.CopyBytes(r.mac[:]) || !s.Empty() {
+		return nil, malformed
+	}
+	r.Hardware = bytes.Clone(hardware)
+	var err error
+	if r.Challenge, err = ParseChallenge(challenge); err != nil {
+		return nil, err
+	}
+	return r, r.check(int(documents), int(salt), int(partial))
+}
+
+// check refuses what no operation can mean.
+func (r *Request) check(documents, salt, partial int) error {
+	signs, proves := r.Op == protocol.OpSign, r.Op == protocol.OpConfirm || r.Op == protocol.OpChangePIN
+	zero := r.Number == 0 && r.Chain == Hash{} && r.Target == Hash{} && *r.Token() == [SecretSize]byte{}
+	switch {
+	case r.Op < protocol.OpConfirm || r.Op > protocol.OpReport,
+		(r.Op == protocol.OpReport) != (r.Number == 0),
+		r.Op == protocol.OpReport && !zero,
+		signs != (r.Messages.Padding != NoPadding),
+		signs && documents == 0,
+		proves && documents != 1,
+		!signs && !proves && documents != 0,
+		(documents == 0) != (partial == 0),
+		salt > 0 && r.Messages.Padding != PSS:
+		return fmt.Errorf("%w: fields that do not go together", protocol.ErrMalformed)
+	}
+	return r.checkPurpose()
+}
+
+// checkPurpose refuses a challenge for something else. A Cancel and a Report take any
+// challenge of the key: they settle no PIN and no document.
+func (r *Request) checkPurpose() error {
+	p := r.Challenge.Purpose
+	if p == ForEnrolment || !WithoutNumber(r.Op) && (r.Op == protocol.OpSign) != (p == ForTransaction) {
+		return fmt.Errorf("%w: challenge for another purpose", protocol.ErrMalformed)
+	}
+	return nil
+}
+
+// Subject is the hash of the request that is settled by this one: itself, or what it cancels.
+func (r *Request) Subject(own Hash) Hash {
+	if r.Op == protocol.OpCancel {
+		return r.Target
+	}
+	return own
+}
+
+// Signed is what the partial signatures sign.
+func (r *Request) Signed() Messages {
+	if r.Op == protocol.OpSign {
+		return r.Messages
+	}
+	return OwnMessage(r.Op, r.Challenge.Raw[:])
+}
+
+func (r *Request) Wipe() {
+	ClearAll(r.Partials)
+	clear(r.Body)
+	r.Token.Wipe()
+}
+
+func ClearAll(all [][]byte) {
+	for _, b := range all {
+		clear(b)
+	}
+}
+
+// Fate is what became of a request that will not be decided about again.
+type Fate uint8
+
+const (
+	FateRight     Fate = 1
+	FateWrong     Fate = 2
+	FateCancelled Fate = 3
+)
+
+// NextChain is what both sides make of the chain when a request is settled or cancelled.
+func NextChain(chain, subject Hash, f Fate) Hash {
+	sum := sha256.New()
+	sum.Write([]byte("tandem v2 chain"))
+	sum.Write(chain[:])
+	sum.Write(subject[:])
+	sum.Write([]byte{byte(f)})
+	return Hash(sum.Sum(nil))
+}

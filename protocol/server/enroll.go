@@ -1,0 +1,212 @@
+package server
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a repetition of the
+// same bytes, at any time and on any node, finds the record that the first one made.
+func (s *Server) enroll(ctx context.Context, id protocol.KeyID, plaintext []byte, request wire.Hash) (*wire.Answer, error) {
+	e, err := wire.ParseEnrollment(plaintext)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Wipe()
+	now, err := s.now()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInternal, err)
+	}
+	if err := s.checkChallenge(e.Challenge, id, now); err != nil {
+		return nil, err
+	}
+	if !wire.HardwareSigned(e.Hardware, id, e.Body, e.Signature) {
+		return nil, fmt.Errorf("%w: not signed by the hardware key", protocol.ErrMalformed)
+	}
+	// From here on the sender is somebody whom the service let enrol: answers may tell.
+	a, err := s.enrollOnce(ctx, id, e, request, now)
+	if err == nil && a.Code == wire.CodeKeyRefused {
+		err = s.record(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
+			Attrs: []slog.Attr{slog.String("reason", a.Refusal.String())}})
+	}
+	if err != nil && !errors.Is(err, protocol.ErrMalformed) {
+		s.failed(ctx, id, err)
+		return &wire.Answer{Code: wire.CodeLater}, nil
+	}
+	return a, err
+}
+
+func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enrollment, request wire.Hash, now int64) (*wire.Answer, error) {
+	if a, err := s.enrolledBefore(ctx, id, request, now); a != nil || err != nil {
+		return a, err
+	}
+	if e.Challenge.Expires <= now {
+		return &wire.Answer{Code: wire.CodeExpired}, nil
+	}
+	if a, err := s.spentBefore(ctx, id, request); a != nil || err != nil {
+		return a, err
+	}
+	share, err := splitkey.ParseServerShare(e.Share())
+	if err != nil {
+		return refuseKey(wire.RefusedModulus), nil
+	}
+	defer share.Wipe()
+	if why := s.unfit(share.PublicKey()); why != 0 {
+		return refuseKey(why), nil
+	}
+	if err := s.acceptHardware(ctx, id, e); err != nil {
+		s.config.Log.LogAttrs(ctx, slog.LevelWarn, "hardware key not accepted", slog.String("key", id.String()), slog.String("cause", err.Error()))
+		return refuseKey(wire.RefusedHardware), nil
+	}
+	index := indexID(share)
+	if owner, _, err := s.owner(ctx, index); err != nil {
+		return nil, err
+	} else if owner != nil && *owner != id {
+		if gone, err := s.expire(ctx, *owner, e.Challenge.Issued); err != nil {
+			return nil, err
+		} else if !gone {
+			return refuseKey(wire.RefusedEnrolled), nil
+		}
+	}
+	rec := &record{
+		condition: Pending, created: now, until: now + s.config.PendingLife.Milliseconds(),
+		enrollment: request, chain: request, current: e.Commitment, hardware: e.Hardware,
+		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
+	}
+	// A sealer that is down is noticed before the challenge is spent.
+	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Bytes()); err != nil {
+		return nil, err
+	}
+	if a, err := s.spend(ctx, id, request); a != nil || err != nil {
+		return a, err
+	}
+	// Whoever goes away now would have the challenge spent for nothing.
+	ctx = context.WithoutCancel(ctx)
+	if ours, err := s.reserve(ctx, index, id, e.Challenge.Issued); err != nil {
+		return nil, err
+	} else if !ours {
+		return s.refuseSpent(ctx, id, request, wire.RefusedEnrolled)
+	}
+	if err := s.complete(ctx, id, share, rec); errors.Is(err, splitkey.ErrKey) {
+		return s.refuseSpent(ctx, id, request, wire.RefusedFactor)
+	} else if err != nil {
+		return nil, err
+	}
+	return s.create(ctx, id, rec)
+}
+
+func refuseKey(why wire.Refusal) *wire.Answer {
+	return &wire.Answer{Code: wire.CodeKeyRefused, Refusal: why}
+}
+
+// enrolledBefore answers a repeated enrolment, from the record.
+func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request wire.Hash, now int64) (*wire.Answer, error) {
+	value, _, err := s.config.Store.Load(ctx, recordID(id))
+	if errors.Is(err, limiter.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := parseRecord(value)
+	if err != nil {
+		return nil, err
+	}
+	if rec.enrollment != request {
+		return nil, fmt.Errorf("%w: the challenge was used for another enrolment", protocol.ErrMalformed)
+	}
+	if rec.condition == Destroyed {
+		return &wire.Answer{Code: wire.CodeDestroyed, Reason: rec.reason}, nil
+	}
+	if rec.condition == Pending && now >= rec.until {
+		return &wire.Answer{Code: wire.CodeDestroyed, Reason: protocol.ReasonExpired}, nil
+	}
+	return &wire.Answer{Code: wire.CodeEnrolled, Public: rec.public, ConfirmBy: rec.until}, nil
+}
+
+// create writes the record. Of two requests at once that both get here, one writes it and both answer
+// from it.
+func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*wire.Answer, error) {
+	value, err := rec.encode()
+	if err != nil {
+		return nil, err
+	}
+	switch err := s.config.Store.Create(ctx, recordID(id), value); {
+	case err == nil:
+		_ = s.deliver(ctx, id, rec)
+	case !errors.Is(err, limiter.ErrConflict):
+		return nil, err
+	}
+	a, err := s.enrolledBefore(ctx, id, rec.enrollment, rec.created)
+	if a == nil && err == nil {
+		err = errors.New("server: the store lost a new record")
+	}
+	return a, err
+}
+
+// complete draws a server key, unless the key is to be two-prime, and fills in the record's final key
+// and share. The error wraps splitkey.ErrKey where the two moduli have a common factor.
+func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare, rec *record) error {
+	own, blob, err := s.serverKey(ctx)
+	if err != nil {
+		return err
+	}
+	defer clear(blob)
+	c, err := splitkey.NewCompleter(share, own)
+	if err != nil {
+		return err
+	}
+	sec := secrets{share.Bytes(), blob, c.Precomputed()}
+	defer clear(sec.share)
+	plaintext, err := sec.encode()
+	if err != nil {
+		return err
+	}
+	defer clear(plaintext)
+	rec.public = *c.PublicKey()
+	rec.sealedShare, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext)
+	return err
+}
+
+// serverKey draws the server's own key, or returns none where keys are two-prime. A key that is not
+// what KeySource promises is a fault of the source.
+func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	keys := s.config.Keys
+	if keys == nil {
+		return nil, nil, nil
+	}
+	own, blob, err := keys.NewKey(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("server: no server key: %w", err)
+	}
+	var pub *rsa.PublicKey
+	if !isnil.Value(own) {
+		pub, _ = own.Public().(*rsa.PublicKey)
+	}
+	switch {
+	case len(blob) == 0 || len(blob) > maxBlob:
+		err = errors.New("server: the blob of a server key is empty or too long")
+	case pub == nil || pub.N == nil || pub.N.BitLen() != keys.Bits() || pub.E != serverExponent:
+		err = errors.New("server: a server key of another length or exponent than the source's")
+	case pub.N.Bytes()[0] < leastFirstByte:
+		err = errors.New("server: a server key whose modulus is too small")
+	default:
+		return own, blob, nil
+	}
+	clear(blob)
+	return nil, nil, err
+}
+
+func shareAAD(id protocol.KeyID) []byte { return append([]byte("tandem v2 share "), id[:]...) }
+func authKeyAAD(id protocol.KeyID) []byte {
+	return append([]byte("tandem v2 authentication key "), id[:]...)
+}

@@ -1,0 +1,236 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+)
+
+// eventKind says what happened to a key.
+type eventKind uint8
+
+const (
+	enrolledEvent  eventKind = 1
+	confirmedEvent eventKind = 2
+	signedEvent    eventKind = 3
+	provedEvent    eventKind = 4 // a PIN, to change it
+	refreshedEvent eventKind = 5
+	cancelledEvent eventKind = 6
+	wrongEvent     eventKind = 7 // it may have locked or destroyed the key
+	destroyedEvent eventKind = 8 // for another reason than a wrong PIN at hand
+)
+
+// The texts are stable: operators search for them. docs/protocol.md lists them.
+const (
+	eventEnrolled  = "key enrolled"
+	eventRefused   = "enrolment refused"
+	eventConfirmed = "key confirmed"
+	eventSigned    = "signature made"
+	eventProved    = "PIN proved"
+	eventRefreshed = "token refreshed"
+	eventCancelled = "request cancelled"
+	eventWrong     = "wrong PIN"
+	eventLocked    = "key locked"
+	eventDestroyed = "key destroyed"
+	eventClone     = "clone detected"
+	eventRevoked   = "key revoked"
+	eventExpired   = "enrolment expired"
+)
+
+// maxEvents bounds the events that a record holds.
+const maxEvents = 8
+
+// event is what happened as a record has it, in the same conditional write as the fact. It stays there
+// until it is delivered: a crash does not lose it. Its number follows from its place.
+//
+//	length  content
+//	1       kind
+//	8       time
+//	1       documents
+//	1       reason
+//	10      verdict
+type event struct {
+	kind      eventKind
+	at        int64
+	documents uint8
+	reason    protocol.Reason
+	verdict   wire.Verdict
+}
+
+const eventSize = 1 + 8 + 1 + 1 + 10
+
+func (e event) append(b *cryptobyte.Builder) {
+	b.AddUint8(uint8(e.kind))
+	b.AddUint64(uint64(e.at))
+	b.AddUint8(e.documents)
+	b.AddUint8(uint8(e.reason))
+	e.verdict.Append(b)
+}
+
+func readEvents(s cryptobyte.String, last uint64) ([]event, error) {
+	var events []event
+	if len(s)%eventSize != 0 || len(s)/eventSize > maxEvents || uint64(len(s)/eventSize) > last {
+		return nil, fmt.Errorf("%w: events", ErrRecord)
+	}
+	for !s.Empty() {
+		var e event
+		var kind, reason uint8
+		var at uint64
+		if !s.ReadUint8(&kind) || !s.ReadUint64(&at) || at > wire.MaxTime || !s.ReadUint8(&e.documents) || !s.ReadUint8(&reason) || !e.verdict.Read(&s) {
+			return nil, fmt.Errorf("%w: event", ErrRecord)
+		}
+		e.kind, e.at, e.reason = eventKind(kind), int64(at), protocol.Reason(reason)
+		if !e.consistent() {
+			return nil, fmt.Errorf("%w: event", ErrRecord)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+func (e event) consistent() bool {
+	wrong := e.kind == wrongEvent
+	destroys := e.kind == destroyedEvent || wrong && e.verdict.Total == 0
+	return e.kind >= enrolledEvent && e.kind <= destroyedEvent && (e.kind == signedEvent) == (e.documents > 0) &&
+		(wrong || e.verdict == wire.Verdict{}) && destroys == wire.KnownReason(e.reason) && (destroys || e.reason == 0)
+}
+
+// tell returns what is told of an event: of one that ends something, that as well.
+func (e event) tell(id protocol.KeyID, number uint64, r *record) []Event {
+	var told []Event
+	add := func(level slog.Level, kind string, attrs ...slog.Attr) {
+		told = append(told, Event{time.UnixMilli(e.at).UTC(), id, number, kind, level, attrs})
+	}
+	switch e.kind {
+	case enrolledEvent:
+		add(slog.LevelInfo, eventEnrolled, slog.Int("bits", r.public.N.BitLen()))
+	case confirmedEvent:
+		add(slog.LevelInfo, eventConfirmed)
+	case signedEvent:
+		add(slog.LevelInfo, eventSigned, slog.Int("documents", int(e.documents)))
+	case provedEvent:
+		add(slog.LevelInfo, eventProved)
+	case refreshedEvent:
+		add(slog.LevelInfo, eventRefreshed)
+	case cancelledEvent:
+		add(slog.LevelInfo, eventCancelled)
+	case wrongEvent:
+		add(slog.LevelWarn, eventWrong, slog.Int("tries_left", int(e.verdict.Remaining)), slog.Int("tries_left_in_all", int(e.verdict.Total)))
+		if e.verdict.Until != 0 && e.verdict.Total > 0 {
+			add(slog.LevelWarn, eventLocked, slog.Time("until", time.UnixMilli(e.verdict.Until).UTC()))
+		}
+	}
+	switch {
+	case e.kind == destroyedEvent && e.reason == protocol.ReasonClone:
+		add(slog.LevelError, eventClone)
+	case e.reason == protocol.ReasonExpired:
+		add(slog.LevelInfo, eventExpired)
+	case e.reason == protocol.ReasonRevoked:
+		add(slog.LevelInfo, eventRevoked)
+	}
+	if e.reason != 0 {
+		add(slog.LevelError, eventDestroyed, slog.String("reason", e.reason.String()))
+	}
+	return told
+}
+
+// record gives an event to the sink. It does not end with the request: what happened is durable.
+func (s *Server) record(ctx context.Context, e Event) error {
+	if err := s.config.Audit.Record(context.WithoutCancel(ctx), e); err != nil {
+		return fmt.Errorf("server: the audit sink failed: %w", err)
+	}
+	return nil
+}
+
+// note puts an event into the record, after those that were not delivered yet. Where there is no
+// room the sink is down, and nothing happens any more to this key.
+func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event) error {
+	if s.deliver(ctx, id, r) == nil {
+		r.events = nil
+	}
+	if len(r.events) == maxEvents {
+		return ErrUndelivered
+	}
+	r.events, r.eventNumber = append(slices.Clone(r.events), e), r.eventNumber+1
+	return nil
+}
+
+// deliver gives the record's events to the sink, but for those that this node has delivered before.
+// The record keeps them until it is written the next time.
+func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) error {
+	for i, e := range r.events {
+		number := r.eventNumber - uint64(len(r.events)-1-i)
+		if s.delivered.has(id, numberedEvent{number, e}) {
+			continue
+		}
+		for _, told := range e.tell(id, number, r) {
+			if err := s.record(ctx, told); err != nil {
+				s.undelivered(ctx, told, err)
+				return err
+			}
+		}
+		s.delivered.add(id, numberedEvent{number, e})
+	}
+	return nil
+}
+
+// numberedEvent is an event with its number. The number alone does not say which event it is: a store that was put
+// back to an earlier value gives it to another one.
+type numberedEvent struct {
+	number uint64
+	event  event
+}
+
+// delivered remembers for some keys the events that this node has delivered last. What it forgets is
+// delivered twice.
+type delivered struct {
+	mu     sync.Mutex
+	events map[protocol.KeyID][]numberedEvent // up to maxEvents, the oldest first
+}
+
+// maxDelivered bounds the keys that a node remembers.
+const maxDelivered = 1 << 14
+
+func (d *delivered) has(id protocol.KeyID, e numberedEvent) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.events[id], e)
+}
+
+func (d *delivered) add(id protocol.KeyID, e numberedEvent) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.events == nil || len(d.events) >= maxDelivered {
+		d.events = make(map[protocol.KeyID][]numberedEvent)
+	}
+	events := append(d.events[id], e)
+	d.events[id] = events[max(0, len(events)-maxEvents):]
+}
+
+// DeliverEvents gives [Config].Audit what a crash has left in a key's record, and takes it out of
+// there. A sweep calls it for each key now and then. The error is [ErrUnknownKey], wraps
+// [ErrRecord], or is the store's or the sink's.
+func (s *Server) DeliverEvents(ctx context.Context, id protocol.KeyID) error {
+	if err := s.made(ctx); err != nil {
+		return err
+	}
+	_, err := s.update(ctx, id, func(r *record) (decision, error) {
+		if len(r.events) == 0 {
+			return decision{}, nil
+		}
+		if err := s.deliver(ctx, id, r); err != nil {
+			return decision{}, err
+		}
+		r.events = nil
+		return decision{write: true}, nil
+	})
+	return known(err, "deliver events")
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+// errInternal marks failures that are the server's own.
+var errInternal = errors.New("server: server failure")
+
+// refused logs why a request got no answer: errors of this package and its neighbours, which hold no
+// secret and nothing of the request. What only the sender can be at fault for is for debugging.
+func (s *Server) refused(ctx context.Context, err error) {
+	cause := slog.String("cause", err.Error())
+	if (errors.Is(err, protocol.ErrMalformed) || errors.Is(err, ErrUnknownKey)) && !errors.Is(err, errInternal) {
+		s.config.Log.LogAttrs(ctx, slog.LevelDebug, "request refused", cause)
+		return
+	}
+	s.lines.refused.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request refused", cause)
+}
+
+// failed logs a failure that the device is told of as "later".
+func (s *Server) failed(ctx context.Context, id protocol.KeyID, err error) {
+	s.lines.failed.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request not finished",
+		slog.String("key", id.String()), slog.String("cause", err.Error()))
+}
+
+// undelivered logs that the audit sink did not take an event, which waits.
+func (s *Server) undelivered(ctx context.Context, e Event, err error) {
+	s.lines.undelivered.log(ctx, s.config.Clock(), s.config.Log, slog.LevelError, "event not delivered",
+		slog.String("key", e.Key.String()), slog.Uint64("event", e.Number), slog.String("cause", err.Error()))
+}
+
+// levelOf is error, except for what happens to a server that is well.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, errHardware) {
+		return slog.LevelWarn // who sent it has a copy of the phone's storage
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errSpent) {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
+}
+
+const (
+	linesAtOnce = 10
+	linesPeriod = time.Minute
+)
+
+// lines bounds what anybody can make a node log above debug: linesAtOnce of each message in a linesPeriod. The
+// next line after that says how many were left out.
+type lines struct{ refused, failed, undelivered throttle }
+
+type throttle struct {
+	mu               sync.Mutex
+	began            time.Time
+	written, dropped int
+}
+
+func (t *throttle) log(ctx context.Context, now time.Time, log *slog.Logger, level slog.Level, text string, attrs ...slog.Attr) {
+	if leftOut, ok := t.pass(now); ok {
+		if leftOut > 0 {
+			attrs = append(attrs, slog.Int("left_out", leftOut))
+		}
+		log.LogAttrs(ctx, level, text, attrs...)
+	}
+}
+
+// pass reports whether a line may be written, and how many were left out before it.
+func (t *throttle) pass(now time.Time) (leftOut int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if age := now.Sub(t.began); age >= linesPeriod || age < 0 {
+		t.began, t.written = now, 0
+	}
+	if t.written >= linesAtOnce {
+		t.dropped++
+		return 0, false
+	}
+	t.written++
+	leftOut, t.dropped = t.dropped, 0
+	return leftOut, true
+}

@@ -1,0 +1,158 @@
+//go:build linux && !race
+
+package server
+
+import (
+	"crypto"
+	"crypto/rand"
+	"math/big"
+	"runtime/debug"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/memorytest"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// TestMemoryKeyPool: a process that took a key of a pool, loaded it again, wiped what it
+// had, and closed the pool, has nothing of that key and of those that nobody took.
+func TestMemoryKeyPool(t *testing.T) {
+	for _, c := range []struct{ name, godebug, column string }{
+		{"fastest", "", memorytest.Assembly}, {"bigmod", "cpu.all=off", memorytest.Bigmod},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const waiting = 2
+			if memorytest.IsChild() {
+				forgetPool(t, waiting)
+				memorytest.PauseTwice(t)
+				return
+			}
+			p := memorytest.Start(t, c.godebug)
+			var runs []map[string][]byte
+			for range waiting + 1 {
+				runs = append(runs, serverKeySecrets(p.Reported()))
+			}
+			p.RequireWipedTwice("protocol/server.TestMemoryKeyPool", columnOf(c.column), runs...)
+		})
+	}
+}
+
+// TestMemoryExchange: a process with a device and a server, which enrolled a key, changed its PIN and signed, and wiped
+// the shares that it was given, has nothing of the two shares and of the partial signatures.
+func TestMemoryExchange(t *testing.T) {
+	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	pub := server.PublicKey
+	pub.N = new(big.Int).Mul(device.N, server.N)
+	final := splitkeytest.FinalKey(t, &pub)
+	// Four documents and a hardware key make a request that fills what Go allots for it: what grows is found.
+	digests := [][]byte{protocoltest.DigestOf("1"), protocoltest.DigestOf("2"), protocoltest.DigestOf("3"), protocoltest.DigestOf("4")}
+	for _, c := range []struct{ name, godebug, column string }{
+		{"fastest", "", memorytest.Assembly}, {"bigmod", "cpu.all=off", memorytest.Bigmod},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if memorytest.IsChild() {
+				exchangeAndForget(t, digests)
+				memorytest.PauseTwice(t)
+				return
+			}
+			x := make([]byte, 264)
+			rand.Read(x)
+			_, share, err := splitkeytest.Split(device, splitkey.Multiplicative, x)
+			require.NoError(t, err)
+			dc := new(big.Int).Lsh(new(big.Int).SetBytes(x), 1)
+			dc.SetBit(dc, 0, 1)
+			var runs []map[string][]byte
+			for _, digest := range digests {
+				m, err := splitkey.Encode(final, digest, crypto.SHA256)
+				require.NoError(t, err)
+				y := new(big.Int).Exp(new(big.Int).SetBytes(m.Bytes()), dc, device.N)
+				runs = append(runs, map[string][]byte{"x": x, "d_c": dc.Bytes(), "d_s": share.Secret(), "y": y.Bytes()})
+			}
+			p := memorytest.Start(t, c.godebug)
+			p.Send(x)
+			p.Send(share.Secret())
+			p.RequireWipedTwice("protocol/server.TestMemoryExchange", columnOf(c.column), runs...)
+		})
+	}
+}
+
+//go:noinline
+func exchangeAndForget(t *testing.T, digests [][]byte) {
+	debug.SetGCPercent(-1) // what is left of the enrolment is not used again for what follows
+	pub := &splitkeytest.Key(2048).PublicKey
+	x, d := memorytest.Receive(t, 264), memorytest.Receive(t, 256)
+	client, err := splitkey.NewClientShare(pub, splitkey.Multiplicative, x)
+	require.NoError(t, err)
+	share, err := splitkey.NewServerShare(pub, splitkey.Multiplicative, d)
+	require.NoError(t, err)
+	clear(x)
+	clear(d)
+	s := newService(t)
+	p, hardware := newPhone(t, s, nil), protocoltest.NewHardware(t)
+	p.restart(t, func(c *device.Config) { c.Hardware = hardware })
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: share,
+		HardwareKey: &hardware.Key.PublicKey}))
+	client.Wipe()
+	share.Wipe()
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+	p.id = id
+	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.RightPIN, protocoltest.NewPIN))
+	challenge, err = s.ChallengeSignAll(t.Context(), id, digests, crypto.SHA256)
+	require.NoError(t, err)
+	_, err = p.SignAll(t.Context(), challenge, digests, crypto.SHA256, protocoltest.NewPIN)
+	require.NoError(t, err)
+	require.NoError(t, s.Reseal(t.Context(), id))
+}
+
+// columnOf is the column of a table of memory, which is bigmod's where there is no assembly.
+func columnOf(column string) string {
+	if !splitkeytest.Assembly() {
+		return memorytest.Bigmod
+	}
+	return column
+}
+
+//go:noinline
+func forgetPool(t *testing.T, waiting int) {
+	pool, err := NewKeyPool(2048, waiting)
+	require.NoError(t, err)
+	key, blob, err := pool.NewKey(t.Context())
+	require.NoError(t, err)
+	key.(*splitkey.SoftwareKey).Wipe()
+	loaded, err := pool.LoadKey(t.Context(), blob)
+	require.NoError(t, err)
+	loaded.(*splitkey.SoftwareKey).Wipe()
+	memorytest.Report(t, blob)
+	for range waiting { // look at each key that waits, and put it back unless the pool is full again
+		k := <-pool.ready
+		memorytest.Report(t, k.key.Bytes())
+		select {
+		case pool.ready <- k:
+		default:
+			k.wipe()
+		}
+	}
+	pool.Close()
+}
+
+// serverKeySecrets are the secrets of a key in the form of splitkey.SoftwareKey.Bytes.
+func serverKeySecrets(blob []byte) map[string][]byte {
+	one, e := big.NewInt(1), big.NewInt(65537)
+	p, q := new(big.Int).SetBytes(blob[11:139]), new(big.Int).SetBytes(blob[139:])
+	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+	lambda := new(big.Int).Mul(p1, q1)
+	lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
+	// Its upper half is that of n/2, which whoever takes the square root of n computes.
+	lower := new(big.Int).And(lambda, new(big.Int).Sub(new(big.Int).Lsh(one, 960), one))
+	return map[string][]byte{
+		"p": p.Bytes(), "q": q.Bytes(), "lower half of lambda": lower.FillBytes(make([]byte, 120)), "d": new(big.Int).ModInverse(e, lambda).Bytes(),
+		"dp": new(big.Int).ModInverse(e, p1).Bytes(), "dq": new(big.Int).ModInverse(e, q1).Bytes(),
+		"qInv": new(big.Int).ModInverse(q, p).Bytes(),
+	}
+}

@@ -1,0 +1,192 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// count tries the PIN unless the key is locked, and counts the outcome. In the same write the
+// token changes and the request becomes the last one.
+func (t *trial) count(ctx context.Context, rec *record) (d decision, err error) {
+	policy, now := t.server.config.Policy, time.UnixMilli(t.now)
+	if t.outcome == 0 {
+		state, refusal := policy.Admit(rec.counter, now)
+		if refusal != nil {
+			return t.refuse(rec, state, refusal)
+		}
+		outcome, err := t.try(ctx, rec)
+		if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
+			d.answer = &wire.Answer{Code: wire.CodeRejected}
+			return d, nil
+		}
+		if err != nil {
+			return d, err
+		}
+		t.outcome = outcome
+	}
+	state, refusal := policy.Next(rec.counter, t.outcome, now)
+	var wrong *limiter.WrongPINError
+	switch {
+	case refusal == nil:
+		e := event{kind: provedEvent}
+		switch {
+		case rec.condition == Pending:
+			e.kind = confirmedEvent
+		case t.Op == protocol.OpSign:
+			e = event{kind: signedEvent, documents: uint8(len(t.Partials))}
+		}
+		t.settled(&d, rec, wire.FateRight, wire.CodeRight, e)
+		d.sign = true
+		rec.condition, rec.counter = Active, state
+	case errors.As(refusal, &wrong):
+		v := wire.Verdict{Remaining: uint8(wrong.Remaining), Total: uint8(wrong.RemainingTotal)}
+		if !wrong.LockedUntil.IsZero() {
+			v.Until = wrong.LockedUntil.UnixMilli()
+		}
+		e := event{kind: wrongEvent, verdict: v}
+		rec.counter = state
+		if state.Destroyed() {
+			rec.destroy(protocol.ReasonPIN)
+			e.reason = protocol.ReasonPIN
+		}
+		t.settled(&d, rec, wire.FateWrong, wire.CodeWrong, e)
+	default:
+		return t.refuse(rec, state, refusal)
+	}
+	return d, nil
+}
+
+// refuse answers for a key that is locked, or dead by a stricter policy.
+func (t *trial) refuse(rec *record, state limiter.Counter, refusal error) (d decision, err error) {
+	var locked *limiter.LockedError
+	switch {
+	case errors.As(refusal, &locked):
+		d.answer = &wire.Answer{Code: wire.CodeLocked, Verdict: wire.Verdict{Until: locked.Until.UnixMilli()}}
+		d.write = state != rec.counter
+		rec.counter = state
+	case errors.Is(refusal, limiter.ErrDestroyed):
+		d.destroy(rec, protocol.ReasonPIN, t.now)
+	default:
+		return d, refusal
+	}
+	return d, nil
+}
+
+// try looks at the partial signatures, at all of them whatever it finds: partial signatures under
+// several PINs are one wrong guess, and which of them was right shows nowhere. It has no effect
+// that anybody can see.
+func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
+	if err := t.restore(ctx, rec); err != nil {
+		return 0, err
+	}
+	signed := t.Signed()
+	t.checked = make([]*splitkey.Checked, len(t.Partials))
+	var malformed, failed error
+	outcome := limiter.Right
+	for i, y := range t.Partials {
+		m, err := splitkey.EncodeWithSalt(t.completer.FinalKey(), signed.Digests[i], signed.Options(rsa.PSSSaltLengthAuto), t.Salts[i])
+		if err == nil {
+			t.checked[i], err = t.completer.Check(m, y)
+		}
+		switch {
+		case errors.Is(err, splitkey.ErrPartial):
+			outcome = limiter.Wrong
+		case errors.Is(err, splitkey.ErrMalformedPartial), errors.Is(err, splitkey.ErrMessage):
+			malformed = err
+		case err != nil:
+			failed = err
+		}
+	}
+	if failed != nil {
+		return 0, failed
+	}
+	if malformed != nil {
+		return 0, malformed
+	}
+	return outcome, nil
+}
+
+// restore opens the share and finds the server key, once.
+func (t *trial) restore(ctx context.Context, rec *record) error {
+	if t.completer != nil {
+		return nil
+	}
+	plaintext, err := t.server.config.Sealer.Open(ctx, shareAAD(t.id), rec.sealedShare)
+	if err != nil {
+		return err
+	}
+	defer clear(plaintext)
+	sec, err := parseSecrets(plaintext)
+	if err != nil {
+		return err
+	}
+	share, err := splitkey.ParseServerShare(sec.share)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	t.share = share
+	var serverKey splitkey.RSAKey
+	if len(sec.serverKey) > 0 {
+		if t.server.config.Keys == nil {
+			return errors.New("server: the key needs a KeySource")
+		}
+		if serverKey, err = t.server.config.Keys.LoadKey(ctx, sec.serverKey); err != nil {
+			return err
+		}
+	}
+	c, err := splitkey.RestoreCompleter(share, serverKey, sec.precomputed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if !c.PublicKey().Equal(&rec.public) {
+		return fmt.Errorf("%w: another final key", ErrRecord)
+	}
+	t.completer = c
+	return nil
+}
+
+// finish makes the signatures of a right request, new or repeated, after it was counted. Whatever
+// fails now costs no attempt: the device sends the same bytes again.
+func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
+	signatures := make([][]byte, len(t.checked))
+	for i, c := range t.checked {
+		var err error
+		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
+			t.server.failed(ctx, t.id, err)
+			return &wire.Answer{Code: wire.CodeLater}
+		}
+	}
+	if t.Op == protocol.OpSign && t.server.config.Signed != nil {
+		if err := t.server.config.Signed(ctx, t.result(signatures)); err != nil {
+			t.server.failed(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
+			return &wire.Answer{Code: wire.CodeLater}
+		}
+	}
+	a.Signatures = signatures
+	return a
+}
+
+func (t *trial) result(signatures [][]byte) Signed {
+	return Signed{
+		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
+		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(len(t.Salts[0])),
+		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
+	}
+}
+
+func cloneAll(all [][]byte) [][]byte {
+	copies := make([][]byte, len(all))
+	for i, b := range all {
+		copies[i] = bytes.Clone(b)
+	}
+	return copies
+}

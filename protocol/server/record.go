@@ -1,0 +1,189 @@
+package server
+
+import (
+	"crypto/rsa"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+)
+
+// record is all that the server keeps of a key: one value of the store, changed by one conditional
+// write at a time.
+//
+//	length  content
+//	1       version: 2
+//	1       condition: 1 pending, 2 active, 3 destroyed
+//	1       reason, if destroyed, else 0
+//	8       time of enrolment, milliseconds since 1970
+//	8       until when a pending key can be confirmed
+//	18      attempt counter: limiter.Counter
+//	2+n, 4  modulus and exponent of the final key
+//	32      SHA-256 of the enrolment request
+//	32      commitment to the current token
+//	32      chain
+//	51      last: number (8), request hash (32), fate (1), verdict (10); 0 before the first
+//	1+n     empty, or 65 bytes: public key of the phone's hardware
+//	8       number of the last event
+//	1+n     events that were not seen to be delivered: 0 to 8 of 21 bytes, the oldest first
+//	2+n     sealed K_dev
+//	2+n     sealed share: server share, server key, Completer.Precomputed; empty once destroyed
+type record struct {
+	condition   Condition
+	reason      protocol.Reason
+	created     int64
+	until       int64
+	counter     limiter.Counter
+	public      rsa.PublicKey
+	enrollment  wire.Hash
+	current     wire.Hash
+	chain       wire.Hash
+	last        settled
+	hardware    []byte
+	eventNumber uint64
+	events      []event
+	sealedKey   []byte
+	sealedShare []byte
+}
+
+// recordID is where the store keeps a key's record.
+func recordID(id protocol.KeyID) string { return "key/" + id.String() }
+
+// settled is the last request that was settled or cancelled. The zero value stands for none.
+type settled struct {
+	number  uint64
+	request wire.Hash
+	fate    wire.Fate
+	verdict wire.Verdict // of wire.FateWrong
+}
+
+func (l settled) append(b *cryptobyte.Builder) {
+	b.AddUint64(l.number)
+	b.AddBytes(l.request[:])
+	b.AddUint8(uint8(l.fate))
+	l.verdict.Append(b)
+}
+
+func (l *settled) read(s *cryptobyte.String) bool {
+	var f uint8
+	if !s.ReadUint64(&l.number) || !s.CopyBytes(l.request[:]) || !s.ReadUint8(&f) || !l.verdict.Read(s) {
+		return false
+	}
+	l.fate = wire.Fate(f)
+	if l.number == 0 {
+		return *l == settled{}
+	}
+	return l.fate >= wire.FateRight && l.fate <= wire.FateCancelled && (l.fate == wire.FateWrong || l.verdict == wire.Verdict{})
+}
+
+// settle makes a request the last one, and moves the chain.
+func (r *record) settle(l settled) {
+	r.last, r.chain = l, wire.NextChain(r.chain, l.request, l.fate)
+}
+
+func (r *record) encode() ([]byte, error) {
+	counter, err := r.counter.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	b := cryptobyte.NewBuilder(nil)
+	b.AddUint8(wire.Version)
+	b.AddUint8(uint8(r.condition))
+	b.AddUint8(uint8(r.reason))
+	b.AddUint64(uint64(r.created))
+	b.AddUint64(uint64(r.until))
+	b.AddBytes(counter)
+	wire.AppendPublicKey(b, &r.public)
+	b.AddBytes(r.enrollment[:])
+	b.AddBytes(r.current[:])
+	b.AddBytes(r.chain[:])
+	r.last.append(b)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.hardware) })
+	b.AddUint64(r.eventNumber)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, e := range r.events {
+			e.append(b)
+		}
+	})
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.sealedKey) })
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.sealedShare) })
+	return b.Bytes()
+}
+
+func parseRecord(value []byte) (*record, error) {
+	r := new(record)
+	s := cryptobyte.String(value)
+	var version, condition, reason uint8
+	var created, until uint64
+	var counter []byte
+	var hardware, events, sealedKey, sealedShare cryptobyte.String
+	if !s.ReadUint8(&version) || version != wire.Version || !s.ReadUint8(&condition) || !s.ReadUint8(&reason) ||
+		!s.ReadUint64(&created) || !s.ReadUint64(&until) ||
+		!s.ReadBytes(&counter, limiter.CounterSize) || !wire.ReadPublicKey(&s, &r.public) ||
+		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
+		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint64(&r.eventNumber) || !s.ReadUint8LengthPrefixed(&events) ||
+		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) || !s.Empty() ||
+		created > wire.MaxTime || until > wire.MaxUntil {
+		return nil, ErrRecord
+	}
+	var err error
+	if r.counter, err = limiter.ParseCounter(counter); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if r.events, err = readEvents(events, r.eventNumber); err != nil {
+		return nil, err
+	}
+	if r.hardware = append([]byte(nil), hardware...); len(hardware) > 0 {
+		if _, err := wire.ParseHardwareKey(hardware); err != nil {
+			return nil, fmt.Errorf("%w: hardware key", ErrRecord)
+		}
+	}
+	r.condition, r.reason = Condition(condition), protocol.Reason(reason)
+	r.created, r.until = int64(created), int64(until)
+	r.sealedKey, r.sealedShare = append([]byte(nil), sealedKey...), append([]byte(nil), sealedShare...)
+	dead := r.condition == Destroyed
+	if r.condition < Pending || r.condition > Destroyed || dead != wire.KnownReason(r.reason) || !dead && r.reason != 0 ||
+		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 {
+		return nil, fmt.Errorf("%w: contradictory", ErrRecord)
+	}
+	return r, nil
+}
+
+// destroy erases the share, for ever. K_dev stays, so that the device can be told.
+func (r *record) destroy(why protocol.Reason) {
+	r.condition, r.reason = Destroyed, why
+	r.counter = r.counter.Destroy()
+	r.sealedShare = nil
+}
+
+// secrets is the plaintext of the sealed share.
+//
+//	length  content
+//	2+n     splitkey.ServerShare.Bytes
+//	2+n     the KeySource's own bytes for the server key, empty for a two-prime key
+//	2+n     splitkey.Completer.Precomputed, likewise
+type secrets struct{ share, serverKey, precomputed []byte }
+
+// Format hides the share.
+func (s secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, "server.secrets(hidden)") }
+
+func (s *secrets) encode() ([]byte, error) {
+	// Room for all of it: what grows leaves what it had, the share, behind.
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 3*2+len(s.share)+len(s.serverKey)+len(s.precomputed)))
+	for _, field := range [][]byte{s.share, s.serverKey, s.precomputed} {
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(field) })
+	}
+	return b.Bytes()
+}
+
+func parseSecrets(plaintext []byte) (*secrets, error) {
+	s := cryptobyte.String(plaintext)
+	var share, key, pre cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&share) || !s.ReadUint16LengthPrefixed(&key) || !s.ReadUint16LengthPrefixed(&pre) || !s.Empty() {
+		return nil, fmt.Errorf("%w: sealed share", ErrRecord)
+	}
+	return &secrets{share, key, pre}, nil
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+// unfit returns why a device's modulus cannot be enrolled, as far as it can be told from the modulus
+// alone, or 0. All of it is known before the server draws a key of its own.
+func (s *Server) unfit(pub *rsa.PublicKey) wire.Refusal {
+	if splitkey.CheckModulus(pub) != nil {
+		return wire.RefusedModulus
+	}
+	keys := s.config.Keys
+	switch {
+	case keys == nil:
+		return 0
+	case pub.N.BitLen() != keys.Bits():
+		return wire.RefusedLength
+	case pub.E != serverExponent:
+		return wire.RefusedFactor
+	case !makesFullLength(pub.N):
+		return wire.RefusedSmall
+	}
+	return 0
+}
+
+// leastFirstByte is the least first byte of a server key's modulus: see [KeySource].
+const leastFirstByte = 0xa8
+
+// makesFullLength reports whether n1*n2 has 2*bits(n1) bits for every n2 of bits(n1) bits whose first
+// byte is at least leastFirstByte: whether n1 >= 2^(bits+7)/168, which is 0.7619 * 2^bits. A modulus of
+// package splitkey always is: its primes are at least 7/8 * 2^(bits/2), so it is at least 0.7656 * 2^bits.
+func makesFullLength(n1 *big.Int) bool {
+	return new(big.Int).Mul(n1, big.NewInt(leastFirstByte)).BitLen() >= n1.BitLen()+8
+}
+
+// reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
+// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed. The
+// time that counts is that at which the challenge was issued, so that a request which was refused once always is.
+func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, issued int64) (bool, error) {
+	reservation := append([]byte{wire.Version}, id[:]...)
+	err := s.config.Store.Create(ctx, index, reservation)
+	if !errors.Is(err, limiter.ErrConflict) {
+		return err == nil, err
+	}
+	owner, version, err := s.owner(ctx, index)
+	if err != nil || owner == nil {
+		return false, err
+	}
+	if *owner == id {
+		return true, nil
+	}
+	if gone, err := s.expire(ctx, *owner, issued); !gone || err != nil {
+		return false, err
+	}
+	err = s.config.Store.Swap(ctx, index, version, reservation)
+	if !errors.Is(err, limiter.ErrConflict) {
+		return err == nil, err
+	}
+	owner, _, err = s.owner(ctx, index) // another node was faster, perhaps with the same request
+	return owner != nil && *owner == id, err
+}
+
+// indexID is where the store keeps which key has a modulus. It hides nothing: n1 is public.
+func indexID(share *splitkey.ServerShare) string {
+	sum := sha256.Sum256(share.PublicKey().N.Bytes())
+	return "n1/" + hex.EncodeToString(sum[:])
+}
+
+// owner returns the key id that a modulus is reserved for, or nil, and the version of the reservation.
+func (s *Server) owner(ctx context.Context, index string) (*protocol.KeyID, uint64, error) {
+	value, version, err := s.config.Store.Load(ctx, index)
+	if errors.Is(err, limiter.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(value) != 1+protocol.KeyIDSize || value[0] != wire.Version {
+		return nil, 0, fmt.Errorf("%w: index", ErrRecord)
+	}
+	id := protocol.KeyID(value[1:])
+	return &id, version, nil
+}

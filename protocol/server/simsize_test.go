@@ -1,0 +1,7 @@
+//go:build !race
+
+package server
+
+const defaultSchedules = 500
+
+const thiefInFull = true

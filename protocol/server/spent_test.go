@@ -1,0 +1,433 @@
+package server
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
+)
+
+// countingKeys counts the keys that were asked for.
+type countingKeys struct {
+	KeySource
+	drawn  atomic.Int64
+	before func() // called ahead of each draw
+}
+
+func (c *countingKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	c.drawn.Add(1)
+	if c.before != nil {
+		c.before()
+	}
+	return c.KeySource.NewKey(ctx)
+}
+
+// countKeys has a service's keys counted.
+func countKeys(c *countingKeys) func(*Config) {
+	return func(config *Config) { c.KeySource, config.Keys = config.Keys, c }
+}
+
+var two = big.NewInt(2)
+
+// smallestFit is the least modulus of 2048 bits that makes a composite of full length with every server key: 2^2055/168, rounded
+// up.
+func smallestFit() *big.Int {
+	n := new(big.Int).Lsh(big.NewInt(1), 2055)
+	return n.Add(n, big.NewInt(leastFirstByte-1)).Div(n, big.NewInt(leastFirstByte))
+}
+
+// rough returns the first number from n on that the server takes for a modulus.
+func rough(t *testing.T, n *big.Int) *big.Int {
+	n = new(big.Int).SetBit(n, 0, 1)
+	for ; ; n.Add(n, two) {
+		if share, err := splitkey.ParseServerShare(shareFor(t, n)); err == nil && splitkey.CheckModulus(share.PublicKey()) == nil {
+			return n
+		}
+	}
+}
+
+// withExponent changes the last byte of the exponent of an encoded share.
+func withExponent(t *testing.T, share []byte, e byte) []byte {
+	require.Equal(t, []byte{0, 1, 0, 1}, share[6:10])
+	copy(share[6:10], []byte{0, 1, 0, e})
+	return share
+}
+
+// TestMakesFullLength: from the bound on, n1*n2 has full length for the smallest n2 of a KeySource; below it, not for each. The
+// smallest modulus that package splitkey makes is above.
+func TestMakesFullLength(t *testing.T) {
+	for _, bits := range []int{2048, 3072, 4096} {
+		least := new(big.Int).Lsh(big.NewInt(leastFirstByte), uint(bits-8))
+		half := uint(bits / 2)
+		p := new(big.Int).Lsh(big.NewInt(7), half-3)
+		require.True(t, makesFullLength(new(big.Int).Mul(p, p)))
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits+7))
+		n.Div(n, big.NewInt(leastFirstByte))
+		for range 3 {
+			require.Equal(t, bits, n.BitLen())
+			require.Equal(t, new(big.Int).Mul(n, least).BitLen() == 2*bits, makesFullLength(n))
+			n.Add(n, big.NewInt(1))
+		}
+		require.True(t, makesFullLength(n))
+		require.False(t, makesFullLength(new(big.Int).Lsh(big.NewInt(1), uint(bits-1))))
+	}
+}
+
+// TestRefusedBeforeAKeyIsDrawn: what cannot be enrolled costs no server key, however often it is sent, and is refused for the same
+// reason each time.
+func TestRefusedBeforeAKeyIsDrawn(t *testing.T) {
+	keys := new(countingKeys)
+	store := new(protocoltest.CountingStore)
+	s := newService(t, countKeys(keys), func(c *Config) { store.Store = c.Store; c.Store = store })
+	newReadyPhone(t, s)
+	keys.drawn.Store(0)
+	_, server := protocoltest.Shares()
+	n := server.PublicKey().N
+	least := smallestFit()
+	for name, c := range map[string]struct {
+		share []byte
+		want  wire.Refusal
+	}{
+		"just above 2^2047": {shareFor(t, rough(t, new(big.Int).Lsh(big.NewInt(1), 2047))), wire.RefusedSmall},
+		"just too small":    {shareFor(t, rough(t, new(big.Int).Sub(least, big.NewInt(100_000)))), wire.RefusedSmall},
+		"too long":          {shareFor(t, rough(t, splitkeytest.Key(3072).N)), wire.RefusedLength},
+		"another exponent":  {withExponent(t, shareFor(t, n), 3), wire.RefusedFactor},
+		"even":              {shareFor(t, new(big.Int).SetBit(n, 0, 0)), wire.RefusedModulus},
+		"no share":          {nil, wire.RefusedModulus},
+		"enrolled already":  {server.Bytes(), wire.RefusedEnrolled},
+	} {
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		plaintext := protocoltest.EnrollmentOf(t, challenge, c.share)
+		store.Writes = 0
+		for range 3 {
+			a := exchange(t, s, protocol.OpEnroll, id, plaintext)
+			require.Equal(t, wire.CodeKeyRefused, a.Code, name)
+			require.Equal(t, c.want, a.Refusal, name)
+			require.NotContains(t, a.Refusal.String(), "refusal(", name)
+		}
+		require.Zero(t, keys.drawn.Load(), name)
+		require.Zero(t, store.Writes, name)
+	}
+	// One that is just large enough takes one key, and the first.
+	a := enrollKey(t, s, shareFor(t, rough(t, least)))
+	require.Equal(t, wire.CodeEnrolled, a.Code)
+	require.EqualValues(t, 1, keys.drawn.Load())
+	require.Equal(t, 4096, a.Public.N.BitLen())
+}
+
+// TestOneChallengeOneKey: one challenge takes one server key and enrols one key, with whatever many moduli it is sent at once, to
+// whatever nodes.
+func TestOneChallengeOneKey(t *testing.T) {
+	keys := new(countingKeys)
+	s := newService(t, countKeys(keys))
+	// The first draw waits until all requests have looked at the store.
+	const copies = 8
+	var looked sync.WaitGroup
+	looked.Add(copies)
+	store := &onFirstLoad{Store: s.store, do: looked.Done, prefix: "key/"}
+	keys.before = looked.Wait
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	n := rough(t, smallestFit())
+	codes := make([]wire.Code, copies)
+	var group sync.WaitGroup
+	for i := range copies {
+		n = rough(t, n.Add(n, two))
+		plaintext := protocoltest.EnrollmentOf(t, challenge, shareFor(t, n))
+		node := s.node(t, func(c *Config) { c.Store = store.handle() })
+		group.Go(func() {
+			request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)
+			require.NoError(t, err)
+			response, err := node.Handle(t.Context(), request)
+			if err != nil {
+				return // another one has the challenge
+			}
+			opened, err := r.Open(response)
+			require.NoError(t, err)
+			a, err := wire.ParseAnswer(opened)
+			require.NoError(t, err)
+			codes[i] = a.Code
+		})
+	}
+	group.Wait()
+	require.EqualValues(t, 1, keys.drawn.Load())
+	enrolled := 0
+	for _, c := range codes {
+		if c != 0 {
+			require.Equal(t, wire.CodeEnrolled, c)
+			enrolled++
+		}
+	}
+	require.Equal(t, 1, enrolled)
+	require.Equal(t, 3, len(s.stored()), "one mark, one reservation, one record")
+}
+
+// onFirstLoad tells when each of its handles was asked for a record for the first time.
+type onFirstLoad struct {
+	limiter.Store
+	do     func()
+	prefix string
+	once   sync.Once
+}
+
+func (o *onFirstLoad) handle() *onFirstLoad {
+	return &onFirstLoad{Store: o.Store, do: o.do, prefix: o.prefix}
+}
+
+func (o *onFirstLoad) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+	value, version, err := o.Store.Load(ctx, id)
+	if id[:len(o.prefix)] == o.prefix {
+		o.once.Do(o.do)
+	}
+	return value, version, err
+}
+
+// TestUnfinishedEnrolment: whatever fails after the challenge was spent, no second key is drawn for it, on any node; the device
+// is told to come again, until the challenge has expired, and then starts over.
+func TestUnfinishedEnrolment(t *testing.T) {
+	broken := errors.New("broken")
+	key, err := protocoltest.FixedServerKey()
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		create func(id string) error // of the store
+		draw   func() (splitkey.RSAKey, []byte, error)
+		seals  int // that take place
+		drawn  int64
+	}{
+		"store, at the reservation": {create: failsFor("n1/", broken), seals: 9},
+		"store, at the record":      {create: failsFor("key/", broken), seals: 9, drawn: 1},
+		"source":                    {draw: func() (splitkey.RSAKey, []byte, error) { return nil, nil, broken }, seals: 9, drawn: 1},
+		"no blob":                   {draw: func() (splitkey.RSAKey, []byte, error) { return key, nil, nil }, seals: 9, drawn: 1},
+		"blob too long":             {draw: func() (splitkey.RSAKey, []byte, error) { return key, make([]byte, maxBlob+1), nil }, seals: 9, drawn: 1},
+		"another length":            {draw: publishing(key, splitkeytest.NamedKey(splitkeytest.Server, 3072).N, 65537), seals: 9, drawn: 1},
+		"another exponent":          {draw: publishing(key, splitkeytest.NamedKey(splitkeytest.Server, 2048).N, 3), seals: 9, drawn: 1},
+		"too small":                 {draw: publishing(key, rough(t, new(big.Int).Lsh(big.NewInt(0xa7), 2040)), 65537), seals: 9, drawn: 1},
+		"sealer, at the share":      {seals: 1, drawn: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := new(countingKeys)
+			sealer := &failingSealer{seals: c.seals}
+			s := newService(t, func(config *Config) {
+				if c.create != nil {
+					config.Store = &protocoltest.FailingStore{Store: config.Store, Fails: c.create}
+				}
+				if c.draw != nil {
+					config.Keys = drawnKeys{config.Keys, c.draw}
+				}
+				sealer.Sealer, config.Sealer = config.Sealer, sealer
+			}, countKeys(keys))
+			p := newPhone(t, s, nil)
+			id, challenge, err := s.ChallengeEnroll(t.Context())
+			require.NoError(t, err)
+			client, server := protocoltest.Shares()
+			options := device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server}
+			require.ErrorIs(t, p.Enroll(t.Context(), options), device.ErrUnanswered)
+			require.Equal(t, c.drawn, keys.drawn.Load())
+			// Repaired: the challenge stays spent.
+			sealer.seals = 9
+			s.Server = s.node(t, func(config *Config) { config.Store, config.Keys = s.store, protocoltest.FixedKeys{} })
+			for range 2 {
+				_, err = p.Resume(t.Context())
+				require.ErrorIs(t, err, device.ErrUnanswered)
+			}
+			require.Contains(t, s.logged(), errSpent.Error())
+			request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+			require.NoError(t, err)
+			_, err = s.Handle(t.Context(), request)
+			require.ErrorIs(t, err, ErrRefused, "another enrolment with the same challenge")
+			s.clock.Add(DefaultChallengeLife)
+			_, err = p.Resume(t.Context())
+			require.ErrorIs(t, err, device.ErrExpired)
+			require.Equal(t, c.drawn, keys.drawn.Load())
+			_, err = s.Status(t.Context(), id)
+			require.ErrorIs(t, err, ErrUnknownKey)
+			require.NoError(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN}))
+			require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+		})
+	}
+}
+
+// publishing draws a key that says that it has another modulus and exponent.
+func publishing(key splitkey.RSAKey, n *big.Int, e int) func() (splitkey.RSAKey, []byte, error) {
+	return func() (splitkey.RSAKey, []byte, error) {
+		return publicOnly{key, &rsa.PublicKey{N: n, E: e}}, []byte("fixed"), nil
+	}
+}
+
+type publicOnly struct {
+	splitkey.RSAKey
+	pub *rsa.PublicKey
+}
+
+func (p publicOnly) Public() crypto.PublicKey { return p.pub }
+
+func failsFor(prefix string, err error) func(string) error {
+	return func(id string) error {
+		if id[:len(prefix)] == prefix {
+			return err
+		}
+		return nil
+	}
+}
+
+// drawnKeys is a KeySource whose new keys a test makes.
+type drawnKeys struct {
+	KeySource
+	draw func() (splitkey.RSAKey, []byte, error)
+}
+
+func (d drawnKeys) NewKey(context.Context) (splitkey.RSAKey, []byte, error) { return d.draw() }
+
+// failingSealer seals a number of times.
+type failingSealer struct {
+	Sealer
+	seals int
+}
+
+func (f *failingSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error) {
+	if f.seals--; f.seals < 0 {
+		return nil, errors.New("the HSM is away")
+	}
+	return f.Sealer.Seal(ctx, aad, plaintext)
+}
+
+// TestSealerAway: an enrolment that meets a sealer that is away spends nothing, and is done when it is back.
+func TestSealerAway(t *testing.T) {
+	sealer := new(failingSealer)
+	keys := new(countingKeys)
+	s := newService(t, countKeys(keys), func(c *Config) { sealer.Sealer, c.Sealer = c.Sealer, sealer })
+	p := newPhone(t, s, nil)
+	client, server := protocoltest.Shares()
+	options := device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server}
+	require.ErrorIs(t, p.Enroll(t.Context(), options), device.ErrUnanswered)
+	require.Empty(t, s.stored())
+	require.Zero(t, keys.drawn.Load())
+	sealer.seals = 9
+	_, err := p.Resume(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+}
+
+// TestGoneWhileDrawing: whoever hangs up while the server draws a key has spent his challenge on an enrolment that is finished.
+func TestGoneWhileDrawing(t *testing.T) {
+	keys := new(countingKeys)
+	s := newService(t, countKeys(keys), func(c *Config) { c.Store = &cancellable{c.Store}; c.Sealer = &cancellableSealer{c.Sealer} })
+	ctx, cancel := context.WithCancel(t.Context())
+	keys.before = cancel
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	_, server := protocoltest.Shares()
+	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	require.NoError(t, err)
+	_, err = s.Handle(ctx, request)
+	require.NoError(t, err)
+	status, err := s.Status(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, Pending, status.Condition)
+}
+
+// cancellable is a store that looks at its contexts.
+type cancellable struct{ limiter.Store }
+
+func (c *cancellable) Create(ctx context.Context, id string, value []byte) error {
+	return errors.Join(ctx.Err(), c.Store.Create(ctx, id, value))
+}
+
+type cancellableSealer struct{ Sealer }
+
+func (c *cancellableSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.Sealer.Seal(ctx, aad, plaintext)
+}
+
+// TestRefusedAfterTheDraw: a modulus that somebody else reserved meanwhile, and one with a factor in common with the server's key,
+// are refused again with the same answer, without a second draw.
+func TestRefusedAfterTheDraw(t *testing.T) {
+	_, server := protocoltest.Shares()
+	t.Run("lost race", func(t *testing.T) {
+		keys := new(countingKeys)
+		var s *service
+		var other protocol.KeyID
+		s = newService(t, countKeys(keys), func(c *Config) {
+			memory := c.Store
+			c.Store = &protocoltest.FailingStore{Store: memory, Fails: func(id string) error {
+				if id[:3] == "n1/" && other == (protocol.KeyID{}) { // another node is faster
+					other = protocol.KeyID{1}
+					return memory.Create(t.Context(), id, append([]byte{wire.Version}, other[:]...))
+				}
+				return nil
+			}}
+		})
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		require.NoError(t, err)
+		for range 2 {
+			require.Equal(t, wire.RefusedEnrolled, deliver(t, s.Server, request, r).Refusal)
+		}
+		require.Zero(t, keys.drawn.Load())
+		// Also if the other one is gone by now.
+		index := ""
+		for id := range s.stored() {
+			if id[:3] == "n1/" {
+				index = id
+			}
+		}
+		_, version, err := s.store.Load(t.Context(), index)
+		require.NoError(t, err)
+		require.NoError(t, s.store.Swap(t.Context(), index, version, append([]byte{wire.Version}, id[:]...)))
+		require.Equal(t, wire.RefusedEnrolled, deliver(t, s.Server, request, r).Refusal)
+		require.Zero(t, keys.drawn.Load())
+	})
+	t.Run("common factor", func(t *testing.T) {
+		keys := new(countingKeys)
+		s := newService(t, func(c *Config) { c.Keys = sharingFactor{} }, countKeys(keys))
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		require.NoError(t, err)
+		for range 3 {
+			require.Equal(t, wire.RefusedFactor, deliver(t, s.Server, request, r).Refusal)
+		}
+		require.EqualValues(t, 1, keys.drawn.Load())
+		s.clock.Add(time.Hour)
+		require.Equal(t, wire.CodeExpired, deliver(t, s.Server, request, r).Code)
+	})
+}
+
+// TestDamagedMark: a mark that cannot be read is a failure, not a fresh start.
+func TestDamagedMark(t *testing.T) {
+	keys := new(countingKeys)
+	s := newService(t, countKeys(keys))
+	_, server := protocoltest.Shares()
+	for _, mark := range []func(request wire.Hash) []byte{
+		func(wire.Hash) []byte { return []byte{wire.Version} },
+		func(request wire.Hash) []byte { return spent{request, wire.RefusedHardware + 1}.encode() },
+	} {
+		id, challenge, err := s.ChallengeEnroll(t.Context())
+		require.NoError(t, err)
+		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		require.NoError(t, err)
+		require.NoError(t, s.store.Create(t.Context(), spentID(id), mark(r.Request)))
+		require.Equal(t, wire.CodeLater, deliver(t, s.Server, request, r).Code)
+	}
+	require.Zero(t, keys.drawn.Load())
+}

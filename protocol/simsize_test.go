@@ -1,7 +1,0 @@
-//go:build !race
-
-package protocol
-
-const defaultSchedules = 500
-
-const thiefInFull = true

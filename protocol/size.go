@@ -1,0 +1,17 @@
+package protocol
+
+import "crypto/sha256"
+
+const (
+	// MaxRequest is the longest request in bytes: of 64 documents for a device's key of 4096
+	// bits. One document takes 2 KiB. A transport need not carry more.
+	MaxRequest = 128 << 10
+	// MaxResponse is the longest response in bytes.
+	MaxResponse = 128 << 10
+)
+
+// ChallengeSize is the length of every challenge in bytes.
+const ChallengeSize = 2 + KeyIDSize + 8 + 8 + 16 + sha256.Size + sha256.Size
+
+// MaxDocuments is how many digests one request may sign.
+const MaxDocuments = 64
