@@ -50,6 +50,16 @@ type event struct {
 	Elapsed                                   float64
 }
 
+// A test of a package, or with an empty test the package itself.
+type key struct{ pkg, test string }
+
+func (k key) String() string {
+	if k.test == "" {
+		return k.pkg
+	}
+	return k.pkg + "." + k.test
+}
+
 // gate copies the output of failed and skipped tests and one line for each
 // package from r to w, and reports whether the run counts as passed, and what was skipped.
 func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
@@ -58,9 +68,29 @@ func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 		packages int
 		skipped  []skip
 		failed   = map[string]bool{}
-		running  = map[string]bool{} // packages that started and have not ended
-		output   = map[string][]string{}
+		running  = map[key]bool{} // packages and tests that started and have not ended
+		output   = map[key][]string{}
 	)
+	// cut prints what the tests of a package have printed that did not end. When a process
+	// ends before its tests, by a panic or a timeout, its last words, the stacks of all
+	// goroutines, are the output of one of them.
+	cut := func(pkg string) {
+		for _, k := range slices.SortedFunc(maps.Keys(output), func(a, b key) int { return strings.Compare(a.test, b.test) }) {
+			if k.pkg != pkg || k.test == "" {
+				continue
+			}
+			if slices.ContainsFunc(output[k], func(line string) bool { return !strings.HasPrefix(line, "=== ") }) {
+				fmt.Fprint(w, strings.Join(output[k], ""))
+			}
+			delete(output, k)
+		}
+		for k := range running {
+			if k.pkg == pkg {
+				failed[k.String()] = true
+				delete(running, k)
+			}
+		}
+	}
 	in := bufio.NewReader(r)
 	for {
 		line, err := in.ReadString('\n')
@@ -74,47 +104,47 @@ func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 			failed["go test"] = true
 			continue
 		}
-		name := e.Package
-		if e.Test != "" {
-			name += "." + e.Test
-		}
+		k := key{e.Package, e.Test}
 		switch e.Action {
-		case "start":
-			running[name] = true
+		case "start", "run", "cont":
+			running[k] = true
+		case "pause":
+			delete(running, k) // it waits for its turn
 		case "build-output":
 			fmt.Fprint(w, e.Output)
 		case "build-fail":
 			failed[e.ImportPath] = true
 		case "output":
-			output[name] = append(output[name], e.Output)
+			output[k] = append(output[k], e.Output)
 		case "pass", "fail", "skip":
-			delete(running, name)
+			delete(running, k)
 			if e.Action == "fail" {
-				failed[name] = true
+				failed[k.String()] = true
 			}
 			switch {
 			case e.Test == "":
 				packages++
+				cut(e.Package)
 				// A package of its own prints its verdict, or why it could not start.
 				if e.Action == "pass" {
-					fmt.Fprintf(w, "ok   %s %.1f s\n", name, e.Elapsed)
+					fmt.Fprintf(w, "ok   %s %.1f s\n", k, e.Elapsed)
 				} else {
-					fmt.Fprint(w, strings.Join(output[name], ""))
+					fmt.Fprint(w, strings.Join(output[k], ""))
 				}
 			case e.Action == "pass":
 				passed++
 			default:
-				fmt.Fprint(w, strings.Join(output[name], ""))
+				fmt.Fprint(w, strings.Join(output[k], ""))
 				if e.Action == "skip" {
-					skipped = append(skipped, skip{name, reason(output[name])})
+					skipped = append(skipped, skip{k.String(), reason(output[k])})
 				}
 			}
-			delete(output, name)
+			delete(output, k)
 		}
 	}
 	// A run that was cut off has packages without a verdict.
-	for name := range running {
-		failed[name] = true
+	for _, k := range slices.SortedFunc(maps.Keys(running), func(a, b key) int { return strings.Compare(a.pkg, b.pkg) }) {
+		cut(k.pkg)
 	}
 	fmt.Fprintf(w, "%d tests passed in %d packages, %d failed, %d skipped\n", passed, packages, len(failed), len(skipped))
 	for _, name := range slices.Sorted(maps.Keys(failed)) {

@@ -25,6 +25,18 @@ const (
 		`{"ImportPath":"p [p.test]","Action":"build-fail"}` + "\n"
 )
 
+const (
+	begin = `{"Action":"run","Package":"p","Test":"TestD"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"TestD","Output":"=== RUN   TestD\n"}` + "\n"
+	waits = `{"Action":"run","Package":"p","Test":"TestE"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"TestE","Output":"=== RUN   TestE\n"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"TestE","Output":"=== PAUSE TestE\n"}` + "\n" +
+		`{"Action":"pause","Package":"p","Test":"TestE"}` + "\n"
+	stack   = `{"Action":"output","Package":"p","Test":"TestD","Output":"panic: test timed out after 1s\n"}` + "\n"
+	ends    = `{"Action":"pass","Package":"p","Test":"TestE"}` + "\n"
+	another = `{"Action":"start","Package":"p.TestD"}` + "\n" + `{"Action":"pass","Package":"p.TestD"}` + "\n"
+)
+
 func TestGate(t *testing.T) {
 	for _, c := range []struct {
 		name, in     string
@@ -40,6 +52,14 @@ func TestGate(t *testing.T) {
 		{"build fails", start + build + endFail, false, false, "undefined: x\n", "SKIP"},
 		{"cut off", start + pass, false, false, "FAIL p\n", "SKIP"},
 		{"cut off in a line", start + pass + end + `{"Action":`, false, false, "FAIL go test\n", "SKIP"},
+		// A test that was running when its process ended has no event of its end.
+		{"panics", start + pass + begin + stack + endFail, false, false, "panic: test timed out after 1s\n", "SKIP"},
+		{"panic named", start + pass + begin + stack + endFail, false, false, "FAIL p.TestD\n", "SKIP"},
+		{"panic printed once", start + pass + begin + stack + another + endFail, false, false, "=== RUN   TestD\npanic: test timed out after 1s\nexit status 1\n", "SKIP"},
+		{"waited for its turn", start + pass + waits + begin + stack + endFail, false, false, "FAIL p.TestD\n", "TestE"},
+		{"waited and passed", start + waits + ends + end, true, true, "1 tests passed in 1 packages, 0 failed", "TestE"},
+		{"cut off in a panic", start + pass + begin + stack, false, false, "panic: test timed out after 1s\n", "SKIP"},
+		{"passed without an end", start + pass + begin + end, false, false, "FAIL p.TestD\n", "SKIP"},
 		{"not events", start + pass + end + "go: no such module\n", false, false, "no such module", "SKIP"},
 		{"nothing ran", none, false, false, "0 tests passed", "SKIP"},
 		{"empty", "", false, false, "0 tests passed", "SKIP"},
