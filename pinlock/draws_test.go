@@ -10,12 +10,20 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
+// draws is how often something is drawn anew.
+func draws() int {
+	if testing.Short() {
+		return 250
+	}
+	return 1000
+}
+
 // TestSaltsAreRandom locks one share under one PIN time after time: every byte of the
 // salt, where MarshalBinary writes it, is drawn anew.
 func TestSaltsAreRandom(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestSaltsAreRandom")
 	var salts, cts [][]byte
-	for range 1000 {
+	for range draws() {
 		b, err := Lock(share, []byte("8395"), reduced)
 		require.NoError(t, err)
 		encoded, err := b.MarshalBinary()
@@ -32,7 +40,7 @@ func TestNoncesAreRandom(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestNoncesAreRandom")
 	b := lockFixed(share, "8395", reduced, "TestNoncesAreRandom")
 	var nonces, bodies [][]byte
-	for range 1000 {
+	for range draws() {
 		sealed, err := seal(b, testStorageKey)
 		require.NoError(t, err)
 		nonces = append(nonces, bytes.Clone(sealed[5:29]))
