@@ -3,12 +3,14 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 )
 
 const pageSize = 4096
@@ -59,6 +61,43 @@ func TestDamagedPages(t *testing.T) {
 			require.Error(t, BackupFile(t.Context(), path, &b))
 			require.Zero(t, b.Len(), "a damaged store was copied")
 		})
+	}
+}
+
+// TestRepairOfAMetaPage: what "bbolt compact" makes of a file with one damaged meta page
+// is a store, with all that was written, or all but the last write. What "bbolt surgery
+// revert-meta-page" makes of it, two meta pages of one transaction, is refused.
+func TestRepairOfAMetaPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	b := filled(t, path)
+	newest, err := newestMeta(bytes.NewReader(b), pageSize)
+	require.NoError(t, err)
+	for page := range 2 {
+		lost := 0
+		if uint64(page) == newest.transaction%2 {
+			lost = 1
+		}
+		broken := bytes.Clone(b)
+		broken[page*pageSize+pageHeader+40] ^= 1
+		require.NoError(t, os.WriteFile(path, broken, 0o600))
+		_, err := Open(path, Options{})
+		require.ErrorIs(t, err, ErrDamaged)
+
+		source, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+		require.NoError(t, err)
+		repaired := filepath.Join(t.TempDir(), "repaired")
+		target, err := bbolt.Open(repaired, 0o600, nil)
+		require.NoError(t, err)
+		require.NoError(t, bbolt.Compact(target, source, 0))
+		require.NoError(t, errors.Join(source.Close(), target.Close()))
+		ids, err := open(t, repaired).List(t.Context(), "", "", 1000)
+		require.NoError(t, err)
+		require.Len(t, ids, 120-lost)
+
+		copy(broken[page*pageSize:][:pageSize], broken[(1-page)*pageSize:])
+		require.NoError(t, os.WriteFile(path, broken, 0o600))
+		_, err = Open(path, Options{})
+		require.ErrorIs(t, err, ErrDamaged)
 	}
 }
 
