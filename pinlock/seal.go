@@ -54,11 +54,10 @@ func (b *Lockbox) Seal(storageKey []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := c.encode()
-	out := make([]byte, sealedNonce, sealedNonce+len(body)+aead.Overhead())
+	out := make([]byte, sealedNonce)
 	copy(out, sealedHeader)
 	rand.Read(out[len(sealedHeader):])
-	return aead.Seal(out, out[len(sealedHeader):], body, []byte(sealedDomain)), nil
+	return aead.Seal(out, out[len(sealedHeader):], c.encode(), []byte(sealedDomain)), nil
 }
 
 func sealWith(storageKey []byte) (cipher.AEAD, error) {

@@ -88,8 +88,8 @@ func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Conte
 			if next, verdict = l.policy.Admit(c, time.Now()); verdict != nil {
 				return settle(c, next, verdict)
 			}
-			if outcome, err = checked(try(ctx)); err != nil {
-				return nil, err
+			if outcome, err = try(ctx); err != nil {
+				return nil, failed(err)
 			}
 		}
 		next, verdict = l.policy.Next(c, outcome, time.Now())
@@ -101,19 +101,13 @@ func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Conte
 	return verdict
 }
 
-// checked returns what try returned, and an error unless that is an outcome or an error
-// that nobody takes for a verdict.
-func checked(o Outcome, err error) (Outcome, error) {
-	switch {
-	case err != nil && IsVerdict(err):
-		// The verdict of another counter, perhaps. Nobody counted it in this one.
-		return 0, fmt.Errorf("limiter: try failed: %v", err)
-	case err != nil:
-		return 0, err
-	case o != Wrong && o != Right:
-		return 0, errors.New("limiter: try returned no outcome")
+// failed returns err as an error that nobody takes for a verdict: the verdict of another
+// counter, perhaps, which nobody counted in this one.
+func failed(err error) error {
+	if IsVerdict(err) {
+		return fmt.Errorf("limiter: try failed: %v", err)
 	}
-	return o, nil
+	return err
 }
 
 // settle returns the value to write before verdict is answered, or nil for none. A right

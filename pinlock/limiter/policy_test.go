@@ -252,6 +252,18 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestValidateText: an error names the round, the first being 1.
+func TestValidateText(t *testing.T) {
+	for want, p := range map[string]Policy{
+		"round 2 has 0 tries, want 1 to 100":      {{3, time.Hour}, {0, Forever}},
+		"round 1 of 2: the last round, and no":    {{3, Forever}, {3, Forever}},
+		"round 2 of 2: the last round, and no":    {{3, time.Hour}, {3, time.Hour}},
+		"round 2 locks for 1µs, want whole milli": {{3, time.Hour}, {3, time.Microsecond}, {3, Forever}},
+	} {
+		require.ErrorContains(t, p.Validate(), want)
+	}
+}
+
 // TestPolicyChange reads states of one policy under another.
 func TestPolicyChange(t *testing.T) {
 	h, none := time.Hour, time.Time{}

@@ -122,6 +122,7 @@ var faults = map[string][]string{
 	"newer versions match":        {"SwapOtherVersions"},
 	"version compared in 32 bits": {"SwapOtherVersions"},
 	"conflict writes":             {"SwapStale"},
+	"one conflict is none":        {"SwapStale", "ConcurrentSwap", "GuessesWrong"},
 	"conflict has no name":        {"SwapStale", "ConcurrentSwap"},
 	"same value is no write":      {"SameValue"},
 	"swap shows up late":          {"SwapCurrent", "ConcurrentCount"},
