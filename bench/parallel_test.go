@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"crypto"
 	"fmt"
 	"runtime"
@@ -27,12 +26,12 @@ func cores() []int {
 // time on the clock divided by all signatures made.
 func BenchmarkParallel(b *testing.B) {
 	k := newKey(b, 2048, splitkey.Multiplicative, true)
-	m, err := splitkey.Encode(k.completer.FinalKey(), digest[:], crypto.SHA256)
+	m, err := k.completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	require.NoError(b, err)
 	y, err := k.client.SignPartial(m)
 	require.NoError(b, err)
 	// The clocked key is for one core.
-	completer, err := splitkey.NewCompleter(k.server, k.own.RSAKey)
+	completer, err := splitkey.NewCompleter(k.server, k.own.RSAKey, nil)
 	require.NoError(b, err)
 
 	for _, w := range []struct {
@@ -40,7 +39,7 @@ func BenchmarkParallel(b *testing.B) {
 		work func() error
 	}{
 		{"partial", func() error { _, err := k.client.SignPartial(m); return err }},
-		{"complete", func() error { _, err := completer.Complete(context.Background(), m, y); return err }},
+		{"complete", func() error { _, err := complete(completer, m, y); return err }},
 	} {
 		for _, n := range cores() {
 			b.Run(fmt.Sprintf("%s/%d", w.name, n), func(b *testing.B) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
@@ -35,14 +34,14 @@ func buildStartup(tb testing.TB) *program {
 
 	k := newKey(tb, 2048, splitkey.Multiplicative, true)
 	final := k.completer.PublicKey()
-	m, err := splitkey.Encode(k.completer.FinalKey(), digest[:], crypto.SHA256)
+	m, err := k.completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	require.NoError(tb, err)
 	y, err := k.client.SignPartial(m)
 	require.NoError(tb, err)
-	sig, err := k.completer.Complete(context.Background(), m, y)
+	sig, err := complete(k.completer, m, y)
 	require.NoError(tb, err)
 	public := func(p *rsa.PublicKey) []byte { return x509.MarshalPKCS1PublicKey(p) }
-	own := x509.MarshalPKCS1PrivateKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
+	own := splitkeytest.ServerKey(2048).Bytes()
 	return &program{file,
 		map[string]string{
 			"device": hexLines(public(k.client.PublicKey()), public(final), k.client.Secret(), digest[:]),

@@ -44,14 +44,21 @@ func newKey(tb testing.TB, bits int, s splitkey.Sharing, composite bool) *key {
 	require.NoError(tb, err)
 	var own splitkey.RSAKey
 	if composite {
-		software, err := splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, bits))
-		require.NoError(tb, err)
-		k.own = &clocked{RSAKey: software}
+		k.own = &clocked{RSAKey: splitkeytest.ServerKey(bits)}
 		own = k.own
 	}
-	k.completer, err = splitkey.NewCompleter(k.server, own)
+	k.completer, err = splitkey.NewCompleter(k.server, own, nil)
 	require.NoError(tb, err)
 	return k
+}
+
+// complete is the server's half of a signature.
+func complete(c *splitkey.Completer, m *splitkey.Message, y []byte) ([]byte, error) {
+	checked, err := c.Check(m, y)
+	if err != nil {
+		return nil, err
+	}
+	return c.Finish(context.Background(), checked)
 }
 
 // steps are the parts of a signature, in their order.
@@ -68,11 +75,11 @@ func (k *key) sign() ([]time.Duration, error) {
 		took = append(took, now.Sub(began))
 		began = now
 	}
-	m, err := splitkey.Encode(final, digest[:], crypto.SHA256)
+	m, err := final.Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	again, err := splitkey.Encode(final, digest[:], crypto.SHA256)
+	again, err := final.Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

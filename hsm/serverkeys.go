@@ -200,13 +200,6 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 	}), nil
 }
 
-// fullProduct is the least first byte of a server modulus. A device modulus n1
-// whose primes have their three top bits set is at least (7/8)^2 of the full
-// length, so that n1*n2 has full length if n2 is at least 0.6531 of it:
-// 0xa8/0x100 = 0.65625. Of the moduli that tokens make, whose primes have two
-// top bits set, about one in eight is less.
-const fullProduct = 0xa8
-
 // generate makes a key, wraps it, forgets it and proves that it comes back.
 func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 	t := p.keys.t
@@ -238,7 +231,7 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 		if err != nil {
 			return pooledKey{}, err
 		}
-		if k.n[0] < fullProduct {
+		if k.pub.N.Cmp(splitkey.LeastServerModulus(p.bits)) < 0 {
 			continue
 		}
 		if err := k.prove(ctx); err != nil {

@@ -203,10 +203,10 @@ func TestWrongPINsSign(t *testing.T) {
 	const label = "TestWrongPINsSign"
 	client, server := testShares(t, 2048, splitkey.Multiplicative, label)
 	b := lockFixed(client, ownPIN, reduced, label)
-	completer, err := splitkey.NewCompleter(server, nil)
+	completer, err := splitkey.NewCompleter(server, nil, nil)
 	require.NoError(t, err)
 	digest := sha256.Sum256([]byte(label))
-	message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
+	message, err := completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	require.NoError(t, err)
 	n := client.PublicKey().N
 	for v := 836; v < 856; v++ {

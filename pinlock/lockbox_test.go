@@ -92,10 +92,10 @@ func TestSignThroughLockbox(t *testing.T) {
 	t.Parallel()
 	for sharing, cost := range map[splitkey.Sharing]Params{splitkey.Multiplicative: DefaultParams(), splitkey.Additive: reduced} {
 		client, server := testShares(t, 2048, sharing, "TestSignThroughLockbox")
-		completer, err := splitkey.NewCompleter(server, nil)
+		completer, err := splitkey.NewCompleter(server, nil, nil)
 		require.NoError(t, err)
 		digest := sha256.Sum256([]byte("a document"))
-		message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
+		message, err := completer.FinalKey().Encode(digest[:], crypto.SHA256)
 		require.NoError(t, err)
 
 		b, err := Lock(client, []byte("0846"), cost)
@@ -111,8 +111,10 @@ func TestSignThroughLockbox(t *testing.T) {
 			require.NoError(t, err)
 			y, err := share.SignPartial(message)
 			require.NoError(t, err)
-			signature, err := completer.Complete(t.Context(), message, y)
+			checked, err := completer.Check(message, y)
 			if right {
+				require.NoError(t, err)
+				signature, err := completer.Finish(t.Context(), checked)
 				require.NoError(t, err)
 				require.Len(t, signature, 256)
 			} else {

@@ -15,7 +15,8 @@ import (
 
 var benchSizes = []int{2048, 3072, 4096}
 
-// BenchmarkGenerateKey is to be read beside BenchmarkGenerateKey/size/crypto-rsa: an ordinary key of the same size.
+// BenchmarkGenerateKey is to be read beside BenchmarkGenerateKey/size/crypto-rsa: an
+// ordinary key of the same size.
 func BenchmarkGenerateKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprintf("%d/multiplicative", bits), func(b *testing.B) {
@@ -62,10 +63,10 @@ func eachKey(b *testing.B, run func(b *testing.B, p *pair, m *splitkey.Message, 
 				var own splitkey.RSAKey
 				name := bits
 				if shape == "composite" {
-					own, name = serverKey(b, bits), 2*bits
+					own, name = splitkeytest.ServerKey(bits), 2*bits
 				}
 				p := splitOf(b, splitkeytest.Key(bits), s, own)
-				m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+				m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 				require.NoError(b, err)
 				y, err := p.client.SignPartial(m)
 				require.NoError(b, err)
@@ -113,19 +114,20 @@ func BenchmarkComplete(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
 		defer reportCosts(b)()
 		for b.Loop() {
-			_, err := p.completer.Complete(ctx, m, y)
+			_, err := p.complete(ctx, m, y)
 			require.NoError(b, err)
 		}
 	})
 }
 
-// BenchmarkSign is a whole signature: encoding, both halves, all checks, and the verification on the client's side.
+// BenchmarkSign is a whole signature: encoding, both halves, all checks, and the
+// verification on the client's side.
 func BenchmarkSign(b *testing.B) {
 	for name, opts := range map[string]crypto.SignerOpts{"pkcs1": crypto.SHA256, "pss": &rsa.PSSOptions{Hash: crypto.SHA256}} {
 		b.Run(name, func(b *testing.B) {
 			eachKey(b, func(b *testing.B, p *pair, _ *splitkey.Message, _ []byte) {
 				digest := digestFor(crypto.SHA256, "x")
-				s := signer(p)
+				s := signer(b, p)
 				// The first signature checks the final key, the only one to do so.
 				_, err := s.Sign(nil, digest, opts)
 				require.NoError(b, err)
@@ -153,21 +155,21 @@ func BenchmarkSign(b *testing.B) {
 func BenchmarkNewCompleter(b *testing.B) {
 	_, srv, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
 	require.NoError(b, err)
-	own := serverKey(b, 2048)
-	c, err := splitkey.NewCompleter(srv, own)
+	own := splitkeytest.ServerKey(2048)
+	c, err := splitkey.NewCompleter(srv, own, nil)
 	require.NoError(b, err)
 	pre := c.Precomputed()
 	b.Run("4096/new", func(b *testing.B) {
 		defer reportCosts(b)()
 		for b.Loop() {
-			_, err := splitkey.NewCompleter(srv, own)
+			_, err := splitkey.NewCompleter(srv, own, nil)
 			require.NoError(b, err)
 		}
 	})
 	b.Run("4096/restored", func(b *testing.B) {
 		defer reportCosts(b)()
 		for b.Loop() {
-			_, err := splitkey.RestoreCompleter(srv, own, pre)
+			_, err := splitkey.NewCompleter(srv, own, pre)
 			require.NoError(b, err)
 		}
 	})
@@ -176,7 +178,7 @@ func BenchmarkNewCompleter(b *testing.B) {
 func BenchmarkSoftwareKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprint(bits), func(b *testing.B) {
-			k := serverKey(b, bits)
+			k := splitkeytest.ServerKey(bits)
 			x := make([]byte, bits/8)
 			rand.Read(x[1:])
 			defer reportCosts(b)()
@@ -204,7 +206,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.Run("2048/"+name, func(b *testing.B) {
 			defer reportCosts(b)()
 			for b.Loop() {
-				_, err := splitkey.Encode(final, digest, opts)
+				_, err := final.Encode(digest, opts)
 				require.NoError(b, err)
 			}
 		})
@@ -213,7 +215,7 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkVerify(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
-		sig, err := p.completer.Complete(ctx, m, y)
+		sig, err := p.complete(ctx, m, y)
 		require.NoError(b, err)
 		for b.Loop() {
 			require.NoError(b, m.Verify(sig))
@@ -233,13 +235,13 @@ func BenchmarkCheckModulus(b *testing.B) {
 	}
 }
 
-func BenchmarkNewSoftwareKey(b *testing.B) {
+func BenchmarkParseSoftwareKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprint(bits), func(b *testing.B) {
-			key := splitkeytest.NamedKey(splitkeytest.Server, bits)
+			stored := splitkeytest.ServerKey(bits).Bytes()
 			defer reportCosts(b)()
 			for b.Loop() {
-				_, err := splitkey.NewSoftwareKey(key)
+				_, err := splitkey.ParseSoftwareKey(stored)
 				require.NoError(b, err)
 			}
 		})

@@ -27,31 +27,22 @@ type Completer struct {
 
 // NewCompleter returns the server's half of the two-prime key (n1, e), where key is
 // nil, or of the composite key (n1*n2, e) with the server key (n2, e).
-// It returns [ErrShare] for a zero share, and [ErrKey] where the server key has another
-// exponent or a modulus that is not coprime to n1, or, together with [ErrFIPS], where the
-// product has an odd number of bits.
-func NewCompleter(share *ServerShare, key RSAKey) (*Completer, error) {
-	return newCompleter(share, key, nil)
-}
-
-// RestoreCompleter is [NewCompleter] with the result of an earlier [Completer.Precomputed],
-// which saves the inversion of n1 modulo n2. The value is checked; if it does not belong
-// to these keys, the error is [ErrKey].
-func RestoreCompleter(share *ServerShare, key RSAKey, precomputed []byte) (*Completer, error) {
-	if key == nil && len(precomputed) != 0 {
-		return nil, fmt.Errorf("%w: precomputed value of another shape of key", ErrKey)
-	}
-	if key != nil && len(precomputed) == 0 {
-		return nil, fmt.Errorf("%w: no precomputed value", ErrKey)
-	}
-	return newCompleter(share, key, precomputed)
-}
-
-func newCompleter(share *ServerShare, key RSAKey, precomputed []byte) (*Completer, error) {
+//
+// precomputed is empty, or the result of an earlier [Completer.Precomputed], which saves
+// the inversion of n1 modulo n2. It is checked.
+//
+// NewCompleter returns [ErrShare] for a zero share, and [ErrKey] where the server key has
+// another exponent or a modulus that is not coprime to n1, where the precomputed value
+// does not belong to these keys, or, together with [ErrFIPS], where the product has an
+// odd number of bits.
+func NewCompleter(share *ServerShare, key RSAKey, precomputed []byte) (*Completer, error) {
 	if share.secret() == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
 	}
 	if key == nil {
+		if len(precomputed) != 0 {
+			return nil, fmt.Errorf("%w: precomputed value of another shape of key", ErrKey)
+		}
 		final, err := newFinalKey(share.pub.rsa(), share.pub)
 		if err != nil {
 			return nil, err
@@ -90,8 +81,8 @@ func (c *Completer) FinalKey() *FinalKey {
 // value it is nil.
 func (c *Completer) PublicKey() *rsa.PublicKey { return c.FinalKey().PublicKey() }
 
-// Precomputed returns n1^-1 mod n2 for [RestoreCompleter]: a public value as long as
-// n2, to be kept beside the share. It is empty for a two-prime key.
+// Precomputed returns n1^-1 mod n2 for [NewCompleter]: a public value as long as n2, to
+// be kept beside the share. It is empty for a two-prime key.
 func (c *Completer) Precomputed() []byte {
 	if c == nil || c.n1Inv == nil {
 		return nil
@@ -158,9 +149,9 @@ func (s *ServerShare) join(y, m1 *modexp.Elem) {
 
 // Finish makes the signature of a checked partial signature, as long as the final
 // modulus. For a composite key it uses the server key, once. It returns [ErrServerKey] if
-// that fails or lies (wrapping its error; the call may be repeated), [ErrMessage] where ch
-// is another completer's, and [ErrSignature] if the result does not verify, which only a
-// fault of the hardware can cause (it wraps the error of crypto/rsa).
+// that fails or lies (wrapping its error; the call may be repeated), [ErrMessage] where
+// ch is another completer's, and [ErrSignature] if the result does not verify, which only
+// a fault of the hardware can cause (it wraps the error of crypto/rsa).
 //
 // What the server key computed is verified here, whatever the key has done before: of an
 // [RSAKey] it is not known, and a [SoftwareKey] leaves it to Finish.
@@ -199,16 +190,6 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 		return nil, ErrServerKey
 	}
 	return modexp.Garner(s1, s2, c.n1Inv, c.final.pub.Size()), nil
-}
-
-// Complete is [Completer.Check] followed by [Completer.Finish], for servers that do not limit attempts in
-// between. A server that guards a PIN must: it counts before it answers.
-func (c *Completer) Complete(ctx context.Context, m *Message, partial []byte) ([]byte, error) {
-	ch, err := c.Check(m, partial)
-	if err != nil {
-		return nil, err
-	}
-	return c.Finish(ctx, ch)
 }
 
 // Format prints the kind and size of the key, for every verb.

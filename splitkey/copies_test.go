@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestCopies: what goes in is copied and what comes out is a copy: what a caller does to either
-// changes no share, key, message or signature.
+// TestCopies: what goes in is copied and what comes out is a copy: what a caller does to
+// either changes no share, key, message or signature.
 func TestCopies(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	first := splitOf(t, key, splitkey.Multiplicative, nil)
@@ -26,12 +26,12 @@ func TestCopies(t *testing.T) {
 	clear(d)
 	pub.N.SetInt64(15)
 	pub.E = 5
-	own := serverKey(t, 2048)
+	own := splitkeytest.ServerKey(2048)
 	own.Public().(*rsa.PublicKey).N.SetInt64(15)
-	completer, err := splitkey.NewCompleter(server, own)
+	completer, err := splitkey.NewCompleter(server, own, nil)
 	require.NoError(t, err)
 	pre := completer.Precomputed()
-	restored, err := splitkey.RestoreCompleter(server, own, pre)
+	restored, err := splitkey.NewCompleter(server, own, pre)
 	require.NoError(t, err)
 	clear(pre)
 	clear(completer.Precomputed())
@@ -43,7 +43,7 @@ func TestCopies(t *testing.T) {
 	completer.PublicKey().N.SetInt64(15)
 
 	digest, salt := digestFor(crypto.SHA256, "x"), make([]byte, 32)
-	m, err := splitkey.EncodeWithSalt(completer.FinalKey(), digest, &rsa.PSSOptions{Hash: crypto.SHA256}, salt)
+	m, err := completer.FinalKey().EncodeWithSalt(digest, &rsa.PSSOptions{Hash: crypto.SHA256}, salt)
 	require.NoError(t, err)
 	clear(digest)
 	salt[0] = 1
@@ -65,7 +65,7 @@ func TestCopies(t *testing.T) {
 		require.NoError(t, err)
 	}
 	// Two-prime: s1 is the signature, and is given out as a copy.
-	m, err = splitkey.Encode(first.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+	m, err = first.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 	require.NoError(t, err)
 	y, err = first.client.SignPartial(m)
 	require.NoError(t, err)
@@ -84,10 +84,10 @@ type contextKey struct{}
 func TestSignContext(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, nil)
 	with := context.WithValue(t.Context(), contextKey{}, "mine")
-	s := splitkey.NewSigner(p.final(), p.client, func(ctx context.Context, m *splitkey.Message, y []byte) ([]byte, error) {
+	s := p.client.Signer(with, p.final(), func(ctx context.Context, m *splitkey.Message, y []byte) ([]byte, error) {
 		require.Equal(t, "mine", ctx.Value(contextKey{}))
-		return p.completer.Complete(ctx, m, y)
+		return p.complete(ctx, m, y)
 	})
-	_, err := s.SignContext(with, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+	_, err := s.Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
 	require.NoError(t, err)
 }

@@ -70,7 +70,8 @@ func reportShares(t *testing.T, c *splitkey.ClientShare, s *splitkey.ServerShare
 	s.Wipe()
 }
 
-// TestMemoryGenerateKey: a process that made keys and wiped its shares has nothing of them.
+// TestMemoryGenerateKey: a process that made keys and wiped its shares has nothing of
+// them.
 func TestMemoryGenerateKey(t *testing.T) {
 	eachArithmetic(t, func(t *testing.T, sharing splitkey.Sharing) {
 		c, s, err := splitkey.GenerateKey(2048, sharing)
@@ -82,8 +83,8 @@ func TestMemoryGenerateKey(t *testing.T) {
 	})
 }
 
-// TestMemorySplit: a process that split keys and destroyed them and its shares has nothing
-// of them.
+// TestMemorySplit: a process that split keys and destroyed them and its shares has
+// nothing of them.
 func TestMemorySplit(t *testing.T) {
 	eachArithmetic(t, func(t *testing.T, sharing splitkey.Sharing) {
 		key := receiveKey(t)
@@ -100,13 +101,17 @@ func TestMemorySplit(t *testing.T) {
 	})
 }
 
-// TestMemorySoftwareKey: a process that loaded, used and wiped server keys has nothing of
-// them.
+// TestMemorySoftwareKey: a process that loaded, used and wiped server keys, and was refused
+// others, has nothing of them.
 func TestMemorySoftwareKey(t *testing.T) {
 	eachArithmetic(t, func(t *testing.T, _ splitkey.Sharing) {
 		key := receiveKey(t)
-		soft, err := splitkey.NewSoftwareKey(key)
+		soft, err := splitkeytest.SoftwareKey(key)
 		require.NoError(t, err)
+		refused := compositeFactor(key)
+		_, err = splitkeytest.SoftwareKey(refused)
+		require.ErrorContains(t, err, "trial")
+		destroy(refused)
 		destroy(key)
 		x := make([]byte, 256)
 		x[255] = 7
@@ -126,8 +131,18 @@ func TestMemorySoftwareKey(t *testing.T) {
 		secrets["dp"] = key.Precomputed.Dp.Bytes()
 		secrets["dq"] = key.Precomputed.Dq.Bytes()
 		secrets["qInv"] = new(big.Int).ModInverse(q, pr).Bytes()
+		pr = compositeFactor(key).Primes[0]
+		one, e := big.NewInt(1), big.NewInt(int64(key.E))
+		secrets["dp of a refused key"] = e.ModInverse(e, one.Sub(pr, one)).Bytes()
+		secrets["qInv of a refused key"] = new(big.Int).ModInverse(q, pr).Bytes()
 		return secrets
 	})
+}
+
+// compositeFactor returns a key that is refused when it is tried: a factor is no prime.
+func compositeFactor(key *rsa.PrivateKey) *rsa.PrivateKey {
+	p, q := new(big.Int).Xor(key.Primes[0], big.NewInt(2)), new(big.Int).Set(key.Primes[1])
+	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{E: key.E}, D: new(big.Int), Primes: []*big.Int{p, q}}
 }
 
 // sendKey and receiveKey move p, q and d of a key of 2048 bits with e = 65537.
@@ -168,8 +183,8 @@ func keySecrets(key *rsa.PrivateKey) map[string][]byte {
 	phi, lambda := new(big.Int).Mul(p1, q1), lambdaOf(key)
 	e := big.NewInt(int64(key.E))
 	half := func(x *big.Int) []byte { return new(big.Int).Rsh(x, 1).Bytes() }
-	// The upper half of phi is that of n, and those of lambda and lambda/2 are those of n/2 and n/4,
-	// which whoever takes the square root of n computes.
+	// The upper half of phi is that of n, and those of lambda and lambda/2 are those of
+	// n/2 and n/4, which whoever takes the square root of n computes.
 	lower := func(x *big.Int) []byte {
 		x = new(big.Int).And(x, new(big.Int).Sub(new(big.Int).Lsh(one, 960), one))
 		return x.FillBytes(make([]byte, 120))
@@ -203,7 +218,7 @@ func dealerSecrets(t *testing.T, s splitkey.Sharing, x, ds []byte, key *rsa.Priv
 	secrets["e*d_c mod lambda"] = edc.Mod(edc, lambda).Bytes()
 	// The pairwise test, of a digest that everybody knows.
 	digest := sha256.Sum256([]byte("tandem pairwise consistency test"))
-	m, err := splitkey.Encode(splitkeytest.FinalKey(t, &key.PublicKey), digest[:], crypto.SHA256)
+	m, err := splitkeytest.FinalKey(t, &key.PublicKey).Encode(digest[:], crypto.SHA256)
 	require.NoError(t, err)
 	em := new(big.Int).SetBytes(m.Bytes())
 	secrets["y of the pairwise test"] = new(big.Int).Exp(em, dc, key.N).Bytes()
@@ -211,9 +226,10 @@ func dealerSecrets(t *testing.T, s splitkey.Sharing, x, ds []byte, key *rsa.Priv
 	return secrets
 }
 
-// factor returns the key of two shares: e*d_c*d_s - 1, or e*(d_c+d_s) - 1, is a multiple of
-// lambda, and from such a one follow the factors of n (A. May, "Computing the RSA secret
-// key is deterministic polynomial time equivalent to factoring", CRYPTO 2004, section 1).
+// factor returns the key of two shares: e*d_c*d_s - 1, or e*(d_c+d_s) - 1, is a multiple
+// of lambda, and from such a one follow the factors of n (A. May, "Computing the RSA
+// secret key is deterministic polynomial time equivalent to factoring", CRYPTO 2004,
+// section 1).
 func factor(t *testing.T, s splitkey.Sharing, n *big.Int, x, ds []byte) *rsa.PrivateKey {
 	one := big.NewInt(1)
 	k := new(big.Int).SetBytes(x)

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestSecretsAreRandom splits one key time after time: every byte of x is drawn anew, and all
-// but the first of d_s (which is below lambda) look it.
+// TestSecretsAreRandom splits one key time after time: every byte of x is drawn anew, and
+// all but the first of d_s (which is below lambda) look it.
 func TestSecretsAreRandom(t *testing.T) {
 	for _, s := range sharings {
 		t.Run(s.String(), func(t *testing.T) {
@@ -59,7 +59,8 @@ func TestGeneratedSecretsAreRandom(t *testing.T) {
 	}
 }
 
-// TestPSSSaltsAreRandom: every byte of a PSS salt is drawn anew for each message, whatever its length.
+// TestPSSSaltsAreRandom: every byte of a PSS salt is drawn anew for each message,
+// whatever its length.
 func TestPSSSaltsAreRandom(t *testing.T) {
 	final := splitkeytest.FinalKey(t, &splitkeytest.Key(2048).PublicKey)
 	for _, c := range []struct {
@@ -71,7 +72,7 @@ func TestPSSSaltsAreRandom(t *testing.T) {
 	} {
 		var salts [][]byte
 		for range 600 {
-			m, err := splitkey.Encode(final, make([]byte, c.hash.Size()), &rsa.PSSOptions{Hash: c.hash, SaltLength: c.length})
+			m, err := final.Encode(make([]byte, c.hash.Size()), &rsa.PSSOptions{Hash: c.hash, SaltLength: c.length})
 			require.NoError(t, err)
 			require.Len(t, m.Salt(), c.want)
 			salts = append(salts, m.Salt())

@@ -27,8 +27,9 @@ const (
 )
 
 // Bytes returns the binary form of the share, for the server's store: 12 + 2*k1
-// bytes, nil for a zero or wiped share. It contains the secret, so it is sealed before it is
-// stored. (The method is not called MarshalBinary, so that encoding/gob does not find it.)
+// bytes, nil for a zero or wiped share. It contains the secret, so it is sealed before it
+// is stored. (The method is not called MarshalBinary, so that encoding/gob does not find
+// it.)
 func (s *ServerShare) Bytes() []byte {
 	d := s.secret()
 	if d == nil {
@@ -45,9 +46,9 @@ func (s *ServerShare) Bytes() []byte {
 	return b.BytesOrPanic()
 }
 
-// ParseServerShare reads the form that [ServerShare.Bytes] writes. It returns [ErrShare] for
-// anything that is malformed, truncated, extended, of another version or out of range,
-// and [ErrKey] for a modulus or exponent that is not acceptable.
+// ParseServerShare reads the form that [ServerShare.Bytes] writes. It returns [ErrShare]
+// for anything that is malformed, truncated, extended, of another version or out of
+// range, and [ErrKey] for a modulus or exponent that is not acceptable.
 func ParseServerShare(b []byte) (*ServerShare, error) {
 	in := cryptobyte.String(b)
 	var magic, n, d []byte
@@ -70,7 +71,7 @@ func ParseServerShare(b []byte) (*ServerShare, error) {
 	if e > 1<<31-1 {
 		return nil, fmt.Errorf("%w: public exponent too large", ErrKey)
 	}
-	return NewServerShare(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}, Sharing(sharing), d)
+	return newServerShare(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e)}, Sharing(sharing), d)
 }
 
 // The binary form of a software key, all integers big-endian:
@@ -88,11 +89,10 @@ const (
 )
 
 // Bytes returns the private key in binary: 11 + 2k bytes for primes of k bytes, nil for a
-// zero or wiped key or for primes of different lengths. It is for a sealed store, and the
-// caller clears it after use.
+// zero or wiped key. It is for a sealed store, and the caller clears it after use.
 func (k *SoftwareKey) Bytes() []byte {
 	c := k.secret()
-	if c == nil || c.p.Size() != c.q.Size() {
+	if c == nil {
 		return nil
 	}
 	p, q := c.p.Bytes(), c.q.Bytes()
@@ -108,8 +108,10 @@ func (k *SoftwareKey) Bytes() []byte {
 	return b.BytesOrPanic()
 }
 
-// ParseSoftwareKey reads the form that [SoftwareKey.Bytes] writes, and checks the key as
-// [NewSoftwareKey] does. It returns [ErrKey]. It keeps nothing of b.
+// ParseSoftwareKey reads the form that [SoftwareKey.Bytes] writes. It refuses a key whose
+// modulus is weak in a way that shows or whose primes are, as conditions 3 and 4 of
+// section 2.1 of the scheme say, and tries the key once: the error is [ErrKey]. It keeps
+// nothing of b.
 func ParseSoftwareKey(b []byte) (k *SoftwareKey, err error) {
 	in := cryptobyte.String(b)
 	var magic, p, q []byte
@@ -134,6 +136,6 @@ func ParseSoftwareKey(b []byte) (k *SoftwareKey, err error) {
 	if !in.ReadBytes(&p, int(size)) || !in.ReadBytes(&q, int(size)) || p[0] == 0 || q[0] == 0 || p[size-1]&q[size-1]&1 == 0 {
 		return nil, fmt.Errorf("%w: factors are even, or begin with a zero byte", ErrKey)
 	}
-	erase.Do(func() { k, err = serverKeyOf(p, q, int(e)) })
+	erase.Do(func() { k, err = newSoftwareKey(p, q, int(e)) })
 	return k, err
 }

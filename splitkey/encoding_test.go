@@ -30,7 +30,8 @@ func TestServerShareRoundTrip(t *testing.T) {
 	}
 }
 
-// TestServerShareMalformed: truncated at every length, extended, and with every field out of range.
+// TestServerShareMalformed: truncated at every length, extended, and with every field out
+// of range.
 func TestServerShareMalformed(t *testing.T) {
 	good := encodedShare(t, splitkey.Multiplicative)
 	for i := range good {

@@ -9,8 +9,9 @@ var (
 
 	// ErrOrdinaryPrimes is returned by [Split] for a multiplicative split of a key
 	// whose primes are not l-safe.
-	ErrOrdinaryPrimes = errors.New("splitkey: p-1 or q-1 of this key has small prime factors, which would let a thief of the client's share " +
-		"rule out PINs under multiplicative sharing: split it with Additive, or make a new key with GenerateKey")
+	ErrOrdinaryPrimes = errors.New("splitkey: p-1 or q-1 of this key has small prime factors, " +
+		"which would let a thief of the client's share rule out PINs under multiplicative sharing: " +
+		"split it with Additive, or make a new key with GenerateKey")
 
 	// ErrShare is returned for a share of the wrong length, out of range, of an
 	// unknown sharing, or a zero value.
@@ -21,8 +22,9 @@ var (
 	ErrMessage = errors.New("splitkey: unacceptable message")
 
 	// ErrMalformedPartial is returned for a partial signature that is not exactly as
-	// long as the client's modulus, or not in 1 < y < n1-1. No honest client sends one, whatever
-	// the PIN: it says nothing about a PIN, and should not be counted as an attempt.
+	// long as the client modulus, or not in 1 < y < n1-1. No honest client sends one,
+	// whatever the PIN: it says nothing about a PIN, and should not be counted as an
+	// attempt.
 	ErrMalformedPartial = errors.New("splitkey: malformed partial signature")
 
 	// ErrPartial is returned for a partial signature that does not belong to the
@@ -30,11 +32,12 @@ var (
 	// shows. It is the only error of this package that depends on a secret.
 	ErrPartial = errors.New("splitkey: wrong partial signature")
 
-	// ErrServerKey is returned where the server's own key (or its HSM) gave a wrong
-	// result, and wraps the error of one that gave none. It says nothing about the client.
+	// ErrServerKey is returned where the server key (or its HSM) gave a wrong result, and
+	// wraps the error of one that gave none. It says nothing about the client.
 	ErrServerKey = errors.New("splitkey: the server key failed")
 
 	// ErrSignature is returned where the complete signature does not verify under the
-	// final key. It was not released. With checked inputs this is a hardware fault.
+	// final key. A [Completer] releases no such signature: for it, this is a hardware
+	// fault.
 	ErrSignature = errors.New("splitkey: signature does not verify")
 )

@@ -23,19 +23,19 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	completer, err := splitkey.NewCompleter(server, nil)
+	completer, err := splitkey.NewCompleter(server, nil, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("I agree."))
 
-	// The client's half. Of the final key that a server tells it, the client signs for none
-	// that it has not checked.
+	// The client's half. Of the final key that a server tells it, the client signs for
+	// none that it has not checked.
 	final, err := splitkey.CheckFinalKey(completer.PublicKey(), client.PublicKey())
 	if err != nil {
 		log.Fatal(err)
 	}
-	message, err := splitkey.Encode(final, digest[:], crypto.SHA256)
+	message, err := final.Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,11 +45,15 @@ func Example() {
 	}
 
 	// The server encodes the digest itself, checks and completes.
-	message, err = splitkey.EncodeWithSalt(completer.FinalKey(), digest[:], crypto.SHA256, nil)
+	message, err = completer.FinalKey().EncodeWithSalt(digest[:], crypto.SHA256, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	signature, err := completer.Complete(context.Background(), message, partial)
+	checked, err := completer.Check(message, partial)
+	if err != nil {
+		log.Fatal(err)
+	}
+	signature, err := completer.Finish(context.Background(), checked)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -59,14 +63,10 @@ func Example() {
 	// Output: <nil>
 }
 
-// The server has an RSA key of its own, here in software. The final key is the product of
-// both: no whole private exponent of it has ever existed.
+// The server has an RSA key, here in software. The final key is the product of both: no
+// whole private exponent of it has ever existed.
 func ExampleNewCompleter_composite() {
-	own, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		log.Fatal(err)
-	}
-	serverKey, err := splitkey.NewSoftwareKey(own)
+	serverKey, err := splitkey.GenerateSoftwareKey(2048)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func ExampleNewCompleter_composite() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	completer, err := splitkey.NewCompleter(server, serverKey)
+	completer, err := splitkey.NewCompleter(server, serverKey, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func ExampleCompleter_Check() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	completer, err := splitkey.NewCompleter(server, nil)
+	completer, err := splitkey.NewCompleter(server, nil, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func ExampleCompleter_Check() {
 		log.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("I agree."))
-	message, err := splitkey.Encode(completer.FinalKey(), digest[:], crypto.SHA256)
+	message, err := completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -116,38 +116,46 @@ func ExampleCompleter_Check() {
 	// true
 }
 
-// What a server may call the final key of a device key: not its square, for which the server
-// needs no key of its own.
+// What a server may call the final key of a client key: not its square, for which the
+// server needs no key of its own.
 func ExampleCheckFinalKey() {
 	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {
 		log.Fatal(err)
 	}
-	device := client.PublicKey()
-	final, err := splitkey.CheckFinalKey(device, device)
+	key := client.PublicKey()
+	final, err := splitkey.CheckFinalKey(key, key)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(final.PublicKey().Size(), "bytes")
-	square := &rsa.PublicKey{N: new(big.Int).Mul(device.N, device.N), E: device.E}
-	_, err = splitkey.CheckFinalKey(square, device)
+	square := &rsa.PublicKey{N: new(big.Int).Mul(key.N, key.N), E: key.E}
+	_, err = splitkey.CheckFinalKey(square, key)
 	fmt.Println(err)
 	// Output:
 	// 256 bytes
 	// splitkey: unacceptable RSA key: the two moduli have a common factor
 }
 
-// A Signer is a crypto.Signer: here it signs a certificate request.
-func ExampleSigner() {
+// A crypto.Signer of a split key signs a certificate request.
+func ExampleClientShare_Signer() {
 	client, server, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {
 		log.Fatal(err)
 	}
-	completer, err := splitkey.NewCompleter(server, nil)
+	completer, err := splitkey.NewCompleter(server, nil, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer := splitkey.NewSigner(completer.FinalKey(), client, completer.Complete)
+	// Over the network, as a rule. A server that guards a PIN counts between the two.
+	ask := func(ctx context.Context, m *splitkey.Message, partial []byte) ([]byte, error) {
+		checked, err := completer.Check(m, partial)
+		if err != nil {
+			return nil, err
+		}
+		return completer.Finish(ctx, checked)
+	}
+	signer := client.Signer(context.Background(), completer.FinalKey(), ask)
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: "Alice"},
 	}, signer)
@@ -163,23 +171,23 @@ func ExampleSigner() {
 }
 
 // The server encodes the message again, with the salt that the client drew.
-func ExampleEncodeWithSalt() {
+func ExampleFinalKey_EncodeWithSalt() {
 	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Two-prime: the final key is the device key itself.
+	// Two-prime: the final key is the client key itself.
 	final, err := splitkey.CheckFinalKey(client.PublicKey(), client.PublicKey())
 	if err != nil {
 		log.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("I agree."))
 	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
-	sent, err := splitkey.Encode(final, digest[:], pss)
+	sent, err := final.Encode(digest[:], pss)
 	if err != nil {
 		log.Fatal(err)
 	}
-	rebuilt, err := splitkey.EncodeWithSalt(final, digest[:], pss, sent.Salt())
+	rebuilt, err := final.EncodeWithSalt(digest[:], pss, sent.Salt())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -202,25 +210,51 @@ func ExampleServerShare_Bytes() {
 	// Output: 524 bytes, splitkey.ServerShare(2048 bits, multiplicative, secret hidden)
 }
 
-// A whole RSA key as the server's own half of a composite.
+// A server key in software, as it is stored and used.
 func ExampleSoftwareKey() {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := splitkey.GenerateSoftwareKey(2048)
 	if err != nil {
 		log.Fatal(err)
 	}
-	own, err := splitkey.NewSoftwareKey(key)
+	stored := key.Bytes() // a secret: encrypt it before it goes to the disk
+	restored, err := splitkey.ParseSoftwareKey(stored)
 	if err != nil {
 		log.Fatal(err)
 	}
 	x := make([]byte, 256) // a number below n, as long as n
 	x[255] = 2
-	y, err := own.Exponentiate(context.Background(), x)
+	y, err := restored.Exponentiate(context.Background(), x)
 	if err != nil {
 		log.Fatal(err)
 	}
+	pub := key.Public().(*rsa.PublicKey)
 	z := new(big.Int).SetBytes(y)
-	fmt.Println(z.Exp(z, big.NewInt(int64(key.E)), key.N))
+	fmt.Println(z.Exp(z, big.NewInt(int64(pub.E)), pub.N))
 	// Output: 2
+}
+
+// What both parties sign is verified, by either or by anybody else.
+func ExampleMessage() {
+	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
+	if err != nil {
+		log.Fatal(err)
+	}
+	final, err := splitkey.CheckFinalKey(client.PublicKey(), client.PublicKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("I agree."))
+	message, err := final.Encode(digest[:], crypto.SHA256)
+	if err != nil {
+		log.Fatal(err)
+	}
+	partial, err := client.SignPartial(message)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Half a signature is none.
+	fmt.Println(message.Verify(partial))
+	// Output: splitkey: signature does not verify
 }
 
 // A key that exists is split, and destroyed. Its primes are ordinary ones, so the

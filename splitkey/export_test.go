@@ -16,6 +16,11 @@ func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 	return newFinalKey(pub, &publicKey{n: pub.N.Bytes()})
 }
 
+// NewServerShare makes a share of anything.
+func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
+	return newServerShare(pub, s, d)
+}
+
 // Faults of the hardware, as tests make them. They are functions: TestNothing calls every
 // method with nothing.
 

@@ -16,16 +16,17 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// What happens when the arithmetic, or a key's hardware, computes wrongly: nothing leaves.
+// What happens when the arithmetic, or a key's hardware, computes wrongly: nothing
+// leaves.
 
-// TestFaultAfterCheck: what was right when it was checked, and is wrong when it is released, is
-// found by the last verification, step 6 of section 3.3.
+// TestFaultAfterCheck: what was right when it was checked, and is wrong when it is
+// released, is found by the last verification, step 6 of section 3.3.
 func TestFaultAfterCheck(t *testing.T) {
 	for _, s := range sharings {
-		for _, own := range []splitkey.RSAKey{nil, serverKey(t, 2048)} {
+		for _, own := range []splitkey.RSAKey{nil, splitkeytest.ServerKey(2048)} {
 			for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 				p := splitOf(t, splitkeytest.Key(2048), s, own)
-				m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
+				m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), opts)
 				require.NoError(t, err)
 				y, err := p.client.SignPartial(m)
 				require.NoError(t, err)
@@ -47,21 +48,22 @@ func TestFaultAfterCheck(t *testing.T) {
 	}
 }
 
-// TestFinishVerifiesWithCryptoRSA: the last verification is made by another implementation than
-// the one that computed, whose failure it does not notice. The client's verification is made by this one.
+// TestFinishVerifiesWithCryptoRSA: the last verification is made by another
+// implementation than the one that computed, whose failure it does not notice. The
+// client's verification is made by this one.
 func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
-	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, serverKey(t, 2048))
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, splitkeytest.ServerKey(2048))
 	splitkey.BreakArithmetic(p.final())
 	for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
-		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), opts)
+		m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), opts)
 		require.NoError(t, err)
 		y, err := p.client.SignPartial(m)
 		require.NoError(t, err)
-		sig, err := p.completer.Complete(ctx, m, y)
+		sig, err := p.complete(ctx, m, y)
 		require.NoError(t, err)
 		require.NoError(t, verifyCryptoRSA(p, sig, opts))
 		require.ErrorIs(t, m.Verify(sig), splitkey.ErrSignature)
-		_, err = splitkey.NewSigner(p.final(), p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), opts)
+		_, err = p.client.Signer(t.Context(), p.final(), p.complete).Sign(nil, digestFor(crypto.SHA256, "x"), opts)
 		require.ErrorIs(t, err, splitkey.ErrSignature)
 	}
 }
@@ -74,11 +76,12 @@ func verifyCryptoRSA(p *pair, sig []byte, opts crypto.SignerOpts) error {
 	return rsa.VerifyPKCS1v15(p.completer.PublicKey(), crypto.SHA256, digestFor(crypto.SHA256, "x"), sig)
 }
 
-// TestFaultInCheck: a fault in the server's exponentiation, step 2, is found by step 3, whichever share it hits.
+// TestFaultInCheck: a fault in the server's exponentiation, step 2, is found by step 3,
+// whichever share it hits.
 func TestFaultInCheck(t *testing.T) {
 	for _, s := range sharings {
 		p := splitOf(t, splitkeytest.Key(2048), s, nil)
-		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.NoError(t, err)
 		y, err := p.client.SignPartial(m)
 		require.NoError(t, err)
@@ -104,14 +107,14 @@ func (l *lying) Exponentiate(_ context.Context, x []byte) ([]byte, error) {
 	return l.answer(x)
 }
 
-// TestLyingServerKey: of a server key's wrong answer, step 4, nothing leaves, and the client is not
-// blamed; the next right answer finishes.
+// TestLyingServerKey: of a server key's wrong answer, step 4, nothing leaves, and the
+// client is not blamed; the next right answer finishes.
 func TestLyingServerKey(t *testing.T) {
-	honest := serverKey(t, 2048)
+	honest := splitkeytest.ServerKey(2048)
 	key := splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	own := &lying{RSAKey: honest}
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, own)
-	m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+	m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
@@ -160,11 +163,12 @@ func faultyCRT(key *rsa.PrivateKey, x []byte) []byte {
 	return z.FillBytes(make([]byte, 256))
 }
 
-// TestSoftwareKeyFault: a fault in any part of a software key gives no answer, neither by itself nor
-// in a completer. One modulo one prime alone would give the primes away (Boneh, DeMillo, Lipton).
+// TestSoftwareKeyFault: a fault in any part of a software key gives no answer, neither by
+// itself nor in a completer. One modulo one prime alone would give the primes away
+// (Boneh, DeMillo, Lipton).
 func TestSoftwareKeyFault(t *testing.T) {
 	for _, part := range []string{"dp", "dq", "qInv", "q"} {
-		k := serverKey(t, 2048)
+		k := splitkeytest.ServerKey(2048)
 		x := make([]byte, 256)
 		rand.Read(x[1:])
 		_, err := k.Exponentiate(ctx, x)
@@ -175,7 +179,7 @@ func TestSoftwareKeyFault(t *testing.T) {
 		require.Nil(t, y)
 
 		p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, k)
-		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.NoError(t, err)
 		partial, err := p.client.SignPartial(m)
 		require.NoError(t, err)
@@ -188,8 +192,8 @@ func TestSoftwareKeyFault(t *testing.T) {
 	}
 }
 
-// TestSoftwareKeyIsTried: a key that is consistent, and computes wrongly since one factor is composite, is found
-// when it is loaded.
+// TestSoftwareKeyIsTried: a key that is consistent, and computes wrongly since one factor
+// is composite, is found when it is loaded.
 func TestSoftwareKeyIsTried(t *testing.T) {
 	one := big.NewInt(1)
 	good := splitkeytest.NamedKey(splitkeytest.Server, 2048)
@@ -208,7 +212,7 @@ func TestSoftwareKeyIsTried(t *testing.T) {
 			continue
 		}
 		bad := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: []*big.Int{p, q}}
-		_, err := splitkey.NewSoftwareKey(bad)
+		_, err := splitkeytest.SoftwareKey(bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 		require.ErrorContains(t, err, "trial")
 		_, _, err = splitkey.Split(bad, splitkey.Additive)
@@ -224,8 +228,8 @@ func random(n int) []byte {
 	return b
 }
 
-// TestPairwise: shares that do not belong together, by a fault of the dealer, are not given out: the
-// pairwise consistency test finds them.
+// TestPairwise: shares that do not belong together, by a fault of the dealer, are not
+// given out: the pairwise consistency test finds them.
 func TestPairwise(t *testing.T) {
 	defer func() { deal.Fault = nil }()
 	for _, s := range sharings {

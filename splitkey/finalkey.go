@@ -10,11 +10,11 @@ import (
 	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
-// FinalKey is a public key that was checked to be the final key of one client key (n1, e):
-// that key itself, or its composite with a server key. [CheckFinalKey] makes one on the
-// client's side and a [Completer] has one on the server's, and there is no other way to
-// make one. Messages are encoded for a FinalKey, and a share signs only those that were
-// encoded for a final key of its own client key. It is public and immutable.
+// FinalKey is a public key that was checked to be the final key of one client key (n1,
+// e): that key itself, or its composite with a server key. [CheckFinalKey] makes one on
+// the client's side and a [Completer] has one on the server's, and there is no other way
+// to make one. Messages are encoded for a FinalKey, and a share signs only those that
+// were encoded for a final key of its own client key. It is public and immutable.
 type FinalKey struct {
 	pub    *rsa.PublicKey
 	n1     []byte                 // modulus of the client key
@@ -53,6 +53,18 @@ func CheckFinalKey(final, client *rsa.PublicKey) (*FinalKey, error) {
 		return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)
 	}
 	return newFinalKey(final, p)
+}
+
+// LeastServerModulus returns the least modulus that a server key of so many bits should
+// have: 0xa8 * 2^(bits-8). Its product with the modulus of each key of the same length
+// that [GenerateKey] makes then has full length, 2*bits, since 168/256 * (7/8)^2 > 1/2.
+// Every key of [GenerateSoftwareKey] has a larger one; of the keys that HSMs make, whose
+// primes may have two upper bits set, about one in eight has not, and another is drawn.
+//
+// Any other client modulus makes products of full length with all such server keys if it
+// does with LeastServerModulus.
+func LeastServerModulus(bits int) *big.Int {
+	return new(big.Int).Lsh(big.NewInt(0xa8), uint(max(bits, 8)-8))
 }
 
 // newFinalKey is for callers that have made the checks of CheckFinalKey.

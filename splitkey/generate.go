@@ -19,8 +19,8 @@ const publicExponent = 65537
 
 // GenerateKey makes an RSA key of 2048, 3072 or 4096 bits with e = 65537, deals its two
 // shares, and wipes the key: both primes, lambda, the private exponent and all that was
-// computed from them. It returns [ErrKey] for any other size and [ErrShare] for an unknown
-// sharing.
+// computed from them. It returns [ErrKey] for any other size and [ErrShare] for an
+// unknown sharing.
 //
 // The primes are l-safe (see [Multiplicative]) and otherwise as FIPS 186-5, appendix
 // A.1.3, asks, except that they have their upper three bits set, not two.
@@ -40,10 +40,10 @@ func GenerateKey(bits int, s Sharing) (c *ClientShare, srv *ServerShare, err err
 	return nil, nil, err
 }
 
-// generateTries bounds the loop of GenerateKey. One try fails with probability below 2^-30
-// (a large common divisor of p-1 and q-1, |p-q| too small, d too small, a modulus that
-// looks weak), so four in a row mean that the arithmetic or the machine is broken, and an
-// error is due.
+// generateTries bounds the loop of GenerateKey. One try fails with probability below
+// 2^-30 (a large common divisor of p-1 and q-1, |p-q| too small, d too small, a modulus
+// that looks weak), so four in a row mean that the arithmetic or the machine is broken,
+// and an error is due.
 const generateTries = 4
 
 func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
@@ -59,9 +59,10 @@ func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 	return dealer.shares(s)
 }
 
-// GenerateSoftwareKey makes a server key of 2048, 3072 or 4096 bits with e = 65537. Its primes
-// are as those of [GenerateKey], so that the modulus begins with c4 or more. Beside the key
-// nothing of it is left in memory. It returns [ErrKey] for any other size.
+// GenerateSoftwareKey makes a server key of 2048, 3072 or 4096 bits with e = 65537. Its
+// primes are as those of [GenerateKey], so that the modulus is 0xc4 * 2^(bits-8) at least
+// (see [LeastServerModulus]). Beside the key nothing of it is left in memory. It returns
+// [ErrKey] for any other size.
 func GenerateSoftwareKey(bits int) (k *SoftwareKey, err error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
@@ -80,22 +81,7 @@ func generateSoftwareKey(bits int) (*SoftwareKey, error) {
 	defer clear(p)
 	q := prime.New(bits / 2)
 	defer clear(q)
-	return serverKeyOf(p, q, publicExponent)
-}
-
-// serverKeyOf returns the key of two primes of equal length, or refuses a weak one.
-func serverKeyOf(p, q []byte, e int) (*SoftwareKey, error) {
-	pub := productOf(p, q, e)
-	public, err := newPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
-	dealer, err := newDealer(p, q, pub)
-	if err != nil {
-		return nil, err
-	}
-	dealer.Wipe()
-	return softwareKeyOf(public, p, q)
+	return newSoftwareKey(p, q, publicExponent)
 }
 
 // productOf returns the public key with these two factors.
@@ -105,13 +91,14 @@ func productOf(p, q []byte, e int) *rsa.PublicKey {
 
 // Split deals two shares of a key that exists. The key must have two primes, neither
 // shorter than a quarter of the modulus, and a modulus of 2048 to 8192 bits, in whole
-// bytes; any public exponent that crypto/rsa accepts will do. Only the primes, the private
-// exponent and the public key are read. What Split makes of them is wiped; the key is
-// the caller's, who then destroys it and every copy: whoever keeps one can sign alone.
+// bytes; any public exponent that crypto/rsa accepts will do. Only the primes, the
+// private exponent and the public key are read. What Split makes of them is wiped; the
+// key is the caller's, who then destroys it and every copy: whoever keeps one can sign
+// alone.
 //
-// Split returns [ErrKey] for a key that is weak or not consistent, [ErrOrdinaryPrimes] for
-// [Multiplicative] sharing of a key whose primes are not l-safe, and [ErrShare] for an
-// unknown sharing.
+// Split returns [ErrKey] for a key that is weak or not consistent, [ErrOrdinaryPrimes]
+// for [Multiplicative] sharing of a key whose primes are not l-safe, and [ErrShare] for
+// an unknown sharing.
 func Split(key *rsa.PrivateKey, s Sharing) (c *ClientShare, srv *ServerShare, err error) {
 	if !s.valid() {
 		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
@@ -187,7 +174,7 @@ func (d *dealer) shares(s Sharing) (*ClientShare, *ServerShare, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	srv, err := NewServerShare(d.pub, s, ds)
+	srv, err := newServerShare(d.pub, s, ds)
 	if err == nil {
 		err = proveShares(c, srv)
 	}
@@ -203,11 +190,11 @@ func (d *dealer) shares(s Sharing) (*ClientShare, *ServerShare, error) {
 // consistency test of FIPS 140-3, section 7.10.3.3.
 func proveShares(c *ClientShare, s *ServerShare) error {
 	digest := sha256.Sum256([]byte("tandem pairwise consistency test"))
-	completer, err := NewCompleter(s, nil)
+	completer, err := NewCompleter(s, nil, nil)
 	if err != nil {
 		return err
 	}
-	m, err := Encode(completer.FinalKey(), digest[:], crypto.SHA256)
+	m, err := completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		return err
 	}

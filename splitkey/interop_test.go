@@ -34,9 +34,9 @@ func shapes(t *testing.T) map[string]*pair {
 	return map[string]*pair{
 		"two-prime 2048 multiplicative": splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil),
 		"two-prime 3072 additive":       splitOf(t, splitkeytest.Key(3072), splitkey.Additive, nil),
-		"composite 4096 multiplicative": splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, serverKey(t, 2048)),
-		"composite 4096 additive":       splitOf(t, splitkeytest.Key(2048), splitkey.Additive, serverKey(t, 2048)),
-		"composite 6144 multiplicative": splitOf(t, splitkeytest.Key(3072), splitkey.Multiplicative, serverKey(t, 3072)),
+		"composite 4096 multiplicative": splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, splitkeytest.ServerKey(2048)),
+		"composite 4096 additive":       splitOf(t, splitkeytest.Key(2048), splitkey.Additive, splitkeytest.ServerKey(2048)),
+		"composite 6144 multiplicative": splitOf(t, splitkeytest.Key(3072), splitkey.Multiplicative, splitkeytest.ServerKey(3072)),
 	}
 }
 
@@ -46,8 +46,8 @@ func publicPEM(t *testing.T, pub crypto.PublicKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-func signer(p *pair) *splitkey.Signer {
-	return splitkey.NewSigner(p.final(), p.client, p.completer.Complete)
+func signer(t testing.TB, p *pair) crypto.Signer {
+	return p.client.Signer(t.Context(), p.final(), p.complete)
 }
 
 // TestOpenSSL has the openssl command verify signatures over a file, and refuse the
@@ -119,7 +119,7 @@ func TestJWS(t *testing.T) {
 			token := b64(fmt.Appendf(nil, `{"alg":%q}`, alg)) + "." + b64([]byte(`{"sub":"alice"}`))
 			h := opts.HashFunc().New()
 			h.Write([]byte(token))
-			sig, err := signer(p).Sign(rand.Reader, h.Sum(nil), opts)
+			sig, err := signer(t, p).Sign(rand.Reader, h.Sum(nil), opts)
 			require.NoError(t, err)
 			input = append(input, map[string]any{"jwk": jwk, "token": token + "." + b64(sig)})
 			fmt.Fprintf(&want, "%s true false\n", alg)
@@ -140,7 +140,7 @@ func TestX509(t *testing.T) {
 		for _, alg := range []x509.SignatureAlgorithm{x509.SHA256WithRSA, x509.SHA512WithRSA, x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS} {
 			der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 				Subject: pkix.Name{CommonName: shape}, SignatureAlgorithm: alg,
-			}, signer(p))
+			}, signer(t, p))
 			require.NoError(t, err)
 			csr, err := x509.ParseCertificateRequest(der)
 			require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestX509(t *testing.T) {
 func certificate(t *testing.T, p *pair) *x509.Certificate {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tandem test"}, DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, p.pub(), signer(p))
+	der, err := x509.CreateCertificate(rand.Reader, template, template, p.pub(), signer(t, p))
 	require.NoError(t, err)
 	cert, err := x509.ParseCertificate(der)
 	require.NoError(t, err)
@@ -170,7 +170,7 @@ func TestTLS(t *testing.T) {
 			cert := certificate(t, p)
 			pool := x509.NewCertPool()
 			pool.AddCert(cert)
-			pair := tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: signer(p)}
+			pair := tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: signer(t, p)}
 			a, b := net.Pipe()
 			server := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert,
 				ClientCAs: pool, MinVersion: version, MaxVersion: version})
@@ -195,14 +195,14 @@ func TestVerify(t *testing.T) {
 	for shape, p := range shapes(t) {
 		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 			digest := digestFor(crypto.SHA256, "x")
-			m, err := splitkey.Encode(p.final(), digest, opts)
+			m, err := p.final().Encode(digest, opts)
 			require.NoError(t, err)
 			y, err := p.client.SignPartial(m)
 			require.NoError(t, err)
-			sig, err := p.completer.Complete(ctx, m, y)
+			sig, err := p.complete(ctx, m, y)
 			require.NoError(t, err)
 			require.NoError(t, m.Verify(sig), shape)
-			other, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "y"), opts)
+			other, err := p.final().Encode(digestFor(crypto.SHA256, "y"), opts)
 			require.NoError(t, err)
 			require.ErrorIs(t, other.Verify(sig), splitkey.ErrSignature)
 			for _, bad := range [][]byte{nil, sig[1:], append([]byte{0}, sig...), append(sig[:len(sig)-1:len(sig)-1], sig[len(sig)-1]^1),
@@ -214,30 +214,30 @@ func TestVerify(t *testing.T) {
 	require.ErrorIs(t, (&splitkey.Message{}).Verify(nil), splitkey.ErrMessage)
 }
 
-// TestSigner: the adapter returns a copy of the key, refuses what it cannot sign, and does not
-// believe a server.
+// TestSigner: the adapter returns a copy of the key, refuses what it cannot sign, and
+// does not believe a server.
 func TestSigner(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
 	digest := digestFor(crypto.SHA256, "x")
-	s := signer(p)
+	s := signer(t, p)
 	s.Public().(*rsa.PublicKey).N.SetInt64(1)
 	_, err := s.Sign(nil, digest, crypto.SHA256)
 	require.NoError(t, err)
 	_, err = s.Sign(nil, digest, crypto.MD5)
 	require.ErrorIs(t, err, splitkey.ErrMessage)
-	_, err = splitkey.NewSigner(p.final(), nil, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
+	_, err = (*splitkey.ClientShare)(nil).Signer(t.Context(), p.final(), p.complete).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrShare)
-	_, err = splitkey.NewSigner(p.final(), p.client, nil).Sign(nil, digest, crypto.SHA256)
+	_, err = p.client.Signer(t.Context(), p.final(), nil).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 	wrong, _, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
 	require.NoError(t, err)
-	_, err = splitkey.NewSigner(p.final(), wrong, p.completer.Complete).Sign(nil, digest, crypto.SHA256)
+	_, err = wrong.Signer(t.Context(), p.final(), p.complete).Sign(nil, digest, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrPartial)
-	liar := func(sig []byte) splitkey.CompleteFunc {
+	liar := func(sig []byte) func(context.Context, *splitkey.Message, []byte) ([]byte, error) {
 		return func(ctx context.Context, m *splitkey.Message, y []byte) ([]byte, error) { return sig, nil }
 	}
 	for _, sig := range [][]byte{nil, {}, make([]byte, 256), p.sign(t, digestFor(crypto.SHA256, "y"), crypto.SHA256)} {
-		_, err = splitkey.NewSigner(p.final(), p.client, liar(sig)).Sign(nil, digest, crypto.SHA256)
+		_, err = p.client.Signer(t.Context(), p.final(), liar(sig)).Sign(nil, digest, crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrSignature)
 	}
 }

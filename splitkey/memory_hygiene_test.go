@@ -19,8 +19,8 @@ import (
 // hygieneDigest is what is signed in the process that is searched.
 var hygieneDigest = sha256.Sum256([]byte("memory"))
 
-// TestMemory signs in another process, which wipes its shares and collects its garbage, and
-// searches that process's memory for what must not be there any more.
+// TestMemory signs in another process, which wipes its shares and collects its garbage,
+// and searches that process's memory for what must not be there any more.
 func TestMemory(t *testing.T) {
 	if memorytest.IsChild() {
 		signAndForget(t)
@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 	composite := new(big.Int).Mul(n, server.N)
 	pub := *server
 	pub.N = composite
-	m, err := splitkey.Encode(splitkeytest.FinalKey(t, &pub.PublicKey), hygieneDigest[:], crypto.SHA256)
+	m, err := splitkeytest.FinalKey(t, &pub.PublicKey).Encode(hygieneDigest[:], crypto.SHA256)
 	require.NoError(t, err)
 	em := new(big.Int).SetBytes(m.Bytes())
 	power := func(base, exponent, n *big.Int) []byte { return new(big.Int).Exp(base, exponent, n).Bytes() }
@@ -83,11 +83,11 @@ func signAndForget(t *testing.T) {
 	clear(d)
 	memorytest.Pause(t, "held")
 
-	own, err := splitkey.NewSoftwareKey(server)
+	own, err := splitkeytest.SoftwareKey(server)
 	require.NoError(t, err)
-	completer, err := splitkey.NewCompleter(share, own)
+	completer, err := splitkey.NewCompleter(share, own, nil)
 	require.NoError(t, err)
-	m, err := splitkey.Encode(completer.FinalKey(), hygieneDigest[:], crypto.SHA256)
+	m, err := completer.FinalKey().Encode(hygieneDigest[:], crypto.SHA256)
 	require.NoError(t, err)
 	y, err := thief.SignPartial(m)
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func signAndForget(t *testing.T) {
 	clear(y)
 	y, err = client.SignPartial(m)
 	require.NoError(t, err)
-	_, err = completer.Complete(t.Context(), m, y)
+	_, err = complete(t.Context(), completer, m, y)
 	require.NoError(t, err)
 	clear(y)
 	client.Wipe()

@@ -12,8 +12,8 @@ import (
 
 // Message is a digest encoded for one final key, by EMSA-PKCS1-v1_5 or
 // EMSA-PSS (RFC 8017, section 9). Both parties make it themselves from the digest
-// (and the salt), so that neither raises a number of unknown origin to its share. It is public,
-// and immutable.
+// (and the salt), so that neither raises a number of unknown origin to its share. It is
+// public, and immutable.
 type Message struct {
 	key    *FinalKey
 	hash   crypto.Hash
@@ -23,39 +23,42 @@ type Message struct {
 	em     []byte
 }
 
-// Encode encodes a digest for a final key. As in [crypto.Signer], opts says how: an
+// Encode encodes a digest for the key. As in [crypto.Signer], opts says how: an
 // *[rsa.PSSOptions] means EMSA-PSS and anything else EMSA-PKCS1-v1_5, with
 // opts.HashFunc() one of SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384, SHA3-512.
 //
 // The salt of EMSA-PSS is drawn at random. Its length is opts.SaltLength where that
-// is positive, else the hash's: [rsa.PSSSaltLengthAuto] means the same as [rsa.PSSSaltLengthEqualsHash].
+// is positive, else the hash's: [rsa.PSSSaltLengthAuto] means the same as
+// [rsa.PSSSaltLengthEqualsHash].
 //
-// Encode returns [ErrKey] for no key and [ErrMessage] for everything else that it refuses; in
-// FIPS 140-only mode that is also a salt longer than the hash, with [ErrFIPS].
-func Encode(key *FinalKey, digest []byte, opts crypto.SignerOpts) (*Message, error) {
+// Encode returns [ErrKey] for a nil or zero key and [ErrMessage] for everything else that
+// it refuses; in FIPS 140-only mode that is also a salt longer than the hash, with
+// [ErrFIPS].
+func (k *FinalKey) Encode(digest []byte, opts crypto.SignerOpts) (*Message, error) {
 	pss, ok := opts.(*rsa.PSSOptions)
 	if !ok {
-		return encode(key, digest, opts, nil)
+		return k.encode(digest, opts, nil)
 	}
 	if pss == nil {
 		return nil, fmt.Errorf("%w: no options", ErrMessage)
 	}
-	size, err := saltLength(key, pss)
+	size, err := k.saltLength(pss)
 	if err != nil {
 		return nil, err
 	}
 	salt := make([]byte, size)
 	rand.Read(salt)
-	return encode(key, digest, opts, salt)
+	return k.encode(digest, opts, salt)
 }
 
-// EncodeWithSalt is [Encode] with a given salt, as the server needs it to rebuild what
-// the client encoded. With EMSA-PSS and a SaltLength of [rsa.PSSSaltLengthAuto] the salt
-// may have any length that fits (at most emLen - hLen - 2 bytes), also none; else it must have the length that the options ask for. With
+// EncodeWithSalt is [FinalKey.Encode] with a given salt, as the server needs it to
+// rebuild what the client encoded. With EMSA-PSS and a SaltLength of
+// [rsa.PSSSaltLengthAuto] the salt may have any length that fits (at most emLen - hLen -
+// 2 bytes), also none; else it must have the length that the options ask for. With
 // EMSA-PKCS1-v1_5 it must be empty.
-func EncodeWithSalt(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+func (k *FinalKey) EncodeWithSalt(digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
 	if pss, ok := opts.(*rsa.PSSOptions); ok && pss != nil && pss.SaltLength != rsa.PSSSaltLengthAuto {
-		want, err := saltLength(key, pss)
+		want, err := k.saltLength(pss)
 		if err != nil {
 			return nil, err
 		}
@@ -63,12 +66,12 @@ func EncodeWithSalt(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt [
 			return nil, fmt.Errorf("%w: a salt of %d bytes, want %d", ErrMessage, len(salt), want)
 		}
 	}
-	return encode(key, digest, opts, salt)
+	return k.encode(digest, opts, salt)
 }
 
 // saltLength is the length of the salt that the options ask for, which fits.
-func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
-	if !key.valid() {
+func (k *FinalKey) saltLength(opts *rsa.PSSOptions) (int, error) {
+	if !k.valid() {
 		return 0, errNoFinalKey()
 	}
 	if opts.SaltLength < rsa.PSSSaltLengthEqualsHash {
@@ -84,7 +87,7 @@ func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
 	if err := fipsSalt(size, opts.Hash.Size()); err != nil {
 		return 0, err
 	}
-	if size > emsa.MaxSaltLength(opts.Hash, key.pub.N.BitLen()-1) {
+	if size > emsa.MaxSaltLength(opts.Hash, k.pub.N.BitLen()-1) {
 		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.ErrTooLong)
 	}
 	return size, nil
@@ -92,8 +95,8 @@ func saltLength(key *FinalKey, opts *rsa.PSSOptions) (int, error) {
 
 func errNoFinalKey() error { return fmt.Errorf("%w: no final key", ErrKey) }
 
-func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
-	if !key.valid() {
+func (k *FinalKey) encode(digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
+	if !k.valid() {
 		return nil, errNoFinalKey()
 	}
 	if opts == nil {
@@ -113,12 +116,12 @@ func encode(key *FinalKey, digest []byte, opts crypto.SignerOpts, salt []byte) (
 	if err := fipsSalt(len(salt), len(digest)); err != nil {
 		return nil, err
 	}
-	m := &Message{key: key, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
+	m := &Message{key: k, hash: h, digest: bytes.Clone(digest), pss: isPSS, salt: bytes.Clone(salt)}
 	var err error
 	if isPSS {
-		m.em, err = emsa.PSS(h, digest, salt, key.pub.N.BitLen()-1)
+		m.em, err = emsa.PSS(h, digest, salt, k.pub.N.BitLen()-1)
 	} else {
-		m.em, err = emsa.PKCS1v15(h, digest, key.pub.Size())
+		m.em, err = emsa.PKCS1v15(h, digest, k.pub.Size())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrMessage, err)
@@ -134,8 +137,9 @@ func (m *Message) Salt() []byte {
 	return bytes.Clone(m.salt)
 }
 
-// Bytes returns a copy of the encoded message EM, in the length that RFC 8017 gives it: that of the
-// modulus, or for EMSA-PSS one byte less where the modulus has 1 bit more than a multiple of 8.
+// Bytes returns a copy of the encoded message EM, in the length that RFC 8017 gives it:
+// that of the modulus, or for EMSA-PSS one byte less where the modulus has 1 bit more
+// than a multiple of 8.
 func (m *Message) Bytes() []byte {
 	if m == nil {
 		return nil
@@ -152,8 +156,8 @@ func (m *Message) FinalKey() *FinalKey {
 }
 
 // Verify checks a complete signature over the message, and returns [ErrSignature] if it
-// is wrong. Since the encoded message is known, salt included, this is one exponentiation and a
-// comparison for both paddings (RFC 8017, section 8.2.2).
+// is wrong. Since the encoded message is known, salt included, this is one exponentiation
+// and a comparison for both paddings (RFC 8017, section 8.2.2).
 func (m *Message) Verify(sig []byte) error {
 	if m == nil || m.em == nil {
 		return fmt.Errorf("%w: zero value", ErrMessage)
@@ -167,8 +171,9 @@ func (m *Message) Verify(sig []byte) error {
 }
 
 // verifyCryptoRSA is Verify by crypto/rsa: code that was written for verification by
-// others, with an arithmetic that differs from this package's kernels (where there is none and
-// bigmod serves, it has the same origin). It is the last guard before a signature leaves.
+// others, with an arithmetic that differs from this package's kernels (where there is
+// none and bigmod serves, it has the same origin). It is the last guard before a
+// signature leaves.
 func (m *Message) verifyCryptoRSA(sig []byte) error {
 	pub := m.key.pub
 	var err error

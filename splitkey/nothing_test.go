@@ -28,13 +28,14 @@ type pointerReader struct{ io.Reader }
 
 func (r *pointerReader) Read(b []byte) (int, error) { return r.Reader.Read(b) }
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for something.
+// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
+// something.
 func TestNothing(t *testing.T) {
 	key := splitkeytest.Key(2048)
-	own := serverKey(t, 2048)
+	own := splitkeytest.ServerKey(2048)
 	p := splitOf(t, key, splitkey.Additive, own)
 	digest := digestFor(crypto.SHA256, "x")
-	m, err := splitkey.Encode(p.final(), digest, crypto.SHA256)
+	m, err := p.final().Encode(digest, crypto.SHA256)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
@@ -44,38 +45,33 @@ func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
 		Types: []any{
 			(*splitkey.ClientShare)(nil), (*splitkey.ServerShare)(nil), (*splitkey.Completer)(nil), (*splitkey.Checked)(nil),
-			(*splitkey.FinalKey)(nil), (*splitkey.Message)(nil), (*splitkey.Signer)(nil), (*splitkey.SoftwareKey)(nil),
+			(*splitkey.FinalKey)(nil), (*splitkey.Message)(nil), (*splitkey.SoftwareKey)(nil),
 			(*splitkey.Sharing)(nil),
 		},
 		Values: []func() any{
 			func() any { return fresh().client }, func() any { return fresh().server },
 			func() any { return p.completer }, func() any { return ch }, func() any { return p.final() }, func() any { return m },
-			func() any { return splitkey.NewSigner(p.final(), p.client, p.completer.Complete) },
 			func() any { return own },
 		},
 		Functions: map[string]any{
-			"NewCompleter": splitkey.NewCompleter, "RestoreCompleter": splitkey.RestoreCompleter,
+			"NewCompleter": splitkey.NewCompleter, "LeastServerModulus": splitkey.LeastServerModulus,
 			"ParseServerShare": splitkey.ParseServerShare, "GenerateKey": splitkey.GenerateKey, "Split": splitkey.Split,
-			"Encode": splitkey.Encode, "EncodeWithSalt": splitkey.EncodeWithSalt, "CheckModulus": splitkey.CheckModulus,
-			"CheckFinalKey":  splitkey.CheckFinalKey,
-			"NewClientShare": splitkey.NewClientShare, "NewServerShare": splitkey.NewServerShare,
-			"NewSigner": splitkey.NewSigner, "NewSoftwareKey": splitkey.NewSoftwareKey,
+			"CheckModulus":        splitkey.CheckModulus,
+			"CheckFinalKey":       splitkey.CheckFinalKey,
+			"NewClientShare":      splitkey.NewClientShare,
 			"GenerateSoftwareKey": splitkey.GenerateSoftwareKey, "ParseSoftwareKey": splitkey.ParseSoftwareKey,
 		},
 		Good: []any{digest, crypto.SHA256, splitkey.Additive, key, &key.PublicKey, p.final(), p.client, p.server, own, m, ch},
 		Nils: []any{(*rsa.PSSOptions)(nil), (*pointerKey)(nil), (*splitkey.SoftwareKey)(nil), (*pointerReader)(nil)},
 		May: map[string]string{
 			"NewCompleter:1": "of a two-prime key",
-			"Signer.Sign:0":  "it is not used",
 		},
 	})
 	// A nil that is an RSAKey is no two-prime key.
 	for _, own := range []splitkey.RSAKey{(*pointerKey)(nil), (*splitkey.SoftwareKey)(nil)} {
-		_, err := splitkey.NewCompleter(p.server, own)
+		_, err := splitkey.NewCompleter(p.server, own, nil)
 		require.ErrorIs(t, err, splitkey.ErrKey)
-		_, err = splitkey.RestoreCompleter(p.server, own, p.completer.Precomputed())
-		require.ErrorIs(t, err, splitkey.ErrKey)
-		_, err = splitkey.RestoreCompleter(p.server, own, nil)
+		_, err = splitkey.NewCompleter(p.server, own, p.completer.Precomputed())
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 }

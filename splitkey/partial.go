@@ -11,7 +11,8 @@ import (
 // bytes, for a message that was encoded for a final key of its own client key. It returns
 // [ErrMessage] for any other, and cannot tell whether the share is the right one.
 //
-// y is as sensitive as the message's digest is known: see the package's section on security.
+// y is as sensitive as the message's digest is known: see the package's section on
+// security.
 func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 	exponent := c.secret()
 	if exponent == nil {

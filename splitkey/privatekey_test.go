@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestFactorLongerThanModulus: such a factor is refused for its length, before anything is
-// computed with it.
+// TestFactorLongerThanModulus: such a factor is refused for its length, before anything
+// is computed with it.
 func TestFactorLongerThanModulus(t *testing.T) {
 	for i := range 2 {
 		key := *splitkeytest.Key(2048)

@@ -97,13 +97,13 @@ func (p *publicKey) partial(b []byte) (*modexp.Elem, error) {
 }
 
 // CheckModulus is what a server asks of a modulus that a client sends: an odd number of
-// 2048 to 4096 bits, in whole bytes, without prime factors up to 65537, that neither has the
-// form of the ROCA generator (CVE-2017-15361) nor falls to a hundred steps of Fermat's
-// method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two prime
-// factors it cannot tell; a client that chooses a bad modulus harms only itself.
+// 2048 to 4096 bits, in whole bytes, without prime factors up to 65537, that neither has
+// the form of the ROCA generator (CVE-2017-15361) nor falls to a hundred steps of
+// Fermat's method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two
+// prime factors it cannot tell; a client that chooses a bad modulus harms only itself.
 //
-// A longer one is refused for its cost: twice the length is eight times the work in each of
-// the server's checks.
+// A longer one is refused for its cost: twice the length is eight times the work in each
+// of the server's checks.
 func CheckModulus(pub *rsa.PublicKey) error {
 	p, err := newClientKey(pub)
 	if err != nil {

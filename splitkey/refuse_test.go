@@ -55,8 +55,8 @@ func TestGenerateKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestModifiedKey changes each part of a private key: Split and NewSoftwareKey must
-// notice, whatever the part.
+// TestModifiedKey changes each part of a private key: Split must notice, whatever the
+// part.
 func TestModifiedKey(t *testing.T) {
 	one := big.NewInt(1)
 	good := func() *rsa.PrivateKey { return splitkeytest.Key(2048) }
@@ -98,13 +98,9 @@ func TestModifiedKey(t *testing.T) {
 				_, _, err := splitkey.Split(k, s)
 				require.ErrorIs(t, err, splitkey.ErrKey)
 			}
-			_, err := splitkey.NewSoftwareKey(k)
-			require.ErrorIs(t, err, splitkey.ErrKey)
 		})
 	}
 	_, _, err := splitkey.Split(nil, splitkey.Additive)
-	require.ErrorIs(t, err, splitkey.ErrKey)
-	_, err = splitkey.NewSoftwareKey(nil)
 	require.ErrorIs(t, err, splitkey.ErrKey)
 }
 
@@ -125,21 +121,16 @@ func TestBadPrimes(t *testing.T) {
 		if short == 511 {
 			swapped := *uneven
 			swapped.Primes = []*big.Int{uneven.Primes[1], uneven.Primes[0]}
-			_, err := splitkey.NewSoftwareKey(&swapped)
-			require.ErrorIs(t, err, splitkey.ErrKey)
-			_, _, err = splitkey.Split(&swapped, splitkey.Additive)
+			_, _, err := splitkey.Split(&swapped, splitkey.Additive)
 			require.ErrorIs(t, err, splitkey.ErrKey)
 		}
-		_, err := splitkey.NewSoftwareKey(uneven)
 		_, _, errMultiplicative := splitkey.Split(uneven, splitkey.Multiplicative)
 		if short < 512 {
 			_, _, errAdditive := splitkey.Split(uneven, splitkey.Additive)
 			require.ErrorIs(t, errAdditive, splitkey.ErrKey)
 			require.ErrorIs(t, errMultiplicative, splitkey.ErrKey)
-			require.ErrorIs(t, err, splitkey.ErrKey)
 			continue
 		}
-		require.NoError(t, err)
 		require.ErrorIs(t, errMultiplicative, splitkey.ErrOrdinaryPrimes)
 		digest := digestFor(crypto.SHA256, "x")
 		var want []byte
@@ -205,7 +196,8 @@ func TestShareRefused(t *testing.T) {
 		_, err = splitkey.CheckFinalKey(pub, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
-	// A modulus that does not fill its bytes can be a server key's, but not a split key's.
+	// A modulus that does not fill its bytes can be a server key's, but not a split
+	// key's.
 	odd := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 2048), 0, 1), E: 65537}
 	_, err := splitkey.NewClientShare(odd, splitkey.Additive, make([]byte, 265))
 	require.ErrorIs(t, err, splitkey.ErrKey)
@@ -219,14 +211,13 @@ func TestShareRefused(t *testing.T) {
 	_, err = zeroCompleter.Finish(ctx, &splitkey.Checked{})
 	require.ErrorIs(t, err, splitkey.ErrMessage)
 	var none *splitkey.Completer
-	_, err = none.Complete(ctx, nil, nil)
+	_, err = none.Check(nil, nil)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 	_, err = none.Finish(ctx, &splitkey.Checked{})
 	require.ErrorIs(t, err, splitkey.ErrMessage)
-	require.Nil(t, (&splitkey.Signer{}).Public())
-	_, err = (&splitkey.Signer{}).Sign(nil, nil, crypto.SHA256)
+	require.Nil(t, (*splitkey.ClientShare)(nil).Signer(ctx, nil, nil).Public())
+	_, err = (*splitkey.ClientShare)(nil).Signer(ctx, nil, nil).Sign(nil, nil, crypto.SHA256)
 	require.ErrorIs(t, err, splitkey.ErrShare)
-	require.Nil(t, splitkey.NewSigner(nil, nil, nil).Public())
 
 	var zeroClient splitkey.ClientShare
 	require.Nil(t, zeroClient.Secret())
@@ -239,9 +230,9 @@ func TestShareRefused(t *testing.T) {
 	zeroServer.Wipe()
 	_, err = zeroClient.SignPartial(nil)
 	require.ErrorIs(t, err, splitkey.ErrShare)
-	_, err = splitkey.NewCompleter(nil, nil)
+	_, err = splitkey.NewCompleter(nil, nil, nil)
 	require.ErrorIs(t, err, splitkey.ErrShare)
-	_, err = splitkey.NewCompleter(&splitkey.ServerShare{}, nil)
+	_, err = splitkey.NewCompleter(&splitkey.ServerShare{}, nil, nil)
 	require.ErrorIs(t, err, splitkey.ErrShare)
 }
 
@@ -264,7 +255,7 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 	}
 }
 
-// TestCheckFinalKey: what a server may call the final key of a device key, and what not.
+// TestCheckFinalKey: what a server may call the final key of a client key, and what not.
 func TestCheckFinalKey(t *testing.T) {
 	n1, n2 := splitkeytest.Key(2048).N, splitkeytest.NamedKey(splitkeytest.Server, 2048).N
 	device := &rsa.PublicKey{N: n1, E: 65537}
@@ -282,13 +273,14 @@ func TestCheckFinalKey(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, final.Equal(k.PublicKey()))
 		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
-			m, err := splitkey.Encode(k, make([]byte, 32), opts)
+			m, err := k.Encode(make([]byte, 32), opts)
 			require.NoError(t, err)
 			require.Same(t, k, m.FinalKey())
 			_, err = c.SignPartial(m)
 			require.NoError(t, err)
 		}
-		// Neither the key that was given nor the one that comes out is the one that is kept.
+		// Neither the key that was given nor the one that comes out is the one that is
+		// kept.
 		k.PublicKey().N.SetInt64(15)
 		given := &rsa.PublicKey{N: new(big.Int).Set(final.N), E: final.E}
 		k, err = splitkey.CheckFinalKey(given, device)
@@ -307,42 +299,42 @@ func TestCheckFinalKey(t *testing.T) {
 		require.ErrorIs(t, err, splitkey.ErrKey, name)
 		require.Nil(t, k, name)
 		for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
-			_, err = splitkey.Encode(k, make([]byte, 32), opts)
+			_, err = k.Encode(make([]byte, 32), opts)
 			require.ErrorIs(t, err, splitkey.ErrKey, name)
 		}
-		_, err = splitkey.NewSigner(k, c, askNobody).Sign(nil, make([]byte, 32), crypto.SHA256)
+		_, err = c.Signer(t.Context(), k, askNobody).Sign(nil, make([]byte, 32), crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrKey, name)
 	}
 }
 
 func askNobody(context.Context, *splitkey.Message, []byte) ([]byte, error) { panic("asked the server") }
 
-// TestFinalKeyOfAnother: a share signs for the final keys of its own device key only, also
-// where the final key is a composite that its own device key divides.
+// TestFinalKeyOfAnother: a share signs for the final keys of its own client key only,
+// also where the final key is a composite that its own client key divides.
 func TestFinalKeyOfAnother(t *testing.T) {
 	k1, k2 := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	product := &rsa.PublicKey{N: new(big.Int).Mul(k1.N, k2.N), E: 65537}
 	digest := make([]byte, 32)
 	for _, s := range sharings {
-		mine := splitOf(t, k1, s, serverKey(t, 2048))
+		mine := splitOf(t, k1, s, splitkeytest.ServerKey(2048))
 		theirs, err := splitkey.CheckFinalKey(product, &k2.PublicKey)
 		require.NoError(t, err)
 		require.True(t, mine.pub().Equal(theirs.PublicKey()))
-		m, err := splitkey.Encode(theirs, digest, crypto.SHA256)
+		m, err := theirs.Encode(digest, crypto.SHA256)
 		require.NoError(t, err)
 		_, err = mine.client.SignPartial(m)
 		require.ErrorIs(t, err, splitkey.ErrMessage)
-		_, err = splitkey.NewSigner(theirs, mine.client, askNobody).Sign(nil, digest, crypto.SHA256)
+		_, err = mine.client.Signer(t.Context(), theirs, askNobody).Sign(nil, digest, crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrMessage)
 		right, err := splitkey.CheckFinalKey(product, &k1.PublicKey)
 		require.NoError(t, err)
-		m, err = splitkey.Encode(right, digest, crypto.SHA256)
+		m, err = right.Encode(digest, crypto.SHA256)
 		require.NoError(t, err)
 		y, err := mine.client.SignPartial(m)
 		require.NoError(t, err)
 		_, err = mine.completer.Check(m, y)
 		require.NoError(t, err, "one final key, checked on either side")
-		m, err = splitkey.Encode(theirs, digest, crypto.SHA256)
+		m, err = theirs.Encode(digest, crypto.SHA256)
 		require.NoError(t, err)
 		_, err = mine.completer.Check(m, y)
 		require.ErrorIs(t, err, splitkey.ErrMessage)
@@ -375,36 +367,36 @@ func TestEncodeRefuses(t *testing.T) {
 		if name == "sha1" || name == "pss sha1" {
 			size = 20
 		}
-		_, err := splitkey.Encode(pub, make([]byte, size), opts)
+		_, err := pub.Encode(make([]byte, size), opts)
 		require.ErrorIs(t, err, splitkey.ErrMessage, name)
-		_, err = splitkey.EncodeWithSalt(pub, make([]byte, size), opts, nil)
+		_, err = pub.EncodeWithSalt(make([]byte, size), opts, nil)
 		require.ErrorIs(t, err, splitkey.ErrMessage, name)
 	}
 	for _, n := range []int{0, 20, 31, 33, 64} {
-		_, err := splitkey.Encode(pub, make([]byte, n), crypto.SHA256)
+		_, err := pub.Encode(make([]byte, n), crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrMessage)
-		_, err = splitkey.Encode(pub, make([]byte, n), &rsa.PSSOptions{Hash: crypto.SHA256})
+		_, err = pub.Encode(make([]byte, n), &rsa.PSSOptions{Hash: crypto.SHA256})
 		require.ErrorIs(t, err, splitkey.ErrMessage)
 	}
 	digest := make([]byte, 32)
-	_, err := splitkey.EncodeWithSalt(pub, digest, crypto.SHA256, []byte{1})
+	_, err := pub.EncodeWithSalt(digest, crypto.SHA256, []byte{1})
 	require.ErrorIs(t, err, splitkey.ErrMessage)
 	equal := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
-	_, err = splitkey.EncodeWithSalt(pub, digest, equal, make([]byte, 31))
+	_, err = pub.EncodeWithSalt(digest, equal, make([]byte, 31))
 	require.ErrorIs(t, err, splitkey.ErrMessage)
-	m, err := splitkey.EncodeWithSalt(pub, digest, equal, make([]byte, 32))
+	m, err := pub.EncodeWithSalt(digest, equal, make([]byte, 32))
 	require.NoError(t, err)
 	require.Equal(t, make([]byte, 32), m.Salt())
 	auto := &rsa.PSSOptions{Hash: crypto.SHA256}
 	for _, n := range []int{0, 1, 256 - 32 - 2} {
-		_, err = splitkey.EncodeWithSalt(pub, digest, auto, make([]byte, n))
+		_, err = pub.EncodeWithSalt(digest, auto, make([]byte, n))
 		if fips140.Enforced() && n > 32 {
 			require.ErrorIs(t, err, splitkey.ErrFIPS)
 			continue
 		}
 		require.NoError(t, err)
 	}
-	_, err = splitkey.EncodeWithSalt(pub, digest, auto, make([]byte, 256-32-1))
+	_, err = pub.EncodeWithSalt(digest, auto, make([]byte, 256-32-1))
 	require.ErrorIs(t, err, splitkey.ErrMessage)
 }
 
@@ -415,10 +407,10 @@ func TestPartialRefused(t *testing.T) {
 	one := big.NewInt(1)
 	fill := func(x *big.Int) []byte { return x.FillBytes(make([]byte, 256)) }
 	for _, s := range sharings {
-		for _, own := range []splitkey.RSAKey{nil, serverKey(t, 2048)} {
+		for _, own := range []splitkey.RSAKey{nil, splitkeytest.ServerKey(2048)} {
 			p := splitOf(t, key, s, own)
 			encode := func(text string, opts crypto.SignerOpts) *splitkey.Message {
-				m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, text), opts)
+				m, err := p.final().Encode(digestFor(crypto.SHA256, text), opts)
 				require.NoError(t, err)
 				return m
 			}
@@ -443,7 +435,7 @@ func TestPartialRefused(t *testing.T) {
 			} {
 				_, err = p.completer.Check(m, bad)
 				require.ErrorIs(t, err, splitkey.ErrPartial, name)
-				_, err = p.completer.Complete(ctx, m, bad)
+				_, err = p.complete(ctx, m, bad)
 				require.ErrorIs(t, err, splitkey.ErrPartial, name)
 			}
 			_, err = p.completer.Check(encode("another", crypto.SHA256), y)
@@ -451,7 +443,7 @@ func TestPartialRefused(t *testing.T) {
 			_, err = p.completer.Check(encode("x", &rsa.PSSOptions{Hash: crypto.SHA256}), y)
 			require.ErrorIs(t, err, splitkey.ErrPartial)
 
-			foreign, err := splitkey.Encode(splitkeytest.FinalKey(t, &splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).PublicKey), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			foreign, err := splitkeytest.FinalKey(t, &splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).PublicKey).Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 			require.NoError(t, err)
 			_, err = p.completer.Check(foreign, y)
 			require.ErrorIs(t, err, splitkey.ErrMessage)
@@ -468,7 +460,7 @@ func TestPartialRefused(t *testing.T) {
 			require.ErrorIs(t, err, splitkey.ErrMessage)
 			_, err = p.completer.Finish(ctx, &splitkey.Checked{})
 			require.ErrorIs(t, err, splitkey.ErrMessage)
-			twin, err := splitkey.NewCompleter(p.server, own)
+			twin, err := splitkey.NewCompleter(p.server, own, nil)
 			require.NoError(t, err)
 			ch, err := twin.Check(m, y)
 			require.NoError(t, err)
@@ -486,7 +478,7 @@ func TestPartialRefused(t *testing.T) {
 			require.ErrorIs(t, err, splitkey.ErrShare)
 			_, err = clientCopy.SignPartial(m)
 			require.ErrorIs(t, err, splitkey.ErrShare, "a copy lives on")
-			_, err = splitkey.NewCompleter(&serverCopy, nil)
+			_, err = splitkey.NewCompleter(&serverCopy, nil, nil)
 			require.ErrorIs(t, err, splitkey.ErrShare, "a copy lives on")
 		}
 	}
@@ -506,8 +498,8 @@ func (f faulty) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	return f.answer(y)
 }
 
-// TestFaultyServerKey: whatever an HSM answers instead of x^d, nothing leaves. One wrong bit
-// in one half of a CRT computation would give away its primes.
+// TestFaultyServerKey: whatever an HSM answers instead of x^d, nothing leaves. One wrong
+// bit in one half of a CRT computation would give away its primes.
 func TestFaultyServerKey(t *testing.T) {
 	k2 := splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	busy := errors.New("busy")
@@ -526,9 +518,9 @@ func TestFaultyServerKey(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			own := faulty{serverKey(t, 2048), answer}
+			own := faulty{splitkeytest.ServerKey(2048), answer}
 			p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, own)
-			m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+			m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 			require.NoError(t, err)
 			y, err := p.client.SignPartial(m)
 			require.NoError(t, err)
@@ -565,41 +557,45 @@ func TestNewCompleterRefuses(t *testing.T) {
 		"another exponent": &rsa.PublicKey{N: n2, E: 3}, "even": &rsa.PublicKey{N: new(big.Int).Add(n2, big.NewInt(1)), E: 65537},
 		"common factor": &rsa.PublicKey{N: shared, E: 65537}, "small": &rsa.PublicKey{N: key.Primes[0], E: 65537},
 	} {
-		_, err := splitkey.NewCompleter(srv, odd{pub})
+		_, err := splitkey.NewCompleter(srv, odd{pub}, nil)
 		require.ErrorIs(t, err, splitkey.ErrKey, name)
 	}
 	for _, none := range []*splitkey.SoftwareKey{nil, {}} {
-		_, err := splitkey.NewCompleter(srv, none)
+		_, err := splitkey.NewCompleter(srv, none, nil)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 }
 
+// TestRestoreCompleter: a completer comes back from its precomputed value, and from no
+// other.
 func TestRestoreCompleter(t *testing.T) {
 	_, srv, err := splitkey.Split(splitkeytest.Key(2048), splitkey.Multiplicative)
 	require.NoError(t, err)
-	own := serverKey(t, 2048)
-	c, err := splitkey.NewCompleter(srv, own)
+	own := splitkeytest.ServerKey(2048)
+	c, err := splitkey.NewCompleter(srv, own, nil)
 	require.NoError(t, err)
 	pre := c.Precomputed()
 	require.Len(t, pre, 256)
-	r, err := splitkey.RestoreCompleter(srv, own, pre)
-	require.NoError(t, err)
-	require.True(t, c.PublicKey().Equal(r.PublicKey()))
-	require.Equal(t, pre, r.Precomputed())
-
-	for _, bad := range [][]byte{nil, {}, pre[1:], append([]byte{0}, pre...), make([]byte, 256), append(append([]byte{}, pre[:255]...), pre[255]^1)} {
-		_, err = splitkey.RestoreCompleter(srv, own, bad)
+	for _, given := range [][]byte{nil, {}, pre} {
+		r, err := splitkey.NewCompleter(srv, own, given)
+		require.NoError(t, err)
+		require.True(t, c.PublicKey().Equal(r.PublicKey()))
+		require.Equal(t, pre, r.Precomputed())
+	}
+	larger := new(big.Int).Add(new(big.Int).SetBytes(pre), own.Public().(*rsa.PublicKey).N).Bytes()
+	for _, bad := range [][]byte{pre[1:], append([]byte{0}, pre...), make([]byte, 256), append(append([]byte{}, pre[:255]...), pre[255]^1), larger} {
+		_, err = splitkey.NewCompleter(srv, own, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
-	two, err := splitkey.RestoreCompleter(srv, nil, nil)
+	two, err := splitkey.NewCompleter(srv, nil, []byte{})
 	require.NoError(t, err)
 	require.Empty(t, two.Precomputed())
-	_, err = splitkey.RestoreCompleter(srv, nil, pre)
+	_, err = splitkey.NewCompleter(srv, nil, pre)
 	require.ErrorIs(t, err, splitkey.ErrKey)
 }
 
 func TestSoftwareKeyRefuses(t *testing.T) {
-	k := serverKey(t, 2048)
+	k := splitkeytest.ServerKey(2048)
 	n := splitkeytest.NamedKey(splitkeytest.Server, 2048).N
 	for _, x := range [][]byte{nil, make([]byte, 255), make([]byte, 257), n.Bytes(), new(big.Int).Add(n, big.NewInt(1)).Bytes()} {
 		_, err := k.Exponentiate(ctx, x)
@@ -620,7 +616,7 @@ func TestSoftwareKeyAgainstBig(t *testing.T) {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			t.Parallel()
 			key := splitkeytest.NamedKey(splitkeytest.Server, bits)
-			k, err := splitkey.NewSoftwareKey(key)
+			k, err := splitkeytest.SoftwareKey(key)
 			require.NoError(t, err)
 			r, _ := rand.Int(rand.Reader, key.N)
 			for _, x := range []*big.Int{new(big.Int), big.NewInt(1), big.NewInt(2), key.Primes[0], key.Primes[1],

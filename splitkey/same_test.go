@@ -39,15 +39,28 @@ func (p *pair) pub() *rsa.PublicKey { return p.completer.PublicKey() }
 
 func (p *pair) final() *splitkey.FinalKey { return p.completer.FinalKey() }
 
+// complete is the server's half of a signature.
+func (p *pair) complete(ctx context.Context, m *splitkey.Message, y []byte) ([]byte, error) {
+	return complete(ctx, p.completer, m, y)
+}
+
+func complete(ctx context.Context, c *splitkey.Completer, m *splitkey.Message, y []byte) ([]byte, error) {
+	ch, err := c.Check(m, y)
+	if err != nil {
+		return nil, err
+	}
+	return c.Finish(ctx, ch)
+}
+
 // sign makes a signature with both halves.
 func (p *pair) sign(t testing.TB, digest []byte, opts crypto.SignerOpts) []byte {
 	t.Helper()
-	m, err := splitkey.Encode(p.final(), digest, opts)
+	m, err := p.final().Encode(digest, opts)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
 	require.Len(t, y, p.client.PublicKey().Size())
-	sig, err := p.completer.Complete(ctx, m, y)
+	sig, err := p.complete(ctx, m, y)
 	require.NoError(t, err)
 	require.Len(t, sig, p.pub().Size())
 	return sig
@@ -57,16 +70,9 @@ func splitOf(t testing.TB, key *rsa.PrivateKey, s splitkey.Sharing, own splitkey
 	t.Helper()
 	c, srv, err := splitkey.Split(key, s)
 	require.NoError(t, err)
-	completer, err := splitkey.NewCompleter(srv, own)
+	completer, err := splitkey.NewCompleter(srv, own, nil)
 	require.NoError(t, err)
 	return &pair{c, srv, completer}
-}
-
-func serverKey(t testing.TB, bits int) *splitkey.SoftwareKey {
-	t.Helper()
-	k, err := splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, bits))
-	require.NoError(t, err)
-	return k
 }
 
 // TestSameAsCryptoRSA: for both sharings, all sizes and all hashes, the PKCS #1 v1.5
@@ -101,7 +107,7 @@ func TestComposite(t *testing.T) {
 			t.Run(fmt.Sprintf("%d/%v", 2*bits, s), func(t *testing.T) {
 				t.Parallel()
 				k1, k2 := splitkeytest.Key(bits), splitkeytest.NamedKey(splitkeytest.Server, bits)
-				own, err := splitkey.NewSoftwareKey(k2)
+				own, err := splitkeytest.SoftwareKey(k2)
 				require.NoError(t, err)
 				p := splitOf(t, k1, s, own)
 				require.Zero(t, new(big.Int).Mul(k1.N, k2.N).Cmp(p.pub().N))
@@ -115,11 +121,11 @@ func TestComposite(t *testing.T) {
 				d := new(big.Int).ModInverse(big.NewInt(65537), lambda)
 				for _, opts := range []crypto.SignerOpts{crypto.SHA256, crypto.SHA3_512,
 					&rsa.PSSOptions{Hash: crypto.SHA256}, &rsa.PSSOptions{Hash: crypto.SHA512, SaltLength: 20}} {
-					m, err := splitkey.Encode(p.final(), digestFor(opts.HashFunc(), "text"), opts)
+					m, err := p.final().Encode(digestFor(opts.HashFunc(), "text"), opts)
 					require.NoError(t, err)
 					y, err := p.client.SignPartial(m)
 					require.NoError(t, err)
-					sig, err := p.completer.Complete(ctx, m, y)
+					sig, err := p.complete(ctx, m, y)
 					require.NoError(t, err)
 					em := new(big.Int).SetBytes(m.Bytes())
 					require.Equal(t, new(big.Int).Exp(em, d, p.pub().N).FillBytes(make([]byte, 2*bits/8)), sig)
@@ -135,11 +141,11 @@ func TestComposite(t *testing.T) {
 func TestCompositeSizes(t *testing.T) {
 	short := shortProduct(t, splitkeytest.Key(2048).N)
 	for name, own := range map[string]*rsa.PrivateKey{
-		"longer own key": splitkeytest.NamedKey(splitkeytest.Server, 3072),
-		"one bit short":  short,
+		"longer server key": splitkeytest.NamedKey(splitkeytest.Server, 3072),
+		"one bit short":     short,
 	} {
 		t.Run(name, func(t *testing.T) {
-			k, err := splitkey.NewSoftwareKey(own)
+			k, err := splitkeytest.SoftwareKey(own)
 			require.NoError(t, err)
 			if own == short && fips140.Enforced() {
 				requireOddRefused(t, splitkeytest.Key(2048), k)
@@ -148,18 +154,18 @@ func TestCompositeSizes(t *testing.T) {
 			p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, k)
 			for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA256}} {
 				digest := digestFor(crypto.SHA256, name)
-				m, err := splitkey.Encode(p.final(), digest, opts)
+				m, err := p.final().Encode(digest, opts)
 				require.NoError(t, err)
 				y, err := p.client.SignPartial(m)
 				require.NoError(t, err)
-				sig, err := p.completer.Complete(ctx, m, y)
+				sig, err := p.complete(ctx, m, y)
 				require.NoError(t, err)
 				require.NoError(t, m.Verify(sig))
 			}
 		})
 	}
-	k1 := splitOf(t, splitkeytest.Key(3072), splitkey.Additive, serverKey(t, 2048))
-	k1.sign(t, digestFor(crypto.SHA256, "longer device key"), crypto.SHA256)
+	k1 := splitOf(t, splitkeytest.Key(3072), splitkey.Additive, splitkeytest.ServerKey(2048))
+	k1.sign(t, digestFor(crypto.SHA256, "longer client key"), crypto.SHA256)
 }
 
 // shortProduct returns a 2048-bit key whose product with n1 has 4095 bits.
@@ -173,7 +179,8 @@ func shortProduct(t *testing.T, n1 *big.Int) *rsa.PrivateKey {
 	}
 }
 
-// TestGenerateKey: generated keys of every size and sharing sign, and are as long as asked for.
+// TestGenerateKey: generated keys of every size and sharing sign, and are as long as
+// asked for.
 func TestGenerateKey(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		for _, s := range sharings {
@@ -188,7 +195,7 @@ func TestGenerateKey(t *testing.T) {
 				require.Len(t, srv.Secret(), bits/8)
 				require.Equal(t, s, c.Sharing())
 				require.NoError(t, splitkey.CheckModulus(c.PublicKey()))
-				completer, err := splitkey.NewCompleter(srv, nil)
+				completer, err := splitkey.NewCompleter(srv, nil, nil)
 				require.NoError(t, err)
 				(&pair{c, srv, completer}).sign(t, digestFor(crypto.SHA512, "x"), crypto.SHA512)
 			})
@@ -241,7 +248,7 @@ func TestFixedWidth(t *testing.T) {
 		t.Fatal("no message found: probability 2^-112")
 	}
 	find(func(digest []byte) bool {
-		m, err := splitkey.Encode(p.final(), digest, crypto.SHA256)
+		m, err := p.final().Encode(digest, crypto.SHA256)
 		require.NoError(t, err)
 		y, err := p.client.SignPartial(m)
 		require.NoError(t, err)
@@ -261,7 +268,7 @@ func TestEveryShareSigns(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	for _, s := range sharings {
 		p := splitOf(t, key, s, nil)
-		m, err := splitkey.Encode(p.final(), digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		m, err := p.final().Encode(digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.NoError(t, err)
 		for _, fill := range []byte{0, 1, 0x7f, 0xff} {
 			x := make([]byte, 264)

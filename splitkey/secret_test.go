@@ -24,9 +24,9 @@ import (
 // by value and by pointer, alone and nested, and looks for the secrets in the output.
 func TestNothingPrinted(t *testing.T) {
 	key := splitkeytest.Key(2048)
-	own := serverKey(t, 2048)
+	own := splitkeytest.ServerKey(2048)
 	p := splitOf(t, key, splitkey.Multiplicative, own)
-	m, err := splitkey.Encode(p.final(), make([]byte, 32), crypto.SHA256)
+	m, err := p.final().Encode(make([]byte, 32), crypto.SHA256)
 	require.NoError(t, err)
 	y, err := p.client.SignPartial(m)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestNothingPrinted(t *testing.T) {
 	values := map[string]any{
 		"client": p.client, "client value": *p.client, "server": p.server, "server value": *p.server,
 		"completer": p.completer, "completer value": *p.completer, "checked": ch, "checked value": *ch, "own": own, "own value": *own,
-		"signer":   splitkey.NewSigner(p.final(), p.client, p.completer.Complete),
+		"signer":   p.client.Signer(t.Context(), p.final(), p.complete),
 		"nested":   struct{ c, d any }{p.client, *p.client},
 		"embedded": struct{ splitkey.ServerShare }{*p.server},
 		"unexported": struct {
@@ -83,7 +83,7 @@ func TestNothingPrinted(t *testing.T) {
 	}
 	require.Equal(t, "splitkey.ClientShare(2048 bits, multiplicative, secret hidden)", fmt.Sprint(p.client))
 	require.Equal(t, "splitkey.Completer(composite, 4096 bits, secret hidden)", fmt.Sprint(p.completer))
-	for _, zero := range []any{splitkey.ClientShare{}, splitkey.ServerShare{}, splitkey.Completer{}, splitkey.SoftwareKey{}, splitkey.Signer{}} {
+	for _, zero := range []any{splitkey.ClientShare{}, splitkey.ServerShare{}, splitkey.Completer{}, splitkey.SoftwareKey{}, new(splitkey.ClientShare).Signer(t.Context(), nil, nil)} {
 		require.Contains(t, fmt.Sprint(zero), "invalid")
 	}
 }

@@ -28,8 +28,8 @@ type serverKey struct {
 	exponentiate func(ctx context.Context, x *modexp.Elem) ([]byte, error)
 }
 
-// newServerKey takes a SoftwareKey as it is, and any other implementation after a check of
-// what it says it is.
+// newServerKey takes a SoftwareKey as it is, and any other implementation after a check
+// of what it says it is.
 func newServerKey(key RSAKey) (*serverKey, error) {
 	if isnil.Value(key) {
 		return nil, fmt.Errorf("%w: the server key is a nil", ErrKey)
@@ -57,7 +57,7 @@ func newServerKey(key RSAKey) (*serverKey, error) {
 // exist. All of it is public.
 func (k *serverKey) inverse(n1, precomputed []byte) (*modexp.Elem, error) {
 	x := k.pub.mod.Reduce(n1)
-	if precomputed == nil {
+	if len(precomputed) == 0 {
 		inverse, ok := x.InverseVarTime()
 		if !ok {
 			return nil, fmt.Errorf("%w: the two moduli have a common factor", ErrKey)

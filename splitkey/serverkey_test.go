@@ -1,6 +1,7 @@
 package splitkey_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// requireExponentiates checks that a key computes x^d: that the e-th power of the result is x.
+// requireExponentiates checks that a key computes x^d: that the e-th power of the result
+// is x.
 func requireExponentiates(t *testing.T, k *splitkey.SoftwareKey) {
 	t.Helper()
 	pub := k.Public().(*rsa.PublicKey)
@@ -66,7 +68,7 @@ func TestGenerateSoftwareKey(t *testing.T) {
 // lengths have none.
 func TestSoftwareKeyBytes(t *testing.T) {
 	key := splitkeytest.NamedKey(splitkeytest.Server, 2048)
-	k, err := splitkey.NewSoftwareKey(key)
+	k, err := splitkeytest.SoftwareKey(key)
 	require.NoError(t, err)
 	again, err := splitkey.ParseSoftwareKey(k.Bytes())
 	require.NoError(t, err)
@@ -93,12 +95,20 @@ func softwareKeyEdits(b []byte) map[string][]byte {
 }
 
 func TestParseSoftwareKeyRefuses(t *testing.T) {
-	k, err := splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
+	k, err := splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 	require.NoError(t, err)
 	for name, b := range softwareKeyEdits(k.Bytes()) {
 		got, err := splitkey.ParseSoftwareKey(b)
 		require.ErrorIs(t, err, splitkey.ErrKey, name)
 		require.Nil(t, got, name)
+	}
+	// Factors of no length that a key has are not multiplied.
+	for _, size := range []int{2, 127, 513, 1<<16 - 1} {
+		b := append(append([]byte(nil), k.Bytes()[:9]...), byte(size>>8), byte(size))
+		b = append(b, bytes.Repeat([]byte{0xff}, 2*size)...)
+		_, err := splitkey.ParseSoftwareKey(b)
+		require.ErrorIs(t, err, splitkey.ErrKey)
+		require.ErrorContains(t, err, fmt.Sprintf("factors of %d bytes, want 128 to 512", size))
 	}
 }
 
@@ -118,7 +128,7 @@ func FuzzParseSoftwareKey(f *testing.F) {
 // TestSoftwareKeySeeds: the corpus has a key that is accepted, and all the others that
 // are not.
 func TestSoftwareKeySeeds(t *testing.T) {
-	k, err := splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
+	k, err := splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 	require.NoError(t, err)
 	want := softwareKeyEdits(k.Bytes())
 	want["accepted"] = k.Bytes()

@@ -38,7 +38,8 @@ func (s Sharing) String() string {
 	return fmt.Sprintf("Sharing(%d)", uint8(s))
 }
 
-// MarshalText returns what String does, for JSON and logs. The error wraps [ErrShare].
+// MarshalText returns what String does, for JSON and logs. It returns [ErrShare] for an
+// unknown sharing.
 func (s Sharing) MarshalText() ([]byte, error) {
 	if !s.valid() {
 		return nil, fmt.Errorf("%w: %v", ErrShare, s)
@@ -46,7 +47,7 @@ func (s Sharing) MarshalText() ([]byte, error) {
 	return []byte(s.String()), nil
 }
 
-// UnmarshalText reads what MarshalText writes, and nothing else. The error wraps [ErrShare].
+// UnmarshalText reads what MarshalText writes, and returns [ErrShare] for anything else.
 func (s *Sharing) UnmarshalText(text []byte) error {
 	for _, known := range []Sharing{Multiplicative, Additive} {
 		if s != nil && known.String() == string(text) {
@@ -88,8 +89,8 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	return &ClientShare{p, s, secret.Copy(x)}, nil
 }
 
-// PublicKey returns a copy of the split key's public half, (n1, e). It is not the final key if
-// the server composes it with its own. For the zero value it is nil.
+// PublicKey returns a copy of the client key (n1, e). It is not the final key if that is
+// a composite. For the zero value it is nil.
 func (c *ClientShare) PublicKey() *rsa.PublicKey {
 	if c == nil {
 		return nil
@@ -105,7 +106,8 @@ func (c *ClientShare) Sharing() Sharing {
 	return c.sharing
 }
 
-// Secret returns a copy of x, nil for a zero or wiped share. The caller clears it after use.
+// Secret returns a copy of x, nil for a zero or wiped share. The caller clears it after
+// use.
 func (c *ClientShare) Secret() []byte { return bytes.Clone(c.secret()) }
 
 // secret returns x itself, nil if there is none.
@@ -116,8 +118,8 @@ func (c *ClientShare) secret() []byte {
 	return c.x.Get()
 }
 
-// Wipe clears the secret. The share and its copies cannot be used afterwards, and Wipe must
-// not run at the same time as another method.
+// Wipe clears the secret. The share and its copies cannot be used afterwards, and Wipe
+// must not run at the same time as another method.
 func (c *ClientShare) Wipe() {
 	if c != nil {
 		c.x.Wipe()
@@ -135,9 +137,9 @@ type ServerShare struct {
 	d       secret.Bytes
 }
 
-// NewServerShare returns the share with the secret d_s, which is copied. It returns
-// [ErrKey] or [ErrShare].
-func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
+// newServerShare returns the share with the secret d_s, which is copied. It returns
+// ErrKey or ErrShare.
+func newServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
 	p, err := newClientKey(pub)
 	if err != nil {
 		return nil, err
@@ -159,7 +161,7 @@ func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	return &ServerShare{p, s, secret.Copy(d)}, nil
 }
 
-// PublicKey returns a copy of the split key's public half, (n1, e). For the zero value it is nil.
+// PublicKey returns a copy of the client key (n1, e). For the zero value it is nil.
 func (s *ServerShare) PublicKey() *rsa.PublicKey {
 	if s == nil {
 		return nil
@@ -175,7 +177,8 @@ func (s *ServerShare) Sharing() Sharing {
 	return s.sharing
 }
 
-// Secret returns a copy of d_s, nil for a zero or wiped share. The caller clears it after use.
+// Secret returns a copy of d_s, nil for a zero or wiped share. The caller clears it after
+// use.
 func (s *ServerShare) Secret() []byte { return bytes.Clone(s.secret()) }
 
 // secret returns d_s itself, nil if there is none.
@@ -186,8 +189,8 @@ func (s *ServerShare) secret() []byte {
 	return s.d.Get()
 }
 
-// Wipe clears the secret. The share, its copies and a [Completer] made of it cannot be used
-// afterwards, and Wipe must not run at the same time as another method.
+// Wipe clears the secret. The share, its copies and a [Completer] made of it cannot be
+// used afterwards, and Wipe must not run at the same time as another method.
 func (s *ServerShare) Wipe() {
 	if s != nil {
 		s.d.Wipe()

@@ -3,52 +3,41 @@ package splitkey
 import (
 	"context"
 	"crypto"
-	"crypto/rsa"
 	"fmt"
 	"io"
 )
 
-// CompleteFunc asks the server to complete a partial signature: [Completer.Complete],
-// or a call over the network.
-type CompleteFunc func(ctx context.Context, m *Message, partial []byte) ([]byte, error)
-
-// Signer is a [crypto.Signer] whose key is split: for crypto/x509, crypto/tls and
-// whatever else takes one. It is safe for concurrent use if the server's side is.
-type Signer struct {
+// signer is a crypto.Signer whose key is split.
+type signer struct {
+	ctx    context.Context
 	key    *FinalKey
 	share  *ClientShare
-	server CompleteFunc
+	server func(ctx context.Context, m *Message, partial []byte) ([]byte, error)
 }
 
-var _ crypto.Signer = (*Signer)(nil)
-
-// NewSigner returns a signer for the final key of a share. Whether the two belong together,
-// and whether there is a server, each call of Sign says.
-func NewSigner(key *FinalKey, share *ClientShare, server CompleteFunc) *Signer {
-	return &Signer{key: key, share: share, server: server}
+// Signer returns a signer for a final key of the share: for crypto/x509, crypto/tls and
+// whatever else takes one. It is safe for concurrent use if the server's side is.
+//
+// The server's side completes a partial signature, over the network or with a
+// [Completer]; ctx is passed to it with each. Whether the key belongs to the share, and
+// whether there is a server, each call of Sign says: it returns the errors of
+// [FinalKey.Encode], of [ClientShare.SignPartial] and of the server's side, and
+// [ErrSignature] where what the server's side returns does not verify.
+func (c *ClientShare) Signer(ctx context.Context, key *FinalKey,
+	server func(ctx context.Context, m *Message, partial []byte) ([]byte, error)) crypto.Signer {
+	return &signer{ctx, key, c, server}
 }
 
 // Public returns a copy of the final key, an *[rsa.PublicKey], nil if there is none.
-func (s *Signer) Public() crypto.PublicKey {
-	if s == nil {
-		return (*rsa.PublicKey)(nil)
-	}
-	return s.key.PublicKey()
-}
+func (s *signer) Public() crypto.PublicKey { return s.key.PublicKey() }
 
-// Sign signs a digest as [Encode] describes. It ignores rand: the only random bytes are
-// the salt's, from crypto/rand. The signature is verified before it is returned.
-func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.SignContext(context.Background(), digest, opts)
-}
-
-// SignContext is Sign with a context, which is passed to the server's side. It
-// returns the errors of [Encode], of [ClientShare.SignPartial] and of the server's side, and [ErrSignature] where the server's answer does not verify.
-func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s == nil || s.share == nil || s.server == nil {
-		return nil, fmt.Errorf("%w: signer without share or server", ErrShare)
+// Sign signs a digest as FinalKey.Encode describes. It ignores the reader: the only
+// random bytes are the salt's, from crypto/rand.
+func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if s.share == nil || s.server == nil || s.ctx == nil {
+		return nil, fmt.Errorf("%w: signer without share, server or context", ErrShare)
 	}
-	m, err := Encode(s.key, digest, opts)
+	m, err := s.key.Encode(digest, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +46,7 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 		return nil, err
 	}
 	defer clear(partial)
-	sig, err := s.server(ctx, m, partial)
+	sig, err := s.server(s.ctx, m, partial)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +57,7 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 }
 
 // Format prints the size of the key, for every verb.
-func (s Signer) Format(f fmt.State, _ rune) {
+func (s signer) Format(f fmt.State, _ rune) {
 	if !s.key.valid() {
 		fmt.Fprint(f, "splitkey.Signer(invalid)")
 		return

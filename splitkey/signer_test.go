@@ -11,11 +11,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestSignerKeepsKey: what a signer keeps from its first signature serves the next ones, and is
-// not the caller's to change.
+// TestSignerKeepsKey: what a signer keeps from its first signature serves the next ones,
+// and is not the caller's to change.
 func TestSignerKeepsKey(t *testing.T) {
-	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, serverKey(t, 2048))
-	s := splitkey.NewSigner(p.final(), p.client, p.completer.Complete)
+	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, splitkeytest.ServerKey(2048))
+	s := p.client.Signer(t.Context(), p.final(), p.complete)
 	p.final().PublicKey().N.SetInt64(15)
 	for range 3 {
 		digest := digestFor(crypto.SHA256, "x")
@@ -28,7 +28,7 @@ func TestSignerKeepsKey(t *testing.T) {
 func TestSignerWithoutKey(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
 	for _, key := range []*splitkey.FinalKey{nil, {}} {
-		_, err := splitkey.NewSigner(key, p.client, p.completer.Complete).Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
+		_, err := p.client.Signer(t.Context(), key, p.complete).Sign(nil, digestFor(crypto.SHA256, "x"), crypto.SHA256)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
 }

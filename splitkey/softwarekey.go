@@ -38,37 +38,23 @@ func (k SoftwareKey) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "splitkey.SoftwareKey(%d bits, secret hidden)", k.pub.mod.BitLen())
 }
 
-// NewSoftwareKey returns a key for use as a server key. It must have two primes, as for
-// [Split], and its modulus must not be weak in a way that shows. It is checked, and tried
-// once. NewSoftwareKey returns [ErrKey]. What it makes of the caller's key is wiped,
-// except for what it keeps.
-func NewSoftwareKey(key *rsa.PrivateKey) (k *SoftwareKey, err error) {
-	erase.Do(func() { k, err = newSoftwareKey(key) })
-	return k, err
-}
-
-func newSoftwareKey(key *rsa.PrivateKey) (*SoftwareKey, error) {
-	private, err := readPrivateKey(key)
+// newSoftwareKey returns the key of two odd factors of equal length, or refuses a weak
+// one. It is tried once.
+//
+// No test of primality: it would cost a hundred exponentiations each time that a key is
+// loaded, and protects nobody. What a key with a composite factor computes wrongly is
+// found like any other fault, by the trial and by the check of each result.
+func newSoftwareKey(p, q []byte, e int) (*SoftwareKey, error) {
+	product := productOf(p, q, e)
+	pub, err := newPublicKey(product)
 	if err != nil {
 		return nil, err
 	}
-	defer private.wipe()
-	if err := checkStrength(key.N); err != nil {
-		return nil, err
-	}
-	// No test of primality: it would cost a hundred exponentiations each time that a key is
-	// loaded, and protects nobody. What a key with a composite factor computes wrongly is
-	// found like any other fault, by the trial below and by the check of each result.
-
-	pub, err := newPublicKey(&key.PublicKey)
+	dealer, err := newDealer(p, q, product)
 	if err != nil {
 		return nil, err
 	}
-	return softwareKeyOf(pub, private.p, private.q)
-}
-
-// softwareKeyOf returns the key of pub with these odd factors, tried once.
-func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
+	dealer.Wipe()
 	// What comes next, here and in every use of the key, is in constant time.
 	taint.SecretPrime(p)
 	taint.SecretPrime(q)
@@ -82,34 +68,35 @@ func softwareKeyOf(pub *publicKey, p, q []byte) (*SoftwareKey, error) {
 	return k, nil
 }
 
-// newCRT returns the key of two odd factors with the exponent e, in constant time.
+// newCRT returns the key of two odd factors of equal length with the exponent e, in
+// constant time.
 func newCRT(p, q []byte, e uint) *crt {
-	c := &crt{p: modexp.NewModulus(p), q: modexp.NewModulus(q)}
-	words := (max(len(p), len(q)) + 7) / 8
 	s := new(modexp.Integers)
 	defer s.Wipe()
-	pWords, qWords, eWord := s.FromBytes(p, words), s.FromBytes(q, words), s.FromWord(uint64(e), 1)
-	bytesOf := func(x []uint64, size int) []byte {
-		b := make([]byte, size)
+	bytesOf := func(x []uint64) []byte {
+		b := make([]byte, len(p))
 		modexp.FillBytes(b, x)
 		return b
 	}
-	// All three exist, since p and q are prime and e is coprime to p-1 and q-1. If not, the
-	// trial fails.
+	words := (len(p) + 7) / 8
+	pWords, qWords, eWord := s.FromBytes(p, words), s.FromBytes(q, words), s.FromWord(uint64(e), 1)
+	// All three exist, since p and q are prime and e is coprime to p-1 and q-1. If not,
+	// the trial fails.
 	qInv, _ := s.Inverse(qWords, pWords)
 	pWords[0] &^= 1
 	qWords[0] &^= 1
 	dp, _ := s.Inverse(eWord, pWords)
 	dq, _ := s.Inverse(eWord, qWords)
-	c.dp, c.dq = bytesOf(dp, len(p)), bytesOf(dq, len(q))
-	b := bytesOf(qInv, len(p))
+
+	b := bytesOf(qInv)
 	defer clear(b)
+	c := &crt{p: modexp.NewModulus(p), q: modexp.NewModulus(q), dp: bytesOf(dp), dq: bytesOf(dq)}
 	c.qInv = c.p.Reduce(b)
 	return c
 }
 
-// exponentiate returns x^d mod p*q in so many bytes, unchecked: a fault in one half would
-// give away the primes, by gcd(y^e - x, n), and each half alone does.
+// exponentiate returns x^d mod n, in as many bytes as x has. It is not verified: a fault
+// in one half would give away the primes, by gcd(y^e - x, n), as each half alone does.
 func (c *crt) exponentiate(x []byte) []byte {
 	yp := c.p.Reduce(x).Exp(c.dp)
 	defer yp.Wipe()

@@ -15,14 +15,15 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestTiming compares right with wrong: shares, partial signatures; and inputs of the software key.
+// TestTiming compares right with wrong: shares, partial signatures; and inputs of the
+// software key.
 func TestTiming(t *testing.T) {
 	for _, bits := range []int{2048, 3072} {
 		for _, sharing := range []splitkey.Sharing{splitkey.Multiplicative, splitkey.Additive} {
 			key := splitkeytest.Key(bits)
 			right, server, err := splitkey.Split(key, sharing)
 			require.NoError(t, err)
-			m, err := splitkey.Encode(splitkeytest.FinalKey(t, &key.PublicKey), make([]byte, 32), crypto.SHA256)
+			m, err := splitkeytest.FinalKey(t, &key.PublicKey).Encode(make([]byte, 32), crypto.SHA256)
 			require.NoError(t, err)
 			wrong := func() *splitkey.ClientShare {
 				x := make([]byte, bits/8+8)
@@ -46,7 +47,7 @@ func TestTiming(t *testing.T) {
 			}, func() { share.SignPartial(m) }).Print()
 			require.False(t, r.Found(), r)
 
-			completer, err := splitkey.NewCompleter(server, nil)
+			completer, err := splitkey.NewCompleter(server, nil, nil)
 			require.NoError(t, err)
 			partials := timingtest.NewInputs(100, func(class int) []byte {
 				c := right
@@ -61,7 +62,7 @@ func TestTiming(t *testing.T) {
 				partials.Prepare, func() { completer.Check(m, partials.Current) }).Print()
 			require.False(t, r.Found(), r)
 		}
-		own, err := splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, bits))
+		own, err := splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, bits))
 		require.NoError(t, err)
 		inputs := timingtest.NewInputs(100, func(class int) []byte {
 			x := make([]byte, bits/8)

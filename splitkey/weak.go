@@ -57,10 +57,10 @@ func hasROCAFormVarTime(n *big.Int) bool {
 const fermatSteps = 100
 
 // factorsByFermatVarTime reports whether one of the steps numbers a from the root of n on
-// makes a^2 - n a square b^2, so that n = (a-b)(a+b). That is so exactly where
-// (sqrt(p) - sqrt(q))^2 < 2*steps, about: where |p-q| is below sqrt(8*steps) * n^(1/4). For
-// random primes of 1024 bits the probability is about 2^-506. It takes one square root, of
-// some ten microseconds, and an addition for each step.
+// makes a^2 - n a square b^2, so that n = (a-b)(a+b). That is so exactly where (sqrt(p) -
+// sqrt(q))^2 < 2*steps, about: where |p-q| is below sqrt(8*steps) * n^(1/4). For random
+// primes of 1024 bits the probability is about 2^-506. It takes one square root, of some
+// ten microseconds, and an addition for each step.
 func factorsByFermatVarTime(n *big.Int, steps int) bool {
 	a := new(big.Int).Sqrt(n)
 	rest := new(big.Int).Mul(a, a) // a^2 - n

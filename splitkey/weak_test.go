@@ -17,8 +17,8 @@ func randomOdd(t *testing.T, bits int) *big.Int {
 	return x.SetBit(x, bits-1, 1).SetBit(x, bits-2, 1).SetBit(x, 0, 1)
 }
 
-// TestFermat: factors are found in exactly as many steps as the distance of their mean from
-// the root of n says.
+// TestFermat: factors are found in exactly as many steps as the distance of their mean
+// from the root of n says.
 func TestFermat(t *testing.T) {
 	for _, bits := range []int{1024, 1028, 1536, 2048} {
 		p := randomOdd(t, bits)
@@ -39,8 +39,8 @@ func TestFermat(t *testing.T) {
 	require.False(t, factorsByFermatVarTime(new(big.Int).Mul(randomOdd(t, 1024), randomOdd(t, 1024)), fermatSteps))
 }
 
-// TestROCA: a power of 65537 modulo every prime is found, and a number that is none modulo
-// a single one is not.
+// TestROCA: a power of 65537 modulo every prime is found, and a number that is none
+// modulo a single one is not.
 func TestROCA(t *testing.T) {
 	require.Len(t, rocaPrimes(), 125) // pi(701) = 126, less the prime 2
 	m := big.NewInt(2)
@@ -97,7 +97,7 @@ func TestWeakModulus(t *testing.T) {
 		d := new(big.Int).ModInverse(big.NewInt(65537), phi)
 		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: []*big.Int{c.p, c.q}}
 		_, _, splitErr := Split(key, Additive)
-		_, softErr := NewSoftwareKey(key)
+		_, softErr := newSoftwareKey(c.p.Bytes(), c.q.Bytes(), 65537)
 		for _, err := range []error{check(n), splitErr, softErr} {
 			if c.why == "" {
 				require.NoError(t, err)
@@ -116,8 +116,8 @@ func nextPrime(x *big.Int) *big.Int {
 	return x
 }
 
-// randomPrime draws a prime with its upper two bits set; with m, one that is a power of 65537
-// modulo m.
+// randomPrime draws a prime with its upper two bits set; with m, one that is a power of
+// 65537 modulo m.
 func randomPrime(t *testing.T, bits int, m *big.Int) *big.Int {
 	for {
 		x := randomOdd(t, bits)

@@ -24,7 +24,7 @@ func cores() (field, error) {
 		return nil, err
 	}
 	complete := func() error {
-		_, err := t.completer.Complete(context.Background(), t.message, y)
+		_, err := t.complete(context.Background(), t.message, y)
 		return err
 	}
 	var f field

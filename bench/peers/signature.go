@@ -38,7 +38,7 @@ type tandem struct {
 	client    *splitkey.ClientShare
 	completer *splitkey.Completer
 	message   *splitkey.Message
-	signer    *splitkey.Signer
+	signer    crypto.Signer
 }
 
 func newTandem(bits int, composite bool) (*tandem, error) {
@@ -48,28 +48,32 @@ func newTandem(bits int, composite bool) (*tandem, error) {
 	}
 	var own splitkey.RSAKey
 	if composite {
-		if own, err = splitkey.NewSoftwareKey(keyFor("server", bits)); err != nil {
+		if own, err = splitkey.GenerateSoftwareKey(bits); err != nil {
 			return nil, err
 		}
 	}
 	t := &tandem{client: client}
-	if t.completer, err = splitkey.NewCompleter(server, own); err != nil {
+	if t.completer, err = splitkey.NewCompleter(server, own, nil); err != nil {
 		return nil, err
 	}
-	if t.message, err = splitkey.Encode(t.completer.FinalKey(), digest[:], crypto.SHA256); err != nil {
+	if t.message, err = t.completer.FinalKey().Encode(digest[:], crypto.SHA256); err != nil {
 		return nil, err
 	}
-	t.signer = splitkey.NewSigner(t.completer.FinalKey(), client, t.complete)
+	t.signer = client.Signer(context.Background(), t.completer.FinalKey(), t.complete)
 	return t, nil
 }
 
 // complete encodes the digest again, as a server does, which is sent nothing else.
 func (t *tandem) complete(ctx context.Context, _ *splitkey.Message, y []byte) ([]byte, error) {
-	m, err := splitkey.Encode(t.completer.FinalKey(), digest[:], crypto.SHA256)
+	m, err := t.completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	return t.completer.Complete(ctx, m, y)
+	checked, err := t.completer.Check(m, y)
+	if err != nil {
+		return nil, err
+	}
+	return t.completer.Finish(ctx, checked)
 }
 
 // sign is all that both parties do, every check included.

@@ -59,7 +59,8 @@ type instruction struct {
 	args []string
 }
 
-// audit returns one line for each violation, and the number of instructions and functions.
+// audit returns one line for each violation, and the number of instructions and
+// functions.
 func audit(text string) (bad []string, count, functions int) {
 	var body []instruction
 	name := ""

@@ -85,8 +85,8 @@ func bigmodModulus(n []uint64) *bigmod.Modulus {
 	return m
 }
 
-// natOf converts x, which must not be longer than m, to a number of the size of m. bigmod's
-// SetBytes would ask once more whether x is less.
+// natOf converts x, which must not be longer than m, to a number of the size of m.
+// bigmod's SetBytes would ask once more whether x is less.
 func natOf(x []uint64, m *bigmod.Modulus) *bigmod.Nat {
 	z := bigmod.NewNat().ExpandFor(m)
 	limbs := z.Bits()

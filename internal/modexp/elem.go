@@ -11,22 +11,22 @@ import (
 // that is computed with it can fail.
 //
 // Operations change the element that they are called on, and return it, as those of
-// bigmod's Nat do: a formula is a line, and leaves nothing that cannot be wiped. An operand
-// must be of the same [Modulus]; they panic otherwise.
+// bigmod's Nat do: a formula is a line, and leaves nothing that cannot be wiped. An
+// operand must be of the same [Modulus]; they panic otherwise.
 type Elem struct {
 	mod   *Modulus
 	words []uint64 // as many as n has
 }
 
-// ErrRange is returned for bytes that are no element: not exactly Size of them, or a number
-// that is not less than the modulus.
+// ErrRange is returned for bytes that are no element: not exactly Size of them, or a
+// number that is not less than the modulus.
 var ErrRange = errors.New("modexp: number has the wrong length or is not reduced")
 
 // ErrRoot is returned for a number that is not the root it should be.
 var ErrRoot = errors.New("modexp: wrong root")
 
-// Elem returns the element with the bytes b, exactly [Modulus.Size] of them, leading zeros
-// kept. It returns [ErrRange] where b is no element.
+// Elem returns the element with the bytes b, exactly [Modulus.Size] of them, leading
+// zeros kept. It returns [ErrRange] where b is no element.
 func (m *Modulus) Elem(b []byte) (*Elem, error) {
 	if len(b) != m.size {
 		return nil, ErrRange
@@ -70,15 +70,15 @@ func (x *Elem) Bytes() []byte {
 func (x *Elem) Wipe() { clear(x.words) }
 
 // Exp sets x to x^exponent. The exponent may have any length; its length leaks, its value
-// does not, so callers pass secret exponents at full width. With an assembly implementation
-// it allocates nothing.
+// does not, so callers pass secret exponents at full width. With an assembly
+// implementation it allocates nothing.
 func (x *Elem) Exp(exponent []byte) *Elem {
 	x.mod.arithmetic.exp(x.words, exponent)
 	return x
 }
 
-// ExpShortVarTime sets x to x^e for a short public exponent. Its time depends on e, and on
-// nothing else.
+// ExpShortVarTime sets x to x^e for a short public exponent. Its time depends on e, and
+// on nothing else.
 func (x *Elem) ExpShortVarTime(e uint) *Elem {
 	if e == 0 {
 		clear(x.words)
@@ -146,11 +146,12 @@ func (x *Elem) requireSameModulus(y *Elem) {
 	}
 }
 
-// Garner returns the one number below n1*n2 that is x1 modulo n1 and x2 modulo n2, in size
-// bytes, by the Chinese remainder theorem: x1 + n1 * ((x2-x1) * n1^-1 mod n2). The moduli
-// are those of x1 and x2, and inverse is n1^-1 mod n2. Only lengths leak.
+// Garner returns the one number below n1*n2 that is x1 modulo n1 and x2 modulo n2, in
+// size bytes, by the Chinese remainder theorem: x1 + n1 * ((x2-x1) * n1^-1 mod n2). The
+// moduli are those of x1 and x2, and inverse is n1^-1 mod n2. Only lengths leak.
 //
-// Source: H. Garner, "The residue number system", 1959; step 2b of RFC 8017, section 5.1.2.
+// Source: H. Garner, "The residue number system", 1959; step 2b of RFC 8017, section
+// 5.1.2.
 func Garner(x1, x2, inverse *Elem, size int) []byte {
 	b := x1.Bytes()
 	defer clear(b)

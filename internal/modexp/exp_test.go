@@ -65,8 +65,8 @@ func patternModulus(t testing.TB, bits int) *big.Int {
 	return n.SetBit(n, bits-1, 1).SetBit(n, 0, 1)
 }
 
-// TestExponentiations compares full-size exponentiations of all implementations
-// with math/big: 10^4 of each kernel in the long run. bigmod, which is slow where it has no
+// TestExponentiations compares full-size exponentiations of all implementations with
+// math/big: 10^4 of each kernel in the long run. bigmod, which is slow where it has no
 // assembly and has tests of its own, takes part in one of twenty.
 func TestExponentiations(t *testing.T) {
 	iterations := 20

@@ -3,9 +3,9 @@ package modexp
 import "math/bits"
 
 // Integers is arithmetic on secret integers that are not elements of a [Modulus], such as
-// p-1 and lambda, which are even. It computes in memory of its own, which never moves, and
-// [Integers.Wipe] clears all of it: operands, results and whatever was computed on the
-// way. The zero value is ready for use.
+// p-1 and lambda, which are even. It computes in memory of its own, which never moves,
+// and [Integers.Wipe] clears all of it: operands, results and whatever was computed on
+// the way. The zero value is ready for use.
 //
 // An integer is a slice of 64-bit words, the least significant first, whose length is
 // public. Each method returns a new one in the same memory. None branches on a value or
@@ -154,8 +154,8 @@ func (s *Integers) SubMod(x, y, m []uint64) []uint64 {
 	return z
 }
 
-// GCD returns gcd(x, y) for integers of equal length that are not both zero, and 1: or, if
-// 2^64 divides both, 0 and 0.
+// GCD returns gcd(x, y) for integers of equal length that are not both zero, and 1: or,
+// if 2^64 divides both, 0 and 0.
 func (s *Integers) GCD(x, y []uint64) (gcd []uint64, ok uint64) {
 	gcd = s.take(len(x))
 	before := s.mark()
@@ -193,8 +193,8 @@ func (s *Integers) GCD(x, y []uint64) (gcd []uint64, ok uint64) {
 // meaning and 0. x must be odd, less than 2^64 times m, and not zero modulo m; m > 1 may
 // be even.
 //
-// With t = m^-1 mod x and k = x-t, k*m = -1 mod x: so (1 + k*m)/x is an integer, and it is
-// the inverse. It takes an inversion modulo an odd number only, and a short one for a
+// With t = m^-1 mod x and k = x-t, k*m = -1 mod x: so (1 + k*m)/x is an integer, and it
+// is the inverse. It takes an inversion modulo an odd number only, and a short one for a
 // short x.
 func (s *Integers) Inverse(x, m []uint64) (inverse []uint64, ok uint64) {
 	inverse = s.take(len(m))
@@ -223,8 +223,8 @@ func (s *Integers) Inverse(x, m []uint64) (inverse []uint64, ok uint64) {
 
 // euclid is the binary algorithm of Euclid (T. Pornin, "Optimized binary GCD for modular
 // inversion", 2020, algorithm 1), for an odd b: it leaves a = 0 and b = gcd(a, b). If n,
-// which is odd, is given with u = 1 and v = 0, then v is a^-1 mod n for b = n and a gcd of
-// 1. a and b have the same length, as u, v and n do.
+// which is odd, is given with u = 1 and v = 0, then v is a^-1 mod n for b = n and a gcd
+// of 1. a and b have the same length, as u, v and n do.
 //
 // In each step at least one bit of a or b is gone. So as many steps as both have bits are
 // enough.

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// kernelsOf returns every kernel of this processor for n, with the arithmetic on top of it.
+// kernelsOf returns every kernel of this processor for n, with the arithmetic on top of
+// it.
 func kernelsOf(n *big.Int) map[string]*montgomery {
 	kernels := make(map[string]*montgomery)
 	for _, i := range available(n.BitLen()) {

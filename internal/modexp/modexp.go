@@ -1,9 +1,10 @@
 // Package modexp is the modular arithmetic of splitkey: exponentiation with a
 // secret exponent, and the few operations around it.
 //
-// A [Modulus] makes its elements of big-endian bytes: [Modulus.Elem] asks whether they are
-// one, [Modulus.Reduce] makes them one. From there on nothing can fail. [Integers] are the
-// few secret numbers that are no elements. Nothing here knows of keys, shares or messages.
+// A [Modulus] makes its elements of big-endian bytes: [Modulus.Elem] asks whether they
+// are one, [Modulus.Reduce] makes them one. From there on nothing can fail. [Integers]
+// are the few secret numbers that are no elements. Nothing here knows of keys, shares or
+// messages.
 //
 // # Implementations
 //
@@ -13,8 +14,8 @@
 //     exactly 1024, 1536, 2048, 3072 or 4096 bits;
 //   - MULX/ADX assembly otherwise, if the processor has that, for the same lengths, 6144
 //     and 8192 bits;
-//   - filippo.io/bigmod for everything else, for every other size and architecture, and with
-//     the build tag purego.
+//   - filippo.io/bigmod for everything else, for every other size and architecture, and
+//     with the build tag purego.
 //
 // GODEBUG=cpu.avx512ifma=off (or cpu.avx512=off) keeps a process from using the first,
 // cpu.adx=off or cpu.bmi2=off from using the second, cpu.all=off from using either. The
@@ -35,9 +36,9 @@
 //
 // # Security
 //
-// The assembly's working space is wiped after each operation, and its registers are cleared
-// before it returns. bigmod's temporaries are not wiped. A result is not checked here: the
-// callers verify every signature before they release it.
+// The assembly's working space is wiped after each operation, and its registers are
+// cleared before it returns. bigmod's temporaries are not wiped. A result is not checked
+// here: the callers verify every signature before they release it.
 //
 // Sources: P. Montgomery, "Modular multiplication without trial division", 1985, for the
 // reduction; S. Gueron, "Efficient software implementations of modular exponentiation",
@@ -111,7 +112,8 @@ func modulusLength(n []uint64) int {
 }
 
 // Wipe clears the modulus and its constants, for a modulus that is a secret prime and no
-// longer needed. It must not be used afterwards. What bigmod keeps of it cannot be reached.
+// longer needed. It must not be used afterwards. What bigmod keeps of it cannot be
+// reached.
 func (m *Modulus) Wipe() {
 	clear(m.n)
 	m.arithmetic.wipe()

@@ -90,8 +90,8 @@ func compareWithBig(t *testing.T, n *big.Int, i implementation) {
 	}
 }
 
-// TestRefused: what is no modulus panics, as a fault of this repository; what is no element is refused,
-// as it may come from outside; elements of two moduli do not meet.
+// TestRefused: what is no modulus panics, as a fault of this repository; what is no
+// element is refused, as it may come from outside; elements of two moduli do not meet.
 func TestRefused(t *testing.T) {
 	for _, n := range [][]byte{nil, {}, {0}, {1}, {2}, {0, 0, 1}, {1, 0}, {255, 255, 254}, {127, 255}} {
 		require.Panics(t, func() { NewModulus(n) }, "%x", n)
@@ -110,7 +110,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCheckedRoot: a root is given out, and nothing that is none, of another length or not reduced.
+// TestCheckedRoot: a root is given out, and nothing that is none, of another length or
+// not reduced.
 func TestCheckedRoot(t *testing.T) {
 	n := oddOf(t, 2048)
 	m := NewModulus(n.Bytes())
@@ -134,8 +135,8 @@ func TestCheckedRoot(t *testing.T) {
 	}
 }
 
-// TestGarner: moduli of equal and of different lengths, that are and are not whole words, the largest
-// elements, and sizes that are just enough and more.
+// TestGarner: moduli of equal and of different lengths, that are and are not whole words,
+// the largest elements, and sizes that are just enough and more.
 func TestGarner(t *testing.T) {
 	one := big.NewInt(1)
 	largest := func(bits int) *big.Int { x := new(big.Int).Lsh(one, uint(bits)); return x.Sub(x, one) }

@@ -62,7 +62,7 @@ var commandMutants = []mutant{
 	{"keep the numbers of a key that is refused", "service/cmd/tandem/privatekey.go", "if err != nil {\n\t\t\t(&keyParts", "if err == nil {\n\t\t\t(&keyParts", inCommand, "TestImportedKeyIsWiped"},
 	{"take a key with three primes", "service/cmd/tandem/privatekey.go", "if r.Version != 0 || len(r.More.FullBytes) > 0 {", "if r.Version > 1 {", inCommand, "TestScripts/testdata/import"},
 	{"split a key of another length for a composite", "service/cmd/tandem/privatekey.go", "bits != config.DeviceBits || k.e != 65537 {", "bits == 0 || k.e != 65537 {", inCommand, "TestScripts/testdata/import"},
-	{"ask the server about a modulus that is too small", "service/cmd/tandem/privatekey.go", "BitLen() < config.DeviceBits+8 {", "BitLen() < config.DeviceBits {", inCommand, "TestScripts/testdata/import"},
+	{"ask the server about a modulus that is too small", "service/cmd/tandem/privatekey.go", "BitLen() < 2*config.DeviceBits {", "BitLen() < config.DeviceBits {", inCommand, "TestScripts/testdata/import"},
 	{"status of a server that can be written only", "service/cmd/tandem/status.go", "errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)", "errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EROFS)", inCommand, "TestReadOnlyAsNobody"},
 	{"leave the copy of a store", "service/cmd/tandem/server.go", "remove := func() error { return os.RemoveAll(folder) }", "remove := func() error { return nil }", inCommand, "TestReadOnlyAsNobody"},
 }

@@ -40,9 +40,9 @@ func (k key) client() *splitkey.ClientShare {
 }
 
 func (k key) completer(own splitkey.RSAKey) *splitkey.Completer {
-	s, err := splitkey.NewServerShare(k.pub, k.sharing, secret(k.d))
+	s, err := splitkeytest.ServerShare(k.pub, k.sharing, secret(k.d))
 	require.NoError(k, err)
-	c, err := splitkey.NewCompleter(s, own)
+	c, err := splitkey.NewCompleter(s, own, nil)
 	require.NoError(k, err)
 	return c
 }
@@ -50,7 +50,7 @@ func (k key) completer(own splitkey.RSAKey) *splitkey.Completer {
 // partial returns a message and its partial signature, marked.
 func (k key) partial(final *splitkey.FinalKey) (*splitkey.Message, []byte) {
 	digest := sha256.Sum256([]byte("taint"))
-	m, err := splitkey.Encode(final, digest[:], crypto.SHA256)
+	m, err := final.Encode(digest[:], crypto.SHA256)
 	require.NoError(k, err)
 	y, err := k.client().SignPartial(m)
 	require.NoError(k, err)
@@ -59,12 +59,12 @@ func (k key) partial(final *splitkey.FinalKey) (*splitkey.Message, []byte) {
 
 func operations(t *testing.T) []operation {
 	server := splitkeytest.NamedKey(splitkeytest.Server, 2048)
-	// NewSoftwareKey itself marks the primes and the private exponent.
-	own, err := splitkey.NewSoftwareKey(server)
+	// ParseSoftwareKey itself marks the primes.
+	own, err := splitkeytest.SoftwareKey(server)
 	require.NoError(t, err)
 	list := []operation{
-		{"NewSoftwareKey", func(t *testing.T) []byte {
-			_, err := splitkey.NewSoftwareKey(server)
+		{"ParseSoftwareKey", func(t *testing.T) []byte {
+			_, err := splitkeytest.SoftwareKey(server)
 			require.NoError(t, err)
 			return nil
 		}, taint.ServerKeyRight},
@@ -140,12 +140,12 @@ func (k key) operations(own *splitkey.SoftwareKey) []operation {
 			return k.finish(t, k.completer(own))
 		}, taint.VerifiedSignature},
 		{"ServerShare.Bytes", func(t *testing.T) []byte {
-			s, err := splitkey.NewServerShare(k.pub, k.sharing, secret(k.d))
+			s, err := splitkeytest.ServerShare(k.pub, k.sharing, secret(k.d))
 			require.NoError(t, err)
 			return s.Bytes()
 		}, taint.Result},
 		{"ParseServerShare", func(t *testing.T) []byte {
-			s, err := splitkey.NewServerShare(k.pub, k.sharing, secret(k.d))
+			s, err := splitkeytest.ServerShare(k.pub, k.sharing, secret(k.d))
 			require.NoError(t, err)
 			s, err = splitkey.ParseServerShare(s.Bytes())
 			require.NoError(t, err)

@@ -25,9 +25,9 @@ func TestTiming(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	right, server, err := splitkey.Split(key, splitkey.Multiplicative)
 	require.NoError(t, err)
-	completer, err := splitkey.NewCompleter(server, nil)
+	completer, err := splitkey.NewCompleter(server, nil, nil)
 	require.NoError(t, err)
-	m, err := splitkey.Encode(splitkeytest.FinalKey(t, &key.PublicKey), make([]byte, 32), crypto.SHA256)
+	m, err := splitkeytest.FinalKey(t, &key.PublicKey).Encode(make([]byte, 32), crypto.SHA256)
 	require.NoError(t, err)
 	partials := timingtest.NewInputs(100, func(class int) []byte {
 		c := right

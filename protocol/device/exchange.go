@@ -8,7 +8,6 @@ import (
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
-	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // Result is what became of a request.
@@ -160,7 +159,7 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 		if p.op == protocol.OpSign {
 			salt = p.salts[i]
 		}
-		m, err := splitkey.EncodeWithSalt(final, digest, signed.Options(0), salt)
+		m, err := final.EncodeWithSalt(digest, signed.Options(0), salt)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
 		}

@@ -272,7 +272,7 @@ func (d *Device) sign(k *enrolledKey, r *wire.Request, o operation) (*splitkey.C
 	}
 	encoded := make([]*splitkey.Message, len(signed.Digests))
 	for i, digest := range signed.Digests {
-		if encoded[i], err = splitkey.Encode(final, digest, o.opts); err != nil {
+		if encoded[i], err = final.Encode(digest, o.opts); err != nil {
 			return nil, err
 		}
 		salt := encoded[i].Salt()

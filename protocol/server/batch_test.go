@@ -193,7 +193,7 @@ func TestOneGuessOfMany(t *testing.T) {
 			}
 			share, err := box.Unlock(pin, protocoltest.Cheapest)
 			require.NoError(t, err)
-			message, err := splitkey.Encode(final, digest, crypto.SHA256)
+			message, err := final.Encode(digest, crypto.SHA256)
 			require.NoError(t, err)
 			y, err := share.SignPartial(message)
 			require.NoError(t, err)

@@ -161,7 +161,7 @@ func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitke
 		return err
 	}
 	defer clear(blob)
-	c, err := splitkey.NewCompleter(share, own)
+	c, err := splitkey.NewCompleter(share, own, nil)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 		err = errors.New("server: the blob of a server key is empty or too long")
 	case pub == nil || pub.N == nil || pub.N.BitLen() != keys.Bits() || pub.E != serverExponent:
 		err = errors.New("server: a server key of another length or exponent than the source's")
-	case pub.N.Bytes()[0] < leastFirstByte:
+	case pub.N.Cmp(splitkey.LeastServerModulus(keys.Bits())) < 0:
 		err = errors.New("server: a server key whose modulus is too small")
 	default:
 		return own, blob, nil

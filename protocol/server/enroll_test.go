@@ -138,7 +138,7 @@ func (sharingFactor) NewKey(context.Context) (splitkey.RSAKey, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	soft, err := splitkey.NewSoftwareKey(key)
+	soft, err := splitkeytest.SoftwareKey(key)
 	return soft, []byte("x"), err
 }
 
@@ -308,7 +308,7 @@ func TestKeyPoolClosesWhileUsed(t *testing.T) {
 	for range 50 {
 		pool, err := NewKeyPool(2048, 0)
 		require.NoError(t, err)
-		key, err := splitkey.NewSoftwareKey(private) // Close wipes it
+		key, err := splitkeytest.SoftwareKey(private) // Close wipes it
 		require.NoError(t, err)
 		pool.ready = make(chan pooledKey, 1024)
 		for range cap(pool.ready) {

@@ -12,7 +12,6 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
-	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // forgery is a request of somebody who has all that a phone has, its PIN too, and says what no device says. As it is made the server
@@ -49,7 +48,7 @@ func (p *phone) forgery(t *testing.T, op protocol.Operation, lockbox *phone, pin
 		final, err := other.Key.FinalKey()
 		require.NoError(t, err)
 		signed := r.Signed()
-		m, err := splitkey.Encode(final, signed.Digests[0], signed.Options(0))
+		m, err := final.Encode(signed.Digests[0], signed.Options(0))
 		require.NoError(t, err)
 		y, err := share.SignPartial(m)
 		require.NoError(t, err)

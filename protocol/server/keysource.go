@@ -14,10 +14,10 @@ import (
 // hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is one in software. It is used
 // from many goroutines at once.
 //
-// All its keys have one length, that of the devices' keys, the exponent 65537, and a modulus whose first
-// byte is at least 0xa8. So n1*n2 has full length for each n1 that package splitkey makes, and an
-// enrolment takes one key: a device's modulus that is too small for that, of a key made elsewhere, is
-// refused before a key is drawn.
+// All its keys have one length, that of the client keys, the exponent 65537, and a modulus of
+// [splitkey.LeastServerModulus] or more. So n1*n2 has full length for each n1 that package
+// splitkey makes, and an enrolment takes one key: a client modulus that is too small for
+// that, of a key made elsewhere, is refused before a key is drawn.
 type KeySource interface {
 	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It never changes.
 	Bits() int

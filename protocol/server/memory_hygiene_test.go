@@ -67,7 +67,7 @@ func TestMemoryExchange(t *testing.T) {
 			dc.SetBit(dc, 0, 1)
 			var runs []map[string][]byte
 			for _, digest := range digests {
-				m, err := splitkey.Encode(final, digest, crypto.SHA256)
+				m, err := final.Encode(digest, crypto.SHA256)
 				require.NoError(t, err)
 				y := new(big.Int).Exp(new(big.Int).SetBytes(m.Bytes()), dc, device.N)
 				runs = append(runs, map[string][]byte{"x": x, "d_c": dc.Bytes(), "d_s": share.Secret(), "y": y.Bytes()})
@@ -87,7 +87,7 @@ func exchangeAndForget(t *testing.T, digests [][]byte) {
 	x, d := memorytest.Receive(t, 264), memorytest.Receive(t, 256)
 	client, err := splitkey.NewClientShare(pub, splitkey.Multiplicative, x)
 	require.NoError(t, err)
-	share, err := splitkey.NewServerShare(pub, splitkey.Multiplicative, d)
+	share, err := splitkeytest.ServerShare(pub, splitkey.Multiplicative, d)
 	require.NoError(t, err)
 	clear(x)
 	clear(d)

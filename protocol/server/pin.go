@@ -93,7 +93,7 @@ func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	var malformed, failed error
 	outcome := limiter.Right
 	for i, y := range t.Partials {
-		m, err := splitkey.EncodeWithSalt(t.completer.FinalKey(), signed.Digests[i], signed.Options(rsa.PSSSaltLengthAuto), t.Salts[i])
+		m, err := t.completer.FinalKey().EncodeWithSalt(signed.Digests[i], signed.Options(rsa.PSSSaltLengthAuto), t.Salts[i])
 		if err == nil {
 			t.checked[i], err = t.completer.Check(m, y)
 		}
@@ -143,7 +143,7 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 			return err
 		}
 	}
-	c, err := splitkey.RestoreCompleter(share, serverKey, sec.precomputed)
+	c, err := splitkey.NewCompleter(share, serverKey, sec.precomputed)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}

@@ -35,14 +35,11 @@ func (s *Server) unfit(pub *rsa.PublicKey) wire.Refusal {
 	return 0
 }
 
-// leastFirstByte is the least first byte of a server key's modulus: see [KeySource].
-const leastFirstByte = 0xa8
-
-// makesFullLength reports whether n1*n2 has 2*bits(n1) bits for every n2 of bits(n1) bits whose first
-// byte is at least leastFirstByte: whether n1 >= 2^(bits+7)/168, which is 0.7619 * 2^bits. A modulus of
-// package splitkey always is: its primes are at least 7/8 * 2^(bits/2), so it is at least 0.7656 * 2^bits.
+// makesFullLength reports whether n1*n2 has full length for the modulus n2 of every server
+// key: see [splitkey.LeastServerModulus].
 func makesFullLength(n1 *big.Int) bool {
-	return new(big.Int).Mul(n1, big.NewInt(leastFirstByte)).BitLen() >= n1.BitLen()+8
+	bits := n1.BitLen()
+	return new(big.Int).Mul(n1, splitkey.LeastServerModulus(bits)).BitLen() == 2*bits
 }
 
 // reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time

@@ -86,7 +86,7 @@ func (s *Server) ChallengeSign(ctx context.Context, id protocol.KeyID, digest []
 }
 
 // ChallengeSignAll returns a challenge for a transaction: for signatures of these 1 to
-// [protocol.MaxDocuments] digests, in this order, by this key, padded as opts says (see [splitkey.Encode];
+// [protocol.MaxDocuments] digests, in this order, by this key, padded as opts says (see [splitkey.FinalKey.Encode];
 // the length of a PSS salt is the device's choice). Nothing bounds their number while the challenge
 // lives: a device that asks twice, with the PIN, gets two of each, which differ in their PSS salt
 // only. The service hands out challenge, digests and options together, and takes the device's time

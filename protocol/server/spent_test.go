@@ -48,7 +48,7 @@ var two = big.NewInt(2)
 // up.
 func smallestFit() *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), 2055)
-	return n.Add(n, big.NewInt(leastFirstByte-1)).Div(n, big.NewInt(leastFirstByte))
+	return n.Add(n, big.NewInt(0xa8-1)).Div(n, big.NewInt(0xa8))
 }
 
 // rough returns the first number from n on that the server takes for a modulus.
@@ -72,12 +72,12 @@ func withExponent(t *testing.T, share []byte, e byte) []byte {
 // smallest modulus that package splitkey makes is above.
 func TestMakesFullLength(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
-		least := new(big.Int).Lsh(big.NewInt(leastFirstByte), uint(bits-8))
+		least := splitkey.LeastServerModulus(bits)
 		half := uint(bits / 2)
 		p := new(big.Int).Lsh(big.NewInt(7), half-3)
 		require.True(t, makesFullLength(new(big.Int).Mul(p, p)))
 		n := new(big.Int).Lsh(big.NewInt(1), uint(bits+7))
-		n.Div(n, big.NewInt(leastFirstByte))
+		n.Div(n, big.NewInt(0xa8))
 		for range 3 {
 			require.Equal(t, bits, n.BitLen())
 			require.Equal(t, new(big.Int).Mul(n, least).BitLen() == 2*bits, makesFullLength(n))

@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
 // transcriptKeys is a KeySource of one key.
@@ -41,7 +42,7 @@ func TestVectorsTranscript(t *testing.T) {
 			c.ChallengeKey, c.HPKE = g.ChallengeKey, HPKEKeys{Current: private}
 			c.Keys = nil
 			if g.ServerKey != nil {
-				own, err := splitkey.NewSoftwareKey(g.ServerKey.Private(t))
+				own, err := splitkeytest.SoftwareKey(g.ServerKey.Private(t))
 				require.NoError(t, err)
 				c.Keys = transcriptKeys{own}
 			}

@@ -6,9 +6,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"embed"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/tandem-rsa/tandem/internal/modexp"
@@ -19,7 +21,7 @@ import (
 //go:embed testdata/*.pem
 var keys embed.FS
 
-// Names of the fixed keys: for each size a device key with l-safe primes, a server key,
+// Names of the fixed keys: for each size a client key with l-safe primes, a server key,
 // and (2048 only) an ordinary key, whose primes are not l-safe.
 const (
 	Device   = "device"
@@ -68,21 +70,55 @@ func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientS
 	case splitkey.Additive:
 		d = dealer.Additive(x)
 	}
-	srv, err := splitkey.NewServerShare(&key.PublicKey, s, d)
+	srv, err := ServerShare(&key.PublicKey, s, d)
 	return c, srv, err
 }
 
-// FinalKey returns the final key of a two-prime key: the device key itself.
-func FinalKey(tb testing.TB, device *rsa.PublicKey) *splitkey.FinalKey {
+// ServerShare returns the server's share with the secret d_s, which has the length of the
+// modulus.
+func ServerShare(pub *rsa.PublicKey, s splitkey.Sharing, d []byte) (*splitkey.ServerShare, error) {
+	b := append([]byte("TDss"), 1, byte(s))
+	b = binary.BigEndian.AppendUint32(b, uint32(pub.E))
+	b = binary.BigEndian.AppendUint16(b, uint16(pub.Size()))
+	b = append(append(b, pub.N.Bytes()...), d...)
+	defer clear(b)
+	return splitkey.ParseServerShare(b)
+}
+
+// ServerKey returns the fixed server key of so many bits. It panics where there is none.
+func ServerKey(bits int) *splitkey.SoftwareKey {
+	k, err := SoftwareKey(NamedKey(Server, bits))
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// SoftwareKey returns a key whose two primes have the same length.
+func SoftwareKey(key *rsa.PrivateKey) (*splitkey.SoftwareKey, error) {
+	p, q := key.Primes[0].Bytes(), key.Primes[1].Bytes()
+	defer clear(p)
+	defer clear(q)
+	b := append([]byte("TDsk"), 1)
+	b = binary.BigEndian.AppendUint32(b, uint32(key.E))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(p)))
+	b = slices.Concat(b, p, q)
+	defer clear(b)
+	return splitkey.ParseSoftwareKey(b)
+}
+
+// FinalKey returns the final key of a two-prime key: the client key itself.
+func FinalKey(tb testing.TB, client *rsa.PublicKey) *splitkey.FinalKey {
 	tb.Helper()
-	k, err := splitkey.CheckFinalKey(device, device)
+	k, err := splitkey.CheckFinalKey(client, client)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return k
 }
 
-// Assembly reports whether this process computes in assembly modulo a number of 2048 bits.
+// Assembly reports whether this process computes in assembly modulo a number of 2048
+// bits.
 func Assembly() bool {
 	return modexp.NewModulus(Key(2048).N.Bytes()).Implementation() != "bigmod"
 }

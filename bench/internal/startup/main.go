@@ -70,7 +70,7 @@ func device(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := splitkey.Encode(key, in[3], crypto.SHA256)
+	m, err := key.Encode(in[3], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
@@ -86,23 +86,23 @@ func server(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.ParsePKCS1PrivateKey(in[1])
+	own, err := splitkey.ParseSoftwareKey(in[1])
 	if err != nil {
 		return nil, err
 	}
-	own, err := splitkey.NewSoftwareKey(key)
+	completer, err := splitkey.NewCompleter(share, own, in[2])
 	if err != nil {
 		return nil, err
 	}
-	completer, err := splitkey.RestoreCompleter(share, own, in[2])
+	m, err := completer.FinalKey().Encode(in[3], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	m, err := splitkey.Encode(completer.FinalKey(), in[3], crypto.SHA256)
+	checked, err := completer.Check(m, in[4])
 	if err != nil {
 		return nil, err
 	}
-	return completer.Complete(context.Background(), m, in[4])
+	return completer.Finish(context.Background(), checked)
 }
 
 // lines reads so many lines of hexadecimal.

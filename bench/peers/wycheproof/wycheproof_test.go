@@ -66,13 +66,13 @@ func TestGeneration(t *testing.T) {
 				continue
 			}
 			require.NoError(t, err)
-			completer, err := splitkey.NewCompleter(server, nil)
+			completer, err := splitkey.NewCompleter(server, nil, nil)
 			require.NoError(t, err)
 			for _, tc := range g.Tests {
 				require.NotEqual(t, "invalid", tc.Result, "a generation case is valid, or acceptable for its weak key")
 				hh := h.New()
 				hh.Write(bytesOf(t, tc.Msg))
-				m, err := splitkey.Encode(completer.FinalKey(), hh.Sum(nil), h)
+				m, err := completer.FinalKey().Encode(hh.Sum(nil), h)
 				if h == crypto.SHA1 || h == crypto.SHA224 {
 					require.ErrorIs(t, err, splitkey.ErrMessage)
 					refused++
@@ -81,7 +81,9 @@ func TestGeneration(t *testing.T) {
 				require.NoError(t, err)
 				y, err := client.SignPartial(m)
 				require.NoError(t, err)
-				sig, err := completer.Complete(context.Background(), m, y)
+				checked, err := completer.Check(m, y)
+				require.NoError(t, err)
+				sig, err := completer.Finish(context.Background(), checked)
 				require.NoError(t, err)
 				require.Equal(t, tc.Sig, hex.EncodeToString(sig), "%s tcId %d", name, tc.TcID)
 				signed++

@@ -82,7 +82,7 @@ func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 		var digests [][]byte
 		for _, text := range texts {
 			digests = append(digests, DigestOf(text))
-			m, err := splitkey.Encode(final, DigestOf(text), opts)
+			m, err := final.Encode(DigestOf(text), opts)
 			require.NoError(t, err)
 			y, err := client.SignPartial(m)
 			require.NoError(t, err)

@@ -83,7 +83,7 @@ func (m *MemoryStorage) Copy() *MemoryStorage {
 type FixedKeys struct{}
 
 var FixedServerKey = sync.OnceValues(func() (*splitkey.SoftwareKey, error) {
-	return splitkey.NewSoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
+	return splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 })
 
 func (FixedKeys) Bits() int { return 2048 }

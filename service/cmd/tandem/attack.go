@@ -138,7 +138,7 @@ func (d *demo) offlineThief(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	message, err := splitkey.Encode(final, d.digest, d.options())
+	message, err := final.Encode(d.digest, d.options())
 	if err != nil {
 		return err
 	}

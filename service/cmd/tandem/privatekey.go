@@ -273,7 +273,8 @@ func (e *enrollment) split(ctx context.Context, c *call, config serverConfig) (h
 				config.DeviceBits, bits, k.e))
 		}
 		// The server refuses it as well: server.KeySource.
-		if new(big.Int).Mul(k.n, big.NewInt(0xa8)).BitLen() < config.DeviceBits+8 {
+		least := splitkey.LeastServerModulus(config.DeviceBits)
+		if new(big.Int).Mul(k.n, least).BitLen() < 2*config.DeviceBits {
 			return bad(next, errors.New("its modulus is too small to make a composite one of full length with any of the server's"))
 		}
 	}

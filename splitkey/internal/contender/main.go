@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command contender raises numbers to secret exponents with package modexp and says how much processor
-// time that took. bench/peers runs it beside other libraries; it is a program of its own so that each
-// implementation, chosen at start by GODEBUG, can be measured in the same run.
+// Command contender raises numbers to secret exponents with package modexp and says how
+// much processor time that took. bench/peers runs it beside other libraries; it is a
+// program of its own so that each implementation, chosen at start by GODEBUG, can be
+// measured in the same run.
 //
 // It reads commands from standard input, one a line, and answers each with one line:
 //
@@ -120,8 +121,9 @@ func (c contender) run(slot, count string) (string, error) {
 	return fmt.Sprint(took.Nanoseconds(), after.Mallocs-before.Mallocs), nil
 }
 
-// threadTime is the processor time of the calling thread. What getrusage(2) says is only brought up to date
-// by a tick of the kernel's clock, or when the thread stops running; so it stops for an instant.
+// threadTime is the processor time of the calling thread. What getrusage(2) says is only
+// brought up to date by a tick of the kernel's clock, or when the thread stops running;
+// so it stops for an instant.
 func threadTime() time.Duration {
 	const rusageThread = 1
 	err := syscall.Nanosleep(&instant, nil)

@@ -117,8 +117,8 @@ func (d *Dealer) Multiplicative(x []byte) ([]byte, bool) {
 	return k.bytes(ds), true
 }
 
-// Additive returns d_s = e^-1 - x mod lambda. For a random x it is zero, which is no share,
-// with probability 1/lambda.
+// Additive returns d_s = e^-1 - x mod lambda. For a random x it is zero, which is no
+// share, with probability 1/lambda.
 func (d *Dealer) Additive(x []byte) []byte {
 	k := d.secret
 	s := new(modexp.Integers)

@@ -1,10 +1,10 @@
-// Package prime finds the primes of device keys.
+// Package prime finds the primes of client keys.
 //
-// A prime p is l-safe when p = 3 mod 4 and (p-1)/2 has no prime factor up to
-// [Bound]. With two such primes, an odd number drawn at random is invertible mod
-// lcm(p-1, q-1) with probability about 1 - 2^-18.6 on average (what fails is the sum of 1/r over the prime
-// factors r > 2^16 of lambda), so that a multiplicative share
-// rules out no PIN: see section 2 of docs/scheme.md.
+// A prime p is l-safe when p = 3 mod 4 and (p-1)/2 has no prime factor up to [Bound].
+// With two such primes, an odd number drawn at random is invertible mod lcm(p-1, q-1)
+// with probability about 1 - 2^-18.6 on average (what fails is the sum of 1/r over the
+// prime factors r > 2^16 of lambda), so that a multiplicative share rules out no PIN: see
+// section 2 of docs/scheme.md.
 //
 // # Timing
 //
@@ -60,8 +60,8 @@ func New(bits int) []byte {
 
 // IsPrimeVarTime reports whether p, an odd number of 17 bits or more without leading zero
 // bytes, is prime, for a p that may have been chosen by an adversary. A composite passes
-// with probability 2^-128 at most. For p = 3 mod 4 the time does not depend on which prime
-// it is.
+// with probability 2^-128 at most. For p = 3 mod 4 the time does not depend on which
+// prime it is.
 func IsPrimeVarTime(p []byte) bool {
 	return len(p) > 2 && p[0] != 0 && p[len(p)-1]&1 == 1 && millerRabinVarTime(p, roundsForeign)
 }

@@ -93,8 +93,9 @@ func TestNotPrime(t *testing.T) {
 
 // TestTooClose is at both edges of 2^(L-100) for every L of a modulus in whole bytes, in
 // both orders, for factors of equal length and for some on either side of a power of two.
-// TestWorstComposite: of composites chosen by an adversary, here of the kind (2x+1)(4x+1), which a round of
-// Miller-Rabin lets pass most often (once in four), none passes.
+// TestWorstComposite: of composites chosen by an adversary, here of the kind
+// (2x+1)(4x+1), which a round of Miller-Rabin lets pass most often (once in four), none
+// passes.
 func TestWorstComposite(t *testing.T) {
 	require.GreaterOrEqual(t, roundsRandom, 5)   // FIPS 186-5, table B.1, at 1024 bits
 	require.GreaterOrEqual(t, roundsForeign, 64) // 2^-128
