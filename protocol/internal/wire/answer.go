@@ -43,6 +43,7 @@ const (
 	RefusedHardware Refusal = 6
 )
 
+// String says why the key is refused.
 func (r Refusal) String() string {
 	switch r {
 	case RefusedModulus:
@@ -103,12 +104,14 @@ type Verdict struct {
 	Until            int64 // milliseconds, 0 if not locked
 }
 
+// Append writes the verdict as answers and records have it.
 func (v Verdict) Append(b *cryptobyte.Builder) {
 	b.AddUint8(v.Remaining)
 	b.AddUint8(v.Total)
 	b.AddUint64(uint64(v.Until))
 }
 
+// Read reads what Append writes.
 func (v *Verdict) Read(s *cryptobyte.String) bool {
 	var until uint64
 	ok := s.ReadUint8(&v.Remaining) && s.ReadUint8(&v.Total) && s.ReadUint64(&until) && until <= MaxUntil
@@ -133,6 +136,7 @@ func (v Verdict) Locked() *limiter.LockedError {
 	return &limiter.LockedError{Until: time.UnixMilli(v.Until).UTC()}
 }
 
+// Encode writes the plaintext.
 func (a *Answer) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddUint8(Version)
@@ -187,6 +191,7 @@ func (a *Answer) readSignatures(s *cryptobyte.String) bool {
 	return true
 }
 
+// AppendPublicKey writes a final key as answers, records and storages have it.
 func AppendPublicKey(b *cryptobyte.Builder, pub *rsa.PublicKey) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(pub.N.Bytes()) })
 	b.AddUint32(uint32(pub.E))
@@ -204,6 +209,7 @@ func ReadPublicKey(s *cryptobyte.String, pub *rsa.PublicKey) bool {
 	return true
 }
 
+// ParseAnswer reads what Encode writes, and nothing else.
 func ParseAnswer(plaintext []byte) (*Answer, error) {
 	a := new(Answer)
 	s := cryptobyte.String(plaintext)

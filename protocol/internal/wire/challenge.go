@@ -52,6 +52,7 @@ type Challenge struct {
 // ChallengeKey authenticates challenges.
 type ChallengeKey struct{ key Secret }
 
+// NewChallengeKey takes 32 bytes. The error wraps [protocol.ErrConfig].
 func NewChallengeKey(key []byte) (ChallengeKey, error) {
 	if len(key) != 32 {
 		return ChallengeKey{}, fmt.Errorf("%w: challenge key of %d bytes, want 32", protocol.ErrConfig, len(key))

@@ -38,6 +38,7 @@ type Enrollment struct {
 // Format hides the share and K_dev.
 func (e Enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Enrollment(hidden)") }
 
+// Encode writes and signs the enrolment. hardware is nil where the key has none.
 func (e *Enrollment) Encode(id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
 	// Room for all of it: what grows leaves what it had, the share, behind.
 	room := 1 + 1 + protocol.ChallengeSize + 2 + len(e.Share()) + 2*SecretSize + 1 + len(e.Hardware) + 2 + len(e.Attestation) + 1 + hardwareSignatureSize
@@ -56,6 +57,7 @@ func (e *Enrollment) Encode(id protocol.KeyID, hardware *HardwareSigner) ([]byte
 	return hardware.append(id, body)
 }
 
+// ParseEnrollment reads what Encode writes, and nothing else. It checks no signature.
 func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 	e := new(Enrollment)
 	s := cryptobyte.String(plaintext)
@@ -87,6 +89,7 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 	return e, nil
 }
 
+// Wipe clears the share and K_dev.
 func (e *Enrollment) Wipe() {
 	clear(e.Share())
 	clear(e.Body)

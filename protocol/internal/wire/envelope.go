@@ -43,6 +43,7 @@ const (
 // HPKEKeyID names an HPKE key: the first 8 bytes of SHA-256 of its public key.
 type HPKEKeyID [8]byte
 
+// HPKEKeyIDOf returns the name of a public key.
 func HPKEKeyIDOf(public []byte) HPKEKeyID {
 	sum := sha256.Sum256(public)
 	return HPKEKeyID(sum[:8])
@@ -75,6 +76,7 @@ type Envelope struct {
 	sealed  []byte
 }
 
+// ParseEnvelope reads a request as it travels. It opens nothing.
 func ParseEnvelope(request []byte) (*Envelope, error) {
 	if len(request) < minRequest || len(request) > protocol.MaxRequest {
 		return nil, fmt.Errorf("%w: request of %d bytes", protocol.ErrMalformed, len(request))
@@ -113,7 +115,7 @@ func newReply(export func(string, int) ([]byte, error), request []byte) (Reply, 
 
 // SealRequest encrypts a plaintext to the server.
 func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, plaintext []byte) ([]byte, Reply, error) {
-	enc, sender, err := hpke.NewSender(pub, kdf, aead, Info(op))
+	enc, sender, err := hpke.NewSender(pub, kdf, aead, info(op))
 	if err != nil {
 		return nil, Reply{}, err
 	}
@@ -130,7 +132,7 @@ func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, p
 
 // OpenRequest decrypts a request with the key that it names.
 func OpenRequest(key hpke.PrivateKey, e *Envelope, request []byte) ([]byte, Reply, error) {
-	recipient, err := hpke.NewRecipient(e.enc, key, kdf, aead, Info(e.Op))
+	recipient, err := hpke.NewRecipient(e.enc, key, kdf, aead, info(e.Op))
 	if err != nil {
 		return nil, Reply{}, err
 	}

@@ -67,6 +67,7 @@ func HardwareSigned(public []byte, id protocol.KeyID, body, signature []byte) bo
 	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
+// ParseHardwareKey reads a public key of P-256, uncompressed (SEC 1).
 func ParseHardwareKey(public []byte) (*ecdsa.PublicKey, error) {
 	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), public)
 }

@@ -14,6 +14,7 @@ type MessageJSON struct {
 	SaltLength int      `json:"salt_length,omitempty"`
 }
 
+// NewMessageJSON takes digests and options, or neither.
 func NewMessageJSON(digests [][]byte, opts crypto.SignerOpts) MessageJSON {
 	m := MessageJSON{Digests: digests}
 	switch o := opts.(type) {
@@ -28,6 +29,7 @@ func NewMessageJSON(digests [][]byte, opts crypto.SignerOpts) MessageJSON {
 	return m
 }
 
+// PublicKeyJSON returns the key as SubjectPublicKeyInfo (RFC 5280), or nil for none.
 func PublicKeyJSON(pub *rsa.PublicKey) ([]byte, error) {
 	if pub == nil || pub.N == nil {
 		return nil, nil

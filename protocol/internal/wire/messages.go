@@ -37,6 +37,8 @@ type Messages struct {
 	Digests [][]byte
 }
 
+// NewMessages checks the digests against the options, and copies them. The error wraps
+// splitkey.ErrMessage.
 func NewMessages(digests [][]byte, opts crypto.SignerOpts) (Messages, error) {
 	p, isPSS := opts.(*rsa.PSSOptions)
 	if opts == nil || isPSS && p == nil {
@@ -100,6 +102,7 @@ func (m Messages) Binding() Hash {
 	return Hash(sum.Sum(nil))
 }
 
+// Equal reports whether both sign the same.
 func (m Messages) Equal(other Messages) bool {
 	return m.Hash == other.Hash && m.Padding == other.Padding && slices.EqualFunc(m.Digests, other.Digests, slices.Equal)
 }

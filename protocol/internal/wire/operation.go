@@ -1,8 +1,6 @@
 package wire
 
-import (
-	"github.com/tandem-rsa/tandem/protocol"
-)
+import "github.com/tandem-rsa/tandem/protocol"
 
 // KnownOperation reports whether there is such an operation.
 func KnownOperation(o protocol.Operation) bool {
@@ -14,8 +12,8 @@ func WithoutNumber(o protocol.Operation) bool {
 	return o == protocol.OpCancel || o == protocol.OpReport
 }
 
-// Info is what HPKE binds a request to. It has the operation's name.
-func Info(o protocol.Operation) []byte { return []byte("tandem v2 " + o.String()) }
+// info is what HPKE binds a request to. It has the operation's name.
+func info(o protocol.Operation) []byte { return []byte("tandem v2 " + o.String()) }
 
 // KnownReason reports whether there is such a reason.
 func KnownReason(r protocol.Reason) bool {

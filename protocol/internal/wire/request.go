@@ -105,6 +105,7 @@ func (r *Request) Authentic(authKey Secret, id protocol.KeyID) bool {
 	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body, []byte{byte(len(r.Hardware))}, r.Hardware))
 }
 
+// ParseRequest reads what Encode writes, and nothing else. It checks no MAC.
 func ParseRequest(plaintext []byte) (*Request, error) {
 	r := new(Request)
 	s := cryptobyte.String(plaintext)
@@ -191,12 +192,14 @@ func (r *Request) Signed() Messages {
 	return OwnMessage(r.Op, r.Challenge.Raw[:])
 }
 
+// Wipe clears the partial signatures and the token.
 func (r *Request) Wipe() {
 	ClearAll(r.Partials)
 	clear(r.Body)
 	r.Token.Wipe()
 }
 
+// ClearAll clears each of the slices.
 func ClearAll(all [][]byte) {
 	for _, b := range all {
 		clear(b)
