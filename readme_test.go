@@ -1,6 +1,7 @@
 package tandem_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,11 +13,40 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var replaceLine = regexp.MustCompile(`(?m)^ *replace (\S+) => \.\./tandem(\S*)$`)
+var (
+	replaceLine = regexp.MustCompile(`(?m)^ *replace (\S+) => \.\./tandem(\S*)$`)
+	goBlock     = regexp.MustCompile("(?s)\n```go\n(// The app.*?)(// The service.*?)```\n")
+)
+
+// around is a program around the Go lines of README.md, the app's and the service's. What
+// they assume is a parameter, and all that they declare is used.
+const around = `package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/hpke"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
+)
+
+func app(ctx context.Context, storage device.Storage, post device.Transport, hpkePublic, enrolment, challenge, digest, pin []byte) {
+%s	_, _ = signature, err
+}
+
+func service(ctx context.Context, store limiter.Store, pool *server.KeyPool, sealer *server.SoftwareSealer,
+	hpkePrivate hpke.PrivateKey, challengeKey, digest, request []byte) {
+%s	_, _, _, _ = enrolment, challenge, response, err
+}
+
+func main() {}
+`
 
 // TestReplace makes modules outside of this repository with the replace lines of README.md,
-// and builds them: one that imports the library, and one that imports a store as well. What they need has to
-// be in the module cache already, since this repository needs it.
+// and builds them: one of its Go lines, one that imports the library, and one that imports a store
+// as well. What they need has to be in the module cache already, since this repository needs it.
 func TestReplace(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
@@ -27,9 +57,16 @@ func TestReplace(t *testing.T) {
 	require.Equal(t, module, lines[0][1])
 	require.Equal(t, module+"/service", lines[1][1])
 
-	for name, imports := range map[string][]string{
-		"library": {module + "/splitkey", module + "/pinlock", module + "/protocol/device", module + "/protocol/server"},
-		"store":   {module + "/protocol/server", module + "/service/stores/bolt"},
+	block := goBlock.FindStringSubmatch(string(readme))
+	require.NotNil(t, block)
+	importing := func(packages ...string) string {
+		return "package main\n\nimport (\n\t_ \"" + strings.Join(packages, "\"\n\t_ \"") + "\"\n)\n\nfunc main() {}\n"
+	}
+
+	for name, source := range map[string]string{
+		"lines":   fmt.Sprintf(around, block[1], block[2]),
+		"library": importing(module+"/splitkey", module+"/pinlock", module+"/protocol/device", module+"/protocol/server"),
+		"store":   importing(module+"/protocol/server", module+"/service/stores/bolt"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -39,7 +76,6 @@ func TestReplace(t *testing.T) {
 					mod += "\nreplace " + m[1] + " => " + strconv.Quote(filepath.Join(here, m[2])) + "\n"
 				}
 			}
-			source := "package main\n\nimport (\n\t_ \"" + strings.Join(imports, "\"\n\t_ \"") + "\"\n)\n\nfunc main() {}\n"
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
 			for _, args := range [][]string{{"mod", "tidy"}, {"build", "-o", "m", "."}} {
