@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,36 +16,22 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// service is a server with all that it needs, and a log that can be read.
+// service is a server with all that it needs.
 type service struct {
 	*server.Server
 	config server.Config
 	store  limiter.Store
 	clock  *protocoltest.Clock
-	log    *bytes.Buffer
-	logMu  sync.Mutex
-}
-
-func (s *service) Write(p []byte) (int, error) {
-	s.logMu.Lock()
-	defer s.logMu.Unlock()
-	return s.log.Write(p)
-}
-
-func (s *service) logged() string {
-	s.logMu.Lock()
-	defer s.logMu.Unlock()
-	return s.log.String()
 }
 
 func newService(tb testing.TB, change ...func(*server.Config)) *service {
-	s := &service{store: new(storetest.MemoryStore), clock: protocoltest.NewClock(), log: new(bytes.Buffer)}
+	s := &service{store: new(storetest.MemoryStore), clock: protocoltest.NewClock()}
 	sealer, err := server.NewSoftwareSealer(bytes.Repeat([]byte{7}, server.SealerKeySize))
 	require.NoError(tb, err)
 	s.config = server.Config{
 		Store: s.store, Policy: limiter.DefaultPolicy(), Keys: protocoltest.FixedKeys{}, Sealer: sealer,
 		HPKE: server.HPKEKeys{Current: protocoltest.NewHPKE(tb)}, ChallengeKey: bytes.Repeat([]byte{9}, 32),
-		Clock: s.clock.Now, Log: slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Clock: s.clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&s.config)
