@@ -153,14 +153,14 @@ func TestDeviceBelievesNobody(t *testing.T) {
 	require.ErrorIs(t, err, ErrAnswer)
 }
 
-// TestDeviceKey: the sealed state opens under its device key only, and damage is found in either form.
-func TestDeviceKey(t *testing.T) { fips140.WithoutEnforcement(func() { testDeviceKey(t) }) } // see TestFIPSOnly
+// TestStorageKey: the sealed state opens under its storage key only, and damage is found in either form.
+func TestStorageKey(t *testing.T) { fips140.WithoutEnforcement(func() { testStorageKey(t) }) } // see TestFIPSOnly
 
-func testDeviceKey(t *testing.T) {
+func testStorageKey(t *testing.T) {
 	s := newService(t)
 	key := bytes.Repeat([]byte{3}, 32)
-	open := func(state Storage, deviceKey []byte) *phone {
-		d, err := New(Config{Storage: state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: deviceKey, Params: protocoltest.Cheapest})
+	open := func(state Storage, storageKey []byte) *phone {
+		d, err := New(Config{Storage: state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: storageKey, Params: protocoltest.Cheapest})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
@@ -379,4 +379,12 @@ func TestChangePINToTheSame(t *testing.T) {
 	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.WrongPIN, protocoltest.WrongPIN), ErrSamePIN)
 	require.Equal(t, before, p.state.Data)
 	require.Len(t, l.requests, sent)
+}
+
+// TestOutcome: every answer but two is an error.
+func TestOutcome(t *testing.T) {
+	for code := wire.CodeEnrolled; code <= wire.CodeSuperseded; code++ {
+		err := outcome(&wire.Answer{Code: code, Reason: protocol.ReasonPIN})
+		require.Equal(t, code == wire.CodeEnrolled || code == wire.CodeRight, err == nil, "%d: %v", code, err)
+	}
 }
