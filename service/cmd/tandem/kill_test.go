@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +22,23 @@ func kills() time.Duration {
 		return 3
 	}
 	return 12
+}
+
+// enroll is a command that splits a key which the test has made, which is quicker than to
+// make one for each enrolment.
+func enroll(t *testing.T) func(server string) []string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	name := filepath.Join(t.TempDir(), "key.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	require.NoError(t, os.WriteFile(name, text, 0o600))
+	return func(server string) []string {
+		return []string{
+			"enroll", "-server", server, "-device", server + "-d", "-key", "sign", "-argon2", "1,32,1",
+			"-sharing", "additive", "-import", name,
+		}
+	}
 }
 
 // process runs the command as a process of its own and kills it after a while, unless that is 0. It returns how
@@ -41,7 +62,7 @@ func process(t *testing.T, after time.Duration, pin string, args ...string) time
 // TestKillInit kills init: there is a whole server or none, and the command works when it is run again.
 func TestKillInit(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, enroll := t.TempDir(), enroll(t)
 	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
 	for i := range kills() {
 		server := filepath.Join(dir, string(rune('a'+i)))
@@ -52,7 +73,7 @@ func TestKillInit(t *testing.T) {
 		}
 		code, out := inProcess(nil, "init", "-server", server, "-shape", "two-prime")
 		require.Equal(t, want, code, "%s", out)
-		code, out = inProcess(map[string]string{"TANDEM_PIN": "80351"}, "enroll", "-server", server, "-device", server+"-d", "-key", "sign", "-argon2", "1,32,1")
+		code, out = inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll(server)...)
 		require.Equal(t, exitOK, code, "%s", out)
 	}
 }
@@ -61,15 +82,14 @@ func TestKillInit(t *testing.T) {
 // without one it is none, and init says so or makes one.
 func TestKillInitInPlace(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, enroll := t.TempDir(), enroll(t)
 	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
 	for i := range kills() {
 		server := filepath.Join(dir, string(rune('a'+i)))
 		require.NoError(t, os.Mkdir(server, 0o700))
 		process(t, whole*(i+1)/kills(), "", "init", "-server", server, "-shape", "two-prime")
-		enroll := []string{"enroll", "-server", server, "-device", server + "-d", "-key", "sign", "-argon2", "1,32,1"}
 		if _, err := os.Stat(filepath.Join(server, configFile)); err != nil {
-			code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll...)
+			code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll(server)...)
 			require.Equal(t, exitFailure, code, "%s", out)
 			require.Contains(t, out, "there is no server in")
 			left, err := os.ReadDir(server)
@@ -82,7 +102,7 @@ func TestKillInitInPlace(t *testing.T) {
 			}
 			require.Equal(t, exitOK, code, "%s", out)
 		}
-		code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll...)
+		code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, enroll(server)...)
 		require.Equal(t, exitOK, code, "%s", out)
 	}
 }
