@@ -57,11 +57,13 @@ end_lanes() {
 }
 
 # tests DIR ARG... is "go test ARG..." in a module's folder, with a list of what was skipped
-# at the end: see internal/testgate.
+# at the end: see internal/testgate. The slowest package takes about a minute of two quiet
+# cores: one that takes $limit hangs, and ends with the stacks of its goroutines.
+limit=6m
 tests() {
 	local dir=$1
 	shift
-	in_module "$dir" go test -vet=off -json "$@" | env -u GOOS -u GOARCH -u GOEXPERIMENT -u CGO_ENABLED go run ./internal/testgate
+	in_module "$dir" go test -vet=off -timeout "$limit" -json "$@" | env -u GOOS -u GOARCH -u GOEXPERIMENT -u CGO_ENABLED go run ./internal/testgate
 }
 
 # skip NAME REASON is for what is no Go test. It fails where a test must not be skipped.
