@@ -35,9 +35,9 @@ var (
 func TestBadNetwork(t *testing.T) {
 	count := *schedules
 	if count == 0 {
-		count = defaultSchedules
+		count = 500
 		if testing.Short() {
-			count /= 4
+			count = 60
 		}
 	}
 	var next atomic.Uint64

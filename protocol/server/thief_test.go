@@ -256,9 +256,6 @@ func TestThiefExactly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := c.tries
-			if testing.Short() || !thiefInFull {
-				k = 1 + c.used
-			}
 			s := newService(t, func(config *Config) {
 				config.Keys = nil
 				config.Policy = limiter.Policy{{Tries: k, Lock: 3 * time.Hour}, {Tries: k, Lock: 24 * time.Hour}, {Tries: k, Lock: limiter.Forever}}
@@ -268,7 +265,8 @@ func TestThiefExactly(t *testing.T) {
 			b := &burglary{t: t, s: s, id: p.id, seen: make(map[string]bool)}
 			b.copied(p)
 			most, without := make([]int, 3), 0
-			for len(b.queue) > 0 {
+			// Short mode sees the first moments, and no more than the whole allows.
+			for len(b.queue) > 0 && !(testing.Short() && len(b.seen) > 100) {
 				h := b.queue[0]
 				b.queue = b.queue[1:]
 				most[h.waits] = max(most[h.waits], h.verdicts)
@@ -280,8 +278,15 @@ func TestThiefExactly(t *testing.T) {
 				b.expand(h)
 			}
 			t.Logf("%d moments, %d steps: most %v, without a lock %d", len(b.seen), b.cost, most, without)
-			require.Equal(t, []int{k - c.used, 2*k - c.used, 3*k - c.used}, most)
-			require.Equal(t, k-1-c.used, without)
+			allowed := []int{k - c.used, 2*k - c.used, 3*k - c.used}
+			if len(b.queue) == 0 {
+				require.Equal(t, allowed, most)
+				require.Equal(t, k-1-c.used, without)
+			}
+			for i, n := range most {
+				require.LessOrEqual(t, n, allowed[i])
+			}
+			require.LessOrEqual(t, without, k-1-c.used)
 		})
 	}
 }
