@@ -63,15 +63,15 @@ func completeComposite() *file {
 
 // whole returns m^d mod n, with the exponent that only the vectors' author can know.
 func (p pair) whole(m *big.Int) *big.Int {
-	if p.own == nil {
+	if p.server == nil {
 		return p.key.exp(m, p.key.d)
 	}
 	// The Chinese remainder theorem over all four primes, in another form than section 3.3, step 5:
 	// S = S1 * n2 * (n2^-1 mod n1) + S2 * n1 * (n1^-1 mod n2) mod n.
 	s1 := p.key.exp(new(big.Int).Mod(m, p.key.n), p.key.d)
-	s2 := p.own.exp(new(big.Int).Mod(m, p.own.n), p.own.d)
-	s1.Mul(s1, p.own.n).Mul(s1, new(big.Int).ModInverse(p.own.n, p.key.n))
-	s2.Mul(s2, p.key.n).Mul(s2, new(big.Int).ModInverse(p.key.n, p.own.n))
+	s2 := p.server.exp(new(big.Int).Mod(m, p.server.n), p.server.d)
+	s1.Mul(s1, p.server.n).Mul(s1, new(big.Int).ModInverse(p.server.n, p.key.n))
+	s2.Mul(s2, p.key.n).Mul(s2, new(big.Int).ModInverse(p.key.n, p.server.n))
 	return s1.Add(s1, s2).Mod(s1, p.n())
 }
 
@@ -83,7 +83,7 @@ func (p pair) verify(m message, sig []byte) {
 		return
 	}
 	must(rsa.VerifyPKCS1v15(pub, m.hash.h, m.digest, sig))
-	if p.own == nil {
+	if p.server == nil {
 		want, err := rsa.SignPKCS1v15(nil, p.key.rsa(), m.hash.h, m.digest)
 		must(err)
 		if !bytes.Equal(want, sig) {
@@ -92,217 +92,273 @@ func (p pair) verify(m message, sig []byte) {
 	}
 }
 
+// completion is what the groups of one pair have in common.
+type completion struct {
+	f       *file
+	p       pair
+	d       dealt
+	variant int // of the next message: its hash and padding
+}
+
+// num is n1 and a little.
+func (c *completion) num(delta int64) *big.Int { return new(big.Int).Add(c.p.key.n, big.NewInt(delta)) }
+
+func (c *completion) group(kind string) *group {
+	p, k1 := c.p, c.p.key.k()
+	t := p.fields()
+	t["x"], t["dc"], t["ds"] = hex.EncodeToString(c.d.x), c.d.dcHex(), fix(c.d.ds, k1)
+	der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: p.n(), E: int(p.key.e.Int64())})
+	must(err)
+	t["publicKeyPem"] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return c.f.group(kind, t)
+}
+
+// message is one for the next test, of one of the hashes and paddings in turn.
+func (c *completion) message(id int) message {
+	c.variant++
+	return c.f.message(id, c.variant-1, c.p.n())
+}
+
 func (f *file) completions(p pair) {
-	k1, n := p.key.k(), p.n()
-	size := (n.BitLen() + 7) / 8
-	x := stream("share/"+f.name+"/"+p.name()+"/x", k1+8)
-	d := deal(p.sharing, p.key, x)
-	fields := func() T {
-		t := p.fields()
-		t["x"], t["dc"], t["ds"] = hex.EncodeToString(x), d.dcHex(), fix(d.ds, k1)
-		der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: int(p.key.e.Int64())})
-		must(err)
-		t["publicKeyPem"] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-		return t
+	c := &completion{f: f, p: p, d: deal(p.sharing, p.key, stream("share/"+f.name+"/"+p.name()+"/x", p.key.k()+8))}
+	c.right(c.group("Complete"))
+	c.malformed(c.group("Malformed"))
+	g := c.group("Wrong")
+	g.fields["indistinguishable"] = true
+	c.wrong(g)
+	c.otherMessages(c.group("OtherMessage"))
+	if p.server != nil {
+		c.faults(c.group("Fault"))
 	}
+}
 
-	g := f.group("Complete", fields())
-	right := func(id int, comment string, m message, counter int, fl ...string) {
-		em := m.int()
-		y := d.partial(em)
-		s1 := d.s1(y, em)
-		s := p.whole(em)
-		if new(big.Int).Mod(s, p.key.n).Cmp(s1) != 0 {
-			panic("shares do not make the whole key's signature")
-		}
-		sig := i2osp(s, size)
-		p.verify(m, sig)
-		if leadingZeros(sig) > 0 {
-			fl = append(fl, "ResultLeadingZero")
-		}
-		t := m.put(T{"yForm": "right", "m1": fix(new(big.Int).Mod(em, p.key.n), k1), "y": fix(y, k1), "s1": fix(s1, k1), "sig": hex.EncodeToString(sig)})
-		if p.own != nil {
-			k2 := p.own.k()
-			t["m2"], t["s2"] = fix(new(big.Int).Mod(em, p.own.n), k2), fix(new(big.Int).Mod(s, p.own.n), k2)
-		}
-		if counter >= 0 {
-			t["counter"] = counter
-		}
-		g.add(id, comment, flags(append(fl, p.flags()...)...), t)
+// right are right partial signatures, with all that follows from them.
+func (c *completion) right(g *group) {
+	n := c.p.n()
+	for range 6 {
+		id := c.f.next()
+		c.complete(g, id, "right share", c.message(id), -1)
 	}
-	for i := range 6 {
-		id := f.next()
-		right(id, "right share", f.message(id, i, n), -1)
-	}
-	if p.key == device(2048, 1) && p.sharing == "multiplicative" { // the search takes its time
-		id := f.next()
-		digest, counter := f.search(id, "digest", 32, func(b []byte) bool {
-			return leadingZeros(i2osp(p.whole(encode(hashes[0], "PKCS1", b, nil, n).int()), size)) > 0
+	c.variant = 0
+	if c.p.key == device(2048, 1) && c.p.sharing == "multiplicative" { // the search takes its time
+		id := c.f.next()
+		digest, counter := c.f.search(id, "digest", 32, func(b []byte) bool {
+			return leadingZeros(i2osp(c.p.whole(encode(hashes[0], "PKCS1", b, nil, n).int()), (n.BitLen()+7)/8)) > 0
 		})
-		right(id, "the signature begins with a zero byte", encode(hashes[0], "PKCS1", digest, nil, n), counter)
+		c.complete(g, id, "the signature begins with a zero byte", encode(hashes[0], "PKCS1", digest, nil, n), counter)
 	}
+}
 
-	// What no honest device sends.
-	g = f.group("Malformed", fields())
-	num := func(x *big.Int, delta int64) *big.Int { return new(big.Int).Add(x, big.NewInt(delta)) }
-	ones := num(new(big.Int).Lsh(one, uint(8*k1)), -1)
-	i := 0
-	malformed := func(comment, form, flag string, enc func(y []byte) []byte) {
-		id := f.next()
-		m := f.message(id, i, n)
-		i++
-		y := i2osp(d.partial(m.int()), k1)
-		t := m.put(T{"yForm": form, "yEnc": hex.EncodeToString(enc(y))})
-		delete(t, "em")
-		g.add(id, comment, flags(append(p.flags(), flag)...), refuse(t, "parse-partial", "ErrMalformedPartial"))
+func (c *completion) complete(g *group, id int, comment string, m message, counter int) {
+	p, k1, em, fl := c.p, c.p.key.k(), m.int(), c.p.flags()
+	y := c.d.partial(em)
+	s1, s := c.d.s1(y, em), p.whole(em)
+	if new(big.Int).Mod(s, p.key.n).Cmp(s1) != 0 {
+		panic("shares do not make the whole key's signature")
 	}
-	number := func(comment, form, flag string, v *big.Int) {
-		malformed(comment, form, flag, func([]byte) []byte { return i2osp(v, k1) })
+	sig := i2osp(s, (p.n().BitLen()+7)/8)
+	p.verify(m, sig)
+	if leadingZeros(sig) > 0 {
+		fl = append(fl, "ResultLeadingZero")
 	}
-	number("y = 0", "0", "PartialZero", new(big.Int))
-	number("y = 1", "1", "PartialOne", one)
-	number("y = n1-1", "n1-1", "PartialNMinusOne", num(p.key.n, -1))
-	number("y = n1", "n1", "PartialEqualsN", p.key.n)
-	number("y = n1+1", "n1+1", "PartialGtN", num(p.key.n, 1))
-	number("y = n1+2", "n1+2", "PartialGtN", num(p.key.n, 2))
-	number("y = 2^(8*k1)-1", "all-ones", "PartialGtN", ones)
-	malformed("no bytes", "empty", "PartialShort", func(y []byte) []byte { return nil })
-	malformed("one byte: 2", "one-byte", "PartialShort", func(y []byte) []byte { return []byte{2} })
-	malformed("y without its first byte", "without-first", "PartialShort", func(y []byte) []byte { return y[1:] })
-	malformed("y without its last byte", "without-last", "PartialShort", func(y []byte) []byte { return y[:k1-1] })
-	malformed("a zero byte before y", "zero-before", "PartialLong", func(y []byte) []byte { return append([]byte{0}, y...) })
-	malformed("a zero byte after y", "zero-after", "PartialLong", func(y []byte) []byte { return append(bytes.Clone(y), 0) })
-	malformed("y+n1 in k1+1 bytes", "plus-n1", "PartialLong", func(y []byte) []byte { return i2osp(new(big.Int).Add(os2ip(y), p.key.n), k1+1) })
-	malformed("y twice", "twice", "PartialLong", func(y []byte) []byte { return append(bytes.Clone(y), y...) })
+	t := m.put(T{"yForm": "right", "m1": fix(new(big.Int).Mod(em, p.key.n), k1), "y": fix(y, k1), "s1": fix(s1, k1), "sig": hex.EncodeToString(sig)})
+	if p.server != nil {
+		k2 := p.server.k()
+		t["m2"], t["s2"] = fix(new(big.Int).Mod(em, p.server.n), k2), fix(new(big.Int).Mod(s, p.server.n), k2)
+	}
+	if counter >= 0 {
+		t["counter"] = counter
+	}
+	g.add(id, comment, flags(fl...), t)
+}
 
-	// What a wrong PIN gives, and everything that must not be told from it.
-	t := fields()
-	t["indistinguishable"] = true
-	g = f.group("Wrong", t)
-	wrong := func(comment, form, flag string, make func(id int, m message, y *big.Int) *big.Int) {
-		id := f.next()
-		m := f.message(id, i, n)
-		i++
-		bad := make(id, m, d.partial(m.int()))
-		em := m.int()
-		if s := d.s1(bad, em); new(big.Int).Exp(s, p.key.e, p.key.n).Cmp(new(big.Int).Mod(em, p.key.n)) == 0 {
-			panic("this y is right")
+// malformedForms are what no honest device sends: y is a number, or made of the right y.
+var malformedForms = []struct {
+	comment, form, flag string
+	number              func(c *completion) *big.Int
+	bytes               func(c *completion, y []byte) []byte
+}{
+	{"y = 0", "0", "PartialZero", func(*completion) *big.Int { return new(big.Int) }, nil},
+	{"y = 1", "1", "PartialOne", func(*completion) *big.Int { return one }, nil},
+	{"y = n1-1", "n1-1", "PartialNMinusOne", func(c *completion) *big.Int { return c.num(-1) }, nil},
+	{"y = n1", "n1", "PartialEqualsN", func(c *completion) *big.Int { return c.p.key.n }, nil},
+	{"y = n1+1", "n1+1", "PartialGtN", func(c *completion) *big.Int { return c.num(1) }, nil},
+	{"y = n1+2", "n1+2", "PartialGtN", func(c *completion) *big.Int { return c.num(2) }, nil},
+	{"y = 2^(8*k1)-1", "all-ones", "PartialGtN", func(c *completion) *big.Int { return new(big.Int).Sub(power(8*c.p.key.k()), one) }, nil},
+	{"no bytes", "empty", "PartialShort", nil, func(_ *completion, _ []byte) []byte { return nil }},
+	{"one byte: 2", "one-byte", "PartialShort", nil, func(_ *completion, _ []byte) []byte { return []byte{2} }},
+	{"y without its first byte", "without-first", "PartialShort", nil, func(_ *completion, y []byte) []byte { return y[1:] }},
+	{"y without its last byte", "without-last", "PartialShort", nil, func(_ *completion, y []byte) []byte { return y[:len(y)-1] }},
+	{"a zero byte before y", "zero-before", "PartialLong", nil, func(_ *completion, y []byte) []byte { return cat([]byte{0}, y) }},
+	{"a zero byte after y", "zero-after", "PartialLong", nil, func(_ *completion, y []byte) []byte { return cat(y, []byte{0}) }},
+	{"y+n1 in k1+1 bytes", "plus-n1", "PartialLong", nil, func(c *completion, y []byte) []byte {
+		return i2osp(new(big.Int).Add(os2ip(y), c.p.key.n), len(y)+1)
+	}},
+	{"y twice", "twice", "PartialLong", nil, func(_ *completion, y []byte) []byte { return cat(y, y) }},
+}
+
+func (c *completion) malformed(g *group) {
+	for _, form := range malformedForms {
+		id := c.f.next()
+		m := c.message(id)
+		var enc []byte
+		if form.number != nil {
+			enc = i2osp(form.number(c), c.p.key.k())
+		} else {
+			enc = form.bytes(c, i2osp(c.d.partial(m.int()), c.p.key.k()))
 		}
-		t := m.put(T{"yForm": form, "y": fix(bad, k1)})
+		t := m.put(T{"yForm": form.form, "yEnc": hex.EncodeToString(enc)})
 		delete(t, "em")
-		g.add(id, comment, flags(append(p.flags(), flag)...), refuse(t, "check-partial", "ErrPartial"))
+		g.add(id, form.comment, flags(append(c.p.flags(), form.flag)...), refuse(t, "parse-partial", "ErrMalformedPartial"))
 	}
-	for range 4 {
-		wrong("another share", "other-x", "WrongPin", func(id int, m message, _ *big.Int) *big.Int {
-			return deal(p.sharing, p.key, f.derive(id, "otherX", k1+8)).partial(m.int())
-		})
-	}
-	wrong("the share with one bit changed", "x-bit", "WrongPin", func(_ int, m message, _ *big.Int) *big.Int {
-		z := bytes.Clone(x)
-		z[0] ^= 0x80
-		return deal(p.sharing, p.key, z).partial(m.int())
-	})
-	wrong("x and 2x+1 mistaken for one another", "other-exponent", "WrongExponent", func(_ int, m message, _ *big.Int) *big.Int {
-		e := os2ip(x)
-		if p.sharing == "additive" {
+}
+
+// wrongForms are what a wrong PIN gives, and everything that must not be told from it. make
+// gets the right y.
+var wrongForms = []struct {
+	comment, form, flag string
+	make                func(c *completion, id int, m message, y *big.Int) *big.Int
+}{
+	{"another share", "other-x", "WrongPin", otherX},
+	{"another share", "other-x", "WrongPin", otherX},
+	{"another share", "other-x", "WrongPin", otherX},
+	{"another share", "other-x", "WrongPin", otherX},
+	{"the share with one bit changed", "x-bit", "WrongPin", func(c *completion, _ int, m message, _ *big.Int) *big.Int {
+		x := bytes.Clone(c.d.x)
+		x[0] ^= 0x80
+		return deal(c.p.sharing, c.p.key, x).partial(m.int())
+	}},
+	{"x and 2x+1 mistaken for one another", "other-exponent", "WrongExponent", func(c *completion, _ int, m message, _ *big.Int) *big.Int {
+		e := os2ip(c.d.x)
+		if c.p.sharing == "additive" {
 			e.Lsh(e, 1).Add(e, one)
 		}
-		return p.key.exp(new(big.Int).Mod(m.int(), p.key.n), e)
-	})
-	wrong("another digest", "other-digest", "OtherMessage", func(id int, m message, _ *big.Int) *big.Int {
-		return d.partial(encode(m.hash, m.padding, f.derive(id, "otherDigest", len(m.digest)), m.salt, n).int())
-	})
-	wrong("the other padding", "other-padding", "OtherPadding", func(id int, m message, _ *big.Int) *big.Int {
+		return c.p.key.exp(c.m1(m), e)
+	}},
+	{"another digest", "other-digest", "OtherMessage", func(c *completion, id int, m message, _ *big.Int) *big.Int {
+		return c.d.partial(encode(m.hash, m.padding, c.f.derive(id, "otherDigest", len(m.digest)), m.salt, c.p.n()).int())
+	}},
+	{"the other padding", "other-padding", "OtherPadding", func(c *completion, id int, m message, _ *big.Int) *big.Int {
 		if m.padding == "PSS" {
-			return d.partial(encode(m.hash, "PKCS1", m.digest, nil, n).int())
+			return c.d.partial(encode(m.hash, "PKCS1", m.digest, nil, c.p.n()).int())
 		}
-		return d.partial(encode(m.hash, "PSS", m.digest, f.derive(id, "otherSalt", len(m.digest)), n).int())
-	})
-	wrong("y times m1", "times-m1", "WrongExponent", func(_ int, m message, y *big.Int) *big.Int {
+		return c.d.partial(encode(m.hash, "PSS", m.digest, c.f.derive(id, "otherSalt", len(m.digest)), c.p.n()).int())
+	}},
+	{"y times m1", "times-m1", "WrongExponent", func(c *completion, _ int, m message, y *big.Int) *big.Int {
 		// y*m1 or y/m1: what a device and a server that disagree about a summand would send.
-		return new(big.Int).Mod(new(big.Int).Mul(y, m.int()), p.key.n)
-	})
-	wrong("a partial signature by device-2048-3, reduced modulo n1", "other-key", "OtherKey", func(_ int, m message, _ *big.Int) *big.Int {
-		y := deal(p.sharing, device(2048, 3), x[:264]).partial(m.int())
-		if p.key == device(2048, 3) {
-			y = deal(p.sharing, device(2048, 1), x[:264]).partial(m.int())
-		}
-		return y.Mod(y, p.key.n)
-	})
-	value := func(comment, form, flag string, v *big.Int) {
-		wrong(comment, form, flag, func(int, message, *big.Int) *big.Int { return v })
-	}
-	value("y = p", "p", "PartialSharesFactor", p.key.p)
-	value("y = q", "q", "PartialSharesFactor", p.key.q)
-	value("y = n1-p", "n1-p", "PartialSharesFactor", new(big.Int).Sub(p.key.n, p.key.p))
-	value("y = 2q", "2q", "PartialSharesFactor", new(big.Int).Lsh(p.key.q, 1))
-	value("y = 2", "2", "PartialSmall", big.NewInt(2))
-	value("y = n1-2", "n1-2", "PartialSmall", num(p.key.n, -2))
-	wrong("n1-y", "negated", "PartialModified", func(_ int, _ message, y *big.Int) *big.Int { return new(big.Int).Sub(p.key.n, y) })
-	wrong("y^-1 mod n1", "inverse", "PartialModified", func(_ int, _ message, y *big.Int) *big.Int { return new(big.Int).ModInverse(y, p.key.n) })
-	wrong("y^2 mod n1", "square", "PartialModified", func(_ int, _ message, y *big.Int) *big.Int {
-		return new(big.Int).Mod(new(big.Int).Mul(y, y), p.key.n)
-	})
-	wrong("y with its last bit changed", "last-bit", "PartialModified", func(_ int, _ message, y *big.Int) *big.Int {
+		return new(big.Int).Mod(new(big.Int).Mul(y, m.int()), c.p.key.n)
+	}},
+	{"a partial signature by device-2048-3, reduced modulo n1", "other-key", "OtherKey", func(c *completion, _ int, m message, _ *big.Int) *big.Int {
+		y := deal(c.p.sharing, otherKey(c.p.key), c.d.x[:264]).partial(m.int())
+		return y.Mod(y, c.p.key.n)
+	}},
+	{"y = p", "p", "PartialSharesFactor", func(c *completion, _ int, _ message, _ *big.Int) *big.Int { return c.p.key.p }},
+	{"y = q", "q", "PartialSharesFactor", func(c *completion, _ int, _ message, _ *big.Int) *big.Int { return c.p.key.q }},
+	{"y = n1-p", "n1-p", "PartialSharesFactor", func(c *completion, _ int, _ message, _ *big.Int) *big.Int {
+		return new(big.Int).Sub(c.p.key.n, c.p.key.p)
+	}},
+	{"y = 2q", "2q", "PartialSharesFactor", func(c *completion, _ int, _ message, _ *big.Int) *big.Int {
+		return new(big.Int).Lsh(c.p.key.q, 1)
+	}},
+	{"y = 2", "2", "PartialSmall", func(*completion, int, message, *big.Int) *big.Int { return big.NewInt(2) }},
+	{"y = n1-2", "n1-2", "PartialSmall", func(c *completion, _ int, _ message, _ *big.Int) *big.Int { return c.num(-2) }},
+	{"n1-y", "negated", "PartialModified", func(c *completion, _ int, _ message, y *big.Int) *big.Int {
+		return new(big.Int).Sub(c.p.key.n, y)
+	}},
+	{"y^-1 mod n1", "inverse", "PartialModified", func(c *completion, _ int, _ message, y *big.Int) *big.Int {
+		return new(big.Int).ModInverse(y, c.p.key.n)
+	}},
+	{"y^2 mod n1", "square", "PartialModified", func(c *completion, _ int, _ message, y *big.Int) *big.Int {
+		return new(big.Int).Mod(new(big.Int).Mul(y, y), c.p.key.n)
+	}},
+	{"y with its last bit changed", "last-bit", "PartialModified", func(_ *completion, _ int, _ message, y *big.Int) *big.Int {
 		return new(big.Int).Xor(y, one)
-	})
-	wrong("m1", "m1", "PartialModified", func(_ int, m message, _ *big.Int) *big.Int { return new(big.Int).Mod(m.int(), p.key.n) })
+	}},
+	{"m1", "m1", "PartialModified", func(c *completion, _ int, m message, _ *big.Int) *big.Int { return c.m1(m) }},
+}
 
-	// Right partial signatures for messages that belong to another final key.
-	g = f.group("OtherMessage", fields())
+func otherX(c *completion, id int, m message, _ *big.Int) *big.Int {
+	return deal(c.p.sharing, c.p.key, c.f.derive(id, "otherX", len(c.d.x))).partial(m.int())
+}
+
+func (c *completion) m1(m message) *big.Int { return new(big.Int).Mod(m.int(), c.p.key.n) }
+
+func (c *completion) wrong(g *group) {
+	key := c.p.key
+	for _, form := range wrongForms {
+		id := c.f.next()
+		m := c.message(id)
+		y := form.make(c, id, m, c.d.partial(m.int()))
+		if new(big.Int).Exp(c.d.s1(y, m.int()), key.e, key.n).Cmp(c.m1(m)) == 0 {
+			panic("this y is right")
+		}
+		t := m.put(T{"yForm": form.form, "y": fix(y, key.k())})
+		delete(t, "em")
+		g.add(id, form.comment, flags(append(c.p.flags(), form.flag)...), refuse(t, "check-partial", "ErrPartial"))
+	}
+}
+
+// otherMessages are right partial signatures for messages that belong to another final key.
+func (c *completion) otherMessages(g *group) {
 	for _, o := range []struct {
 		comment, change string
 		n               *big.Int
 	}{
-		{"encoded for n+2", "n+2", num(n, 2)},
-		{"encoded for device-2048-3, or device-2048-1 where that is the key", "other-key", otherModulus(p.key)},
+		{"encoded for n+2", "n+2", new(big.Int).Add(c.p.n(), big.NewInt(2))},
+		{"encoded for device-2048-3, or device-2048-1 where that is the key", "other-key", otherKey(c.p.key).n},
 	} {
-		id := f.next()
-		m := f.messageAs(id, "digest", hashes[0], "PKCS1", o.n)
-		t := m.put(T{"change": o.change, "yForm": "right", "y": fix(d.partial(m.int()), k1), "otherN": fix(o.n, (o.n.BitLen()+7)/8)})
-		g.add(id, o.comment, flags(append(p.flags(), "OtherKey")...), refuse(t, "check-message", "ErrMessage"))
-	}
-	if p.own != nil {
-		f.faults(p, d, fields())
+		id := c.f.next()
+		m := c.f.messageAs(id, "digest", hashes[0], "PKCS1", o.n)
+		t := m.put(T{"change": o.change, "yForm": "right", "y": fix(c.d.partial(m.int()), c.p.key.k()), "otherN": fix(o.n, (o.n.BitLen()+7)/8)})
+		g.add(id, o.comment, flags(append(c.p.flags(), "OtherKey")...), refuse(t, "check-message", "ErrMessage"))
 	}
 }
 
-func otherModulus(k *key) *big.Int {
+func otherKey(k *key) *key {
 	if k == device(2048, 3) {
-		return device(2048, 1).n
+		return device(2048, 1)
 	}
-	return device(2048, 3).n
+	return device(2048, 3)
 }
 
-// faults are wrong answers of a server key to a right partial signature.
-func (f *file) faults(p pair, d dealt, fields T) {
-	g := f.group("Fault", fields)
-	n, n2, k1, k2 := p.n(), p.own.n, p.key.k(), p.own.k()
-	mod := func(x *big.Int) []byte { return i2osp(x.Mod(x, n2), k2) }
-	for i, c := range []struct {
-		comment, form, flag string
-		answer              func(s2, m2 *big.Int) []byte
-	}{
-		{"wrong modulo p2: s2+q2", "plus-q2", "CrtFault1", func(s2, _ *big.Int) []byte { return mod(s2.Add(s2, p.own.q)) }},
-		{"wrong modulo q2: s2+p2", "plus-p2", "CrtFault2", func(s2, _ *big.Int) []byte { return mod(s2.Add(s2, p.own.p)) }},
-		{"s2-q2", "minus-q2", "CrtFault1", func(s2, _ *big.Int) []byte { return mod(s2.Sub(s2, p.own.q)) }},
-		{"s2-p2", "minus-p2", "CrtFault2", func(s2, _ *big.Int) []byte { return mod(s2.Sub(s2, p.own.p)) }},
-		{"n2-s2", "negated", "ServerKeyFault", func(s2, _ *big.Int) []byte { return mod(s2.Neg(s2)) }},
-		{"the message itself", "m2", "ServerKeyFault", func(_, m2 *big.Int) []byte { return i2osp(m2, k2) }},
-		{"0", "0", "ServerKeyFault", func(_, _ *big.Int) []byte { return make([]byte, k2) }},
-		{"n2", "n2", "ServerKeyFault", func(_, _ *big.Int) []byte { return i2osp(n2, k2) }},
-		{"s2 with its last bit changed", "last-bit", "ServerKeyFault", func(s2, _ *big.Int) []byte { return i2osp(s2.Xor(s2, one), k2) }},
-		{"s2 without its first byte", "without-first", "ServerKeyFault", func(s2, _ *big.Int) []byte { return i2osp(s2, k2)[1:] }},
-		{"a zero byte before s2", "zero-before", "ServerKeyFault", func(s2, _ *big.Int) []byte { return i2osp(s2, k2+1) }},
-		{"no bytes", "empty", "ServerKeyFault", func(_, _ *big.Int) []byte { return nil }},
-	} {
-		id := f.next()
-		m := f.message(id, i, n)
-		em := m.int()
-		m2 := new(big.Int).Mod(em, n2)
-		t := m.put(T{"yForm": "right", "y": fix(d.partial(em), k1), "s2Form": c.form, "s2Enc": hex.EncodeToString(c.answer(p.own.exp(m2, p.own.d), m2))})
+// serverFaults are wrong answers of a server key to a right partial signature: a number modulo
+// n2, or bytes.
+var serverFaults = []struct {
+	comment, form, flag string
+	number              func(server *key, s2, m2 *big.Int) *big.Int
+	bytes               func(s2 []byte) []byte
+}{
+	{"wrong modulo p2: s2+q2", "plus-q2", "CrtFault1", func(k *key, s2, _ *big.Int) *big.Int { return s2.Add(s2, k.q).Mod(s2, k.n) }, nil},
+	{"wrong modulo q2: s2+p2", "plus-p2", "CrtFault2", func(k *key, s2, _ *big.Int) *big.Int { return s2.Add(s2, k.p).Mod(s2, k.n) }, nil},
+	{"s2-q2", "minus-q2", "CrtFault1", func(k *key, s2, _ *big.Int) *big.Int { return s2.Sub(s2, k.q).Mod(s2, k.n) }, nil},
+	{"s2-p2", "minus-p2", "CrtFault2", func(k *key, s2, _ *big.Int) *big.Int { return s2.Sub(s2, k.p).Mod(s2, k.n) }, nil},
+	{"n2-s2", "negated", "ServerKeyFault", func(k *key, s2, _ *big.Int) *big.Int { return s2.Sub(k.n, s2) }, nil},
+	{"the message itself", "m2", "ServerKeyFault", func(_ *key, _, m2 *big.Int) *big.Int { return m2 }, nil},
+	{"0", "0", "ServerKeyFault", func(*key, *big.Int, *big.Int) *big.Int { return new(big.Int) }, nil},
+	{"n2", "n2", "ServerKeyFault", func(k *key, _, _ *big.Int) *big.Int { return k.n }, nil},
+	{"s2 with its last bit changed", "last-bit", "ServerKeyFault", func(_ *key, s2, _ *big.Int) *big.Int { return s2.Xor(s2, one) }, nil},
+	{"s2 without its first byte", "without-first", "ServerKeyFault", nil, func(s2 []byte) []byte { return s2[1:] }},
+	{"a zero byte before s2", "zero-before", "ServerKeyFault", nil, func(s2 []byte) []byte { return cat([]byte{0}, s2) }},
+	{"no bytes", "empty", "ServerKeyFault", nil, func([]byte) []byte { return nil }},
+}
+
+func (c *completion) faults(g *group) {
+	server := c.p.server
+	c.variant = 0
+	for _, fault := range serverFaults {
+		id := c.f.next()
+		m := c.message(id)
+		m2 := new(big.Int).Mod(m.int(), server.n)
+		s2 := server.exp(m2, server.d)
+		var enc []byte
+		if fault.number != nil {
+			enc = i2osp(fault.number(server, s2, m2), server.k())
+		} else {
+			enc = fault.bytes(i2osp(s2, server.k()))
+		}
+		t := m.put(T{"yForm": "right", "y": fix(c.d.partial(m.int()), c.p.key.k()), "s2Form": fault.form, "s2Enc": hex.EncodeToString(enc)})
 		delete(t, "em")
-		g.add(id, c.comment, flags(append(p.flags(), c.flag)...), refuse(t, "combine", "ErrServerKey"))
+		g.add(id, fault.comment, flags(append(c.p.flags(), fault.flag)...), refuse(t, "combine", "ErrServerKey"))
 	}
 }
 
@@ -322,8 +378,9 @@ func (f *file) refusedServerKeys() {
 		bad("e = 3", "none", "ExponentsDiffer", s.n, 3)
 		bad("e = 65539", "none", "ExponentsDiffer", s.n, 65539)
 		bad("n2-1", "n2-1", "EvenModulus", new(big.Int).Sub(s.n, one), 65537)
-		for b, flag := range pairsOf(1024, "SmallModulus", 2047, "SmallModulus", 8193, "LargeModulus") {
-			bad(fmt.Sprintf("an n2 of %d bits", b), fmt.Sprintf("modulus/%d", b), flag, os2ip(modulus(fmt.Sprintf("modulus/%d", b), b)), 65537)
+		for _, l := range []length{{1024, "SmallModulus"}, {2047, "SmallModulus"}, {8193, "LargeModulus"}} {
+			name := fmt.Sprintf("modulus/%d", l.bits)
+			bad(fmt.Sprintf("an n2 of %d bits", l.bits), name, l.flag, os2ip(modulus(name, l.bits)), 65537)
 		}
 	}
 }

@@ -347,12 +347,11 @@ func (f *file) malformedLockboxes(k *key) {
 	bad("no n1", "ModulusZeros", lb, edit{31, 2 + kb, "0000"}, true)
 	bad("a zero byte before n1", "ModulusZeros", lb, edit{31, 2, fmt.Sprintf("%04x00", kb+1)}, true)
 	bad("the first byte of n1 is zero", "ModulusZeros", lb, edit{33, 1, "00"}, true)
-	for bits, flag := range pairsOf(1024, "SmallModulus", 2040, "SmallModulus", 2047, "SmallModulus", 2049, "OddModulusBits", 2055, "OddModulusBits") {
+	for _, l := range []length{{1024, "SmallModulus"}, {2040, "SmallModulus"}, {2047, "SmallModulus"}, {2049, "OddModulusBits"}, {2055, "OddModulusBits"}} {
 		id := f.id + 1
-		m := modulus(f.label(id, "n"), bits)
-		l := len(m)
-		share := f.derive(id, "ct", l+8)
-		bad(fmt.Sprintf("an n1 of %d bits", bits), flag, lb, edit{31, 16 + 2*kb, fmt.Sprintf("%04x%x%08x%04x%x", l, m, 65537, l+8, share)}, true)
+		m := modulus(f.label(id, "n"), l.bits)
+		share := f.derive(id, "ct", len(m)+8)
+		bad(fmt.Sprintf("an n1 of %d bits", l.bits), l.flag, lb, edit{31, 16 + 2*kb, fmt.Sprintf("%04x%x%08x%04x%x", len(m), m, 65537, len(m)+8, share)}, true)
 	}
 	bad("e = 1", "ExponentOne", lb, put(33+kb, "00000001"), true)
 	bad("e = 0", "ExponentEven", lb, put(33+kb, "00000000"), true)

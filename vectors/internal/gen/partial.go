@@ -10,28 +10,28 @@ import (
 type pair struct {
 	sharing string
 	key     *key
-	own     *key
+	server  *key
 }
 
 func (p pair) n() *big.Int {
-	if p.own == nil {
+	if p.server == nil {
 		return p.key.n
 	}
-	return new(big.Int).Mul(p.key.n, p.own.n)
+	return new(big.Int).Mul(p.key.n, p.server.n)
 }
 
 func (p pair) name() string {
-	if p.own == nil {
+	if p.server == nil {
 		return p.sharing + "/" + p.key.name
 	}
-	return p.sharing + "/" + p.key.name + "/" + p.own.name
+	return p.sharing + "/" + p.key.name + "/" + p.server.name
 }
 
 func (p pair) fields() T {
 	n := p.n()
 	t := T{"name": p.name(), "sharing": p.sharing, "shape": "two-prime", "key": p.key.object(), "n": fix(n, (n.BitLen()+7)/8), "e": p.key.e.Int64()}
-	if p.own != nil {
-		t["shape"], t["serverKey"] = "composite", p.own.object()
+	if p.server != nil {
+		t["shape"], t["serverKey"] = "composite", p.server.object()
 	}
 	return t
 }
@@ -39,7 +39,7 @@ func (p pair) fields() T {
 // flags says what is unusual about the pair itself.
 func (p pair) flags() []string {
 	var fl []string
-	if p.own != nil && p.n().BitLen() < p.key.n.BitLen()+p.own.n.BitLen() {
+	if p.server != nil && p.n().BitLen() < p.key.n.BitLen()+p.server.n.BitLen() {
 		fl = append(fl, "CompositeShort")
 	}
 	if p.n().BitLen()%8 == 1 {
@@ -135,7 +135,7 @@ func partial() *file {
 			return leadingZeros(i2osp(d.partial(encode(hashes[0], "PKCS1", b, nil, p.n()).int()), p.key.k())) > 0
 		})
 		put(id, "y begins with a zero byte", "derived", x, encode(hashes[0], "PKCS1", digest, nil, p.n()), counter)
-		if p.own != nil {
+		if p.server != nil {
 			// PSS: under PKCS #1 v1.5 the digest does not reach the upper bytes of m1.
 			id = f.next()
 			salt := f.derive(id, "salt", 32)
@@ -171,8 +171,9 @@ func (f *file) refusedPartials() {
 			bad("n1-1 in place of n1", "n1-1", "EvenModulus", i2osp(new(big.Int).Sub(k.n, one), k.k()), 65537)
 			bad("e = 1", "none", "ExponentOne", k.n.Bytes(), 1)
 			bad("e = 65536", "none", "ExponentEven", k.n.Bytes(), 65536)
-			for bits, flag := range pairsOf(1024, "SmallModulus", 2040, "SmallModulus", 2049, "OddModulusBits", 2060, "OddModulusBits", 8200, "LargeModulus") {
-				bad(fmt.Sprintf("n1 of %d bits", bits), fmt.Sprintf("modulus/%d", bits), flag, modulus(fmt.Sprintf("modulus/%d", bits), bits), 65537)
+			for _, l := range []length{{1024, "SmallModulus"}, {2040, "SmallModulus"}, {2049, "OddModulusBits"}, {2060, "OddModulusBits"}, {8200, "LargeModulus"}} {
+				name := fmt.Sprintf("modulus/%d", l.bits)
+				bad(fmt.Sprintf("n1 of %d bits", l.bits), name, l.flag, modulus(name, l.bits), 65537)
 			}
 			other := func(comment, change string, n *big.Int, e int64) {
 				id := f.next()
@@ -190,12 +191,8 @@ func (f *file) refusedPartials() {
 	}
 }
 
-func pairsOf(pairs ...any) func(func(int, string) bool) {
-	return func(yield func(int, string) bool) {
-		for i := 0; i < len(pairs); i += 2 {
-			if !yield(pairs[i].(int), pairs[i+1].(string)) {
-				return
-			}
-		}
-	}
+// length is one of a modulus that is not accepted, and the flag that says so.
+type length struct {
+	bits int
+	flag string
 }

@@ -369,10 +369,7 @@ func (f *file) serverShares(sharing string, k *key) {
 		g.add(f.next(), c.comment, flags(c.flag), t)
 	}
 	// Odd moduli of lengths that are not accepted, with shares that would fit.
-	for _, c := range []struct {
-		bits int
-		flag string
-	}{{1024, "SmallModulus"}, {2040, "SmallModulus"}, {2047, "SmallModulus"}, {2049, "OddModulusBits"}, {2052, "OddModulusBits"}} {
+	for _, c := range []length{{1024, "SmallModulus"}, {2040, "SmallModulus"}, {2047, "SmallModulus"}, {2049, "OddModulusBits"}, {2052, "OddModulusBits"}} {
 		id := f.next()
 		m := modulus(f.label(id, "n"), c.bits)
 		e := edit{10, 2 + 2*kb, fmt.Sprintf("%04x%x%s", (c.bits+7)/8, m, fix(one, (c.bits+7)/8))}
