@@ -28,6 +28,12 @@ var completeNotes = map[string]note{
 	"PartialSmall":        {"EDGE_CASE", "y = 2 or n1-2: the least and the largest that are looked at.", "A range check that is off by one.", nil},
 	"ResultLeadingZero":   {"EDGE_CASE", "The signature begins with a zero byte.", "A signature without fixed width.", nil},
 	"OrdinaryPrimes":      {"NORMAL", "A key whose primes are not l-safe, under additive sharing.", "", nil},
+	"CrtFault1":           {"KNOWN_BUG", "The server key answers with a number that is wrong modulo p2 only.", "Whoever sees the signature factors n2 (Boneh, DeMillo, Lipton).", nil},
+	"CrtFault2":           {"KNOWN_BUG", "The server key answers with a number that is wrong modulo q2 only.", "Whoever sees the signature factors n2 (Boneh, DeMillo, Lipton).", nil},
+	"ServerKeyFault":      {"KNOWN_BUG", "The server key answers with a number that is wrong, not reduced or not as long as n2.", "An invalid signature is released.", nil},
+	"CommonFactor":        {"WEAK_PARAMS", "n1 and n2 have a factor in common.", "No composition exists, and one key gives the other away.", nil},
+	"ExponentsDiffer":     {"MODIFIED_PARAMETER", "The server key has another e.", "No composition exists.", nil},
+	"LargeModulus":        {"CAN_OF_WORMS", "n2 has more than 8192 bits.", "Work for whoever verifies.", nil},
 }
 
 func complete() *file {
@@ -39,21 +45,7 @@ func complete() *file {
 }
 
 func completeComposite() *file {
-	f := &file{name: "complete_composite", algorithm: "tandem-complete-composite", schema: "complete", notes: map[string]note{
-		"CompositeShort":  {"EDGE_CASE", "n1*n2 has one bit less than n1 and n2 together.", "A wrong emBits.", nil},
-		"EmLenShort":      {"EDGE_CASE", "n has 1 bit more than a multiple of 8.", "An offset of one byte.", nil},
-		"CrtFault1":       {"KNOWN_BUG", "The server key answers with a number that is wrong modulo p2 only.", "Whoever sees the signature factors n2 (Boneh, DeMillo, Lipton).", nil},
-		"CrtFault2":       {"KNOWN_BUG", "The server key answers with a number that is wrong modulo q2 only.", "Whoever sees the signature factors n2 (Boneh, DeMillo, Lipton).", nil},
-		"ServerKeyFault":  {"KNOWN_BUG", "The server key answers with a number that is wrong, not reduced or not as long as n2.", "An invalid signature is released.", nil},
-		"CommonFactor":    {"WEAK_PARAMS", "n1 and n2 have a factor in common.", "No composition exists, and one key gives the other away.", nil},
-		"ExponentsDiffer": {"MODIFIED_PARAMETER", "The server key has another e.", "No composition exists.", nil},
-		"EvenModulus":     {"CAN_OF_WORMS", "n2 is even.", "Montgomery arithmetic gives nonsense.", nil},
-		"SmallModulus":    {"WEAK_PARAMS", "n2 has less than 2048 bits.", "Weak keys.", nil},
-		"LargeModulus":    {"CAN_OF_WORMS", "n2 has more than 8192 bits.", "Work for whoever verifies.", nil},
-	}}
-	for name, n := range completeNotes {
-		f.notes[name] = n
-	}
+	f := &file{name: "complete_composite", algorithm: "tandem-complete-composite", schema: "complete", notes: completeNotes}
 	for _, p := range composites() {
 		f.completions(p)
 	}

@@ -105,11 +105,6 @@ func lockbox() *file {
 		"WrongPin":       {"NORMAL", "Opened with another PIN: it opens all the same, to another share.", "An offline test of PINs, if it does not.", nil},
 		"PinLeadingZero": {"EDGE_CASE", "The PIN begins with 0: 0012 is not 12.", "A PIN that is read as a number.", nil},
 		"PinWeak":        {"EDGE_CASE", "A PIN that is refused when a lockbox is made opens one all the same.", "An unlock that tells something.", nil},
-		"PinEmpty":       {"EDGE_CASE", "No PIN.", "A lockbox under nothing.", nil},
-		"PinTooShort":    {"MODIFIED_PARAMETER", "Less than 4 digits.", "A PIN that was read as a number.", nil},
-		"PinTooLong":     {"MODIFIED_PARAMETER", "More than 12 digits.", "A PIN that is cut off.", nil},
-		"PinNonAscii":    {"MODIFIED_PARAMETER", "Something else than the bytes 30 to 39.", "Two programs that read one PIN as two.", nil},
-		"ReducedCostKdf": {"NORMAL", "Argon2id with less than the default cost, so that many can be checked.", "", nil},
 	}}
 	for n := 4; n <= 12; n++ {
 		f.notes[fmt.Sprintf("PinLength%d", n)] = note{"NORMAL", fmt.Sprintf("A PIN of %d digits.", n), "", nil}
@@ -194,7 +189,6 @@ func lockboxExhaustive() *file {
 	f := &file{name: "lockbox_exhaustive_4", algorithm: "tandem-lockbox", schema: "lockbox_exhaustive", notes: map[string]note{
 		"EveryPinWellFormed": {"NORMAL", "Every PIN opens the lockbox, to a share of the same length, each to another one.", "An offline test of PINs, if one does not.", nil},
 		"RightPin":           {"NORMAL", "The PIN that the lockbox was locked under is among these.", "", nil},
-		"ReducedCostKdf":     {"NORMAL", "Argon2id with less than the default cost, so that many can be checked.", "", nil},
 	}}
 	k, c := device(2048, 1), leastCost
 	x := stream("lockbox_exhaustive_4/x", 264)
@@ -246,13 +240,7 @@ func lockboxMalformed() *file {
 		"BitFlipHeader":     {"MODIFIED_PARAMETER", "One bit before the ciphertext is changed.", "Damage that costs attempts.", nil},
 		"BadChecksum":       {"MODIFIED_PARAMETER", "The checksum is changed.", "Damage that costs attempts.", nil},
 		"UnknownSharing":    {"MODIFIED_PARAMETER", "A sharing that is neither 1 nor 2.", "A share of the wrong kind.", nil},
-		"EvenModulus":       {"CAN_OF_WORMS", "n1 is even.", "Montgomery arithmetic gives nonsense.", nil},
-		"SmallModulus":      {"WEAK_PARAMS", "n1 has less than 2048 bits.", "Weak keys.", nil},
-		"OddModulusBits":    {"CAN_OF_WORMS", "The length of n1 in bits is not a multiple of 8.", "Shares of ambiguous length.", nil},
 		"ModulusZeros":      {"MODIFIED_PARAMETER", "n1 begins with a zero byte, or is not there.", "Two forms of one lockbox.", nil},
-		"ExponentOne":       {"CAN_OF_WORMS", "e = 1.", "Everybody signs.", nil},
-		"ExponentEven":      {"CAN_OF_WORMS", "e is even.", "No d exists.", nil},
-		"ExponentTooBig":    {"CAN_OF_WORMS", "e >= 2^31.", "Verifiers refuse the key.", nil},
 	}}
 	for _, k := range []*key{device(2048, 1), device(3072, 1)} {
 		f.malformedLockboxes(k)

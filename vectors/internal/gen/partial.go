@@ -76,18 +76,10 @@ func partial() *file {
 		"OutputLeadingZero": {"EDGE_CASE", "y begins with a zero byte.", "A partial signature without fixed width.", nil},
 		"InputLeadingZero":  {"EDGE_CASE", "m1 begins with a zero byte (as every PKCS#1 v1.5 encoding does).", "A number without fixed width.", nil},
 		"ShareLeadingZero":  {"EDGE_CASE", "x begins with eight zero bytes, or is zero.", "A share without fixed width.", nil},
-		"ShareAllOnes":      {"EDGE_CASE", "x is the largest there is.", "2x+1 has one bit more than x.", nil},
 		"ShareLength":       {"MODIFIED_PARAMETER", "x has not k1+8 bytes.", "A share of another key.", nil},
 		"OtherKey":          {"MODIFIED_PARAMETER", "The message was encoded for a final key that is no multiple of n1, or has another e.", "An answer for a key that nobody asked for.", nil},
-		"CompositeShort":    {"EDGE_CASE", "n1*n2 has one bit less than n1 and n2 together.", "A wrong emBits.", nil},
-		"EmLenShort":        {"EDGE_CASE", "n has 1 bit more than a multiple of 8.", "An offset of one byte.", nil},
 		"OrdinaryPrimes":    {"NORMAL", "A key whose primes are not l-safe, under additive sharing.", "", nil},
-		"EvenModulus":       {"CAN_OF_WORMS", "n1 is even.", "Montgomery arithmetic gives nonsense.", nil},
-		"SmallModulus":      {"WEAK_PARAMS", "n1 has less than 2048 bits.", "Weak keys.", nil},
 		"LargeModulus":      {"CAN_OF_WORMS", "n1 has more than 8192 bits.", "Work for the device.", nil},
-		"OddModulusBits":    {"CAN_OF_WORMS", "The length of n1 in bits is not a multiple of 8.", "Shares of ambiguous length.", nil},
-		"ExponentOne":       {"CAN_OF_WORMS", "e = 1.", "Everybody signs.", nil},
-		"ExponentEven":      {"CAN_OF_WORMS", "e is even.", "No d exists.", nil},
 	}}
 	for _, p := range append(twoPrime(), composites()...) {
 		g := f.group("Partial", p.fields())

@@ -285,13 +285,9 @@ func date(p string) bool {
 
 func weakPINs() *file {
 	f := &file{name: "weak_pins", algorithm: "tandem-check-pin", schema: "weak_pins", notes: map[string]note{
-		"Accepted":    {"NORMAL", "No rule refuses this PIN.", "", nil},
-		"NearMiss":    {"EDGE_CASE", "A PIN that no rule refuses, one digit away from one that a rule refuses.", "A rule that refuses too much.", nil},
-		"PinEmpty":    {"EDGE_CASE", "No PIN.", "A lockbox under nothing.", nil},
-		"PinTooShort": {"MODIFIED_PARAMETER", "Less than 4 digits.", "Few guesses suffice.", nil},
-		"PinTooLong":  {"MODIFIED_PARAMETER", "More than 12 digits.", "A PIN that is cut off.", nil},
-		"PinNonAscii": {"MODIFIED_PARAMETER", "Something else than the bytes 30 to 39.", "Two programs that read one PIN as two.", nil},
-		"All":         {"NORMAL", "All PINs of one length.", "A rule that refuses too much or too little.", nil},
+		"Accepted": {"NORMAL", "No rule refuses this PIN.", "", nil},
+		"NearMiss": {"EDGE_CASE", "A PIN that no rule refuses, one digit away from one that a rule refuses.", "A rule that refuses too much.", nil},
+		"All":      {"NORMAL", "All PINs of one length.", "A rule that refuses too much or too little.", nil},
 	}}
 	f.notes["WeakParts"] = note{"WEAK_PARAMS", "Refused by the rule weak-parts.", "A thief's first guesses.", nil}
 	var names []string

@@ -59,11 +59,9 @@ func (d dealt) shareEnc() []byte {
 
 var splitNotes = map[string]note{
 	"ShareLeadingZero":    {"EDGE_CASE", "A share begins with zero bytes: x with eight of them, x all zero, or d_s with one, where the test was chosen for it.", "A share that is not kept in its full length signs wrongly.", nil},
-	"ShareAllOnes":        {"EDGE_CASE", "x is the largest there is.", "2x+1 has one bit more than x.", nil},
 	"OrdinaryPrimes":      {"KNOWN_BUG", "A prime is not l-safe. Additive sharing accepts it, multiplicative sharing must refuse.", "A thief of the lockbox drops the PINs under which 2x+1 has a factor in common with lambda.", nil},
 	"LSafeBound":          {"EDGE_CASE", "(p-1)/2 has the factor 65539, the least that an l-safe prime may have.", "A bound of another size.", nil},
 	"RedrawX":             {"EDGE_CASE", "This x has no d_s: 2x+1 has a factor in common with lambda, or d_s would be zero.", "A share that is no share.", nil},
-	"EvenModulus":         {"CAN_OF_WORMS", "The modulus is even.", "Montgomery arithmetic gives nonsense.", nil},
 	"UnequalFactors":      {"EDGE_CASE", "The factors are not of equal length. If neither is shorter than a quarter of n, the key is split all the same.", "A share or a factor of another length than expected.", nil},
 	"OddBytes":            {"EDGE_CASE", "n1 has an odd number of bytes.", "Half of the modulus' length is no whole number of bytes.", nil},
 	"FactorsMismatch":     {"CAN_OF_WORMS", "p*q is not n.", "Shares that fit no key.", nil},
@@ -75,11 +73,6 @@ var splitNotes = map[string]note{
 	"PEqualsQ":            {"WEAK_PARAMS", "n is a square.", "Anybody factors n.", nil},
 	"SmallCommonDivisor":  {"EDGE_CASE", "gcd(p-1, q-1) = 2*65539: lambda is not (p-1)*(q-1)/2.", "d_s reduced modulo another number than lambda.", nil},
 	"CommonDivisor":       {"WEAK_PARAMS", "gcd(p-1, q-1) >= 2^32.", "The common divisor divides n-1.", nil},
-	"SmallModulus":        {"WEAK_PARAMS", "The modulus has less than 2048 bits.", "Weak keys.", nil},
-	"OddModulusBits":      {"CAN_OF_WORMS", "The length of the modulus in bits is not a multiple of 8.", "Shares of ambiguous length.", nil},
-	"ExponentOne":         {"CAN_OF_WORMS", "e = 1.", "Everybody signs.", nil},
-	"ExponentEven":        {"CAN_OF_WORMS", "e is even.", "No d exists.", nil},
-	"ExponentTooBig":      {"CAN_OF_WORMS", "e >= 2^31.", "Verifiers refuse the key.", nil},
 	"ExponentsMismatch":   {"CAN_OF_WORMS", "e*d is not 1 modulo p-1 and q-1.", "Shares that fit no key.", nil},
 	"ServerShareZero":     {"EDGE_CASE", "d_s = 0.", "s1 is 1, or y itself.", nil},
 	"ServerShareTooBig":   {"EDGE_CASE", "d_s >= n1.", "A share that the dealer never made.", nil},
@@ -88,10 +81,7 @@ var splitNotes = map[string]note{
 }
 
 func split(sharing string, bits int) *file {
-	f := &file{name: fmt.Sprintf("split_%s_%d", sharing, bits), algorithm: "tandem-split-" + sharing, schema: "split", notes: map[string]note{}}
-	for name, n := range splitNotes {
-		f.notes[name] = n
-	}
+	f := &file{name: fmt.Sprintf("split_%s_%d", sharing, bits), algorithm: "tandem-split-" + sharing, schema: "split", notes: splitNotes}
 	keys := []*key{device(bits, 1), device(bits, 2), device(bits, 3)}
 	if sharing == "additive" {
 		keys = append(keys, ordinaryKey(bits, 1), ordinaryKey(bits, 2))
