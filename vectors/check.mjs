@@ -212,7 +212,7 @@ function namedKey(name) {
   }
   return namedMemo.get(name);
 }
-const otherDeviceKey = (key) => namedKey(key.name === 'device-2048-3' ? 'device-2048-1' : 'device-2048-3');
+const otherClientKey = (key) => namedKey(key.name === 'device-2048-3' ? 'device-2048-1' : 'device-2048-3');
 
 function oddModulus(label, b) {
   return (os2ip(derived(label, bytesFor(b))) & ((1n << BigInt(b)) - 1n)) | (1n << BigInt(b - 1)) | 1n;
@@ -545,11 +545,11 @@ function schemaError(v, s, root, at) { // the first error, or undefined
 
 const FILES = { // algorithm, schema, and the digits in the notes' descriptions (prose, which nothing computes)
   complete: ['tandem-complete', 'complete', '1111111121202121'],
-  complete_composite: ['tandem-complete-composite', 'complete', '1212122222182281921111111121202220482121'],
+  complete_composite: ['tandem-complete-composite', 'complete', '12121222221828192111111112120220482121'],
   encode_pkcs1: ['EMSA-PKCS1-v1_5', 'encode', '11638482048'], encode_pss: ['EMSA-PSS', 'encode', '181163848202048'],
   limiter: ['tandem-limiter', 'limiter', '19709999243'], lockbox: ['tandem-lockbox', 'lockbox', '000121210111245678930391242'],
-  lockbox_exhaustive_4: ['tandem-lockbox', 'lockbox_exhaustive', '2'], lockbox_malformed: ['tandem-lockbox', 'lockbox_malformed', '112312118181204812'],
-  partial: ['tandem-partial', 'partial', '12121811111518192181211812048'],
+  lockbox_exhaustive_4: ['tandem-lockbox', 'lockbox_exhaustive', '2'], lockbox_malformed: ['tandem-lockbox', 'lockbox_malformed', '123121818204812'],
+  partial: ['tandem-partial', 'partial', '12121811115181928121182048'],
   split_additive_2048: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_additive_3072: ['tandem-split-additive', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
   split_multiplicative_2048: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'], split_multiplicative_3072: ['tandem-split-multiplicative', 'split', '112321123111112655391821210021001865136553770121101121112655391122048'],
   key_document: ['tandem-key-document', 'key_document', '803251776820372'], transcript: ['tandem-protocol', 'transcript', ''],
@@ -935,7 +935,7 @@ GROUPS.Wrong = (F, g) => {
         'other-padding': () => G.partial(t.padding === 'PSS' ? G.encode({ ...t, padding: 'PKCS1' }, { ...m, salt: Buffer.alloc(0) })
           : G.encode({ ...t, padding: 'PSS' }, { ...m, salt: field(F, t, 'otherSalt', h(t)) })),
         'other-key': () => { // ASSUMED: of the same EM, made for the group's final key
-          const o = otherDeviceKey(key);
+          const o = otherClientKey(key);
           return powerCRT(os2ip(em), exponentOf(g.sharing, x.subarray(0, 264)), o) % n1;
         },
         'times-m1': () => (right() * os2ip(em)) % n1, negated: () => n1 - right(), inverse: () => inverse(right(), n1), square: () => right() ** 2n % n1,
@@ -954,7 +954,7 @@ GROUPS.OtherMessage = (F, g) => {
   return {
     group: G.json,
     test: (t) => {
-      const otherN = change(t, { 'n+2': () => G.n + 2n, 'other-key': () => otherDeviceKey(G.key).n });
+      const otherN = change(t, { 'n+2': () => G.n + 2n, 'other-key': () => otherClientKey(G.key).n });
       const m = message(F, t), em = G.encode(t, m, otherN), y = i2osp(G.partial(em), G.k1);
       return { ...attempt(() => serve(G, em, otherN, y)).verdict, flags: [...G.flags, 'OtherKey'], yForm: 'right', change: t.change, ...inputs(t, m), em: hexOf(em),
         otherN: hexInt(otherN, bytesFor(bits(otherN))), y: hexOf(y) };
@@ -1215,9 +1215,9 @@ GROUPS.AllPINs = (F, g) => (F.name === 'lockbox_exhaustive_4' ? exhaustive(F, g)
 // --- limiter.json
 
 const FOREVER = 2n ** 63n - 1n, LAST_TIME = 253402300799999n, LONGEST = 315360000000n;
-const stateEnc = ({ wrong, at: when, lock: length }) => Buffer.concat([Buffer.from([1, wrong]), i2osp(when, 8), i2osp(length, 8)]);
+const counterBytes = ({ wrong, at: when, lock: length }) => Buffer.concat([Buffer.from([1, wrong]), i2osp(when, 8), i2osp(length, 8)]);
 function parseState(b) {
-  const bad = () => refuse('parse-state', 'ErrState');
+  const bad = () => refuse('parse-counter', 'ErrCounter');
   if (b.length !== 18 || b[0] !== 1 || b[1] > 100) bad();
   const s = { wrong: b[1], at: b.readBigUInt64BE(2), lock: b.readBigUInt64BE(10) };
   if (s.at > LAST_TIME || (s.lock > LONGEST && s.lock !== FOREVER) || (s.wrong === 0 && s.lock !== 0n && s.lock !== FOREVER)) bad();
@@ -1302,24 +1302,24 @@ GROUPS.Limiter = (F, g) => {
       for (const f of t.flags) if (!LIMITER_FLAGS[f]?.(s)) throw new Error(`flag ${f} is not true`);
       const cls = { right: null, wrong: 'WrongPINError', locked: 'LockedError', destroyed: 'ErrDestroyed' }[last];
       return { result: cls ? 'invalid' : 'valid', ...(cls && { reject: { class: cls, stage: 'limiter' } }), flags: [...new Set(t.flags)], startEnc: t.startEnc,
-        steps: s.map(({ was, state, ...r }) => ({ ...r, stateEnc: hexOf(stateEnc(state)) })) };
+        steps: s.map(({ was, state, ...r }) => ({ ...r, counterEnc: hexOf(counterBytes(state)) })) };
     },
   };
 };
 // ASSUMED, for these three groups: what README does not give is taken from the comments (and the base state from the first test).
 const VALID_STATES = { 'a new key': [0, 0, 0n], 'one wrong PIN at the first millisecond': [1, 0, 0n], 'a right PIN at the last millisecond': [0, Number(LAST_TIME), 0n],
   'the largest values': [100, Number(LAST_TIME), LONGEST], 'the least lock': [1, EPOCH, 1n], 'destroyed without a wrong PIN': [0, 0, FOREVER], 'destroyed after nine': [9, EPOCH, FOREVER] };
-GROUPS.State = () => ({
+GROUPS.Counter = () => ({
   group: {},
   test: (t) => {
-    const base = stateEnc({ wrong: 3, at: BigInt(EPOCH), lock: BigInt(3 * HOUR) });
+    const base = counterBytes({ wrong: 3, at: BigInt(EPOCH), lock: BigInt(3 * HOUR) });
     if (!t.edit) {
       if (!Object.hasOwn(VALID_STATES, t.comment)) throw new Error('comment');
-      const [wrong, when, length] = VALID_STATES[t.comment], enc = stateEnc({ wrong, at: when, lock: length });
-      return { ...attempt(() => parseState(enc)).verdict, flags: ['StateEdge'], wrong, at: when, lock: String(length), stateEnc: hexOf(enc) };
+      const [wrong, when, length] = VALID_STATES[t.comment], enc = counterBytes({ wrong, at: when, lock: length });
+      return { ...attempt(() => parseState(enc)).verdict, flags: ['CounterEdge'], wrong, at: when, lock: String(length), counterEnc: hexOf(enc) };
     }
     const enc = applyEdit(base, t.edit);
-    return { ...attempt(() => parseState(enc)).verdict, flags: ['MalformedState'], baseEnc: hexOf(base), edit: t.edit, stateEnc: hexOf(enc) };
+    return { ...attempt(() => parseState(enc)).verdict, flags: ['MalformedCounter'], baseEnc: hexOf(base), edit: t.edit, counterEnc: hexOf(enc) };
   },
 });
 const POLICIES = { 'no rounds': [], 'no tries': [{ tries: 0 }], 'negative tries': [{ tries: -1 }], '101 tries in one round': [{ tries: 101 }], '101 tries in all': [{ lock: HOUR, tries: 50 }, { tries: 51 }],
@@ -1946,9 +1946,9 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     const result = way === 'request-lost' ? invalid('network', 'ErrUnanswered') : way === 'forged' ? invalid('network', believed ? CLASSES[code] : 'ErrAnswer')
       : verdict.reject ? verdict : isValid ? { result: 'valid' } : invalid('server', CLASSES[code]);
     if (t.tcId === g.copiedAfter) devices.copy = devices.owner.copy();
-    const kept = r && { condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(stateEnc(r.counter)), current: hexOf(r.commitment),
+    const kept = r && { condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(counterBytes(r.counter)), current: hexOf(r.commitment),
       chainAfter: hexOf(r.chain), lastEnc: hexOf(join2(i2osp(r.last.number, 8), r.last.hash, byte(r.last.fate), r.last.verdict)), events: r.eventNumber };
-    return { ...out, ...result, flags, ...kept, ...(device && { state: device.json() }) };
+    return { ...out, ...result, flags, ...kept, ...(device && { storage: device.json() }) };
   };
   const list = [];
   for (const t of g.tests) { try { list.push(one(t)); } catch (err) { list.push({ error: err.message }); break; } }

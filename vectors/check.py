@@ -56,7 +56,7 @@ DERIVATION = ("Every value that is called derived is SHAKE256(seed || I2OSP(len(
               "FILE/TCID/FIELD/COUNTER where the test has a counter. README.md has the rule for candidates for "
               "primes, and every other construction.")
 CVES = {"NearlyEqual": ["CVE-2022-26320"], "ROCA": ["CVE-2017-15361"]}   # every other flag has none
-NEW_STATE = "01" + "00" * 17                 # of a limiter
+NEW_COUNTER = "01" + "00" * 17                 # of a limiter
 T0 = 1767225600000                           # 2026-01-01, where the limiter's sequences begin
 T_MAX, LOCK_MAX, FOREVER = 253402300799999, 315360000000, 2**63 - 1
 DEFAULT_COST = {"t": 3, "m": 65536, "p": 4}
@@ -942,13 +942,13 @@ class File:
             self.same("at", sorted(t["at"] for t in g["tests"]), sorted(CLOCK_VALUES))
         else:
             bases = {t["baseEnc"] for t in g["tests"] if "baseEnc" in t}
-            self.same("baseEnc", sorted(bases), [state_bytes(3, T0, 3 * H).hex()])
+            self.same("baseEnc", sorted(bases), [counter_bytes(3, T0, 3 * H).hex()])
         self.fields(g, want, inputs)
-        self.tests(g, only, {"Limiter": self.t_limiter, "State": self.t_state, "Policy": self.t_policy, "Clock": self.t_clock}[kind])
+        self.tests(g, only, {"Limiter": self.t_limiter, "Counter": self.t_state, "Policy": self.t_policy, "Clock": self.t_clock}[kind])
 
     def trace(self, g, t):
         """What the steps of a test give: [(now, right, step, at and lock before)], and why the attempt was refused."""
-        state, reject = outcome(parse_state, bytes.fromhex(t["startEnc"]))
+        state, reject = outcome(parse_counter, bytes.fromhex(t["startEnc"]))
         out = []
         for s in t["steps"]:
             if reject:
@@ -957,7 +957,7 @@ class File:
             r, reject = outcome(attempt, g["policy"], state, s["at"], s["outcome"] == "right")
             if r:
                 step, state = r
-                step = step | {"at": s["at"], "outcome": s["outcome"], "stateEnc": state_bytes(*state).hex()}
+                step = step | {"at": s["at"], "outcome": s["outcome"], "counterEnc": counter_bytes(*state).hex()}
                 lock = max(before[2], attached_lock(g["policy"], before[0]))
                 out.append((s["at"], s["outcome"] == "right", step, before[1], 0 if lock == FOREVER else lock))
         return out, reject
@@ -968,7 +968,7 @@ class File:
             got = [(s["at"], s["outcome"] == "right") for s in t["steps"]]
             if got != random_attempts(t["tcId"]):
                 self.fail("steps", "are not those that are derived")
-            self.same("startEnc", t["startEnc"], NEW_STATE)
+            self.same("startEnc", t["startEnc"], NEW_COUNTER)
         last = trace[-1][2]["verdict"] if trace else "right"
         if reject is None and last != "right":
             reject = {"stage": "limiter", "class": VERDICT_CLASS[last]}
@@ -982,25 +982,25 @@ class File:
     def t_state(self, g, t):
         if "edit" in t:
             b, inputs = self.edited(bytes.fromhex(t["baseEnc"]), t["edit"]), {"edit", "baseEnc"}
-            want = {"stateEnc": b.hex()}
-            _, reject = outcome(parse_state, b)
-            flag = "MalformedState" if reject else "?"
+            want = {"counterEnc": b.hex()}
+            _, reject = outcome(parse_counter, b)
+            flag = "MalformedCounter" if reject else "?"
         else:
-            b, inputs = bytes.fromhex(t["stateEnc"]), {"stateEnc"}
-            state, reject = outcome(parse_state, b)
+            b, inputs = bytes.fromhex(t["counterEnc"]), {"counterEnc"}
+            state, reject = outcome(parse_counter, b)
             wrong, at, lock = state or (0, 0, 0)
-            want, flag = {"wrong": wrong, "at": at, "lock": str(lock)}, "StateEdge" if state else "?"
-            self.same("stateEnc", (wrong, at, lock) in STATE_EDGES, True)
+            want, flag = {"wrong": wrong, "at": at, "lock": str(lock)}, "CounterEdge" if state else "?"
+            self.same("counterEnc", (wrong, at, lock) in COUNTER_EDGES, True)
         self.fields(t, self.judged(want, reject, {flag}), COMMON | inputs)
 
     def t_policy(self, g, t):
         _, reject = outcome(check_policy, t["policy"])
-        want = {"at": T0, "outcome": "right", "startEnc": NEW_STATE}
+        want = {"at": T0, "outcome": "right", "startEnc": NEW_COUNTER}
         self.fields(t, self.judged(want, reject, {"InvalidPolicy"}), COMMON | {"policy"})
 
     def t_clock(self, g, t):
         _, reject = outcome(attempt, g["policy"], (0, 0, 0), t["at"], True)
-        self.fields(t, self.judged({"outcome": "right", "startEnc": NEW_STATE}, reject, {"ClockRange"}), COMMON | {"at"})
+        self.fields(t, self.judged({"outcome": "right", "startEnc": NEW_COUNTER}, reject, {"ClockRange"}), COMMON | {"at"})
 
     # -- verification_code
 
@@ -1061,7 +1061,7 @@ class File:
         Transcript(self, g).run()      # all tests, whatever `only` says: each goes on from what those before it left
 
 
-STATE_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, T0, 1), (0, 0, FOREVER), (9, T0, FOREVER)}
+COUNTER_EDGES = {(0, 0, 0), (1, 0, 0), (0, T_MAX, 0), (100, T_MAX, LOCK_MAX), (1, T0, 1), (0, 0, FOREVER), (9, T0, FOREVER)}
 
 
 # ---- The transcript (page, transcript.json) -------------------------------------------------------------------------
@@ -1146,12 +1146,12 @@ class Transcript:
             if device and way != "answer-lost" and secret == sent.secret:
                 device.hear(sent, code, answer[1], challenge, self.verifies)
         if server.condition:
-            want |= {"condition": server.condition, "counterEnc": state_bytes(*server.counter).hex(),
+            want |= {"condition": server.condition, "counterEnc": counter_bytes(*server.counter).hex(),
                      "current": server.current.hex(), "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(),
                      "events": server.event_number}
             want |= {"reason": server.reason} if server.condition == "destroyed" else {}
         if device:
-            want["state"] = device.state()
+            want["storage"] = device.storage()
         if t["tcId"] == self.g.get("copiedAfter"):
             self.copy = copy.copy(self.owner)
             # a copy that forges has the key of the response, and no other has one
@@ -1810,15 +1810,15 @@ def check_policy(policy):
     no(any(not 1 <= r["lock"] <= LOCK_MAX for r in policy[:-1]))
 
 
-def parse_state(b):
-    no = lambda c: refuse_if(c, "parse-state", "ErrState")
+def parse_counter(b):
+    no = lambda c: refuse_if(c, "parse-counter", "ErrCounter")
     no(len(b) != 18 or b[0] != 1)
     wrong, at, lock = b[1], os2ip(b[2:10]), os2ip(b[10:])
     no(wrong > 100 or at > T_MAX or lock > LOCK_MAX and lock != FOREVER or wrong == 0 and lock not in (0, FOREVER))
     return wrong, at, lock
 
 
-def state_bytes(wrong, at, lock):
+def counter_bytes(wrong, at, lock):
     return bytes([1, wrong]) + i2osp(at, 8) + i2osp(lock, 8)
 
 
@@ -1873,7 +1873,7 @@ INVALID_POLICIES = [tries(), tries(0), tries(-1), tries(101), tries((50, H), 51)
 def limiter_flag_true(flag, g, t, trace):
     """Whether what a flag says is true of a test: a trace is a list of (now, right, step, at and lock before)."""
     steps = [s for _, _, s, _, _ in trace]
-    wrong_after = lambda i: int(steps[i]["stateEnc"][2:4], 16)
+    wrong_after = lambda i: int(steps[i]["counterEnc"][2:4], 16)
     times = [x[0] for x in trace]
     began = lambda n: any(s["verdict"] == "wrong" and wrong_after(i) == n and s["remaining"] == 0
                           for i, s in enumerate(steps))
@@ -1886,7 +1886,7 @@ def limiter_flag_true(flag, g, t, trace):
         "LockedRightPin": last[1] and last[2]["verdict"] in ("locked", "destroyed"),
         "ThirdWrongLocks": began(3), "SecondRound24h": began(6), "NinthIsForever": began(9),
         "OtherPolicy": g["policy"] != DEFAULT_POLICY,
-        "PolicyChange": t["startEnc"] != NEW_STATE,
+        "PolicyChange": t["startEnc"] != NEW_COUNTER,
         "ResetOnSuccess": any(s["verdict"] == "right" and i and wrong_after(i - 1) > 0 for i, s in enumerate(steps)),
         "SuccessAfterLock": any(s["verdict"] == "right" and any("lockedUntil" in u for u in steps[:i])
                                 for i, s in enumerate(steps)),
@@ -2279,7 +2279,7 @@ class Device:
         elif code in (5, 7, 9, 10):
             self.refused = True
 
-    def state(self):
+    def storage(self):
         if self.phase not in ("enrolling", "unconfirmed", "ready"):
             return {"phase": self.phase}
         out = {"phase": self.phase, "number": self.number, "token": self.token.hex(), "chain": self.chain.hex()}

@@ -44,15 +44,15 @@ type vectorGroup struct {
 }
 
 type vectorTest struct {
-	TcID               int
-	Comment            string
-	Result             string
-	Reject             struct{ Class string }
-	StartEnc, StateEnc hexBytes
-	At                 int64
-	Outcome            string
-	Policy             []vectorRound
-	Steps              []vectorStep
+	TcID                 int
+	Comment              string
+	Result               string
+	Reject               struct{ Class string }
+	StartEnc, CounterEnc hexBytes
+	At                   int64
+	Outcome              string
+	Policy               []vectorRound
+	Steps                []vectorStep
 }
 
 type vectorStep struct {
@@ -60,10 +60,10 @@ type vectorStep struct {
 	Outcome, Verdict          string
 	Remaining, RemainingTotal int
 	LockedUntil               int64
-	StateEnc                  hexBytes
+	CounterEnc                hexBytes
 }
 
-var vectorErrors = map[string]error{"ErrPolicy": errPolicy, "ErrState": ErrCounter, "ErrClock": errClock}
+var vectorErrors = map[string]error{"ErrPolicy": errPolicy, "ErrCounter": ErrCounter, "ErrClock": errClock}
 
 // refused fails the test unless err is what the vector names, and nothing else.
 func (v *vectorTest) refused(t *testing.T, err error) {
@@ -154,7 +154,7 @@ func TestVectorsLimiter(t *testing.T) {
 				}
 				enc, err := next.MarshalBinary()
 				require.NoError(t, err)
-				require.Equal(t, []byte(step.StateEnc), enc, comment)
+				require.Equal(t, []byte(step.CounterEnc), enc, comment)
 				status, err := p.Peek(next, now)
 				require.NoError(t, err)
 				require.Equal(t, step.Remaining, status.Remaining, comment)
@@ -162,8 +162,8 @@ func TestVectorsLimiter(t *testing.T) {
 				s, err = ParseCounter(enc)
 				require.NoError(t, err)
 			}
-		case "State":
-			s, err := ParseCounter(v.StateEnc)
+		case "Counter":
+			s, err := ParseCounter(v.CounterEnc)
 			if v.Result == "invalid" {
 				v.refused(t, err)
 				return
@@ -171,7 +171,7 @@ func TestVectorsLimiter(t *testing.T) {
 			require.NoError(t, err)
 			enc, err := s.MarshalBinary()
 			require.NoError(t, err)
-			require.Equal(t, []byte(v.StateEnc), enc)
+			require.Equal(t, []byte(v.CounterEnc), enc)
 		case "Policy", "Clock":
 			if g.Type == "Policy" {
 				p = vectorPolicy(v.Policy)

@@ -183,24 +183,24 @@ func (d *transcriptDevice) exchange(t *testing.T, v *protocoltest.TranscriptTest
 // keeps compares what the device has with what is recorded.
 func (d *transcriptDevice) keeps(t *testing.T, v *protocoltest.TranscriptTest) {
 	s := d.stored(t)
-	require.Equal(t, v.State.Phase, s.phase.String(), v.Name()...)
+	require.Equal(t, v.Storage.Phase, s.phase.String(), v.Name()...)
 	if s.phase == Superseded {
 		require.Empty(t, s.key.lockbox, v.Name()...)
 	}
 	if s.phase == Superseded || s.phase == Dead || s.phase == NoKey {
 		return
 	}
-	require.Equal(t, v.State.Number, s.key.number, v.Name()...)
-	require.Equal(t, []byte(v.State.Token), s.key.token.Bytes(), v.Name()...)
-	require.Equal(t, []byte(v.State.Chain), s.key.chain[:], v.Name()...)
-	require.Equal(t, v.State.Pending != 0, s.pending != nil, v.Name()...)
+	require.Equal(t, v.Storage.Number, s.key.number, v.Name()...)
+	require.Equal(t, []byte(v.Storage.Token), s.key.token.Bytes(), v.Name()...)
+	require.Equal(t, []byte(v.Storage.Chain), s.key.chain[:], v.Name()...)
+	require.Equal(t, v.Storage.Pending != 0, s.pending != nil, v.Name()...)
 	if s.pending == nil {
 		return
 	}
-	require.Equal(t, []byte(d.g.Made[v.State.Pending].RequestEnc), s.pending.request, v.Name()...)
+	require.Equal(t, []byte(d.g.Made[v.Storage.Pending].RequestEnc), s.pending.request, v.Name()...)
 	// What was not looked at is cancelled at once: in the transcript by the next test.
 	refused := v.Way == "delivered" && (v.Code == wire.CodeLocked || v.Code == wire.CodeExpired || v.Code == wire.CodeUnconfirmed || v.Code == wire.CodeRejected)
-	require.Equal(t, v.State.ToBeCancelled || refused, s.pending.cancel, v.Name()...)
+	require.Equal(t, v.Storage.ToBeCancelled || refused, s.pending.cancel, v.Name()...)
 }
 
 // TestVectorsTranscriptDevice: a device that is given the recorded answers keeps what is
@@ -232,7 +232,7 @@ func TestVectorsTranscriptDevice(t *testing.T) {
 				thief.exchange(t, v, before)
 				copied++
 			default:
-				require.Nil(t, v.State)
+				require.Nil(t, v.Storage)
 			}
 			if v.TcID == g.CopiedAfter {
 				thief = newTranscriptDevice(t, g, own.state.Copy())

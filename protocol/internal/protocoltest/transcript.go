@@ -44,13 +44,13 @@ type TranscriptTest struct {
 	Condition                                                                string
 	Reason                                                                   uint8
 	Events                                                                   uint64
-	State                                                                    *transcriptState
+	Storage                                                                  *transcriptStorage
 
 	Request *TranscriptTest `json:"-"` // the test that made the request: this one, or that of Again
 }
 
-// transcriptState is what the device has.
-type transcriptState struct {
+// transcriptStorage is what the device has.
+type transcriptStorage struct {
 	Phase         string
 	Number        uint64
 	Token, Chain  HexBytes

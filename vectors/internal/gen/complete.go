@@ -354,7 +354,7 @@ func (c *completion) faults(g *group) {
 	}
 }
 
-// refusedServerKeys are server keys that make no composite with a device key.
+// refusedServerKeys are server keys that make no composite with a client key.
 func (f *file) refusedServerKeys() {
 	for _, bits := range []int{2048, 3072} {
 		k, s := device(bits, 1), server(bits, 1)
@@ -364,9 +364,9 @@ func (f *file) refusedServerKeys() {
 		bad := func(comment, change, flag string, n *big.Int, e int64) {
 			g.add(f.next(), comment, flags(flag), refuse(T{"change": change, "n2": fix(n, (n.BitLen()+7)/8), "e2": e}, "check-key", "ErrKey"))
 		}
-		bad("the device key itself", "n1", "CommonFactor", k.n, 65537)
-		bad("p of the device key times p2", "p*p2", "CommonFactor", new(big.Int).Mul(k.p, s.p), 65537)
-		bad("q of the device key times q2", "q*q2", "CommonFactor", new(big.Int).Mul(k.q, s.q), 65537)
+		bad("the client key itself", "n1", "CommonFactor", k.n, 65537)
+		bad("p of the client key times p2", "p*p2", "CommonFactor", new(big.Int).Mul(k.p, s.p), 65537)
+		bad("q of the client key times q2", "q*q2", "CommonFactor", new(big.Int).Mul(k.q, s.q), 65537)
 		bad("e = 3", "none", "ExponentsDiffer", s.n, 3)
 		bad("e = 65539", "none", "ExponentsDiffer", s.n, 65539)
 		bad("n2-1", "n2-1", "EvenModulus", new(big.Int).Sub(s.n, one), 65537)

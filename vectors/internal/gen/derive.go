@@ -309,7 +309,7 @@ func ordinaryKey(bits, number int) *key {
 	return newKey(fmt.Sprintf("ordinary-%d-%d", bits, number), ordinary, ordinary, bits/2, bits/2, e)
 }
 
-// shortServer is a server key whose product with a device key is one bit short.
+// shortServer is a server key whose product with a client key is one bit short.
 func shortServer(bits int) *key {
 	return newKey(fmt.Sprintf("server-short-%d", bits), short, short, bits/2, bits/2, 65537)
 }

@@ -71,7 +71,7 @@ func (p policy) left(wrong int) (next, all int) {
 func (p policy) step(s state, outcome string, now int64) (state, T) {
 	t := T{"at": now, "outcome": outcome}
 	answer := func(verdict string, until int64, remaining, total int) (state, T) {
-		t["verdict"], t["remaining"], t["remainingTotal"], t["stateEnc"] = verdict, remaining, total, hex.EncodeToString(s.enc())
+		t["verdict"], t["remaining"], t["remainingTotal"], t["counterEnc"] = verdict, remaining, total, hex.EncodeToString(s.enc())
 		if until > 0 {
 			t["lockedUntil"] = until
 		}
@@ -133,11 +133,11 @@ func limiter() *file {
 		"SuccessAfterLock":  {"NORMAL", "A right PIN after a lock.", "A key that stays locked.", nil},
 		"ClockBack":         {"EDGE_CASE", "The clock shows an earlier time than before.", "A lock of years, or none.", nil},
 		"ClockForward":      {"EDGE_CASE", "The clock jumps ahead.", "Tries given back: their number does not depend on time.", nil},
-		"PolicyChange":      {"EDGE_CASE", "The state was counted under another policy.", "A lock that is shortened, a key that is revived.", nil},
+		"PolicyChange":      {"EDGE_CASE", "The counter was counted under another policy.", "A lock that is shortened, a key that is revived.", nil},
 		"OtherPolicy":       {"NORMAL", "A policy that is not the default.", "Numbers that are built in.", nil},
 		"Random":            {"NORMAL", "Outcomes and times are derived.", "", nil},
-		"MalformedState":    {"MODIFIED_PARAMETER", "Bytes that are no state.", "A damaged counter taken for a new one.", nil},
-		"StateEdge":         {"EDGE_CASE", "The least and the largest values of a state.", "A reader that is too strict.", nil},
+		"MalformedCounter":  {"MODIFIED_PARAMETER", "Bytes that are no counter.", "A damaged counter taken for a new one.", nil},
+		"CounterEdge":       {"EDGE_CASE", "The least and the largest values of a counter.", "A reader that is too strict.", nil},
 		"InvalidPolicy":     {"MODIFIED_PARAMETER", "A policy that breaks a rule.", "Guessing without end.", nil},
 		"ClockRange":        {"EDGE_CASE", "The clock shows a year before 1970 or after 9999.", "An attempt that is answered and not counted.", nil},
 	}}
@@ -160,14 +160,14 @@ func limiter() *file {
 		g.fields["sha256"] = hex.EncodeToString(sum.Sum(nil))
 	}
 
-	g := f.group("State", nil)
-	for _, c := range stateEdges {
-		g.add(f.next(), c.comment, flags("StateEdge"), T{"stateEnc": hex.EncodeToString(c.state.enc()),
+	g := f.group("Counter", nil)
+	for _, c := range counterEdges {
+		g.add(f.next(), c.comment, flags("CounterEdge"), T{"counterEnc": hex.EncodeToString(c.state.enc()),
 			"wrong": c.state.wrong, "at": c.state.at, "lock": fmt.Sprint(c.state.lock)})
 	}
-	for _, c := range malformedStates {
-		g.add(f.next(), c.comment, flags("MalformedState"), refuse(T{"baseEnc": hex.EncodeToString(malformedBase),
-			"edit": c.edit.object(), "stateEnc": hex.EncodeToString(c.edit.apply(malformedBase))}, "parse-state", "ErrState"))
+	for _, c := range malformedCounters {
+		g.add(f.next(), c.comment, flags("MalformedCounter"), refuse(T{"baseEnc": hex.EncodeToString(malformedBase),
+			"edit": c.edit.object(), "counterEnc": hex.EncodeToString(c.edit.apply(malformedBase))}, "parse-counter", "ErrCounter"))
 	}
 	right := func(at int64) T {
 		return T{"startEnc": hex.EncodeToString(state{}.enc()), "at": at, "outcome": "right"}

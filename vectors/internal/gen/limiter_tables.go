@@ -125,7 +125,7 @@ func (f *file) randomSequence(id, i int) (policy, []attempt) {
 	return []policy{defaultPolicy, strict, unequal}[i%3], out
 }
 
-var stateEdges = []struct {
+var counterEdges = []struct {
 	comment string
 	state   state
 }{
@@ -140,7 +140,7 @@ var stateEdges = []struct {
 
 var malformedBase = state{3, t0, 3 * hour}.enc()
 
-var malformedStates = []struct {
+var malformedCounters = []struct {
 	comment string
 	edit    edit
 }{

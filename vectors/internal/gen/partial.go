@@ -6,7 +6,7 @@ import (
 	"math/big"
 )
 
-// pair is a device key, with the server key of a composite or without one, under one sharing.
+// pair is a client key, with the server key of a composite or without one, under one sharing.
 type pair struct {
 	sharing string
 	key     *key
@@ -175,7 +175,7 @@ func (f *file) refusedPartials() {
 				g.add(id, comment, flags("OtherKey"), refuse(t, "check-message", "ErrMessage"))
 			}
 			o := device(bits, 3)
-			other("encoded for another device key", "other-key", o.n, 65537)
+			other("encoded for another client key", "other-key", o.n, 65537)
 			other("encoded for n1 with another e", "other-e", k.n, 3)
 			other("encoded for a composite without n1", "other-composite", new(big.Int).Mul(o.n, server(bits, 1).n), 65537)
 			other("encoded for n1+2", "n1+2", new(big.Int).Add(k.n, big.NewInt(2)), 65537)

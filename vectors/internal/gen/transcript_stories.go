@@ -187,7 +187,7 @@ func (p *party) send(id int, comment string, q *request, t T, d delivery) {
 		if code != 0 && d.way != "answer-lost" && believed {
 			ph.hear(q, code, body, challenge)
 		}
-		t["state"] = ph.object()
+		t["storage"] = ph.object()
 	}
 	t["at"], t["device"], t["way"], t["operation"] = p.now, d.device, d.way, q.op
 	if d.way == "forged" {

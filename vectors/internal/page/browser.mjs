@@ -65,14 +65,14 @@ const changes = [
   ['complete_composite.json', 's2', ['s2']],
   ['complete_composite.json', 'sig', ['S']],
   ['complete_composite.json', 'ds', ['d_s'], { group: true, type: 'Complete' }],
-  ['complete_composite.json', 'key.lambda', ['device key: λ'], { group: true, type: 'Complete' }],
+  ['complete_composite.json', 'key.lambda', ['client key: λ'], { group: true, type: 'Complete' }],
   ['split_multiplicative_2048.json', 'x', ['x']],
   ['split_additive_2048.json', 'ds', ['d_s'], { type: 'Split' }],
   ['partial.json', 'y', ['y'], { type: 'Partial' }],
   ['encode_pss.json', 'em', ['EM']],
   ['lockbox.json', 'keystream', ['keystream']],
   ['verification_code.json', 'h', ['h']],
-  ['limiter.json', 'steps.0.stateEnc', ['state after attempt 1']],
+  ['limiter.json', 'steps.0.counterEnc', ['counter after attempt 1']],
 ];
 
 async function main() {
