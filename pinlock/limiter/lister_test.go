@@ -58,6 +58,7 @@ func TestIDsEnds(t *testing.T) {
 			return nil, down
 		}, 2, "down"},
 		"one page for ever":  {func(string) ([]string, error) { return []string{"id 1", "id 2"}, nil }, 2, "after"},
+		"one id for ever":    {func(string) ([]string, error) { return []string{"id 1"}, nil }, 1, "after"},
 		"not in order":       {func(string) ([]string, error) { return []string{"id 2", "id 1"}, nil }, 1, "after"},
 		"of another prefix":  {func(string) ([]string, error) { return []string{"other"}, nil }, 0, "prefix"},
 		"the empty id":       {func(string) ([]string, error) { return []string{""}, nil }, 0, "after"},

@@ -51,9 +51,12 @@ func TestNothing(t *testing.T) {
 		},
 	})
 	for _, l := range []limiter.Lister{nil, (*pointerLister)(nil)} {
+		ended := 0
 		for id, err := range limiter.IDs(t.Context(), l, "") {
 			require.Empty(t, id)
 			require.Error(t, err)
+			ended++
 		}
+		require.Equal(t, 1, ended)
 	}
 }

@@ -144,7 +144,7 @@ func (p Policy) lockAfter(wrong int) int64 {
 func (p Policy) left(wrong int) (round, total int) {
 	for _, r := range p {
 		total += r.Tries
-		if round == 0 && wrong < total {
+		if round <= 0 {
 			round = total - wrong
 		}
 	}
