@@ -170,6 +170,9 @@ func TestBackupFile(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, BackupFile(t.Context(), path, &offline))
 	require.Equal(t, online.Bytes(), offline.Bytes())
+	for id := range uint64(2) {
+		require.Equal(t, id, native.Uint64(online.Bytes()[id*pageSize:]), "the id of a meta page")
+	}
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, before, after)

@@ -72,8 +72,9 @@ type Options struct {
 	// one second.
 	LockTimeout time.Duration
 
-	disk durable.Disk          // tests see the directory's sync
-	sync func(*bbolt.DB) error // and the file's, when it is opened; nil: (*bbolt.DB).Sync
+	disk    durable.Disk          // tests see the directory's sync
+	sync    func(*bbolt.DB) error // and the file's, when it is opened; nil: (*bbolt.DB).Sync
+	between func()                // and write between the check of the file and its lock
 }
 
 var (
@@ -206,6 +207,9 @@ func openChecked(path string, o Options) (*handle, error) {
 			if checked, err = checkFile(context.Background(), path, o); err != nil {
 				return nil, err
 			}
+		}
+		if o.between != nil {
+			o.between()
 		}
 		h, err := openHandle(path, o, false)
 		if err != nil {

@@ -314,6 +314,54 @@ func TestEmptyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, open(t, path).Create(t.Context(), "id", nil))
+
+	// And between writing bbolt's first pages and the store's.
+	path = filepath.Join(t.TempDir(), "store")
+	db, err := bbolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	require.NoError(t, CheckFile(t.Context(), path))
+	require.ErrorIs(t, BackupFile(t.Context(), path, io.Discard), errEmpty)
+	require.NoError(t, open(t, path).Create(t.Context(), "id", nil))
+}
+
+// TestOpenedByTurns: what another process writes between the check and the lock is
+// checked as well, and a file that others always have in between is in use.
+func TestOpenedByTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	for turns, want := range map[int]error{1: nil, 2: nil, 3: ErrInUse} {
+		require.NoError(t, openAgain(path).Close())
+		left := turns
+		s, err := Open(path, Options{between: func() {
+			if left--; left >= 0 {
+				other := openAgain(path)
+				require.NoError(t, other.Ping(context.Background()))
+				require.NoError(t, other.Close())
+			}
+		}})
+		require.ErrorIs(t, err, want)
+		if want == nil {
+			require.NoError(t, s.Check(t.Context()))
+			require.NoError(t, s.Close())
+		}
+	}
+}
+
+func openAgain(path string) *Store {
+	s, err := Open(path, Options{})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// TestGuard: bbolt's panics are damage.
+func TestGuard(t *testing.T) {
+	err := guard(func() error { panic("page 7") })
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "page 7")
+	require.True(t, isPanic(err))
+	require.NoError(t, guard(func() error { return nil }))
 }
 
 func TestInUse(t *testing.T) {

@@ -42,6 +42,14 @@ func TestFileBounds(t *testing.T) {
 	require.ErrorIs(t, err, ErrDamaged)
 	require.ErrorContains(t, err, "overflow")
 
+	// One that is longer than any page, in a file that is long enough.
+	s.end = 1 << 20
+	native.PutUint32(header[12:], maxPage/pageSize)
+	_, err = s.page(last)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "has an overflow of")
+	s.end = last + 1
+
 	// The root: its page damaged.
 	damaged = bytes.Clone(b)
 	clear(damaged[int(s.root)*pageSize:][:pageHeader])

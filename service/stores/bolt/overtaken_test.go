@@ -167,9 +167,10 @@ func TestMetaPageIsNotTheOne(t *testing.T) {
 		}
 	}
 	for name, damage := range map[string]func(b []byte){
-		"damaged": func(b []byte) { b[pageHeader+20] ^= 1 },
-		"older":   renumber(-2),
-		"newer":   renumber(2),
+		"damaged":      func(b []byte) { b[pageHeader+20] ^= 1 },
+		"both damaged": func(b []byte) { b[pageHeader+20] ^= 1 },
+		"older":        renumber(-2),
+		"newer":        renumber(2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachReader(t, func(t *testing.T, s *Store, w *watched, read func(context.Context) error) {
@@ -178,7 +179,7 @@ func TestMetaPageIsNotTheOne(t *testing.T) {
 				at := int64(txID(t, s)%2) * pageSize
 				n := 0
 				w.after = func(meta bool, from int64, b []byte) {
-					if meta && from == at {
+					if meta && (from == at || name == "both damaged") {
 						if damage(b); n == 2 { // to look for any, and to read this one
 							cancel()
 						}
