@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/isnil"
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -88,7 +89,7 @@ type Config struct {
 // the others return [ErrBusy].
 type Device struct {
 	config     Config // without StorageKey
-	storageKey wire.Hidden[[]byte]
+	storageKey secret.Bytes
 	shipped    hpke.PublicKey // config.ServerKey, parsed
 	busy       sync.Mutex
 }
@@ -128,7 +129,7 @@ func New(config Config) (*Device, error) {
 	if p.Time > limit.Time || p.MemoryKiB > limit.MemoryKiB || p.Threads > limit.Threads {
 		return nil, fmt.Errorf("%w: Argon2id parameters above the limit", protocol.ErrConfig)
 	}
-	d := &Device{config: config, storageKey: wire.Hide(bytes.Clone(config.StorageKey)), shipped: shipped}
+	d := &Device{config: config, storageKey: secret.Copy(config.StorageKey), shipped: shipped}
 	d.config.ServerKey, d.config.StorageKey = bytes.Clone(config.ServerKey), nil
 	return d, nil
 }
@@ -214,7 +215,7 @@ func (d *Device) load() (*state, error) {
 	}
 	s := new(state)
 	if data != nil {
-		if s, err = parseState(data, d.storageKey()); err != nil {
+		if s, err = parseState(data, d.storageKey.Get()); err != nil {
 			return nil, err
 		}
 	}
@@ -238,7 +239,7 @@ func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
 }
 
 func (d *Device) save(s *state) error {
-	data, err := s.encode(d.storageKey())
+	data, err := s.encode(d.storageKey.Get())
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func testStorageKey(t *testing.T) {
 	require.NoError(t, err)
 	st, err := parseState(state.Data, key)
 	require.NoError(t, err)
-	require.False(t, protocoltest.Contains(state.Data, st.key.authKey.Bytes()), "sealed")
+	require.False(t, protocoltest.Contains(state.Data, st.key.authKey.Get()), "sealed")
 	require.False(t, protocoltest.Contains(state.Data, st.key.lockbox), "sealed")
 	for _, other := range [][]byte{nil, bytes.Repeat([]byte{4}, 32)} {
 		_, err := open(state, other).Status()
@@ -365,7 +365,7 @@ func TestNothingPrintsState(t *testing.T) {
 			text := []byte(fmt.Sprintf(verb, value))
 			require.False(t, protocoltest.Contains(text, x), "%s of %T: %s", verb, value, text)
 			require.NotContains(t, string(text), "165 165 165")
-			require.False(t, protocoltest.Contains(text, st.key.authKey.Bytes()))
+			require.False(t, protocoltest.Contains(text, st.key.authKey.Get()))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -110,8 +111,8 @@ func (d *Device) begin(s *state, c *wire.Challenge, o EnrollOptions) error {
 		return err
 	}
 	key := &enrolledKey{id: c.KeyID, lockbox: lockbox, authKey: wire.DrawSecret(), token: wire.DrawSecret()}
-	e := wire.Enrollment{Challenge: c, Share: wire.Hide(server.Bytes()), AuthKey: key.authKey, Commitment: key.token.Commitment()}
-	defer clear(e.Share())
+	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: key.authKey, Commitment: key.token.Commitment()}
+	defer e.Share.Wipe()
 	if o.HardwareKey != nil {
 		if key.hardware, err = encodeHardwareKey(o.HardwareKey); err != nil {
 			return err

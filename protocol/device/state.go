@@ -226,12 +226,12 @@ func (s *state) consistent() bool {
 
 func (k *enrolledKey) append(b *cryptobyte.Builder) {
 	b.AddBytes(k.id[:])
-	b.AddBytes(k.authKey.Bytes())
+	b.AddBytes(k.authKey.Get())
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.hardware) })
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.challenge) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.lockbox) })
 	b.AddUint64(k.number)
-	b.AddBytes(k.token.Bytes())
+	b.AddBytes(k.token.Get())
 	b.AddBytes(k.chain[:])
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		if k.public.N != nil {
@@ -280,8 +280,8 @@ func (p *pending) append(b *cryptobyte.Builder) {
 		b.AddBytes(d)
 		b.AddBytes(p.salts[i])
 	}
-	b.AddBytes(p.next.Bytes())
-	b.AddBytes(p.secret.Bytes())
+	b.AddBytes(p.next.Get())
+	b.AddBytes(p.secret.Get())
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.request) })
 }
 

@@ -122,7 +122,7 @@ func (d *transcriptDevice) asks(t *testing.T, v *protocoltest.TranscriptTest, be
 		skipped = 1
 	}
 	require.Equal(t, s.key.number+1+skipped, v.Number, v.Name()...)
-	require.Equal(t, s.key.token.Bytes(), []byte(v.Token), v.Name()...)
+	require.Equal(t, s.key.token.Get(), []byte(v.Token), v.Name()...)
 	require.Equal(t, s.key.chain[:], []byte(v.Chain), v.Name()...)
 	s.pending = d.pendingOf(t, v)
 	d.store(t, s)
@@ -191,7 +191,7 @@ func (d *transcriptDevice) keeps(t *testing.T, v *protocoltest.TranscriptTest) {
 		return
 	}
 	require.Equal(t, v.Storage.Number, s.key.number, v.Name()...)
-	require.Equal(t, []byte(v.Storage.Token), s.key.token.Bytes(), v.Name()...)
+	require.Equal(t, []byte(v.Storage.Token), s.key.token.Get(), v.Name()...)
 	require.Equal(t, []byte(v.Storage.Chain), s.key.chain[:], v.Name()...)
 	require.Equal(t, v.Storage.Pending != 0, s.pending != nil, v.Name()...)
 	if s.pending == nil {

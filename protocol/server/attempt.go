@@ -84,7 +84,7 @@ func (t *trial) pretend(ctx context.Context) {
 	if sealed == nil {
 		key := wire.DrawSecret()
 		defer key.Wipe()
-		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, key.Bytes())
+		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, key.Get())
 		if err != nil {
 			return // known keys cannot be opened either
 		}
@@ -128,7 +128,7 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	if !t.Authentic(k, t.id) {
 		return fmt.Errorf("%w: not the device's", protocol.ErrMalformed)
 	}
-	if !wire.HardwareSigned(rec.hardware, t.id, t.Body, t.Request.Hardware) {
+	if !wire.HardwareSigned(rec.hardware, t.id, t.Body.Get(), t.Request.Hardware) {
 		return fmt.Errorf("%w: key %v", errHardware, t.id)
 	}
 	t.authenticated = true

@@ -125,7 +125,7 @@ func (p *phone) exchangeAs(t *testing.T, r *wire.Request) *wire.Answer {
 		r.Challenge, err = wire.ParseChallenge(p.challenge(t))
 		require.NoError(t, err)
 	}
-	if r.Token == nil {
+	if r.Token.Get() == nil {
 		r.Token = st.Key.Token
 	}
 	if r.Op == protocol.OpReport {
@@ -231,7 +231,7 @@ func TestSuperseded(t *testing.T) {
 	st := owner.stored(t)
 	require.Equal(t, device.Superseded, device.Phase(st.Phase))
 	require.Empty(t, st.Key.Lockbox)
-	require.Equal(t, make([]byte, wire.SecretSize), st.Key.Token.Bytes())
+	require.Equal(t, make([]byte, wire.SecretSize), st.Key.Token.Get())
 	require.Nil(t, st.Pending)
 	require.Nil(t, st.Key.Public.N)
 

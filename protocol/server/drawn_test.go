@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
@@ -37,7 +38,7 @@ func TestDrawnAnew(t *testing.T) {
 		require.NoError(t, err)
 		fresh("key id", id[:])
 		fresh("challenge", raw[34:50])
-		fresh("secret", wire.DrawSecret().Bytes())
+		fresh("secret", wire.DrawSecret().Get())
 		response, err := s.Handle(t.Context(), request)
 		require.NoError(t, err)
 		fresh("salt of a response", response[1:1+32])
@@ -122,7 +123,7 @@ func TestKeyPoolWipes(t *testing.T) {
 	require.NoError(t, err)
 	pool.ready = make(chan pooledKey, 1)
 	blob := []byte("private key")
-	pool.ready <- pooledKey{nil, wire.Hide(blob)}
+	pool.ready <- pooledKey{nil, secret.Own(blob)}
 	pool.Close()
 	require.Equal(t, make([]byte, len(blob)), blob)
 }

@@ -29,7 +29,7 @@ func (s *Server) enroll(ctx context.Context, id protocol.KeyID, plaintext []byte
 	if err := s.checkChallenge(e.Challenge, id, now); err != nil {
 		return nil, err
 	}
-	if !wire.HardwareSigned(e.Hardware, id, e.Body, e.Signature) {
+	if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {
 		return nil, fmt.Errorf("%w: not signed by the hardware key", protocol.ErrMalformed)
 	}
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
@@ -55,7 +55,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	if a, err := s.spentBefore(ctx, id, request); a != nil || err != nil {
 		return a, err
 	}
-	share, err := splitkey.ParseServerShare(e.Share())
+	share, err := splitkey.ParseServerShare(e.Share.Get())
 	if err != nil {
 		return refuseKey(wire.RefusedModulus), nil
 	}
@@ -83,7 +83,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
 	}
 	// A sealer that is down is noticed before the challenge is spent.
-	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Bytes()); err != nil {
+	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Get()); err != nil {
 		return nil, err
 	}
 	if a, err := s.spend(ctx, id, request); a != nil || err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
@@ -312,7 +313,7 @@ func TestKeyPoolClosesWhileUsed(t *testing.T) {
 		require.NoError(t, err)
 		pool.ready = make(chan pooledKey, 1024)
 		for range cap(pool.ready) {
-			pool.ready <- pooledKey{key, wire.Hide([]byte("b"))}
+			pool.ready <- pooledKey{key, secret.Own([]byte("b"))}
 		}
 		var group sync.WaitGroup
 		for range 4 {

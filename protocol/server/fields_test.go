@@ -17,7 +17,7 @@ import (
 // sendAs seals what a holder of the state can make, under any operation in the envelope, and reports whether it is answered.
 func (p *phone) sendAs(t *testing.T, envelope protocol.Operation, r *wire.Request) bool {
 	st := p.stored(t)
-	if r.Token == nil {
+	if r.Token.Get() == nil {
 		r.Token = st.Key.Token
 	}
 	if r.Op != protocol.OpReport && r.Chain == (wire.Hash{}) {

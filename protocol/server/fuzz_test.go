@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -95,7 +96,7 @@ func newServerFixture(tb testing.TB) *serverFixture {
 	c, err := wire.ParseChallenge(x.Challenge(wire.ForEnrolment, wire.Hash{}))
 	require.NoError(tb, err)
 	_, share := protocoltest.Shares()
-	e := &wire.Enrollment{Challenge: c, Share: wire.Hide(share.Bytes()), AuthKey: x.AuthKey, Commitment: x.Tokens[0].Commitment()}
+	e := &wire.Enrollment{Challenge: c, Share: secret.Own(share.Bytes()), AuthKey: x.AuthKey, Commitment: x.Tokens[0].Commitment()}
 	a, err := x.server.enrollOnce(context.Background(), x.Id, e, wire.Hash{}, protocoltest.FixtureTime.UnixMilli())
 	require.NoError(tb, err)
 	require.Equal(tb, wire.CodeEnrolled, a.Code)

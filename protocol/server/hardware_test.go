@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
@@ -157,7 +158,7 @@ func TestHardwareProvesItselfAtEnrolment(t *testing.T) {
 	c, err := wire.ParseChallenge(challenge)
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	e := wire.Enrollment{Challenge: c, Share: wire.Hide(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
+	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
 	plaintext, err := e.Encode(id, signer)
 	require.NoError(t, err)
 	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)
@@ -185,7 +186,7 @@ func TestStrangerVerifiesNothing(t *testing.T) {
 	} {
 		c, err := wire.ParseChallenge(challenger.issue(wire.ForEnrolment, id, wire.Hash{}))
 		require.NoError(t, err)
-		e := wire.Enrollment{Challenge: c, Share: wire.Hide(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
+		e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
 		plaintext, err := e.Encode(id, signer)
 		require.NoError(t, err)
 		request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)

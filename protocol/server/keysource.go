@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -53,11 +54,8 @@ type KeyPool struct {
 
 type pooledKey struct {
 	key  *splitkey.SoftwareKey
-	blob wire.Hidden[[]byte] // the private key
+	blob secret.Bytes // the private key
 }
-
-// Format hides the key.
-func (k pooledKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "server.pooledKey(hidden)") }
 
 var _ KeySource = (*KeyPool)(nil)
 
@@ -129,7 +127,7 @@ func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	}
 	select {
 	case k := <-p.ready:
-		return k.key, k.blob(), nil
+		return k.key, k.blob.Get(), nil
 	default:
 	}
 	if err := ctx.Err(); err != nil {
@@ -139,7 +137,7 @@ func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return k.key, k.blob(), nil
+	return k.key, k.blob.Get(), nil
 }
 
 // LoadKey implements [KeySource].
@@ -165,11 +163,11 @@ func newServerKey(bits int) (pooledKey, error) {
 	if err != nil {
 		return pooledKey{}, fmt.Errorf("server: server key: %w", err)
 	}
-	return pooledKey{key, wire.Hide(key.Bytes())}, nil
+	return pooledKey{key, secret.Own(key.Bytes())}, nil
 }
 
 // wipe clears a key that nobody took.
 func (k pooledKey) wipe() {
 	k.key.Wipe()
-	clear(k.blob())
+	k.blob.Wipe()
 }

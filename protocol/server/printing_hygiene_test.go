@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/printtest"
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -34,12 +35,13 @@ func TestNothingEncoded(t *testing.T) {
 	pooled, err := newServerKey(2048)
 	require.NoError(t, err)
 	encoded := share.Bytes()
+	enrolled := wire.Enrollment{Share: secret.Own(encoded), Body: secret.Own(encoded), AuthKey: key}
 	printtest.Hidden(t, map[string][]byte{
-		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob()[100:140],
-		"the key": secretKey, "K_dev": bytes.Clone(st.Key.AuthKey.Bytes()), "the HPKE key": private, "the PIN": pin,
+		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob.Get()[100:140],
+		"the key": secretKey, "K_dev": bytes.Clone(st.Key.AuthKey.Get()), "the HPKE key": private, "the PIN": pin,
 	},
 		sealer, *sealer, key, challenges, &challenges, wire.Reply{Secret: key}, s.Server,
-		wire.Enrollment{Share: wire.Hide(encoded), AuthKey: key}, &wire.Enrollment{Share: wire.Hide(encoded), AuthKey: key}, pooled, &pooled)
+		enrolled, &enrolled, wire.Request{Token: key, Body: secret.Own(encoded)}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
 	for _, v := range []any{Config{ChallengeKey: pin, HPKE: s.config.HPKE}, &Config{ChallengeKey: pin}, s.config.HPKE, &s.config.HPKE, device.EnrollOptions{PIN: pin}, &device.EnrollOptions{PIN: pin}, device.Config{StorageKey: pin}, &device.Config{StorageKey: pin}} {
@@ -75,7 +77,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 			text := []byte(fmt.Sprintf(verb, value))
 			require.False(t, protocoltest.Contains(text, x), "%s of %T: %s", verb, value, text)
 			require.NotContains(t, string(text), "165 165 165")
-			require.False(t, protocoltest.Contains(text, st.Key.AuthKey.Bytes()))
+			require.False(t, protocoltest.Contains(text, st.Key.AuthKey.Get()))
 			require.False(t, protocoltest.Contains(text, private))
 		}
 	}

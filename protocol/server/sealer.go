@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
@@ -39,7 +40,7 @@ const SealerKeySize = 32
 // to twice for each enrolment, and not for signatures.
 type SoftwareSealer struct {
 	current sealerKeyID
-	keys    wire.Hidden[map[sealerKeyID]cipher.AEAD]
+	keys    secret.Value[map[sealerKeyID]cipher.AEAD]
 }
 
 type sealerKeyID [8]byte
@@ -51,7 +52,7 @@ var _ Sealer = (*SoftwareSealer)(nil)
 // sealed under it exist. The error wraps [protocol.ErrConfig].
 func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, error) {
 	keys := make(map[sealerKeyID]cipher.AEAD)
-	s := &SoftwareSealer{keys: wire.Hide(keys)}
+	s := &SoftwareSealer{keys: secret.Hide(keys)}
 	for i, key := range append([][]byte{current}, retired...) {
 		if len(key) != SealerKeySize {
 			return nil, fmt.Errorf("%w: sealer key of %d bytes, want %d", protocol.ErrConfig, len(key), SealerKeySize)
@@ -77,15 +78,15 @@ func NewSoftwareSealer(current []byte, retired ...[]byte) (*SoftwareSealer, erro
 	return s, nil
 }
 
-func (s *SoftwareSealer) made() bool { return s != nil && s.keys != nil }
+func (s *SoftwareSealer) made() bool { return s != nil && s.keys.Get() != nil }
 
 // Format hides the keys.
 func (s SoftwareSealer) Format(f fmt.State, _ rune) {
-	if s.keys == nil {
+	if s.keys.Get() == nil {
 		fmt.Fprint(f, "server.SoftwareSealer(invalid)")
 		return
 	}
-	fmt.Fprintf(f, "server.SoftwareSealer(key %x, %d keys, hidden)", s.current, len(s.keys()))
+	fmt.Fprintf(f, "server.SoftwareSealer(key %x, %d keys, hidden)", s.current, len(s.keys.Get()))
 }
 
 const sealedHeader = 1 + 8
@@ -96,7 +97,7 @@ func (s *SoftwareSealer) Seal(_ context.Context, aad, plaintext []byte) ([]byte,
 		return nil, wire.ErrNothing
 	}
 	out := append([]byte{wire.Version}, s.current[:]...)
-	return s.keys()[s.current].Seal(out, nil, plaintext, aad), nil
+	return s.keys.Get()[s.current].Seal(out, nil, plaintext, aad), nil
 }
 
 // Open implements [Sealer]. It returns [ErrSealed] for everything that Seal did not make
@@ -108,7 +109,7 @@ func (s *SoftwareSealer) Open(_ context.Context, aad, sealed []byte) ([]byte, er
 	if len(sealed) < sealedHeader+12+wire.TagSize || sealed[0] != wire.Version {
 		return nil, ErrSealed
 	}
-	gcm := s.keys()[sealerKeyID(sealed[1:sealedHeader])]
+	gcm := s.keys.Get()[sealerKeyID(sealed[1:sealedHeader])]
 	if gcm == nil {
 		return nil, fmt.Errorf("%w: no such key", ErrSealed)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -21,7 +22,7 @@ import (
 type Server struct {
 	config     Config
 	challenges wire.ChallengeKey
-	keys       wire.Hidden[map[wire.HPKEKeyID]hpke.PrivateKey]
+	keys       secret.Value[map[wire.HPKEKeyID]hpke.PrivateKey]
 	current    []byte                  // public
 	document   []byte                  // public
 	nobody     *atomic.Pointer[[]byte] // a sealed K_dev that no key has: trial.pretend
@@ -42,7 +43,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, challenges: challenges, keys: wire.Hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
+	s := &Server{config: config, challenges: challenges, keys: secret.Hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
 		nobody: new(atomic.Pointer[[]byte]), delivered: new(delivered), lines: new(lines)}
 	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
 	s.document = slices.Clone(config.HPKE.Document)
@@ -143,7 +144,7 @@ func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := s.keys()[e.HPKEKey]
+	key := s.keys.Get()[e.HPKEKey]
 	if key == nil {
 		return nil, fmt.Errorf("%w: unknown HPKE key", protocol.ErrMalformed)
 	}

@@ -152,7 +152,7 @@ func (w *world) operate() {
 func (w *world) known(p *protocoltest.Pending) bool {
 	e, err := wire.ParseEnvelope(p.Request)
 	w.must(err)
-	return w.nodes[0].challenges.Authentic(p.Challenge) && w.nodes[0].keys()[e.HPKEKey] != nil
+	return w.nodes[0].challenges.Authentic(p.Challenge) && w.nodes[0].keys.Get()[e.HPKEKey] != nil
 }
 
 func (w *world) restartDevice() {

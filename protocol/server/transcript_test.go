@@ -152,7 +152,7 @@ func encodesAgain(t *testing.T, v *protocoltest.TranscriptTest, g *protocoltest.
 		require.NoError(t, err, v.Name()...)
 		require.Equal(t, v.Operation, r.Op.String())
 		require.Equal(t, v.Number, r.Number)
-		require.Equal(t, []byte(v.Token), r.Token.Bytes())
+		require.Equal(t, []byte(v.Token), r.Token.Get())
 		require.Equal(t, []byte(v.Chain), r.Chain[:])
 		require.Equal(t, []byte(v.Target), r.Target[:])
 		encoded, err = r.Encode(wire.NewSecret(g.AuthKey), protocol.KeyID(g.KeyID), signer)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -229,7 +230,7 @@ func forgeEnrollment(t *testing.T, s *service, id protocol.KeyID, raw []byte) []
 	c, err := wire.ParseChallenge(raw)
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	e := wire.Enrollment{Challenge: c, Share: wire.Hide(server.Bytes()), AuthKey: wire.DrawSecret(), Commitment: wire.DrawSecret().Commitment()}
+	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Commitment: wire.DrawSecret().Commitment()}
 	plaintext, err := e.Encode(id, nil)
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
@@ -258,9 +259,9 @@ func TestNothingSecretOutside(t *testing.T) {
 		st, err := protocoltest.ParseState(data)
 		require.NoError(t, err)
 		if st.Key != nil {
-			kdev = append(kdev, st.Key.AuthKey.Bytes())
+			kdev = append(kdev, st.Key.AuthKey.Get())
 			if device.Phase(st.Phase) == device.Ready {
-				kdev = append(kdev, bytes.Clone(st.Key.Token.Bytes()))
+				kdev = append(kdev, bytes.Clone(st.Key.Token.Get()))
 			}
 			if st.Pending != nil && st.Pending.Op != protocol.OpEnroll && st.Pending.Op != protocol.OpRefresh {
 				partials = append(partials, partialsOf(t, st)...)

@@ -65,7 +65,7 @@ func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 		var err error
 		r.Challenge, err = wire.ParseChallenge(x.Challenge(p, binding))
 		require.NoError(t, err)
-		if r.Token == nil {
+		if r.Token.Get() == nil {
 			r.Token = x.Tokens[0]
 		}
 		if r.Op != protocol.OpReport {
@@ -139,7 +139,7 @@ func (x *Fixture) Complete(plaintext []byte) []byte {
 		return body
 	}
 	end := len(body) - sha256.Size
-	mac := hmac.New(sha256.New, x.AuthKey.Bytes())
+	mac := hmac.New(sha256.New, x.AuthKey.Get())
 	mac.Write([]byte("tandem v2 request"))
 	mac.Write(x.Id[:])
 	mac.Write(body[:end])

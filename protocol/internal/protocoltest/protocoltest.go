@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -142,7 +143,7 @@ func DocumentOf(tb testing.TB, serial uint64, serverKey []byte) []byte {
 func EnrollmentOf(t *testing.T, raw, share []byte) []byte {
 	c, err := wire.ParseChallenge(raw)
 	require.NoError(t, err)
-	e := wire.Enrollment{Challenge: c, Share: wire.Hide(share), AuthKey: wire.DrawSecret(), Commitment: wire.DrawSecret().Commitment()}
+	e := wire.Enrollment{Challenge: c, Share: secret.Own(share), AuthKey: wire.DrawSecret(), Commitment: wire.DrawSecret().Commitment()}
 	plaintext, err := e.Encode(c.KeyID, nil)
 	require.NoError(t, err)
 	return plaintext

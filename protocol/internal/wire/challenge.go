@@ -60,11 +60,8 @@ func NewChallengeKey(key []byte) (ChallengeKey, error) {
 	return ChallengeKey{NewSecret(key)}, nil
 }
 
-// Format hides the key.
-func (k ChallengeKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.ChallengeKey(hidden)") }
-
 func (k ChallengeKey) mac(body []byte) []byte {
-	mac := hmac.New(sha256.New, k.key.Bytes())
+	mac := hmac.New(sha256.New, k.key.Get())
 	mac.Write([]byte("tandem v2 challenge"))
 	mac.Write(body)
 	return mac.Sum(nil)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
@@ -26,27 +27,24 @@ const maxAttestation = 16 << 10
 //	1+n     empty, or a signature of 64 bytes by that key of the key id and all of the above
 type Enrollment struct {
 	Challenge   *Challenge
-	Share       Hidden[[]byte]
+	Share       secret.Bytes
 	AuthKey     Secret
 	Commitment  Hash
 	Hardware    []byte
 	Attestation []byte
-	Body        []byte // what the hardware signs
+	Body        secret.Bytes // what the hardware signs
 	Signature   []byte
 }
-
-// Format hides the share and K_dev.
-func (e Enrollment) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Enrollment(hidden)") }
 
 // Encode writes and signs the enrolment. hardware is nil where the key has none.
 func (e *Enrollment) Encode(id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
 	// Room for all of it: what grows leaves what it had, the share, behind.
-	room := 1 + 1 + protocol.ChallengeSize + 2 + len(e.Share()) + 2*SecretSize + 1 + len(e.Hardware) + 2 + len(e.Attestation) + 1 + hardwareSignatureSize
+	room := 1 + 1 + protocol.ChallengeSize + 2 + len(e.Share.Get()) + 2*SecretSize + 1 + len(e.Hardware) + 2 + len(e.Attestation) + 1 + hardwareSignatureSize
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, room))
 	b.AddUint8(Version)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Challenge.Raw[:]) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Share()) })
-	b.AddBytes(e.AuthKey.Bytes())
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Share.Get()) })
+	b.AddBytes(e.AuthKey.Get())
 	b.AddBytes(e.Commitment[:])
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Hardware) })
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Attestation) })
@@ -70,7 +68,7 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint16LengthPrefixed(&attestation) {
 		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
 	}
-	e.Body = bytes.Clone(plaintext[:len(plaintext)-len(s)])
+	e.Body = secret.Copy(plaintext[:len(plaintext)-len(s)])
 	if !s.ReadUint8LengthPrefixed(&signature) || !s.Empty() || len(attestation) > maxAttestation {
 		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
 	}
@@ -85,14 +83,14 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 	if len(hardware) == 0 && len(attestation)+len(signature) > 0 {
 		return nil, fmt.Errorf("%w: attestation without a key", protocol.ErrMalformed)
 	}
-	e.Share, e.AuthKey = Hide(bytes.Clone(share)), NewSecret(key)
+	e.Share, e.AuthKey = secret.Copy(share), NewSecret(key)
 	return e, nil
 }
 
 // Wipe clears the share and K_dev.
 func (e *Enrollment) Wipe() {
-	clear(e.Share())
-	clear(e.Body)
+	e.Share.Wipe()
+	e.Body.Wipe()
 	e.AuthKey.Wipe()
 }
 

@@ -99,9 +99,6 @@ type Reply struct {
 	Request Hash
 }
 
-// Format hides the key.
-func (r Reply) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Reply(hidden)") }
-
 const exportContext = "tandem v2 response"
 
 func newReply(export func(string, int) ([]byte, error), request []byte) (Reply, error) {
@@ -147,7 +144,7 @@ func OpenRequest(key hpke.PrivateKey, e *Envelope, request []byte) ([]byte, Repl
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which
 // contains enc) in the place of enc: each answer has a key of its own.
 func (r Reply) aead(salt []byte) (cipher.AEAD, []byte, error) {
-	prk, err := hkdf.Extract(sha256.New, r.Secret.Bytes(), append(r.Request[:], salt...))
+	prk, err := hkdf.Extract(sha256.New, r.Secret.Get(), append(r.Request[:], salt...))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
@@ -45,7 +46,7 @@ type Request struct {
 	Messages  Messages
 	Salts     [][]byte
 	Partials  [][]byte
-	Body      []byte // what the hardware signs
+	Body      secret.Bytes // what the hardware signs
 	Hardware  []byte
 	mac       [sha256.Size]byte
 }
@@ -65,7 +66,7 @@ func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSi
 	b.AddUint8(uint8(r.Op))
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.Challenge.Raw[:]) })
 	b.AddUint64(r.Number)
-	b.AddBytes(r.Token.Bytes())
+	b.AddBytes(r.Token.Get())
 	b.AddBytes(r.Chain[:])
 	b.AddBytes(r.Target[:])
 	b.AddUint8(r.Messages.Hash)
@@ -91,7 +92,7 @@ func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSi
 }
 
 func requestMAC(authKey Secret, id protocol.KeyID, body ...[]byte) []byte {
-	mac := hmac.New(sha256.New, authKey.Bytes())
+	mac := hmac.New(sha256.New, authKey.Get())
 	mac.Write([]byte("tandem v2 request"))
 	mac.Write(id[:])
 	for _, part := range body {
@@ -102,7 +103,7 @@ func requestMAC(authKey Secret, id protocol.KeyID, body ...[]byte) []byte {
 
 // Authentic reports whether the holder of K_dev made the request.
 func (r *Request) Authentic(authKey Secret, id protocol.KeyID) bool {
-	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body, []byte{byte(len(r.Hardware))}, r.Hardware))
+	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body.Get(), []byte{byte(len(r.Hardware))}, r.Hardware))
 }
 
 // ParseRequest reads what Encode writes, and nothing else. It checks no MAC.
@@ -134,7 +135,7 @@ func ParseRequest(plaintext []byte) (*Request, error) {
 		}
 		r.Salts, r.Partials = append(r.Salts, bytes.Clone(saltBytes)), append(r.Partials, bytes.Clone(y))
 	}
-	r.Body = bytes.Clone(plaintext[:len(plaintext)-len(s)])
+	r.Body = secret.Copy(plaintext[:len(plaintext)-len(s)])
 	if !s.ReadUint8LengthPrefixed(&hardware) || len(hardware) != 0 && len(hardware) != hardwareSignatureSize ||
 		!s.CopyBytes(r.mac[:]) || !s.Empty() {
 		return nil, malformed
@@ -150,7 +151,7 @@ func ParseRequest(plaintext []byte) (*Request, error) {
 // check refuses what no operation can mean.
 func (r *Request) check(documents, salt, partial int) error {
 	signs, proves := r.Op == protocol.OpSign, r.Op == protocol.OpConfirm || r.Op == protocol.OpChangePIN
-	zero := r.Number == 0 && r.Chain == Hash{} && r.Target == Hash{} && *r.Token() == [SecretSize]byte{}
+	zero := r.Number == 0 && r.Chain == Hash{} && r.Target == Hash{} && AllZero(r.Token.Get())
 	switch {
 	case r.Op < protocol.OpConfirm || r.Op > protocol.OpReport,
 		(r.Op == protocol.OpReport) != (r.Number == 0),
@@ -195,7 +196,7 @@ func (r *Request) Signed() Messages {
 // Wipe clears the partial signatures and the token.
 func (r *Request) Wipe() {
 	ClearAll(r.Partials)
-	clear(r.Body)
+	r.Body.Wipe()
 	r.Token.Wipe()
 }
 
