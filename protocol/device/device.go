@@ -180,7 +180,7 @@ func (d *Device) Status() (Status, error) {
 		if p := s.pending; p != nil {
 			status.Pending = &PendingRequest{Operation: p.op, Challenge: p.challenge.Raw[:], Expires: time.UnixMilli(p.challenge.Expires).UTC(), Cancelled: p.cancel}
 			if p.op == protocol.OpSign {
-				status.Pending.Digests, status.Pending.Options = p.messages.Digests, p.messages.Options(p.saltLength())
+				status.Pending.Digests, status.Pending.Options = p.messages.Digests, p.messages.Options()
 			}
 		}
 		return nil

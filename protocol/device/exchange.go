@@ -56,7 +56,7 @@ func (d *Device) Resume(ctx context.Context) (*Result, error) {
 func (p *pending) result(signatures [][]byte) *Result {
 	r := &Result{Operation: p.op, Challenge: p.challenge.Raw[:]}
 	if p.op == protocol.OpSign {
-		r.Digests, r.Options, r.Signatures = p.messages.Digests, p.messages.Options(p.saltLength()), signatures
+		r.Digests, r.Options, r.Signatures = p.messages.Digests, p.messages.Options(), signatures
 	}
 	return r
 }
@@ -159,7 +159,7 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 		if p.op == protocol.OpSign {
 			salt = p.salts[i]
 		}
-		m, err := final.EncodeWithSalt(digest, signed.Options(0), salt)
+		m, err := final.EncodeWithSalt(digest, signed.Options(), salt)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
 		}

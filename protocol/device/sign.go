@@ -47,7 +47,7 @@ func (d *Device) SignAll(ctx context.Context, challenge []byte, digests [][]byte
 	if err != nil {
 		return nil, err
 	}
-	r, err := d.operate(ctx, operation{op: protocol.OpSign, challenge: challenge, messages: m, opts: opts, pin: pin})
+	r, err := d.operate(ctx, operation{op: protocol.OpSign, challenge: challenge, messages: m, pin: pin})
 	if err != nil {
 		return nil, err
 	}
@@ -101,14 +101,13 @@ type operation struct {
 	op        protocol.Operation
 	challenge []byte
 	messages  wire.Messages
-	opts      crypto.SignerOpts // of the messages
 	pin       []byte
 	newPIN    []byte
 }
 
 // repeats reports whether the pending request is this operation, so that it is to be sent again.
 func (o *operation) repeats(p *pending, c *wire.Challenge) bool {
-	return p.op == o.op && p.challenge.Raw == c.Raw && p.messages.Equal(o.messages) && wire.SaltFits(o.opts, p.saltLength()) && o.op != protocol.OpChangePIN
+	return p.op == o.op && p.challenge.Raw == c.Raw && o.messages.AskFor(p.messages) && o.op != protocol.OpChangePIN
 }
 
 // operate makes a request, saves it, sends it and acts on the answer.
@@ -249,7 +248,7 @@ func (d *Device) make(s *state, o operation, c *wire.Challenge) (*splitkey.Clien
 	if err != nil {
 		return share, err
 	}
-	s.pending = &pending{op: o.op, challenge: c, messages: o.messages, salts: r.Salts, next: next, request: sealed, secret: reply.Secret}
+	s.pending = &pending{op: o.op, challenge: c, messages: r.Messages, salts: r.Salts, next: next, request: sealed, secret: reply.Secret}
 	if o.op != protocol.OpSign {
 		s.pending.salts = nil
 	}
@@ -263,23 +262,20 @@ func (d *Device) sign(k *enrolledKey, r *wire.Request, o operation) (*splitkey.C
 		return nil, fmt.Errorf("%w: %w", ErrStorage, err)
 	}
 	signed := r.Signed()
-	if o.opts == nil {
-		o.opts = signed.Options(0)
-	}
 	final, err := k.finalKey()
 	if err != nil {
 		return nil, err
 	}
 	encoded := make([]*splitkey.Message, len(signed.Digests))
 	for i, digest := range signed.Digests {
-		if encoded[i], err = final.Encode(digest, o.opts); err != nil {
+		if encoded[i], err = final.Encode(digest, signed.Options()); err != nil {
 			return nil, err
 		}
 		salt := encoded[i].Salt()
 		if len(salt) > wire.MaxSalt {
 			return nil, fmt.Errorf("%w: a salt of %d bytes", splitkey.ErrMessage, len(salt))
 		}
-		r.Salts = append(r.Salts, salt)
+		r.Salts, r.Messages.SaltLength = append(r.Salts, salt), len(salt)
 	}
 	share, err := box.Unlock(o.pin, d.config.Limit)
 	if err != nil {

@@ -72,13 +72,6 @@ func (p *pending) signed() wire.Messages {
 	return wire.OwnMessage(p.op, p.challenge.Raw[:])
 }
 
-func (p *pending) saltLength() int {
-	if len(p.salts) == 0 {
-		return 0
-	}
-	return len(p.salts[0])
-}
-
 const (
 	stateMagic     = "TDds"
 	stateChecked   = 1  // with a checksum
@@ -275,7 +268,7 @@ func (p *pending) append(b *cryptobyte.Builder) {
 	b.AddUint8(p.messages.Hash)
 	b.AddUint8(uint8(p.messages.Padding))
 	b.AddUint8(uint8(len(p.messages.Digests)))
-	b.AddUint16(uint16(p.saltLength()))
+	b.AddUint16(uint16(p.messages.SaltLength))
 	for i, d := range p.messages.Digests {
 		b.AddBytes(d)
 		b.AddBytes(p.salts[i])
@@ -294,7 +287,8 @@ func (p *pending) read(s cryptobyte.String) bool {
 		!s.ReadUint8(&p.messages.Hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) || !s.ReadUint16(&salt) {
 		return false
 	}
-	p.op, p.cancel, p.messages.Padding = protocol.Operation(op), cancel == 1, wire.Padding(padded)
+	p.op, p.cancel = protocol.Operation(op), cancel == 1
+	p.messages.Padding, p.messages.SaltLength = wire.Padding(padded), int(salt)
 	if !p.messages.Valid() || documents > protocol.MaxDocuments || salt > wire.MaxSalt || salt > 0 && p.messages.Padding != wire.PSS {
 		return false
 	}

@@ -84,7 +84,7 @@ func TestRequestBounds(t *testing.T) {
 		change func(r *wire.Request)
 		ok     bool
 	}{
-		"a salt of 1,024 bytes":    {func(r *wire.Request) { r.Salts[0] = make([]byte, 1024) }, true},
+		"a salt of 1,024 bytes":    {func(r *wire.Request) { r.Salts[0], r.Messages.SaltLength = make([]byte, 1024), 1024 }, true},
 		"a salt of 1,025 bytes":    {func(r *wire.Request) { r.Salts[0] = make([]byte, 1025) }, false},
 		"a partial of 1,024 bytes": {func(r *wire.Request) { r.Partials[0] = make([]byte, 1024) }, true},
 		"a partial of 1,025 bytes": {func(r *wire.Request) { r.Partials[0] = make([]byte, 1025) }, false},

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"time"
@@ -93,7 +92,7 @@ func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	var malformed, failed error
 	outcome := limiter.Right
 	for i, y := range t.Partials {
-		m, err := t.completer.FinalKey().EncodeWithSalt(signed.Digests[i], signed.Options(rsa.PSSSaltLengthAuto), t.Salts[i])
+		m, err := t.completer.FinalKey().EncodeWithSalt(signed.Digests[i], signed.Options(), t.Salts[i])
 		if err == nil {
 			t.checked[i], err = t.completer.Check(m, y)
 		}
@@ -178,7 +177,7 @@ func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 func (t *trial) result(signatures [][]byte) Signed {
 	return Signed{
 		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
-		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(len(t.Salts[0])),
+		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(),
 		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
 	}
 }

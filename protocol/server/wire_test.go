@@ -323,7 +323,7 @@ func partialsOf(t *testing.T, st *protocoltest.State) [][]byte {
 		signed := st.Pending.Signed()
 		final, err := st.Key.FinalKey()
 		require.NoError(t, err)
-		m, err := final.EncodeWithSalt(signed.Digests[0], signed.Options(0), nil)
+		m, err := final.EncodeWithSalt(signed.Digests[0], signed.Options(), nil)
 		require.NoError(t, err)
 		y, err := share.SignPartial(m)
 		require.NoError(t, err)

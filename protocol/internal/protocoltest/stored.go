@@ -98,7 +98,8 @@ func (p *Pending) read(s cryptobyte.String) bool {
 		!s.ReadUint8(&p.Messages.Hash) || !s.ReadUint8(&padding) || !s.ReadUint8(&documents) || !s.ReadUint16(&salt) {
 		return false
 	}
-	p.Op, p.Cancel, p.Messages.Padding = protocol.Operation(op), cancel == 1, wire.Padding(padding)
+	p.Op, p.Cancel = protocol.Operation(op), cancel == 1
+	p.Messages.Padding, p.Messages.SaltLength = wire.Padding(padding), int(salt)
 	for range documents {
 		var digest []byte
 		if !s.ReadBytes(&digest, p.Messages.DigestSize()) || !s.Skip(int(salt)) {

@@ -29,12 +29,13 @@ var hashes = [...]crypto.Hash{
 	4: crypto.SHA3_256, 5: crypto.SHA3_384, 6: crypto.SHA3_512,
 }
 
-// Messages are what one request signs, short of the salts: 1 to MaxDocuments digests of one
-// hash function, all with the same padding. The zero value signs nothing.
+// Messages are what one request signs: 1 to MaxDocuments digests of one hash function, all with
+// the same padding and the same length of a PSS salt. The zero value signs nothing.
 type Messages struct {
-	Hash    uint8
-	Padding Padding
-	Digests [][]byte
+	Hash       uint8
+	Padding    Padding
+	Digests    [][]byte
+	SaltLength int // as rsa.PSSOptions has it; 0 except for PSS
 }
 
 // NewMessages checks the digests against the options, and copies them. The error wraps
@@ -49,7 +50,7 @@ func NewMessages(digests [][]byte, opts crypto.SignerOpts) (Messages, error) {
 	}
 	m := Messages{Padding: PKCS1v15}
 	if isPSS {
-		m.Padding = PSS
+		m.Padding, m.SaltLength = PSS, p.SaltLength
 	}
 	h := opts.HashFunc()
 	if i := slices.Index(hashes[1:], h); i >= 0 {
@@ -82,16 +83,17 @@ func (m Messages) DigestSize() int {
 	return hashes[m.Hash].Size()
 }
 
-// Options returns what package splitkey wants, for a salt of that many bytes. 0 is any length.
-func (m Messages) Options(salt int) crypto.SignerOpts {
+// Options returns what package splitkey wants.
+func (m Messages) Options() crypto.SignerOpts {
 	h := hashes[m.Hash]
 	if m.Padding == PSS {
-		return &rsa.PSSOptions{Hash: h, SaltLength: salt}
+		return &rsa.PSSOptions{Hash: h, SaltLength: m.SaltLength}
 	}
 	return h
 }
 
-// Binding is what a challenge for a transaction names. It covers the whole list, in order.
+// Binding is what a challenge for a transaction names. It covers the whole list, in order, and
+// leaves the salts to the device.
 func (m Messages) Binding() Hash {
 	sum := sha256.New()
 	sum.Write([]byte("tandem v2 transaction"))
@@ -102,25 +104,21 @@ func (m Messages) Binding() Hash {
 	return Hash(sum.Sum(nil))
 }
 
-// Equal reports whether both sign the same.
-func (m Messages) Equal(other Messages) bool {
-	return m.Hash == other.Hash && m.Padding == other.Padding && slices.EqualFunc(m.Digests, other.Digests, slices.Equal)
+// AskFor reports whether m, which may leave the length of the salts open, asks for the signatures
+// of sent, which has the length that was drawn.
+func (m Messages) AskFor(sent Messages) bool {
+	return m.Hash == sent.Hash && m.Padding == sent.Padding && m.takesSalt(sent.SaltLength) &&
+		slices.EqualFunc(m.Digests, sent.Digests, slices.Equal)
 }
 
-// SaltFits reports whether a salt of that length is what opts asks for. It is true for every
-// padding without a salt.
-func SaltFits(opts crypto.SignerOpts, length int) bool {
-	p, ok := opts.(*rsa.PSSOptions)
-	if !ok {
-		return true
-	}
-	switch p.SaltLength {
+func (m Messages) takesSalt(length int) bool {
+	switch m.SaltLength {
 	case rsa.PSSSaltLengthAuto:
 		return true
 	case rsa.PSSSaltLengthEqualsHash:
-		return length == p.Hash.Size()
+		return length == m.DigestSize()
 	}
-	return length == p.SaltLength
+	return length == m.SaltLength
 }
 
 // OwnMessage is what Confirm and ChangePIN sign: nothing that anybody chose, so it is no

@@ -121,7 +121,8 @@ func ParseRequest(plaintext []byte) (*Request, error) {
 		!s.ReadUint16(&salt) || !s.ReadUint16(&partial) {
 		return nil, malformed
 	}
-	r.Op, r.Token, r.Messages.Padding = protocol.Operation(op), NewSecret(token), Padding(padded)
+	r.Op, r.Token = protocol.Operation(op), NewSecret(token)
+	r.Messages.Padding, r.Messages.SaltLength = Padding(padded), int(salt)
 	if !r.Messages.Valid() || documents > protocol.MaxDocuments || salt > MaxSalt || partial > maxPartial {
 		return nil, malformed
 	}
