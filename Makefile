@@ -43,11 +43,11 @@ bench-compare:    # fails if something is slower than at the revision BASE
 vectors:          # writes the test vectors, and has everybody check them
 	.ci/vectors
 
-mutants:          # breaks the library in many ways: a vector or test must fail for each
-	go run ./internal/mutants -sample 20
+mutants:          # breaks the library in many ways: a vector or test must fail for each. A third of the table; another after each commit, or PART (0, 1, 2)
+	go run ./internal/mutants -part $(or $(PART),$(shell git rev-list --count HEAD))/3 -sample 10
 
-mutants-all:      # every mutant by rule (hours), or SAMPLE of them, drawn with SEED (1)
-	go run ./internal/mutants -table=false $(if $(SAMPLE),-sample $(SAMPLE),-all) -seed $(or $(SEED),1)
+mutants-all:      # the whole table and every mutant by rule (hours), or SAMPLE of these, drawn with SEED (1)
+	go run ./internal/mutants $(if $(SAMPLE),-sample $(SAMPLE),-all) -seed $(or $(SEED),1)
 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol/server -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000

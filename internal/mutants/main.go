@@ -14,6 +14,7 @@
 //
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some
+//	go run ./internal/mutants -part 4/5                  of the tables, a fifth, drawn by name
 //	go run ./internal/mutants -table=false -sample 300   300 by rule
 //	go run ./internal/mutants -table=false -all -rule '^pinlock/seal'
 //
@@ -29,11 +30,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 )
@@ -112,7 +115,7 @@ func (m mutant) caught(dir string) (string, error) {
 }
 
 // runTable tries the mutants of the tables whose names match and says whether all are caught.
-func runTable(tmp string, match *regexp.Regexp, parallel int) (bool, error) {
+func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, error) {
 	names := map[string]bool{}
 	var list []mutant
 	for _, m := range mutants {
@@ -120,7 +123,7 @@ func runTable(tmp string, match *regexp.Regexp, parallel int) (bool, error) {
 			return false, fmt.Errorf("two mutants of the name %q", m.name)
 		}
 		names[m.name] = true
-		if match.MatchString(m.name) {
+		if match.MatchString(m.name) && p.has(m.name) {
 			list = append(list, m)
 		}
 	}
@@ -159,8 +162,30 @@ func runTable(tmp string, match *regexp.Regexp, parallel int) (bool, error) {
 		}
 	}
 	wg.Wait()
-	fmt.Printf("mutants: %d of %d caught\n", caught, len(list))
+	fmt.Printf("mutants: %d of %d caught, part %d of %d of the tables\n", caught, len(list), p.number+1, p.of)
 	return caught == len(list) && len(list) > 0, nil
+}
+
+// A part is one of several of the tables: the mutants whose names have a hash that is its
+// number modulo their number. A new mutant changes the part of no other.
+type part struct{ number, of int }
+
+// parsePart reads "k/n". A k of n or more counts from the beginning again: with the number
+// of commits, each commit tries the part after the one that the last tried.
+func parsePart(s string) (part, error) {
+	var p part
+	var rest string
+	if n, _ := fmt.Sscanf(s, "%d/%d%s", &p.number, &p.of, &rest); n != 2 || p.number < 0 || p.of < 1 {
+		return p, fmt.Errorf("-part %q: want k/n", s)
+	}
+	p.number %= p.of
+	return p, nil
+}
+
+func (p part) has(name string) bool {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32()%uint32(p.of)) == p.number
 }
 
 func main() {
@@ -172,8 +197,14 @@ func main() {
 	flag.IntVar(&draw.skip, "skip", 0, "how many to leave out at the beginning of the draw")
 	flag.BoolVar(&draw.all, "all", false, "draw every mutant by rule: hours")
 	rule := flag.String("rule", "", "a regular expression: mutants by rule whose names (file | function | old => new | number) match it")
-	flag.IntVar(&draw.parallel, "parallel", 2, "how many at once")
+	flag.IntVar(&draw.parallel, "parallel", runtime.NumCPU(), "how many at once")
+	of := flag.String("part", "0/1", "which part of the tables, k/n: k may be any number, and counts modulo n")
 	flag.Parse()
+	p, err := parsePart(*of)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
 	draw.match = regexp.MustCompile(*rule)
 	match := regexp.MustCompile(*only)
 	tmp, err := os.MkdirTemp("", "mutants")
@@ -183,7 +214,7 @@ func main() {
 	}
 	ok := true
 	if *table {
-		ok, err = runTable(tmp, match, draw.parallel)
+		ok, err = runTable(tmp, match, p, draw.parallel)
 	}
 	if err == nil && *only == "" && (draw.size > 0 || draw.all) {
 		var enough bool

@@ -26,6 +26,32 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestPart: each mutant is in exactly one part, and no part is much larger than another.
+func TestPart(t *testing.T) {
+	for _, s := range []string{"", "1", "1/", "/2", "-1/2", "1/0", "1/2/3", "1/2x", "a/b"} {
+		_, err := parsePart(s)
+		require.Error(t, err, s)
+	}
+	again, err := parsePart("11/4")
+	require.NoError(t, err)
+	require.Equal(t, part{3, 4}, again)
+	parts := make([]int, 4)
+	for _, m := range mutants {
+		for i := range parts {
+			if (part{i, 4}).has(m.name) {
+				parts[i]++
+			}
+		}
+		require.True(t, part{0, 1}.has(m.name))
+	}
+	sum := 0
+	for _, n := range parts {
+		require.InDelta(t, len(mutants)/4, n, float64(len(mutants))/16)
+		sum += n
+	}
+	require.Equal(t, len(mutants), sum)
+}
+
 // TestRules: what each rule makes of a function.
 func TestRules(t *testing.T) {
 	source := []byte(`package p
