@@ -95,3 +95,30 @@ func TestOldBash(t *testing.T) {
 		require.Regexp(t, newBash, line)
 	}
 }
+
+// TestTargets: CONTRIBUTING.md says what each target of the Makefile does, and the workflow
+// calls none that is not there.
+func TestTargets(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		return string(text)
+	}
+	targets := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z-]+): `).FindAllStringSubmatch(read("Makefile"), -1) {
+		targets[m[1]] = true
+	}
+	require.Greater(t, len(targets), 15)
+	contributing := read("CONTRIBUTING.md")
+	phony := strings.Fields(regexp.MustCompile(`(?m)^\.PHONY: (.*)$`).FindStringSubmatch(read("Makefile"))[1])
+	require.Len(t, phony, len(targets))
+	for target := range targets {
+		require.Contains(t, phony, target)
+		require.Regexp(t, "(?m)^\\| `make "+target+"[ `]", contributing)
+	}
+	calls := regexp.MustCompile(`(?m)run: make ([a-z-]+)`).FindAllStringSubmatch(read(".github/workflows/ci.yml"), -1)
+	require.NotEmpty(t, calls)
+	for _, m := range calls {
+		require.True(t, targets[m[1]], m[1])
+	}
+}
