@@ -18,6 +18,20 @@ func encodedShare(t testing.TB, s splitkey.Sharing) []byte {
 	return srv.Bytes()
 }
 
+// TestSharingText: both sharings come back from their text, and a refused text changes nothing.
+func TestSharingText(t *testing.T) {
+	for _, s := range sharings {
+		text, err := s.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, s.String(), string(text))
+		var got splitkey.Sharing
+		require.NoError(t, got.UnmarshalText(text))
+		require.Equal(t, s, got)
+		require.ErrorIs(t, got.UnmarshalText([]byte("Additive")), splitkey.ErrShare)
+		require.Equal(t, s, got)
+	}
+}
+
 func TestServerShareRoundTrip(t *testing.T) {
 	for _, s := range sharings {
 		b := encodedShare(t, s)

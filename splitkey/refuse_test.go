@@ -245,6 +245,7 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 		"negative":     {N: new(big.Int).Neg(n), E: 65537},
 		"even":         {N: new(big.Int).Add(n, big.NewInt(1)), E: 65537},
 		"2047 bits":    {N: new(big.Int).SetBit(new(big.Int).Rsh(n, 1), 0, 1), E: 65537},
+		"2040 bits":    {N: new(big.Int).SetBit(new(big.Int).Rsh(n, 8), 0, 1), E: 65537},
 		"1024 bits":    {N: splitkeytest.Key(2048).Primes[0], E: 65537},
 		"too long":     {N: new(big.Int).SetBit(new(big.Int).Lsh(n, 15000), 0, 1), E: 65537},
 		"e zero":       {N: n, E: 0},
