@@ -1,4 +1,4 @@
-// Package modexp is the modular arithmetic of splitkey: exponentiation with a
+// Package modexp is the modular arithmetic of splitkey and hsm: exponentiation with a
 // secret exponent, and the few operations around it.
 //
 // A [Modulus] makes its elements of big-endian bytes: [Modulus.Elem] asks whether they
@@ -38,7 +38,8 @@
 //
 // The assembly's working space is wiped after each operation, and its registers are
 // cleared before it returns. bigmod's temporaries are not wiped. A result is not checked
-// here: the callers verify every signature before they release it.
+// here, except by [Modulus.CheckedRootVarTime]: the callers verify every signature before
+// they release it.
 //
 // Sources: P. Montgomery, "Modular multiplication without trial division", 1985, for the
 // reduction; S. Gueron, "Efficient software implementations of modular exponentiation",
