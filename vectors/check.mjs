@@ -1051,12 +1051,11 @@ const MALFORMED_PINS = { // README, "Malformed PINs", by comment
 GROUPS.MalformedPIN = (F, g) => {
   let group = {}, box, flags0 = [];
   if (F.name === 'lockbox') {
-    // ASSUMED: the lockbox is that of the last test but one of the group before, and `of` is that test (not, as README has it,
-    // the test in which the lockbox was made).
+    // The lockbox is that of the last test but one of the group before, which was made under 000000000000.
     const groups = F.data.testGroups, before = groups[groups.indexOf(g) - 1], ti = before.tests.length - 2;
     box = lockboxOf(before, ti);
     flags0 = reduced(before.params);
-    group = { key: makeKey(before.key).json, params: before.params, sharing: before.sharing, of: before.tests[ti].tcId, salt: hexOf(box.salt), ct: hexOf(box.ct), lockboxEnc: hexOf(box.enc) };
+    group = { key: makeKey(before.key).json, params: before.params, sharing: before.sharing, of: box.of, salt: hexOf(box.salt), ct: hexOf(box.ct), lockboxEnc: hexOf(box.enc) };
   }
   return {
     group,

@@ -746,11 +746,9 @@ class File:
             if made is None:
                 self.fail("of", f"no test {g['of']}")
             else:
-                # of the tests that open this lockbox, `of` is the last before the group; it was made in the test that
-                # is the `of` of that one (a lockbox made under 2749, or another, would have another salt)
-                before = [i for i, (_, u) in by_id.items() if u["of"] == made["of"] and i < g["tests"][0]["tcId"]]
+                # the last lockbox that was made under 000000000000 before this group
+                before = [i for i, (_, u) in by_id.items() if u["of"] == i < g["tests"][0]["tcId"] and u["pin"] == "0" * 12]
                 self.same("of", g["of"], max(before, default=0))
-                h, made = by_id.get(made["of"], (h, made))
                 salt, _, ct, b = self.made_lockbox(h, key, made)
                 want = {"salt": salt.hex(), "ct": ct.hex(), "lockboxEnc": b.hex(), "params": h["params"],
                         "sharing": h["sharing"], "key": h["key"]}

@@ -176,7 +176,7 @@ func lockbox() *file {
 			continue
 		}
 		g = f.group("MalformedPIN", T{"sharing": c.sharing, "key": c.key.object(), "params": c.cost.object(),
-			"salt": hex.EncodeToString(base.salt), "ct": hex.EncodeToString(base.ct), "lockboxEnc": hex.EncodeToString(checksummed(base.body())), "of": id - 1})
+			"salt": hex.EncodeToString(base.salt), "ct": hex.EncodeToString(base.ct), "lockboxEnc": hex.EncodeToString(checksummed(base.body())), "of": g.tests[len(g.tests)-2]["of"]})
 		for _, m := range malformedPINs {
 			g.add(f.next(), m.comment, flags(append(fl, m.flag)...), refuse(T{"pinEnc": hex.EncodeToString([]byte(m.pin))}, "check-pin", "ErrPINFormat"))
 		}

@@ -102,6 +102,7 @@ func split(sharing string, bits int) *file {
 		f.splits(sharing, newKey(fmt.Sprintf("apart-%d", b), lSafe, apartLSafe, b/2, b/2, 65537))
 	}
 	f.weakKeys(sharing, bits)
+	f.severalDefects(sharing, bits)
 	return f
 }
 
@@ -200,17 +201,20 @@ func (f *file) badKeys(sharing string, bits int) {
 		named := func(name, kindP, kindQ string, e int64) *key {
 			return newKey(fmt.Sprintf("%s-%d", name, bits), kindP, kindQ, h, h, e)
 		}
-		for comment, k := range ordered(
-			"neither prime is l-safe", ordinaryKey(bits, 1),
-			"neither prime is l-safe, e = 3", ordinaryKey(bits, 2),
-			"q is not l-safe", named("mixed-pq", lSafe, ordinary, 65537),
-			"p is not l-safe", named("mixed-qp", ordinary, lSafe, 65537),
-			"p = 1 mod 4", named("p1mod4", oneModFour, lSafe, 65537),
-			"q = 1 mod 4", named("q1mod4", lSafe, oneModFour, 65537),
-			"(p-1)/2 has the factor 65537", named("near-p", factor65537, lSafe, 3),
-			"(q-1)/2 has the factor 65537", named("near-q", lSafe, factor65537, 3),
-		) {
-			whole(comment, "OrdinaryPrimes", "ErrOrdinaryPrimes", k)
+		for _, c := range []struct {
+			comment string
+			key     *key
+		}{
+			{"neither prime is l-safe", ordinaryKey(bits, 1)},
+			{"neither prime is l-safe, e = 3", ordinaryKey(bits, 2)},
+			{"q is not l-safe", named("mixed-pq", lSafe, ordinary, 65537)},
+			{"p is not l-safe", named("mixed-qp", ordinary, lSafe, 65537)},
+			{"p = 1 mod 4", named("p1mod4", oneModFour, lSafe, 65537)},
+			{"q = 1 mod 4", named("q1mod4", lSafe, oneModFour, 65537)},
+			{"(p-1)/2 has the factor 65537", named("near-p", factor65537, lSafe, 3)},
+			{"(q-1)/2 has the factor 65537", named("near-q", lSafe, factor65537, 3)},
+		} {
+			whole(c.comment, "OrdinaryPrimes", "ErrOrdinaryPrimes", c.key)
 		}
 	}
 	add("n-1 in place of n", "n-1", "EvenModulus", "ErrKey", k, num(k.n, -1), k.e, k.d, k.p, k.q)
@@ -282,14 +286,20 @@ func (f *file) weakKeys(sharing string, bits int) {
 	whole("p and q as RSALib makes them", "ROCA", "ErrKey", newKey(fmt.Sprintf("roca-%d", bits), roca, roca, h, h, 65537))
 }
 
-// ordered ranges over pairs of comment and key.
-func ordered(pairs ...any) func(func(string, *key) bool) {
-	return func(yield func(string, *key) bool) {
-		for i := 0; i < len(pairs); i += 2 {
-			if !yield(pairs[i].(string), pairs[i+1].(*key)) {
-				return
-			}
-		}
+// severalDefects are keys and shares that could be refused for two reasons: which comes first.
+func (f *file) severalDefects(sharing string, bits int) {
+	k, d := ordinaryKey(bits, 1), big.NewInt(2)
+	g := f.group("Key", T{"sharing": sharing})
+	f.badKey(g, "neither prime is l-safe, and d+2 in place of d", "d+2", "ExponentsMismatch", "ErrKey", k, k.n, k.e, d.Add(d, k.d), k.p, k.q)
+	g, base := f.shareGroup(sharing, device(bits, 1))
+	kb := base.key.k()
+	for _, c := range []struct{ comment, flag, class, put string }{
+		{"the first byte of n1 is zero", "ServerShareEncoding", "ErrShare", fmt.Sprintf("00010001%04x00", kb)},
+		{"the first byte of n1 is zero, and e = 1", "ServerShareEncoding", "ErrShare", fmt.Sprintf("00000001%04x00", kb)},
+		{"e = 1, and d_s = 0", "ExponentOne", "ErrKey", fmt.Sprintf("00000001%04x%s%s", kb, fix(base.key.n, kb), fix(new(big.Int), kb))},
+	} {
+		e := edit{6, len(c.put) / 2, c.put}
+		g.add(f.next(), c.comment, flags(c.flag), refuse(T{"edit": e.object(), "serverShareEnc": hex.EncodeToString(e.apply(base.shareEnc()))}, "parse-share", c.class))
 	}
 }
 
@@ -307,12 +317,16 @@ func (e edit) apply(b []byte) []byte {
 
 func (e edit) object() T { return T{"at": e.at, "cut": e.cut, "put": e.put} }
 
+// shareGroup is a group of tests that change one server's share.
+func (f *file) shareGroup(sharing string, k *key) (*group, dealt) {
+	base := deal(sharing, k, stream("share/"+f.name+"/x", k.k()+8))
+	return f.group("ServerShare", T{"sharing": sharing, "key": k.object(), "x": hex.EncodeToString(base.x), "baseEnc": hex.EncodeToString(base.shareEnc())}), base
+}
+
 // serverShares are binary forms of the server's share, right and wrong.
 func (f *file) serverShares(sharing string, k *key) {
-	base := deal(sharing, k, stream("share/"+f.name+"/x", k.k()+8))
-	enc := base.shareEnc()
-	g := f.group("ServerShare", T{"sharing": sharing, "key": k.object(), "x": hex.EncodeToString(base.x), "baseEnc": hex.EncodeToString(enc)})
-	kb := k.k()
+	g, base := f.shareGroup(sharing, k)
+	enc, kb := base.shareEnc(), k.k()
 	n := i2osp(k.n, kb)
 	at := 12 + kb
 	share := func(d *big.Int) edit { return edit{at, kb, fix(d, kb)} }
