@@ -188,7 +188,7 @@ func BenchmarkEnroll(b *testing.B) {
 // documents alone: check, server key, composition, verifying.
 //
 //	handle      Server.Handle of one request
-//	arithmetic  the same number of splitkey.Completer.Complete
+//	arithmetic  the same number of Check and Finish of a splitkey.Completer
 func BenchmarkHandle(b *testing.B) {
 	for _, n := range []int{1, 8, 64} {
 		x := newSignBench(b)
