@@ -1389,132 +1389,6 @@ GROUPS.KeyDocument = (F) => {
 
 // --- transcript.json
 
-// ML-KEM-768, FIPS 203. Polynomials are arrays of 256 integers modulo Q_KEM; s, t and A are in the NTT domain.
-const Q_KEM = 3329;
-const ZETA = (() => { const list = [1]; for (let i = 1; i < 256; i++) list.push((list[i - 1] * 17) % Q_KEM); return list; })();
-const bitRev7 = (i) => parseInt(i.toString(2).padStart(7, '0').split('').reverse().join(''), 2);
-const modQ = (z) => ((z % Q_KEM) + Q_KEM) % Q_KEM;
-const zipQ = (f, g, op) => f.map((v, i) => modQ(op(v, g[i])));
-const addQ = (...list) => list.reduce((f, g) => zipQ(f, g, (a, b) => a + b));
-function ntt(f) {
-  f = [...f];
-  for (let length = 128, i = 1; length >= 2; length /= 2) for (let start = 0; start < 256; start += 2 * length, i++) {
-    const zeta = ZETA[bitRev7(i)];
-    for (let j = start; j < start + length; j++) { const t = (zeta * f[j + length]) % Q_KEM; f[j + length] = modQ(f[j] - t); f[j] = modQ(f[j] + t); }
-  }
-  return f;
-}
-function nttInverse(f) {
-  f = [...f];
-  for (let length = 2, i = 127; length <= 128; length *= 2) for (let start = 0; start < 256; start += 2 * length, i--) {
-    const zeta = ZETA[bitRev7(i)];
-    for (let j = start; j < start + length; j++) { const t = f[j]; f[j] = modQ(t + f[j + length]); f[j + length] = modQ(zeta * (f[j + length] - t)); }
-  }
-  return f.map((v) => (v * 3303) % Q_KEM);
-}
-function timesNTT(f, g) {
-  const h = [];
-  for (let i = 0; i < 128; i++) {
-    const [a0, a1, b0, b1] = [f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]], gamma = ZETA[(2 * bitRev7(i) + 1) % 256];
-    h.push((a0 * b0 + ((a1 * b1) % Q_KEM) * gamma) % Q_KEM, (a0 * b1 + a1 * b0) % Q_KEM);
-  }
-  return h;
-}
-const dotNTT = (u, v) => addQ(...u.map((f, i) => timesNTT(f, v[i])));
-function byteEncode(d, f) {
-  const out = Buffer.alloc(32 * d);
-  f.forEach((v, i) => { for (let b = 0; b < d; b++) if ((v >> b) & 1) out[(i * d + b) >> 3] |= 1 << ((i * d + b) & 7); });
-  return out;
-}
-const byteDecode = (d, bytes) => Array.from({ length: 256 }, (_, i) => { let v = 0; for (let b = 0; b < d; b++) v |= ((bytes[(i * d + b) >> 3] >> ((i * d + b) & 7)) & 1) << b; return v; });
-const compressQ = (d, f) => f.map((v) => Math.floor((v * 2 ** (d + 1) + Q_KEM) / (2 * Q_KEM)) % 2 ** d); // round(2^d/q * v) mod 2^d
-const decompressQ = (d, f) => f.map((v) => Math.floor((v * 2 * Q_KEM + 2 ** d) / 2 ** (d + 1)));
-function sampleNTT(seed) {
-  const c = createHash('shake128', { outputLength: 3360 }).update(seed).digest(), out = [];
-  for (let i = 0; out.length < 256; i += 3) {
-    if (i + 3 > c.length) throw new Error('SampleNTT');
-    for (const v of [c[i] + 256 * (c[i + 1] & 15), (c[i + 1] >> 4) + 16 * c[i + 2]]) if (v < Q_KEM && out.length < 256) out.push(v);
-  }
-  return out;
-}
-function sampleCBD(s, N) { // eta = 2
-  const nibbles = [...shake(Buffer.concat([s, Buffer.from([N])]), 128)].flatMap((b) => [b & 15, b >> 4]);
-  return nibbles.map((v) => modQ((v & 1) + ((v >> 1) & 1) - ((v >> 2) & 1) - (v >> 3)));
-}
-const sha3 = (n, ...parts) => createHash(`sha3-${n}`).update(Buffer.concat(parts)).digest();
-const THREE = [0, 1, 2];
-const matrixA = (rho) => THREE.map((i) => THREE.map((j) => sampleNTT(Buffer.concat([rho, Buffer.from([j, i])]))));
-const kemMemo = new Map();
-function kemKey(d) { // K-PKE.KeyGen
-  const id = hexOf(d);
-  if (!kemMemo.has(id)) {
-    const g = sha3(512, d, Buffer.from([3])), rho = g.subarray(0, 32), sigma = g.subarray(32), A = matrixA(rho);
-    const s = THREE.map((i) => ntt(sampleCBD(sigma, i))), e = THREE.map((i) => ntt(sampleCBD(sigma, 3 + i)));
-    const t = THREE.map((i) => addQ(dotNTT(A[i], s), e[i]));
-    kemMemo.set(id, { A, s, t, ek: Buffer.concat([...t.map((f) => byteEncode(12, f)), rho]) });
-  }
-  return kemMemo.get(id);
-}
-function kemEncaps({ A, t, ek }, m) { // the server's matrix and t, or those decoded from ek: they are the same
-  const g = sha3(512, m, sha3(256, ek)), r = g.subarray(32);
-  const y = THREE.map((i) => ntt(sampleCBD(r, i)));
-  const u = THREE.map((i) => addQ(nttInverse(dotNTT(THREE.map((j) => A[j][i]), y)), sampleCBD(r, 3 + i)));
-  const v = addQ(nttInverse(dotNTT(t, y)), sampleCBD(r, 6), decompressQ(1, byteDecode(1, m)));
-  return { secret: g.subarray(0, 32), c: Buffer.concat([...u.map((f) => byteEncode(10, compressQ(10, f))), byteEncode(4, compressQ(4, v))]) };
-}
-function kemDecaps(key, z, c) {
-  const u = THREE.map((i) => ntt(decompressQ(10, byteDecode(10, c.subarray(320 * i, 320 * i + 320))))), v = decompressQ(4, byteDecode(4, c.subarray(960)));
-  const m = byteEncode(1, compressQ(1, zipQ(v, nttInverse(dotNTT(key.s, u)), (a, b) => a - b)));
-  const again = kemEncaps(key, m);
-  return again.c.equals(c) ? again.secret : shake(Buffer.concat([z, c]), 32);
-}
-
-// X25519, and the KEM MLKEM768-X25519 (X-Wing).
-const x25519Private = (raw) => createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b656e04220420', 'hex'), raw]), format: 'der', type: 'pkcs8' });
-const x25519Public = (raw) => createPublicKey({ key: Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), raw]), format: 'der', type: 'spki' });
-const x25519PublicOf = (raw) => createPublicKey(x25519Private(raw)).export({ format: 'der', type: 'spki' }).subarray(-32);
-const x25519 = (secret, pub) => diffieHellman({ privateKey: x25519Private(secret), publicKey: x25519Public(pub) });
-function hybridKey(seed) {
-  const b = shake(seed, 96), kem = kemKey(b.subarray(0, 32)), secret = b.subarray(64), pub = x25519PublicOf(secret);
-  return { kem, z: b.subarray(32, 64), secret, pub, bytes: Buffer.concat([kem.ek, pub]) };
-}
-const combine = (kemSecret, xSecret, ephemeralPub, pub) => sha3(256, kemSecret, xSecret, ephemeralPub, pub, Buffer.from('\\.//^\\'));
-function hybridEncaps(key, m, ephemeral) {
-  const { secret, c } = kemEncaps(key.kem, m), pub = x25519PublicOf(ephemeral);
-  return { sharedSecret: combine(secret, x25519(ephemeral, key.pub), pub, key.pub), enc: Buffer.concat([c, pub]) };
-}
-function hybridDecaps(key, enc) {
-  const c = enc.subarray(0, 1088), pub = enc.subarray(1088);
-  return combine(kemDecaps(key.kem, key.z, c), x25519(key.secret, pub), pub, key.pub);
-}
-
-// HPKE base mode, RFC 9180, section 5.1, with HKDF-SHA256 and AES-256-GCM.
-const hmac = (key, ...parts) => createHmac('sha256', key).update(Buffer.concat(parts)).digest();
-const text = (s) => Buffer.from(s, 'ascii');
-function hkdfExpand(prk, info, n) {
-  let out = Buffer.alloc(0), T = Buffer.alloc(0);
-  for (let i = 1; out.length < n; i++) { T = hmac(prk, T, info, Buffer.from([i])); out = Buffer.concat([out, T]); }
-  return out.subarray(0, n);
-}
-const SUITE = Buffer.concat([text('HPKE'), Buffer.from('647a00010002', 'hex')]);
-const labeledExtract = (salt, label, ikm) => hmac(salt, text('HPKE-v1'), SUITE, text(label), ikm);
-const labeledExpand = (prk, label, info, n) => hkdfExpand(prk, Buffer.concat([i2osp(n, 2), text('HPKE-v1'), SUITE, text(label), info]), n);
-function keySchedule(sharedSecret, info) {
-  const none = Buffer.alloc(0), context = Buffer.concat([Buffer.from([0]), labeledExtract(none, 'psk_id_hash', none), labeledExtract(none, 'info_hash', info)]);
-  const secret = labeledExtract(sharedSecret, 'secret', none);
-  const exporterSecret = labeledExpand(secret, 'exp', context, 32);
-  return { hpkeKey: labeledExpand(secret, 'key', context, 32), hpkeNonce: labeledExpand(secret, 'base_nonce', context, 12), exporterSecret,
-    responseSecret: labeledExpand(exporterSecret, 'sec', text('tandem v2 response'), 32) };
-}
-function sealGCM(key, nonce, aad, plaintext) {
-  const c = createCipheriv('aes-256-gcm', key, nonce).setAAD(aad);
-  return Buffer.concat([c.update(plaintext), c.final(), c.getAuthTag()]);
-}
-function openGCM(key, nonce, aad, sealed) { // or null
-  const c = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 }).setAAD(aad).setAuthTag(sealed.subarray(-16));
-  try { return Buffer.concat([c.update(sealed.subarray(0, -16)), c.final()]); } catch { return null; }
-}
-
 // Encodings, protocol.md sections 2 and 3.
 const OPERATIONS = ['enroll', 'confirm', 'sign', 'refresh', 'change pin', 'cancel', 'report'];
 const PURPOSES = { enroll: [1], confirm: [3], sign: [2], refresh: [3], 'change pin': [3], cancel: [2, 3], report: [2, 3] };
@@ -1541,35 +1415,6 @@ function responseKeys(responseSecret, request, salt) { // RFC 9458, section 4.4
   return { responseKey: hkdfExpand(prk, text('key'), 32), responseNonce: hkdfExpand(prk, text('nonce'), 12) };
 }
 const hpkeKeyId = (pub) => sha256(pub).subarray(0, 8);
-
-// ECDSA over P-256. The signatures are made here, with the nonce of the vectors, so that every byte of one is expected; OpenSSL verifies them.
-const P256 = { p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n, n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
-  G: [0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296n, 0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5n] };
-function addP256(a, b) {
-  if (!a || !b) return a ?? b;
-  const { p } = P256, [x1, y1] = a, [x2, y2] = b;
-  if (x1 === x2 && mod(y1 + y2, p) === 0n) return null;
-  const slope = x1 === x2 ? 3n * (x1 * x1 - 1n) * inverse(2n * y1, p) : (y2 - y1) * inverse(mod(x2 - x1, p), p), x = mod(slope * slope - x1 - x2, p);
-  return [x, mod(slope * (x1 - x) - y1, p)];
-}
-function timesP256(k, P = P256.G) {
-  let R = null;
-  for (const bit of k.toString(2)) { R = addP256(R, R); if (bit === '1') R = addP256(R, P); }
-  return R;
-}
-const pointEnc = ([x, y]) => join2(byte(4), i2osp(x, 32), i2osp(y, 32));
-function signP256(d, nonce, message) {
-  const { n } = P256, r = mod(timesP256(nonce)[0], n), s = mod(inverse(nonce, n) * (os2ip(sha256(message)) + r * d), n);
-  if (!r || !s) throw new Error('another nonce');
-  return join2(i2osp(r, 32), i2osp(s, 32));
-}
-function verifyP256(pub, message, signature) {
-  if (pub.length !== 65 || pub[0] !== 4 || signature.length !== 64) return false;
-  try {
-    const key = createPublicKey({ key: join2(Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'), pub), format: 'der', type: 'spki' });
-    return verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature);
-  } catch { return false; }
-}
 
 class Reader {
   constructor(b) { this.b = b; this.i = 0; }
@@ -1961,6 +1806,163 @@ GROUPS.Transcript = (F, g) => {
   return { group, errors: chosen === TRANSCRIPT_CHOICES[g.name] ? [] : [`what was chosen (${CHOSEN.join(', ')}, copiedAfter, number of documents) has the hash ${chosen}, not ${TRANSCRIPT_CHOICES[g.name]}`],
     test: (t, ti) => { const want = list[ti] ?? { error: 'one of the tests before cannot be computed' }; if (want.error) throw new Error(want.error); return want; } };
 };
+
+// ------------------------------------------------------------------- primitives: ML-KEM-768, X25519, HPKE, AES-256-GCM, ECDSA
+
+// ML-KEM-768, FIPS 203. Polynomials are arrays of 256 integers modulo Q_KEM; s, t and A are in the NTT domain.
+const Q_KEM = 3329;
+const ZETA = (() => { const list = [1]; for (let i = 1; i < 256; i++) list.push((list[i - 1] * 17) % Q_KEM); return list; })();
+const bitRev7 = (i) => parseInt(i.toString(2).padStart(7, '0').split('').reverse().join(''), 2);
+const modQ = (z) => ((z % Q_KEM) + Q_KEM) % Q_KEM;
+const zipQ = (f, g, op) => f.map((v, i) => modQ(op(v, g[i])));
+const addQ = (...list) => list.reduce((f, g) => zipQ(f, g, (a, b) => a + b));
+function ntt(f) {
+  f = [...f];
+  for (let length = 128, i = 1; length >= 2; length /= 2) for (let start = 0; start < 256; start += 2 * length, i++) {
+    const zeta = ZETA[bitRev7(i)];
+    for (let j = start; j < start + length; j++) { const t = (zeta * f[j + length]) % Q_KEM; f[j + length] = modQ(f[j] - t); f[j] = modQ(f[j] + t); }
+  }
+  return f;
+}
+function nttInverse(f) {
+  f = [...f];
+  for (let length = 2, i = 127; length <= 128; length *= 2) for (let start = 0; start < 256; start += 2 * length, i--) {
+    const zeta = ZETA[bitRev7(i)];
+    for (let j = start; j < start + length; j++) { const t = f[j]; f[j] = modQ(t + f[j + length]); f[j + length] = modQ(zeta * (f[j + length] - t)); }
+  }
+  return f.map((v) => (v * 3303) % Q_KEM);
+}
+function timesNTT(f, g) {
+  const h = [];
+  for (let i = 0; i < 128; i++) {
+    const [a0, a1, b0, b1] = [f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]], gamma = ZETA[(2 * bitRev7(i) + 1) % 256];
+    h.push((a0 * b0 + ((a1 * b1) % Q_KEM) * gamma) % Q_KEM, (a0 * b1 + a1 * b0) % Q_KEM);
+  }
+  return h;
+}
+const dotNTT = (u, v) => addQ(...u.map((f, i) => timesNTT(f, v[i])));
+function byteEncode(d, f) {
+  const out = Buffer.alloc(32 * d);
+  f.forEach((v, i) => { for (let b = 0; b < d; b++) if ((v >> b) & 1) out[(i * d + b) >> 3] |= 1 << ((i * d + b) & 7); });
+  return out;
+}
+const byteDecode = (d, bytes) => Array.from({ length: 256 }, (_, i) => { let v = 0; for (let b = 0; b < d; b++) v |= ((bytes[(i * d + b) >> 3] >> ((i * d + b) & 7)) & 1) << b; return v; });
+const compressQ = (d, f) => f.map((v) => Math.floor((v * 2 ** (d + 1) + Q_KEM) / (2 * Q_KEM)) % 2 ** d); // round(2^d/q * v) mod 2^d
+const decompressQ = (d, f) => f.map((v) => Math.floor((v * 2 * Q_KEM + 2 ** d) / 2 ** (d + 1)));
+function sampleNTT(seed) {
+  const c = createHash('shake128', { outputLength: 3360 }).update(seed).digest(), out = [];
+  for (let i = 0; out.length < 256; i += 3) {
+    if (i + 3 > c.length) throw new Error('SampleNTT');
+    for (const v of [c[i] + 256 * (c[i + 1] & 15), (c[i + 1] >> 4) + 16 * c[i + 2]]) if (v < Q_KEM && out.length < 256) out.push(v);
+  }
+  return out;
+}
+function sampleCBD(s, N) { // eta = 2
+  const nibbles = [...shake(Buffer.concat([s, Buffer.from([N])]), 128)].flatMap((b) => [b & 15, b >> 4]);
+  return nibbles.map((v) => modQ((v & 1) + ((v >> 1) & 1) - ((v >> 2) & 1) - (v >> 3)));
+}
+const sha3 = (n, ...parts) => createHash(`sha3-${n}`).update(Buffer.concat(parts)).digest();
+const THREE = [0, 1, 2];
+const matrixA = (rho) => THREE.map((i) => THREE.map((j) => sampleNTT(Buffer.concat([rho, Buffer.from([j, i])]))));
+const kemMemo = new Map();
+function kemKey(d) { // K-PKE.KeyGen
+  const id = hexOf(d);
+  if (!kemMemo.has(id)) {
+    const g = sha3(512, d, Buffer.from([3])), rho = g.subarray(0, 32), sigma = g.subarray(32), A = matrixA(rho);
+    const s = THREE.map((i) => ntt(sampleCBD(sigma, i))), e = THREE.map((i) => ntt(sampleCBD(sigma, 3 + i)));
+    const t = THREE.map((i) => addQ(dotNTT(A[i], s), e[i]));
+    kemMemo.set(id, { A, s, t, ek: Buffer.concat([...t.map((f) => byteEncode(12, f)), rho]) });
+  }
+  return kemMemo.get(id);
+}
+function kemEncaps({ A, t, ek }, m) { // the server's matrix and t, or those decoded from ek: they are the same
+  const g = sha3(512, m, sha3(256, ek)), r = g.subarray(32);
+  const y = THREE.map((i) => ntt(sampleCBD(r, i)));
+  const u = THREE.map((i) => addQ(nttInverse(dotNTT(THREE.map((j) => A[j][i]), y)), sampleCBD(r, 3 + i)));
+  const v = addQ(nttInverse(dotNTT(t, y)), sampleCBD(r, 6), decompressQ(1, byteDecode(1, m)));
+  return { secret: g.subarray(0, 32), c: Buffer.concat([...u.map((f) => byteEncode(10, compressQ(10, f))), byteEncode(4, compressQ(4, v))]) };
+}
+function kemDecaps(key, z, c) {
+  const u = THREE.map((i) => ntt(decompressQ(10, byteDecode(10, c.subarray(320 * i, 320 * i + 320))))), v = decompressQ(4, byteDecode(4, c.subarray(960)));
+  const m = byteEncode(1, compressQ(1, zipQ(v, nttInverse(dotNTT(key.s, u)), (a, b) => a - b)));
+  const again = kemEncaps(key, m);
+  return again.c.equals(c) ? again.secret : shake(Buffer.concat([z, c]), 32);
+}
+
+// X25519, and the KEM MLKEM768-X25519 (X-Wing).
+const x25519Private = (raw) => createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b656e04220420', 'hex'), raw]), format: 'der', type: 'pkcs8' });
+const x25519Public = (raw) => createPublicKey({ key: Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), raw]), format: 'der', type: 'spki' });
+const x25519PublicOf = (raw) => createPublicKey(x25519Private(raw)).export({ format: 'der', type: 'spki' }).subarray(-32);
+const x25519 = (secret, pub) => diffieHellman({ privateKey: x25519Private(secret), publicKey: x25519Public(pub) });
+function hybridKey(seed) {
+  const b = shake(seed, 96), kem = kemKey(b.subarray(0, 32)), secret = b.subarray(64), pub = x25519PublicOf(secret);
+  return { kem, z: b.subarray(32, 64), secret, pub, bytes: Buffer.concat([kem.ek, pub]) };
+}
+const combine = (kemSecret, xSecret, ephemeralPub, pub) => sha3(256, kemSecret, xSecret, ephemeralPub, pub, Buffer.from('\\.//^\\'));
+function hybridEncaps(key, m, ephemeral) {
+  const { secret, c } = kemEncaps(key.kem, m), pub = x25519PublicOf(ephemeral);
+  return { sharedSecret: combine(secret, x25519(ephemeral, key.pub), pub, key.pub), enc: Buffer.concat([c, pub]) };
+}
+function hybridDecaps(key, enc) {
+  const c = enc.subarray(0, 1088), pub = enc.subarray(1088);
+  return combine(kemDecaps(key.kem, key.z, c), x25519(key.secret, pub), pub, key.pub);
+}
+
+// HPKE base mode, RFC 9180, section 5.1, with HKDF-SHA256 and AES-256-GCM.
+const hmac = (key, ...parts) => createHmac('sha256', key).update(Buffer.concat(parts)).digest();
+const text = (s) => Buffer.from(s, 'ascii');
+function hkdfExpand(prk, info, n) {
+  let out = Buffer.alloc(0), T = Buffer.alloc(0);
+  for (let i = 1; out.length < n; i++) { T = hmac(prk, T, info, Buffer.from([i])); out = Buffer.concat([out, T]); }
+  return out.subarray(0, n);
+}
+const SUITE = Buffer.concat([text('HPKE'), Buffer.from('647a00010002', 'hex')]);
+const labeledExtract = (salt, label, ikm) => hmac(salt, text('HPKE-v1'), SUITE, text(label), ikm);
+const labeledExpand = (prk, label, info, n) => hkdfExpand(prk, Buffer.concat([i2osp(n, 2), text('HPKE-v1'), SUITE, text(label), info]), n);
+function keySchedule(sharedSecret, info) {
+  const none = Buffer.alloc(0), context = Buffer.concat([Buffer.from([0]), labeledExtract(none, 'psk_id_hash', none), labeledExtract(none, 'info_hash', info)]);
+  const secret = labeledExtract(sharedSecret, 'secret', none);
+  const exporterSecret = labeledExpand(secret, 'exp', context, 32);
+  return { hpkeKey: labeledExpand(secret, 'key', context, 32), hpkeNonce: labeledExpand(secret, 'base_nonce', context, 12), exporterSecret,
+    responseSecret: labeledExpand(exporterSecret, 'sec', text('tandem v2 response'), 32) };
+}
+function sealGCM(key, nonce, aad, plaintext) {
+  const c = createCipheriv('aes-256-gcm', key, nonce).setAAD(aad);
+  return Buffer.concat([c.update(plaintext), c.final(), c.getAuthTag()]);
+}
+function openGCM(key, nonce, aad, sealed) { // or null
+  const c = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 }).setAAD(aad).setAuthTag(sealed.subarray(-16));
+  try { return Buffer.concat([c.update(sealed.subarray(0, -16)), c.final()]); } catch { return null; }
+}
+
+// ECDSA over P-256. The signatures are made here, with the nonce of the vectors, so that every byte of one is expected; OpenSSL verifies them.
+const P256 = { p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n, n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
+  G: [0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296n, 0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5n] };
+function addP256(a, b) {
+  if (!a || !b) return a ?? b;
+  const { p } = P256, [x1, y1] = a, [x2, y2] = b;
+  if (x1 === x2 && mod(y1 + y2, p) === 0n) return null;
+  const slope = x1 === x2 ? 3n * (x1 * x1 - 1n) * inverse(2n * y1, p) : (y2 - y1) * inverse(mod(x2 - x1, p), p), x = mod(slope * slope - x1 - x2, p);
+  return [x, mod(slope * (x1 - x) - y1, p)];
+}
+function timesP256(k, P = P256.G) {
+  let R = null;
+  for (const bit of k.toString(2)) { R = addP256(R, R); if (bit === '1') R = addP256(R, P); }
+  return R;
+}
+const pointEnc = ([x, y]) => join2(byte(4), i2osp(x, 32), i2osp(y, 32));
+function signP256(d, nonce, message) {
+  const { n } = P256, r = mod(timesP256(nonce)[0], n), s = mod(inverse(nonce, n) * (os2ip(sha256(message)) + r * d), n);
+  if (!r || !s) throw new Error('another nonce');
+  return join2(i2osp(r, 32), i2osp(s, 32));
+}
+function verifyP256(pub, message, signature) {
+  if (pub.length !== 65 || pub[0] !== 4 || signature.length !== 64) return false;
+  try {
+    const key = createPublicKey({ key: join2(Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'), pub), format: 'der', type: 'spki' });
+    return verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature);
+  } catch { return false; }
+}
 
 // ---------------------------------------------------------------------------------------------------- main, workers
 
