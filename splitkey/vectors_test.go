@@ -203,7 +203,8 @@ func TestVectorsSplit(t *testing.T) {
 					parsed, err := splitkey.ParseServerShare(v.ServerShareEnc)
 					require.NoError(t, err)
 					require.Equal(t, []byte(v.ServerShareEnc), parsed.Bytes())
-					if !split[g.Key.Name] { // the key itself, with a random x
+					// The key itself, with a random x; in short mode two keys of a file.
+					if !split[g.Key.Name] && (!testing.Short() || len(split) < 2) {
 						split[g.Key.Name] = true
 						require.NoError(t, splitkey.CheckModulus(&key.PublicKey))
 						c, srv, err := splitkey.Split(key, s)
