@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto"
-	"fmt"
 	"io"
 	"log/slog"
 	"testing"
@@ -182,39 +181,4 @@ func BenchmarkEnroll(b *testing.B) {
 			require.NoError(b, p.Enroll(context.Background(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server}))
 		}
 	})
-}
-
-// BenchmarkHandle is what a request costs the server, by the number of its documents, and the arithmetic of as many
-// documents alone: check, server key, composition, verifying.
-//
-//	handle      Server.Handle of one request
-//	arithmetic  the same number of Check and Finish of a splitkey.Completer
-func BenchmarkHandle(b *testing.B) {
-	for _, n := range []int{1, 8, 64} {
-		x := newSignBench(b)
-		digests := digestsOf(n)
-		b.Run(fmt.Sprintf("%d/handle", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				b.StopTimer()
-				x.transport = func(_ context.Context, request []byte) ([]byte, error) {
-					b.StartTimer()
-					response, err := x.service.Handle(context.Background(), request)
-					b.StopTimer()
-					return response, err
-				}
-				_, err := x.signAll(b, digests, crypto.SHA256, protocoltest.RightPIN)
-				require.NoError(b, err)
-				b.StartTimer()
-			}
-		})
-		b.Run(fmt.Sprintf("%d/arithmetic", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				for range n {
-					x.serverArithmetic(b)
-				}
-			}
-		})
-	}
 }
