@@ -35,6 +35,8 @@ var protocolMutants = []mutant{
 	{"count a partial signature out of range", "protocol/server/pin.go", "if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {", "if errors.Is(err, splitkey.ErrMessage) {", inServer, "TestMalformedPartialIsNotCounted"},
 	{"stop at the first wrong document", "protocol/server/pin.go", "\t\t\toutcome = limiter.Wrong\n", "\t\t\treturn limiter.Wrong, nil\n", inServer, "TestMalformedAmongMany"},
 	{"the first document speaks for all", "protocol/server/pin.go", "\t\t\toutcome = limiter.Wrong\n", "\t\t\tif i == 0 {\n\t\t\t\toutcome = limiter.Wrong\n\t\t\t}\n", inServer, "TestOneGuessOfMany"},
+	{"use the server key twice for each document", "protocol/server/pin.go", "if signatures[i], err = t.completer.Finish(ctx, c); err != nil {", "_, _ = t.completer.Finish(ctx, c)\n\t\tif signatures[i], err = t.completer.Finish(ctx, c); err != nil {", inServer, "TestBatchCosts"},
+	{"ask the sealer for each document", "protocol/server/pin.go", "\tfor i, y := range t.Partials {\n", "\tfor i, y := range t.Partials {\n\t\tif sealed, err := t.server.config.Sealer.Open(ctx, shareAAD(t.id), rec.sealedShare); err == nil {\n\t\t\tclear(sealed)\n\t\t}\n", inServer, "TestBatchCosts"},
 	{"a last one forgotten", "protocol/server/record.go", "r.last, r.chain = l, wire.NextChain(r.chain, l.request, l.fate)", "r.chain = wire.NextChain(r.chain, l.request, l.fate)", inServer, "TestRetry"},
 	{"a chain that stands still", "protocol/server/record.go", "r.last, r.chain = l, wire.NextChain(r.chain, l.request, l.fate)", "r.last = l", inServer, "TestEnrollConfirmSign"},
 	{"a chain without fates", "protocol/internal/wire/request.go", "sum.Write([]byte{byte(f)})", "_ = f", inServer, "TestForgedFate"},

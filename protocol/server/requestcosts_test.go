@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"os"
 	"strings"
@@ -194,4 +195,29 @@ func TestRequestCosts(t *testing.T) {
 		rows++
 	}
 	require.Equal(t, len(got), rows)
+}
+
+// TestBatchCosts: a list of documents costs what one does, and an operation of the server key for each: whatever the list's
+// length one PIN, one read and one write of the record, and two sealed values that are opened.
+func TestBatchCosts(t *testing.T) {
+	m := new(meter)
+	s := newService(t, m.config)
+	p := newReadyPhone(t, s)
+	one := costs{used: 1, reads: 1, writes: 1, opens: 2}
+	for _, n := range []int{1, 8, protocol.MaxDocuments} {
+		want := one
+		want.used = n
+		m.costs = costs{}
+		_, err := p.signAll(t, digestsOf(n), crypto.SHA256, protocoltest.RightPIN)
+		require.NoError(t, err)
+		require.Equal(t, want, m.costs, "%d documents", n)
+
+		want.used = 0
+		m.costs = costs{}
+		var wrong *limiter.WrongPINError
+		_, err = p.signAll(t, digestsOf(n), crypto.SHA256, protocoltest.WrongPIN)
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, 8, wrong.RemainingTotal, "%d documents", n)
+		require.Equal(t, want, m.costs, "%d documents, wrong", n)
+	}
 }
