@@ -56,16 +56,12 @@ func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte,
 	}
 	response := []byte(v.ResponseEnc)
 	if !bytes.Equal(request, v.Request.RequestEnc) {
-		e, err := wire.ParseEnvelope(request)
+		o, err := wire.OpenRequest(request, map[wire.HPKEKeyID]hpke.PrivateKey{wire.HPKEKeyIDOf(d.private.PublicKey().Bytes()): d.private})
 		if err != nil {
 			return nil, err
 		}
-		plaintext, r, err := wire.OpenRequest(d.private, e, request)
-		if err != nil {
-			return nil, err
-		}
-		d.made = plaintext
-		if response, err = r.Seal(v.ResponsePlaintext); err != nil {
+		d.made = o.Plaintext
+		if response, err = o.Reply.Seal(v.ResponsePlaintext); err != nil {
 			return nil, err
 		}
 	}

@@ -15,12 +15,15 @@ import (
 // it is the memory of the wrong PINs and the destroyed keys since (docs/operating.md). It is used from
 // many goroutines at once.
 type AuditSink interface {
-	// Record keeps an event and returns nil once it is as durable as it has to be. Until it does the event
-	// waits in the key's record, which holds 8. When they are too many no request of that key is settled
-	// any more: its devices are told "later". An event comes at least once, after it is durable in the
-	// store, and in order of its number for each key. One that comes again is the same in every field.
-	// The number of an event that came before with another Time says that the store went back: keep both.
-	// Record does not keep the attributes' slice.
+	// Record keeps an event and returns nil once it is as durable as it has to be. Until then the
+	// event waits in the key's record, which holds 8. When there are more, no request of that key is
+	// settled any more, and its devices are told "later"; only its destruction takes effect, and
+	// waits as well.
+	//
+	// An event comes at least once, after it is durable in the store, and in order of its number for
+	// each key. One that comes again is the same in every field. The number of an event that came
+	// before with another Time says that the store went back: keep both. Record does not keep the
+	// attributes' slice.
 	Record(ctx context.Context, e Event) error
 }
 

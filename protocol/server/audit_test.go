@@ -179,31 +179,31 @@ func TestEventsSurviveACrash(t *testing.T) {
 	require.ErrorIs(t, newService(t).DeliverEvents(t.Context(), protocol.KeyID{}), ErrUnknownKey)
 }
 
-// TestEventsFullStop: while the sink is down eight events wait in the record. Then nothing happens to the key any more,
-// loudly: no PIN is counted, no signature made, and nothing is lost.
-func TestEventsFullStop(t *testing.T) {
+// newFullPhone returns a phone whose record is full of events, since the sink is down, and a copy of it
+// made before.
+func newFullPhone(t *testing.T) (*service, *phone, *phone, *sink) {
 	k := new(sink)
 	s := newService(t, func(c *Config) { c.Audit = k })
 	p := newReadyPhone(t, s)
-	thief := copyOf(t, p)
-	_, err := p.sign(t, "x", protocoltest.RightPIN)
-	require.NoError(t, err)
-	before := len(k.events)
+	old := copyOf(t, p)
 	k.fails = true
-	for range maxEvents - 1 { // the last one is in the record until the next write
-		_, err = p.sign(t, "x", protocoltest.RightPIN)
-		require.NoError(t, err)
+	for range maxEvents {
+		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 	}
-	require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 	require.Len(t, loadRecord(t, s, p.id).events, maxEvents)
 	require.Contains(t, s.logged(), errSinkFull.Error())
+	return s, p, old, k
+}
+
+// TestEventsFullStop: while the sink is down eight events wait in the record. Then the key stops, loudly:
+// no PIN is counted, no signature made, and nothing is lost.
+func TestEventsFullStop(t *testing.T) {
+	s, p, _, k := newFullPhone(t)
+	before := len(k.events)
 	stored := s.recorded(t, p.id)
-	_, err = p.sign(t, "x", protocoltest.WrongPIN)
+	_, err := p.sign(t, "x", protocoltest.WrongPIN)
 	require.ErrorIs(t, err, device.ErrUnanswered)
 	require.Contains(t, s.logged(), "level=ERROR msg=\"request not finished\" key="+p.id.String()+" cause=\"server: too many events are not delivered")
-	_, err = thief.sign(t, "x", protocoltest.WrongPIN)
-	require.ErrorIs(t, err, device.ErrUnanswered)
-	require.ErrorIs(t, s.Revoke(t.Context(), p.id, "x"), ErrUndelivered)
 	require.Equal(t, stored, s.recorded(t, p.id))
 	status, err := s.Status(t.Context(), p.id)
 	require.NoError(t, err)
@@ -217,6 +217,59 @@ func TestEventsFullStop(t *testing.T) {
 	last := k.events[len(k.events)-1]
 	require.Equal(t, eventWrong, last.Kind)
 	require.Equal(t, uint64(len(k.events)), last.Number)
+}
+
+// TestDestroyWithoutASink: a sink that is down keeps no key alive. The destruction is the ninth event
+// in the record and the last one of the key; it is delivered when the sink is back.
+func TestDestroyWithoutASink(t *testing.T) {
+	for name, c := range map[string]struct {
+		destroy func(t *testing.T, s *service, p, old *phone)
+		kinds   []string
+	}{
+		"revoked": {func(t *testing.T, s *service, p, _ *phone) {
+			require.NoError(t, s.Revoke(t.Context(), p.id, "stolen"))
+			require.NoError(t, s.Revoke(t.Context(), p.id, "again"))
+		}, []string{eventRevoked, eventDestroyed}},
+		"a copy": {func(t *testing.T, s *service, p, old *phone) {
+			_, err := old.sign(t, "x", protocoltest.WrongPIN)
+			require.Error(t, err)
+		}, []string{eventClone, eventDestroyed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p, old, k := newFullPhone(t)
+			k.events = nil
+			c.destroy(t, s, p, old)
+			rec := loadRecord(t, s, p.id)
+			require.Equal(t, Destroyed, rec.condition)
+			require.Empty(t, rec.sealedShare)
+			require.Len(t, rec.events, maxEvents+1)
+			_, err := p.sign(t, "x", protocoltest.RightPIN)
+			var dead *protocol.DestroyedError
+			require.ErrorAs(t, err, &dead)
+			require.Empty(t, k.events)
+			k.fails = false
+			require.NoError(t, s.DeliverEvents(t.Context(), p.id))
+			require.Equal(t, append(slices.Repeat([]string{eventRefreshed}, maxEvents), c.kinds...), k.taken(p.id))
+			require.Empty(t, loadRecord(t, s, p.id).events)
+		})
+	}
+}
+
+// TestRefusalsAreToldOnce: the holder of a challenge for an enrolment cannot fill the sink with refusals.
+func TestRefusalsAreToldOnce(t *testing.T) {
+	k := new(sink)
+	s := newService(t, func(c *Config) { c.Audit = k })
+	id, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	for i := range 5 {
+		plaintext := protocoltest.EnrollmentOf(t, challenge, make([]byte, 300+i))
+		require.Equal(t, wire.CodeKeyRefused, exchange(t, s, protocol.OpEnroll, id, plaintext).Code)
+	}
+	require.Equal(t, []string{eventRefused}, k.taken(id))
+	other, challenge, err := s.ChallengeEnroll(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, wire.CodeKeyRefused, exchange(t, s, protocol.OpEnroll, other, protocoltest.EnrollmentOf(t, challenge, make([]byte, 300))).Code)
+	require.Equal(t, []string{eventRefused}, k.taken(other))
 }
 
 // TestEventsFromTwoNodes: a node delivers again what another node may have delivered, with the same number.

@@ -135,13 +135,11 @@ func (x *signBench) hpke(tb testing.TB) {
 	plaintext := make([]byte, 800)
 	request, _, err := wire.SealRequest(private.PublicKey(), protocol.OpSign, x.id, plaintext)
 	require.NoError(tb, err)
-	e, err := wire.ParseEnvelope(request)
+	o, err := wire.OpenRequest(request, x.service.keys.Get())
 	require.NoError(tb, err)
-	_, r, err := wire.OpenRequest(private, e, request)
+	sealed, err := o.Reply.Seal(plaintext)
 	require.NoError(tb, err)
-	sealed, err := r.Seal(plaintext)
-	require.NoError(tb, err)
-	_, err = r.Open(sealed)
+	_, err = o.Reply.Open(sealed)
 	require.NoError(tb, err)
 }
 

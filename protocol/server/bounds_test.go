@@ -19,12 +19,20 @@ func TestRecordBounds(t *testing.T) {
 		change func(r *record)
 		ok     bool
 	}{
-		"created in the last millisecond":   {func(r *record) { r.created = wire.MaxTime }, true},
-		"created after it":                  {func(r *record) { r.created = wire.MaxTime + 1 }, false},
-		"a lock that begins then":           {func(r *record) { r.until = int64(wire.MaxUntil) }, true},
-		"a lock that begins after it":       {func(r *record) { r.until = int64(wire.MaxUntil) + 1 }, false},
-		"as many events as it holds":        {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents), maxEvents }, true},
-		"one event more":                    {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents+1), maxEvents+1 }, false},
+		"created in the last millisecond": {func(r *record) { r.created = wire.MaxTime }, true},
+		"created after it":                {func(r *record) { r.created = wire.MaxTime + 1 }, false},
+		"a lock that begins then":         {func(r *record) { r.until = int64(wire.MaxUntil) }, true},
+		"a lock that begins after it":     {func(r *record) { r.until = int64(wire.MaxUntil) + 1 }, false},
+		"as many events as it holds":      {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents), maxEvents }, true},
+		"one event more":                  {func(r *record) { r.events, r.eventNumber = someEvents(maxEvents+1), maxEvents+1 }, false},
+		"that one destroys": {func(r *record) {
+			r.destroy(protocol.ReasonRevoked)
+			r.events, r.eventNumber = append(someEvents(maxEvents), event{kind: destroyedEvent, reason: protocol.ReasonRevoked}), maxEvents+1
+		}, true},
+		"one more after the destruction": {func(r *record) {
+			r.destroy(protocol.ReasonRevoked)
+			r.events, r.eventNumber = append(someEvents(maxEvents+1), event{kind: destroyedEvent, reason: protocol.ReasonRevoked}), maxEvents+2
+		}, false},
 		"more events than there were":       {func(r *record) { r.events, r.eventNumber = someEvents(2), 1 }, false},
 		"an event in the last millisecond":  {func(r *record) { r.events[0].at = wire.MaxTime }, true},
 		"an event after it":                 {func(r *record) { r.events[0].at = wire.MaxTime + 1 }, false},

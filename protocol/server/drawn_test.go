@@ -117,6 +117,28 @@ func TestEnrolmentIsWiped(t *testing.T) {
 	require.Equal(t, make([]byte, maxBlob+1), blob)
 }
 
+// TestUnusedServerKeyIsWiped: a key that was drawn for an enrolment that failed is gone.
+func TestUnusedServerKeyIsWiped(t *testing.T) {
+	for name, c := range map[string]struct {
+		blob  []byte
+		seals int
+	}{"not as promised": {nil, 9}, "not sealed": {[]byte("fixed"), 1}} {
+		t.Run(name, func(t *testing.T) {
+			key, err := protocoltest.FixedServerKey()
+			require.NoError(t, err)
+			require.NotEmpty(t, key.Bytes())
+			s := newService(t, func(config *Config) {
+				config.Keys = drawnKeys{config.Keys, func() (splitkey.RSAKey, []byte, error) { return key, c.blob, nil }}
+				config.Sealer = &failingSealer{Sealer: config.Sealer, seals: c.seals}
+			})
+			client, server := protocoltest.Shares()
+			err = newPhone(t, s, nil).Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server})
+			require.ErrorIs(t, err, device.ErrUnanswered)
+			require.Empty(t, key.Bytes())
+		})
+	}
+}
+
 // TestKeyPoolWipes what nobody took.
 func TestKeyPoolWipes(t *testing.T) {
 	pool, err := NewKeyPool(2048, 0)

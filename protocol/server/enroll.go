@@ -14,19 +14,17 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a repetition of the
-// same bytes, at any time and on any node, finds the record that the first one made.
-func (s *Server) enroll(ctx context.Context, id protocol.KeyID, plaintext []byte, request wire.Hash) (*wire.Answer, error) {
-	e, err := wire.ParseEnrollment(plaintext)
+// enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a repetition of
+// the same bytes, at any time and on any node, finds the record that the first one made.
+func (s *Server) enroll(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
+	e, err := wire.ParseEnrollment(o.Plaintext)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Wipe()
-	now, err := s.now()
+	id, request := o.KeyID, o.Reply.Request
+	now, err := s.checkChallenge(e.Challenge, id)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInternal, err)
-	}
-	if err := s.checkChallenge(e.Challenge, id, now); err != nil {
 		return nil, err
 	}
 	if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {
@@ -35,16 +33,15 @@ func (s *Server) enroll(ctx context.Context, id protocol.KeyID, plaintext []byte
 	// From here on the sender is somebody whom the service let enrol: answers may tell.
 	a, err := s.enrollOnce(ctx, id, e, request, now)
 	if err == nil && a.Code == wire.CodeKeyRefused {
-		err = s.record(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
-			Attrs: []slog.Attr{slog.String("reason", a.Refusal.String())}})
+		err = s.noteRefusal(ctx, id, a.Refusal)
 	}
 	if err != nil && !errors.Is(err, protocol.ErrMalformed) {
-		s.failed(ctx, id, err)
-		return &wire.Answer{Code: wire.CodeLater}, nil
+		return s.later(ctx, id, err), nil
 	}
 	return a, err
 }
 
+// enrollOnce is checks 4 to 12 of docs/protocol.md, "Enrolment".
 func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enrollment, request wire.Hash, now int64) (*wire.Answer, error) {
 	if a, err := s.enrolledBefore(ctx, id, request, now); a != nil || err != nil {
 		return a, err
@@ -64,26 +61,19 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 		return refuseKey(why), nil
 	}
 	if err := s.acceptHardware(ctx, id, e); err != nil {
-		s.config.Log.LogAttrs(ctx, slog.LevelWarn, "hardware key not accepted", slog.String("key", id.String()), slog.String("cause", err.Error()))
+		s.config.Log.LogAttrs(ctx, slog.LevelWarn, "hardware key not accepted",
+			slog.String("key", id.String()), slog.String("cause", err.Error()))
 		return refuseKey(wire.RefusedHardware), nil
 	}
 	index := indexID(share)
-	if owner, _, err := s.owner(ctx, index); err != nil {
+	if taken, err := s.taken(ctx, index, id, e.Challenge.Issued); err != nil {
 		return nil, err
-	} else if owner != nil && *owner != id {
-		if gone, err := s.expire(ctx, *owner, e.Challenge.Issued); err != nil {
-			return nil, err
-		} else if !gone {
-			return refuseKey(wire.RefusedEnrolled), nil
-		}
-	}
-	rec := &record{
-		condition: Pending, created: now, until: now + s.config.PendingLife.Milliseconds(),
-		enrollment: request, chain: request, current: e.Commitment, hardware: e.Hardware,
-		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
+	} else if taken {
+		return refuseKey(wire.RefusedEnrolled), nil
 	}
 	// A sealer that is down is noticed before the challenge is spent.
-	if rec.sealedKey, err = s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Get()); err != nil {
+	sealedKey, err := s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Get())
+	if err != nil {
 		return nil, err
 	}
 	if a, err := s.spend(ctx, id, request); a != nil || err != nil {
@@ -96,12 +86,18 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	} else if !ours {
 		return s.refuseSpent(ctx, id, request, wire.RefusedEnrolled)
 	}
-	if err := s.complete(ctx, id, share, rec); errors.Is(err, splitkey.ErrKey) {
+	final, sealedShare, err := s.complete(ctx, id, share)
+	if errors.Is(err, splitkey.ErrKey) {
 		return s.refuseSpent(ctx, id, request, wire.RefusedFactor)
 	} else if err != nil {
 		return nil, err
 	}
-	return s.create(ctx, id, rec)
+	return s.create(ctx, id, &record{
+		condition: Pending, created: now, until: now + s.config.PendingLife.Milliseconds(), public: *final,
+		enrollment: request, chain: request, current: e.Commitment, hardware: e.Hardware,
+		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
+		sealedKey: sealedKey, sealedShare: sealedShare,
+	})
 }
 
 func refuseKey(why wire.Refusal) *wire.Answer {
@@ -110,14 +106,10 @@ func refuseKey(why wire.Refusal) *wire.Answer {
 
 // enrolledBefore answers a repeated enrolment, from the record.
 func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request wire.Hash, now int64) (*wire.Answer, error) {
-	value, _, err := s.config.Store.Load(ctx, recordID(id))
+	rec, err := s.load(ctx, id)
 	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	rec, err := parseRecord(value)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +125,8 @@ func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request 
 	return &wire.Answer{Code: wire.CodeEnrolled, Public: rec.public, ConfirmBy: rec.until}, nil
 }
 
-// create writes the record. Of two requests at once that both get here, one writes it and both answer
-// from it.
+// create writes the record. Of two requests at once that both get here, one writes it and both
+// answer from it.
 func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*wire.Answer, error) {
 	value, err := rec.encode()
 	if err != nil {
@@ -153,28 +145,32 @@ func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*w
 	return a, err
 }
 
-// complete draws a server key, unless the key is to be two-prime, and fills in the record's final key
-// and share. The error wraps splitkey.ErrKey where the two moduli have a common factor.
-func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare, rec *record) error {
-	own, blob, err := s.serverKey(ctx)
+// complete draws a server key, unless the key is to be two-prime, and returns the final key and the
+// sealed share. The error wraps splitkey.ErrKey where the two moduli have a common factor.
+func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare) (final *rsa.PublicKey, sealed []byte, err error) {
+	serverKey, blob, err := s.serverKey(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer clear(blob)
-	c, err := splitkey.NewCompleter(share, own, nil)
+	defer func() {
+		clear(blob)
+		if err != nil {
+			wipeKey(serverKey)
+		}
+	}()
+	c, err := splitkey.NewCompleter(share, serverKey, nil)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	sec := secrets{share.Bytes(), blob, c.Precomputed()}
 	defer clear(sec.share)
 	plaintext, err := sec.encode()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer clear(plaintext)
-	rec.public = *c.PublicKey()
-	rec.sealedShare, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext)
-	return err
+	sealed, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext)
+	return c.PublicKey(), sealed, err
 }
 
 // serverKey draws the server's own key, or returns none where keys are two-prime. A key that is not
@@ -184,13 +180,13 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	if keys == nil {
 		return nil, nil, nil
 	}
-	own, blob, err := keys.NewKey(ctx)
+	key, blob, err := keys.NewKey(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("server: no server key: %w", err)
 	}
 	var pub *rsa.PublicKey
-	if !isnil.Value(own) {
-		pub, _ = own.Public().(*rsa.PublicKey)
+	if !isnil.Value(key) {
+		pub, _ = key.Public().(*rsa.PublicKey)
 	}
 	switch {
 	case len(blob) == 0 || len(blob) > maxBlob:
@@ -200,13 +196,22 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	case pub.N.Cmp(splitkey.LeastServerModulus(keys.Bits())) < 0:
 		err = errors.New("server: a server key whose modulus is too small")
 	default:
-		return own, blob, nil
+		return key, blob, nil
 	}
 	clear(blob)
+	wipeKey(key)
 	return nil, nil, err
 }
 
+// wipeKey wipes a key that was drawn and will never be used. One in an HSM is not the server's to wipe.
+func wipeKey(key splitkey.RSAKey) {
+	if k, ok := key.(*splitkey.SoftwareKey); ok && k != nil {
+		k.Wipe()
+	}
+}
+
 func shareAAD(id protocol.KeyID) []byte { return append([]byte("tandem v2 share "), id[:]...) }
+
 func authKeyAAD(id protocol.KeyID) []byte {
 	return append([]byte("tandem v2 authentication key "), id[:]...)
 }

@@ -13,10 +13,6 @@ var (
 	// ErrUnknownKey is returned to the service for a key id without a record.
 	ErrUnknownKey = errors.New("server: unknown key")
 
-	// ErrUndelivered is returned where nothing can be written to a record, since it holds as many
-	// events as it can that [Config].Audit did not take.
-	ErrUndelivered = errors.New("server: too many events are not delivered")
-
 	// ErrRecord is returned for a record of the store that cannot be read.
 	ErrRecord = errors.New("server: damaged record")
 

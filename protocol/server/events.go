@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -45,18 +46,12 @@ const (
 	eventExpired   = "enrolment expired"
 )
 
-// maxEvents bounds the events that a record holds.
+// maxEvents bounds the events that a record holds. The destruction of the key, its last event, has a
+// place beside them: a sink that is down does not keep a key alive.
 const maxEvents = 8
 
 // event is what happened as a record has it, in the same conditional write as the fact. It stays there
 // until it is delivered: a crash does not lose it. Its number follows from its place.
-//
-//	length  content
-//	1       kind
-//	8       time
-//	1       documents
-//	1       reason
-//	10      verdict
 type event struct {
 	kind      eventKind
 	at        int64
@@ -77,7 +72,7 @@ func (e event) append(b *cryptobyte.Builder) {
 
 func readEvents(s cryptobyte.String, last uint64) ([]event, error) {
 	var events []event
-	if len(s)%eventSize != 0 || len(s)/eventSize > maxEvents || uint64(len(s)/eventSize) > last {
+	if len(s)%eventSize != 0 || len(s)/eventSize > maxEvents+1 || uint64(len(s)/eventSize) > last {
 		return nil, fmt.Errorf("%w: events", ErrRecord)
 	}
 	for !s.Empty() {
@@ -142,6 +137,21 @@ func (e event) tell(id protocol.KeyID, number uint64, r *record) []Event {
 	return told
 }
 
+// noteRefusal tells the sink of a refused enrolment, which is in no record. A node tells each reason
+// once for each challenge, so that the holder of one cannot fill the sink by sending on.
+func (s *Server) noteRefusal(ctx context.Context, id protocol.KeyID, why wire.Refusal) error {
+	said := delivery{refusal: why}
+	if s.delivered.has(id, said) {
+		return nil
+	}
+	err := s.record(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
+		Attrs: []slog.Attr{slog.String("reason", why.String())}})
+	if err == nil {
+		s.delivered.add(id, said)
+	}
+	return err
+}
+
 // record gives an event to the sink. It does not end with the request: what happened is durable.
 func (s *Server) record(ctx context.Context, e Event) error {
 	if err := s.config.Audit.Record(context.WithoutCancel(ctx), e); err != nil {
@@ -150,14 +160,17 @@ func (s *Server) record(ctx context.Context, e Event) error {
 	return nil
 }
 
+// errUndelivered is why nothing is settled for a key whose events the sink does not take.
+var errUndelivered = errors.New("server: too many events are not delivered")
+
 // note puts an event into the record, after those that were not delivered yet. Where there is no
-// room the sink is down, and nothing happens any more to this key.
+// room the sink is down, and nothing happens any more to this key but its destruction.
 func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event) error {
 	if s.deliver(ctx, id, r) == nil {
 		r.events = nil
 	}
-	if len(r.events) == maxEvents {
-		return ErrUndelivered
+	if len(r.events) == maxEvents && r.condition != Destroyed {
+		return errUndelivered
 	}
 	r.events, r.eventNumber = append(slices.Clone(r.events), e), r.eventNumber+1
 	return nil
@@ -168,7 +181,8 @@ func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event
 func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) error {
 	for i, e := range r.events {
 		number := r.eventNumber - uint64(len(r.events)-1-i)
-		if s.delivered.has(id, numberedEvent{number, e}) {
+		said := delivery{number: number, event: e}
+		if s.delivered.has(id, said) {
 			continue
 		}
 		for _, told := range e.tell(id, number, r) {
@@ -177,42 +191,43 @@ func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) erro
 				return err
 			}
 		}
-		s.delivered.add(id, numberedEvent{number, e})
+		s.delivered.add(id, said)
 	}
 	return nil
 }
 
-// numberedEvent is an event with its number. The number alone does not say which event it is: a store that was put
-// back to an earlier value gives it to another one.
-type numberedEvent struct {
-	number uint64
-	event  event
+// delivery is what a node has told the sink: an event with its number, or a refusal. The number alone
+// does not say which event it is: a store that was put back to an earlier value gives it to another.
+type delivery struct {
+	number  uint64
+	event   event
+	refusal wire.Refusal
 }
 
-// delivered remembers for some keys the events that this node has delivered last. What it forgets is
-// delivered twice.
+// delivered remembers for some keys what this node has delivered last. What it forgets is delivered
+// twice.
 type delivered struct {
-	mu     sync.Mutex
-	events map[protocol.KeyID][]numberedEvent // up to maxEvents, the oldest first
+	mu   sync.Mutex
+	said map[protocol.KeyID][]delivery // up to maxEvents+1, the oldest first
 }
 
 // maxDelivered bounds the keys that a node remembers.
 const maxDelivered = 1 << 14
 
-func (d *delivered) has(id protocol.KeyID, e numberedEvent) bool {
+func (d *delivered) has(id protocol.KeyID, e delivery) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Contains(d.events[id], e)
+	return slices.Contains(d.said[id], e)
 }
 
-func (d *delivered) add(id protocol.KeyID, e numberedEvent) {
+func (d *delivered) add(id protocol.KeyID, e delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.events == nil || len(d.events) >= maxDelivered {
-		d.events = make(map[protocol.KeyID][]numberedEvent)
+	if d.said == nil || len(d.said) >= maxDelivered {
+		d.said = make(map[protocol.KeyID][]delivery)
 	}
-	events := append(d.events[id], e)
-	d.events[id] = events[max(0, len(events)-maxEvents):]
+	said := append(d.said[id], e)
+	d.said[id] = said[max(0, len(said)-maxEvents-1):]
 }
 
 // DeliverEvents gives [Config].Audit what a crash has left in a key's record, and takes it out of

@@ -91,12 +91,9 @@ func forgeSigned(t *testing.T, s *service, id protocol.KeyID, op protocol.Operat
 }
 
 func openedForgery(t *testing.T, s *service, id protocol.KeyID, op protocol.Operation, key wire.Secret) []byte {
-	request := forge(t, s, id, id, op, key)
-	e, err := wire.ParseEnvelope(request)
+	o, err := wire.OpenRequest(forge(t, s, id, id, op, key), s.keys.Get())
 	require.NoError(t, err)
-	plaintext, _, err := wire.OpenRequest(s.config.HPKE.Current, e, request)
-	require.NoError(t, err)
-	return plaintext
+	return o.Plaintext
 }
 
 // TestHardwarePolicy: the service decides which hardware will do, and whether none will.

@@ -23,7 +23,8 @@ type KeySource interface {
 	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It never changes.
 	Bits() int
 	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a wrapped key,
-	// a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes the slice.
+	// a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes the slice. It
+	// wipes the key as well, if that is a splitkey.SoftwareKey and the enrolment fails.
 	//
 	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever is sent with it
 	// and however often.

@@ -8,26 +8,30 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
 // errInternal marks failures that are the server's own.
 var errInternal = errors.New("server: server failure")
 
-// refused logs why a request got no answer: errors of this package and its neighbours, which hold no
-// secret and nothing of the request. What only the sender can be at fault for is for debugging.
-func (s *Server) refused(ctx context.Context, err error) {
+// refused logs why a request gets no answer, and returns ErrRefused. Errors of this package and its
+// neighbours hold no secret and nothing of the request. What only the sender can be at fault for is
+// for debugging.
+func (s *Server) refused(ctx context.Context, err error) error {
 	cause := slog.String("cause", err.Error())
 	if (errors.Is(err, protocol.ErrMalformed) || errors.Is(err, ErrUnknownKey)) && !errors.Is(err, errInternal) {
 		s.config.Log.LogAttrs(ctx, slog.LevelDebug, "request refused", cause)
-		return
+		return ErrRefused
 	}
 	s.lines.refused.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request refused", cause)
+	return ErrRefused
 }
 
-// failed logs a failure that the device is told of as "later".
-func (s *Server) failed(ctx context.Context, id protocol.KeyID, err error) {
+// later logs a failure, of which the device is told no more than "later".
+func (s *Server) later(ctx context.Context, id protocol.KeyID, err error) *wire.Answer {
 	s.lines.failed.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request not finished",
 		slog.String("key", id.String()), slog.String("cause", err.Error()))
+	return &wire.Answer{Code: wire.CodeLater}
 }
 
 // undelivered logs that the audit sink did not take an event, which waits.

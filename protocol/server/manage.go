@@ -31,14 +31,10 @@ func (s *Server) Status(ctx context.Context, id protocol.KeyID) (*KeyStatus, err
 	if err := s.made(ctx); err != nil {
 		return nil, err
 	}
-	value, _, err := s.config.Store.Load(ctx, recordID(id))
+	rec, err := s.load(ctx, id)
 	if errors.Is(err, limiter.ErrNotFound) {
 		return nil, ErrUnknownKey
 	}
-	if err != nil {
-		return nil, err
-	}
-	rec, err := parseRecord(value)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +56,8 @@ func (s *Server) Status(ctx context.Context, id protocol.KeyID) (*KeyStatus, err
 // Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why
 // goes into the log. A key that is destroyed already stays as it is, which is no error. The error is
 // [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
-// the key was revoked, and Revoke may be called again. Or it wraps [ErrUndelivered]: nothing happens to a key
-// whose record is full of events.
+// the key was revoked, and Revoke may be called again. An audit sink that is down does not stop it: the
+// event waits in the record.
 func (s *Server) Revoke(ctx context.Context, id protocol.KeyID, why string) error {
 	if err := s.made(ctx); err != nil {
 		return err
@@ -73,7 +69,7 @@ func (s *Server) Revoke(ctx context.Context, id protocol.KeyID, why string) erro
 	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "revoking a key", slog.String("key", id.String()), slog.String("why", why))
 	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
 		if rec.condition != Destroyed {
-			d.destroy(rec, protocol.ReasonRevoked, now)
+			d = destroyed(rec, protocol.ReasonRevoked, now)
 		}
 		return d, nil
 	})
@@ -130,7 +126,7 @@ func (s *Server) expire(ctx context.Context, id protocol.KeyID, at int64) (bool,
 		gone = rec.condition == Destroyed && rec.reason == protocol.ReasonExpired && at >= rec.until
 		if rec.condition == Pending && at >= rec.until {
 			gone = true
-			d.destroy(rec, protocol.ReasonExpired, now)
+			d = destroyed(rec, protocol.ReasonExpired, now)
 		}
 		return d, nil
 	})

@@ -13,70 +13,68 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// count tries the PIN unless the key is locked, and counts the outcome. In the same write the
-// token changes and the request becomes the last one.
-func (t *trial) count(ctx context.Context, rec *record) (d decision, err error) {
+// count tries the PIN unless the key is locked, and counts the outcome: checks 15 to 17. In the same
+// write the token changes and the request becomes the last one.
+func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	policy, now := t.server.config.Policy, time.UnixMilli(t.now)
 	if t.outcome == 0 {
-		state, refusal := policy.Admit(rec.counter, now)
-		if refusal != nil {
-			return t.refuse(rec, state, refusal)
+		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil {
+			return t.refuse(rec, counter, refusal)
 		}
 		outcome, err := t.try(ctx, rec)
 		if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
-			d.answer = &wire.Answer{Code: wire.CodeRejected}
-			return d, nil
+			return told(wire.CodeRejected), nil
 		}
 		if err != nil {
-			return d, err
+			return decision{}, err
 		}
 		t.outcome = outcome
 	}
-	state, refusal := policy.Next(rec.counter, t.outcome, now)
-	var wrong *limiter.WrongPINError
-	switch {
-	case refusal == nil:
-		e := event{kind: provedEvent}
-		switch {
-		case rec.condition == Pending:
-			e.kind = confirmedEvent
-		case t.Op == protocol.OpSign:
-			e = event{kind: signedEvent, documents: uint8(len(t.Partials))}
-		}
-		t.settled(&d, rec, wire.FateRight, wire.CodeRight, e)
-		d.sign = true
-		rec.condition, rec.counter = Active, state
-	case errors.As(refusal, &wrong):
-		v := wire.Verdict{Remaining: uint8(wrong.Remaining), Total: uint8(wrong.RemainingTotal)}
-		if !wrong.LockedUntil.IsZero() {
-			v.Until = wrong.LockedUntil.UnixMilli()
-		}
-		e := event{kind: wrongEvent, verdict: v}
-		rec.counter = state
-		if state.Destroyed() {
+	counter, refusal := policy.Next(rec.counter, t.outcome, now)
+	if wrong, ok := errors.AsType[*limiter.WrongPINError](refusal); ok {
+		e := event{kind: wrongEvent, verdict: verdictOf(wrong)}
+		rec.counter = counter
+		if counter.Destroyed() {
 			rec.destroy(protocol.ReasonPIN)
 			e.reason = protocol.ReasonPIN
 		}
-		t.settled(&d, rec, wire.FateWrong, wire.CodeWrong, e)
-	default:
-		return t.refuse(rec, state, refusal)
+		return t.settle(rec, wire.FateWrong, e), nil
 	}
+	if refusal != nil {
+		return t.refuse(rec, counter, refusal)
+	}
+	e := event{kind: provedEvent}
+	if t.Op == protocol.OpSign {
+		e = event{kind: signedEvent, documents: uint8(len(t.Partials))}
+	} else if rec.condition == Pending {
+		e.kind = confirmedEvent
+	}
+	d := t.settle(rec, wire.FateRight, e)
+	d.sign = true
+	rec.condition, rec.counter = Active, counter
 	return d, nil
 }
 
-// refuse answers for a key that is locked, or dead by a stricter policy.
-func (t *trial) refuse(rec *record, state limiter.Counter, refusal error) (d decision, err error) {
-	var locked *limiter.LockedError
-	switch {
-	case errors.As(refusal, &locked):
-		d.answer = &wire.Answer{Code: wire.CodeLocked, Verdict: wire.Verdict{Until: locked.Until.UnixMilli()}}
-		d.write = state != rec.counter
-		rec.counter = state
-	case errors.Is(refusal, limiter.ErrDestroyed):
-		d.destroy(rec, protocol.ReasonPIN, t.now)
-	default:
-		return d, refusal
+func verdictOf(wrong *limiter.WrongPINError) wire.Verdict {
+	v := wire.Verdict{Remaining: uint8(wrong.Remaining), Total: uint8(wrong.RemainingTotal)}
+	if !wrong.LockedUntil.IsZero() {
+		v.Until = wrong.LockedUntil.UnixMilli()
 	}
+	return v
+}
+
+// refuse answers for a key that is locked, or dead by a stricter policy.
+func (t *trial) refuse(rec *record, counter limiter.Counter, refusal error) (decision, error) {
+	if errors.Is(refusal, limiter.ErrDestroyed) {
+		return destroyed(rec, protocol.ReasonPIN, t.now), nil
+	}
+	locked, ok := errors.AsType[*limiter.LockedError](refusal)
+	if !ok {
+		return decision{}, refusal
+	}
+	d := decision{write: counter != rec.counter}
+	d.answer = &wire.Answer{Code: wire.CodeLocked, Verdict: wire.Verdict{Until: locked.Until.UnixMilli()}}
+	rec.counter = counter
 	return d, nil
 }
 
@@ -128,11 +126,9 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 	if err != nil {
 		return err
 	}
-	share, err := splitkey.ParseServerShare(sec.share)
-	if err != nil {
+	if t.share, err = splitkey.ParseServerShare(sec.share); err != nil {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	t.share = share
 	var serverKey splitkey.RSAKey
 	if len(sec.serverKey) > 0 {
 		if t.server.config.Keys == nil {
@@ -142,7 +138,7 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 			return err
 		}
 	}
-	c, err := splitkey.NewCompleter(share, serverKey, sec.precomputed)
+	c, err := splitkey.NewCompleter(t.share, serverKey, sec.precomputed)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
@@ -156,25 +152,25 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 // finish makes the signatures of a right request, new or repeated, after it was counted. Whatever
 // fails now costs no attempt: the device sends the same bytes again.
 func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
+	s := t.server
 	signatures := make([][]byte, len(t.checked))
 	for i, c := range t.checked {
 		var err error
 		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
-			t.server.failed(ctx, t.id, err)
-			return &wire.Answer{Code: wire.CodeLater}
+			return s.later(ctx, t.id, err)
 		}
 	}
-	if t.Op == protocol.OpSign && t.server.config.Signed != nil {
-		if err := t.server.config.Signed(ctx, t.result(signatures)); err != nil {
-			t.server.failed(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
-			return &wire.Answer{Code: wire.CodeLater}
+	if t.Op == protocol.OpSign && s.config.Signed != nil {
+		if err := s.config.Signed(ctx, t.signed(signatures)); err != nil {
+			return s.later(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
 		}
 	}
 	a.Signatures = signatures
 	return a
 }
 
-func (t *trial) result(signatures [][]byte) Signed {
+// signed is what the service gets: copies, which it may keep.
+func (t *trial) signed(signatures [][]byte) Signed {
 	return Signed{
 		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
 		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(),

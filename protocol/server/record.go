@@ -12,25 +12,7 @@ import (
 )
 
 // record is all that the server keeps of a key: one value of the store, changed by one conditional
-// write at a time.
-//
-//	length  content
-//	1       version: 2
-//	1       condition: 1 pending, 2 active, 3 destroyed
-//	1       reason, if destroyed, else 0
-//	8       time of enrolment, milliseconds since 1970
-//	8       until when a pending key can be confirmed
-//	18      attempt counter: limiter.Counter
-//	2+n, 4  modulus and exponent of the final key
-//	32      SHA-256 of the enrolment request
-//	32      commitment to the current token
-//	32      chain
-//	51      last: number (8), request hash (32), fate (1), verdict (10); 0 before the first
-//	1+n     empty, or 65 bytes: public key of the phone's hardware
-//	8       number of the last event
-//	1+n     events that were not seen to be delivered: 0 to 8 of 21 bytes, the oldest first
-//	2+n     sealed K_dev
-//	2+n     sealed share: server share, server key, Completer.Precomputed; empty once destroyed
+// write at a time. docs/protocol.md, section 4, has its encoding.
 type record struct {
 	condition   Condition
 	reason      protocol.Reason
@@ -146,7 +128,8 @@ func parseRecord(value []byte) (*record, error) {
 	r.sealedKey, r.sealedShare = append([]byte(nil), sealedKey...), append([]byte(nil), sealedShare...)
 	dead := r.condition == Destroyed
 	if r.condition < Pending || r.condition > Destroyed || dead != wire.KnownReason(r.reason) || !dead && r.reason != 0 ||
-		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 {
+		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 ||
+		!dead && len(r.events) > maxEvents {
 		return nil, fmt.Errorf("%w: contradictory", ErrRecord)
 	}
 	return r, nil
@@ -160,11 +143,6 @@ func (r *record) destroy(why protocol.Reason) {
 }
 
 // secrets is the plaintext of the sealed share.
-//
-//	length  content
-//	2+n     splitkey.ServerShare.Bytes
-//	2+n     the KeySource's own bytes for the server key, empty for a two-prime key
-//	2+n     splitkey.Completer.Precomputed, likewise
 type secrets struct{ share, serverKey, precomputed []byte }
 
 // Format hides the share.

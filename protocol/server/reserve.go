@@ -42,6 +42,17 @@ func makesFullLength(n1 *big.Int) bool {
 	return new(big.Int).Mul(n1, splitkey.LeastServerModulus(bits)).BitLen() == 2*bits
 }
 
+// taken reports whether another key owns a modulus. An owner that was not confirmed by the time at
+// which the challenge was issued is destroyed, and owns it no more.
+func (s *Server) taken(ctx context.Context, index string, id protocol.KeyID, issued int64) (bool, error) {
+	owner, _, err := s.owner(ctx, index)
+	if err != nil || owner == nil || *owner == id {
+		return false, err
+	}
+	gone, err := s.expire(ctx, *owner, issued)
+	return !gone, err
+}
+
 // reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
 // passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed. The
 // time that counts is that at which the challenge was issued, so that a request which was refused once always is.

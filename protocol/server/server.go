@@ -2,16 +2,13 @@ package server
 
 import (
 	"context"
-	"crypto"
 	"crypto/hpke"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
-	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
@@ -69,166 +66,44 @@ func (s *Server) ServerKey() []byte {
 	return slices.Clone(s.current)
 }
 
-// ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of [protocol.ChallengeSize]
-// bytes. It is for the service to call, for a user whom it has identified: whoever has the challenge
-// can enrol one key, under this id.
-func (s *Server) ChallengeEnroll(ctx context.Context) (protocol.KeyID, []byte, error) {
-	if err := s.made(ctx); err != nil {
-		return protocol.KeyID{}, nil, err
-	}
-	var id protocol.KeyID
-	rand.Read(id[:])
-	return id, s.issue(wire.ForEnrolment, id, wire.Hash{}), nil
-}
-
-// ChallengeSign is [Server.ChallengeSignAll] for one digest.
-func (s *Server) ChallengeSign(ctx context.Context, id protocol.KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.ChallengeSignAll(ctx, id, [][]byte{digest}, opts)
-}
-
-// ChallengeSignAll returns a challenge for a transaction: for signatures of these 1 to
-// [protocol.MaxDocuments] digests, in this order, by this key, padded as opts says (see [splitkey.FinalKey.Encode];
-// the length of a PSS salt is the device's choice). Nothing bounds their number while the challenge
-// lives: a device that asks twice, with the PIN, gets two of each, which differ in their PSS salt
-// only. The service hands out challenge, digests and options together, and takes the device's time
-// to answer as the transaction's. ChallengeSignAll does not ask the store, so an unknown id is no
-// error. It returns splitkey.ErrMessage for digests or options that cannot be signed.
-func (s *Server) ChallengeSignAll(ctx context.Context, id protocol.KeyID, digests [][]byte, opts crypto.SignerOpts) ([]byte, error) {
-	if err := s.made(ctx); err != nil {
-		return nil, err
-	}
-	m, err := wire.NewMessages(digests, opts)
-	if err != nil {
-		return nil, err
-	}
-	return s.issue(wire.ForTransaction, id, m.Binding()), nil
-}
-
-// Challenge returns a challenge for device.Device.Confirm, device.Device.Refresh, device.Device.ChangePIN,
-// device.Device.Cancel and device.Device.Report, with which nothing can be signed. It may be given to anybody
-// who asks, and is no secret. It does not ask the store, so an unknown id is no error.
-func (s *Server) Challenge(ctx context.Context, id protocol.KeyID) ([]byte, error) {
-	if err := s.made(ctx); err != nil {
-		return nil, err
-	}
-	return s.issue(wire.ForOwnUse, id, wire.Hash{}), nil
-}
-
-func (s *Server) issue(p wire.Purpose, id protocol.KeyID, binding wire.Hash) []byte {
-	return s.challenges.Issue(p, id, s.config.Clock(), s.config.ChallengeLife, binding)
-}
-
-// Handle answers one request of a device: it is the only input for bytes from
-// outside. It reads up to [protocol.MaxRequest] bytes and answers with up to [protocol.MaxResponse].
+// Handle answers one request of a device: it is the only input for bytes from outside. It reads up
+// to [protocol.MaxRequest] bytes and answers with up to [protocol.MaxResponse].
 //
-// The one error is [ErrRefused], and means that there is no answer. It is the
-// same for everybody who does not hold the K_dev of the key that he names, whatever he sends; how a service expresses it (say,
-// HTTP status 403 and an empty body) is up to the transport, which must do so always in the same way.
+// The one error is [ErrRefused], and means that there is no answer. It is the same for everybody who
+// does not hold the K_dev of the key that he names, whatever he sends. How a service expresses it
+// (HTTP status 403 and an empty body, say) is up to the transport, which must always do so in the
+// same way.
 //
-// Everything that counts is durable in the store when Handle returns. Once an outcome
-// is known, cancelling ctx does not stop its being counted.
+// Everything that counts is durable in the store when Handle returns. Once an outcome is known,
+// cancelling ctx does not stop its being counted.
 func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 	if s.made(ctx) != nil {
 		return nil, ErrRefused
 	}
-	response, err := s.handle(ctx, request)
+	o, err := wire.OpenRequest(request, s.keys.Get())
 	if err != nil {
-		s.refused(ctx, err)
-		return nil, ErrRefused
+		return nil, s.refused(ctx, err)
 	}
-	return response, nil
-}
-
-func (s *Server) handle(ctx context.Context, request []byte) ([]byte, error) {
-	e, err := wire.ParseEnvelope(request)
+	defer o.Wipe()
+	answer := s.attempt
+	if o.Op == protocol.OpEnroll {
+		answer = s.enroll
+	}
+	a, err := answer(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, s.refused(ctx, err)
 	}
-	key := s.keys.Get()[e.HPKEKey]
-	if key == nil {
-		return nil, fmt.Errorf("%w: unknown HPKE key", protocol.ErrMalformed)
-	}
-	plaintext, r, err := wire.OpenRequest(key, e, request)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
-	}
-	defer clear(plaintext)
-	var a *wire.Answer
-	if e.Op == protocol.OpEnroll {
-		a, err = s.enroll(ctx, e.KeyID, plaintext, r.Request)
-	} else {
-		a, err = s.attempt(ctx, e, plaintext, r.Request)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if e.HPKEKey != wire.HPKEKeyIDOf(s.current) {
+	if o.HPKEKey != wire.HPKEKeyIDOf(s.current) {
 		a.Document = s.document
 	}
 	if a.HasChallenge() {
-		a.Challenge = s.issue(wire.ForOwnUse, e.KeyID, wire.Hash{})
+		a.Challenge = s.issue(wire.ForOwnUse, o.KeyID, wire.Hash{})
 	}
-	encoded, err := a.Encode()
+	response, err := o.Reply.SealAnswer(a)
 	if err != nil {
-		return nil, err
+		return nil, s.refused(ctx, err)
 	}
-	return r.Seal(encoded)
-}
-
-// decision is what the server decided about a request, or about a record.
-type decision struct {
-	answer *wire.Answer
-	event  event // what happened, if its kind is not 0
-	write  bool  // the record changed
-	sign   bool  // the signatures are to be made, once all is durable
-}
-
-// update changes one record by one conditional write. decide weighs the record, and changes it; it
-// is called again if another write came first. What happened is delivered once it is durable, and
-// so is what a crash has left.
-func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*record) (decision, error)) (decision, error) {
-	var d decision
-	var now *record // as it is stored
-	err := limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) ([]byte, error) {
-		rec, err := parseRecord(value)
-		if err != nil {
-			return nil, err
-		}
-		now = rec
-		if d, err = decide(rec); err != nil || !d.write {
-			return nil, err
-		}
-		if d.event.kind != 0 {
-			if err := s.note(ctx, id, rec, d.event); err != nil {
-				return nil, err
-			}
-		}
-		return rec.encode()
-	})
-	if err != nil {
-		return decision{}, err
-	}
-	_ = s.deliver(ctx, id, now) // what fails is logged, and delivered later
-	return d, nil
-}
-
-// destroy makes the key dead for ever.
-func (d *decision) destroy(rec *record, why protocol.Reason, now int64) {
-	rec.destroy(why)
-	d.write, d.event = true, event{kind: destroyedEvent, at: now, reason: why}
-	d.answer = &wire.Answer{Code: wire.CodeDestroyed, Reason: why}
-}
-
-// checkChallenge refuses a challenge that is not for this key, or not from this server. It says
-// nothing of what the challenge names, nor of its age.
-func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID, now int64) error {
-	if c.KeyID != id || !s.challenges.Authentic(c) {
-		return fmt.Errorf("%w: not the server's challenge for this key", protocol.ErrMalformed)
-	}
-	if c.Issued > now+clockSkew.Milliseconds() {
-		return fmt.Errorf("%w: a challenge of the future", protocol.ErrMalformed)
-	}
-	return nil
+	return response, nil
 }
 
 func (s *Server) now() (int64, error) {

@@ -19,11 +19,6 @@ import (
 // has expired, and the device starts over with another one.
 
 // spent is what the store keeps for a key id whose challenge was spent.
-//
-//	length  content
-//	1       version: 2
-//	32      SHA-256 of the request
-//	1       reason for which the request was refused afterwards, or 0
 type spent struct {
 	request wire.Hash
 	refused wire.Refusal

@@ -83,9 +83,12 @@ func (m *MemoryStorage) Copy() *MemoryStorage {
 // FixedKeys is a KeySource with the one server key of package splitkeytest.
 type FixedKeys struct{}
 
-var FixedServerKey = sync.OnceValues(func() (*splitkey.SoftwareKey, error) {
+// FixedServerKey returns a copy of that key, which a server may wipe.
+func FixedServerKey() (*splitkey.SoftwareKey, error) {
 	return splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
-})
+}
+
+var loadedServerKey = sync.OnceValues(FixedServerKey)
 
 func (FixedKeys) Bits() int { return 2048 }
 
@@ -98,7 +101,7 @@ func (FixedKeys) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error
 	if string(blob) != "fixed" {
 		return nil, errors.New("unknown blob")
 	}
-	return FixedServerKey()
+	return loadedServerKey()
 }
 
 func NewHPKE(tb testing.TB) hpke.PrivateKey {

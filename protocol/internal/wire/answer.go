@@ -63,23 +63,6 @@ func (r Refusal) String() string {
 }
 
 // Answer is the plaintext of a response.
-//
-//	length  content
-//	1       version: 2
-//	1       code
-//	1+n     challenge of the device's own use: for Confirm after an enrolment, for a Report
-//	        with the codes 6 and 12 and a wrong PIN that was the last; else empty
-//	3+n     body, by code:
-//	        1 enrolled     2+n modulus n, 4 exponent e of the final key; 8 until when it can
-//	                       be confirmed
-//	        2 key refused  1 reason
-//	        3 right        1 number of signatures, 2 length of each, the signatures; none for
-//	                       a refresh and for a Cancel
-//	        4 wrong PIN    1 tries until the next lock, 1 in all, 8 locked until (0: not)
-//	        5 locked       8 until
-//	        6 destroyed    1 reason
-//	        others         nothing
-//	2+n     key document, if the request was encrypted to another key than the one that it names
 type Answer struct {
 	Code       Code
 	Challenge  []byte

@@ -30,16 +30,6 @@ const (
 
 // Challenge is what makes a request fresh. Any node that has the challenge key can
 // check one; none remembers it.
-//
-//	offset  length  content
-//	0       1       version: 2
-//	1       1       purpose: 1 enrolment, 2 transaction, 3 own use
-//	2       16      key id
-//	18      8       time of issue, milliseconds since 1970
-//	26      8       time of expiry, milliseconds since 1970
-//	34      16      random
-//	50      32      of a transaction: SHA-256 of what is to be signed; else 0
-//	82      32      HMAC-SHA256 under the challenge key of bytes 0 to 81
 type Challenge struct {
 	Purpose Purpose
 	KeyID   protocol.KeyID

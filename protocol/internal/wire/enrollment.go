@@ -15,16 +15,6 @@ import (
 const maxAttestation = 16 << 10
 
 // Enrollment is the plaintext of an enrolment.
-//
-//	length  content
-//	1       version: 2
-//	1+n     challenge for an enrolment
-//	2+n     server share: splitkey.ServerShare.Bytes, with n1, e, sharing and d_s
-//	32      K_dev
-//	32      commitment to the first token
-//	1+n     empty, or 65 bytes: the hardware's public key, P-256, uncompressed (SEC 1)
-//	2+n     attestation of that key, up to 16 KiB; empty without a key
-//	1+n     empty, or a signature of 64 bytes by that key of the key id and all of the above
 type Enrollment struct {
 	Challenge   *Challenge
 	Share       secret.Bytes

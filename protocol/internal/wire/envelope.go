@@ -18,10 +18,8 @@ import (
 // Version is the version byte of everything that this package encodes.
 const Version = 2
 
-const (
-	// MaxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package pinlock.
-	MaxTime = 253402300799999
-)
+// MaxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package pinlock.
+const MaxTime = 253402300799999
 
 // The HPKE suite (RFC 9180): MLKEM768-X25519 (draft-ietf-hpke-pq) against whoever records
 // today and computes later.
@@ -49,8 +47,8 @@ func HPKEKeyIDOf(public []byte) HPKEKeyID {
 	return HPKEKeyID(sum[:8])
 }
 
-// ParseServerKey reads the public key that requests are encrypted to, and tries whether that can be done: zeros,
-// say, are a key that nothing can be encrypted to.
+// ParseServerKey reads the public key that requests are encrypted to, and tries it: nothing can be
+// encrypted to zeros, say.
 func ParseServerKey(public []byte) (hpke.PublicKey, error) {
 	pub, err := KEM.NewPublicKey(public)
 	if err == nil {
@@ -60,14 +58,6 @@ func ParseServerKey(public []byte) (hpke.PublicKey, error) {
 }
 
 // Envelope is a request as it travels.
-//
-//	offset  length  content
-//	0       1       version: 2
-//	1       1       operation
-//	2       8       id of the server's HPKE key
-//	10      16      key id
-//	26      1120    HPKE: encapsulated key
-//	1146    -       HPKE: ciphertext, with its tag of 16 bytes
 type Envelope struct {
 	Op      protocol.Operation
 	HPKEKey HPKEKeyID
@@ -127,18 +117,40 @@ func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, p
 	return request, r, err
 }
 
-// OpenRequest decrypts a request with the key that it names.
-func OpenRequest(key hpke.PrivateKey, e *Envelope, request []byte) ([]byte, Reply, error) {
+// Opened is a request that was decrypted.
+type Opened struct {
+	*Envelope
+	Plaintext []byte
+	Reply     Reply
+}
+
+// Wipe clears the plaintext.
+func (o *Opened) Wipe() { clear(o.Plaintext) }
+
+// OpenRequest decrypts a request with the one of the keys that it names. The error wraps
+// [protocol.ErrMalformed].
+func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, error) {
+	e, err := ParseEnvelope(request)
+	if err != nil {
+		return nil, err
+	}
+	key := keys[e.HPKEKey]
+	if key == nil {
+		return nil, fmt.Errorf("%w: unknown HPKE key", protocol.ErrMalformed)
+	}
 	recipient, err := hpke.NewRecipient(e.enc, key, kdf, aead, info(e.Op))
 	if err != nil {
-		return nil, Reply{}, err
+		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
+	}
+	reply, err := newReply(recipient.Export, request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
 	plaintext, err := recipient.Open(e.KeyID[:], e.sealed)
 	if err != nil {
-		return nil, Reply{}, err
+		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
-	r, err := newReply(recipient.Export, request)
-	return plaintext, r, err
+	return &Opened{e, plaintext, reply}, nil
 }
 
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which
@@ -196,7 +208,16 @@ func (r Reply) Open(response []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// answer decrypts an answer, and parses it. The error wraps [protocol.ErrMalformed].
+// SealAnswer encodes and encrypts an answer.
+func (r Reply) SealAnswer(a *Answer) ([]byte, error) {
+	plaintext, err := a.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return r.Seal(plaintext)
+}
+
+// OpenAnswer decrypts and parses an answer. The error wraps [protocol.ErrMalformed].
 func (r Reply) OpenAnswer(response []byte) (*Answer, error) {
 	plaintext, err := r.Open(response)
 	if err != nil {

@@ -13,15 +13,7 @@ import (
 // KeyDocumentSize is the length of a key document in bytes.
 const KeyDocumentSize = 1 + 8 + ServerKeySize + ed25519.SignatureSize
 
-// SignKeyDocument makes a key document.
-//
-//	length  content
-//	1       version: 2
-//	8       serial
-//	1216    HPKE public key
-//	64      Ed25519 signature of "tandem v2 key document" and all of the above
-//
-// The error wraps [protocol.ErrConfig].
+// SignKeyDocument makes a key document. The error wraps [protocol.ErrConfig].
 func SignKeyDocument(authority ed25519.PrivateKey, serial uint64, serverKey []byte) ([]byte, error) {
 	if _, err := KEM.NewPublicKey(serverKey); err != nil || len(authority) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%w: key document: wrong keys", protocol.ErrConfig)

@@ -18,24 +18,6 @@ const (
 )
 
 // Request is the plaintext of every request but an enrolment.
-//
-//	length  content
-//	1       version: 2
-//	1       operation, as in the envelope
-//	1+n     challenge
-//	8       number of the request; of a Cancel: of the request that it cancels; of a Report: 0
-//	32      current token; of a Report: 0
-//	32      chain; of a Report: 0
-//	32      commitment to the next token; of a Cancel: SHA-256 of the sealed request that it
-//	        cancels; of a Report: 0
-//	1       hash function: 1 to 6, 0 except to sign
-//	1       padding: 1 PKCS #1 v1.5, 2 PSS, 0 except to sign
-//	1       documents: 1 to 64 to sign, 1 to confirm and to change the PIN, else 0
-//	2       length of each salt, 0 except for PSS
-//	2       length of each partial signature: of exactly k1 bytes; 0 without documents
-//	-       for each document: digest (empty except to sign), salt, partial signature
-//	1+n     empty, or a signature of 64 bytes by the key of the phone's hardware
-//	32      HMAC-SHA256 under K_dev of the key id and all of the above
 type Request struct {
 	Op        protocol.Operation
 	Challenge *Challenge

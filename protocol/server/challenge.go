@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+)
+
+// ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of
+// [protocol.ChallengeSize] bytes. The service calls it for a user whom it has identified: whoever has
+// the challenge can enrol one key, under this id.
+func (s *Server) ChallengeEnroll(ctx context.Context) (protocol.KeyID, []byte, error) {
+	if err := s.made(ctx); err != nil {
+		return protocol.KeyID{}, nil, err
+	}
+	var id protocol.KeyID
+	rand.Read(id[:])
+	return id, s.issue(wire.ForEnrolment, id, wire.Hash{}), nil
+}
+
+// ChallengeSign is [Server.ChallengeSignAll] for one digest.
+func (s *Server) ChallengeSign(ctx context.Context, id protocol.KeyID, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.ChallengeSignAll(ctx, id, [][]byte{digest}, opts)
+}
+
+// ChallengeSignAll returns a challenge for a transaction: for signatures of these 1 to
+// [protocol.MaxDocuments] digests, in this order, by this key, padded as opts says (see
+// [splitkey.FinalKey.Encode]; the device chooses the length of a PSS salt). It says for which
+// transaction the signatures are, so the service hands out challenge, digests and options together.
+// A device that asks twice while the challenge lives, with the PIN, gets two signatures of each
+// digest, which differ in their PSS salt only.
+//
+// ChallengeSignAll does not ask the store, so an unknown id is no error. The error is
+// splitkey.ErrMessage for digests or options that cannot be signed.
+func (s *Server) ChallengeSignAll(ctx context.Context, id protocol.KeyID, digests [][]byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := s.made(ctx); err != nil {
+		return nil, err
+	}
+	m, err := wire.NewMessages(digests, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(wire.ForTransaction, id, m.Binding()), nil
+}
+
+// Challenge returns a challenge for Confirm, Refresh, ChangePIN, Cancel and Report of a
+// device.Device, with which nothing can be signed. It is no secret: anybody who asks may have one. It
+// does not ask the store, so an unknown id is no error.
+func (s *Server) Challenge(ctx context.Context, id protocol.KeyID) ([]byte, error) {
+	if err := s.made(ctx); err != nil {
+		return nil, err
+	}
+	return s.issue(wire.ForOwnUse, id, wire.Hash{}), nil
+}
+
+func (s *Server) issue(p wire.Purpose, id protocol.KeyID, binding wire.Hash) []byte {
+	return s.challenges.Issue(p, id, s.config.Clock(), s.config.ChallengeLife, binding)
+}
