@@ -17,8 +17,8 @@ type Log struct {
 	torn bool // the last line may lack its end
 }
 
-// OpenLog opens a file to append to, and makes it durably where there is none. A line that a
-// crash has cut off is ended first. A file that is made has mode perm, before umask.
+// OpenLog opens a file to append to, and creates it durably if there is none. It first
+// ends a line that a crash has cut off. A new file has mode perm, before umask.
 func (d Disk) OpenLog(name string, perm fs.FileMode) (*Log, error) {
 	l := &Log{disk: d, name: name}
 	err := d.step(Create, name, nil, func() (err error) {
@@ -48,8 +48,8 @@ func cutOff(file *os.File) (bool, error) {
 	return last[0] != '\n', err
 }
 
-// Write appends one line, which must have its end, and returns nil once it is durable. After an
-// error the line may be there, or a part of it.
+// Write appends one line, newline included, and returns nil once it is durable. After an
+// error the line, or a part of it, may be in the file.
 func (l *Log) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// tryLock uses flock(2), which ends with the process, unlike a lock that is the file's existence.
+// tryLock uses flock(2): unlike a lock file, its lock ends with the process.
 func tryLock(name string) (func() error, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -21,8 +21,8 @@ func tryLock(name string) (func() error, error) {
 		}
 		return nil, errors.Join(err, file.Close())
 	}
-	// The lock belongs to the open file, which a child that was forked at this moment has as well: to
-	// close it here alone would leave the lock with the child.
+	// The lock belongs to the open file, which a child forked at this moment shares:
+	// closing it here alone would leave the lock with the child.
 	return func() error { return errors.Join(flock(file, syscall.LOCK_UN), file.Close()) }, nil
 }
 

@@ -45,7 +45,8 @@ func TestUnlockBeforeClose(t *testing.T) {
 	require.NoError(t, again())
 }
 
-// opened returns the file of that name that this process has open, by another descriptor.
+// opened returns another descriptor of the file that this process has open under that
+// name.
 func opened(t *testing.T, name string) *os.File {
 	want, err := os.Stat(name)
 	require.NoError(t, err)
@@ -64,8 +65,8 @@ func opened(t *testing.T, name string) *os.File {
 	return nil
 }
 
-// TestSyncFolderIsReal: of a folder that was closed meanwhile the sync fails, so it is the folder that
-// is synced.
+// TestSyncFolderIsReal: the sync fails for a folder that was closed, so it is the folder
+// that is synced.
 func TestSyncFolderIsReal(t *testing.T) {
 	disk := Observed(func(s Step) error { return s.File.Close() })
 	var failed *fs.PathError

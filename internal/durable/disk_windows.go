@@ -10,7 +10,7 @@ import (
 // errorSharingViolation is ERROR_SHARING_VIOLATION of winerror.h.
 const errorSharingViolation syscall.Errno = 32
 
-// tryLock opens the file without sharing it, which ends with the process.
+// tryLock opens the file without sharing it, until unlock or the end of the process.
 func tryLock(name string) (func() error, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {

@@ -42,8 +42,8 @@ const (
 	SyncFolder Op = "sync folder"
 )
 
-// Observed returns a Disk for tests: before is called ahead of each operation, and an error of
-// before is the operation's, which does not take place.
+// Observed returns a Disk for tests. It calls before ahead of each operation; where
+// before returns an error, the operation fails with that error and does nothing.
 func Observed(before func(Step) error) Disk { return Disk{before} }
 
 func (d Disk) step(op Op, name string, file *os.File, do func() error) error {
@@ -55,12 +55,13 @@ func (d Disk) step(op Op, name string, file *os.File, do func() error) error {
 	return do()
 }
 
-// Replace writes a file, over what is there. Meanwhile the new value is in the file name + ".new",
-// which a crash may leave: see [Disk.RemoveLeftover]. Only one process at a time may replace a
-// file: see [TryLock]. A file that is made has mode perm, before umask.
+// Replace writes a file and replaces what is there. Meanwhile the new value is in the
+// file name + ".new", which a crash may leave: see [Disk.RemoveLeftover]. Only one
+// process at a time may replace a file: see [TryLock]. The new file has mode perm, before
+// umask.
 func (d Disk) Replace(name string, data []byte, perm fs.FileMode) error {
 	draft := name + ".new"
-	// A leftover, with whatever mode it has, or a link to elsewhere, is not written to.
+	// A leftover is never written to: it may have any mode, or be a link to elsewhere.
 	err := d.remove(draft)
 	if err == nil {
 		err = d.write(draft, writing(data), perm)
@@ -82,15 +83,16 @@ func (d Disk) RemoveLeftover(name string) error {
 	return d.Remove(name + ".new")
 }
 
-// Create writes a file that must not exist, as one step: the name appears with all its bytes or not
-// at all. The error wraps fs.ErrExist where there is something of that name. Where the file system
-// has no hard links, whoever makes the same name at the same moment may lose his file.
+// Create writes a file that must not exist, as one step: the name appears with all its
+// bytes or not at all. The error wraps fs.ErrExist if the name is taken. If the file
+// system has no hard links, a file that somebody else creates under this name at the same
+// moment may be lost.
 func (d Disk) Create(name string, data []byte, perm fs.FileMode) error {
 	return d.CreateFrom(name, writing(data), perm)
 }
 
-// CreateFrom is [Disk.Create] for what need not fit in memory: fill writes it. The name appears only if
-// fill returns nil, so fill may also check what it wrote.
+// CreateFrom is [Disk.Create] for contents that need not fit in memory: fill writes them.
+// The name appears only if fill returns nil, so fill may also check what it wrote.
 func (d Disk) CreateFrom(name string, fill func(*os.File) error, perm fs.FileMode) error {
 	if _, err := os.Lstat(name); err == nil {
 		return &fs.PathError{Op: string(Create), Path: name, Err: fs.ErrExist}
@@ -99,7 +101,7 @@ func (d Disk) CreateFrom(name string, fill func(*os.File) error, perm fs.FileMod
 	if err := d.write(draft, fill, perm); err != nil {
 		return errors.Join(err, d.remove(draft))
 	}
-	// Unlike a rename a link replaces nothing.
+	// Unlike a rename, a link replaces nothing.
 	err := d.step(Link, name, nil, func() error { return os.Link(draft, name) })
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = errors.Join(err, d.remove(draft))
@@ -129,8 +131,8 @@ func (d Disk) write(name string, fill func(*os.File) error, perm fs.FileMode) er
 	return errors.Join(err, d.step(Close, name, file, file.Close))
 }
 
-// Rename gives a file or a folder another name in the same folder, durably. After an error it
-// has one of the two.
+// Rename gives a file or a folder another name in the same folder, durably. After an
+// error it has one of the two names.
 func (d Disk) Rename(from, to string) error {
 	if err := d.rename(from, to); err != nil {
 		return err
@@ -142,7 +144,7 @@ func (d Disk) rename(from, to string) error {
 	return d.step(Rename, to, nil, func() error { return os.Rename(from, to) })
 }
 
-// Remove removes a file durably. That there is none is no error.
+// Remove removes a file durably. It is no error if there is none.
 func (d Disk) Remove(name string) error {
 	return errors.Join(d.remove(name), d.SyncFolder(filepath.Dir(name)))
 }
@@ -155,9 +157,10 @@ func (d Disk) remove(name string) error {
 	return err
 }
 
-// MakeFolder makes a folder, and those above it, durably: a folder is there after a crash once the
-// one above it is synced. A folder that exists may have been made just before a crash, so its name
-// is made durable as well, unless somebody with more rights made it. Its mode stays.
+// MakeFolder makes a folder, and those above it, durably: a folder is there after a crash
+// once the one above it is synced. A folder that exists may have been made just before a
+// crash, so its name is made durable too, unless somebody with more rights made it. Its
+// mode stays.
 func (d Disk) MakeFolder(folder string, perm fs.FileMode) error {
 	above := filepath.Dir(folder)
 	mkdir := func() error {

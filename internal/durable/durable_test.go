@@ -15,7 +15,7 @@ import (
 
 var errPlanted = errors.New("planted")
 
-// recorder notes the steps of a Disk, short of the folder and of what is random in a name.
+// recorder notes the steps of a Disk, without the folder and the random part of a name.
 type recorder struct {
 	steps []string
 	fail  int // the number of the step that fails, from 1
@@ -55,8 +55,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceFails: whatever fails, the error says what, the file has the old value or the new one, and no
-// second one is left.
+// TestReplaceFails: whatever fails, the error says what, the file has the old value or
+// the new one, and no draft is left.
 func TestReplaceFails(t *testing.T) {
 	for i, step := range replaces {
 		folder := t.TempDir()
@@ -87,7 +87,7 @@ func TestCreate(t *testing.T) {
 	requireOnly(t, folder, "f", "first")
 }
 
-// TestCreateLosesRace: somebody makes the name after Create has looked.
+// TestCreateLosesRace: somebody takes the name after Create has looked.
 func TestCreateLosesRace(t *testing.T) {
 	folder := t.TempDir()
 	name := filepath.Join(folder, "f")
@@ -124,7 +124,8 @@ func TestCreateFails(t *testing.T) {
 	}
 }
 
-// TestSyncIsReal: of a file that was closed meanwhile the sync fails, so it is the file that is synced.
+// TestSyncIsReal: the sync fails for a file that was closed, so it is the file that is
+// synced.
 func TestSyncIsReal(t *testing.T) {
 	disk := Observed(func(s Step) error {
 		if s.Op == Sync {
@@ -137,8 +138,8 @@ func TestSyncIsReal(t *testing.T) {
 	require.Equal(t, "sync", failed.Op)
 }
 
-// TestReplaceFollowsNoLeftover: what lies in the place of the draft, a link or a file that others may read,
-// is replaced.
+// TestReplaceFollowsNoLeftover: what lies in the draft's place, a link or a file that
+// others may read, is replaced.
 func TestReplaceFollowsNoLeftover(t *testing.T) {
 	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 	name := filepath.Join(folder, "f")
@@ -158,7 +159,7 @@ func TestReplaceFollowsNoLeftover(t *testing.T) {
 	}
 }
 
-// TestDraftIsNew: what is put in the place of the draft after it was cleared is not written to.
+// TestDraftIsNew: a file put in the draft's place after it was cleared is not written to.
 func TestDraftIsNew(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	disk := Observed(func(s Step) error {
@@ -255,7 +256,7 @@ func TestTryLock(t *testing.T) {
 	require.NotErrorIs(t, err, ErrLocked)
 }
 
-// requireOnly: the folder has that one file, or none.
+// requireOnly requires that the folder has that one file, or none.
 func requireOnly(t *testing.T, folder, name, value string) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -271,7 +272,8 @@ func requireOnly(t *testing.T, folder, name, value string) {
 	require.Equal(t, value, string(data))
 }
 
-// TestCreateFromFails: what could not be filled never has the name, and no draft is left.
+// TestCreateFromFails: a file that could not be filled never gets its name, and leaves no
+// draft.
 func TestCreateFromFails(t *testing.T) {
 	folder := t.TempDir()
 	name := filepath.Join(folder, "f")

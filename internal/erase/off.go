@@ -2,16 +2,16 @@
 
 package erase
 
-// Enabled says whether this build erases all that [Do] says.
+// Enabled says whether [Do] erases registers and heap as well as the stack.
 const Enabled = false
 
 // depth is how much of the stack is overwritten. What runs in [Do] keeps its numbers on
-// the heap and has small frames: single words of a secret, which the compiler moved out of
-// registers, are not so deep.
+// the heap and has small frames, so the single words of a secret that the compiler spills
+// are within it.
 const depth = 16 << 10
 
-// Do calls f. Before, it makes the stack large enough, so that it is not copied in f as it
-// grows; afterwards it overwrites what f used of it. (If f panics, it overwrites what is
+// Do makes the stack large enough for f first, since a stack that grows is copied; then
+// it calls f, and overwrites the stack that f used. (If f panics, it overwrites what is
 // below the frames of the panic.)
 func Do(f func()) {
 	overwrite()

@@ -4,7 +4,7 @@ package erase
 
 import "runtime/secret"
 
-// Enabled says whether this build erases.
+// Enabled says whether [Do] erases registers and heap as well as the stack.
 const Enabled = true
 
 // Do calls f, then erases the registers and the stack that f used, and the heap that it

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package memorytest searches the whole memory of a process for secrets: heap, stacks, globals,
-// what the garbage collector has freed. The process is a copy of the test that searches, so
-// that its own list of secrets is not found.
+// Package memorytest searches the whole memory of a process for secrets: heap, stacks,
+// globals, and what the garbage collector has freed. The process that is searched is a
+// child of the test, so that the test's own list of secrets is not found.
 package memorytest
 
 import (
@@ -30,9 +30,10 @@ type Process struct {
 	out *bufio.Reader
 }
 
-// Start runs the calling test once more as a child, in which [IsChild] is true, with settings
-// for GODEBUG. Asynchronous preemption is off in the child: what was copied last is still in the vector registers
-// (256 bytes of it), and these would be saved to memory at times that nobody controls.
+// Start runs the calling test once more as a child, in which [IsChild] is true, with
+// settings for GODEBUG. Asynchronous preemption is off in the child: it would save the
+// vector registers, which hold the last 256 bytes that were copied, to memory at times
+// that nobody controls.
 func Start(t testing.TB, godebug string) *Process {
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -52,7 +53,7 @@ func Start(t testing.TB, godebug string) *Process {
 	return &Process{t, cmd, in, bufio.NewReader(out)}
 }
 
-// Send writes a secret to the child, which is in [Receive].
+// Send writes a secret to the child, which waits in [Receive].
 func (p *Process) Send(secret []byte) {
 	_, err := p.in.Write(secret)
 	require.NoError(p.t, err)
@@ -74,8 +75,8 @@ func (p *Process) Wait(name string) {
 // Continue ends the child's [Pause].
 func (p *Process) Continue() { p.Send([]byte{1}) }
 
-// Receive returns n bytes that the parent sent. There is no other copy of them, and there
-// never will be, since they are on the heap: a stack is copied when it grows.
+// Receive returns n bytes that the parent sent. There is only this copy: it is on the
+// heap, since a stack is copied when it grows.
 //
 //go:noinline
 func Receive(t testing.TB, n int) []byte {
@@ -85,8 +86,9 @@ func Receive(t testing.TB, n int) []byte {
 	return b
 }
 
-// Report sends a secret that the child made to the parent, in [Process.Reported], and leaves
-// nothing of it: what is written is in hexadecimal digits, and cleared.
+// Report sends a secret that the child made to the parent, which gets it from
+// [Process.Reported]. It leaves no copy: the hexadecimal digits that it writes are
+// cleared.
 //
 //go:noinline
 func Report(t testing.TB, secret []byte) {

@@ -13,10 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Words returns the 64-bit words, read in little-endian order, in which a secret shows
-// in memory: 8 bytes of it as it is, which for a number is big-endian; the limbs of
-// a number; its digits of 52 bits. Words that are not
-// long enough to stand for the secret alone are left out.
+// Words returns the 64-bit words, read in little-endian order, in which a secret shows in
+// memory: 8 bytes of it as it is, which for a number is big-endian; the limbs of a
+// number; its digits of 52 bits. Words too short to identify the secret are left out.
 func Words(secret []byte) []uint64 {
 	var words []uint64
 	for i := 0; i+8 <= len(secret); i += 8 {
@@ -39,9 +38,9 @@ func Words(secret []byte) []uint64 {
 	return long
 }
 
-// Search counts for each secret, over all runs, how many different words of it are anywhere
-// in the child's memory. One that occurs by chance has a probability of 10^8 * 2^-52 at
-// most.
+// Search counts for each secret, over all runs, how many different words of it are
+// anywhere in the child's memory. A word occurs by chance with probability 10^8 * 2^-52
+// at most.
 func (p *Process) Search(runs ...map[string][]byte) map[string]int {
 	p.t.Helper()
 	type owner struct {
@@ -98,7 +97,7 @@ func (p *Process) Search(runs ...map[string][]byte) map[string]int {
 
 type region struct{ from, size int64 }
 
-// regions are what the child can write to.
+// regions returns the memory that the child can write to.
 func (p *Process) regions() []region {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", p.cmd.Process.Pid))
 	require.NoError(p.t, err)

@@ -24,9 +24,9 @@ const (
 	erasing  = "runtimesecret"
 )
 
-// PauseTwice stops the child for [Process.RequireWipedTwice]: once with its garbage as it is, from
-// which nothing may have been returned to the system yet, and once with its garbage
-// collected, as runtime/secret needs it.
+// PauseTwice stops the child for [Process.RequireWipedTwice]: after a collection, which
+// runtime/secret needs, and in a build without it also before one, when no garbage has
+// gone back to the system.
 func PauseTwice(t testing.TB) {
 	if !erase.Enabled {
 		Pause(t, "wiped")
@@ -49,10 +49,10 @@ func (p *Process) RequireWipedTwice(test, arithmetic string, runs ...map[string]
 	p.Continue()
 }
 
-// RequireWiped searches the child for the secrets of a test, all that the table of
-// docs/constant-time.md lists under the test's name, for each of several runs. It fails
-// where one is found that may not stay: in this build with runtime/secret, and else in
-// the column of the arithmetic.
+// RequireWiped searches the child for the secrets that the table of docs/constant-time.md
+// lists under the test's name, for each of several runs. It fails if one is found that
+// may not stay, by the column of the arithmetic, or in a build with runtime/secret by
+// that column.
 func (p *Process) RequireWiped(test, arithmetic string, runs ...map[string][]byte) {
 	p.t.Helper()
 	if erase.Enabled {

@@ -2,8 +2,8 @@
 
 package modexp
 
-// offsetInLine returns the address of p modulo cacheLine. In assembly, since
-// everything else here does without package unsafe.
+// offsetInLine returns the address of p modulo cacheLine. It is in assembly so that this
+// package does not import unsafe.
 //
 //go:noescape
 func offsetInLine(p *uint64) int

@@ -2,5 +2,5 @@
 
 package modexp
 
-// offsetInLine is of interest to assembly only.
+// offsetInLine is 0: only assembly needs alignment.
 func offsetInLine(*uint64) int { return 0 }

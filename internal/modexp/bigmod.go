@@ -86,7 +86,7 @@ func bigmodModulus(n []uint64) *bigmod.Modulus {
 }
 
 // natOf converts x, which must not be longer than m, to a number of the size of m.
-// bigmod's SetBytes would ask once more whether x is less.
+// bigmod's SetBytes would compare x with m again.
 func natOf(x []uint64, m *bigmod.Modulus) *bigmod.Nat {
 	z := bigmod.NewNat().ExpandFor(m)
 	limbs := z.Bits()

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDetect compares what is found of the processor with what Linux found, which leaves
-// out what it does not save the registers of.
+// TestDetect compares detect with what Linux found. Linux leaves out features whose
+// registers it does not save.
 func TestDetect(t *testing.T) {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	require.NoError(t, err)

@@ -7,8 +7,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
-// Elem is a number below a modulus n. It was checked when it was made, so that nothing
-// that is computed with it can fail.
+// Elem is a number below a modulus n. It is checked when it is made, so nothing computed
+// with it can fail.
 //
 // Operations change the element that they are called on, and return it, as those of
 // bigmod's Nat do: a formula is a line, and leaves nothing that cannot be wiped. An

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// long makes the differential tests a hundred times as long as otherwise.
+// long makes the differential tests a hundred times as long.
 var long = flag.Bool("kernel.long", false, "run the differential and the stress tests at full length")
 
 // pattern draws a number below 2^bits from distributions that find carries:

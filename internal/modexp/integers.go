@@ -154,14 +154,14 @@ func (s *Integers) SubMod(x, y, m []uint64) []uint64 {
 	return z
 }
 
-// GCD returns gcd(x, y) for integers of equal length that are not both zero, and 1: or,
-// if 2^64 divides both, 0 and 0.
+// GCD returns gcd(x, y) and 1, for integers of equal length that are not both zero. If
+// 2^64 divides both, it returns 0 and 0.
 func (s *Integers) GCD(x, y []uint64) (gcd []uint64, ok uint64) {
 	gcd = s.take(len(x))
 	before := s.mark()
 	defer func() { s.release(before) }()
 	a, b := s.Widen(x, len(x)), s.Widen(y, len(y))
-	// Powers of two that are in both.
+	// The powers of two that divide both.
 	var twos uint64
 	for range 63 {
 		even := 1 ^ (a[0]|b[0])&1
@@ -205,7 +205,7 @@ func (s *Integers) Inverse(x, m []uint64) (inverse []uint64, ok uint64) {
 	u[0] = 1
 	euclid(a, b, u, v, x)
 	ok = isOne(b)
-	// For x = 1 the inversion modulo x means nothing; k = 0 gives what is right.
+	// For x = 1 there is nothing to invert modulo x, and k = 0 gives the right result.
 	k := s.Distance(x, v)
 	mask := isOne(x) - 1
 	for i := range k {
@@ -226,7 +226,7 @@ func (s *Integers) Inverse(x, m []uint64) (inverse []uint64, ok uint64) {
 // which is odd, is given with u = 1 and v = 0, then v is a^-1 mod n for b = n and a gcd
 // of 1. a and b have the same length, as u, v and n do.
 //
-// In each step at least one bit of a or b is gone. So as many steps as both have bits are
+// Each step removes at least one bit of a or b, so as many steps as both have bits are
 // enough.
 func euclid(a, b, u, v, n []uint64) {
 	for range 2 * 64 * len(a) {

@@ -24,7 +24,7 @@ func toBig(x []uint64) *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-// positive draws a number from 1 on that has at most so many words.
+// positive draws a positive number of at most so many words.
 func positive(t testing.TB, words int) *big.Int {
 	for {
 		if x := pattern(t, 1+randInt(t, 64*words)); x.Sign() > 0 {
@@ -94,8 +94,8 @@ func TestIntegers(t *testing.T) {
 	require.Greater(t, inverses, rounds/10)
 }
 
-// TestIntegersEdges: the least operands, the powers of two that a greatest common divisor
-// still has and that it has no more, and lengths of a key.
+// TestIntegersEdges: the least operands, the powers of two up to where GCD gives up, and
+// the lengths of a key.
 func TestIntegersEdges(t *testing.T) {
 	for _, shift := range []uint{0, 1, 31, 32, 33, 62, 63, 64, 65, 100} {
 		for _, f := range []int64{1, 3, 1<<32 + 15} {
@@ -137,7 +137,7 @@ func TestIntegersEdges(t *testing.T) {
 }
 
 // TestWipeableModulus compares the arithmetic in Go with math/big at every length, and
-// finds that nothing of a wiped modulus is left.
+// checks that a wiped modulus leaves nothing.
 func TestWipeableModulus(t *testing.T) {
 	for _, bits := range []int{16, 17, 63, 64, 65, 1000, 1024, 1028, 1031, 1536, 2047, 2048, 4096, 8192} {
 		n := oddOf(t, bits)

@@ -1,9 +1,9 @@
 // Package modexp is the modular arithmetic of splitkey and hsm: exponentiation with a
 // secret exponent, and the few operations around it.
 //
-// A [Modulus] makes its elements of big-endian bytes: [Modulus.Elem] asks whether they
-// are one, [Modulus.Reduce] makes them one. From there on nothing can fail. [Integers]
-// are the few secret numbers that are no elements. Nothing here knows of keys, shares or
+// A [Modulus] makes elements from big-endian bytes: [Modulus.Elem] checks that they are
+// one, [Modulus.Reduce] makes them one. From there on nothing can fail. [Integers] are
+// the few secret numbers that are not elements. Nothing here knows of keys, shares or
 // messages.
 //
 // # Implementations
@@ -26,12 +26,11 @@
 //
 // # Timing
 //
-// No function without VarTime in its name branches on, or addresses memory by,
-// the value of a number: neither of the modulus (a prime of the software server
-// key is secret) nor of an element or exponent. Lengths are public, and so are
-// the bit length of the modulus and the fact that bytes were no element, which
-// only happens for values that came from outside. That the instructions
-// themselves take the same time for all operands (MULX, VPMADD52LUQ and
+// No function without VarTime in its name branches on, or addresses memory by, the value
+// of a modulus (a prime of the software server key is secret), an element or an exponent.
+// Lengths are public, and so are the bit length of the modulus and the fact that bytes
+// were no element, which only happens for values that came from outside. That the
+// instructions themselves take the same time for all operands (MULX, VPMADD52LUQ and
 // VPMADD52HUQ among them) rests on the processors' vendors.
 //
 // # Security
@@ -76,8 +75,8 @@ func NewModulus(n []byte) *Modulus {
 	return m
 }
 
-// NewWipeableModulus is [NewModulus] for a modulus, of at most 8192 bits, that is secret
-// and soon done with: [Modulus.Wipe] leaves nothing of it, on any processor.
+// NewWipeableModulus is [NewModulus] for a short-lived secret modulus of at most 8192
+// bits: [Modulus.Wipe] leaves nothing of it, on any processor.
 func NewWipeableModulus(n []byte) *Modulus {
 	m := newModulus(n)
 	if m.bits > maxBits {
@@ -91,7 +90,7 @@ func NewWipeableModulus(n []byte) *Modulus {
 	return m
 }
 
-// newModulus leaves the arithmetic to be chosen.
+// newModulus returns a Modulus whose arithmetic has yet to be chosen.
 func newModulus(n []byte) *Modulus {
 	for len(n) > 0 && n[0] == 0 {
 		n = n[1:]
@@ -112,9 +111,8 @@ func modulusLength(n []uint64) int {
 	return taint.Declassify(64*(len(n)-1)+bits.Len64(n[len(n)-1]), taint.ModulusLength)
 }
 
-// Wipe clears the modulus and its constants, for a modulus that is a secret prime and no
-// longer needed. It must not be used afterwards. What bigmod keeps of it cannot be
-// reached.
+// Wipe clears the modulus and its constants, and the modulus must not be used afterwards.
+// What bigmod keeps of it cannot be reached.
 func (m *Modulus) Wipe() {
 	clear(m.n)
 	m.arithmetic.wipe()

@@ -90,8 +90,8 @@ func compareWithBig(t *testing.T, n *big.Int, i implementation) {
 	}
 }
 
-// TestRefused: what is no modulus panics, as a fault of this repository; what is no
-// element is refused, as it may come from outside; elements of two moduli do not meet.
+// TestRefused: a bad modulus panics, as a fault of this repository; bytes that are no
+// element are refused, as they may come from outside; elements of two moduli panic.
 func TestRefused(t *testing.T) {
 	for _, n := range [][]byte{nil, {}, {0}, {1}, {2}, {0, 0, 1}, {1, 0}, {255, 255, 254}, {127, 255}} {
 		require.Panics(t, func() { NewModulus(n) }, "%x", n)
@@ -110,8 +110,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCheckedRoot: a root is given out, and nothing that is none, of another length or
-// not reduced.
+// TestCheckedRoot: the root is returned; any other number, one not reduced and one of
+// another length are refused.
 func TestCheckedRoot(t *testing.T) {
 	n := oddOf(t, 2048)
 	m := NewModulus(n.Bytes())

@@ -20,10 +20,10 @@ import (
 	"sync"
 )
 
-// Building the tests takes most of the time of a mutant. So all that are drawn for one package
-// are built at once, each with a switch: mutantOn(N) is true in a process whose environment
-// says MUTANT=N. A condition, a statement or a definition is there in both forms. What can
-// not be switched, or lies within another mutant, is built by itself.
+// Building the tests takes most of the time of a mutant. So all mutants drawn for one
+// package are built at once, each with a switch: mutantOn(N) is true in a process whose
+// environment says MUTANT=N. A condition, a statement or a definition is there in both
+// forms. What cannot be switched, or lies within another mutant, is built by itself.
 
 // switched returns the text of the unit of c, with a switch.
 func (c change) switched(source []byte, number int) string {
@@ -118,7 +118,7 @@ func (c *checker) parse(dir string) (*parsed, error) {
 	return p, nil
 }
 
-// builds says whether the package is still a Go program with the change, in the form in which
+// builds reports whether the package still compiles with the change, in the form in which
 // it is built.
 func (c *checker) builds(ch change) (bool, error) {
 	p, err := c.parse(path.Dir(ch.file))
@@ -152,8 +152,8 @@ func (c *checker) builds(ch change) (bool, error) {
 	return err == nil, nil
 }
 
-// replaced returns the source with every change of it that has a unit switched, numbered from
-// first on in their order. Units do not overlap.
+// replaced returns the source with a switch for each of its changes that has a unit,
+// numbered in their order from first on. Units do not overlap.
 func replaced(source []byte, list []change, first int) []byte {
 	order := make([]int, len(list))
 	for i := range list {

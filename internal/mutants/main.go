@@ -170,8 +170,8 @@ func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, err
 // number modulo their number. A new mutant changes the part of no other.
 type part struct{ number, of int }
 
-// parsePart reads "k/n". A k of n or more counts from the beginning again: with the number
-// of commits, each commit tries the part after the one that the last tried.
+// parsePart reads "k/n". k is taken modulo n: with the number of commits as k, each
+// commit tries the next part.
 func parsePart(s string) (part, error) {
 	var p part
 	var rest string

@@ -43,16 +43,16 @@ func equivalents(name string) (map[string]string, error) {
 
 const equivalentFile = "internal/mutants/equivalent.txt"
 
-// sampling says which mutants by rule are tried: size that build, of those whose names match,
-// from place skip of the draw on; or all.
+// sampling says which mutants by rule are tried, of those whose names match: all, or the
+// first size that build from place skip of the draw on.
 type sampling struct {
 	seed, skip, size, parallel int
 	all                        bool
 	match                      *regexp.Regexp
 }
 
-// run tries them, and reports whether at least 95 of 100 are killed of those that a test
-// could see.
+// run tries them, and reports whether at least 95 of 100 that a test could see are
+// killed.
 func (d sampling) run(tmp string) (bool, error) {
 	list, err := allChanges()
 	if err != nil {

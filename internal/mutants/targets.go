@@ -34,7 +34,8 @@ var targets = []target{
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 }
 
-// generated says that a file is written by a program: the program is tested, and its result.
+// generated reports whether a program wrote the file: then the program is tested, and its
+// result.
 func generated(source []byte) bool {
 	return strings.Contains(string(source[:min(len(source), 200)]), "// Code generated ")
 }

@@ -136,10 +136,11 @@ var verdictNames = [...]string{"killed", "SURVIVED", "NOT COVERED", "equivalent"
 
 func (v verdict) String() string { return verdictNames[v] }
 
-// A mutant is tried in two passes. In the first run the tests of its own package that take
-// less than short each, in two processes: those that take no time at all, then the others. In
-// the second, when all mutants have had the first, the long ones, those of other packages,
-// and those that do not run the line themselves: some run it in a process of their own.
+// A mutant is tried in two passes. The first runs the tests of its own package that take
+// less than short each, in two processes: those that take no time at all, then the
+// others. The second begins when all mutants have had the first. It runs the long tests,
+// those of other packages, and those that do not run the line themselves, since some run
+// it in a process of their own.
 const (
 	noTime = 500 * time.Millisecond // all of the first process
 	short  = time.Second

@@ -1,6 +1,6 @@
 // Package niltest calls everything that a package exports with nothing: methods of nil
 // pointers and of zero values, functions and methods without arguments, interface values
-// that hold nil pointers. All must return an error, where they return one, and panic never.
+// that hold nil pointers. Whatever can return an error must do so, and nothing may panic.
 //
 // What a package exports is read from its source, so that nothing is forgotten.
 package niltest
@@ -32,8 +32,8 @@ type Package struct {
 	Good []any
 	// Nils are nil pointers that implement the interfaces of parameters.
 	Nils []any
-	// May names functions and methods ("Type.Method"), or parameters of them ("Name:1"),
-	// that do without: with nothing they need return no error. The value says why.
+	// May names functions, methods ("Type.Method") and parameters of them ("Name:1") that
+	// accept nothing: they need return no error. The value says why.
 	May map[string]string
 }
 
@@ -42,8 +42,8 @@ var (
 	contextType = reflect.TypeFor[context.Context]()
 )
 
-// Check fails the test where something panics, returns no error where it returns one, or
-// is exported and not called. The working directory is the package's.
+// Check fails the test if something panics, returns a nil error, or is exported and not
+// called. It runs in the directory of the package.
 func Check(t testing.TB, p Package) {
 	called := map[string]bool{}
 	may := map[string]bool{}

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/niltest"
 )
 
-// failures is a test that is let fail.
+// failures is a test that may fail.
 type failures struct {
 	testing.TB
 	said string

@@ -33,8 +33,8 @@ func (v Value[T]) Get() T {
 // Format hides what v holds, for every verb.
 func (Value[T]) Format(f fmt.State, _ rune) { fmt.Fprint(f, "secret(hidden)") }
 
-// Bytes holds bytes of its own, which can be wiped, for all copies of the Bytes at once: a
-// copied share must not live on as one of zeros. The zero Bytes holds none.
+// Bytes holds bytes of its own. Wipe takes them from all copies of the Bytes at once: a
+// copied share must not live on as a share of zeros. The zero Bytes holds none.
 type Bytes struct{ b Value[*[]byte] }
 
 // Own returns Bytes that hold b itself, which the caller gives away.

@@ -8,8 +8,8 @@ var seeded Reason
 // Leaks says that this build has seeded leaks.
 const Leaks = true
 
-// SeedLeak makes the place leak at which this reason is given, and no other: Declassify
-// looks at the value before it is public. With [Result], [LeakResult] leaks.
+// SeedLeak makes the one place that gives this reason leak: Declassify decides by the
+// value before it is public. With [Result], [LeakResult] leaks.
 func SeedLeak(at Reason) { seeded = at }
 
 // leak decides by v.

@@ -47,8 +47,8 @@ const (
 	// anything is computed from it.
 	PINFormat
 
-	// WeakPIN says whether one rule refuses a PIN, after all rules before it did not. The name
-	// of the rule is the answer. For a PIN that is accepted it is always 0.
+	// WeakPIN says whether a rule refuses a PIN that all rules before it let pass. The
+	// name of the rule is the answer. For a PIN that is accepted it is always 0.
 	WeakPIN
 
 	// Argon2Input is the PIN as Argon2id gets it, which addresses memory by its data from the

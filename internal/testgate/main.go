@@ -71,8 +71,8 @@ func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 		running  = map[key]bool{} // packages and tests that started and have not ended
 		output   = map[key][]string{}
 	)
-	// cut prints what the tests of a package have printed that did not end. When a process
-	// ends before its tests, by a panic or a timeout, its last words, the stacks of all
+	// cut prints the output of a package's tests that did not end. When a process ends
+	// before its tests, by a panic or a timeout, its last words, the stacks of all
 	// goroutines, are the output of one of them.
 	cut := func(pkg string) {
 		for _, k := range slices.SortedFunc(maps.Keys(output), func(a, b key) int { return strings.Compare(a.test, b.test) }) {

@@ -6,5 +6,5 @@ import "time"
 
 var epoch = time.Now()
 
-// now is the time that passes, where there is no portable way to know a thread's own.
+// now is the time on the clock: there is no portable way to read a thread's own.
 func now() time.Duration { return time.Since(epoch) }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// draw makes n measurements of 100 microseconds with noise and a long tail, as a busy machine does.
-// Class 1 takes longer by what is said.
+// draw makes n measurements of 100 microseconds with noise and a long tail, as a busy
+// machine does. Class 1 takes longer by so many nanoseconds.
 func draw(n int, longer float64) [2][]float64 {
 	r := rand.New(rand.NewPCG(1, 2))
 	var samples [2][]float64

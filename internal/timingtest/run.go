@@ -14,15 +14,16 @@ func Long() time.Duration {
 	return 10 * time.Second
 }
 
-// Inputs are two classes of equally many byte strings of one length, of which one at a time is copied to
-// where the operation reads it: so the memory that is read does not depend on the class.
+// Inputs are two classes of equally many byte strings of one length. One at a time is
+// copied to where the operation reads it, so that the memory that is read does not depend
+// on the class.
 type Inputs struct {
 	classes [2][][]byte
 	next    int
 	Current []byte
 }
 
-// NewInputs asks for each input, count of them for each class.
+// NewInputs calls make for each input, count times for each class.
 func NewInputs(count int, make func(class int) []byte) *Inputs {
 	in := &Inputs{}
 	for class := range in.classes {

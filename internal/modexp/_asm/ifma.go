@@ -231,7 +231,7 @@ func (g *ifma) checkShape() {
 	}
 }
 
-// registerMap tells the reader of the .s file who is who.
+// registerMap says in the .s file what each register holds.
 func (g *ifma) registerMap() {
 	fmt.Fprintf(g, "\n// %d bits: V = %d vectors, K = %d digits.\n//\n", g.bits, g.vectors, g.digits)
 	list := func(name string, r ...operand) {
