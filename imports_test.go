@@ -35,15 +35,15 @@ var layers = map[string][]string{
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 
-// apart lists trees that must not import others of the same part, or of one that their part
-// may import, with the reason. Tests may.
+// apart lists trees that must not import others of the same part, or of one that their
+// part may import, with the reason. Tests may.
 var apart = []struct{ from, to, why string }{
 	{"pinlock/limiter", "pinlock", "it is the server's half, and opens no lockbox"},
 	{"pinlock", "pinlock/limiter", "it is the device's half, and counts nothing"},
 }
 
-// arrows are all that the packages of the protocol import of this module, beside internal. Tests may import more: those
-// of one party have the other to talk to.
+// arrows are all that the packages of the protocol import of this module, beside
+// internal. Tests may import more: those of one party have the other to talk to.
 var arrows = map[string][]string{
 	"protocol":               {"splitkey", "pinlock/limiter"},
 	"protocol/internal/wire": {"protocol", "splitkey", "pinlock/limiter"},
@@ -208,7 +208,8 @@ func refuse(s source, imp string, may []string) string {
 
 func within(p, tree string) bool { return p == tree || strings.HasPrefix(p, tree+"/") }
 
-// without reports whether p is in a tree, but not in the other tree, if that is a part of it.
+// without reports whether p is in a tree, but not in the other tree, if that is a part of
+// it.
 func without(p, tree, other string) bool {
 	return within(p, tree) && !(within(other, tree) && within(p, other))
 }
@@ -326,7 +327,8 @@ func TestRequirements(t *testing.T) {
 	require.Empty(t, mod.Exclude)
 }
 
-// TestPhoneCarriesNoServer: what an app for a phone or a browser compiles has no server in it.
+// TestPhoneCarriesNoServer: what an app for a phone or a browser compiles has no server
+// in it.
 func TestPhoneCarriesNoServer(t *testing.T) {
 	list := exec.Command("go", "list", "-deps", "./protocol/device")
 	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS=")

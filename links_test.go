@@ -100,8 +100,8 @@ var (
 	goTestFunc = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Example|Fuzz)\w+)\(`)
 )
 
-// unknownTests returns how often the documents name a test, and one line for each name that
-// no test has. TestPromises reads promises.md.
+// unknownTests returns how often the documents name a test, and one line for each name
+// that no test has. TestPromises reads promises.md.
 func unknownTests(fsys fs.FS) (named int, unknown []string, err error) {
 	tests := map[string]bool{}
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// complete lists the sections in which every promise must have a row in promises.md: every
-// sentence with one of the words of promising. A nil list is all sections.
+// complete lists the sections in which every promise must have a row in promises.md:
+// every sentence with one of the words of promising. A nil list is all sections.
 var complete = map[string][]string{"command.md": {"Exit codes", "Folders"}, "scheme.md": {"2.1", "2.2", "2.3", "2.4", "2.5", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "5", "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7", "5.8"}, "package pinlock": {"Lockbox", "WeakPINError"}, "package pinlock/limiter": {
 	"Counter", "Counter.AppendBinary", "Counter.Destroyed", "Counter.MarshalBinary", "Limiter", "Limiter.Attempt", "Limiter.Create", "New",
 	"ParseCounter", "package", "Policy", "Policy.Admit", "Policy.Next", "Update", "WrongPINError",
@@ -100,7 +100,8 @@ func sections(text string) map[string]string {
 }
 
 // godoc returns the documentation of a package: of "package" itself, and of each exported
-// type, function, method, constant and variable by its name, a method's being Type.Method.
+// type, function, method, constant and variable by its name, a method's being
+// Type.Method.
 func godoc(fsys fs.FS, dir string) (map[string]string, error) {
 	names, err := fs.Glob(fsys, path.Join(dir, "*.go"))
 	if err != nil {
@@ -165,8 +166,8 @@ func godoc(fsys fs.FS, dir string) (map[string]string, error) {
 	return out, nil
 }
 
-// testsOf returns the tests, examples and fuzz targets of a directory that a build for Linux
-// on amd64 has, and for each whether it does something.
+// testsOf returns the tests, examples and fuzz targets of a directory that a build for
+// Linux on amd64 has, and for each whether it does something.
 func testsOf(fsys fs.FS, dir string) (map[string]bool, error) {
 	files, err := fs.Glob(fsys, path.Join(dir, "*_test.go"))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
-// script runs lines of bash after .ci/step.bash. It returns what they printed, without the
-// times, and whether they succeeded.
+// script runs lines of bash after .ci/step.bash. It returns what they printed, without
+// the times, and whether they succeeded.
 func script(t *testing.T, lines string, env ...string) (string, bool) {
 	t.Helper()
 	here, err := os.Getwd()
@@ -28,8 +28,8 @@ func script(t *testing.T, lines string, env ...string) (string, bool) {
 	return strings.ReplaceAll(text, file, "SCRIPT"), err == nil
 }
 
-// TestSteps: a step that fails ends the script, at whatever depth of its functions, and is
-// named last, behind what it printed. Whatever runs beside it runs to its end.
+// TestSteps: a step that fails ends the script, at whatever depth of its functions, and
+// is named last, behind what it printed. Whatever runs beside it runs to its end.
 func TestSteps(t *testing.T) {
 	const functions = `
 good() { echo good; }
@@ -60,7 +60,8 @@ steps() { step one good; step two bad; step three good; }
 	require.True(t, strings.HasSuffix(out, "FAILED: two (SCRIPT)\nFAILED: steps (SCRIPT)\n"), out)
 }
 
-// TestStepsSkip: what is skipped is noted in the file of which testgate makes a list, and fails in CI.
+// TestStepsSkip: what is skipped is noted in the file of which testgate makes a list, and
+// fails in CI.
 func TestStepsSkip(t *testing.T) {
 	const lines = "skip \"a check\" \"x is missing: apt-get install x\"\necho after\n"
 	for ci, after := range map[string]string{"": "after\n", "true": ""} {
@@ -96,8 +97,8 @@ func TestOldBash(t *testing.T) {
 	}
 }
 
-// TestTargets: CONTRIBUTING.md says what each target of the Makefile does, and the workflow
-// calls none that is not there.
+// TestTargets: CONTRIBUTING.md says what each target of the Makefile does, and the
+// workflow calls none that is not there.
 func TestTargets(t *testing.T) {
 	read := func(name string) string {
 		text, err := os.ReadFile(name)
