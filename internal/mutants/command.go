@@ -18,7 +18,7 @@ var commandMutants = []mutant{
 	{"a server that others may write to", "service/cmd/tandem/server.go", "if err := checkFolder(folder); err != nil {\n\t\treturn nil, err\n\t}\n\t// Before", "// Before", inCommand, "TestScripts/testdata/folders"},
 	{"a sealing key that its group may read", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o077 != 0", "info.Mode().Perm()&0o007 != 0", inCommand, "TestScripts/testdata/folders"},
 	{"a public file whatever the umask", "service/cmd/tandem/output.go", "return disk.Create(name, data, mode) }", "return errors.Join(disk.Create(name, data, mode), os.Chmod(name, mode)) }", inCommand, "TestScripts/testdata/folders"},
-	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(state),", "\t_ = state\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.Status{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
+	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.Status{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
 
 	// PINs and prompts.
 	{"bind a folder before the PINs are known", "service/cmd/tandem/enroll.go", "\t// All PINs are asked for before anything is written or begun.\n", "\tif err := e.bind(b); err != nil {\n\t\treturn nil, err\n\t}\n", inCommand, "TestScripts/testdata/pins"},
@@ -28,8 +28,8 @@ var commandMutants = []mutant{
 	{"make a server that a crash may lose", "service/cmd/tandem/create.go", "disk.Rename(draft, folder)", "os.Rename(draft, folder)", inCommand, "TestInitIsDurable"},
 	{"show a PIN", "service/cmd/tandem/terminal_unix.go", "hidden.Lflag &^= unix.ECHO", "hidden.Lflag |= unix.ECHO", inCommand, "TestPrompt$"},
 	{"leave the terminal without echo", "service/cmd/tandem/terminal_unix.go", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, before)) }()", "defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, &hidden)) }()", inCommand, "TestPrompt$"},
-	{"hold the store while a PIN is typed", "service/cmd/tandem/sign.go", "\tpin, err := source.get(ctx, s.key)\n", "\theld, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tpin, err := source.get(ctx, s.key)\n\t_ = held.close()\n", inCommand, "TestPromptHoldsNothing"},
-	{"hold the store while PINs are chosen", "service/cmd/tandem/enroll.go", "\tif err := choosePINs(ctx, source, keys); err != nil {\n", "\theld, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\terr = choosePINs(ctx, source, keys)\n\t_ = held.close()\n\tif err != nil {\n", inCommand, "TestPromptHoldsNothing"},
+	{"hold the store while a PIN is typed", "service/cmd/tandem/sign.go", "\tpin, err := source.get(ctx, s.key)\n", "\t_, shut, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tpin, err := source.get(ctx, s.key)\n\t_ = shut()\n", inCommand, "TestPromptHoldsNothing"},
+	{"hold the store while PINs are chosen", "service/cmd/tandem/enroll.go", "\tif err := choosePINs(ctx, source, keys); err != nil {\n", "\t_, shut, err := b.open(c)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\terr = choosePINs(ctx, source, keys)\n\t_ = shut()\n\tif err != nil {\n", inCommand, "TestPromptHoldsNothing"},
 	{"a weak PIN without a reason", "service/cmd/tandem/weakpin.go", `"stairs":`, `"steps":`, inCommand, "TestWeakPINs"},
 
 	// Reading and Ctrl-C.
@@ -61,8 +61,8 @@ var commandMutants = []mutant{
 	{"keep the file of an imported key", "service/cmd/tandem/privatekey.go", "for _, f := range all {\n\t\t\tclear(f.der)\n", "for range all {\n", inCommand, "TestImportedKeyIsWiped"},
 	{"keep the numbers of a key that is refused", "service/cmd/tandem/privatekey.go", "if err != nil {\n\t\t\t(&keyParts", "if err == nil {\n\t\t\t(&keyParts", inCommand, "TestImportedKeyIsWiped"},
 	{"take a key with three primes", "service/cmd/tandem/privatekey.go", "if r.Version != 0 || len(r.More.FullBytes) > 0 {", "if r.Version > 1 {", inCommand, "TestScripts/testdata/import"},
-	{"split a key of another length for a composite", "service/cmd/tandem/privatekey.go", "bits != config.DeviceBits || k.e != 65537 {", "bits == 0 || k.e != 65537 {", inCommand, "TestScripts/testdata/import"},
-	{"ask the server about a modulus that is too small", "service/cmd/tandem/privatekey.go", "BitLen() < 2*config.DeviceBits {", "BitLen() < config.DeviceBits {", inCommand, "TestScripts/testdata/import"},
+	{"split a key of another length for a composite", "service/cmd/tandem/privatekey.go", "bits != config.ClientBits || k.e != 65537 {", "bits == 0 || k.e != 65537 {", inCommand, "TestScripts/testdata/import"},
+	{"ask the server about a modulus that is too small", "service/cmd/tandem/privatekey.go", "BitLen() < 2*config.ClientBits {", "BitLen() < config.ClientBits {", inCommand, "TestScripts/testdata/import"},
 	{"status of a server that can be written only", "service/cmd/tandem/status.go", "errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)", "errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EROFS)", inCommand, "TestReadOnlyAsNobody"},
 	{"leave the copy of a store", "service/cmd/tandem/server.go", "remove := func() error { return os.RemoveAll(folder) }", "remove := func() error { return nil }", inCommand, "TestReadOnlyAsNobody"},
 }

@@ -28,32 +28,33 @@ const (
 	sampleSize = 40
 )
 
-// cheapParams is the least that Argon2id allows: what the attack runs at where it tries every PIN.
+// cheapParams is the least that Argon2id allows. The attack that tries every PIN uses it.
 var cheapParams = pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
 
 func formatPIN(n int) []byte { return fmt.Appendf(nil, "%04d", n) }
 
-// stolenLockbox cuts the lockbox out of a device's state, as a thief does who has read the source.
-func stolenLockbox(state []byte) (*pinlock.Lockbox, error) {
+// stolenLockbox finds the lockbox in what a device has stored. A thief who has read the
+// source does the same.
+func stolenLockbox(stored []byte) (*pinlock.Lockbox, error) {
 	const (
 		magic    = "TDlb"
 		atK1     = 31 // offset of k1 in a lockbox
 		overhead = 79 // all of it but 2*k1
 	)
 	for at := 0; ; at++ {
-		next := bytes.Index(state[at:], []byte(magic))
+		next := bytes.Index(stored[at:], []byte(magic))
 		if next < 0 {
-			return nil, errors.New("the state has no lockbox")
+			return nil, errors.New("there is no lockbox in it")
 		}
 		at += next
-		if len(state) < at+atK1+2 {
+		if len(stored) < at+atK1+2 {
 			continue
 		}
-		end := at + overhead + 2*int(binary.BigEndian.Uint16(state[at+atK1:]))
-		if end > len(state) {
+		end := at + overhead + 2*int(binary.BigEndian.Uint16(stored[at+atK1:]))
+		if end > len(stored) {
 			continue
 		}
-		if box, err := pinlock.ParseLockbox(state[at:end]); err == nil {
+		if box, err := pinlock.ParseLockbox(stored[at:end]); err == nil {
 			return box, nil
 		}
 	}
@@ -109,8 +110,8 @@ func tryAll(ctx context.Context, box *pinlock.Lockbox) (*yield, error) {
 	return y, errors.Join(failed, ctx.Err())
 }
 
-// cheapCopy is the same share under the same PIN at the lowest cost. It needs the PIN, is never stored, and
-// would itself be the end of the lock: two lockboxes of one share tell the PIN.
+// cheapCopy locks the same share under the same PIN at the lowest cost. It needs the PIN.
+// It is never stored: two lockboxes of one share tell the PIN.
 func cheapCopy(box *pinlock.Lockbox, pin []byte) (*pinlock.Lockbox, error) {
 	share, err := box.Unlock(pin, pinlock.DefaultParams())
 	if err != nil {
@@ -122,11 +123,11 @@ func cheapCopy(box *pinlock.Lockbox, pin []byte) (*pinlock.Lockbox, error) {
 
 func (d *demo) offlineThief(ctx context.Context) error {
 	d.say("6. A THIEF COPIES THE PHONE'S STORAGE, and tries PINs at home")
-	state, err := os.ReadFile(d.path("device", signKey, "state"))
+	stored, err := os.ReadFile(d.path("device", pin2Key, storageFile))
 	if err != nil {
 		return err
 	}
-	box, err := stolenLockbox(state)
+	box, err := stolenLockbox(stored)
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
-// createServer makes a server. Where there is no folder of that name it appears whole or not at all.
-// A folder that exists and is empty (a mount point, or what a link leads to) is filled; it is a
-// server once it has its config.json, which is written last.
+// createServer makes a server. A folder that does not exist appears whole or not at all.
+// A folder that exists and is empty (a mount point, or the target of a link) is filled.
+// It is a server once it has its config.json, which is written last.
 func createServer(ctx context.Context, c *call, folder string, config serverConfig, hsmPIN hsmPIN) (err error) {
 	if err := config.check(); err != nil {
 		return usagef("%v", err)

@@ -18,6 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -25,21 +27,21 @@ var demoCommand = &command{
 	name: "demo", args: "[-shape two-prime] [-bits N] [-sharing additive] [-pss] [-hash H] FILE",
 	about: "tells the whole story on a file of yours",
 	help: `
-Demo makes a server and a device in a new temporary folder, signs FILE with them, tries a wrong PIN, attacks
-the device's half as a thief would, and ends with the openssl command that verifies the signature. FILE is only read.
-It takes about ten seconds, most of them for the attack.`,
+Demo makes a server and a device in a new temporary folder, signs FILE with them, tries a wrong
+PIN, attacks the device's half as a thief would, and ends with the openssl command that verifies
+the signature. FILE is only read. It takes a few seconds, most of them for the attack.`,
 	plain: true,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		d := &demo{config: serverConfig{Version: 1}}
 		flags.StringVar(&d.config.Shape, "shape", composite, "`shape` of the key, composite or two-prime")
-		flags.IntVar(&d.config.DeviceBits, "bits", 2048, "`length` of the device's modulus, 2048, 3072 or 4096; a composite key is twice as long")
+		flags.IntVar(&d.config.ClientBits, "bits", 2048, "`length` of the client modulus, 2048, 3072 or 4096; a composite key is twice as long")
 		flags.StringVar(&d.sharing, "sharing", "multiplicative", "`kind` of split, multiplicative or additive")
 		d.scheme.declare(flags)
 		return d.run
 	},
 }
 
-// demo is one telling of the story. Nothing in it is made up: every number is of what just happened.
+// demo is one telling of the story. Every number in it is of what just happened.
 type demo struct {
 	scheme
 	config  serverConfig
@@ -51,8 +53,9 @@ type demo struct {
 	file    string
 	digest  []byte
 	backend *backend
-	server  *liveServer
-	device  *liveDevice
+	server  *server.Server
+	shut    func() error // ends server
+	device  *device.Device
 	id      protocol.KeyID
 	public  *rsa.PublicKey
 	pin     []byte
@@ -78,8 +81,8 @@ func (d *demo) run(ctx context.Context, c *call) (_ result, err error) {
 		return nil, err
 	}
 	defer func() {
-		if d.server != nil {
-			err = errors.Join(err, d.server.close())
+		if d.shut != nil {
+			err = errors.Join(err, d.shut())
 		}
 		if d.backend != nil {
 			err = errors.Join(err, d.backend.close())
@@ -129,16 +132,16 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if d.backend, err = openBackend(ctx, d.c, d.path("server"), hsmPIN{}); err != nil {
 		return err
 	}
-	if d.server, err = d.backend.open(d.c); err != nil {
+	if d.server, d.shut, err = d.backend.open(d.c); err != nil {
 		return err
 	}
 	if err := bind(d.path("device"), d.server.ServerKey()); err != nil {
 		return err
 	}
-	if d.device, err = openDevice(d.path("device"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams(), d.c.clock); err != nil {
+	if d.device, err = openDevice(d.path("device"), pin2Key, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams()); err != nil {
 		return err
 	}
-	k := &newKey{key: signKey, device: d.device, fresh: true, sharing: sharing, pin: d.pin, again: d.pin}
+	k := &newKey{key: pin2Key, device: d.device, fresh: true, sharing: sharing, pin: d.pin, again: d.pin}
 	defer k.halves.wipe()
 	start := time.Now()
 	if err := k.make(ctx, d.c, d.config); err != nil {
@@ -156,10 +159,10 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if sharing == splitkey.Additive {
 		rule = "d = d_c + d_s (4 bytes of d_s tell a thief of the phone the PIN: scheme.md, 10.3)"
 	}
-	d.say("   The phone made an RSA key of %d bits, split its exponent, %s, locked d_c with the", d.config.DeviceBits, rule)
+	d.say("   The phone made an RSA key of %d bits, split its exponent, %s, locked d_c with the", d.config.ClientBits, rule)
 	d.say("   PIN %s, gave d_s to the server, and forgot the rest.", d.pin)
 	if d.config.Shape == composite {
-		d.say("   The server made one of %d bits of its own. The public key is the product: RSA-%d.", d.config.DeviceBits, d.public.N.BitLen())
+		d.say("   The server made one of %d bits of its own. The public key is the product: RSA-%d.", d.config.ClientBits, d.public.N.BitLen())
 	} else {
 		d.say("   The public key is that key's: RSA-%d.", d.public.N.BitLen())
 	}
@@ -171,10 +174,10 @@ func (d *demo) halves(context.Context) error {
 	d.say("2. WHERE THE HALVES ARE")
 	own := ""
 	if d.config.Shape == composite {
-		own = " and its own key"
+		own = " and the server key"
 	}
 	for _, f := range []struct{ folder, file, what string }{
-		{"device", filepath.Join(signKey, "state"), "d_c, under the PIN: Argon2id, 3 passes over 64 MiB"},
+		{"device", filepath.Join(pin2Key, storageFile), "d_c, under the PIN: Argon2id, 3 passes over 64 MiB"},
 		{"server", storeFile, "d_s" + own + ", sealed; the count of wrong PINs"},
 		{"server", sealerFile, "what it is sealed with; in production an HSM (init -hsm)"},
 	} {
@@ -196,15 +199,15 @@ func (d *demo) request(context.Context) error {
 	return nil
 }
 
-// try signs with a PIN, on whatever device has the key.
-func (d *demo) try(ctx context.Context, device *liveDevice, pin []byte) ([]byte, error) {
+// try signs with a PIN, on whatever phone has the key.
+func (d *demo) try(ctx context.Context, phone *device.Device, pin []byte) ([]byte, error) {
 	challenge, err := d.server.ChallengeSign(ctx, d.id, d.digest, d.options())
 	if err != nil {
 		return nil, err
 	}
 	d.c.step("device: opening its half with the PIN")
 	defer d.c.done()
-	return device.Sign(ctx, challenge, d.digest, d.options(), pin)
+	return phone.Sign(ctx, challenge, d.digest, d.options(), pin)
 }
 
 func (d *demo) wrongPIN(ctx context.Context) error {
@@ -253,7 +256,7 @@ func (d *demo) onlineThief(ctx context.Context) error {
 	if err := os.CopyFS(d.path("thief"), os.DirFS(d.path("device"))); err != nil {
 		return err
 	}
-	thief, err := openDevice(d.path("thief"), signKey, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams(), d.c.clock)
+	thief, err := openDevice(d.path("thief"), pin2Key, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams())
 	if err != nil {
 		return err
 	}

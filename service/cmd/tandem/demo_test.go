@@ -14,7 +14,8 @@ import (
 
 const root = "../../.."
 
-// TestReadme does what a new reader does: types the first command of the README, and then the one that it ends with.
+// TestReadme does what a new reader does: types the first command of the README, and then
+// the one that it ends with.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(root + "/README.md")

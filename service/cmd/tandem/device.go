@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
 // The device's folder, mode 0700:
@@ -23,11 +23,11 @@ import (
 //	auth/state  the key of PIN1: a device.FileStorage
 //	sign/state  the key of PIN2
 const (
-	serverKeyFile = "server.pem"
-	stateFile     = "state"
+	hpkeKeyFile = "server.pem"
+	storageFile = "state"
 )
 
-const serverKeyType = "TANDEM SERVER KEY"
+const hpkeKeyType = "TANDEM HPKE KEY"
 
 // maxParams is the most that a lockbox may ask for.
 var maxParams = pinlock.Params{Time: 16, MemoryKiB: 1 << 20, Threads: 16}
@@ -57,64 +57,54 @@ func formatParams(p pinlock.Params) string {
 	return fmt.Sprintf("%d,%dMiB,%d", p.Time, p.MemoryKiB>>10, p.Threads)
 }
 
-// liveDevice is one key of a device's folder.
-type liveDevice struct {
-	*device.Device
-	key string
-}
-
 // wire carries requests to a server in this process, and tells whose turn it is.
-func wire(c *call, s *liveServer) device.Transport {
+func wire(c *call, srv *server.Server) device.Transport {
 	return c.link(func(ctx context.Context, request []byte) ([]byte, error) {
 		c.step("server: checking and completing")
 		defer c.step("device: checking the answer")
-		return s.Handle(ctx, request)
+		return srv.Handle(ctx, request)
 	})
 }
 
 // offline is the transport of a device that asks no server anything.
 func offline(context.Context, []byte) ([]byte, error) { return nil, errors.New("no server") }
 
-// snapshot is the state of a key as it was when it was read. A device over it can be looked at, in a
-// folder that cannot be written as well, and while another process uses it.
+// snapshot is the storage of a key as it was when it was read. A device over it can be
+// looked at while another process uses it, and in a folder that cannot be written.
 type snapshot []byte
 
 func (s snapshot) Load() ([]byte, error) { return s, nil }
-func (s snapshot) Save([]byte) error     { return errors.New("this copy of the state is for reading") }
+func (s snapshot) Save([]byte) error     { return errors.New("this copy of the storage is for reading") }
 
 // look returns what a device knows of a key. It changes nothing, and makes no folder.
-func look(folder, key string, serverKey []byte) (device.Status, error) {
-	state, err := os.ReadFile(filepath.Join(folder, key, stateFile))
+func look(folder, key string, hpkeKey []byte) (device.Status, error) {
+	stored, err := os.ReadFile(filepath.Join(folder, key, storageFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return device.Status{}, nil
 	}
 	if err != nil {
 		return device.Status{}, err
 	}
-	d, err := device.New(device.Config{Storage: snapshot(state), Transport: offline, ServerKey: serverKey})
+	d, err := device.New(device.Config{Storage: snapshot(stored), Transport: offline, ServerKey: hpkeKey})
 	if err != nil {
 		return device.Status{}, err
 	}
 	return d.Status()
 }
 
-// openDevice opens one key of a folder for use. params is for new lockboxes, and the limit for those
-// that exist.
-func openDevice(folder, key string, serverKey []byte, transport device.Transport, params pinlock.Params, clock func() time.Time) (*liveDevice, error) {
-	state, err := device.NewFileStorage(filepath.Join(folder, key))
+// openDevice opens one key of a folder for use. params are the cost of new lockboxes, and
+// the limit for those that exist.
+func openDevice(folder, key string, hpkeKey []byte, transport device.Transport, params pinlock.Params) (*device.Device, error) {
+	storage, err := device.NewFileStorage(filepath.Join(folder, key))
 	if err != nil {
 		return nil, err
 	}
-	d, err := device.New(device.Config{Storage: state, Transport: transport, ServerKey: serverKey, Params: params})
-	if err != nil {
-		return nil, err
-	}
-	return &liveDevice{d, key}, nil
+	return device.New(device.Config{Storage: storage, Transport: transport, ServerKey: hpkeKey, Params: params})
 }
 
-// readServerKey returns what writeServerKey stored.
-func readServerKey(folder string) ([]byte, error) {
-	name := filepath.Join(folder, serverKeyFile)
+// readHPKEKey returns what bind stored.
+func readHPKEKey(folder string) ([]byte, error) {
+	name := filepath.Join(folder, hpkeKeyFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, failf("not_enrolled", "tandem enroll -device "+quote(folder), "there is no device in %s", folder)
@@ -123,31 +113,31 @@ func readServerKey(folder string) ([]byte, error) {
 		return nil, err
 	}
 	block, _ := pem.Decode(text)
-	if block == nil || block.Type != serverKeyType {
-		return nil, failf("damaged", "restore the file", "%s is not a server's key", name)
+	if block == nil || block.Type != hpkeKeyType {
+		return nil, failf("damaged", "restore the file", "%s is not an HPKE key of tandem", name)
 	}
 	return block.Bytes, nil
 }
 
 // bind makes a device's folder, for one server.
-func bind(folder string, serverKey []byte) error {
+func bind(folder string, hpkeKey []byte) error {
 	if err := disk.MakeFolder(folder, folderMode); err != nil {
 		return err
 	}
 	if err := checkFolder(folder); err != nil {
 		return err
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: serverKeyType, Bytes: serverKey})
-	return writeNew(filepath.Join(folder, serverKeyFile), text, secretMode)
+	text := pem.EncodeToMemory(&pem.Block{Type: hpkeKeyType, Bytes: hpkeKey})
+	return writeNew(filepath.Join(folder, hpkeKeyFile), text, secretMode)
 }
 
 // checkServer refuses a device that was enrolled with another server.
 func checkServer(folder string, b *backend) error {
-	serverKey, err := readServerKey(folder)
+	hpkeKey, err := readHPKEKey(folder)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(serverKey, b.serverKey()) {
+	if !bytes.Equal(hpkeKey, b.hpkeKey()) {
 		return failf("other_server", "give the -server that this -device was enrolled with, or another -device",
 			"%s was enrolled with another server than %s", folder, b.folder)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/durable"
 )
 
-// fill makes the disk full for files of this name, until the test ends or empty is called. Tests that
-// use it are not parallel.
+// fill makes the disk full for files of this name, until the test ends or empty is
+// called. Tests that use it are not parallel.
 func fill(t *testing.T, op durable.Op, name string) (empty func()) {
 	t.Helper()
 	disk = durable.Observed(func(s durable.Step) error {
@@ -28,7 +28,8 @@ func fill(t *testing.T, op durable.Op, name string) (empty func()) {
 	return empty
 }
 
-// TestFullDisk: a signature that cannot be written was made and counted, and is had again without a PIN.
+// TestFullDisk: a signature that cannot be written was made and counted, and is had again
+// without a PIN.
 func TestFullDisk(t *testing.T) {
 	server, device, file := enrolled(t)
 	pin := map[string]string{"TANDEM_PIN": "80351"}
@@ -56,8 +57,8 @@ func TestFullDisk(t *testing.T) {
 		require.Equal(t, want, got)
 		require.NoError(t, os.Remove(file+".sig"))
 	}
-	// Each was made once. Every run of the command is a node of its own, which may deliver an event
-	// again, under its number.
+	// Each was made once. Every run of the command is a node of its own, which may
+	// deliver an event again, under its number.
 	log, err := os.ReadFile(filepath.Join(server, auditFile))
 	require.NoError(t, err)
 	made := map[float64]bool{}
@@ -74,7 +75,8 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, []string{file}, names, "no drafts")
 }
 
-// TestInitIsDurable: a new server's name is durable when init returns, and all that is in the folder before.
+// TestInitIsDurable: a new server's name is durable when init returns, and all that is in
+// the folder before.
 func TestInitIsDurable(t *testing.T) {
 	dir := t.TempDir()
 	server := filepath.Join(dir, "server")
@@ -94,7 +96,8 @@ func TestInitIsDurable(t *testing.T) {
 	require.Equal(t, dir, steps[len(steps)-1].Name)
 }
 
-// TestFailedInit: an init that fails leaves an empty folder empty, and none where there was none.
+// TestFailedInit: an init that fails leaves an empty folder empty, and none where there
+// was none.
 func TestFailedInit(t *testing.T) {
 	for _, name := range []string{sealerFile, keysFile, configFile} {
 		dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -18,17 +19,20 @@ var enrollCommand = &command{
 	name: "enroll", args: "-server DIR -device DIR [-key auth|sign] [-sharing additive] [-import KEY]",
 	about: "makes a device's keys, each in two halves",
 	help: `
-Enroll makes the two keys of a device: auth, for logging in with PIN1, and sign, for signing with PIN2. They
-have nothing in common. With -key it makes one of them. A key is confirmed with its PIN before it can be used. An enrolment
-that was interrupted is taken up where it stopped by the same command; keys that exist are left alone.
+Enroll makes the two keys of a device: auth, for logging in with PIN1, and sign, for signing with
+PIN2. They have nothing in common. With -key it makes one of them. A key is confirmed with its PIN
+before it can be used. The same command takes up an enrolment that was interrupted, and leaves
+keys alone that exist.
 
-PINs have 4 to 12 digits and come from a prompt, from -pin-file or from TANDEM_PIN. File and variable hold
-one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or line. The two must differ.
+PINs have 4 to 12 digits and come from a prompt, from -pin-file or from TANDEM_PIN. File and
+variable hold one PIN, for whichever key is used, or two, PIN1 and PIN2, separated by space or
+line. The two must differ.
 
-With -import it splits a key that you have, in PKCS #1, PKCS #8 or JWK: the key "sign" unless -key says
-otherwise. Destroy that file and every copy of it afterwards: whoever has one signs without the server. Most keys
-can only be shared with -sharing additive. A few bits of the server's half then tell much of the device's: to a thief of the
-device's folder 4 bytes of it tell the PIN. With -sharing multiplicative it takes all of it: docs/scheme.md, 10.3.`,
+With -import it splits a key that you have, in PKCS #1, PKCS #8 or JWK: the key "sign" unless -key
+says otherwise. Destroy that file and every copy of it afterwards: whoever has one signs without
+the server. Most keys can only be shared with -sharing additive. A few bits of the server's half
+then tell much of the device's: to a thief of the device's folder 4 bytes of it tell the PIN. With
+-sharing multiplicative it takes all of it: docs/scheme.md, 10.3.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		e := new(enrollment)
 		e.declareDevice(flags)
@@ -62,7 +66,7 @@ func (e *enrollment) check(c *call) (err error) {
 		return err
 	}
 	if e.names = keyNames; e.from != "" && e.only == "" {
-		e.only = signKey
+		e.only = pin2Key
 	}
 	if e.only != "" {
 		if err := checkKeyName(e.only); err != nil {
@@ -118,7 +122,7 @@ func (e *enrollment) run(ctx context.Context, c *call) (_ result, err error) {
 		if err := k.make(ctx, c, b.config); err != nil {
 			return nil, err
 		}
-		if err := b.with(c, func(s *liveServer) error { return e.enroll(ctx, c, s, k) }); err != nil {
+		if err := b.with(c, func(srv *server.Server) error { return e.enroll(ctx, c, srv, k) }); err != nil {
 			return nil, err
 		}
 		status, err := k.device.Status()
@@ -147,7 +151,7 @@ func parseSharing(s string) (splitkey.Sharing, error) {
 // newKey is one key on its way.
 type newKey struct {
 	key     string
-	device  *liveDevice
+	device  *device.Device
 	fresh   bool // no enrolment was begun, or it is thrown away
 	sharing splitkey.Sharing
 	halves         // of a fresh key
@@ -174,8 +178,8 @@ func (h halves) wipe() {
 	}
 }
 
-// plan finds out what there is to do. It returns the keys that are not ready. Of a device that is not
-// there yet it makes nothing.
+// plan returns the keys that are not ready. It makes nothing of a device that is not
+// there yet.
 func (e *enrollment) plan(ctx context.Context, c *call, b *backend) ([]*newKey, error) {
 	err := checkServer(e.device, b)
 	if isNew(err) {
@@ -189,7 +193,7 @@ func (e *enrollment) plan(ctx context.Context, c *call, b *backend) ([]*newKey, 
 		if err := checkDevice(e.device, name); err != nil {
 			return nil, err
 		}
-		status, err := look(e.device, name, b.serverKey())
+		status, err := look(e.device, name, b.hpkeKey())
 		if err != nil {
 			return nil, err
 		}
@@ -227,8 +231,8 @@ func isNew(err error) bool {
 
 // takeUp resumes what an earlier run left behind.
 func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status device.Status, err error) {
-	err = b.with(c, func(s *liveServer) error {
-		d, err := openDevice(e.device, key, b.serverKey(), wire(c, s), e.params, c.clock)
+	err = b.with(c, func(srv *server.Server) error {
+		d, err := openDevice(e.device, key, b.hpkeKey(), wire(c, srv), e.params)
 		if err != nil {
 			return err
 		}
@@ -248,12 +252,13 @@ func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string
 func (e *enrollment) bind(b *backend) error {
 	err := checkServer(e.device, b)
 	if isNew(err) {
-		return bind(e.device, b.serverKey())
+		return bind(e.device, b.hpkeKey())
 	}
 	return err
 }
 
-// stale reports that a request will never be answered, and another one may take its place.
+// stale reports that a request will never be answered, and another one may take its
+// place.
 func stale(err error) bool {
 	return errors.Is(err, device.ErrExpired) || errors.Is(err, device.ErrCancelled)
 }
@@ -280,7 +285,8 @@ func choosePINs(ctx context.Context, source *pins, keys []*newKey) (err error) {
 	return nil
 }
 
-// make makes a fresh key and splits it. Ctrl-C ends it at once: nobody has seen the key yet.
+// make makes a fresh key and splits it. Ctrl-C ends it at once: nobody has seen the key
+// yet.
 func (k *newKey) make(ctx context.Context, c *call, config serverConfig) error {
 	if !k.fresh || k.client != nil {
 		return nil
@@ -288,24 +294,24 @@ func (k *newKey) make(ctx context.Context, c *call, config serverConfig) error {
 	c.step("device: making and splitting the key %q", k.key)
 	defer c.done()
 	h, err := interruptible(ctx, func() (h halves, err error) {
-		h.client, h.server, err = splitkey.GenerateKey(config.DeviceBits, k.sharing)
+		h.client, h.server, err = splitkey.GenerateKey(config.ClientBits, k.sharing)
 		return h, err
 	})
 	k.halves = h
 	return err
 }
 
-func (e *enrollment) enroll(ctx context.Context, c *call, s *liveServer, k *newKey) (err error) {
-	if k.device, err = openDevice(e.device, k.key, s.ServerKey(), wire(c, s), e.params, c.clock); err != nil {
+func (e *enrollment) enroll(ctx context.Context, c *call, srv *server.Server, k *newKey) (err error) {
+	if k.device, err = openDevice(e.device, k.key, srv.ServerKey(), wire(c, srv), e.params); err != nil {
 		return err
 	}
-	return k.enroll(ctx, c, s)
+	return k.enroll(ctx, c, srv)
 }
 
-func (k *newKey) enroll(ctx context.Context, c *call, s *liveServer) error {
+func (k *newKey) enroll(ctx context.Context, c *call, srv *server.Server) error {
 	defer c.done()
 	if k.fresh {
-		_, challenge, err := s.ChallengeEnroll(ctx)
+		_, challenge, err := srv.ChallengeEnroll(ctx)
 		if err != nil {
 			return err
 		}
@@ -319,7 +325,7 @@ func (k *newKey) enroll(ctx context.Context, c *call, s *liveServer) error {
 	if err != nil {
 		return err
 	}
-	challenge, err := s.Challenge(ctx, status.KeyID)
+	challenge, err := srv.Challenge(ctx, status.KeyID)
 	if err != nil {
 		return err
 	}
@@ -362,7 +368,7 @@ func (r *enrollResult) text(w io.Writer) {
 	}
 	if r.imported != "" {
 		if r.shape == composite {
-			fmt.Fprintln(w, "The public key is a new one, the product with a key of the server's: signatures do not verify under the old one.")
+			fmt.Fprintln(w, "The public key is a new one, the product with a server key: signatures do not verify under the old one.")
 		}
 		fmt.Fprintf(w, "Now destroy %s and every copy of it: whoever has one signs without the server.\n", display(r.imported))
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// folders are the two parties' states.
+// folders are where the two parties keep what they have.
 type folders struct{ device, server string }
 
 func (f *folders) declareDevice(flags *flag.FlagSet) {
@@ -56,7 +56,8 @@ func (f *folders) needBoth() error {
 	return f.apart()
 }
 
-// apart refuses one folder for both halves, or one within the other, whatever their names are.
+// apart refuses one folder for both halves, or one within the other, whatever their names
+// are.
 func (f *folders) apart() error {
 	device, err := ancestors(f.device)
 	if err != nil {
@@ -113,8 +114,8 @@ func ancestors(folder string) ([]place, error) {
 	}
 }
 
-// within reports whether one of a folder's ancestors is the other, or, where neither exists yet,
-// has a name under which the other will be.
+// within reports whether one of a folder's ancestors is the other, or, where neither
+// exists yet, has a name under which the other will be.
 func within(folder []place, other place) bool {
 	for _, p := range folder {
 		if !os.SameFile(p.info, other.info) {
@@ -128,15 +129,16 @@ func within(folder []place, other place) bool {
 	return false
 }
 
-// Modes of what the command makes. A signature or a public key is for all, as far as umask lets it.
+// Modes of what the command makes. A signature or a public key is for all, as far as
+// umask lets it.
 const (
 	folderMode fs.FileMode = 0o700
 	secretMode fs.FileMode = 0o600
 	publicMode fs.FileMode = 0o644
 )
 
-// checkFolder refuses a folder that others may write to: they could put an older store, or a copy
-// of a device, in its place.
+// checkFolder refuses a folder that others may write to: they could put an older store,
+// or a copy of a device, in its place.
 func checkFolder(folder string) error {
 	info, err := os.Stat(folder)
 	if err != nil {

@@ -24,10 +24,11 @@ type hsmConfig struct {
 	Token      string `json:"token"`
 	Serial     string `json:"serial"`
 	SealingKey string `json:"sealing_key"`  // seals shares
-	WrapKey    string `json:"wrapping_key"` // wraps the server's own RSA keys; composite only
+	WrapKey    string `json:"wrapping_key"` // wraps the server keys; composite only
 }
 
-// parseHSM reads module:token. A module's path may have colons, a token's label then may not.
+// parseHSM reads module:token. A module's path may have colons; then the token's label
+// may not.
 func parseHSM(s, parameters string) (*hsmConfig, error) {
 	if s == "" {
 		if parameters != "" {
@@ -58,7 +59,7 @@ func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) 
 		return []byte(pin), nil
 	}
 	if !term.IsTerminal(int(c.stdin.Fd())) {
-		return nil, usagef("the server's keys are in an HSM: give its PIN with -hsm-pin-file or in TANDEM_HSM_PIN")
+		return nil, usagef("the server's secrets are in an HSM: give its PIN with -hsm-pin-file or in TANDEM_HSM_PIN")
 	}
 	return c.ask(ctx, fmt.Sprintf("PIN of the token %q: ", token))
 }
@@ -129,7 +130,7 @@ func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, shut
 	}
 	v := &vault{sealer: sealer, close: shut}
 	if config.Shape == composite {
-		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.DeviceBits, 0)
+		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.ClientBits, 0)
 		if err != nil {
 			return nil, errors.Join(err, shut())
 		}

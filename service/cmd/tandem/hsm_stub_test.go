@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNoPKCS11 asks a build without PKCS #11 for a token: it says how to build one that has it.
+// TestNoPKCS11 asks a build without PKCS #11 for a token: it says how to build one that
+// has it.
 func TestNoPKCS11(t *testing.T) {
 	dir := t.TempDir()
 	module := filepath.Join(dir, "module.so")

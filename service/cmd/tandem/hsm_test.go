@@ -9,7 +9,8 @@ import (
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 )
 
-// TestHSM runs the script of testdata/hsm with two tokens of SoftHSM, of one label and in folders of their own.
+// TestHSM runs the script of testdata/hsm with two tokens of SoftHSM, of one label and in
+// folders of their own.
 func TestHSM(t *testing.T) {
 	other := hsmtest.SoftHSM(t)
 	otherConf := os.Getenv("SOFTHSM2_CONF")

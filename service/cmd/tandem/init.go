@@ -11,12 +11,12 @@ var initCommand = &command{
 	name: "init", args: "-server DIR [-shape two-prime] [-bits N] [-hsm MODULE:TOKEN]",
 	about: "makes a server: its keys, and an empty store",
 	help: `
-Init makes the server's folder, which must not exist yet. In a composite key the device's key is one
-factor and a key of the server's own the other, so that RSA-4096 comes of two of 2048 bits. A two-prime key is the
-device's alone, and the server holds no more than a share of it.
+Init makes the server's folder, which must not exist yet, or be empty. A composite key is the
+client key times a server key: RSA-4096 comes of two of 2048 bits. A two-prime key is the client
+key alone, and the server holds no more than a share of it.
 
-With -hsm the server's own keys and the key that seals its store are in a PKCS #11 token: whoever has the
-folder alone signs nothing. The token's PIN is then needed by every command that has -server.`,
+With -hsm the server keys and the key that seals the store are in a PKCS #11 token: whoever has the
+folder alone signs nothing. Every command that has -server then needs the token's PIN.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			f          folders
@@ -27,7 +27,7 @@ folder alone signs nothing. The token's PIN is then needed by every command that
 		)
 		f.declareServer(flags)
 		flags.StringVar(&config.Shape, "shape", composite, "`shape` of the keys, composite or two-prime")
-		flags.IntVar(&config.DeviceBits, "bits", 2048, "`length` of the device's modulus, 2048, 3072 or 4096; a composite key is twice as long")
+		flags.IntVar(&config.ClientBits, "bits", 2048, "`length` of the client modulus, 2048, 3072 or 4096; a composite key is twice as long")
 		flags.StringVar(&token, "hsm", "", "`MODULE:TOKEN`, the path of a PKCS #11 library and the label of a token")
 		flags.StringVar(&parameters, "hsm-parameters", "", "`string` for C_Initialize, for the modules that need one (NSS)")
 		pin.declare(flags)
@@ -56,7 +56,7 @@ folder alone signs nothing. The token's PIN is then needed by every command that
 type serverResult struct {
 	Folder     string     `json:"folder"`
 	Shape      string     `json:"shape"`
-	DeviceBits int        `json:"device_bits"`
+	ClientBits int        `json:"client_bits"`
 	KeyBits    int        `json:"key_bits"`
 	HSM        *hsmResult `json:"hsm"` // null: none
 }
@@ -68,7 +68,7 @@ type hsmResult struct {
 }
 
 func newServerResult(folder string, config serverConfig) serverResult {
-	r := serverResult{Folder: folder, Shape: config.Shape, DeviceBits: config.DeviceBits, KeyBits: config.keyBits()}
+	r := serverResult{Folder: folder, Shape: config.Shape, ClientBits: config.ClientBits, KeyBits: config.keyBits()}
 	if h := config.HSM; h != nil {
 		r.HSM = &hsmResult{h.Module, h.Token, h.Serial}
 	}
@@ -78,7 +78,7 @@ func newServerResult(folder string, config serverConfig) serverResult {
 func (r serverResult) line() string {
 	s := fmt.Sprintf("server %s: %s keys, RSA-%d", r.Folder, r.Shape, r.KeyBits)
 	if r.Shape == composite {
-		s += fmt.Sprintf(" of two of %d bits", r.DeviceBits)
+		s += fmt.Sprintf(" of two of %d bits", r.ClientBits)
 	}
 	if r.HSM != nil {
 		s += fmt.Sprintf("; secrets in the token %q (serial %s)", r.HSM.Token, r.HSM.Serial)

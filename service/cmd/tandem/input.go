@@ -16,8 +16,8 @@ const (
 	maxSignatureFile = 2048    // of an RSA key of 16384 bits
 )
 
-// interruptible calls f, which may block for ever, and returns when it does or when ctx ends.
-// The process ends then, and f with it.
+// interruptible calls f, which may block for ever, and returns when it does or when ctx
+// ends. The process ends then, and f with it.
 func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -37,8 +37,8 @@ func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// read calls use with an open file, or with standard input. Ctrl-C ends it at any time: opening
-// and reading may take for ever where the file is a pipe.
+// read calls use with an open file, or with standard input. Ctrl-C ends it at any time:
+// opening and reading may take for ever where the file is a pipe.
 func read[T any](ctx context.Context, c *call, name string, use func(io.Reader) (T, error)) (T, error) {
 	return interruptible(ctx, func() (T, error) {
 		if name == standard {

@@ -51,8 +51,8 @@ func started(t *testing.T, out io.Writer, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestInterruptReading presses Ctrl-C once while each of the files is read that can be of any length,
-// or a pipe: here a pipe that nobody fills. Nothing is counted.
+// TestInterruptReading presses Ctrl-C once while each of the files is read that can be of
+// any length, or a pipe: here a pipe that nobody fills. Nothing is counted.
 func TestInterruptReading(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)

@@ -24,7 +24,8 @@ const (
 	jwk          = "JWK"
 )
 
-// found is one thing in a file with a key: kind is one of the above, or what else it is, in words.
+// found is one thing in a file with a key: kind is one of the above, or what else it is,
+// in words.
 type found struct {
 	kind string
 	der  []byte // or JSON
@@ -39,13 +40,13 @@ var pemKinds = map[string]string{
 	"CERTIFICATE REQUEST": "certificate request", "NEW CERTIFICATE REQUEST": "certificate request",
 	"X509 CRL": "list of revoked certificates", "PKCS7": "PKCS #7 message", "CMS": "CMS message",
 	"SSH2 PUBLIC KEY": "public key of SSH",
-	serverKeyType:     "server's key of tandem, which signs nothing",
+	hpkeKeyType:       "HPKE key of tandem, which signs nothing",
 }
 
 const encryptedKey = "encrypted private key"
 
-// identify says what a file with a key holds: PEM, DER or JSON. The slices are parts of text, or
-// copies: the caller clears both if they are secret.
+// identify says what a file with a key holds: PEM, DER or JSON. The slices are parts of
+// text, or copies: the caller clears both if they are secret.
 func identify(text []byte) []found {
 	text = plainText(text)
 	trimmed := bytes.TrimSpace(text)
@@ -84,7 +85,8 @@ func identify(text []byte) []found {
 	return all
 }
 
-// plainText drops a byte order mark, and makes bytes of the UTF-16 that PowerShell writes.
+// plainText drops a byte order mark, and makes bytes of the UTF-16 that PowerShell
+// writes.
 func plainText(text []byte) []byte {
 	var order binary.ByteOrder
 	switch {
@@ -281,8 +283,8 @@ func (f found) publicKey() (*rsa.PublicKey, usage, error) {
 
 var errPrivate = errors.New("it holds a private key, and a public one is wanted")
 
-// parsePublicKey reads the first RSA public key in a file: of a chain of certificates that is the
-// signer's. Nothing else of a certificate is looked at.
+// parsePublicKey reads the first RSA public key in a file: of a chain of certificates
+// that is the signer's. Nothing else of a certificate is looked at.
 func parsePublicKey(name string, text []byte) (*rsa.PublicKey, usage, error) {
 	all := identify(text)
 	var reason error

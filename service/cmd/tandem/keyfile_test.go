@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzKeyFile reads files with keys that strangers wrote: a key or a failure with a text, never a panic.
+// FuzzKeyFile reads files with keys that strangers wrote: a key or a failure with a text,
+// never a panic.
 func FuzzKeyFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if len(text) > 1<<16 {

@@ -41,8 +41,8 @@ func enroll(t *testing.T) func(server string) []string {
 	}
 }
 
-// process runs the command as a process of its own and kills it after a while, unless that is 0. It returns how
-// long it ran.
+// process runs the command as a process of its own and kills it after a while, unless
+// that is 0. It returns how long it ran.
 func process(t *testing.T, after time.Duration, pin string, args ...string) time.Duration {
 	t.Helper()
 	self, err := os.Executable()
@@ -59,7 +59,8 @@ func process(t *testing.T, after time.Duration, pin string, args ...string) time
 	return time.Since(start)
 }
 
-// TestKillInit kills init: there is a whole server or none, and the command works when it is run again.
+// TestKillInit kills init: there is a whole server or none, and the command works when it
+// is run again.
 func TestKillInit(t *testing.T) {
 	t.Parallel()
 	dir, enroll := t.TempDir(), enroll(t)
@@ -78,8 +79,8 @@ func TestKillInit(t *testing.T) {
 	}
 }
 
-// TestKillInitInPlace kills init in a folder that exists: with its config.json it is a whole server, and
-// without one it is none, and init says so or makes one.
+// TestKillInitInPlace kills init in a folder that exists: with its config.json it is a
+// whole server, and without one it is none, and init says so or makes one.
 func TestKillInitInPlace(t *testing.T) {
 	t.Parallel()
 	dir, enroll := t.TempDir(), enroll(t)
@@ -107,8 +108,8 @@ func TestKillInitInPlace(t *testing.T) {
 	}
 }
 
-// TestKillSign kills sign: no PIN is ever counted as wrong, the device is never taken for a clone, and
-// the command works when it is run again.
+// TestKillSign kills sign: no PIN is ever counted as wrong, the device is never taken for
+// a clone, and the command works when it is run again.
 func TestKillSign(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)

@@ -1,5 +1,5 @@
-// Command tandem makes split RSA keys and signs with them: the device's half in one folder, the server's in
-// another, and an ordinary RSA signature as the result.
+// Command tandem makes split RSA keys and signs with them: the device's half in one
+// folder, the server's in another, and an ordinary RSA signature as the result.
 //
 //	tandem demo FILE                           the whole story, told on a file of yours
 //	tandem init   -server DIR                  makes a server
@@ -14,12 +14,13 @@
 //
 // # Security
 //
-// Both parties run in this process, one after the other, and share nothing but what a service hands to a
-// device: the server's public key, a challenge, a digest. So this is a tool to see, test and script the scheme with. To
-// be protected as docs/threats.md says, the two folders belong on two machines, and packages device and server into two programs.
+// Both parties run in this process, one after the other, and share only what a service
+// hands to a device: its HPKE public key, a challenge, a digest. This is a tool to see,
+// test and script the scheme. Only two programs on two machines, one with package device
+// and one with package server, protect as docs/threats.md says.
 //
-// A PIN in an environment variable can be read by other processes of the same user, and stays in this
-// process's memory. Prompt and -pin-file are wiped after use.
+// A PIN in an environment variable can be read by other processes of the same user, and
+// stays in this process's memory. Prompt and -pin-file are wiped after use.
 package main
 
 import (
@@ -65,7 +66,8 @@ type command struct {
 	name, args string // as in the usage line
 	about      string // one line
 	help       string
-	// setup declares the flags and returns what runs when they are parsed. The result is printed.
+	// setup declares the flags and returns what runs when they are parsed. The result is
+	// printed.
 	setup func(*flag.FlagSet) func(context.Context, *call) (result, error)
 	plain bool // has no -json
 }
@@ -157,8 +159,8 @@ func (a *app) tell(r result, name string, asJSON bool) int {
 	return exitOK
 }
 
-// wantsJSON looks for -json among arguments that were not parsed, or not to the end. A value that is
-// no boolean is a wrong -json, and so one all the same.
+// wantsJSON looks for -json among arguments that were not parsed, or not to the end. A
+// value that is no boolean is a wrong -json, and so one all the same.
 func wantsJSON(args []string) bool {
 	wants := false
 	for _, arg := range args {
@@ -186,7 +188,8 @@ func (a *app) prepare(cmd *command) (flags *flag.FlagSet, asJSON *bool, run func
 
 const jsonFlag = "json"
 
-// parse lets flags stand before, between and after the other arguments; "--" ends the flags.
+// parse lets flags stand before, between and after the other arguments; "--" ends the
+// flags.
 func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
 	for {
 		if err := flags.Parse(args); err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVerifyMemory gives verify files of 384 MiB, as FILE, key and signature: it needs memory for none.
+// TestVerifyMemory gives verify files of 384 MiB, as FILE, key and signature: it needs
+// memory for none.
 func TestVerifyMemory(t *testing.T) {
 	t.Parallel()
 	_, device, file := enrolled(t)

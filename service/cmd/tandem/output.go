@@ -32,7 +32,8 @@ func (a *app) print(r result, asJSON bool) error {
 	return err
 }
 
-// publicPEM returns a public key as RFC 5280's SubjectPublicKeyInfo in PEM, and its SHA-256 in hexadecimal.
+// publicPEM returns a public key as RFC 5280's SubjectPublicKeyInfo in PEM, and its
+// SHA-256 in hexadecimal.
 func publicPEM(pub *rsa.PublicKey) (text []byte, fingerprint string, err error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
@@ -42,8 +43,8 @@ func publicPEM(pub *rsa.PublicKey) (text []byte, fingerprint string, err error) 
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), hex.EncodeToString(sum[:]), nil
 }
 
-// checkNew refuses to write where there is something, and where nothing can be written: before work
-// is done whose result would be lost. Standard output is always there.
+// checkNew refuses to write where there is something, and where nothing can be written:
+// before work is done whose result would be lost. Standard output is always there.
 func checkNew(name string) error {
 	if name == standard {
 		return nil
@@ -68,7 +69,8 @@ func cannotWrite(name string, err error) error {
 	return failf("output", "give another name with -o, or make room", "cannot write %s: %w", name, plain(err))
 }
 
-// plain is an error of the file system without the name of a draft, which says nothing to a person.
+// plain is an error of the file system without the name of a draft, which says nothing to
+// a person.
 func plain(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -84,5 +86,6 @@ func plain(err error) error {
 // disk is the operating system's. Tests fill it.
 var disk durable.Disk
 
-// writeNew writes a file that must not exist yet, as one step: it is there whole or not at all.
+// writeNew writes a file that must not exist yet, as one step: it is there whole or not
+// at all.
 func writeNew(name string, data []byte, mode fs.FileMode) error { return disk.Create(name, data, mode) }

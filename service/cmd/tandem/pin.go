@@ -16,28 +16,28 @@ import (
 
 // The two keys of a device, and the PINs that people know them by.
 const (
-	authKey = "auth" // PIN1
-	signKey = "sign" // PIN2
+	pin1Key = "auth" // PIN1
+	pin2Key = "sign" // PIN2
 )
 
-var keyNames = []string{authKey, signKey}
+var keyNames = []string{pin1Key, pin2Key}
 
 func pinName(key string) string {
-	if key == authKey {
+	if key == pin1Key {
 		return "PIN1"
 	}
 	return "PIN2"
 }
 
 func checkKeyName(key string) error {
-	if key != authKey && key != signKey {
-		return usagef("-key is %s (the key of PIN1) or %s (the key of PIN2), not %q", authKey, signKey, key)
+	if key != pin1Key && key != pin2Key {
+		return usagef("-key is %s (the key of PIN1) or %s (the key of PIN2), not %q", pin1Key, pin2Key, key)
 	}
 	return nil
 }
 
-// pins is where PINs come from: a file, the environment, or a prompt. File and environment have one PIN, for
-// whichever key is used, or two: PIN1 and PIN2.
+// pins is where PINs come from: a file, the environment, or a prompt. File and
+// environment have one PIN, for whichever key is used, or two: PIN1 and PIN2.
 type pins struct {
 	c     *call
 	given [][]byte // nil: ask
@@ -83,7 +83,7 @@ func (p *pins) get(ctx context.Context, key string) ([]byte, error) {
 	if p.given == nil {
 		return p.c.askPIN(ctx, fmt.Sprintf("%s (of the key %q): ", pinName(key), key), checkFormat)
 	}
-	if len(p.given) == 2 && key == signKey {
+	if len(p.given) == 2 && key == pin2Key {
 		return bytes.Clone(p.given[1]), nil
 	}
 	return bytes.Clone(p.given[0]), nil
@@ -97,11 +97,11 @@ func checkFormat(pin []byte) error {
 	return nil
 }
 
-// choose returns the PIN of a new key, and what was typed to repeat it. It is none of the PINs that
-// are taken.
+// choose returns the PIN of a new key, and what was typed to repeat it. It is none of the
+// PINs that are taken.
 func (p *pins) choose(ctx context.Context, key string, taken [][]byte) (pin, again []byte, err error) {
 	if len(p.given) == 2 { // of which the other may be that of a key which exists
-		taken = append(taken[:len(taken):len(taken)], p.given[map[string]int{authKey: 1, signKey: 0}[key]])
+		taken = append(taken[:len(taken):len(taken)], p.given[map[string]int{pin1Key: 1, pin2Key: 0}[key]])
 	}
 	check := func(pin []byte) error {
 		for _, other := range taken {
@@ -151,8 +151,8 @@ func (c *call) askPIN(ctx context.Context, prompt string, check func([]byte) err
 	}
 }
 
-// ask reads one line from the terminal without echo. Ctrl-D gives up, also after some digits: what
-// is not ended by Enter is never used.
+// ask reads one line from the terminal without echo. Ctrl-D gives up, also after some
+// digits: what is not ended by Enter is never used.
 func (c *call) ask(ctx context.Context, prompt string) ([]byte, error) {
 	c.done()
 	fd := int(c.stdin.Fd())

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// keyParts are the numbers of an RSA key that somebody else made. d is nil in a public one, and p and
-// q are nil where the file has no primes.
+// keyParts are the numbers of an RSA key that somebody else made. d is nil in a public
+// one, and p and q are nil where the file has no primes.
 type keyParts struct {
 	n       *big.Int
 	e       int
@@ -24,8 +24,8 @@ type keyParts struct {
 	use     usage
 }
 
-// wipe clears the numbers. What math/big and the parsers copied on the way stays in memory until it is
-// used again.
+// wipe clears the numbers. What math/big and the parsers copied on the way stays in
+// memory until it is used again.
 func (k *keyParts) wipe() {
 	for _, x := range []*big.Int{k.d, k.p, k.q} {
 		wipeInt(x)
@@ -81,8 +81,8 @@ func parsePrivateKey(name string, text []byte) (*keyParts, error) {
 	return nil, bad(next, fmt.Errorf("it holds %s, and a private key is wanted", article(all[0].kind)))
 }
 
-// parsePKCS8 reads a PrivateKeyInfo of RFC 5958, also of an RSASSA-PSS key (RFC 4055), which crypto/x509
-// does not take.
+// parsePKCS8 reads a PrivateKeyInfo of RFC 5958, also of an RSASSA-PSS key (RFC 4055),
+// which crypto/x509 does not take.
 func parsePKCS8(der []byte) (*keyParts, error) {
 	var info struct {
 		Version   int
@@ -105,7 +105,8 @@ func parsePKCS8(der []byte) (*keyParts, error) {
 	return k, err
 }
 
-// parsePKCS1 reads an RSAPrivateKey of RFC 8017. Some programs put zeros for what they do not have.
+// parsePKCS1 reads an RSAPrivateKey of RFC 8017. Some programs write zeros for what they
+// do not have.
 func parsePKCS1(der []byte) (*keyParts, error) {
 	var r struct {
 		Version                  int
@@ -165,8 +166,8 @@ func parseJWK(text []byte) (*keyParts, error) {
 	return newKeyParts(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
 }
 
-// newKeyParts checks what is needed before anything is computed. Whether the numbers belong together
-// splitkey.Split finds out.
+// newKeyParts checks what is needed before anything is computed. Whether the numbers
+// belong together splitkey.Split finds out.
 func newKeyParts(n, e, d, p, q *big.Int) (_ *keyParts, err error) {
 	defer func() {
 		if err != nil {
@@ -196,7 +197,8 @@ func newKeyParts(n, e, d, p, q *big.Int) (_ *keyParts, err error) {
 	return k, nil
 }
 
-// private returns the key as package splitkey takes it. The primes are recovered if they are not known.
+// private returns the key as package splitkey takes it. The primes are recovered if they
+// are not known.
 func (k *keyParts) private() (*rsa.PrivateKey, error) {
 	if k.d == nil {
 		return nil, errors.New("it has no private exponent")
@@ -209,9 +211,9 @@ func (k *keyParts) private() (*rsa.PrivateKey, error) {
 	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: k.n, E: k.e}, D: k.d, Primes: []*big.Int{k.p, k.q}}, nil
 }
 
-// recover finds the primes of n by e and d: NIST SP 800-56B, revision 2, appendix C.2. It works for d
-// up to n, as all programs make it, and keys of two primes. Its time depends on the key, which its
-// owner has in a file.
+// recover finds the primes of n by e and d: NIST SP 800-56B, revision 2, appendix C.2. It
+// works for d up to n, as all programs make it, and keys of two primes. Its time depends
+// on the key, which its owner has in a file.
 func (k *keyParts) recover() error {
 	none := errors.New("it has no primes, and no two of them follow from its exponents, which do not belong to its modulus")
 	one := big.NewInt(1)
@@ -223,8 +225,8 @@ func (k *keyParts) recover() error {
 	if de.Sign() <= 0 {
 		return none
 	}
-	// a = (de-1) * gcd(n-1, de-1) is a multiple of (p-1)(q-1), which is a little less than n: so
-	// m+1 = a / ((p-1)(q-1)), and b = p+q.
+	// a = (de-1) * gcd(n-1, de-1) is a multiple of (p-1)(q-1), which is a little less
+	// than n: so m+1 = a / ((p-1)(q-1)), and b = p+q.
 	g.GCD(nil, nil, n1.Sub(k.n, one), &de)
 	a.Mul(&de, &g)
 	m.DivMod(&a, k.n, &r)
@@ -268,14 +270,14 @@ func (e *enrollment) split(ctx context.Context, c *call, config serverConfig) (h
 	}
 	if config.Shape == composite {
 		const next = "make a server for it with tandem init -shape two-prime"
-		if bits := k.n.BitLen(); bits != config.DeviceBits || k.e != 65537 {
+		if bits := k.n.BitLen(); bits != config.ClientBits || k.e != 65537 {
 			return bad(next, fmt.Errorf("the server's composite keys take one of %d bits with the public exponent 65537, and this one has %d bits and %d",
-				config.DeviceBits, bits, k.e))
+				config.ClientBits, bits, k.e))
 		}
 		// The server refuses it as well: server.KeySource.
-		least := splitkey.LeastServerModulus(config.DeviceBits)
-		if new(big.Int).Mul(k.n, least).BitLen() < 2*config.DeviceBits {
-			return bad(next, errors.New("its modulus is too small to make a composite one of full length with any of the server's"))
+		least := splitkey.LeastServerModulus(config.ClientBits)
+		if new(big.Int).Mul(k.n, least).BitLen() < 2*config.ClientBits {
+			return bad(next, errors.New("its modulus is too small to make a composite one of full length with any server key"))
 		}
 	}
 	if k.use.pss {

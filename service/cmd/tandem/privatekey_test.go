@@ -21,7 +21,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// primeOf returns a prime with its two upper bits set. (crypto/rand's Prime refuses in FIPS 140-only mode.)
+// primeOf returns a prime with its two upper bits set. (crypto/rand's Prime refuses in
+// FIPS 140-only mode.)
 func primeOf(bits int) *big.Int {
 	b := make([]byte, (bits+7)/8)
 	for {
@@ -51,8 +52,8 @@ func keyOf(t *testing.T, bitsP, bitsQ, e int) *rsa.PrivateKey {
 	}
 }
 
-// TestRecover finds the primes of keys by n, e and d: d modulo (p-1)(q-1) or modulo their least common
-// multiple, small exponents and large ones, factors of unequal length.
+// TestRecover finds the primes of keys by n, e and d: d modulo (p-1)(q-1) or modulo their
+// least common multiple, small exponents and large ones, factors of unequal length.
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	one := big.NewInt(1)
@@ -113,7 +114,8 @@ func TestZeroPrimes(t *testing.T) {
 	require.NoError(t, private.Validate())
 }
 
-// TestImportedKeyIsWiped looks at the numbers of a key after it was wiped, and where it was refused.
+// TestImportedKeyIsWiped looks at the numbers of a key after it was wiped, and where it
+// was refused.
 func TestImportedKeyIsWiped(t *testing.T) {
 	t.Parallel()
 	key := keyOf(t, 1024, 1024, 65537)
@@ -172,7 +174,8 @@ func TestInconsistentKey(t *testing.T) {
 	require.NoDirExists(t, device+"2")
 }
 
-// TestOutputVerifies: what is not a signature of the device's key is not written, and not released.
+// TestOutputVerifies: what does not verify under the device's public key is not written,
+// and not released.
 func TestOutputVerifies(t *testing.T) {
 	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -200,7 +203,7 @@ func TestInterruptMaking(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	a := newApp()
-	k := &newKey{key: signKey, fresh: true, sharing: splitkey.Multiplicative}
-	require.ErrorIs(t, k.make(ctx, &call{app: a, progress: newProgress(a.errOut)}, serverConfig{DeviceBits: 2048}), context.Canceled)
+	k := &newKey{key: pin2Key, fresh: true, sharing: splitkey.Multiplicative}
+	require.ErrorIs(t, k.make(ctx, &call{app: a, progress: newProgress(a.errOut)}, serverConfig{ClientBits: 2048}), context.Canceled)
 	require.Nil(t, k.client)
 }

@@ -12,8 +12,8 @@ import (
 // patience is how long a step may take in silence.
 const patience = 500 * time.Millisecond
 
-// progress tells what takes so long: on a terminal by a line that counts the seconds and goes away, else by
-// one plain line for each step.
+// progress says what takes so long. On a terminal it is a line that counts the seconds
+// and goes away; elsewhere it is one plain line for each step.
 type progress struct {
 	w        io.Writer
 	terminal bool

@@ -37,7 +37,8 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// TestKinds compares the kinds of failure in the sources with those that docs/command.md promises.
+// TestKinds compares the kinds of failure in the sources with those that docs/command.md
+// promises.
 func TestKinds(t *testing.T) {
 	used := map[string]bool{}
 	sources, err := os.ReadDir(".")

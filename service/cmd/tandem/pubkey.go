@@ -15,26 +15,26 @@ var pubkeyCommand = &command{
 	name: "pubkey", args: "-device DIR [-key auth] [-o FILE]",
 	about: "prints a public key as PEM",
 	help: `
-Pubkey prints the public key that signatures verify under, as a SubjectPublicKeyInfo in PEM. It looks
-at the device's folder only.`,
+Pubkey prints the public key that signatures verify under, as a SubjectPublicKeyInfo in PEM. It
+looks at the device's folder only.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			f        folders
 			key, out string
 		)
 		f.declareDevice(flags)
-		flags.StringVar(&key, "key", signKey, "which `key`, auth or sign")
+		flags.StringVar(&key, "key", pin2Key, "which `key`, auth or sign")
 		flags.StringVar(&out, "o", "", "`file` to write, which must not exist; standard output if empty or -")
 		return func(ctx context.Context, c *call) (result, error) {
 			f.fill(c)
 			if err := errors.Join(c.noFiles(), f.needDevice(), checkKeyName(key)); err != nil {
 				return nil, err
 			}
-			serverKey, err := readServerKey(f.device)
+			hpkeKey, err := readHPKEKey(f.device)
 			if err != nil {
 				return nil, err
 			}
-			status, err := look(f.device, key, serverKey)
+			status, err := look(f.device, key, hpkeKey)
 			if err != nil {
 				return nil, err
 			}

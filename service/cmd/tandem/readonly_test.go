@@ -28,12 +28,12 @@ func tree(t *testing.T, folder string) map[string]string {
 	return all
 }
 
-// TestReadOnly looks at a device's folder that cannot be written (by anybody but root): pubkey and
-// status make nothing in it, not even a lock.
+// TestReadOnly looks at a device's folder that cannot be written (by anybody but root):
+// pubkey and status make nothing in it, not even a lock.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	server, device, _ := enrolled(t)
-	key := filepath.Join(device, signKey)
+	key := filepath.Join(device, pin2Key)
 	require.NoError(t, os.Remove(filepath.Join(key, "lock")))
 	folders := []string{key, device}
 	for _, folder := range folders {
@@ -51,7 +51,8 @@ func TestReadOnly(t *testing.T) {
 	require.Equal(t, before, tree(t, device))
 }
 
-// TestInitInPlace makes a server in a folder that exists: it stays the same one, as a mount point must.
+// TestInitInPlace makes a server in a folder that exists: it stays the same one, as a
+// mount point must.
 func TestInitInPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadOnlyAsNobody looks at folders as a user who may not write to them, also where the test runs as
-// root: a device's, and a server's whose store is to be read.
+// TestReadOnlyAsNobody looks at folders as a user who may not write to them, also where
+// the test runs as root: a device's, and a server's whose store is to be read.
 func TestReadOnlyAsNobody(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)

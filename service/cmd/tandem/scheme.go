@@ -95,7 +95,8 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// opensslVerify is the command with which somebody who has never heard of tandem verifies.
+// opensslVerify is the command with which somebody who has never heard of tandem
+// verifies.
 func (s *scheme) opensslVerify(publicKey, signature, file string) string {
 	line := "openssl dgst -" + s.hash
 	if s.pss {

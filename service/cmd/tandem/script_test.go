@@ -32,7 +32,8 @@ import (
 
 // TestMain lets the scripts run this binary as the command, and as two variants of it.
 func TestMain(m *testing.M) {
-	// The race detector lets every process sleep for a second before it ends, unless told not to.
+	// The race detector lets every process sleep for a second before it ends, unless told
+	// not to.
 	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=10")); err != nil {
 		panic(err)
 	}
@@ -43,8 +44,9 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// cut is the command on a line that fails at request N, counted from 1. $CUT is "N before": killed (SIGKILL) before the
-// server sees the request; "N after": killed before the device sees the answer; "N lost": the answer is lost.
+// cut is the command on a line that fails at request N, counted from 1. $CUT is "N
+// before": killed (SIGKILL) before the server sees the request; "N after": killed before
+// the device sees the answer; "N lost": the answer is lost.
 func cut() {
 	a := newApp()
 	var at, n int
@@ -212,7 +214,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(args[last]), all, 0o600))
 	},
-	// jwk FIELDS KEY TO: an RSA private key in PEM as a JWK with these fields, separated by commas.
+	// jwk FIELDS KEY TO: an RSA private key in PEM as a JWK with these fields, separated
+	// by commas.
 	"jwk": func(ts *testscript.TestScript, neg bool, args []string) {
 		block, _ := pem.Decode([]byte(ts.ReadFile(args[1])))
 		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -227,7 +230,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
 	},
-	// rsakey LOW HIGH TO: an RSA key of 2048 bits whose modulus has its first byte, in hexadecimal, between.
+	// rsakey LOW HIGH TO: an RSA key of 2048 bits whose modulus has its first byte, in
+	// hexadecimal, between.
 	"rsakey": func(ts *testscript.TestScript, neg bool, args []string) {
 		low, err := strconv.ParseUint(args[0], 16, 8)
 		ts.Check(err)
@@ -270,10 +274,10 @@ func object(ts *testscript.TestScript) map[string]any {
 	return v
 }
 
-// scripts runs the files of a folder that -run asks for, and reports whether these are all. In them $argon2
-// is a cheap lockbox. Lines that prove something to software that
-// knows nothing of tandem begin with [exec:openssl]; where there is none they are left out, and the subtest
-// openssl is skipped.
+// scripts runs the files of a folder that -run asks for, and reports whether these are
+// all. $argon2 is the cost of a cheap lockbox. Lines that begin with [exec:openssl] have
+// OpenSSL, which knows nothing of tandem, check or make something. Where it is missing
+// they are left out, and the subtest openssl is skipped.
 func scripts(t *testing.T, folder string, vars ...string) func() bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
@@ -302,8 +306,8 @@ var bareOpenSSL = regexp.MustCompile("(?m)^(! )?exec openssl")
 
 var fieldRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|")
 
-// TestScripts runs every script, and then compares the JSON fields that came up with those that docs/command.md
-// promises: no more and no fewer.
+// TestScripts runs every script, and then compares the JSON fields that came up with
+// those that docs/command.md promises: no more and no fewer.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	var all func() bool
@@ -325,7 +329,8 @@ func TestScripts(t *testing.T) {
 	require.Equal(t, documented, seen.fields)
 }
 
-// enrolled returns a server, a device of it whose key "sign" has the PIN 80351, and a file to sign.
+// enrolled returns a server, a device of it whose key "sign" has the PIN 80351, and a
+// file to sign.
 func enrolled(t *testing.T) (server, device, file string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ import (
 // The server's folder, mode 0700:
 //
 //	config.json  what tandem init was told
-//	sealer.key   the AES-256 key that seals all below, in hexadecimal; in the HSM if there is one
+//	sealer.key   the AES-256 key that seals all below, in hexadecimal; absent with an HSM
 //	keys.sealed  the challenge key and the HPKE private key, sealed
 //	store.db     the records of the keys: shares (sealed), counters
 //	audit.log    what happened to the keys, one JSON object a line
@@ -48,16 +48,16 @@ const (
 type serverConfig struct {
 	Version    int        `json:"version"`
 	Shape      string     `json:"shape"`
-	DeviceBits int        `json:"device_bits"`
+	ClientBits int        `json:"client_bits"`
 	HSM        *hsmConfig `json:"hsm,omitempty"`
 }
 
 // keyBits is the length of the final keys.
 func (c serverConfig) keyBits() int {
 	if c.Shape == composite {
-		return 2 * c.DeviceBits
+		return 2 * c.ClientBits
 	}
-	return c.DeviceBits
+	return c.ClientBits
 }
 
 func (c serverConfig) check() error {
@@ -66,22 +66,22 @@ func (c serverConfig) check() error {
 		return fmt.Errorf("version %d of a server's folder", c.Version)
 	case c.Shape != composite && c.Shape != twoPrime:
 		return fmt.Errorf("-shape is %s or %s, not %q", composite, twoPrime, c.Shape)
-	case !slices.Contains([]int{2048, 3072, 4096}, c.DeviceBits):
-		return fmt.Errorf("-bits is 2048, 3072 or 4096, not %d", c.DeviceBits)
+	case !slices.Contains([]int{2048, 3072, 4096}, c.ClientBits):
+		return fmt.Errorf("-bits is 2048, 3072 or 4096, not %d", c.ClientBits)
 	}
 	return nil
 }
 
-// vault is what a server has outside its store: the key that seals, and the source of its own RSA
-// keys, which is nil for two-prime keys.
+// vault is what a server has outside its store: the key that seals, and the source of
+// server keys, which is nil for two-prime keys.
 type vault struct {
 	sealer server.Sealer
 	keys   server.KeySource
 	close  func() error
 }
 
-// backend is a server's folder without its store, which is opened while the server has work to do,
-// and not while a person is asked for a PIN.
+// backend is a server's folder without its store, which is opened while the server has
+// work to do, and not while a person is asked for a PIN.
 type backend struct {
 	config       serverConfig
 	folder       string
@@ -91,14 +91,6 @@ type backend struct {
 
 	// signed is given each signature before the device is, if not nil.
 	signed func(context.Context, server.Signed) error
-}
-
-// liveServer is a server that is at work: nobody else can use its folder meanwhile.
-type liveServer struct {
-	*server.Server
-	config serverConfig
-	folder string
-	close  func() error
 }
 
 func readServerConfig(folder string) (config serverConfig, err error) {
@@ -152,11 +144,11 @@ func (b *backend) close() error {
 	return b.vault.close()
 }
 
-// serverKey is the HPKE public key.
-func (b *backend) serverKey() []byte { return b.private.PublicKey().Bytes() }
+// hpkeKey is the public key that requests are encrypted to.
+func (b *backend) hpkeKey() []byte { return b.private.PublicKey().Bytes() }
 
-// checkStore refuses a server without its store, or with an empty file in its place. bolt.Open would
-// begin a new one, in which no wrong PIN was ever counted.
+// checkStore refuses a server without its store, or with an empty file in its place.
+// bolt.Open would begin a new one, in which no wrong PIN was ever counted.
 func checkStore(folder string) error {
 	name := filepath.Join(folder, storeFile)
 	info, err := os.Stat(name)
@@ -172,64 +164,65 @@ func checkStore(folder string) error {
 	return nil
 }
 
-// open opens the store and starts the server.
-func (b *backend) open(c *call) (*liveServer, error) {
+// open opens the store and starts the server. Nobody else can use the folder until shut
+// is called.
+func (b *backend) open(c *call) (srv *server.Server, shut func() error, err error) {
 	if err := checkStore(b.folder); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	store, err := bolt.Open(b.path(storeFile), bolt.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	audit, err := disk.OpenLog(b.path(auditFile), secretMode)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, nil, errors.Join(err, store.Close())
 	}
 	return b.start(c, store, audit, func() error { return errors.Join(audit.Close(), store.Close()) })
 }
 
-// openCopy starts a server over a copy of the store, which only its owner can read and which goes
-// when the server is closed: to look at a folder that cannot be written.
-func (b *backend) openCopy(ctx context.Context, c *call) (_ *liveServer, err error) {
+// openCopy starts a server over a copy of the store, which only its owner can read and
+// which goes when the server is closed: to look at a folder that cannot be written.
+func (b *backend) openCopy(ctx context.Context, c *call) (srv *server.Server, shut func() error, err error) {
 	folder, err := os.MkdirTemp("", "tandem-*")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	remove := func() error { return os.RemoveAll(folder) }
 	name := filepath.Join(folder, storeFile)
 	err = disk.CreateFrom(name, func(f *os.File) error { return bolt.BackupFile(ctx, b.path(storeFile), f) }, secretMode)
 	if err != nil {
-		return nil, errors.Join(err, remove())
+		return nil, nil, errors.Join(err, remove())
 	}
 	store, err := bolt.Open(name, bolt.Options{})
 	if err != nil {
-		return nil, errors.Join(err, remove())
+		return nil, nil, errors.Join(err, remove())
 	}
 	return b.start(c, store, io.Discard, func() error { return errors.Join(store.Close(), remove()) })
 }
 
 func (b *backend) path(name string) string { return filepath.Join(b.folder, name) }
 
-func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*liveServer, error) {
+func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*server.Server, func() error, error) {
 	log := slog.NewJSONHandler(audit, nil)
-	p, err := server.New(server.Config{
+	srv, err := server.New(server.Config{
 		Store: store, Policy: limiter.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
 		HPKE: server.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
 		Audit: server.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
 	})
 	if err != nil {
-		return nil, errors.Join(err, shut())
+		return nil, nil, errors.Join(err, shut())
 	}
-	return &liveServer{p, b.config, b.folder, shut}, nil
+	return srv, shut, nil
 }
 
 // with starts the server for as long as work runs.
-func (b *backend) with(c *call, work func(*liveServer) error) error {
-	s, err := b.open(c)
+func (b *backend) with(c *call, work func(*server.Server) error) error {
+	srv, shut, err := b.open(c)
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(s), s.close())
+	return errors.Join(work(srv), shut())
 }
 
 func softwareVault(folder string, config serverConfig) (*vault, error) {
@@ -258,7 +251,7 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 	v := &vault{sealer: sealer, close: func() error { return nil }}
 	if config.Shape == composite {
 		// One enrolment does not pay for a stock of keys.
-		pool, err := server.NewKeyPool(config.DeviceBits, 0)
+		pool, err := server.NewKeyPool(config.ClientBits, 0)
 		if err != nil {
 			return nil, err
 		}

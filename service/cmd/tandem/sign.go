@@ -11,26 +11,27 @@ import (
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
 var signCommand = &command{
 	name: "sign", args: "-server DIR -device DIR [-key auth] [-pss] [-hash H] [-o SIG] FILE...",
 	about: "signs files with both halves",
 	help: `
-Sign makes a signature of each FILE, up to 64, and writes it to FILE.sig, or where -o says, as raw bytes: what
-"openssl dgst -verify" and "tandem verify" read. It shows the verification codes, which a service would show as well, and
-asks for the PIN once: all files are signed, or none.
+Sign makes a signature of each FILE, up to 64, and writes it to FILE.sig, or where -o says, as raw
+bytes: what "openssl dgst -verify" and "tandem verify" read. It shows the verification codes, which
+a service would show as well, and asks for the PIN once: all files are signed, or none.
 
-A request that was sent and not answered is resumed by the same command, without the PIN; it counts once.
--resume finishes it without its FILE, if it is one. -cancel ends it, unless it was carried out before. While there is one,
-nothing else is signed.`,
+If a request was sent and not answered, the same command resumes it without the PIN; it counts
+once. -resume finishes it without its FILE, if it is one. -cancel ends it, unless it was carried
+out before. Until then nothing else is signed.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		s := new(signing)
 		s.declareDevice(flags)
 		s.declareServer(flags)
 		s.hsm.declare(flags)
 		s.scheme.declare(flags)
-		flags.StringVar(&s.key, "key", signKey, "`key` to sign with, auth or sign")
+		flags.StringVar(&s.key, "key", pin2Key, "`key` to sign with, auth or sign")
 		flags.StringVar(&s.pinFile, "pin-file", "", "`file` with the PIN, or PIN1 and PIN2; else TANDEM_PIN or a prompt")
 		flags.StringVar(&s.out, "o", "", "`file` to write, which must not exist, or - for standard output; FILE.sig if empty")
 		flags.BoolVar(&s.resume, "resume", false, "finish the request that was not answered, whatever it signs; needs -o")
@@ -113,14 +114,14 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 		c.done()
 	}
 	// All that the device and the output can refuse, before the server is asked for.
-	serverKey, err := readServerKey(s.device)
+	hpkeKey, err := readHPKEKey(s.device)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkDevice(s.device, s.key); err != nil {
 		return nil, err
 	}
-	status, err := look(s.device, s.key, serverKey)
+	status, err := look(s.device, s.key, hpkeKey)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,8 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	if err := s.mine(p); err != nil {
 		return nil, err
 	}
-	// One that is there may be what the server made for a request whose answer was not heard.
+	// One that is there may be what the server made for a request whose answer was not
+	// heard.
 	if p == nil || p.Operation != protocol.OpSign {
 		if err := checkAllNew(s.outputs()); err != nil {
 			return nil, err
@@ -169,7 +171,8 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	return r, nil
 }
 
-// mine refuses to forget a request for another signature. Nobody knows whether it was settled.
+// mine refuses to forget a request for another signature. Nobody knows whether it was
+// settled.
 func (s *signing) mine(p *device.PendingRequest) error {
 	if p == nil || p.Operation != protocol.OpSign {
 		if s.resume {
@@ -188,11 +191,12 @@ func (s *signing) mine(p *device.PendingRequest) error {
 		"an earlier request was not answered yet: %s %s", hashName(p.Options.HashFunc()), strings.Join(which, "; "))
 }
 
-// takeUp resumes what was not answered, without a PIN. The result is nil if no signature came of it,
-// and one is to be made: the request will never be answered, or was a confirmation.
+// takeUp resumes what was not answered, without a PIN. The result is nil if no signature
+// came of it, and one is to be made: the request will never be answered, or was a
+// confirmation.
 func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *device.Result, status device.Status, err error) {
-	err = b.with(c, func(server *liveServer) error {
-		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
+	err = b.with(c, func(srv *server.Server) error {
+		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err
 		}
@@ -258,12 +262,12 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 	}
 	defer clear(pin)
 	var signatures [][]byte
-	err = b.with(c, func(server *liveServer) error {
-		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
+	err = b.with(c, func(srv *server.Server) error {
+		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err
 		}
-		challenge, err := server.ChallengeSignAll(ctx, status.KeyID, s.digests, s.options())
+		challenge, err := srv.ChallengeSignAll(ctx, status.KeyID, s.digests, s.options())
 		if err != nil {
 			return err
 		}
@@ -291,12 +295,12 @@ func (s *signing) end(ctx context.Context, c *call, status device.Status) (_ res
 	if err := checkServer(s.device, b); err != nil {
 		return nil, err
 	}
-	err = b.with(c, func(server *liveServer) error {
-		d, err := openDevice(s.device, s.key, b.serverKey(), wire(c, server), maxParams, c.clock)
+	err = b.with(c, func(srv *server.Server) error {
+		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err
 		}
-		challenge, err := server.Challenge(ctx, status.KeyID)
+		challenge, err := srv.Challenge(ctx, status.KeyID)
 		if err != nil {
 			return err
 		}

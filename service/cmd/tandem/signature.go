@@ -18,8 +18,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// output is where signatures go. They are written on the way from the server to the device: as long
-// as that fails, the device goes on waiting for its answer, and can have it again.
+// output is where signatures go. They are written on the way from the server to the
+// device: as long as that fails, the device goes on waiting for its answer, and can have
+// it again.
 type output struct {
 	names  []string  // one for each signature
 	w      io.Writer // standard output
@@ -42,9 +43,10 @@ func (o *output) signed(_ context.Context, s server.Signed) error {
 }
 
 func (o *output) write(opts crypto.SignerOpts, digest, signature []byte) error {
-	// The server has verified it, under its own record of the key. This one is the device's.
+	// The server has verified it, under its own record of the key. This one is the
+	// device's.
 	if err := verify(o.public, opts, digest, signature); err != nil {
-		return fmt.Errorf("the server's signature is not one of the device's key: %w", err)
+		return fmt.Errorf("the server's signature is not one under this public key: %w", err)
 	}
 	if o.name == standard {
 		_, err := o.w.Write(signature)

@@ -19,9 +19,9 @@ var statusCommand = &command{
 	name: "status", args: "[-device DIR] [-server DIR]",
 	about: "shows each key, the tries left and locks",
 	help: `
-Status shows what the device knows of its keys, and, with -server too, what the server does: how many wrong
-PINs are left, whether the key is locked or destroyed. With -server alone it shows what kind of server that is. It
-changes nothing and needs no PIN but the HSM's.`,
+Status shows what the device knows of its keys, and, with -server too, what the server does: how
+many wrong PINs are left, whether the key is locked or destroyed. With -server alone it shows what
+kind of server that is. It changes nothing and needs no PIN but the HSM's.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			f   folders
@@ -55,29 +55,30 @@ changes nothing and needs no PIN but the HSM's.`,
 			if f.device == "" {
 				return r, nil
 			}
-			serverKey, err := readServerKey(f.device)
+			hpkeKey, err := readHPKEKey(f.device)
 			if err != nil {
 				return nil, err
 			}
 			r.Device = &deviceStatus{Folder: f.device}
-			var s *liveServer
+			var srv *server.Server
 			if f.server != "" {
-				b, err := openBackend(ctx, c, f.server, pin)
-				if err != nil {
+				var b *backend
+				if b, err = openBackend(ctx, c, f.server, pin); err != nil {
 					return nil, err
 				}
 				defer func() { err = errors.Join(err, b.close()) }()
-				s, err = b.open(c)
+				var shut func() error
+				srv, shut, err = b.open(c)
 				if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-					s, err = b.openCopy(ctx, c)
+					srv, shut, err = b.openCopy(ctx, c)
 				}
 				if err != nil {
 					return nil, err
 				}
-				defer func() { err = errors.Join(err, s.close()) }()
+				defer func() { err = errors.Join(err, shut()) }()
 			}
 			for _, key := range keyNames {
-				k, err := statusOf(ctx, f.device, key, serverKey, s)
+				k, err := statusOf(ctx, f.device, key, hpkeKey, srv)
 				if err != nil {
 					return nil, err
 				}
@@ -88,8 +89,8 @@ changes nothing and needs no PIN but the HSM's.`,
 	},
 }
 
-func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *liveServer) (*keyStatus, error) {
-	status, err := look(folder, key, serverKey)
+func statusOf(ctx context.Context, folder, key string, hpkeKey []byte, srv *server.Server) (*keyStatus, error) {
+	status, err := look(folder, key, hpkeKey)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +113,10 @@ func statusOf(ctx context.Context, folder, key string, serverKey []byte, s *live
 			k.Pending.Hash, k.Pending.Digest, k.Pending.Code = hashName(p.Options.HashFunc()), hex.EncodeToString(p.Digests[0]), protocol.VerificationCode(p.Digests[0])
 		}
 	}
-	if s == nil || k.ID == "" {
+	if srv == nil || k.ID == "" {
 		return k, nil
 	}
-	known, err := s.Status(ctx, status.KeyID)
+	known, err := srv.Status(ctx, status.KeyID)
 	if errors.Is(err, server.ErrUnknownKey) {
 		k.Server = &serverStatus{Condition: "unknown"}
 		return k, nil

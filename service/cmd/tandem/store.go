@@ -21,13 +21,13 @@ var storeCommand = &command{
 	name: "store", args: "backup -server DIR -o FILE | check -server DIR",
 	about: "backs up the server's store, or checks it",
 	help: `
-Backup copies the store of a server to a file, which must not exist, or with "-o -" to standard output, and
-checks the copy. Check reads the whole store and says whether it is sound. Both are for a store that
-no process uses, and change nothing in it. A running service backs up its own store (bolt.Store.Backup):
-to copy the file of a running one in any other way gives a damaged copy.
+Backup copies the store of a server to a file, which must not exist, or with "-o -" to standard
+output, and checks the copy. Check reads the whole store and says whether it is sound. Both are for
+a store that no process uses, and change nothing in it. A running service backs up its own store
+(bolt.Store.Backup): any other copy of the file of a running one is damaged.
 
-A backup has the server's shares, sealed, and its counts. Restored, it gives the wrong PINs back that were
-counted since: see docs/operating.md.`,
+A backup has the server's shares, sealed, and its counts. Restored, it gives the wrong PINs back
+that were counted since: see docs/operating.md.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var f folders
 		var out string

@@ -30,7 +30,8 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 	return keyboard, terminal
 }
 
-// prompted starts the command with a terminal as standard input, and waits for its prompt.
+// prompted starts the command with a terminal as standard input, and waits for its
+// prompt.
 func prompted(t *testing.T, terminal *os.File, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	self, err := os.Executable()
@@ -86,7 +87,8 @@ func TestPrompt(t *testing.T) {
 	require.NotContains(t, string(rest), "80351")
 }
 
-// TestInterrupt presses Ctrl-C at the prompt: nothing is sent, and the terminal is as before.
+// TestInterrupt presses Ctrl-C at the prompt: nothing is sent, and the terminal is as
+// before.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)
@@ -113,8 +115,8 @@ func remaining(t *testing.T, cmd *exec.Cmd, errOut io.Reader) string {
 	return string(rest)
 }
 
-// TestEndOfInput presses Ctrl-D at the prompt, on an empty line and after some digits: these are no
-// PIN, are not sent and not counted.
+// TestEndOfInput presses Ctrl-D at the prompt, on an empty line and after some digits:
+// these are no PIN, are not sent and not counted.
 func TestEndOfInput(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)
@@ -135,7 +137,8 @@ func TestEndOfInput(t *testing.T) {
 	require.Contains(t, out, "3 left before a lock")
 }
 
-// TestPromptHoldsNothing uses the server and the device while somebody thinks about a PIN.
+// TestPromptHoldsNothing uses the server and the device while somebody thinks about a
+// PIN.
 func TestPromptHoldsNothing(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readHidden reads a line from a terminal that does not show it. The error is io.EOF where Ctrl-D
-// ended it, or the terminal went away: term.ReadPassword waits for ever then.
+// readHidden reads a line from a terminal that does not show it. The error is io.EOF
+// where Ctrl-D ended it, or the terminal went away: term.ReadPassword waits for ever
+// then.
 func readHidden(terminal *os.File) (line []byte, err error) {
 	fd := int(terminal.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
@@ -27,7 +28,8 @@ func readHidden(terminal *os.File) (line []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, before)) }()
-	// The terminal gives a line at a time, and what comes before a Ctrl-D without a line's end.
+	// The terminal gives a line at a time, and what comes before a Ctrl-D without a
+	// line's end.
 	var text [4096]byte // MAX_CANON
 	defer clear(text[:])
 	n, err := terminal.Read(text[:])

@@ -11,10 +11,11 @@ var verifyCommand = &command{
 	name: "verify", args: "-pubkey KEY [-sig SIG] [-pss] [-hash H] FILE",
 	about: "verifies a signature",
 	help: `
-Verify checks the signature in FILE.sig, or where -sig says, of FILE under a public key. It uses nothing
-but crypto/rsa, and takes signatures and keys from anywhere: a public key or a certificate in PEM or DER, or a JWK. Of a
-certificate it uses the key, and does not ask who issued it or until when it is valid. Hash and padding must be those of
-the signature. FILE, -sig or -pubkey may be -, standard input.`,
+Verify checks the signature in FILE.sig, or where -sig says, of FILE under a public key. It uses
+nothing but crypto/rsa, and takes signatures and keys from anywhere: a public key or a certificate
+in PEM or DER, or a JWK. Of a certificate it uses the key, and does not ask who issued it or until
+when it is valid. Hash and padding must be those of the signature. FILE, -sig or -pubkey may be -,
+standard input.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			s         scheme

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 )
 
-// TestWeakPINs: every rule in the table at pinlock.CheckPIN has a sentence of its own, and
-// every sentence a rule, which refuses the PIN that the sentence has for an example.
+// TestWeakPINs: every rule in the table at pinlock.CheckPIN has a sentence of its own,
+// and every sentence a rule, which refuses the PIN that the sentence has for an example.
 func TestWeakPINs(t *testing.T) {
 	source, err := os.ReadFile(root + "/pinlock/pin.go")
 	require.NoError(t, err)
