@@ -9,10 +9,10 @@ import (
 // question is one power m^d mod n.
 type question struct{ n, d, m []byte }
 
-// exponentQuestion derives the i-th question at a size from its name alone, so
-// that nothing about it was chosen. The four differ in what modules stumble
-// over: an odd exponent, an even one, one with leading zero bytes, and a result
-// with leading zero bytes (m is then such that m^d is small: d = 2).
+// exponentQuestion derives the i-th question at a size from its name alone, so that
+// nobody chose it. The four differ in what modules stumble over: an odd exponent, an even
+// one, one with leading zero bytes, and a result with leading zero bytes (m is then such
+// that m^d is small: d = 2).
 func exponentQuestion(bits, i int) question {
 	k := bits / 8
 	q := question{

@@ -41,7 +41,7 @@ func spread(b *testing.B, goroutines int, worker func() (op func() error)) {
 		}
 		all.Wait()
 	}
-	// Until Go has its threads together, calls into C take turns of one core.
+	// Until Go has started its threads, calls into C share one core.
 	for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
 		together(8 * goroutines)
 	}
@@ -53,8 +53,8 @@ func spread(b *testing.B, goroutines int, worker func() (op func() error)) {
 	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-// cpu is the processor time of this process in nanoseconds, which other
-// processes disturb less than the clock's.
+// cpu is the processor time of this process in nanoseconds, which other processes disturb
+// less than time on the clock.
 func cpu(b *testing.B) int64 {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))

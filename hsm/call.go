@@ -20,8 +20,8 @@ type session struct {
 	gen uint64
 }
 
-// A call is tried at most this often: once, and again after the pool was
-// dropped, after a login and after a restart of the module.
+// A call is tried at most so often: once, and once more after each of a dropped pool, a
+// login and a restart of the module.
 const maxTries = 4
 
 // run executes f in a session, and again after the token was recovered. f may
@@ -50,8 +50,8 @@ func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (
 		what, final := refused, unavailable(op, err)
 		switch {
 		case errors.As(err, &missing):
-			// The object was there before. Nothing but a new login makes some
-			// modules look again, nothing but a restart others.
+			// The object was there before. Some modules look again only after a new
+			// login, others only after a restart.
 			what = logIn
 			if logins == 0 && !t.maySearch(missing.o) {
 				return zero, final

@@ -16,10 +16,9 @@ type Config struct {
 	// want it: NSS softoken (configdir='sql:/path' ...). All others refuse it,
 	// so leave it empty for them.
 	Parameters string
-	// Label and Serial select the token. Exactly one token must have both.
-	// An empty Serial matches any; the one found is remembered, so that a
-	// token that is later replaced by another of the same label is not taken
-	// for it.
+	// Label and Serial select the token. Exactly one token must have both. An empty
+	// Serial matches any. The serial that was found is remembered, so that another token
+	// of the same label is never taken for it.
 	Label, Serial string
 	// PIN returns the user PIN. It is called at every login: when the token
 	// is opened and whenever the module forgot its state. The slice is wiped
@@ -29,9 +28,9 @@ type Config struct {
 	// Sessions is the number of calls that run in the module at one time.
 	// Default: twice GOMAXPROCS. A token that allows fewer gets fewer.
 	Sessions int
-	// CallTimeout bounds one call into the module. A call that takes longer
-	// is abandoned: it keeps its session and its thread until it returns, for
-	// nothing can stop it. Default: 10 s.
+	// CallTimeout bounds one call into the module. A call that takes longer is abandoned:
+	// it keeps its session and its thread until it returns, since nothing can stop it.
+	// Default: 10 s.
 	CallTimeout time.Duration
 	// MaxBackoff is the longest pause between two attempts to get a lost
 	// token back; the first is 100 ms or MaxBackoff. Default: 500 ms.

@@ -14,10 +14,10 @@ import (
 // is in the module: with two goroutines on two cores this cost a sixth of the
 // throughput (BenchmarkRawRSA). While somebody looks around, no thread is woken.
 //
-// The zero value is not usable: newCrew.
+// Make one with newCrew: the zero value does not work.
 type crew struct {
-	// free counts the goroutines that look around and whom nobody has claimed. Of
-	// those that look around, all others have a function on its way through work.
+	// free counts the goroutines that look around and that nobody has claimed. A claimed
+	// one gets its function through work.
 	free atomic.Int32
 	work chan func()
 }

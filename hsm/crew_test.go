@@ -35,7 +35,7 @@ func TestCrew(t *testing.T) {
 		require.Eventually(t, func() bool { return ran[i].Load() == 1 }, time.Minute, time.Microsecond)
 	}
 
-	// As many at once as are started: nobody waits for somebody who is free.
+	// All that are started run at once: nobody waits for a free goroutine.
 	block, running := make(chan struct{}), make(chan struct{})
 	for range 100 {
 		c.run(func() { running <- struct{}{}; <-block })

@@ -72,8 +72,8 @@ func (s *subject) disturb(t *testing.T, times int, action func()) (failed int64)
 	t.Logf("%.0f/s before, %.0f/s after, %d failed, the last %v after the end: %v", before, after, failed,
 		time.Duration(l.lastFailureAt.Load())-back, l.failure.Load())
 	require.Equal(t, failed, l.failed.Load())
-	// The same work is done in a while as before, but for what else a busy machine
-	// does: at least a quarter in one of many whiles.
+	// The work goes on as fast as before. A busy machine does other work too, so a
+	// quarter of that in one of many samples will do.
 	for range 50 {
 		if after >= before/4 {
 			break
@@ -93,9 +93,8 @@ func (s *subject) healthy(t *testing.T) {
 	require.NotZero(t, stats.Recoveries)
 }
 
-// Everything that a module can lose between calls, it loses without a failure.
-// (Under a call it would end the process; nobody but another library in the
-// process could do that to it.)
+// TestDisturbed: whatever a module loses between calls causes no failure. (Lost during a
+// call it would end the process; only another library in the process could do that.)
 func TestDisturbed(t *testing.T) {
 	for _, m := range hsmtest.Modules {
 		t.Run(m.Name, func(t *testing.T) {
@@ -173,7 +172,7 @@ func TestTokenAway(t *testing.T) {
 	s.healthy(t)
 }
 
-// logOut does what no part of the package does.
+// logOut logs out, which no part of the package does.
 func logOut(tok *Token) error {
 	h, err := tok.mod.OpenSession(tok.slot)
 	if err != nil {

@@ -10,29 +10,26 @@
 //   - [Token.ImportExponent] keeps a share itself in the token, on the modules
 //     that can (optional).
 //
-// A Token survives what happens to tokens: sessions that die, a login that is
-// lost, a device that goes away for a while, a module that forgets everything.
-// While it is away, calls return [ErrUnavailable] at once; they work again when
-// it is back.
+// A Token survives what happens to tokens: sessions that die, a login that is lost, a
+// slot that is empty for a while, a module that forgets everything. While the token is
+// away, calls return [ErrUnavailable] at once; they work again when it is back.
 //
-// A program without cgo, or built with the tag nopkcs11, has this package, and
-// Open returns [ErrNoPKCS11].
+// In a program without cgo, or built with the tag nopkcs11, Open returns [ErrNoPKCS11].
 //
 // # Security
 //
 // What is stored outside the token is worthless without it. A private key of
-// Token.GenerateKey is sensitive and not extractable, by what the token says
-// when asked and by an attempt to read it. A key of ServerKeys can leave the
-// token only under a wrapping key that cannot decrypt, and that cannot leave it.
-// Whoever can log in to the token can use its keys: open what is sealed, and
-// sign. Whether he can also take keys of ServerKeys out depends on the module.
-// Keys are made with CKA_MODIFIABLE and CKA_COPYABLE false and wrapping keys with
-// CKA_UNWRAP_TEMPLATE as far as the module keeps to them, and
-// Capabilities.Guards lists what the token was seen to refuse: SoftHSM to change
-// a key's use, to copy a key and to unwrap one readable; NSS and opencryptoki
-// only the first. With NSS every key can be taken out, and with opencryptoki those
-// of ServerKeys: by unwrapping one readable, and by a copy of the wrapping key
-// that decrypts.
+// Token.GenerateKey is sensitive and not extractable, by what the token says when asked
+// and by an attempt to read it. A key of ServerKeys can leave the token only under a
+// wrapping key that cannot decrypt, and that cannot leave it. Whoever can log in to the
+// token can use its keys: open what is sealed, and sign. Whether he can also take keys of
+// ServerKeys out depends on the module. As far as the module keeps to them, keys are made
+// with CKA_MODIFIABLE and CKA_COPYABLE false, and wrapping keys with CKA_UNWRAP_TEMPLATE.
+// Capabilities.Guards lists what the token was seen to refuse. SoftHSM refuses to change
+// a key's use, to copy a key and to unwrap one readable; NSS and opencryptoki refuse only
+// the first. With NSS every key can be taken out, and with opencryptoki those of
+// ServerKeys: by unwrapping one readable, and by a copy of the wrapping key that
+// decrypts.
 //
 // Modules are not trusted to be right. Every raw RSA result is checked against
 // the public key before it is returned. Sealed and wrapped blobs are
@@ -41,9 +38,9 @@
 // reach a module: they have ended processes and given wrong numbers. Results of
 // [Exponent] are the exception: nothing can check them.
 //
-// A module runs in this process and can read its memory, and a crash of the
-// module is a crash of the process; docs/hsm.md says how to run it in another
-// one. A sealed share is in this process's memory while it is used.
+// A module runs in this process and can read its memory, and a crash of the module is a
+// crash of the process; docs/hsm.md says how to run it in another one, and what trusts
+// what. A sealed share is in this process's memory while it is used.
 //
 // A PIN is tried once. If the token refuses it, no other attempt follows until
 // the token is opened anew; the last try that the token allows is not spent.

@@ -7,8 +7,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Each of these stands for one decision that a caller can take. All are tested
-// with errors.Is.
+// Each of these stands for one decision that a caller can take. Test them with errors.Is.
 var (
 	// ErrNoPKCS11: this program was built without cgo, or with the tag
 	// nopkcs11. Build it otherwise.
@@ -52,8 +51,8 @@ var (
 	ErrClosed = errors.New("hsm: token is closed")
 )
 
-// TokenError says that not exactly one token has the label and serial number
-// asked for, and which tokens there are.
+// TokenError is returned unless exactly one token has the label and serial number asked
+// for. It says which tokens there are.
 type TokenError struct {
 	Label, Serial string
 	Matches       int

@@ -23,7 +23,7 @@ type Exchanger struct {
 	t   *Token
 	obj *object
 	pub *ecdh.PublicKey
-	// lowOrder is a key of no meaning that finds points of low order.
+	// lowOrder is any key: it finds points of low order.
 	lowOrder *ecdh.PrivateKey
 }
 
@@ -49,8 +49,10 @@ const (
 )
 
 var (
-	oidX25519     = []byte{0x06, 0x03, 0x2b, 0x65, 0x6e}                                     // 1.3.101.110, RFC 8410
-	oidCurve25519 = []byte{0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01} // 1.3.6.1.4.1.11591.15.1
+	// 1.3.101.110, RFC 8410
+	oidX25519 = []byte{0x06, 0x03, 0x2b, 0x65, 0x6e}
+	// 1.3.6.1.4.1.11591.15.1
+	oidCurve25519 = []byte{0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01}
 )
 
 var exchangeWays = []exchangeWay{
@@ -62,7 +64,8 @@ var exchangeWays = []exchangeWay{
 	{"EC DER", pkcs11.CKM_EC_KEY_PAIR_GEN, oidCurve25519, pkcs11.CKK_EC, true},
 }
 
-// exchangeAllowed refuses X25519 in FIPS 140-only mode, where crypto/ecdh reads no such key.
+// exchangeAllowed refuses X25519 in FIPS 140-only mode, where crypto/ecdh reads no such
+// key.
 func exchangeAllowed() error {
 	if fips140.Enforced() {
 		return splitkey.ErrFIPS
@@ -105,7 +108,7 @@ func (t *Token) GenerateExchanger(ctx context.Context, label string) (*Exchanger
 			return struct{}{}, err
 		}
 		for _, h := range list {
-			// Made by a try of this call whose answer was lost.
+			// An earlier try of this call made it, and its answer was lost.
 			if got, err := s.value(h, pkcs11.CKA_ID, 64); err == nil && bytes.Equal(got, id) {
 				return struct{}{}, nil
 			}

@@ -9,9 +9,8 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Exponent is a secret exponent in the token, without primes and without a
-// public exponent: a server's share of a device key. It is safe for concurrent
-// use.
+// Exponent is a secret exponent in the token, without primes and without a public
+// exponent: a server's share of a client key. It is safe for concurrent use.
 //
 // PKCS #11 has no such object. An RSA private key without its primes is
 // refused by some modules and gives wrong numbers with CKR_OK on others, which
@@ -29,9 +28,9 @@ type Exponent struct {
 	obj *object
 }
 
-// ImportExponent stores an exponent in the token under a label that no other
-// exponent has. The modulus has one of the sizes in Config.ExponentBits and
-// passed its test; the exponent has as many bytes, leading zeros included.
+// ImportExponent stores an exponent in the token under a label that no other exponent
+// has. The modulus must have one of the sizes in Config.ExponentBits, which must have
+// passed its test; the exponent must have as many bytes, leading zeros included.
 //
 // Errors: ErrInput, ErrUnsupported, ErrKeyExists, ErrExposed, ErrUnavailable,
 // ErrPIN and ErrClosed.
@@ -60,8 +59,8 @@ func (t *Token) ImportExponent(ctx context.Context, label string, modulus, expon
 			return struct{}{}, err
 		}
 		for _, h := range list {
-			// Made by a try of this call whose answer was lost. Token.Exponent
-			// checks it.
+			// An earlier try of this call made it, and its answer was lost.
+			// Token.Exponent checks it.
 			if got, err := s.value(h, pkcs11.CKA_ID, 64); err == nil && bytes.Equal(got, id) {
 				return struct{}{}, nil
 			}

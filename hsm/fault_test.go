@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// A result that is wrong does not get out, whatever bit of it is wrong.
+// TestFault: no wrong result gets out, whichever bit of it is wrong.
 func TestFault(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, nil)
@@ -90,7 +90,7 @@ func TestSelfTest(t *testing.T) {
 			}
 			got.Refused = nil
 			require.Equal(t, c.want, got)
-			// What was refused is refused.
+			// What the self-test refused, every call refuses.
 			ctx := t.Context()
 			if got.RSA == "" {
 				_, err := tok.GenerateKey(ctx, "key", 2048)
@@ -366,7 +366,7 @@ func TestNothingPrinted(t *testing.T) {
 	sum, err := kept.sum(nil, nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, mac.Sum(nil), sum, "this is the key")
-	share := []byte("a share of a device key, in short")
+	share := []byte("a share of a client key, in short")
 	sealed, err := s.Seal(t.Context(), nil, share)
 	require.NoError(t, err)
 	require.NoError(t, tok.GenerateWrappingKey(t.Context(), "wrap"))

@@ -9,8 +9,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// TestFIPSOnly: in FIPS 140-only mode a token seals and signs, and X25519 is refused with the
-// cause.
+// TestFIPSOnly: in FIPS 140-only mode a token seals and signs, and X25519 is refused with
+// the cause.
 func TestFIPSOnly(t *testing.T) {
 	if !fipstest.Only(t) {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzOperand: whatever comes in, nothing reaches the module that is not
-// exactly k bytes and between 0 and n; and what comes out is right.
+// FuzzOperand: only operands of exactly k bytes, between 0 and n, reach the module; and
+// what comes out is right.
 func FuzzOperand(f *testing.F) {
 	fake := newFake()
 	tok := mustOpenFake(f, fake, func(c *Config) { c.ExponentBits = []int{2048} })
@@ -59,7 +59,7 @@ func FuzzOperand(f *testing.F) {
 	})
 }
 
-// FuzzBlob: whatever is done to a blob, no module sees it unless nothing was.
+// FuzzBlob: no module sees a blob that was changed.
 func FuzzBlob(f *testing.F) {
 	fake := newFake()
 	tok := mustOpenFake(f, fake, nil)

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// gate is a readers-writer lock whose waits end with a context. Every call
-// into a module runs as a reader; login, recovery and C_Finalize run as the
-// writer, because a module whose state is taken away under a running call
-// takes the process with it. A waiting writer keeps new readers out.
+// gate is a readers-writer lock whose waits end with a context. Every call into a module
+// runs as a reader. Login, recovery and C_Finalize run as the writer: a module whose
+// state is taken away under a running call takes the process with it. A waiting writer
+// keeps new readers out.
 type gate struct {
 	mu      sync.Mutex
 	readers int

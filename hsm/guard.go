@@ -17,8 +17,8 @@ const (
 	guardUnwrap = "C_UnwrapKey"
 )
 
-// guards are what keys can be made with, the best first. CKA_MODIFIABLE and
-// CKA_COPYABLE: PKCS #11 2.40, section 4.4.
+// guards are sets of attributes that keys can be made with, the best first.
+// CKA_MODIFIABLE and CKA_COPYABLE: PKCS #11 2.40, section 4.4.
 var guards = [][]attributeCheck{
 	{{pkcs11.CKA_MODIFIABLE, "CKA_MODIFIABLE", false}, {pkcs11.CKA_COPYABLE, "CKA_COPYABLE", false}},
 	{{pkcs11.CKA_MODIFIABLE, "CKA_MODIFIABLE", false}},

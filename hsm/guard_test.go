@@ -53,7 +53,9 @@ func TestUseIsFixed(t *testing.T) {
 					return err
 				}))
 			}
-			want := 8 // two sealing keys and a wrapping key with their secrets, an RSA key and an exponent
+			// two sealing keys and a wrapping key with their secrets, an RSA key and an
+			// exponent
+			want := 8
 			if tok.caps.Exchange != "" {
 				want++
 			}

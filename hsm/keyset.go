@@ -25,10 +25,10 @@ const (
 	roleWrap                 // CKA_WRAP, CKA_UNWRAP
 )
 
-// keySet is the AES keys of one label and role, by id. Each comes with a
-// generic secret of the same label, from which the authentication key of its
-// blobs is derived. Its id is that of the AES key and one byte more: NSS
-// replaces a secret key by a later one of the same id, whatever its type.
+// keySet is the AES keys of one label and role, by id. Each comes with a generic secret
+// of the same label, from which the authentication key of its blobs is derived. The
+// secret's id is that of the AES key and one byte more: NSS replaces a secret key by a
+// later one of the same id, whatever its type.
 type keySet struct {
 	t     *Token
 	label string
@@ -96,7 +96,7 @@ func (ks *keySet) load(ctx context.Context) error {
 			if err := s.hidden(h, ks.label, pkcs11.CKA_VALUE); err != nil {
 				return nil, err
 			}
-			// Of an earlier version of the module, perhaps, or of other tools. To
+			// An earlier version of the module may have made it, or another tool. To
 			// refuse it would make what is under it unreadable.
 			if err := s.check(h, fmt.Sprintf("AES key %q", ks.label), s.t.guard); errors.Is(err, ErrExposed) {
 				s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
@@ -128,8 +128,8 @@ func (ks *keySet) load(ctx context.Context) error {
 	return nil
 }
 
-// missing is the error for a token that shows no key of the set. The newest one
-// is never destroyed, so that what was there before calls for a login.
+// missing is the error for a token that shows no key of the set. The newest key is never
+// destroyed, so where there was one, a login may show it again.
 func (ks *keySet) missing() error {
 	if known := ks.current(); known != nil {
 		return &missingError{known.aes}
@@ -137,8 +137,8 @@ func (ks *keySet) missing() error {
 	return fmt.Errorf("%w: AES key %q", ErrKeyNotFound, ks.label)
 }
 
-// key derives the authentication key of one id. That every AES key has it is
-// certain: it is made first.
+// key derives the authentication key of one id. Every AES key has its secret, which is
+// made first.
 func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
 	k := &setKey{id: id, aes: &object{name: name, template: ks.aesTemplate(id[:])}}
@@ -206,9 +206,9 @@ func (ks *keySet) template(keyType uint, id []byte) []attribute {
 	return list
 }
 
-// generate makes the version that next names, given the newest there is, and
-// loads it. To look and to generate are one step under one login: whoever is not
-// logged in sees no keys, and would make a second one under a taken label.
+// generate makes the version that next names, given the newest there is, and loads it.
+// Looking and generating are one step under one login: without a login no keys show, and
+// a second one would be made under a taken label.
 func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (version uint32, err error)) error {
 	var made []keyID // by tries whose answer was lost
 	_, err := run(ctx, ks.t, "generate AES key", func(s *session) (struct{}, error) {
@@ -343,9 +343,9 @@ func (ks *keySet) current() *setKey {
 	return ks.newest
 }
 
-// lookup returns the key that a blob names. Another process may have made it
-// since, so an unknown id causes a look into the token; since anybody can write
-// an unknown id, not every time.
+// lookup returns the key that a blob names. Another process may have made it since, so an
+// unknown id causes a look into the token. It does not do so every time, since anybody
+// can write an unknown id.
 func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
 	ks.mu.RLock()
 	k := ks.keys[id]

@@ -96,8 +96,8 @@ func TestFailuresKeepNothing(t *testing.T) {
 				for range 2000 { // what is allocated once
 					require.Error(t, kind.fail())
 				}
-				// A thread that the runtime starts on a busy machine costs more than 2 MB, once. What a
-				// failure leaves behind it leaves behind each time.
+				// A thread that the runtime starts on a busy machine costs more than 2
+				// MB, once. What a failure leaves behind it leaves behind each time.
 				limit := 2<<20 + 8*n
 				grown := limit
 				for round := 0; round < 3 && grown >= limit; round++ {

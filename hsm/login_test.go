@@ -90,7 +90,8 @@ func TestKeySetNeverEmpty(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A taken label is taken, and a missing key is missing, for a lost login too.
+// With a lost login too, a taken label is found to be taken, and a missing key to be
+// missing.
 func TestLoginLostBeforeGenerating(t *testing.T) {
 	ctx := t.Context()
 	f := newFake()
@@ -120,8 +121,7 @@ func TestLoginLostBeforeGenerating(t *testing.T) {
 	}
 }
 
-// Rotate seals under a new version or fails, for a lost login too, and versions
-// only grow.
+// Rotate makes a new version or fails, with a lost login too, and versions only grow.
 func TestLoginLostBeforeRotating(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, nil)
@@ -134,8 +134,8 @@ func TestLoginLostBeforeRotating(t *testing.T) {
 	}
 }
 
-// What was made by a try whose answer was lost is what the call makes: it is not
-// somebody else's, and not made twice.
+// A call returns what an earlier try of it made before its answer was lost: it takes it
+// for nobody else's, and makes it once.
 func TestLostAnswers(t *testing.T) {
 	ctx := t.Context()
 	q := exponentQuestion(2048, 2)
@@ -205,7 +205,8 @@ func TestRecoveryAfterClose(t *testing.T) {
 		f := newFake()
 		tok, err := openFake(t, f, nil)
 		require.NoError(t, err)
-		require.NoError(t, tok.gate.lock(t.Context())) // an earlier recovery, which is just ending
+		// an earlier recovery, which is just ending
+		require.NoError(t, tok.gate.lock(t.Context()))
 		recovered := make(chan error, 1)
 		go func() {
 			recovered <- tok.recover(context.Background(), levelRestart, tok.gen, errors.New("the device is gone"))
@@ -287,7 +288,7 @@ func (u *unsure) Attribute(s, h handle, kind uint, buf []byte) (int, error) {
 	return u.fake.Attribute(s, h, kind, buf)
 }
 
-// No answer to the question whether a secret can be read is not a no.
+// A token that does not say whether a secret can be read has not said no.
 func TestHiddenNeedsAnAnswer(t *testing.T) {
 	u := &unsure{newFake()}
 	cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()

@@ -26,8 +26,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// expected is what each module can do in the versions that Debian 12 and later
-// ship. "*" is anything but nothing.
+// expected is what each module can do in the versions that Debian 12 and later ship. "*"
+// stands for anything that is not empty.
 var expected = map[string]Capabilities{
 	"SoftHSM":      {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exchange: "*", Exponents: []int{2048, 3072}},
 	"NSS":          {RSA: "C_Sign", Seal: sealGCM, Wrap: "*", Exchange: "*", Exponents: []int{2048, 3072}},

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// errNothing is what a nil receiver, a zero value and a nil context are refused with.
+// errNothing is the error for a nil receiver, a zero value and a nil context.
 var errNothing = fmt.Errorf("%w: a nil or zero value, or no context", ErrInput)
 
 func (t *Token) made(ctx context.Context) error {

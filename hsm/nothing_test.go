@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/niltest"
 )
 
-// TestNothing: no nil, zero value or nil context makes a panic, or passes for something.
+// TestNothing: no nil, zero value or nil context causes a panic or is accepted.
 func TestNothing(t *testing.T) {
 	token := mustOpenFake(t, newFake(), nil)
 	_, err := token.GenerateSealingKey(t.Context(), "seal")
@@ -40,7 +40,7 @@ func TestNothing(t *testing.T) {
 		Functions: map[string]any{"Open": Open, "BlobVersion": BlobVersion},
 		Good:      []any{"label", 2048},
 	})
-	// A context that is used is asked for.
+	// A method that uses a context refuses to go without one.
 	var none context.Context
 	_, err = token.Sealer(none, "seal")
 	require.ErrorIs(t, err, ErrInput)

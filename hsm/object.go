@@ -23,7 +23,7 @@ type located struct {
 	h   handle
 }
 
-// missingError says that an object that was there is there no more.
+// missingError says that an object is gone.
 type missingError struct{ o *object }
 
 func (e *missingError) Error() string {
@@ -82,8 +82,8 @@ func (s *session) loggedIn() error {
 	return err
 }
 
-// maySearch limits the recoveries that an object that was deleted can cause:
-// not found must not become a loop of restarts that stops everybody's work.
+// maySearch limits the recoveries that a deleted object can cause: "not found" must not
+// become a loop of restarts that stops everybody's work.
 func (t *Token) maySearch(o *object) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -215,7 +215,7 @@ func TestLoginLost(t *testing.T) {
 	}
 }
 
-// is turns the error that is wanted into none.
+// is returns nil for the error that is wanted.
 func is(err, want error) error {
 	if errors.Is(err, want) && !errors.Is(err, ErrUnavailable) {
 		return nil

@@ -24,8 +24,8 @@ type recovery struct {
 	err     error // set before done is closed
 }
 
-// recover brings the token back, unless somebody did since the generation in
-// which the caller's trouble arose.
+// recover brings the token back, unless that happened after the generation in which the
+// caller met its trouble.
 func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) error {
 	t.mu.Lock()
 	r := t.recovery
@@ -69,7 +69,7 @@ func (t *Token) runRecovery(r *recovery, l level, cause error) {
 	err := t.gate.lock(ctx)
 	locked := err == nil
 	if locked && t.finalized {
-		// Close was before. What is done now would be done to the next owner.
+		// Close came first, so the module may belong to another owner by now.
 		err = ErrClosed
 	} else if locked {
 		// Level 1 first finds out whether the token is still there.
@@ -182,9 +182,8 @@ func (t *Token) mayRestart() bool {
 	return t.recovery != nil || t.restarts.ready(time.Now())
 }
 
-// logIn opens the session that holds the login and logs in. It stays open
-// until the next recovery; C_Logout is never called, for it would log out all
-// sessions of the process.
+// logIn opens the session that holds the login and logs in. It stays open until the next
+// recovery; C_Logout is never called, since it would log out all sessions of the process.
 func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
 	anchor, err := t.mod.OpenSession(t.slot)
 	if err != nil {
@@ -234,8 +233,8 @@ func (t *Token) login(ctx context.Context, anchor handle, flags uint) error {
 	return unavailable("C_Login", err)
 }
 
-// latch ends all attempts to log in, for a PIN that was refused once will be
-// refused again, and every refusal brings the token closer to its lock.
+// latch ends all attempts to log in: a PIN that was refused once will be refused again,
+// and every refusal brings the token closer to its lock.
 func (t *Token) latch(cause error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -81,8 +81,8 @@ func TestReactions(t *testing.T) {
 	}
 }
 
-// A token that is away fails fast, is looked for at intervals, and is back
-// when it is back.
+// A token that is away fails fast, is looked for at intervals, and works again when it is
+// back.
 func TestAway(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, func(c *Config) { c.MaxBackoff = 200 * time.Millisecond })
@@ -114,8 +114,7 @@ func TestAway(t *testing.T) {
 	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
 }
 
-// A key that was deleted is not found, without end, and costs the others
-// little.
+// A deleted key is never found again, and costs the others little.
 func TestKeyDeleted(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, nil)
@@ -189,8 +188,8 @@ func TestFewSessions(t *testing.T) {
 	require.Equal(t, 3, tok.Stats().Sessions, "one holds the login")
 }
 
-// Calls that do not return are abandoned, counted, and never pulled the rug
-// from under.
+// Calls that do not return are abandoned and counted, and nothing is taken away under
+// them.
 func TestAbandoned(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, func(c *Config) { c.Sessions, c.CallTimeout = 2, 100*time.Millisecond })
@@ -233,7 +232,7 @@ func TestAbandoned(t *testing.T) {
 	require.EqualValues(t, 2, tok.Stats().Abandoned)
 }
 
-// Close waits for calls, and leaves a module alone that they are still in.
+// Close waits for calls, and leaves a module alone while a call is in it.
 func TestClose(t *testing.T) {
 	f := newFake()
 	tok, err := openFake(t, f, nil)

@@ -62,9 +62,9 @@ func (k *Key) Public() crypto.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).Set(k.pub.N), E: k.pub.E}
 }
 
-// Exponentiate returns x^d mod n (RSADP, RFC 8017 section 5.1.2). x is a number
-// with 0 < x < n in exactly k bytes, k being the length of the modulus; so is
-// the result. It was checked against the public key before it is returned.
+// Exponentiate returns x^d mod n (RSADP, RFC 8017 section 5.1.2). x is a number with 0 <
+// x < n in exactly k bytes, k being the length of the modulus; so is the result. It is
+// checked against the public key before it is returned.
 //
 // Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
 // wait), ErrFault, ErrPIN, ErrClosed, ErrUnsupported.
@@ -100,9 +100,9 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	return y, nil
 }
 
-// raw is one raw RSA operation. The operand has been checked: SoftHSM ends the
-// process at a C_Sign of more than k bytes, and the others disagree about
-// everything else that is not exactly k bytes below n.
+// raw is one raw RSA operation. The operand has been checked: SoftHSM ends the process at
+// a C_Sign of more than k bytes, and modules disagree about every other operand that is
+// not exactly k bytes and below n.
 func (s *session) raw(by string, key handle, in []byte) ([]byte, error) {
 	m := mechanism{kind: pkcs11.CKM_RSA_X_509}
 	out := make([]byte, len(in))
@@ -160,7 +160,7 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 			return struct{}{}, err
 		}
 		for _, h := range list {
-			// Made by a try of this call whose answer was lost.
+			// An earlier try of this call made it, and its answer was lost.
 			if got, err := s.value(h, pkcs11.CKA_ID, 64); err == nil && string(got) == string(id) {
 				return struct{}{}, nil
 			}

@@ -9,9 +9,9 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Sealer encrypts small secrets under an AES-256 key of the token, for storage
-// elsewhere. With AES-GCM where the module has it, else with AES-CBC and
-// HMAC-SHA256 over the ciphertext. It is safe for concurrent use.
+// Sealer encrypts small secrets under an AES-256 key of the token, for storage elsewhere.
+// It uses AES-GCM where the module has it, else AES-CBC and HMAC-SHA256 over the
+// ciphertext. It is safe for concurrent use.
 type Sealer struct {
 	keys *keySet
 }
@@ -88,9 +88,9 @@ func (s *Sealer) Rotate(ctx context.Context) error {
 	return s.keys.rotate(ctx)
 }
 
-// Destroy removes an old version of the key from the token. Everything sealed
-// under it is lost for good, in every backup too: a store that is restored from
-// before cannot be used. BlobVersion tells what has to be sealed anew before.
+// Destroy removes an old version of the key from the token. Everything sealed under it is
+// lost for good, in every backup too: a store that is restored from such a backup cannot
+// be used. BlobVersion tells what must be sealed anew first.
 //
 // Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of
 // Token.Sealer.

@@ -34,10 +34,10 @@ type Capabilities struct {
 	// Exponents lists the sizes in bits, of those asked for, at which an
 	// exponent in the token gives right results.
 	Exponents []int
-	// Guards lists the functions by which whoever is logged in could get at
-	// keys made by this package, and that the token refuses for them:
-	// C_SetAttributeValue and C_CopyObject, which could give a wrapping key the
-	// use of decrypting, and C_UnwrapKey, which could unwrap a key readable.
+	// Guards lists the functions that the token refuses to whoever is logged in and that
+	// could expose keys of this package: C_SetAttributeValue and C_CopyObject, which
+	// could let a wrapping key decrypt, and C_UnwrapKey, which could unwrap a key
+	// readable.
 	Guards []string
 	// Refused says what is missing from the above, and why.
 	Refused []string
@@ -319,8 +319,8 @@ func (s *session) testSealing(kind blobKind) error {
 	return nil
 }
 
-// sealedAsInSoftware reports whether body is what this program's AES makes of in, with the
-// module's IV.
+// sealedAsInSoftware reports whether body is what this program's AES makes of in, with
+// the module's IV.
 func sealedAsInSoftware(kind blobKind, key, body, aad, in []byte) bool {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -333,7 +333,8 @@ func sealedAsInSoftware(kind blobKind, key, body, aad, in []byte) bool {
 		cipher.NewCBCEncrypter(block, iv).CryptBlocks(out, out)
 		return bytes.Equal(body[aes.BlockSize:], out)
 	}
-	// To open is to encrypt again, and FIPS 140-only mode allows nothing else with a given IV.
+	// To open is to encrypt again, and FIPS 140-only mode allows nothing else with a
+	// given IV.
 	gcm, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return false

@@ -115,9 +115,8 @@ func (p *ServerKeys) Close() {
 	p.done.Wait()
 }
 
-// Rotate makes a new version of the wrapping key, for the keys made from now
-// on. Keys in stock stay under the old one, as do those stored, which must stay
-// in the token.
+// Rotate makes a new version of the wrapping key, for the keys made from now on. Keys in
+// stock and keys already stored stay under the old version, which must stay in the token.
 //
 // Errors: those of Token.ServerKeys.
 func (p *ServerKeys) Rotate(ctx context.Context) error {

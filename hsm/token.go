@@ -54,8 +54,8 @@ type Token struct {
 	macKeys   map[keyID]*macKey // wiped at Close
 }
 
-// Open loads the module, logs in to the token and finds out what it can do. The
-// context is for the PIN callback; the module itself is waited for.
+// Open loads the module, logs in to the token and finds out what it can do. The context
+// is for the PIN callback; it does not cut short a wait for the module.
 //
 // Errors: ErrNoPKCS11, ErrConfig, ErrModule, ErrInUse, *TokenError, ErrPIN and
 // ErrUnavailable.
@@ -174,9 +174,9 @@ func (t *Token) Serial() string {
 	return t.serial
 }
 
-// Close ends the use of the module. Calls that run are waited for until the
-// context ends; then the module is left as it is, for to finalize it under a
-// running call would end the process.
+// Close ends the use of the module. It waits for running calls until the context ends.
+// Then it leaves the module as it is, since finalizing it during a call would crash the
+// process.
 //
 // Errors: ErrUnavailable, when calls still run; the token is closed for new
 // ones all the same, and Close may be repeated.
