@@ -15,8 +15,8 @@ import (
 
 var benchSizes = []int{2048, 3072, 4096}
 
-// BenchmarkGenerateKey is to be read beside BenchmarkGenerateKey/size/crypto-rsa: an
-// ordinary key of the same size.
+// BenchmarkGenerateKey compares with an ordinary key of the same size,
+// BenchmarkGenerateKey/size/crypto-rsa.
 func BenchmarkGenerateKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprintf("%d/multiplicative", bits), func(b *testing.B) {

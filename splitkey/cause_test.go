@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestErrorsNameTheCause: whoever reads an error knows what was refused, and why.
+// TestErrorsNameTheCause: an error says what was refused, and why.
 func TestErrorsNameTheCause(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
 	encode := func(opts crypto.SignerOpts, digest int) error {
@@ -45,7 +45,7 @@ func TestErrorsNameTheCause(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, want)
 	}
-	// The answer of an HSM is in the error of the signature that it broke.
+	// The error of a signature wraps the error of the HSM that broke it.
 	c, err := splitkey.NewCompleter(p.server, failing{splitkeytest.ServerKey(2048)}, nil)
 	require.NoError(t, err)
 	m, err := c.FinalKey().Encode(make([]byte, 32), crypto.SHA256)

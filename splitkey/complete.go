@@ -13,14 +13,14 @@ import (
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
 
-// Completer is the server's half of one key: it checks the client's partial
-// signature, which is the only test of a PIN there is, and completes it. It is safe
-// for concurrent use.
+// Completer is the server's half of one key. It checks the client's partial signature,
+// which is the only test of a PIN there is, and completes it. It is safe for concurrent
+// use.
 type Completer struct {
 	share *ServerShare
 	final *FinalKey
 
-	// Of a composite key only; server is nil else.
+	// For a composite key only, else nil.
 	server *serverKey
 	n1Inv  *modexp.Elem // n1^-1 mod n2
 }
@@ -97,13 +97,13 @@ type Checked struct {
 	s1        secret.Value[*modexp.Elem] // m1^d mod n1: part of the signature to be
 }
 
-// Format hides the intermediate value, which together with the digest is a test for PINs.
+// Format hides s1: together with the digest it is a test of PINs.
 func (ch Checked) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.Checked") }
 
-// Check tells whether a partial signature belongs to the message: whether the client
-// used the right share. It returns [ErrMessage] where the message was encoded for
-// another final key, [ErrMalformedPartial] for a partial signature out of range, and
-// [ErrPartial] for a wrong one. It does not use the server key.
+// Check reports whether a partial signature belongs to the message: whether the client
+// used the right share. It returns [ErrMessage] where the message was encoded for another
+// final key, [ErrMalformedPartial] for a partial signature out of range, and [ErrPartial]
+// for a wrong one. It does not use the server key.
 func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {
 	if c == nil || c.final == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
@@ -152,8 +152,8 @@ func (s *ServerShare) join(y, m1 *modexp.Elem) {
 // ch is another completer's, and [ErrSignature] if the result does not verify, which only
 // a fault of the hardware can cause (it wraps the error of crypto/rsa).
 //
-// What the server key computed is verified here, whatever the key has done before: of an
-// [RSAKey] it is not known, and a [SoftwareKey] leaves it to Finish.
+// Finish verifies what the server key computed: an [RSAKey] need not have done so, and a
+// [SoftwareKey] leaves it to Finish.
 func (c *Completer) Finish(ctx context.Context, ch *Checked) ([]byte, error) {
 	if c == nil || ch == nil || ch.completer == nil || ch.completer != c {
 		return nil, fmt.Errorf("%w: checked by another completer", ErrMessage)
@@ -183,7 +183,7 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", ErrServerKey, err)
 	}
-	// A wrong one (a fault in an HSM's CRT) would let whoever sees S factor n2.
+	// A wrong s2 (a fault in an HSM's CRT) would let whoever sees S factor n2.
 	s2, err := c.server.pub.mod.CheckedRootVarTime(b, c.server.pub.e, m2)
 	if err != nil {
 		return nil, ErrServerKey

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestCopies: what goes in is copied and what comes out is a copy: what a caller does to
-// either changes no share, key, message or signature.
+// TestCopies: a caller who changes what he put in or got out changes no share, key,
+// message or signature.
 func TestCopies(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	first := splitOf(t, key, splitkey.Multiplicative, nil)

@@ -4,5 +4,5 @@ package splitkey_test
 
 import "time"
 
-// processTime is not to be had from the standard library on every system.
+// processTime reports false: the standard library cannot tell it on every system.
 func processTime() (time.Duration, bool) { return 0, false }

@@ -34,8 +34,8 @@ func column(arithmetic string) string {
 	return memorytest.Assembly
 }
 
-// eachArithmetic runs a search per arithmetic and sharing. In the searched process, child
-// runs in its place, some times.
+// eachArithmetic runs a search for each arithmetic and sharing. The process that is
+// searched runs child instead, several times.
 func eachArithmetic(t *testing.T, child func(t *testing.T, s splitkey.Sharing), parent func(t *testing.T, p *memorytest.Process, s splitkey.Sharing) map[string][]byte) {
 	for _, arithmetic := range arithmetics {
 		for _, s := range sharings {
@@ -101,8 +101,8 @@ func TestMemorySplit(t *testing.T) {
 	})
 }
 
-// TestMemorySoftwareKey: a process that loaded, used and wiped server keys, and was refused
-// others, has nothing of them.
+// TestMemorySoftwareKey: a process that loaded, used and wiped server keys, and was
+// refused others, has nothing of them.
 func TestMemorySoftwareKey(t *testing.T) {
 	eachArithmetic(t, func(t *testing.T, _ splitkey.Sharing) {
 		key := receiveKey(t)
@@ -165,7 +165,7 @@ func receiveKey(t *testing.T) *rsa.PrivateKey {
 	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: []*big.Int{p, q}}
 }
 
-// destroy is what the caller of Split does with the key: it never was in other hands.
+// destroy does what a caller of Split does with the key, which nobody else has had.
 //
 //go:noinline
 func destroy(key *rsa.PrivateKey) {
@@ -203,7 +203,7 @@ func lambdaOf(key *rsa.PrivateKey) *big.Int {
 	return lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
 }
 
-// dealerSecrets is all that a dealer knows, or computes on the way.
+// dealerSecrets is all that a dealer knows or computes on the way.
 func dealerSecrets(t *testing.T, s splitkey.Sharing, x, ds []byte, key *rsa.PrivateKey) map[string][]byte {
 	secrets := keySecrets(key)
 	requireSharesFit(t, key, s, x, ds)

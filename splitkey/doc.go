@@ -23,14 +23,14 @@
 //
 // # Security
 //
-//   - A number is verified once, by the one who releases it: [Completer.Check] proves the
-//     partial signature, [Completer.Finish] a server key's result and then the whole
-//     signature with crypto/rsa. A fault in a computation with the primes of a key would
-//     otherwise give them away (D. Boneh, R. DeMillo, R. Lipton, EUROCRYPT 1997).
+//   - A result is verified once, by the one who releases it: [Completer.Check] verifies
+//     the partial signature, [Completer.Finish] the server key's result and then the
+//     whole signature, with crypto/rsa. A fault in a computation with the primes of a key
+//     would otherwise give them away (D. Boneh, R. DeMillo, R. Lipton, EUROCRYPT 1997).
 //   - [ErrPartial] is the only error that depends on a secret.
-//   - The holder of a client's share and the server's share of one key knows that key.
-//     The server's share is worth protecting even though it is uniformly random: with a
-//     locked client's share it tests PINs, and in [Additive] sharing a few bits of it do.
+//   - Whoever has the client's share and the server's share of a key has the key. Protect
+//     the server's share although it is uniformly random: with a locked client's share it
+//     is a test of PINs, and in [Additive] sharing a few bits of it are.
 //   - A partial signature y and the digest it belongs to let whoever also holds a
 //     PIN-locked share test PINs. Never log, store or send y in the clear.
 //   - Shares are as long as lambda, always reduced, never shortened, never derived from a
@@ -38,16 +38,16 @@
 //
 // # FIPS 140-3
 //
-// This package is no validated module. It works with GODEBUG=fips140=on and =only; with
-// the latter it refuses, with [ErrFIPS], the keys and salts that crypto/rsa does not
-// verify then: docs/operating.md has the list.
+// This package is not a validated module. It works with GODEBUG=fips140=on and =only.
+// With the latter it refuses, with [ErrFIPS], keys and salts that crypto/rsa does not
+// verify in that mode: docs/operating.md lists them.
 //
 // # Timing
 //
-// Whatever touches a share, a partial signature before it is checked, or the primes of a
-// [SoftwareKey] runs in a time that does not depend on their values. What may show:
-// sizes, moduli, public exponents, digests, whether a partial signature was right.
-// Exceptions: [GenerateKey] and [Split] run once, where the key is made. Their prime
-// search varies with the candidates that it rejects, and the test of an existing key's
-// primes with the powers of two in p-1.
+// The time of whatever touches a share, an unchecked partial signature or the primes of a
+// [SoftwareKey] does not depend on their values. These may show: sizes, moduli, public
+// exponents, digests, and whether a partial signature was right. [GenerateKey] and
+// [Split] are exceptions, which run once, where the key is made: their prime search
+// varies with the candidates that it rejects, and the test of an existing key's primes
+// with the powers of two in p-1.
 package splitkey

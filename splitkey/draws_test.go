@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestSecretsAreRandom splits one key time after time: every byte of x is drawn anew, and
-// all but the first of d_s (which is below lambda) look it.
+// TestSecretsAreRandom splits one key again and again: every byte of x is drawn anew, and
+// all but the first of d_s (which is below lambda) look random.
 func TestSecretsAreRandom(t *testing.T) {
 	for _, s := range sharings {
 		t.Run(s.String(), func(t *testing.T) {
@@ -31,7 +31,9 @@ func TestSecretsAreRandom(t *testing.T) {
 				xs, ds = append(xs, c.Secret()), append(ds, srv.Secret()[1:])
 			}
 			uniformtest.Require(t, xs)
-			for _, d := range ds { // the last bit is 1 in multiplicative sharing: d_s is a unit modulo an even number
+			// In multiplicative sharing d_s is a unit modulo an even number: its last bit
+			// is 1.
+			for _, d := range ds {
 				d[254] = d[254]>>1 | d[253]<<7
 			}
 			uniformtest.Require(t, ds)

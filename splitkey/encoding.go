@@ -26,10 +26,9 @@ const (
 	serverShareVersion = 1
 )
 
-// Bytes returns the binary form of the share, for the server's store: 12 + 2*k1
-// bytes, nil for a zero or wiped share. It contains the secret, so it is sealed before it
-// is stored. (The method is not called MarshalBinary, so that encoding/gob does not find
-// it.)
+// Bytes returns the binary form of the share, for the server's store: 12 + 2*k1 bytes,
+// nil for a zero or wiped share. It contains the secret: seal it before you store it.
+// (The method is not called MarshalBinary, so that encoding/gob does not find it.)
 func (s *ServerShare) Bytes() []byte {
 	d := s.secret()
 	if d == nil {
@@ -89,7 +88,8 @@ const (
 )
 
 // Bytes returns the private key in binary: 11 + 2k bytes for primes of k bytes, nil for a
-// zero or wiped key. It is for a sealed store, and the caller clears it after use.
+// zero or wiped key. It contains the secret: seal it before you store it, and clear it
+// after use.
 func (k *SoftwareKey) Bytes() []byte {
 	c := k.secret()
 	if c == nil {
@@ -108,10 +108,9 @@ func (k *SoftwareKey) Bytes() []byte {
 	return b.BytesOrPanic()
 }
 
-// ParseSoftwareKey reads the form that [SoftwareKey.Bytes] writes. It refuses a key whose
-// modulus is weak in a way that shows or whose primes are, as conditions 3 and 4 of
-// section 2.1 of the scheme say, and tries the key once: the error is [ErrKey]. It keeps
-// nothing of b.
+// ParseSoftwareKey reads the form that [SoftwareKey.Bytes] writes, and tries the key
+// once. It returns [ErrKey] for a modulus or primes that are weak by conditions 3 and 4
+// of section 2.1 of the scheme, and for a wrong result. It keeps nothing of b.
 func ParseSoftwareKey(b []byte) (k *SoftwareKey, err error) {
 	in := cryptobyte.String(b)
 	var magic, p, q []byte

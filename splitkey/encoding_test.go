@@ -18,7 +18,8 @@ func encodedShare(t testing.TB, s splitkey.Sharing) []byte {
 	return srv.Bytes()
 }
 
-// TestSharingText: both sharings come back from their text, and a refused text changes nothing.
+// TestSharingText: both sharings come back from their text, and a refused text changes
+// nothing.
 func TestSharingText(t *testing.T) {
 	for _, s := range sharings {
 		text, err := s.MarshalText()
@@ -114,7 +115,7 @@ func FuzzParseServerShare(f *testing.F) {
 	})
 }
 
-// TestCorpora: a fuzz target whose corpus was lost would test nothing in CI.
+// TestCorpora: a fuzz target without a corpus would test nothing in CI.
 func TestCorpora(t *testing.T) {
 	entries, err := os.ReadDir("testdata/fuzz/FuzzParseServerShare")
 	require.NoError(t, err)

@@ -21,10 +21,9 @@ var (
 	// cannot be encoded, and for a message that was encoded for another key.
 	ErrMessage = errors.New("splitkey: unacceptable message")
 
-	// ErrMalformedPartial is returned for a partial signature that is not exactly as
-	// long as the client modulus, or not in 1 < y < n1-1. No honest client sends one,
-	// whatever the PIN: it says nothing about a PIN, and should not be counted as an
-	// attempt.
+	// ErrMalformedPartial is returned for a partial signature that is not exactly as long
+	// as the client modulus, or not in 1 < y < n1-1. No honest client sends one, whatever
+	// the PIN, so it says nothing about a PIN: do not count it as an attempt.
 	ErrMalformedPartial = errors.New("splitkey: malformed partial signature")
 
 	// ErrPartial is returned for a partial signature that does not belong to the
@@ -32,12 +31,11 @@ var (
 	// shows. It is the only error of this package that depends on a secret.
 	ErrPartial = errors.New("splitkey: wrong partial signature")
 
-	// ErrServerKey is returned where the server key (or its HSM) gave a wrong result, and
-	// wraps the error of one that gave none. It says nothing about the client.
+	// ErrServerKey is returned where the server key (or its HSM) gave a wrong result or
+	// none. For none it wraps the key's error. It says nothing about the client.
 	ErrServerKey = errors.New("splitkey: the server key failed")
 
 	// ErrSignature is returned where the complete signature does not verify under the
-	// final key. A [Completer] releases no such signature: for it, this is a hardware
-	// fault.
+	// final key. From a [Completer] it means a fault of the hardware.
 	ErrSignature = errors.New("splitkey: signature does not verify")
 )

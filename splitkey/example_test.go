@@ -29,8 +29,7 @@ func Example() {
 	}
 	digest := sha256.Sum256([]byte("I agree."))
 
-	// The client's half. Of the final key that a server tells it, the client signs for
-	// none that it has not checked.
+	// The client's half. The client checks each final key that a server tells it.
 	final, err := splitkey.CheckFinalKey(completer.PublicKey(), client.PublicKey())
 	if err != nil {
 		log.Fatal(err)
@@ -116,8 +115,8 @@ func ExampleCompleter_Check() {
 	// true
 }
 
-// What a server may call the final key of a client key: not its square, for which the
-// server needs no key of its own.
+// The square of the client key is no final key: the server could sign without a key of
+// its own.
 func ExampleCheckFinalKey() {
 	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {
@@ -233,7 +232,7 @@ func ExampleSoftwareKey() {
 	// Output: 2
 }
 
-// What both parties sign is verified, by either or by anybody else.
+// Either party, or anybody else, verifies what both signed.
 func ExampleMessage() {
 	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {
@@ -252,7 +251,7 @@ func ExampleMessage() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Half a signature is none.
+	// Half a signature does not verify.
 	fmt.Println(message.Verify(partial))
 	// Output: splitkey: signature does not verify
 }

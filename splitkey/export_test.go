@@ -7,8 +7,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
-// EncodingKey returns a final key for the encoders' tests, which want moduli of all kinds
-// of lengths: of every key in the range of sizes, as if it were its own client key.
+// EncodingKey returns a final key of any length in the range of sizes, as if it were its
+// own client key: the encoders' tests want moduli of all lengths.
 func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 	if err := checkSize(pub, maxFinalBits); err != nil {
 		return nil, err
@@ -16,18 +16,18 @@ func EncodingKey(pub *rsa.PublicKey) (*FinalKey, error) {
 	return newFinalKey(pub, &publicKey{n: pub.N.Bytes()})
 }
 
-// NewServerShare makes a share of anything.
+// NewServerShare makes a share of d.
 func NewServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, error) {
 	return newServerShare(pub, s, d)
 }
 
-// Faults of the hardware, as tests make them. They are functions: TestNothing calls every
+// Faults of the hardware, for tests. They are functions, since TestNothing calls every
 // method with nothing.
 
-// FaultInResult changes s1, which was found right.
+// FaultInResult changes s1 after its check.
 func FaultInResult(ch *Checked) { ch.s1.Get().Sub(ch.completer.share.pub.mod.One()) }
 
-// FaultInInverse changes n1^-1 mod n2, which was checked.
+// FaultInInverse changes n1^-1 mod n2 after its check.
 func FaultInInverse(c *Completer) { c.n1Inv.Sub(c.server.pub.mod.One()) }
 
 // FlipShare flips a bit of d_s, also in the completers made of it.
@@ -50,7 +50,7 @@ func FaultInCRT(k *SoftwareKey, part string) {
 	}
 }
 
-// BreakArithmetic has this package's own verification under the key fail.
+// BreakArithmetic makes this package's own verification under the key fail.
 func BreakArithmetic(k *FinalKey) {
 	another := modexp.NewModulus(new(big.Int).Add(k.pub.N, big.NewInt(2)).Bytes())
 	k.verify = func() *modexp.Modulus { return another }

@@ -16,11 +16,10 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// What happens when the arithmetic, or a key's hardware, computes wrongly: nothing
-// leaves.
+// When the arithmetic, or a key's hardware, computes wrongly, nothing leaves.
 
-// TestFaultAfterCheck: what was right when it was checked, and is wrong when it is
-// released, is found by the last verification, step 6 of section 3.3.
+// TestFaultAfterCheck: the last verification, step 6 of section 3.3, finds what went
+// wrong after its check.
 func TestFaultAfterCheck(t *testing.T) {
 	for _, s := range sharings {
 		for _, own := range []splitkey.RSAKey{nil, splitkeytest.ServerKey(2048)} {
@@ -48,9 +47,9 @@ func TestFaultAfterCheck(t *testing.T) {
 	}
 }
 
-// TestFinishVerifiesWithCryptoRSA: the last verification is made by another
-// implementation than the one that computed, whose failure it does not notice. The
-// client's verification is made by this one.
+// TestFinishVerifiesWithCryptoRSA: another implementation than the one that computed
+// makes the last verification, and does not notice when the first one fails. The client's
+// verification uses the first one.
 func TestFinishVerifiesWithCryptoRSA(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Additive, splitkeytest.ServerKey(2048))
 	splitkey.BreakArithmetic(p.final())
@@ -107,7 +106,7 @@ func (l *lying) Exponentiate(_ context.Context, x []byte) ([]byte, error) {
 	return l.answer(x)
 }
 
-// TestLyingServerKey: of a server key's wrong answer, step 4, nothing leaves, and the
+// TestLyingServerKey: nothing leaves of a server key's wrong answer, step 4, and the
 // client is not blamed; the next right answer finishes.
 func TestLyingServerKey(t *testing.T) {
 	honest := splitkeytest.ServerKey(2048)
@@ -192,7 +191,7 @@ func TestSoftwareKeyFault(t *testing.T) {
 	}
 }
 
-// TestSoftwareKeyIsTried: a key that is consistent, and computes wrongly since one factor
+// TestSoftwareKeyIsTried: a key that is consistent but computes wrongly, since one factor
 // is composite, is found when it is loaded.
 func TestSoftwareKeyIsTried(t *testing.T) {
 	one := big.NewInt(1)
@@ -228,8 +227,8 @@ func random(n int) []byte {
 	return b
 }
 
-// TestPairwise: shares that do not belong together, by a fault of the dealer, are not
-// given out: the pairwise consistency test finds them.
+// TestPairwise: the pairwise consistency test keeps back shares that a fault of the
+// dealer made not to belong together.
 func TestPairwise(t *testing.T) {
 	defer func() { deal.Fault = nil }()
 	for _, s := range sharings {

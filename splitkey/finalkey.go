@@ -11,21 +11,21 @@ import (
 )
 
 // FinalKey is a public key that was checked to be the final key of one client key (n1,
-// e): that key itself, or its composite with a server key. [CheckFinalKey] makes one on
-// the client's side and a [Completer] has one on the server's, and there is no other way
-// to make one. Messages are encoded for a FinalKey, and a share signs only those that
-// were encoded for a final key of its own client key. It is public and immutable.
+// e): that key itself, or its composite with a server key. Only [CheckFinalKey], on the
+// client's side, and [NewCompleter], on the server's, make one. Messages are encoded for
+// a FinalKey, and a share signs only messages for a final key of its own client key. It
+// is public and immutable.
 type FinalKey struct {
 	pub    *rsa.PublicKey
 	n1     []byte                 // modulus of the client key
 	verify func() *modexp.Modulus // of pub, made when it is first needed and then kept
 }
 
-// CheckFinalKey is what a client asks of a final key that a server sends. It must be the
-// client key itself, or the product of the client key's modulus with another odd one of
-// 2048 to 8192 bits that has no factor in common with it; and the exponents must agree.
-// Coprimality rejects n1^2, for which the server could sign without a key of its own: a
-// signature modulo n1 lifts to one modulo n1^2 (Hensel). The error is [ErrKey].
+// CheckFinalKey checks a final key that a server sends to a client. It must be the client
+// key itself, or the product of the client modulus and another odd one of 2048 to 8192
+// bits, coprime to it; and the exponents must agree. Coprimality rejects n1^2, for which
+// the server could sign without a key of its own: a signature modulo n1 lifts to one
+// modulo n1^2 (Hensel). The error is [ErrKey].
 //
 // A check takes about as long as a partial signature: keep the result.
 func CheckFinalKey(final, client *rsa.PublicKey) (*FinalKey, error) {
@@ -56,18 +56,20 @@ func CheckFinalKey(final, client *rsa.PublicKey) (*FinalKey, error) {
 }
 
 // LeastServerModulus returns the least modulus that a server key of so many bits should
-// have: 0xa8 * 2^(bits-8). Its product with the modulus of each key of the same length
-// that [GenerateKey] makes then has full length, 2*bits, since 168/256 * (7/8)^2 > 1/2.
-// Every key of [GenerateSoftwareKey] has a larger one; of the keys that HSMs make, whose
-// primes may have two upper bits set, about one in eight has not, and another is drawn.
+// have: 0xa8 * 2^(bits-8). Its product with the modulus of any [GenerateKey] key of the
+// same length then has full length, 2*bits, since 168/256 * (7/8)^2 > 1/2. Every key of
+// [GenerateSoftwareKey] has a larger modulus. HSMs may make primes with only two upper
+// bits set: about one in eight of their keys has a smaller modulus, and another key is
+// drawn.
 //
-// Any other client modulus makes products of full length with all such server keys if it
-// does with LeastServerModulus.
+// A client modulus of another kind makes products of full length with all such server
+// keys if it does so with LeastServerModulus.
 func LeastServerModulus(bits int) *big.Int {
 	return new(big.Int).Lsh(big.NewInt(0xa8), uint(max(bits, 8)-8))
 }
 
-// newFinalKey is for callers that have made the checks of CheckFinalKey.
+// newFinalKey returns the final key; the caller must have made the checks of
+// CheckFinalKey.
 func newFinalKey(pub *rsa.PublicKey, client *publicKey) (*FinalKey, error) {
 	if err := fipsModulus(pub.N.BitLen()); err != nil {
 		return nil, err

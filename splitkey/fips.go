@@ -7,13 +7,13 @@ import (
 )
 
 // ErrFIPS is returned, beside the error that says what was refused ([ErrKey] or
-// [ErrMessage]), where the process enforces FIPS 140-3 (GODEBUG=fips140=only) and a key
-// or salt is one whose signatures crypto/rsa does not verify then.
+// [ErrMessage]), for a key or salt whose signatures crypto/rsa does not verify where the
+// process enforces FIPS 140-3 (GODEBUG=fips140=only).
 var ErrFIPS = errors.New("splitkey: FIPS 140-only mode (GODEBUG=fips140=only) does not allow it")
 
-// The rules are those of crypto/rsa. What they forbid is refused where it is first seen:
-// the verification before release would refuse it last, when the PIN has been typed and
-// the attempt counted.
+// The rules are crypto/rsa's. What they forbid is refused where it first shows: the
+// verification before release would refuse it only after the PIN was typed and the
+// attempt counted.
 
 func fipsExponent(e int) error {
 	if fips140.Enforced() && e <= 1<<16 {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestFIPSOnly: what crypto/rsa would not verify in FIPS 140-only mode is refused where
-// it is first seen, with the cause, and all else signs.
+// it first shows, with the cause; all else signs.
 func TestFIPSOnly(t *testing.T) {
 	if !fipstest.Only(t) {
 		return

@@ -61,8 +61,8 @@ func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 
 // GenerateSoftwareKey makes a server key of 2048, 3072 or 4096 bits with e = 65537. Its
 // primes are as those of [GenerateKey], so that the modulus is 0xc4 * 2^(bits-8) at least
-// (see [LeastServerModulus]). Beside the key nothing of it is left in memory. It returns
-// [ErrKey] for any other size.
+// (see [LeastServerModulus]). Nothing but the key stays in memory. It returns [ErrKey]
+// for any other size.
 func GenerateSoftwareKey(bits int) (k *SoftwareKey, err error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
@@ -92,9 +92,8 @@ func productOf(p, q []byte, e int) *rsa.PublicKey {
 // Split deals two shares of a key that exists. The key must have two primes, neither
 // shorter than a quarter of the modulus, and a modulus of 2048 to 8192 bits, in whole
 // bytes; any public exponent that crypto/rsa accepts will do. Only the primes, the
-// private exponent and the public key are read. What Split makes of them is wiped; the
-// key is the caller's, who then destroys it and every copy: whoever keeps one can sign
-// alone.
+// private exponent and the public key are read. Split wipes what it makes of them. The
+// caller then destroys the key and every copy of it: whoever keeps one can sign alone.
 //
 // Split returns [ErrKey] for a key that is weak or not consistent, [ErrOrdinaryPrimes]
 // for [Multiplicative] sharing of a key whose primes are not l-safe, and [ErrShare] for
@@ -138,8 +137,8 @@ type dealer struct {
 	pub *rsa.PublicKey
 }
 
-// newDealer returns the dealer of the primes of pub, or refuses a key that is weak:
-// conditions 3 and 4 of section 2.1 of the scheme, and those of 3.5.
+// newDealer returns the dealer of the primes of pub. It refuses a weak key: conditions 3
+// and 4 of section 2.1 of the scheme, and those of 3.5.
 func newDealer(p, q []byte, pub *rsa.PublicKey) (*dealer, error) {
 	if err := checkStrength(pub.N); err != nil {
 		return nil, err
@@ -162,8 +161,8 @@ func (d *dealer) shares(s Sharing) (*ClientShare, *ServerShare, error) {
 		rand.Read(x)
 		switch s {
 		case Multiplicative:
-			// Fails for one x in 2^9 at worst, where many factors of lambda are barely
-			// above 2^16, and on average for 3 in a million: draw another.
+			// It fails for one x in 2^9 at worst, where many factors of lambda are barely
+			// above 2^16, and on average for 3 in a million.
 			ds, _ = d.Multiplicative(x)
 		case Additive:
 			ds = d.Additive(x)

@@ -215,7 +215,7 @@ func TestVerify(t *testing.T) {
 }
 
 // TestSigner: the adapter returns a copy of the key, refuses what it cannot sign, and
-// does not believe a server.
+// verifies what a server returns.
 func TestSigner(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, nil)
 	digest := digestFor(crypto.SHA256, "x")

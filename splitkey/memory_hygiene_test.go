@@ -20,7 +20,7 @@ import (
 var hygieneDigest = sha256.Sum256([]byte("memory"))
 
 // TestMemory signs in another process, which wipes its shares and collects its garbage,
-// and searches that process's memory for what must not be there any more.
+// and searches that process's memory for what must be gone.
 func TestMemory(t *testing.T) {
 	if memorytest.IsChild() {
 		signAndForget(t)

@@ -10,10 +10,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/internal/emsa"
 )
 
-// Message is a digest encoded for one final key, by EMSA-PKCS1-v1_5 or
-// EMSA-PSS (RFC 8017, section 9). Both parties make it themselves from the digest
-// (and the salt), so that neither raises a number of unknown origin to its share. It is
-// public, and immutable.
+// Message is a digest encoded for one final key, by EMSA-PKCS1-v1_5 or EMSA-PSS (RFC
+// 8017, section 9). Each party makes it from the digest (and the salt), so that neither
+// raises a number of unknown origin to its share. It is public and immutable.
 type Message struct {
 	key    *FinalKey
 	hash   crypto.Hash
@@ -51,11 +50,10 @@ func (k *FinalKey) Encode(digest []byte, opts crypto.SignerOpts) (*Message, erro
 	return k.encode(digest, opts, salt)
 }
 
-// EncodeWithSalt is [FinalKey.Encode] with a given salt, as the server needs it to
-// rebuild what the client encoded. With EMSA-PSS and a SaltLength of
-// [rsa.PSSSaltLengthAuto] the salt may have any length that fits (at most emLen - hLen -
-// 2 bytes), also none; else it must have the length that the options ask for. With
-// EMSA-PKCS1-v1_5 it must be empty.
+// EncodeWithSalt is [FinalKey.Encode] with a given salt: the server rebuilds with it what
+// the client encoded. With EMSA-PSS and a SaltLength of [rsa.PSSSaltLengthAuto] the salt
+// may have any length that fits (at most emLen - hLen - 2 bytes), or none; else it must
+// have the length that the options ask for. With EMSA-PKCS1-v1_5 it must be empty.
 func (k *FinalKey) EncodeWithSalt(digest []byte, opts crypto.SignerOpts, salt []byte) (*Message, error) {
 	if pss, ok := opts.(*rsa.PSSOptions); ok && pss != nil && pss.SaltLength != rsa.PSSSaltLengthAuto {
 		want, err := k.saltLength(pss)
@@ -69,7 +67,8 @@ func (k *FinalKey) EncodeWithSalt(digest []byte, opts crypto.SignerOpts, salt []
 	return k.encode(digest, opts, salt)
 }
 
-// saltLength is the length of the salt that the options ask for, which fits.
+// saltLength returns the length of the salt that the options ask for, or an error if it
+// does not fit.
 func (k *FinalKey) saltLength(opts *rsa.PSSOptions) (int, error) {
 	if !k.valid() {
 		return 0, errNoFinalKey()
@@ -170,10 +169,9 @@ func (m *Message) Verify(sig []byte) error {
 	return nil
 }
 
-// verifyCryptoRSA is Verify by crypto/rsa: code that was written for verification by
-// others, with an arithmetic that differs from this package's kernels (where there is
-// none and bigmod serves, it has the same origin). It is the last guard before a
-// signature leaves.
+// verifyCryptoRSA is Verify by crypto/rsa: code written by others to verify, whose
+// arithmetic is not this package's kernels (bigmod, which serves where there is no
+// kernel, has the same origin). It is the last guard before a signature leaves.
 func (m *Message) verifyCryptoRSA(sig []byte) error {
 	pub := m.key.pub
 	var err error

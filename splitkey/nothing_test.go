@@ -28,8 +28,7 @@ type pointerReader struct{ io.Reader }
 
 func (r *pointerReader) Read(b []byte) (int, error) { return r.Reader.Read(b) }
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
-// something.
+// TestNothing: no nil, zero value or nil in an interface causes a panic or is accepted.
 func TestNothing(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	own := splitkeytest.ServerKey(2048)
@@ -67,7 +66,7 @@ func TestNothing(t *testing.T) {
 			"NewCompleter:1": "of a two-prime key",
 		},
 	})
-	// A nil that is an RSAKey is no two-prime key.
+	// A nil pointer in an RSAKey does not mean a two-prime key.
 	for _, own := range []splitkey.RSAKey{(*pointerKey)(nil), (*splitkey.SoftwareKey)(nil)} {
 		_, err := splitkey.NewCompleter(p.server, own, nil)
 		require.ErrorIs(t, err, splitkey.ErrKey)

@@ -9,10 +9,9 @@ import (
 
 // SignPartial returns the client's partial signature y = m^d_c mod n1, of exactly k1
 // bytes, for a message that was encoded for a final key of its own client key. It returns
-// [ErrMessage] for any other, and cannot tell whether the share is the right one.
+// [ErrMessage] for any other message. It cannot tell whether the share is the right one.
 //
-// y is as sensitive as the message's digest is known: see the package's section on
-// security.
+// With the digest y is a test of PINs: see Security in the package documentation.
 func (c *ClientShare) SignPartial(m *Message) (y []byte, err error) {
 	exponent := c.secret()
 	if exponent == nil {

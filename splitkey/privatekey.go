@@ -16,7 +16,7 @@ func (k *privateKey) wipe() {
 	clear(k.d)
 }
 
-// readPrivateKey returns the parts of a key that was checked for consistency. Not by
+// readPrivateKey checks a key for consistency and returns its parts. It does not use
 // crypto/rsa, which keeps copies of the key that nobody can wipe.
 func readPrivateKey(key *rsa.PrivateKey) (*privateKey, error) {
 	if key == nil || key.D == nil {

@@ -15,7 +15,7 @@ const (
 	minBits       = 2048
 	maxBits       = 8192
 	maxFinalBits  = 2 * maxBits // a composite of two
-	maxClientBits = 4096        // of those that CheckModulus accepts: the largest that GenerateKey makes
+	maxClientBits = 4096        // for CheckModulus: the largest that GenerateKey makes
 )
 
 // publicKey is a validated RSA public key, ready for arithmetic.
@@ -33,8 +33,8 @@ func newPublicKey(pub *rsa.PublicKey) (*publicKey, error) {
 	return &publicKey{mod: modexp.NewModulus(n), n: n, e: uint(pub.E)}, nil
 }
 
-// newClientKey is newPublicKey for the modulus of a split key, which must fill its bytes:
-// a share of k1 bytes is then never shorter than the modulus it hides in.
+// newClientKey is newPublicKey for a client key, whose modulus must fill its bytes: a
+// share of k1 bytes is then never shorter than the modulus it hides in.
 func newClientKey(pub *rsa.PublicKey) (*publicKey, error) {
 	p, err := newPublicKey(pub)
 	if err != nil {
@@ -82,8 +82,8 @@ func (p *publicKey) message(m *Message) (*modexp.Elem, error) {
 	return p.mod.Reduce(m.em), nil
 }
 
-// partial returns y of k1 bytes with 1 < y < n1-1. The three values left out are fixed by
-// every odd exponent, so they would "open" any share.
+// partial returns y of k1 bytes with 1 < y < n1-1. Every odd exponent leaves 0, 1 and
+// n1-1 as they are, so these would pass for any share.
 func (p *publicKey) partial(b []byte) (*modexp.Elem, error) {
 	y, err := p.mod.Elem(b)
 	if err != nil {
@@ -96,11 +96,12 @@ func (p *publicKey) partial(b []byte) (*modexp.Elem, error) {
 	return y, nil
 }
 
-// CheckModulus is what a server asks of a modulus that a client sends: an odd number of
-// 2048 to 4096 bits, in whole bytes, without prime factors up to 65537, that neither has
-// the form of the ROCA generator (CVE-2017-15361) nor falls to a hundred steps of
-// Fermat's method (CVE-2022-26320). It returns [ErrKey] otherwise. That n has exactly two
-// prime factors it cannot tell; a client that chooses a bad modulus harms only itself.
+// CheckModulus checks a modulus that a client sends to a server. It must be an odd number
+// of 2048 to 4096 bits, in whole bytes, without prime factors up to 65537; it must not
+// have the form of the ROCA generator (CVE-2017-15361), nor fall to a hundred steps of
+// Fermat's method (CVE-2022-26320). Else the error is [ErrKey]. CheckModulus cannot tell
+// whether n has exactly two prime factors; a client that chooses a bad modulus harms only
+// itself.
 //
 // A longer one is refused for its cost: twice the length is eight times the work in each
 // of the server's checks.

@@ -26,7 +26,7 @@ func TestOrdinaryPrimes(t *testing.T) {
 	p.sign(t, digestFor(crypto.SHA256, "x"), crypto.SHA256)
 }
 
-// TestOneOrdinaryPrime: of the two primes one is l-safe, the first or the second.
+// TestOneOrdinaryPrime: only one of the two primes is l-safe, the first or the second.
 func TestOneOrdinaryPrime(t *testing.T) {
 	safe, ordinary := splitkeytest.Key(2048).Primes[0], splitkeytest.NamedKey(splitkeytest.Ordinary, 2048).Primes
 	for _, q := range ordinary {
@@ -104,7 +104,7 @@ func TestModifiedKey(t *testing.T) {
 	require.ErrorIs(t, err, splitkey.ErrKey)
 }
 
-// TestBadPrimes: keys that are consistent, and still not acceptable.
+// TestBadPrimes: keys that are consistent, but not acceptable.
 func TestBadPrimes(t *testing.T) {
 	p := splitkeytest.Key(2048).Primes[0]
 	near := new(big.Int).Add(p, big.NewInt(2))
@@ -196,8 +196,8 @@ func TestShareRefused(t *testing.T) {
 		_, err = splitkey.CheckFinalKey(pub, bad)
 		require.ErrorIs(t, err, splitkey.ErrKey)
 	}
-	// A modulus that does not fill its bytes can be a server key's, but not a split
-	// key's.
+	// A modulus that does not fill its bytes is good for a server key, not for a split
+	// key.
 	odd := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 2048), 0, 1), E: 65537}
 	_, err := splitkey.NewClientShare(odd, splitkey.Additive, make([]byte, 265))
 	require.ErrorIs(t, err, splitkey.ErrKey)
@@ -256,7 +256,7 @@ func badPublicKeys() map[string]*rsa.PublicKey {
 	}
 }
 
-// TestCheckFinalKey: what a server may call the final key of a client key, and what not.
+// TestCheckFinalKey: which keys a server may call the final key of a client key.
 func TestCheckFinalKey(t *testing.T) {
 	n1, n2 := splitkeytest.Key(2048).N, splitkeytest.NamedKey(splitkeytest.Server, 2048).N
 	device := &rsa.PublicKey{N: n1, E: 65537}
@@ -280,8 +280,7 @@ func TestCheckFinalKey(t *testing.T) {
 			_, err = c.SignPartial(m)
 			require.NoError(t, err)
 		}
-		// Neither the key that was given nor the one that comes out is the one that is
-		// kept.
+		// The key that is kept is neither the one given nor the one returned.
 		k.PublicKey().N.SetInt64(15)
 		given := &rsa.PublicKey{N: new(big.Int).Set(final.N), E: final.E}
 		k, err = splitkey.CheckFinalKey(given, device)
@@ -401,7 +400,7 @@ func TestEncodeRefuses(t *testing.T) {
 	require.ErrorIs(t, err, splitkey.ErrMessage)
 }
 
-// TestPartialRefused: everything that is not the right y of exactly this message.
+// TestPartialRefused: everything but the right y of exactly this message is refused.
 func TestPartialRefused(t *testing.T) {
 	key := splitkeytest.Key(2048)
 	n := key.N
@@ -485,7 +484,7 @@ func TestPartialRefused(t *testing.T) {
 	}
 }
 
-// faulty is a server key that gives back what the test tells it to.
+// faulty is a server key that returns what the test tells it to.
 type faulty struct {
 	*splitkey.SoftwareKey
 	answer func(y []byte) ([]byte, error)

@@ -282,7 +282,8 @@ func TestEveryShareSigns(t *testing.T) {
 			require.Len(t, y, 256)
 			_, err = p.completer.Check(m, y)
 			if s == splitkey.Additive && fill == 0 {
-				require.ErrorIs(t, err, splitkey.ErrMalformedPartial) // m^0 = 1, once in 2^2112 draws
+				// y = m^0 = 1, once in 2^2112 draws.
+				require.ErrorIs(t, err, splitkey.ErrMalformedPartial)
 			} else {
 				require.ErrorIs(t, err, splitkey.ErrPartial)
 			}

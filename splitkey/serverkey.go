@@ -24,12 +24,11 @@ type RSAKey interface {
 // serverKey is an RSAKey as a Completer uses it.
 type serverKey struct {
 	pub *publicKey
-	// exponentiate returns x^d mod n, which nobody has verified.
+	// exponentiate returns x^d mod n, unverified.
 	exponentiate func(ctx context.Context, x *modexp.Elem) ([]byte, error)
 }
 
-// newServerKey takes a SoftwareKey as it is, and any other implementation after a check
-// of what it says it is.
+// newServerKey takes a SoftwareKey as it is, and checks the public key of any other.
 func newServerKey(key RSAKey) (*serverKey, error) {
 	if isnil.Value(key) {
 		return nil, fmt.Errorf("%w: the server key is a nil", ErrKey)
@@ -53,8 +52,8 @@ func newServerKey(key RSAKey) (*serverKey, error) {
 	}}, nil
 }
 
-// inverse returns n1^-1 mod n2, precomputed or not. That gcd(n1, n2) = 1 is what makes it
-// exist. All of it is public.
+// inverse returns n1^-1 mod n2, precomputed or not. It exists only if gcd(n1, n2) = 1.
+// All of it is public.
 func (k *serverKey) inverse(n1, precomputed []byte) (*modexp.Elem, error) {
 	x := k.pub.mod.Reduce(n1)
 	if len(precomputed) == 0 {

@@ -125,8 +125,7 @@ func FuzzParseSoftwareKey(f *testing.F) {
 	})
 }
 
-// TestSoftwareKeySeeds: the corpus has a key that is accepted, and all the others that
-// are not.
+// TestSoftwareKeySeeds: the corpus has a key that is accepted, and the malformed ones.
 func TestSoftwareKeySeeds(t *testing.T) {
 	k, err := splitkeytest.SoftwareKey(splitkeytest.NamedKey(splitkeytest.Server, 2048))
 	require.NoError(t, err)

@@ -13,12 +13,12 @@ import (
 type Sharing uint8
 
 const (
-	// Multiplicative shares multiply: e * d_c * d_s = 1 mod lambda, with d_c = 2x+1.
-	// It needs l-safe primes, which [GenerateKey] makes. That d_s tells nothing of x to
-	// whoever cannot factor n1 is an assumption about RSA, with no proof.
+	// Multiplicative shares multiply: e * d_c * d_s = 1 mod lambda, with d_c = 2x+1. It
+	// needs l-safe primes, which [GenerateKey] makes. It is an unproven assumption about
+	// RSA that d_s tells nothing of x to whoever cannot factor n1.
 	Multiplicative Sharing = 1
-	// Additive shares add up: d_c + d_s = d mod lambda, with d_c = x. Any RSA key can
-	// be shared so. Completing costs a multiplication more.
+	// Additive shares add up: d_c + d_s = d mod lambda, with d_c = x. Any RSA key can be
+	// shared so. Completing costs one more multiplication.
 	//
 	// A few bits of d_s tell much of x, and so of the PIN that x is locked under: the
 	// lowest bit of x is always the opposite of that of d_s; d_s modulo 6, where n1 = 2
@@ -89,8 +89,8 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	return &ClientShare{p, s, secret.Copy(x)}, nil
 }
 
-// PublicKey returns a copy of the client key (n1, e). It is not the final key if that is
-// a composite. For the zero value it is nil.
+// PublicKey returns a copy of the client key (n1, e), which is not the final key of a
+// composite. For the zero value it is nil.
 func (c *ClientShare) PublicKey() *rsa.PublicKey {
 	if c == nil {
 		return nil

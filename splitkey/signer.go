@@ -15,14 +15,14 @@ type signer struct {
 	server func(ctx context.Context, m *Message, partial []byte) ([]byte, error)
 }
 
-// Signer returns a signer for a final key of the share: for crypto/x509, crypto/tls and
-// whatever else takes one. It is safe for concurrent use if the server's side is.
+// Signer returns a signer for a final key of the share, for crypto/x509, crypto/tls and
+// the like. It is safe for concurrent use if the server's side is.
 //
 // The server's side completes a partial signature, over the network or with a
-// [Completer]; ctx is passed to it with each. Whether the key belongs to the share, and
-// whether there is a server, each call of Sign says: it returns the errors of
-// [FinalKey.Encode], of [ClientShare.SignPartial] and of the server's side, and
-// [ErrSignature] where what the server's side returns does not verify.
+// [Completer]; it gets ctx each time. Only Sign reports a key of another share, or a
+// server that is missing. It returns the errors of [FinalKey.Encode], of
+// [ClientShare.SignPartial] and of the server's side, and [ErrSignature] where the
+// returned signature does not verify.
 func (c *ClientShare) Signer(ctx context.Context, key *FinalKey,
 	server func(ctx context.Context, m *Message, partial []byte) ([]byte, error)) crypto.Signer {
 	return &signer{ctx, key, c, server}

@@ -12,7 +12,7 @@ import (
 )
 
 // TestSignerKeepsKey: what a signer keeps from its first signature serves the next ones,
-// and is not the caller's to change.
+// and the caller cannot change it.
 func TestSignerKeepsKey(t *testing.T) {
 	p := splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, splitkeytest.ServerKey(2048))
 	s := p.client.Signer(t.Context(), p.final(), p.complete)

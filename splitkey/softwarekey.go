@@ -38,12 +38,12 @@ func (k SoftwareKey) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "splitkey.SoftwareKey(%d bits, secret hidden)", k.pub.mod.BitLen())
 }
 
-// newSoftwareKey returns the key of two odd factors of equal length, or refuses a weak
-// one. It is tried once.
+// newSoftwareKey returns the key of two odd factors of equal length, which it tries once,
+// or refuses a weak one.
 //
-// No test of primality: it would cost a hundred exponentiations each time that a key is
-// loaded, and protects nobody. What a key with a composite factor computes wrongly is
-// found like any other fault, by the trial and by the check of each result.
+// It does not test primality: that would cost a hundred exponentiations at each load, and
+// protect nobody. A key with a composite factor computes wrongly, and the trial or the
+// check of a result finds that like any other fault.
 func newSoftwareKey(p, q []byte, e int) (*SoftwareKey, error) {
 	product := productOf(p, q, e)
 	pub, err := newPublicKey(product)
@@ -95,8 +95,8 @@ func newCRT(p, q []byte, e uint) *crt {
 	return c
 }
 
-// exponentiate returns x^d mod n, in as many bytes as x has. It is not verified: a fault
-// in one half would give away the primes, by gcd(y^e - x, n), as each half alone does.
+// exponentiate returns x^d mod n, in as many bytes as x has, unverified: a fault in one
+// half would give away the primes, by gcd(y^e - x, n), as each half alone does.
 func (c *crt) exponentiate(x []byte) []byte {
 	yp := c.p.Reduce(x).Exp(c.dp)
 	defer yp.Wipe()
@@ -106,8 +106,8 @@ func (c *crt) exponentiate(x []byte) []byte {
 }
 
 // Wipe clears the key. It cannot be used afterwards, and Wipe must not run at the same
-// time as another method. Where the arithmetic is bigmod's (see the package's section on
-// implementations), p and q stay in memory until it is used again.
+// time as another method. Where bigmod computes (docs/constant-time.md), p and q stay in
+// memory until it is used again.
 func (k *SoftwareKey) Wipe() {
 	if c := k.secret(); c != nil {
 		clear(c.dp)
@@ -138,9 +138,9 @@ func (k *SoftwareKey) Public() crypto.PublicKey {
 	return k.pub.rsa()
 }
 
-// Exponentiate returns x^d mod n, computed with the Chinese remainder theorem
-// (RFC 8017, section 5.1.2), and verified, since it is released here. It returns
-// [ErrServerKey] for a fault, and for an x of the wrong length or not less than n.
+// Exponentiate returns x^d mod n, computed with the Chinese remainder theorem (RFC 8017,
+// section 5.1.2) and verified. It returns [ErrServerKey] for a fault, and for an x of the
+// wrong length or not less than n.
 func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k.secret() == nil {
 		return nil, errNoSoftwareKey()
@@ -162,7 +162,8 @@ func (k *SoftwareKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error
 
 func errNoSoftwareKey() error { return fmt.Errorf("%w: zero value, or wiped", ErrServerKey) }
 
-// exponentiate is Exponentiate for whoever verifies the result before it is released.
+// exponentiate is Exponentiate without the verification, which the caller must make
+// before the result is released.
 func (k *SoftwareKey) exponentiate(ctx context.Context, x *modexp.Elem) (y []byte, err error) {
 	c := k.secret()
 	if c == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestTiming compares right with wrong: shares, partial signatures; and inputs of the
+// TestTiming compares right with wrong shares and partial signatures, and inputs of the
 // software key.
 func TestTiming(t *testing.T) {
 	for _, bits := range []int{2048, 3072} {

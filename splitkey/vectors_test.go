@@ -216,7 +216,7 @@ func TestVectorsSplit(t *testing.T) {
 						PublicKey: rsa.PublicKey{N: v.N.int(), E: int(v.E)}, D: v.D.int(), Primes: []*big.Int{v.P.int(), v.Q.int()},
 					}, s)
 					v.refused(t, err)
-					// Of these defects n1 tells by itself.
+					// n1 shows these defects by itself.
 					if slices.Contains(v.Flags, "ROCA") || slices.Contains(v.Flags, "NearlyEqual") {
 						weak++
 						v.refused(t, splitkey.CheckModulus(&rsa.PublicKey{N: v.N.int(), E: int(v.E)}))
@@ -323,8 +323,8 @@ func TestVectorsPartial(t *testing.T) {
 	})
 }
 
-// bigKey is a server key of any form, also of one that a SoftwareKey refuses. If answer
-// is not nil, it gives that answer.
+// bigKey is a server key of any form, also one that a SoftwareKey refuses. If answer is
+// not nil, it gives that answer.
 type bigKey struct {
 	key    *rsa.PrivateKey
 	answer *hexBytes
@@ -339,8 +339,7 @@ func (k bigKey) Exponentiate(_ context.Context, x []byte) ([]byte, error) {
 	return new(big.Int).Exp(new(big.Int).SetBytes(x), k.key.D, k.key.N).FillBytes(make([]byte, k.key.Size())), nil
 }
 
-// server returns the group's server key, and keeps it: it is tried anew whenever it is
-// made.
+// server returns the group's server key, and keeps it, since making one tries it.
 func (g *vectorGroup) server(t *testing.T, made map[string]splitkey.RSAKey) splitkey.RSAKey {
 	if g.ServerKey == nil {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// checkStrength refuses a modulus that shows by itself that anybody can factor it.
+// checkStrength refuses a modulus that anybody can factor.
 func checkStrength(n *big.Int) error {
 	if hasROCAFormVarTime(n) {
 		return fmt.Errorf("%w: the modulus has the form of a generator whose primes can be found (ROCA)", ErrKey)
@@ -31,14 +31,14 @@ var rocaPrimes = sync.OnceValue(func() []int64 {
 	return primes
 })
 
-// hasROCAFormVarTime reports whether n may be of Infineon's RSALib (CVE-2017-15361; M.
-// Nemec, M. Sys, P. Svenda, D. Klinec, V. Matyas, "The Return of Coppersmith's Attack",
-// ACM CCS 2017, section 2). Its primes are k*M + (65537^a mod M) for a product M of small
-// primes, so that n is a power of 65537 modulo each of these.
+// hasROCAFormVarTime reports whether n may come from Infineon's RSALib (CVE-2017-15361;
+// M. Nemec, M. Sys, P. Svenda, D. Klinec, V. Matyas, "The Return of Coppersmith's
+// Attack", ACM CCS 2017, section 2). Its primes are k*M + (65537^a mod M) for a product M
+// of small primes, so that n is a power of 65537 modulo each of these.
 //
-// Every such n of 2048 bits or more is found. Of others one in 2^167 is: the product over
-// r of the share of powers of 65537 in the units modulo r. Most fail at the first two or
-// three r: it takes some microseconds.
+// It finds every such n of 2048 bits or more. Of other n it reports one in 2^167: the
+// product over r of the share of powers of 65537 in the units modulo r. Most fail at the
+// first two or three r, which takes some microseconds.
 func hasROCAFormVarTime(n *big.Int) bool {
 	rest, divisor := new(big.Int), new(big.Int)
 	for _, r := range rocaPrimes() {
@@ -57,10 +57,10 @@ func hasROCAFormVarTime(n *big.Int) bool {
 const fermatSteps = 100
 
 // factorsByFermatVarTime reports whether one of the steps numbers a from the root of n on
-// makes a^2 - n a square b^2, so that n = (a-b)(a+b). That is so exactly where (sqrt(p) -
-// sqrt(q))^2 < 2*steps, about: where |p-q| is below sqrt(8*steps) * n^(1/4). For random
-// primes of 1024 bits the probability is about 2^-506. It takes one square root, of some
-// ten microseconds, and an addition for each step.
+// makes a^2 - n a square b^2, so that n = (a-b)(a+b). That holds where (sqrt(p) -
+// sqrt(q))^2 is below about 2*steps: where |p-q| is below sqrt(8*steps) * n^(1/4). For
+// random primes of 1024 bits the probability is about 2^-506. It takes one square root,
+// of some ten microseconds, and an addition for each step.
 func factorsByFermatVarTime(n *big.Int, steps int) bool {
 	a := new(big.Int).Sqrt(n)
 	rest := new(big.Int).Mul(a, a) // a^2 - n

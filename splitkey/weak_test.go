@@ -39,8 +39,8 @@ func TestFermat(t *testing.T) {
 	require.False(t, factorsByFermatVarTime(new(big.Int).Mul(randomOdd(t, 1024), randomOdd(t, 1024)), fermatSteps))
 }
 
-// TestROCA: a power of 65537 modulo every prime is found, and a number that is none
-// modulo a single one is not.
+// TestROCA: it finds a power of 65537 modulo every prime, and not a number that is none
+// modulo a single prime.
 func TestROCA(t *testing.T) {
 	require.Len(t, rocaPrimes(), 125) // pi(701) = 126, less the prime 2
 	m := big.NewInt(2)
@@ -72,8 +72,8 @@ func TestROCA(t *testing.T) {
 	require.Equal(t, 76, others)
 }
 
-// TestWeakModulus: what n1 shows by itself is refused where it comes from a client, where
-// an existing key is split, and where it is to be a server key.
+// TestWeakModulus: a modulus that shows its weakness is refused from a client, where an
+// existing key is split, and as a server key.
 func TestWeakModulus(t *testing.T) {
 	check := func(n *big.Int) error { return CheckModulus(&rsa.PublicKey{N: n, E: 65537}) }
 	p := randomPrime(t, 1024, nil)

@@ -48,8 +48,8 @@ func NamedKey(name string, bits int) *rsa.PrivateKey {
 }
 
 // Split deals shares of key for the client's secret x, which has 8 bytes more than the
-// modulus. It returns an error where 2x+1 is not invertible (multiplicative sharing),
-// and does not ask whether the primes are l-safe.
+// modulus. It returns an error where 2x+1 is not invertible (multiplicative sharing), and
+// does not check that the primes are l-safe.
 func Split(key *rsa.PrivateKey, s splitkey.Sharing, x []byte) (*splitkey.ClientShare, *splitkey.ServerShare, error) {
 	dealer, err := deal.New(key.Primes[0].Bytes(), key.Primes[1].Bytes(), key.Size(), uint(key.E))
 	if err != nil {

@@ -35,7 +35,8 @@ func inverseBelow(p, d []byte, e uint) bool {
 	return isOne(s.MulMod(reduced, s.FromWord(uint64(e), 1), p1))
 }
 
-// equal compares y with x, which may be shorter; a "no" is a refusal, and no secret.
+// equal compares y with x, which may be shorter. The answer is not secret: unequal is a
+// refusal.
 func equal(x, y []uint64) bool {
 	var rest uint64
 	for i, w := range y {

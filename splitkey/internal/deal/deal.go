@@ -3,8 +3,8 @@
 // API has no way to choose the secret, while splitkeytest has.
 //
 // All that it computes is in memory of its own, which [Dealer.Wipe] clears: lambda, d,
-// and every number on the way. Nothing here depends in time on a value; that a key or an
-// x is refused is public.
+// and every number on the way. No time here depends on a value, but it is public that a
+// key or an x is refused.
 package deal
 
 import (
@@ -22,7 +22,7 @@ var (
 	ErrDivisor = errors.New("deal: p-1 and q-1 have a large common divisor")
 )
 
-// Fault is nil, but in tests of what becomes of a fault in the computation of d_s.
+// Fault is nil, except in tests of a fault in the computation of d_s.
 var Fault func(ds []byte)
 
 // maxDivisor bounds gcd(p-1, q-1).
@@ -34,9 +34,11 @@ type Dealer struct {
 }
 
 type dealerSecret struct {
-	integers     modexp.Integers
-	lambda, e, d []uint64 // lambda = lcm(p-1, q-1) and d = e^-1 in the words of the modulus, e in one
-	size         int      // of the modulus in bytes
+	integers modexp.Integers
+	// lambda = lcm(p-1, q-1) and d = e^-1 mod lambda in the words of the modulus, e in
+	// one
+	lambda, e, d []uint64
+	size         int // of the modulus in bytes
 }
 
 // New returns the dealer for the odd primes p and q of a modulus of exactly size bytes.
@@ -136,7 +138,7 @@ func (k *dealerSecret) bytes(x []uint64) []byte {
 	return b
 }
 
-// isOne: a "no" is an internal error, so the answer is no secret.
+// isOne reports whether x = 1. The answer is not secret: false is an internal error.
 func isOne(x []uint64) bool {
 	rest := x[0] ^ 1
 	for _, w := range x[1:] {

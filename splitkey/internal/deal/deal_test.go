@@ -127,8 +127,8 @@ func TestDivisor(t *testing.T) {
 	}
 }
 
-// TestSmallExponent: d < 2^(bits/2) is refused, and an e that divides lambda. An e of one
-// word has such a d for short moduli only.
+// TestSmallExponent: a d below 2^(bits/2) is refused, and so is an e that divides lambda.
+// An e of one word has such a d for short moduli only.
 func TestSmallExponent(t *testing.T) {
 	p, q := []byte{11}, []byte{23} // lambda = 110
 	_, err := New(p, q, 2, 73)     // d = 107 < 2^8

@@ -58,7 +58,7 @@ func CheckDigest(h crypto.Hash, digest []byte) error {
 	return nil
 }
 
-// CheckHash is what CheckDigest says of h.
+// CheckHash returns ErrHash where CheckDigest does.
 func CheckHash(h crypto.Hash) error {
 	if _, ok := functions[h]; !ok {
 		return fmt.Errorf("%w: %v, want SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384 or SHA3-512", ErrHash, h)
@@ -71,7 +71,7 @@ func CheckHash(h crypto.Hash) error {
 //
 //	EM = 0x00 || 0x01 || 0xff ... 0xff || 0x00 || DigestInfo
 //
-// The digest has been checked with CheckDigest.
+// The caller must have checked the digest with CheckDigest.
 func PKCS1v15(h crypto.Hash, digest []byte, emLen int) ([]byte, error) {
 	f := functions[h]
 	// DigestInfo ::= SEQUENCE { SEQUENCE { OBJECT IDENTIFIER, NULL }, OCTET STRING }.
@@ -93,10 +93,10 @@ func PKCS1v15(h crypto.Hash, digest []byte, emLen int) ([]byte, error) {
 	return em, nil
 }
 
-// PSS returns the EMSA-PSS encoding (RFC 8017, section 9.1.1) of a digest with a
-// salt, in ceil(emBits/8) bytes. emBits is one less than the modulus' bit length.
-// The mask generation function is MGF1 with the same hash function. The digest has
-// been checked with CheckDigest.
+// PSS returns the EMSA-PSS encoding (RFC 8017, section 9.1.1) of a digest with a salt, in
+// ceil(emBits/8) bytes. emBits is one less than the modulus' bit length. The mask
+// generation function is MGF1 with the same hash function. The caller must have checked
+// the digest with CheckDigest.
 func PSS(h crypto.Hash, digest, salt []byte, emBits int) ([]byte, error) {
 	f := functions[h]
 	emLen := (emBits + 7) / 8

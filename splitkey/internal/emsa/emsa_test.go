@@ -15,7 +15,8 @@ import (
 // crypto/rsa's verification is the oracle: with the textbook signature EM^d of a
 // key, it accepts exactly the encodings of RFC 8017.
 func TestAgainstCryptoRSA(t *testing.T) {
-	fips140.WithoutEnforcement(func() { testAgainstCryptoRSA(t) }) // of all functions, salts and sizes
+	// With functions, salts and sizes that FIPS 140-only mode forbids.
+	fips140.WithoutEnforcement(func() { testAgainstCryptoRSA(t) })
 }
 
 func testAgainstCryptoRSA(t *testing.T) {

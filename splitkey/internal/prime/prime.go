@@ -3,7 +3,7 @@
 // A prime p is l-safe when p = 3 mod 4 and (p-1)/2 has no prime factor up to [Bound].
 // With two such primes, an odd number drawn at random is invertible mod lcm(p-1, q-1)
 // with probability about 1 - 2^-18.6 on average (what fails is the sum of 1/r over the
-// prime factors r > 2^16 of lambda), so that a multiplicative share rules out no PIN: see
+// prime factors r > 2^16 of lambda), so a multiplicative share rules out no PIN: see
 // section 2 of docs/scheme.md.
 //
 // # Timing
@@ -66,8 +66,8 @@ func IsPrimeVarTime(p []byte) bool {
 	return len(p) > 2 && p[0] != 0 && p[len(p)-1]&1 == 1 && millerRabinVarTime(p, roundsForeign)
 }
 
-// IsLSafeVarTime reports whether p, which is prime, is l-safe. For those that are,
-// the time does not depend on which.
+// IsLSafeVarTime reports whether the prime p is l-safe. For an l-safe one the time does
+// not depend on which it is.
 func IsLSafeVarTime(p []byte) bool {
 	return len(p) > 0 && p[len(p)-1]&3 == 3 && !rejectsBytesVarTime(p, true)
 }

@@ -51,7 +51,8 @@ func TestSieve(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	for _, bits := range []int{1024, 1024, 1024, 1024, 1024, 1024, 1024, 1024, 1536} { // an upper bit is set by chance in each: 2^-9
+	// A bit that New does not set is set in all nine with probability 2^-9.
+	for _, bits := range []int{1024, 1024, 1024, 1024, 1024, 1024, 1024, 1024, 1536} {
 		p := New(bits)
 		x := new(big.Int).SetBytes(p)
 		require.Equal(t, bits, x.BitLen())
@@ -91,11 +92,8 @@ func TestNotPrime(t *testing.T) {
 	}
 }
 
-// TestTooClose is at both edges of 2^(L-100) for every L of a modulus in whole bytes, in
-// both orders, for factors of equal length and for some on either side of a power of two.
-// TestWorstComposite: of composites chosen by an adversary, here of the kind
-// (2x+1)(4x+1), which a round of Miller-Rabin lets pass most often (once in four), none
-// passes.
+// TestWorstComposite: no composite passes of the kind that an adversary would choose,
+// (2x+1)(4x+1), which one round of Miller-Rabin lets pass most often (once in four).
 func TestWorstComposite(t *testing.T) {
 	require.GreaterOrEqual(t, roundsRandom, 5)   // FIPS 186-5, table B.1, at 1024 bits
 	require.GreaterOrEqual(t, roundsForeign, 64) // 2^-128
@@ -110,6 +108,8 @@ func TestWorstComposite(t *testing.T) {
 	}
 }
 
+// TestTooClose tests both edges of 2^(L-100) for every L of a modulus in whole bytes, in
+// both orders, for factors of equal length and for some on either side of a power of two.
 func TestTooClose(t *testing.T) {
 	for bits := 2048; bits <= 2112; bits += 8 {
 		half := uint(bits / 2)

@@ -55,7 +55,7 @@ var oddPrimes = sync.OnceValue(func() []uint64 {
 			continue
 		}
 		ps = append(ps, uint64(i))
-		// Not from i*i on, which overflows an int of 32 bits.
+		// It does not start at i*i, which overflows an int of 32 bits.
 		for j := 3 * i; j <= Bound; j += 2 * i {
 			composite[j] = true
 		}
