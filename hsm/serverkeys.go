@@ -10,11 +10,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"sync"
-	"time"
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/tandem-rsa/tandem/internal/keystock"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -25,9 +24,7 @@ import (
 type ServerKeys struct {
 	keys  *keySet
 	bits  int
-	ready chan pooledKey
-	stop  context.CancelFunc
-	done  sync.WaitGroup
+	stock *keystock.Stock[pooledKey]
 }
 
 type pooledKey struct {
@@ -74,45 +71,29 @@ func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &ServerKeys{keys: ks, bits: bits, ready: make(chan pooledKey, ready), stop: cancel}
-	if ready > 0 {
-		p.done.Go(func() { p.fill(ctx) })
-	}
+	p := &ServerKeys{keys: ks, bits: bits}
+	p.stock = keystock.New(ready, p.draw, func(k pooledKey) { clear(k.blob) })
 	return p, nil
 }
 
-// fill keeps the stock full. While the token is away it tries once a second.
-func (p *ServerKeys) fill(ctx context.Context) {
-	for {
-		k, err := p.generate(ctx)
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-				return
-			}
-			p.keys.t.log.Warn("hsm: no key for the stock", slog.Any("cause", err))
-			select {
-			case <-time.After(time.Second):
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		select {
-		case p.ready <- k:
-		case <-ctx.Done():
-			return
-		}
+// draw makes a key for the stock, which tries again after a second while the token is away.
+func (p *ServerKeys) draw(ctx context.Context) (pooledKey, error) {
+	k, err := p.generate(ctx)
+	switch {
+	case errors.Is(err, ErrClosed):
+		return pooledKey{}, keystock.ErrEnd
+	case err != nil && ctx.Err() == nil:
+		p.keys.t.log.Warn("hsm: no key for the stock", slog.Any("cause", err))
 	}
+	return k, err
 }
 
-// Close stops filling the stock. Keys that were given out stay usable.
+// Close stops filling the stock, and drops the keys in it. Keys that were given
+// out stay usable.
 func (p *ServerKeys) Close() {
-	if !p.made() {
-		return
+	if p.made() {
+		p.stock.Close()
 	}
-	p.stop()
-	p.done.Wait()
 }
 
 // Rotate makes a new version of the wrapping key, for the keys made from now on. Keys in
@@ -143,10 +124,8 @@ func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error
 	if !p.made() || ctx == nil {
 		return nil, nil, errNothing
 	}
-	select {
-	case k := <-p.ready:
+	if k, ok := p.stock.Take(); ok {
 		return k.key, k.blob, nil
-	default:
 	}
 	k, err := p.generate(ctx)
 	if err != nil {

@@ -16,6 +16,7 @@ const (
 	inServer   = "./protocol/server"
 	inSecret   = "./internal/secret"
 	inDurable  = "./internal/durable"
+	inKeystock = "./internal/keystock"
 	inBolt     = "./service/stores/bolt"
 	inCommand  = "./service/cmd/tandem"
 

@@ -141,12 +141,21 @@ func TestUnusedServerKeyIsWiped(t *testing.T) {
 
 // TestKeyPoolWipes what nobody took.
 func TestKeyPoolWipes(t *testing.T) {
-	pool, err := NewKeyPool(2048, 0)
+	key, err := protocoltest.FixedServerKey()
 	require.NoError(t, err)
-	pool.ready = make(chan pooledKey, 1)
 	blob := []byte("private key")
-	pool.ready <- pooledKey{nil, secret.Own(blob)}
+	drawn := make(chan bool, 3)
+	pool := newKeyPool(2048, 1, func(ctx context.Context) (pooledKey, error) {
+		drawn <- true
+		if len(drawn) > 1 { // the first one is in the pool
+			<-ctx.Done()
+			return pooledKey{}, ctx.Err()
+		}
+		return pooledKey{key, secret.Own(blob)}, nil
+	})
+	require.Eventually(t, func() bool { return len(drawn) == 2 }, time.Minute, time.Millisecond)
 	pool.Close()
+	require.Empty(t, key.Bytes())
 	require.Equal(t, make([]byte, len(blob)), blob)
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
@@ -299,36 +298,6 @@ func mustEnrollChallenge(t *testing.T, s *service) []byte {
 	_, c, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	return c
-}
-
-// TestKeyPoolClosesWhileUsed: Close takes what is ready and does not wait for what others took.
-func TestKeyPoolClosesWhileUsed(t *testing.T) {
-	private := splitkeytest.NamedKey(splitkeytest.Server, 2048)
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 50 {
-		pool, err := NewKeyPool(2048, 0)
-		require.NoError(t, err)
-		key, err := splitkeytest.SoftwareKey(private) // Close wipes it
-		require.NoError(t, err)
-		pool.ready = make(chan pooledKey, 1024)
-		for range cap(pool.ready) {
-			pool.ready <- pooledKey{key, secret.Own([]byte("b"))}
-		}
-		var group sync.WaitGroup
-		for range 4 {
-			group.Go(func() {
-				for {
-					if _, _, err := pool.NewKey(over); err != nil {
-						return
-					}
-				}
-			})
-		}
-		pool.Close()
-		group.Wait()
-		require.Empty(t, pool.ready)
-	}
 }
 
 // TestKeyPool: keys are ready, come back from their blobs, and make composites of full length.

@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
-	"sync"
 
+	"github.com/tandem-rsa/tandem/internal/keystock"
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -43,13 +43,10 @@ const maxBlob = 8 << 10
 // KeyPool is a [KeySource] in software that makes its keys in advance, in the background, so that an
 // enrolment need not wait for one. The private keys are in the blobs.
 //
-// It remembers keys that it loaded, up to a number, since checking one takes longer than
-// using it.
+// It remembers keys that it loaded, up to a number, since checking one takes longer than using it.
 type KeyPool struct {
 	bits   int
-	ready  chan pooledKey
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	stock  *keystock.Stock[pooledKey]
 	loaded *keyCache
 }
 
@@ -60,9 +57,9 @@ type pooledKey struct {
 
 var _ KeySource = (*KeyPool)(nil)
 
-// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, up to 1024. One
-// goroutine makes them, until Close. With size 0 there is none, and each key is made when it is
-// asked for. The error wraps [protocol.ErrConfig].
+// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, up to
+// 1024. One goroutine makes them, until Close. With size 0 there is none, and each key is made when it
+// is asked for. The error wraps [protocol.ErrConfig].
 func NewKeyPool(bits, size int) (*KeyPool, error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, fmt.Errorf("%w: server keys of %d bits", protocol.ErrConfig, bits)
@@ -70,48 +67,23 @@ func NewKeyPool(bits, size int) (*KeyPool, error) {
 	if size < 0 || size > 1024 {
 		return nil, fmt.Errorf("%w: a pool of %d keys, want 0 to 1024", protocol.ErrConfig, size)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &KeyPool{bits: bits, ready: make(chan pooledKey, size), cancel: cancel, loaded: newKeyCache()}
-	if size > 0 {
-		p.done.Go(func() { p.fill(ctx) })
-	}
-	return p, nil
+	draw := func(context.Context) (pooledKey, error) { return newServerKey(bits) }
+	return newKeyPool(bits, size, draw), nil
 }
 
-// fill makes keys until ctx is done. The channel's capacity bounds how many wait.
-func (p *KeyPool) fill(ctx context.Context) {
-	for ctx.Err() == nil {
-		k, err := newServerKey(p.bits)
-		if err != nil {
-			continue // a fault was found in our own work: all but impossible
-		}
-		select {
-		case p.ready <- k:
-		case <-ctx.Done():
-			k.wipe()
-		}
-	}
-}
-
-// Close stops the background work, waits for it, and wipes the keys that nobody took. NewKey
-// and LoadKey still work.
-func (p *KeyPool) Close() {
-	if !p.made() {
-		return
-	}
-	p.cancel()
-	p.done.Wait()
-	for {
-		select {
-		case k := <-p.ready:
-			k.wipe()
-		default: // NewKey may have taken the last one
-			return
-		}
-	}
+func newKeyPool(bits, size int, draw func(context.Context) (pooledKey, error)) *KeyPool {
+	return &KeyPool{bits, keystock.New(size, draw, pooledKey.wipe), newKeyCache()}
 }
 
 func (p *KeyPool) made() bool { return p != nil && p.loaded != nil }
+
+// Close stops the background work, waits for it, and wipes the keys that nobody took. NewKey and
+// LoadKey still work.
+func (p *KeyPool) Close() {
+	if p.made() {
+		p.stock.Close()
+	}
+}
 
 // Bits implements [KeySource].
 func (p *KeyPool) Bits() int {
@@ -126,10 +98,8 @@ func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if !p.made() || ctx == nil {
 		return nil, nil, wire.ErrNothing
 	}
-	select {
-	case k := <-p.ready:
+	if k, ok := p.stock.Take(); ok {
 		return k.key, k.blob.Get(), nil
-	default:
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err

@@ -3,9 +3,11 @@
 package server
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"math/big"
+	"runtime"
 	"runtime/debug"
 	"testing"
 
@@ -120,24 +122,31 @@ func columnOf(column string) string {
 
 //go:noinline
 func forgetPool(t *testing.T, waiting int) {
-	pool, err := NewKeyPool(2048, waiting)
-	require.NoError(t, err)
+	keys := make(chan pooledKey, waiting+1)
+	for range waiting + 1 {
+		k, err := newServerKey(2048)
+		require.NoError(t, err)
+		memorytest.Report(t, k.key.Bytes())
+		keys <- k
+	}
+	pool := newKeyPool(2048, waiting, func(ctx context.Context) (pooledKey, error) {
+		select {
+		case k := <-keys:
+			return k, nil
+		case <-ctx.Done():
+			return pooledKey{}, ctx.Err()
+		}
+	})
+	for len(keys) > 0 {
+		runtime.Gosched()
+	}
 	key, blob, err := pool.NewKey(t.Context())
 	require.NoError(t, err)
 	key.(*splitkey.SoftwareKey).Wipe()
 	loaded, err := pool.LoadKey(t.Context(), blob)
 	require.NoError(t, err)
 	loaded.(*splitkey.SoftwareKey).Wipe()
-	memorytest.Report(t, blob)
-	for range waiting { // look at each key that waits, and put it back unless the pool is full again
-		k := <-pool.ready
-		memorytest.Report(t, k.key.Bytes())
-		select {
-		case pool.ready <- k:
-		default:
-			k.wipe()
-		}
-	}
+	clear(blob)
 	pool.Close()
 }
 
