@@ -9,14 +9,15 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Cancel ends the request that is pending: nil means that it was not carried out and never will be.
-// If it was carried out before, the error is [ErrCarriedOut]: the service has the signatures then, and a
-// device that wants them calls [Device.Resume] in place of Cancel. A [*limiter.WrongPINError] says that
-// the PIN had been looked at. A [Device.ChangePIN] that is cancelled leaves the old PIN, whatever else
-// is said of it, and the error wraps [ErrPINUnchanged] where it was carried out.
+// Cancel ends the request that is pending: nil means that it was not carried out and never will
+// be. If it was carried out before, the error is [ErrCarriedOut]: the service has the signatures
+// then, and a device that wants them calls [Device.Resume] in place of Cancel. A
+// [*limiter.WrongPINError] says that the PIN had been looked at. A [Device.ChangePIN] that is
+// cancelled leaves the old PIN, whatever else is said of it, and the error wraps [ErrPINUnchanged]
+// where it was carried out.
 //
-// challenge comes from server.Server.Challenge; a locked key and one that is not confirmed take it as well.
-// An enrolment that is cancelled leaves no key, and needs no challenge and no server.
+// challenge comes from server.Server.Challenge; a locked key and one that is not confirmed take it
+// as well. An enrolment that is cancelled leaves no key, and needs no challenge and no server.
 //
 // If there is no answer (ErrUnanswered) the request stays pending: Cancel may be called again with
 // another challenge, and Resume as well. [ErrNothingPending] if there is nothing to cancel.
@@ -44,15 +45,6 @@ func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
 	})
 }
 
-// challengeFor parses a challenge that this key's requests may carry.
-func (k *enrolledKey) challengeFor(raw []byte) (*wire.Challenge, error) {
-	c, err := wire.ParseChallenge(raw)
-	if err == nil && (c.KeyID != k.id || c.Purpose == wire.ForEnrolment) {
-		err = fmt.Errorf("%w: the challenge is for another key or an enrolment", protocol.ErrMalformed)
-	}
-	return c, err
-}
-
 // cancel asks what became of the pending request, and that nothing becomes of it any more. nil
 // means that it was cancelled.
 func (d *Device) cancel(ctx context.Context, s *state, c *wire.Challenge) error {
@@ -63,12 +55,14 @@ func (d *Device) cancel(ctx context.Context, s *state, c *wire.Challenge) error 
 			return err
 		}
 	}
-	a, err := d.ask(ctx, s, &wire.Request{Op: protocol.OpCancel, Challenge: c, Number: k.number + 1, Token: k.token, Chain: k.chain, Target: p.hash()})
+	a, err := d.ask(ctx, s, &wire.Request{
+		Op: protocol.OpCancel, Challenge: c, Number: k.number + 1, Token: k.token, Chain: k.chain, Target: p.hash(),
+	})
 	if err != nil {
 		return err
 	}
 	if a.Code == wire.CodeRight && len(a.Signatures) > 0 {
-		return fmt.Errorf("%w: %w: signatures for a Cancel", ErrUnanswered, ErrAnswer)
+		return fmt.Errorf("%w: %w: signatures for a Cancel", ErrUnanswered, errAnswer)
 	}
 	if _, err := s.resolve(a, true); err != nil {
 		return err
@@ -95,12 +89,7 @@ func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answ
 	if err != nil {
 		return nil, err
 	}
-	plaintext, err := r.Encode(s.key.authKey, s.key.id, signer)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(plaintext)
-	sealed, reply, err := d.seal(s, r.Op, s.key.id, plaintext)
+	sealed, reply, err := d.seal(s, r, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +97,14 @@ func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answ
 	return d.send(ctx, s, sealed, reply)
 }
 
-// Report tells the server that the state of this device was copied, or went back, so that the key is
-// destroyed. A device whose key is superseded does so by itself at each call until it is answered, with
-// the challenge of that call if it is for this key, and else with the one that came with the answer.
-// challenge comes from server.Server.Challenge; nil means the one that came with the answer, which may not be
-// the server's any more, or may have been forged with the answer.
+// Report tells the server that the storage of this device was copied, or went back, so that the key
+// is destroyed. A device whose key is superseded does so by itself at each call until it is
+// answered, with the challenge of that call if it is for this key, and else with the one that came
+// with the answer. challenge comes from server.Server.Challenge; nil means the one that came with
+// the answer, which may not be the server's any more, or may have been forged with the answer.
 //
-// The error is a [*protocol.DestroyedError] once the server has destroyed the key, and wraps [ErrSuperseded] before.
-// It is [ErrNothingPending] for a key that is not superseded.
+// The error is a [*protocol.DestroyedError] once the server has destroyed the key, and wraps
+// [ErrSuperseded] before. It is [ErrNothingPending] for a key that is not superseded.
 func (d *Device) Report(ctx context.Context, challenge []byte) error {
 	if err := d.made(ctx); err != nil {
 		return err
@@ -140,18 +129,18 @@ func (d *Device) Report(ctx context.Context, challenge []byte) error {
 func (d *Device) report(ctx context.Context, s *state, given []byte) error {
 	c, err := s.key.challengeFor(given)
 	if err != nil { // the one that is stored may be forged, and the caller has no better one
-		c, err = s.key.challengeFor(s.key.challenge)
+		if c = s.key.challenge; c == nil || c.KeyID != s.key.id {
+			return fmt.Errorf("%w: %w", ErrSuperseded, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSuperseded, err)
-	}
-	a, err := d.ask(ctx, s, &wire.Request{Op: protocol.OpReport, Challenge: c, Token: wire.NewSecret(make([]byte, wire.SecretSize))})
+	none := wire.NewSecret(make([]byte, wire.SecretSize))
+	a, err := d.ask(ctx, s, &wire.Request{Op: protocol.OpReport, Challenge: c, Token: none})
 	if err == nil && a.Code != wire.CodeDestroyed {
-		err = fmt.Errorf("%w: %w: code %d to a report", ErrUnanswered, ErrAnswer, a.Code)
+		err = fmt.Errorf("%w: %w: code %d to a report", ErrUnanswered, errAnswer, a.Code)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSuperseded, err)
 	}
-	_ = s.end(a.Reason, nil, true)
+	s.end(a.Reason, nil, true)
 	return errors.Join(&protocol.DestroyedError{Reason: a.Reason}, d.save(s))
 }

@@ -21,7 +21,7 @@ func states(t *testing.T) map[string][]byte {
 	s := newService(t)
 	keep := func(name string, p *phone) {
 		data := p.state.Data
-		inside[name] = data[stateHeader : len(data)-sha256.Size]
+		inside[name] = data[storageHeader : len(data)-sha256.Size]
 	}
 	p := newPhone(t, s, nil)
 	lossy := openPhone(t, s, p.state, func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost })

@@ -26,10 +26,10 @@ func TestDeviceWithoutKey(t *testing.T) {
 	p := newPhone(t, s, nil)
 	status, err := p.Status()
 	require.NoError(t, err)
-	require.Equal(t, Status{}, status)
+	require.Equal(t, KeyStatus{}, status)
 	_, err = p.sign(t, "x", protocoltest.RightPIN)
-	require.ErrorIs(t, err, ErrNotEnrolled)
-	require.ErrorIs(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN), ErrNotEnrolled)
+	require.ErrorIs(t, err, ErrPhase)
+	require.ErrorIs(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN), ErrPhase)
 	_, err = p.Resume(t.Context())
 	require.ErrorIs(t, err, ErrNothingPending)
 	require.ErrorIs(t, p.Cancel(t.Context(), nil), ErrNothingPending)
@@ -142,7 +142,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 		forge = f
 		_, err := p.sign(t, "x", protocoltest.RightPIN)
 		require.ErrorIs(t, err, ErrUnanswered, i)
-		require.ErrorIs(t, err, ErrAnswer, i)
+		require.ErrorIs(t, err, errAnswer, i)
 		forge = nil
 		result, err := p.Resume(t.Context())
 		require.NoError(t, err, i)
@@ -150,7 +150,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 	}
 	forge = func([]byte) []byte { b, _ := imposter.Handle(t.Context(), nil); return b }
 	_, err = p.sign(t, "x", protocoltest.RightPIN)
-	require.ErrorIs(t, err, ErrAnswer)
+	require.ErrorIs(t, err, errAnswer)
 }
 
 // TestStorageKey: the sealed state opens under its storage key only, and damage is found in either form.
@@ -215,6 +215,7 @@ func TestConfigIsChecked(t *testing.T) {
 		func(c *Config) { c.StorageKey = bytes.Repeat([]byte{1}, 16) },
 		func(c *Config) { c.StorageKey = make([]byte, 32) },
 		func(c *Config) { c.StorageKey = []byte{} },
+		func(c *Config) { c.Serial = 1 },
 	} {
 		bad := good
 		change(&bad)
@@ -375,8 +376,8 @@ func TestChangePINToTheSame(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
 	before, sent := p.state.Copy().Data, len(l.requests)
-	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.RightPIN, protocoltest.RightPIN), ErrSamePIN)
-	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.WrongPIN, protocoltest.WrongPIN), ErrSamePIN)
+	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.RightPIN, protocoltest.RightPIN), ErrPINUnchanged)
+	require.ErrorIs(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.WrongPIN, protocoltest.WrongPIN), ErrPINUnchanged)
 	require.Equal(t, before, p.state.Data)
 	require.Len(t, l.requests, sent)
 }

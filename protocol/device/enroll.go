@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 
@@ -21,8 +20,8 @@ type EnrollOptions struct {
 	// PIN is 4 to 12 digits and passes [pinlock.CheckPIN]. Required.
 	PIN []byte `json:"-"`
 
-	// Bits is the length of the device's modulus: 2048, 3072 or 4096; 0 means 2048. With a server that has keys
-	// of its own the final key is twice as long.
+	// Bits is the length of the client modulus: 2048, 3072 or 4096; 0 means 2048. With a server
+	// that has keys of its own the final key is twice as long.
 	Bits int
 
 	// Sharing is how the key is split; 0 means splitkey.Multiplicative.
@@ -33,26 +32,24 @@ type EnrollOptions struct {
 	Client *splitkey.ClientShare
 	Server *splitkey.ServerShare
 
-	// HardwareKey is the public key of [Config].Hardware, if there is one: P-256. Attestation is
-	// what its maker says of it, up to 16 KiB, for the service's policy (server.Config.Hardware); it should
-	// name Challenge.
-	HardwareKey *ecdsa.PublicKey `json:"-"`
+	// Attestation is what the maker of [Config].Hardware says of its key, up to 16 KiB, for the
+	// service's policy (server.Config.Hardware); it should name Challenge.
 	Attestation []byte
 }
 
-// Enroll makes a key, splits it, locks the device's half with the PIN, and sends the server's half to the
-// server. Afterwards the device is Unconfirmed, and [Device.Confirm] is next.
+// Enroll makes a key, splits it, locks the device's half with the PIN, and sends the server's half
+// to the server. Afterwards the device is Unconfirmed, and [Device.Confirm] is next.
 //
 // An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or by Enroll
-// with the same challenge, which looks at neither PIN nor options again. Enroll with another challenge
-// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use by
-// now if a [Device.Confirm] was not answered, or the key is dead. A key that is superseded is reported
-// first: the error is [ErrSuperseded] where that is not answered.
+// with the same challenge, which uses neither PIN nor options again. Enroll with another challenge
+// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use
+// by now if a [Device.Confirm] was not answered, or the key is dead. A key that is superseded is
+// reported first: the error is [ErrSuperseded] where that is not answered.
 //
-// Errors of this call alone: [ErrEnrolled], [pinlock.ErrPINFormat], a [*pinlock.WeakPINError],
-// [pinlock.ErrParams], [protocol.ErrMalformed] for the challenge, [ErrHardware], splitkey.ErrKey and
-// splitkey.ErrShare for bad options. Answers of the server: [ErrKeyRefused], [ErrExpired],
-// a [*protocol.DestroyedError] (not confirmed in time).
+// Errors of this call alone: [ErrPhase] for a device with a key in use, [pinlock.ErrPINFormat], a
+// [*pinlock.WeakPINError], [pinlock.ErrParams], [protocol.ErrMalformed] for the challenge,
+// splitkey.ErrKey and splitkey.ErrShare for bad options. Answers of the server: [ErrKeyRefused],
+// [ErrNotCarriedOut], a [*protocol.DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := d.made(ctx); err != nil {
 		return err
@@ -70,30 +67,32 @@ func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	return d.exclusively(func(s *state) error {
 		switch {
 		case s.phase == Ready:
-			return ErrEnrolled
+			return fmt.Errorf("%w: there is a key in use", ErrPhase)
 		case s.phase == Superseded:
 			if err := d.report(ctx, s, nil); s.phase != Dead {
 				return err
 			}
 		case s.phase == Enrolling && s.pending.challenge.Raw == c.Raw:
-			return d.finishEnrollment(ctx, s)
+			_, err := d.finishEnrollment(ctx, s)
+			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		before := *s
-		if err := d.begin(s, c, o); err != nil {
+		if err := d.beginEnrollment(s, c, o); err != nil {
 			return err
 		}
 		if err := d.saveUnsent(ctx, s, &before); err != nil {
 			return err
 		}
-		return d.finishEnrollment(ctx, s)
+		_, err := d.finishEnrollment(ctx, s)
+		return err
 	})
 }
 
-// begin makes the key and the request.
-func (d *Device) begin(s *state, c *wire.Challenge, o EnrollOptions) error {
+// beginEnrollment makes the key and the request.
+func (d *Device) beginEnrollment(s *state, c *wire.Challenge, o EnrollOptions) error {
 	client, server, err := o.shares()
 	if err != nil {
 		return err
@@ -110,14 +109,14 @@ func (d *Device) begin(s *state, c *wire.Challenge, o EnrollOptions) error {
 	if err != nil {
 		return err
 	}
-	key := &enrolledKey{id: c.KeyID, lockbox: lockbox, authKey: wire.DrawSecret(), token: wire.DrawSecret()}
-	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: key.authKey, Commitment: key.token.Commitment()}
+	key := &enrolledKey{id: c.KeyID, lockbox: lockbox, authKey: s.hold(wire.DrawSecret()), token: s.hold(wire.DrawSecret()), hardware: d.hardware}
+	e := wire.Enrollment{
+		Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: key.authKey, Commitment: key.token.Commitment(),
+		Hardware: d.hardware,
+	}
 	defer e.Share.Wipe()
-	if o.HardwareKey != nil {
-		if key.hardware, err = encodeHardwareKey(o.HardwareKey); err != nil {
-			return err
-		}
-		e.Hardware, e.Attestation = key.hardware, o.Attestation
+	if d.hardware != nil {
+		e.Attestation = o.Attestation
 	}
 	signer, err := d.signer(key)
 	if err != nil {
@@ -128,62 +127,39 @@ func (d *Device) begin(s *state, c *wire.Challenge, o EnrollOptions) error {
 		return err
 	}
 	defer clear(plaintext)
-	sealed, r, err := d.seal(s, protocol.OpEnroll, key.id, plaintext)
+	sealed, reply, err := d.encrypt(s, protocol.OpEnroll, key.id, plaintext)
 	if err != nil {
 		return err
 	}
 	key.chain = wire.FirstChain(sealed)
 	s.phase, s.reason, s.key = Enrolling, 0, key
-	s.pending = &pending{op: protocol.OpEnroll, challenge: c, next: key.token, request: sealed, secret: r.Secret}
+	s.pending = &pending{op: protocol.OpEnroll, challenge: c, next: key.token, request: sealed, secret: s.hold(reply.Secret)}
 	return nil
 }
 
-// signer returns what signs the requests of a key beside their MAC; nil where nothing does.
-func (d *Device) signer(k *enrolledKey) (*wire.HardwareSigner, error) {
-	switch {
-	case len(k.hardware) == 0:
-		return nil, nil
-	case d.config.Hardware == nil:
-		return nil, fmt.Errorf("%w: the key was enrolled with one", ErrHardware)
-	}
-	return &wire.HardwareSigner{Key: d.config.Hardware, Public: k.hardware}, nil
-}
-
 // finishEnrollment sends the enrolment, which is saved, and acts on the answer.
-func (d *Device) finishEnrollment(ctx context.Context, s *state) error {
+func (d *Device) finishEnrollment(ctx context.Context, s *state) (*Request, error) {
 	p := s.pending
 	a, err := d.send(ctx, s, p.request, p.reply())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch a.Code {
 	case wire.CodeEnrolled:
 		if err := s.enrolled(a); err != nil {
-			return err
+			return nil, err
 		}
 	case wire.CodeKeyRefused, wire.CodeExpired, wire.CodeRejected:
 		s.phase, s.key, s.pending = NoKey, nil, nil
 	case wire.CodeDestroyed: // it was not confirmed: there is nothing to report
 		s.phase, s.reason, s.key, s.pending = Dead, a.Reason, nil, nil
 	default:
-		return fmt.Errorf("%w: %w: code %d to an enrolment", ErrUnanswered, ErrAnswer, a.Code)
+		return nil, fmt.Errorf("%w: %w: code %d to an enrolment", ErrUnanswered, errAnswer, a.Code)
 	}
-	return errors.Join(outcome(a), d.save(s))
-}
-
-// enrolled takes up the final key, if it is made of the device's own.
-func (s *state) enrolled(a *wire.Answer) error {
-	own, err := s.key.clientKey()
-	if err != nil {
-		return err
+	if err := errors.Join(outcome(a), d.save(s)); err != nil {
+		return nil, err
 	}
-	c, err := wire.ParseChallenge(a.Challenge)
-	if err != nil || c.KeyID != s.key.id || !divides(own, &a.Public) {
-		return fmt.Errorf("%w: %w: enrolment", ErrUnanswered, ErrAnswer)
-	}
-	s.phase, s.pending = Unconfirmed, nil
-	s.key.public, s.key.challenge = a.Public, a.Challenge
-	return nil
+	return p.shown(), nil
 }
 
 func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, error) {
@@ -209,18 +185,6 @@ func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, e
 	return splitkey.GenerateKey(bits, sharing)
 }
 
-// Format hides the PIN, except where package fmt cannot call it: in an unexported field of a struct that is printed.
+// Format hides the PIN, except where package fmt cannot call it: in an unexported field of a
+// struct that is printed.
 func (o EnrollOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.EnrollOptions(hidden)") }
-
-// seal encrypts a request to the server's key of now.
-func (d *Device) seal(s *state, op protocol.Operation, id protocol.KeyID, plaintext []byte) ([]byte, wire.Reply, error) {
-	pub, err := d.publicKey(s)
-	if err != nil {
-		return nil, wire.Reply{}, err
-	}
-	sealed, r, err := wire.SealRequest(pub, op, id, plaintext)
-	if err == nil && len(sealed) > protocol.MaxRequest {
-		err = fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, len(sealed))
-	}
-	return sealed, r, err
-}

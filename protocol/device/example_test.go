@@ -58,7 +58,7 @@ func ExampleDevice() {
 	check(err)
 	signature, err := phone.Sign(ctx, challenge, digest[:], crypto.SHA256, []byte("4917"))
 	if errors.Is(err, device.ErrUnanswered) { // the network: send it again, without a PIN
-		var result *device.Result
+		var result *device.Request
 		result, err = phone.Resume(ctx)
 		check(err)
 		signature = result.Signatures[0]

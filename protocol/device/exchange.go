@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 
@@ -10,27 +9,18 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Result is what became of a request.
-type Result struct {
-	Operation  protocol.Operation
-	Challenge  []byte
-	Digests    [][]byte          // to sign; nil else
-	Options    crypto.SignerOpts // likewise
-	Signatures [][]byte          // likewise; verified
-}
-
 // Resume sends the request again that was not answered, byte for byte, without a PIN, and returns
 // what became of it. The server counts nothing twice. Its errors are those of the method that made
-// the request, [ErrCancelled], and [ErrNothingPending] if there is none. A [Device.ChangePIN] that is
+// the request, [ErrNotCarriedOut], and [ErrNothingPending] if there is none. A [Device.ChangePIN] that is
 // resumed is [ErrPINUnchanged], though the server may have found the old PIN right.
 //
 // A request whose challenge or HPKE key the server does not know any more is never answered: only
 // [Device.Cancel] ends it.
-func (d *Device) Resume(ctx context.Context) (*Result, error) {
+func (d *Device) Resume(ctx context.Context) (*Request, error) {
 	if err := d.made(ctx); err != nil {
 		return nil, err
 	}
-	var result *Result
+	var done *Request
 	err := d.exclusively(func(s *state) (err error) {
 		switch {
 		case s.phase == Superseded:
@@ -40,30 +30,18 @@ func (d *Device) Resume(ctx context.Context) (*Result, error) {
 		case s.pending == nil:
 			return ErrNothingPending
 		case s.phase == Enrolling:
-			result = s.pending.result(nil)
-			err = d.finishEnrollment(ctx, s)
+			done, err = d.finishEnrollment(ctx, s)
 		default:
-			result, err = d.finish(ctx, s, nil)
-		}
-		if err != nil {
-			result = nil
+			done, err = d.finish(ctx, s, nil)
 		}
 		return err
 	})
-	return result, err
-}
-
-func (p *pending) result(signatures [][]byte) *Result {
-	r := &Result{Operation: p.op, Challenge: p.challenge.Raw[:]}
-	if p.op == protocol.OpSign {
-		r.Digests, r.Options, r.Signatures = p.messages.Digests, p.messages.Options(), signatures
-	}
-	return r
+	return done, err
 }
 
 // finish sends the pending request, which is saved, and acts on the answer. right, if not nil, is
 // called once the server has found the PIN right, before that is saved.
-func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Result, error) {
+func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Request, error) {
 	p := s.pending
 	a, err := d.send(ctx, s, p.request, p.reply())
 	if err != nil {
@@ -97,7 +75,11 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Res
 	case p.op == protocol.OpChangePIN && right == nil:
 		return nil, ErrPINUnchanged
 	}
-	return p.result(a.Signatures), nil
+	done := p.shown()
+	if p.op == protocol.OpSign {
+		done.Signatures = a.Signatures
+	}
+	return done, nil
 }
 
 // drop cancels a request that the server has answered and not looked at: what was said of it is
@@ -130,7 +112,7 @@ func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply
 	}
 	a, err := r.OpenAnswer(response)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: %w", ErrUnanswered, ErrAnswer, err)
+		return nil, fmt.Errorf("%w: %w: %w", ErrUnanswered, errAnswer, err)
 	}
 	if a.Code == wire.CodeLater {
 		return nil, outcome(a)
@@ -145,7 +127,7 @@ func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply
 func (s *state) verify(p *pending, signatures [][]byte) error {
 	signed := p.signed()
 	if len(signatures) != len(signed.Digests) {
-		return fmt.Errorf("%w: %w: %d signatures, want %d", ErrUnanswered, ErrAnswer, len(signatures), len(signed.Digests))
+		return fmt.Errorf("%w: %w: %d signatures, want %d", ErrUnanswered, errAnswer, len(signatures), len(signed.Digests))
 	}
 	if len(signatures) == 0 {
 		return nil
@@ -164,56 +146,36 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
 		}
 		if err := m.Verify(signatures[i]); err != nil {
-			return fmt.Errorf("%w: %w: %w", ErrUnanswered, ErrAnswer, err)
+			return fmt.Errorf("%w: %w: %w", ErrUnanswered, errAnswer, err)
 		}
 	}
 	return nil
 }
 
-// resolve changes the state as the answer to the pending request says, or the answer to a Cancel of
-// it, and reports whether nothing is pending any more. The reply key of a Cancel was never stored, so
-// that nobody can have forged its answer.
-func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
-	k, p := s.key, s.pending
-	f := wire.FateWrong
-	switch {
-	case a.Code == wire.CodeRight:
-		f, k.token = wire.FateRight, p.next
-		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
-	case a.Code == wire.CodeCancelled && p.cancel:
-		f = wire.FateCancelled
-	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:
-	case a.Code == wire.CodeWrong:
-		return true, s.end(protocol.ReasonPIN, a.Challenge, fresh)
-	case a.Code == wire.CodeDestroyed:
-		return true, s.end(a.Reason, a.Challenge, fresh)
-	case a.Code == wire.CodeSuperseded:
-		return true, s.end(protocol.ReasonClone, a.Challenge, false)
-	case a.Code == wire.CodeCancelled: // no challenge comes with it, and a Report takes the request's own
-		return true, s.end(protocol.ReasonClone, p.challenge.Raw[:], false)
-	case fresh, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
-		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, ErrAnswer, a.Code)
-	default:
-		if a.Code == wire.CodeExpired && string(k.challenge) == string(p.challenge.Raw[:]) {
-			k.challenge = nil
-		}
-		return false, nil
-	}
-	k.number++
-	k.chain = wire.NextChain(k.chain, p.hash(), f)
-	s.pending = nil
-	return true, nil
-}
-
-// end is for a key that is not to be used any more. It is dead if only the server can have said so,
-// and has to be reported else: then K_dev stays until a Report is answered.
-func (s *state) end(why protocol.Reason, challenge []byte, dead bool) error {
-	s.phase, s.reason, s.pending = Dead, why, nil
-	if dead {
-		s.key = nil
+// outcome is the answer as the device's caller sees it: nil for wire.CodeEnrolled and
+// wire.CodeRight.
+func outcome(a *wire.Answer) error {
+	switch a.Code {
+	case wire.CodeEnrolled, wire.CodeRight:
 		return nil
+	case wire.CodeKeyRefused:
+		return fmt.Errorf("%w: %v", ErrKeyRefused, a.Refusal)
+	case wire.CodeWrong:
+		return a.Verdict.WrongPIN()
+	case wire.CodeLocked:
+		return a.Verdict.Locked()
+	case wire.CodeDestroyed:
+		return &protocol.DestroyedError{Reason: a.Reason}
+	case wire.CodeExpired:
+		return fmt.Errorf("%w: the challenge has expired", ErrNotCarriedOut)
+	case wire.CodeCancelled:
+		return fmt.Errorf("%w: it was cancelled", ErrNotCarriedOut)
+	case wire.CodeUnconfirmed:
+		return fmt.Errorf("%w: the enrolment is not confirmed", ErrPhase)
+	case wire.CodeRejected:
+		return ErrRejected
+	case wire.CodeLater:
+		return fmt.Errorf("%w: the server asks to try again", ErrUnanswered)
 	}
-	s.phase = Superseded
-	s.key = &enrolledKey{id: s.key.id, authKey: s.key.authKey, hardware: s.key.hardware, challenge: challenge, token: wire.NewSecret(make([]byte, wire.SecretSize))}
-	return nil
+	return ErrSuperseded
 }

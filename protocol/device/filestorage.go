@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// FileStorage is a [Storage] in a folder of its own. It is a [Locker].
+// FileStorage is a [Storage] in a folder of its own.
 //
 //	state      the value, mode 0600
 //	state.new  the next value while it is written
@@ -30,7 +30,7 @@ type FileStorage struct {
 	disk   durable.Disk
 }
 
-var _ Locker = (*FileStorage)(nil)
+var _ Storage = (*FileStorage)(nil)
 
 // NewFileStorage returns the storage in a folder, which it makes, with mode 0700, if there is none. A
 // folder that exists keeps its mode: nobody else should be able to write to it. A relative path is
@@ -38,14 +38,14 @@ var _ Locker = (*FileStorage)(nil)
 func NewFileStorage(folder string) (*FileStorage, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
-		return nil, fmt.Errorf("device: state folder: %w", err)
+		return nil, fmt.Errorf("device: folder: %w", err)
 	}
 	f := &FileStorage{folder: folder}
 	if _, err := os.Stat(f.name()); err == nil {
 		return f, nil
 	}
 	if err := f.disk.MakeFolder(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("device: state folder: %w", err)
+		return nil, fmt.Errorf("device: folder: %w", err)
 	}
 	return f, nil
 }
@@ -72,7 +72,7 @@ func (f *FileStorage) Save(data []byte) error {
 	return f.disk.Replace(f.name(), data, 0o600)
 }
 
-// Lock implements [Locker]. It does not wait. Where the platform has no locks that end with the
+// Lock implements [Storage]. It does not wait. Where the platform has no locks that end with the
 // process (js, wasip1, plan9) there is nothing to share a folder with, and Lock only checks the
 // folder.
 func (f *FileStorage) Lock() (func(), error) {
@@ -84,11 +84,11 @@ func (f *FileStorage) Lock() (func(), error) {
 		return nil, ErrBusy
 	}
 	if err != nil {
-		return nil, fmt.Errorf("device: lock state: %w", err)
+		return nil, fmt.Errorf("device: lock: %w", err)
 	}
 	// The value that was never renamed may hold a second lockbox.
 	if err := f.disk.RemoveLeftover(f.name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("device: lock state: %w", err), unlock())
+		return nil, errors.Join(fmt.Errorf("device: lock: %w", err), unlock())
 	}
 	return func() { _ = unlock() }, nil // the end of the process unlocks, if nothing else does
 }

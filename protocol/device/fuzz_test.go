@@ -12,7 +12,7 @@ import (
 // FuzzParseDeviceState also tries the data as what is inside of a right checksum.
 func FuzzParseState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		inside := append([]byte(stateMagic), wire.Version, stateChecked)
+		inside := append([]byte(storageMagic), wire.Version, storageChecked)
 		inside = append(inside, data...)
 		sum := sha256.Sum256(inside)
 		for _, encoded := range [][]byte{data, append(inside, sum[:]...)} {

@@ -1,25 +1,40 @@
 package device
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"fmt"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// HardwareKey is a P-256 key in the phone's secure element. With one, each request is signed
-// beside its MAC, and a copy of the phone's storage gets no answer from the server at all. It
-// is not derived from a PIN, and tests none.
-type HardwareKey interface {
-	// SignECDSA returns the ECDSA signature of a SHA-256 digest, in ASN.1 as X9.62 has it.
-	SignECDSA(digest []byte) ([]byte, error)
-}
-
-func encodeHardwareKey(public *ecdsa.PublicKey) ([]byte, error) {
-	//lint:ignore SA1019 Bytes of a key without coordinates panics.
-	if public.Curve == elliptic.P256() && public.X != nil && public.Y != nil {
-		if encoded, err := public.Bytes(); err == nil {
-			return encoded, nil
+// encodeHardwareKey returns the public key of the phone's hardware, or nothing where it has none.
+func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
+	if hardware == nil {
+		return nil, nil
+	}
+	if !isnil.Value(hardware) {
+		public, ok := hardware.Public().(*ecdsa.PublicKey)
+		//lint:ignore SA1019 Bytes of a key without coordinates panics.
+		if ok && public != nil && public.Curve == elliptic.P256() && public.X != nil && public.Y != nil {
+			if encoded, err := public.Bytes(); err == nil {
+				return encoded, nil
+			}
 		}
 	}
-	return nil, fmt.Errorf("%w: the public key is not one of P-256", ErrHardware)
+	return nil, fmt.Errorf("%w: the hardware's key is not one of P-256", protocol.ErrConfig)
+}
+
+// signer returns what signs the requests of a key beside their MAC; nil where nothing does.
+func (d *Device) signer(k *enrolledKey) (*wire.HardwareSigner, error) {
+	switch {
+	case len(k.hardware) == 0:
+		return nil, nil
+	case d.config.Hardware == nil:
+		return nil, fmt.Errorf("%w: no hardware key, and the key was enrolled with one", protocol.ErrConfig)
+	}
+	return &wire.HardwareSigner{Key: d.config.Hardware, Public: k.hardware}, nil
 }

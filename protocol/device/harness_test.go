@@ -60,15 +60,15 @@ type phone struct {
 	id      protocol.KeyID
 }
 
-func newPhone(tb testing.TB, s *service, transport Transport) *phone {
-	return openPhone(tb, s, new(protocoltest.MemoryStorage), transport)
+func newPhone(tb testing.TB, s *service, send Transport) *phone {
+	return openPhone(tb, s, new(protocoltest.MemoryStorage), send)
 }
 
-func openPhone(tb testing.TB, s *service, storage *protocoltest.MemoryStorage, transport Transport) *phone {
-	if transport == nil {
-		transport = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
+func openPhone(tb testing.TB, s *service, storage *protocoltest.MemoryStorage, send Transport) *phone {
+	if send == nil {
+		send = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
 	}
-	d, err := New(Config{Storage: storage, Transport: transport, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
+	d, err := New(Config{Storage: storage, Transport: send, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
 	require.NoError(tb, err)
 	return &phone{Device: d, state: storage, service: s}
 }

@@ -1,6 +1,8 @@
 package device
 
 import (
+	"bytes"
+	"crypto/hpke"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -8,9 +10,9 @@ import (
 
 // UseKeyDocument makes the device encrypt to the key in a document of [Config].Authority, which
 // may come from anywhere. An app calls it before it signs, with the document that came with the
-// challenge: so a phone that was away while all keys changed signs at its first try. A device with an
-// Authority also takes the document that the server sends with its answers. The error wraps
-// [ErrKeyDocument], or is the state's.
+// challenge: so a phone that was away while all keys changed signs at its first try. A device
+// with an Authority also takes the document that the server sends with its answers. The error
+// wraps [ErrKeyDocument], or is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
 	if d == nil || d.config.Storage == nil {
 		return wire.ErrNothing
@@ -36,4 +38,30 @@ func (d *Device) use(s *state, document []byte) error {
 	}
 	s.serial, s.serverKey = serial, serverKey
 	return nil
+}
+
+// takeShipped takes up the key that the app is shipped with, if it is another one than before
+// or has a higher serial. Under an authority it never replaces one with a higher serial.
+func (d *Device) takeShipped(s *state) {
+	shipped, serial := wire.HPKEKeyIDOf(d.config.ServerKey), d.config.Serial
+	switch {
+	case d.config.Authority == nil && shipped != s.shipped:
+	case serial > s.serial, serial == s.serial && shipped != s.shipped:
+	default:
+		return
+	}
+	s.shipped, s.serverKey, s.serial = shipped, d.config.ServerKey, max(serial, s.serial)
+}
+
+// publicKey returns the server's key to encrypt to. Parsing one costs a tenth of encrypting to
+// it, so the usual one is parsed once.
+func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
+	if bytes.Equal(s.serverKey, d.config.ServerKey) {
+		return d.shipped, nil
+	}
+	pub, err := wire.KEM.NewPublicKey(s.serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: server key: %w", ErrStorage, err)
+	}
+	return pub, nil
 }

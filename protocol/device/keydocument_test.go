@@ -116,25 +116,6 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	require.ErrorIs(t, err, protocol.ErrConfig)
 }
 
-// TestSerialOutlivesAnUpdate: an update of the app brings another key, which is used at once. It does not make an older document
-// good again: the key that it names may have leaked.
-func TestSerialOutlivesAnUpdate(t *testing.T) {
-	s := newService(t)
-	p := newReadyPhone(t, s)
-	p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
-	leaked := protocoltest.DocumentOf(t, 4, protocoltest.NewHPKE(t).PublicKey().Bytes())
-	newest := protocoltest.DocumentOf(t, 5, protocoltest.NewHPKE(t).PublicKey().Bytes())
-	require.NoError(t, p.UseKeyDocument(newest))
-	shipped := protocoltest.NewHPKE(t).PublicKey().Bytes()
-	updated, err := New(Config{Storage: p.state, Transport: s.Handle, ServerKey: shipped, Params: protocoltest.Cheapest, Authority: p.config.Authority})
-	require.NoError(t, err)
-	require.ErrorIs(t, updated.UseKeyDocument(leaked), ErrKeyDocument)
-	var used []byte
-	require.NoError(t, updated.exclusively(func(s *state) error { used = bytes.Clone(s.serverKey); return nil }))
-	require.Equal(t, shipped, used)
-	require.NoError(t, updated.UseKeyDocument(newest))
-}
-
 // TestForgedKey: a copier of a state with a request pending can forge that request's answer, and not the key that the next
 // one is encrypted to: he would read its partial signature, and test every PIN with it.
 func TestForgedKey(t *testing.T) {
@@ -165,25 +146,67 @@ func (p *phone) enrollAnew(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 }
 
-// TestUpdateAndDocument: an app's update brings another key, and the document that was used last still leads back from it, as it
-// must where the update is the older of the two. A document with a higher serial ends that.
+// TestUpdateAndDocument: of the keys that apps and documents brought the one with the highest
+// serial is used, in whatever order they came. Where an update and a document have the same
+// serial, the later one is.
 func TestUpdateAndDocument(t *testing.T) {
 	s := newService(t)
+	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
 	leaked, next := protocoltest.NewHPKE(t).PublicKey().Bytes(), protocoltest.NewHPKE(t).PublicKey().Bytes()
 	p := newReadyPhone(t, s)
-	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
+	open := func(serverKey []byte, serial uint64, authority ed25519.PublicKey) *Device {
+		d, err := New(Config{Storage: p.state.Copy(), Transport: s.Handle, ServerKey: serverKey, Serial: serial, Authority: authority, Params: protocoltest.Cheapest})
+		require.NoError(t, err)
+		return d
+	}
+	used := func(d *Device) []byte {
+		st, err := d.load()
+		require.NoError(t, err)
+		return st.serverKey
+	}
 	p.config.Authority = authority
 	require.NoError(t, p.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)))
-	require.Equal(t, leaked, p.stored(t).serverKey)
+	for serial, want := range map[uint64][]byte{0: leaked, 4: leaked, 5: next, 6: next} {
+		updated := open(next, serial, authority)
+		require.Equal(t, want, used(updated), serial)
+		err := updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked))
+		if serial == 6 {
+			require.ErrorIs(t, err, ErrKeyDocument)
+			require.Equal(t, next, used(updated))
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, leaked, used(updated))
+		}
+		require.ErrorIs(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 4, next)), ErrKeyDocument)
+		require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 6, next)))
+		require.Equal(t, next, used(updated))
+	}
 
-	updated, err := New(Config{Storage: p.state, Transport: s.Handle, ServerKey: next, Authority: authority, Params: protocoltest.Cheapest})
-	require.NoError(t, err)
-	st, err := updated.load()
-	require.NoError(t, err)
-	require.Equal(t, next, st.serverKey)
-	require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)))
-	require.Equal(t, leaked, p.stored(t).serverKey)
-	require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 6, next)))
-	require.ErrorIs(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)), ErrKeyDocument)
-	require.Equal(t, next, p.stored(t).serverKey)
+	// The key that was shipped before, with a higher serial; and an app that has no authority any more.
+	require.Equal(t, s.ServerKey(), used(open(s.ServerKey(), 6, authority)))
+	require.Equal(t, leaked, used(open(s.ServerKey(), 5, authority)))
+	require.Equal(t, next, used(open(next, 0, nil)))
+}
+
+// TestSerialIsKept: what an update brought outlives the app that brought it. An older app, as a
+// backup has it, leads nobody back.
+func TestSerialIsKept(t *testing.T) {
+	s := newService(t)
+	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
+	p, next := newReadyPhone(t, s), protocoltest.NewHPKE(t)
+	old := p.config
+	old.Authority, old.Serial = authority, 1
+	updated := old
+	updated.ServerKey, updated.Serial = next.PublicKey().Bytes(), 2
+	for _, c := range []Config{updated, old} {
+		d, err := New(c)
+		require.NoError(t, err)
+		if c.Serial == 2 { // whatever it saves
+			require.ErrorIs(t, d.Refresh(t.Context(), p.challenge(t)), ErrUnanswered)
+		}
+		st, err := d.load()
+		require.NoError(t, err)
+		require.Equal(t, next.PublicKey().Bytes(), st.serverKey)
+		require.Equal(t, uint64(2), st.serial)
+	}
 }

@@ -50,10 +50,10 @@ func TestNothing(t *testing.T) {
 	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	client, share := protocoltest.Shares()
-	for _, key := range []*ecdsa.PublicKey{{}, {Curve: elliptic.P256()}, {Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}} {
-		p := newPhone(t, s, transport)
-		p.config.Hardware = protocoltest.NewHardware(t)
-		require.ErrorIs(t, p.Enroll(t.Context(), EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: share, HardwareKey: key}), ErrHardware)
+	for _, key := range []ecdsa.PublicKey{{}, {Curve: elliptic.P256()}, {Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}} {
+		_, err := New(Config{Storage: new(protocoltest.MemoryStorage), Transport: transport, ServerKey: s.ServerKey(),
+			Hardware: &protocoltest.Hardware{Key: &ecdsa.PrivateKey{PublicKey: key}}})
+		require.ErrorIs(t, err, protocol.ErrConfig)
 	}
 	for _, o := range []EnrollOptions{{Client: new(splitkey.ClientShare), Server: share}, {Client: client, Server: new(splitkey.ServerShare)},
 		{Client: new(splitkey.ClientShare), Server: new(splitkey.ServerShare)}} {

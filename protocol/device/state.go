@@ -1,16 +1,10 @@
 package device
 
 import (
-	"bytes"
-	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"math/big"
-
-	"golang.org/x/crypto/chacha20poly1305"
-	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -18,27 +12,49 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// state is all that a device keeps. It has no x, no y, no PIN and no HPKE context,
-// at any time.
+// state is what a device's storage has. It has no x, no y, no PIN and no HPKE context, at any
+// time. Answers of the server change it, each by one of the methods below:
+//
+//	NoKey        Enroll puts an enrolment there: Enrolling
+//	Enrolling    enrolled: Unconfirmed; refused or cancelled: NoKey; destroyed: Dead
+//	Unconfirmed  resolve: Ready with the first right PIN; else as Ready
+//	Ready        a request is put there (pending), and resolved: Ready, Dead or Superseded
+//	Superseded   a Report was answered: Dead
+//
+// From Unconfirmed on, nothing is pending or one request is; another one is made only once that
+// is resolved.
 type state struct {
 	phase     Phase
 	reason    protocol.Reason // of a dead or superseded key, as far as it is known
-	shipped   wire.HPKEKeyID
-	serverKey []byte
-	serial    uint64       // of the key document that was used last
-	key       *enrolledKey // of Enrolling to Ready, and what is left of one that is superseded
+	shipped   wire.HPKEKeyID  // of the key that the app was shipped with
+	serverKey []byte          // the HPKE key
+	serial    uint64          // of serverKey; it never goes back
+	key       *enrolledKey    // of Enrolling to Ready, and what is left of one that is superseded
 	pending   *pending
+	held      []wire.Secret // all secrets that were read or made for this operation
+}
+
+// hold returns the secret, which is wiped when the operation ends.
+func (s *state) hold(x wire.Secret) wire.Secret {
+	s.held = append(s.held, x)
+	return x
+}
+
+func (s *state) wipe() {
+	for _, x := range s.held {
+		x.Wipe()
+	}
 }
 
 // enrolledKey is what belongs to one key. Of a superseded one id, authKey, hardware and challenge
 // are left.
 type enrolledKey struct {
 	id        protocol.KeyID
-	authKey   wire.Secret // K_dev
-	hardware  []byte      // the hardware's public key, or nothing
-	challenge []byte      // for Confirm, from the answer to the enrolment; or for a Report
-	lockbox   []byte      // pinlock.Lockbox.MarshalBinary
-	number    uint64      // of the last request that is resolved
+	authKey   wire.Secret     // K_dev
+	hardware  []byte          // the hardware's public key, or nothing
+	challenge *wire.Challenge // for Confirm, from the answer to the enrolment; or for a Report
+	lockbox   []byte          // pinlock.Lockbox.MarshalBinary
+	number    uint64          // of the last request that is resolved
 	token     wire.Secret
 	chain     wire.Hash
 	public    rsa.PublicKey      // the final key, once known
@@ -72,137 +88,94 @@ func (p *pending) signed() wire.Messages {
 	return wire.OwnMessage(p.op, p.challenge.Raw[:])
 }
 
-const (
-	stateMagic     = "TDds"
-	stateChecked   = 1  // with a checksum
-	stateSealed    = 2  // under the storage key
-	storageKeySize = 32 // of the platform's key store
-	stateHeader    = len(stateMagic) + 2
-
-	// maxState bounds what a device reads; a state has about 8 KiB with a request pending, and most
-	// with one of 64 documents with long salts.
-	maxState = 256 << 10
-)
-
-// encode writes the state: sealed under the storage key if there is one, and else with a checksum, which
-// finds damage and tells nothing about the PIN.
-//
-//	offset  length  content
-//	0       4       "TDds"
-//	4       1       version: 2
-//	5       1       form: 1 checksum, 2 sealed
-//	6       -       form 1: the state, SHA-256 of all before it
-//	                form 2: 24 bytes of nonce, the state under XChaCha20-Poly1305 with bytes 0 to 5 as
-//	                additional data and a key that HKDF-SHA256 derives from the storage key
-func (s *state) encode(storageKey []byte) ([]byte, error) {
-	body, err := s.body()
-	if err != nil {
-		return nil, err
+// usable returns why there is nothing to operate with, or nil.
+func (s *state) usable() error {
+	switch s.phase {
+	case NoKey:
+		return fmt.Errorf("%w: no key", ErrPhase)
+	case Enrolling:
+		return fmt.Errorf("%w: the enrolment", ErrPending)
+	case Dead:
+		return &protocol.DestroyedError{Reason: s.reason}
+	case Superseded:
+		return ErrSuperseded
 	}
-	out := append([]byte(stateMagic), wire.Version, stateChecked)
-	if storageKey == nil {
-		out = append(out, body...)
-		sum := sha256.Sum256(out)
-		return append(out, sum[:]...), nil
-	}
-	out[stateHeader-1] = stateSealed
-	aead, err := stateAEAD(storageKey)
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, chacha20poly1305.NonceSizeX)
-	rand.Read(nonce)
-	header := bytes.Clone(out)
-	return aead.Seal(append(out, nonce...), nonce, body, header), nil
+	return nil
 }
 
-func stateAEAD(storageKey []byte) (aead interface {
-	Seal(dst, nonce, plaintext, additionalData []byte) []byte
-	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
-}, err error) {
-	key, err := hkdf.Key(sha256.New, storageKey, nil, "tandem v2 device state", chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, err
+// challengeFor parses a challenge that this key's requests may carry.
+func (k *enrolledKey) challengeFor(raw []byte) (*wire.Challenge, error) {
+	c, err := wire.ParseChallenge(raw)
+	if err == nil && (c.KeyID != k.id || c.Purpose == wire.ForEnrolment) {
+		err = fmt.Errorf("%w: the challenge is for another key or an enrolment", protocol.ErrMalformed)
 	}
-	return chacha20poly1305.NewX(key)
+	return c, err
 }
 
-// parseState reads what encode wrote. The error is ErrStorage.
-func parseState(data, storageKey []byte) (*state, error) {
-	if len(data) < stateHeader || len(data) > maxState || string(data[:len(stateMagic)]) != stateMagic || data[stateHeader-2] != wire.Version {
-		return nil, ErrStorage
+// enrolled takes up the final key, if it is made of the device's own.
+func (s *state) enrolled(a *wire.Answer) error {
+	own, err := s.key.clientKey()
+	if err != nil {
+		return err
 	}
-	header, body := data[:stateHeader], data[stateHeader:]
+	if a.Parsed.KeyID != s.key.id || !divides(own, &a.Public) {
+		return fmt.Errorf("%w: %w: enrolment", ErrUnanswered, errAnswer)
+	}
+	s.phase, s.pending = Unconfirmed, nil
+	s.key.public, s.key.challenge = a.Public, a.Parsed
+	return nil
+}
+
+// resolve changes the state as the answer to the pending request says, or the answer to a Cancel of
+// it, and reports whether nothing is pending any more. The reply key of a Cancel was never stored, so
+// that nobody can have forged its answer.
+func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
+	k, p := s.key, s.pending
+	f := wire.FateWrong
 	switch {
-	case header[stateHeader-1] == stateChecked && storageKey == nil && len(body) >= sha256.Size:
-		end := len(data) - sha256.Size
-		sum := sha256.Sum256(data[:end])
-		if !bytes.Equal(sum[:], data[end:]) {
-			return nil, ErrStorage
-		}
-		body = data[stateHeader:end]
-	case header[stateHeader-1] == stateSealed && storageKey != nil && len(body) >= chacha20poly1305.NonceSizeX:
-		aead, err := stateAEAD(storageKey)
-		if err != nil {
-			return nil, err
-		}
-		body, err = aead.Open(nil, body[:chacha20poly1305.NonceSizeX], body[chacha20poly1305.NonceSizeX:], header)
-		if err != nil {
-			return nil, ErrStorage
-		}
+	case a.Code == wire.CodeRight:
+		f, k.token = wire.FateRight, p.next
+		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
+	case a.Code == wire.CodeCancelled && p.cancel:
+		f = wire.FateCancelled
+	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:
+	case a.Code == wire.CodeWrong:
+		s.end(protocol.ReasonPIN, a.Parsed, fresh)
+		return true, nil
+	case a.Code == wire.CodeDestroyed:
+		s.end(a.Reason, a.Parsed, fresh)
+		return true, nil
+	case a.Code == wire.CodeSuperseded:
+		s.end(protocol.ReasonClone, a.Parsed, false)
+		return true, nil
+	case a.Code == wire.CodeCancelled: // no challenge comes with it, and a Report takes the request's own
+		s.end(protocol.ReasonClone, p.challenge, false)
+		return true, nil
+	case fresh, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
+		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, errAnswer, a.Code)
 	default:
-		return nil, ErrStorage
+		if a.Code == wire.CodeExpired && k.challenge != nil && k.challenge.Raw == p.challenge.Raw {
+			k.challenge = nil
+		}
+		return false, nil
 	}
-	s := new(state)
-	if !s.read(body) {
-		return nil, ErrStorage
-	}
-	return s, nil
+	k.number++
+	k.chain = wire.NextChain(k.chain, p.hash(), f)
+	s.pending = nil
+	return true, nil
 }
 
-func (s *state) body() ([]byte, error) {
-	b := cryptobyte.NewBuilder(nil)
-	b.AddUint8(uint8(s.phase))
-	b.AddUint8(uint8(s.reason))
-	b.AddBytes(s.shipped[:])
-	b.AddBytes(s.serverKey)
-	b.AddUint64(s.serial)
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		if s.key != nil {
-			s.key.append(b)
-		}
-	})
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
-		if s.pending != nil {
-			s.pending.append(b)
-		}
-	})
-	return b.Bytes()
-}
-
-func (s *state) read(body cryptobyte.String) bool {
-	var phase, reason uint8
-	var key cryptobyte.String
-	var length uint32
-	var waiting []byte
-	if !body.ReadUint8(&phase) || !body.ReadUint8(&reason) || !body.CopyBytes(s.shipped[:]) ||
-		!body.ReadBytes(&s.serverKey, wire.ServerKeySize) || !body.ReadUint64(&s.serial) ||
-		!body.ReadUint16LengthPrefixed(&key) || !body.ReadUint24(&length) ||
-		!body.ReadBytes(&waiting, int(length)) || !body.Empty() {
-		return false
+// end is for a key that is not to be used any more. It is dead if only the server can have said
+// so, and has to be reported else: then K_dev stays until a Report is answered.
+func (s *state) end(why protocol.Reason, challenge *wire.Challenge, dead bool) {
+	k := s.key
+	s.phase, s.reason, s.pending, s.key = Dead, why, nil, nil
+	if dead {
+		return
 	}
-	s.phase, s.reason = Phase(phase), protocol.Reason(reason)
-	if !key.Empty() {
-		if s.key = new(enrolledKey); !s.key.read(key, s.phase) {
-			return false
-		}
-	}
-	if len(waiting) > 0 {
-		if s.pending = new(pending); !s.pending.read(waiting) {
-			return false
-		}
-	}
-	return s.consistent()
+	none := wire.NewSecret(make([]byte, wire.SecretSize))
+	s.phase = Superseded
+	s.key = &enrolledKey{id: k.id, authKey: k.authKey, hardware: k.hardware, challenge: challenge, token: none}
 }
 
 // consistent refuses combinations that no device writes.
@@ -217,100 +190,6 @@ func (s *state) consistent() bool {
 		(s.key == nil || inUse == (len(s.key.lockbox) > 0))
 }
 
-func (k *enrolledKey) append(b *cryptobyte.Builder) {
-	b.AddBytes(k.id[:])
-	b.AddBytes(k.authKey.Get())
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.hardware) })
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.challenge) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.lockbox) })
-	b.AddUint64(k.number)
-	b.AddBytes(k.token.Get())
-	b.AddBytes(k.chain[:])
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		if k.public.N != nil {
-			wire.AppendPublicKey(b, &k.public)
-		}
-	})
-}
-
-func (k *enrolledKey) read(s cryptobyte.String, phase Phase) bool {
-	var hardware, challenge, lockbox, public cryptobyte.String
-	var authKey, token []byte
-	if !s.CopyBytes(k.id[:]) || !s.ReadBytes(&authKey, wire.SecretSize) || !s.ReadUint8LengthPrefixed(&hardware) ||
-		!s.ReadUint8LengthPrefixed(&challenge) || !s.ReadUint16LengthPrefixed(&lockbox) || !s.ReadUint64(&k.number) ||
-		!s.ReadBytes(&token, wire.SecretSize) || !s.CopyBytes(k.chain[:]) || !s.ReadUint16LengthPrefixed(&public) || !s.Empty() {
-		return false
-	}
-	k.authKey, k.token = wire.NewSecret(authKey), wire.NewSecret(token)
-	k.hardware, k.challenge, k.lockbox = bytes.Clone(hardware), bytes.Clone(challenge), bytes.Clone(lockbox)
-	if len(challenge) > 0 {
-		c, err := wire.ParseChallenge(challenge)
-		if err != nil || c.Purpose != wire.ForOwnUse && (phase != Superseded || c.Purpose != wire.ForTransaction) {
-			return false
-		}
-	}
-	if len(hardware) > 0 {
-		if _, err := wire.ParseHardwareKey(hardware); err != nil {
-			return false
-		}
-	}
-	return public.Empty() || wire.ReadPublicKey(&public, &k.public) && public.Empty()
-}
-
-func (p *pending) append(b *cryptobyte.Builder) {
-	b.AddUint8(uint8(p.op))
-	var cancel uint8
-	if p.cancel {
-		cancel = 1
-	}
-	b.AddUint8(cancel)
-	b.AddBytes(p.challenge.Raw[:])
-	b.AddUint8(p.messages.Hash)
-	b.AddUint8(uint8(p.messages.Padding))
-	b.AddUint8(uint8(len(p.messages.Digests)))
-	b.AddUint16(uint16(p.messages.SaltLength))
-	for i, d := range p.messages.Digests {
-		b.AddBytes(d)
-		b.AddBytes(p.salts[i])
-	}
-	b.AddBytes(p.next.Get())
-	b.AddBytes(p.secret.Get())
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p.request) })
-}
-
-func (p *pending) read(s cryptobyte.String) bool {
-	var op, cancel, padded, documents uint8
-	var salt uint16
-	var length uint32
-	var raw, next, key, sealed []byte
-	if !s.ReadUint8(&op) || !s.ReadUint8(&cancel) || cancel > 1 || !s.ReadBytes(&raw, protocol.ChallengeSize) ||
-		!s.ReadUint8(&p.messages.Hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) || !s.ReadUint16(&salt) {
-		return false
-	}
-	p.op, p.cancel = protocol.Operation(op), cancel == 1
-	p.messages.Padding, p.messages.SaltLength = wire.Padding(padded), int(salt)
-	if !p.messages.Valid() || documents > protocol.MaxDocuments || salt > wire.MaxSalt || salt > 0 && p.messages.Padding != wire.PSS {
-		return false
-	}
-	for range documents {
-		var digest, saltBytes []byte
-		if !s.ReadBytes(&digest, p.messages.DigestSize()) || !s.ReadBytes(&saltBytes, int(salt)) {
-			return false
-		}
-		p.messages.Digests = append(p.messages.Digests, bytes.Clone(digest))
-		p.salts = append(p.salts, bytes.Clone(saltBytes))
-	}
-	if !s.ReadBytes(&next, wire.SecretSize) || !s.ReadBytes(&key, wire.SecretSize) || !s.ReadUint24(&length) ||
-		!s.ReadBytes(&sealed, int(length)) || !s.Empty() || len(sealed) > protocol.MaxRequest {
-		return false
-	}
-	var err error
-	p.challenge, err = wire.ParseChallenge(raw)
-	p.request, p.next, p.secret = bytes.Clone(sealed), wire.NewSecret(next), wire.NewSecret(key)
-	signs := p.op == protocol.OpSign
-	return err == nil && wire.KnownOperation(p.op) && !wire.WithoutNumber(p.op) && signs == (p.messages.Padding != wire.NoPadding) && signs == (documents > 0)
-}
-
 // clientKey is (n1, e), as the lockbox has it.
 func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
 	box, err := pinlock.ParseLockbox(k.lockbox)
@@ -320,8 +199,8 @@ func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
 	return box.PublicKey()
 }
 
-// finalKey returns the final key of an enrolled device. The first time it costs as much as a partial
-// signature, a small part of what the PIN's key derivation does.
+// finalKey returns the final key of an enrolled device. The first time it costs as much as a
+// partial signature, a small part of what the PIN's key derivation does.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	if k.final != nil {
 		return k.final, nil
@@ -336,8 +215,8 @@ func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	return k.final, nil
 }
 
-// divides reports whether the final key is one that splitkey accepts for the device's own key, and has full length: that
-// key itself, or its product with another of the same length.
+// divides reports whether the final key is one that splitkey accepts for the client key, and has
+// full length: that key itself, or its product with another of the same length.
 func divides(device, final *rsa.PublicKey) bool {
 	if _, err := splitkey.CheckFinalKey(final, device); err != nil {
 		return false

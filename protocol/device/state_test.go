@@ -61,7 +61,7 @@ func TestStateConsistent(t *testing.T) {
 	// A challenge that the key keeps for its own use is for that; for a Report, one of a request of its own.
 	ended := func() *state {
 		st := base()
-		require.NoError(t, st.end(protocol.ReasonClone, nil, false))
+		st.end(protocol.ReasonClone, nil, false)
 		return st
 	}
 	for _, c := range []struct {
@@ -72,7 +72,9 @@ func TestStateConsistent(t *testing.T) {
 		{base(), p.challenge(t), true}, {base(), transaction, false}, {base(), mustEnrollChallenge(t, s), false},
 		{ended(), p.challenge(t), true}, {ended(), transaction, true}, {ended(), mustEnrollChallenge(t, s), false},
 	} {
-		c.st.key.challenge = c.challenge
+		var err error
+		c.st.key.challenge, err = wire.ParseChallenge(c.challenge)
+		require.NoError(t, err)
 		data, err := c.st.encode(nil)
 		require.NoError(t, err)
 		_, err = parseState(data, nil)
@@ -178,7 +180,7 @@ func TestNonceDrawnAnew(t *testing.T) {
 			return
 		}
 		require.NoError(t, err)
-		nonce := string(data[stateHeader : stateHeader+24])
+		nonce := string(data[storageHeader : storageHeader+24])
 		require.False(t, seen[nonce])
 		require.NotEqual(t, string(make([]byte, 24)), nonce)
 		seen[nonce] = true

@@ -43,7 +43,7 @@ func TestAuditEvents(t *testing.T) {
 	p := newPhone(t, s, nil)
 	p.enroll(t)
 	require.Equal(t, []string{"INFO key enrolled bits=4096"}, s.events(p.id))
-	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), device.ErrUnconfirmed)
+	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), device.ErrPhase)
 	require.Equal(t, []string{"INFO request cancelled"}, s.events(p.id))
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 	require.Equal(t, []string{"INFO key confirmed"}, s.events(p.id))

@@ -224,8 +224,8 @@ func TestPendingExpires(t *testing.T) {
 	p := newPhone(t, s, nil)
 	p.enroll(t)
 	_, err := p.sign(t, "too early", protocoltest.RightPIN)
-	require.ErrorIs(t, err, device.ErrUnconfirmed)
-	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), device.ErrUnconfirmed)
+	require.ErrorIs(t, err, device.ErrPhase)
+	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), device.ErrPhase)
 	s.clock.Add(DefaultPendingLife)
 	err = p.Confirm(t.Context(), p.challenge(t), protocoltest.RightPIN)
 	var dead *protocol.DestroyedError
@@ -263,7 +263,7 @@ func TestConfirmIsRetried(t *testing.T) {
 	require.Nil(t, result.Signatures, "it is no signature of anything")
 	_, err = p.sign(t, "x", protocoltest.RightPIN)
 	require.NoError(t, err)
-	require.ErrorIs(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN}), device.ErrEnrolled)
+	require.ErrorIs(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN}), device.ErrPhase)
 }
 
 // TestConfirmedUnheard: the answer to the confirmation is lost. The device learns that its key is in use from the
@@ -289,7 +289,7 @@ func TestConfirmedUnheard(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, device.Ready, status.Phase, name)
 		err = p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN})
-		require.ErrorIs(t, err, device.ErrEnrolled, name)
+		require.ErrorIs(t, err, device.ErrPhase, name)
 		require.ErrorIs(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN), protocol.ErrMalformed, "no challenge is left")
 	}
 }

@@ -68,6 +68,8 @@ type memory struct{ data []byte }
 
 func (m *memory) Load() ([]byte, error) { return m.data, nil }
 
+func (m *memory) Lock() (func(), error) { return func() {}, nil }
+
 func (m *memory) Save(data []byte) error {
 	m.data = append([]byte(nil), data...)
 	return nil

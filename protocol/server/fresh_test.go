@@ -87,7 +87,7 @@ func TestChallengeIsChecked(t *testing.T) {
 	s.clock.Add(DefaultChallengeLife)
 	before := loadRecord(t, s, p.id)
 	_, err = p.Sign(t.Context(), expired, digest, crypto.SHA256, protocoltest.WrongPIN)
-	require.ErrorIs(t, err, device.ErrExpired)
+	require.ErrorContains(t, err, "the challenge has expired")
 	requireNothingPending(t, p)
 	require.Equal(t, before.counter, loadRecord(t, s, p.id).counter)
 

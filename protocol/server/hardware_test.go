@@ -27,7 +27,7 @@ func newHardwarePhone(t *testing.T, s *service, h *protocoltest.Hardware) *phone
 	client, server := protocoltest.Shares()
 	p.id = id
 	require.NoError(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server,
-		HardwareKey: &h.Key.PublicKey, Attestation: []byte("made in a factory")}))
+		Attestation: []byte("made in a factory")}))
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 	return p
 }
@@ -55,7 +55,7 @@ func TestHardwareKey(t *testing.T) {
 	thief := copyOf(t, owner)
 	before := loadRecord(t, s, owner.id)
 	_, err = thief.sign(t, "loot", protocoltest.WrongPIN)
-	require.ErrorIs(t, err, device.ErrHardware, "the state says that there is one")
+	require.ErrorIs(t, err, protocol.ErrConfig, "the state says that there is one")
 	st := thief.stored(t)
 	for _, h := range []*protocoltest.Hardware{nil, protocoltest.NewHardware(t)} {
 		var signer *wire.HardwareSigner
@@ -129,17 +129,16 @@ func TestHardwareIsChecked(t *testing.T) {
 	require.ErrorContains(t, p.Refresh(t.Context(), p.challenge(t)), "another key's")
 	requireNothingPending(t, p)
 	p.restart(t, func(c *device.Config) { c.Hardware = nil })
-	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), device.ErrHardware)
+	require.ErrorIs(t, p.Refresh(t.Context(), p.challenge(t)), protocol.ErrConfig)
 	p.restart(t, func(c *device.Config) { c.Hardware = h })
 	require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 
 	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	client, server := protocoltest.Shares()
-	fresh := newPhone(t, s, nil)
-	fresh.restart(t, func(c *device.Config) { c.Hardware = &protocoltest.Hardware{Key: other} })
-	err = fresh.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server, HardwareKey: &other.PublicKey})
-	require.ErrorIs(t, err, device.ErrHardware)
+	config := p.config
+	config.Hardware = &protocoltest.Hardware{Key: other}
+	_, err = device.New(config)
+	require.ErrorIs(t, err, protocol.ErrConfig)
 }
 
 // TestHardwareProvesItselfAtEnrolment: a public key whose owner did not sign the enrolment is not taken.

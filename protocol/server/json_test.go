@@ -83,7 +83,7 @@ func TestJSON(t *testing.T) {
 	require.NoError(t, err)
 	now := s.clock.Now()
 	pss := &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 32}
-	waiting := &device.PendingRequest{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Expires: now}
+	waiting := &device.Request{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Expires: now}
 	busy := status
 	busy.Pending = waiting
 	signed := Signed{KeyID: p.id, Challenge: p.challenge(t), Expires: now, Digests: [][]byte{protocoltest.DigestOf("x")}, Options: crypto.SHA256, Signatures: [][]byte{make([]byte, 512)}, PublicKey: status.PublicKey}
@@ -99,9 +99,9 @@ func TestJSON(t *testing.T) {
 		"server.KeyStatus": {KeyStatus{}, pending, known, KeyStatus{Condition: Destroyed, Reason: protocol.ReasonClone}},
 		"server.Event":     {Event{Time: now}, event}, "protocol.DestroyedError": {protocol.DestroyedError{}, &protocol.DestroyedError{Reason: protocol.ReasonClone}},
 		"device.Device": {p.Device}, "device.Config": {device.Config{}, device.Config{Storage: p.state, ServerKey: s.ServerKey()}},
-		"device.Status": {device.Status{}, status, busy, device.Status{Phase: device.Dead, Reason: protocol.ReasonPIN}}, "device.PendingRequest": {device.PendingRequest{}, waiting},
-		"device.Result":             {device.Result{}, device.Result{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Signatures: [][]byte{make([]byte, 512)}}},
-		"device.EnrollOptions":      {device.EnrollOptions{}, device.EnrollOptions{PIN: protocoltest.RightPIN, Client: client, Server: server, Sharing: splitkey.Additive, HardwareKey: &protocoltest.NewHardware(t).Key.PublicKey}},
+		"device.KeyStatus":          {device.KeyStatus{}, status, busy, device.KeyStatus{Phase: device.Dead, Reason: protocol.ReasonPIN}},
+		"device.Request":            {device.Request{}, waiting, device.Request{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Signatures: [][]byte{make([]byte, 512)}}},
+		"device.EnrollOptions":      {device.EnrollOptions{}, device.EnrollOptions{PIN: protocoltest.RightPIN, Client: client, Server: server, Sharing: splitkey.Additive}},
 		"server.HardwareEnrollment": {HardwareEnrollment{}, HardwareEnrollment{KeyID: p.id, PublicKey: &protocoltest.NewHardware(t).Key.PublicKey, Attestation: []byte("x")}},
 		"device.FileStorage":        {*state}, "server.KeyPool": {pool}, "server.SoftwareSealer": {sealer}, "server.Server": {s.Server},
 	}

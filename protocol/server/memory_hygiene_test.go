@@ -98,8 +98,7 @@ func exchangeAndForget(t *testing.T, digests [][]byte) {
 	p.restart(t, func(c *device.Config) { c.Hardware = hardware })
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: share,
-		HardwareKey: &hardware.Key.PublicKey}))
+	require.NoError(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: share}))
 	client.Wipe()
 	share.Wipe()
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))

@@ -145,7 +145,7 @@ func (s *schedule) enroll() bool {
 		switch s.phase() {
 		case device.NoKey, device.Enrolling:
 			err = s.attempt(wire.FateRight, func(d *device.Device) error { return d.Enroll(ctx, options) })
-			if errors.Is(err, device.ErrExpired) || errors.Is(err, device.ErrKeyRefused) {
+			if errors.Is(err, device.ErrNotCarriedOut) || errors.Is(err, device.ErrKeyRefused) {
 				s.over = true // too late; the modulus may be taken by the attempt that was given up
 				return false
 			}
@@ -254,7 +254,7 @@ func (s *schedule) step() {
 }
 
 func (s *schedule) resume(ctx context.Context) {
-	var result *device.Result
+	var result *device.Request
 	err := s.attempt(0, func(d *device.Device) (err error) { result, err = d.Resume(ctx); return err })
 	if err == nil && result.Operation == protocol.OpSign {
 		s.signed(result.Signatures)
@@ -341,7 +341,7 @@ func (s *schedule) check(err error) {
 		}
 	case errors.Is(err, device.ErrSuperseded) && s.record().condition != Destroyed:
 		s.fail("an honest device was superseded")
-	case errors.Is(err, device.ErrStorage), errors.Is(err, device.ErrRejected), errors.Is(err, device.ErrUnconfirmed), errors.Is(err, device.ErrNotEnrolled):
+	case errors.Is(err, device.ErrStorage), errors.Is(err, device.ErrRejected), errors.Is(err, device.ErrPhase):
 		s.fail("%v", err)
 	}
 }

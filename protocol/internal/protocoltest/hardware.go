@@ -1,10 +1,12 @@
 package protocoltest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/asn1"
+	"io"
 	"math/big"
 	"testing"
 
@@ -19,11 +21,15 @@ type Hardware struct {
 	Broken error
 }
 
-func (h *Hardware) SignECDSA(digest []byte) ([]byte, error) {
+// Public implements crypto.Signer.
+func (h *Hardware) Public() crypto.PublicKey { return h.Key.Public() }
+
+// Sign implements crypto.Signer.
+func (h *Hardware) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if h.Broken != nil {
 		return nil, h.Broken
 	}
-	return h.Key.Sign(rand.Reader, digest, nil)
+	return h.Key.Sign(random, digest, opts)
 }
 
 func (h *Hardware) Signer() (*wire.HardwareSigner, error) {
@@ -42,6 +48,12 @@ func DerSignature(rs []byte) ([]byte, error) {
 }
 
 // RecordedHardware signs as it is recorded.
-type RecordedHardware struct{ Signature []byte }
+type RecordedHardware struct {
+	crypto.Signer
+	Signature []byte
+}
 
-func (h RecordedHardware) SignECDSA([]byte) ([]byte, error) { return DerSignature(h.Signature) }
+// Sign implements crypto.Signer.
+func (h RecordedHardware) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return DerSignature(h.Signature)
+}

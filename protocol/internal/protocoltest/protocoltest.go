@@ -75,6 +75,9 @@ func (m *MemoryStorage) Save(data []byte) error {
 	return nil
 }
 
+// Lock has nothing to do: nobody shares the memory.
+func (m *MemoryStorage) Lock() (func(), error) { return func() {}, nil }
+
 func (m *MemoryStorage) Copy() *MemoryStorage {
 	data, _ := m.Load()
 	return &MemoryStorage{Data: data}

@@ -66,6 +66,7 @@ func (r Refusal) String() string {
 type Answer struct {
 	Code       Code
 	Challenge  []byte
+	Parsed     *Challenge    // Challenge, as ParseAnswer read it, or nil
 	Public     rsa.PublicKey // of CodeEnrolled
 	ConfirmBy  int64         // likewise
 	Refusal    Refusal
@@ -220,9 +221,10 @@ func (a *Answer) readChallenge(raw []byte) bool {
 	if !a.HasChallenge() {
 		return len(raw) == 0
 	}
-	c, err := ParseChallenge(raw)
+	var err error
+	a.Parsed, err = ParseChallenge(raw)
 	a.Challenge = bytes.Clone(raw)
-	return err == nil && c.Purpose == ForOwnUse
+	return err == nil && a.Parsed.Purpose == ForOwnUse
 }
 
 func (a *Answer) readBody(s *cryptobyte.String) bool {

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/asn1"
 	"errors"
@@ -16,9 +18,7 @@ const hardwareSignatureSize = 64
 
 // HardwareSigner signs requests. A nil one has no key, and signs nothing.
 type HardwareSigner struct {
-	Key interface {
-		SignECDSA(digest []byte) ([]byte, error)
-	}
+	Key    crypto.Signer
 	Public []byte
 }
 
@@ -28,7 +28,7 @@ func (h *HardwareSigner) append(id protocol.KeyID, body []byte) ([]byte, error) 
 		return append(body, 0), nil
 	}
 	digest := hardwareDigest(id, body)
-	der, err := h.Key.SignECDSA(digest[:])
+	der, err := h.Key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("protocol: hardware key: %w", err)
 	}

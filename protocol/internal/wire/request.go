@@ -178,15 +178,15 @@ func (r *Request) Signed() Messages {
 
 // Wipe clears the partial signatures and the token.
 func (r *Request) Wipe() {
-	ClearAll(r.Partials)
+	r.WipePartials()
 	r.Body.Wipe()
 	r.Token.Wipe()
 }
 
-// ClearAll clears each of the slices.
-func ClearAll(all [][]byte) {
-	for _, b := range all {
-		clear(b)
+// WipePartials clears the partial signatures.
+func (r *Request) WipePartials() {
+	for _, y := range r.Partials {
+		clear(y)
 	}
 }
 

@@ -75,19 +75,20 @@ type snapshot []byte
 
 func (s snapshot) Load() ([]byte, error) { return s, nil }
 func (s snapshot) Save([]byte) error     { return errors.New("this copy of the storage is for reading") }
+func (s snapshot) Lock() (func(), error) { return func() {}, nil }
 
 // look returns what a device knows of a key. It changes nothing, and makes no folder.
-func look(folder, key string, hpkeKey []byte) (device.Status, error) {
+func look(folder, key string, hpkeKey []byte) (device.KeyStatus, error) {
 	stored, err := os.ReadFile(filepath.Join(folder, key, storageFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return device.Status{}, nil
+		return device.KeyStatus{}, nil
 	}
 	if err != nil {
-		return device.Status{}, err
+		return device.KeyStatus{}, err
 	}
 	d, err := device.New(device.Config{Storage: snapshot(stored), Transport: offline, ServerKey: hpkeKey})
 	if err != nil {
-		return device.Status{}, err
+		return device.KeyStatus{}, err
 	}
 	return d.Status()
 }

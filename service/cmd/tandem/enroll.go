@@ -230,7 +230,7 @@ func isNew(err error) bool {
 }
 
 // takeUp resumes what an earlier run left behind.
-func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status device.Status, err error) {
+func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status device.KeyStatus, err error) {
 	err = b.with(c, func(srv *server.Server) error {
 		d, err := openDevice(e.device, key, b.hpkeKey(), wire(c, srv), e.params)
 		if err != nil {
@@ -260,7 +260,7 @@ func (e *enrollment) bind(b *backend) error {
 // stale reports that a request will never be answered, and another one may take its
 // place.
 func stale(err error) bool {
-	return errors.Is(err, device.ErrExpired) || errors.Is(err, device.ErrCancelled)
+	return errors.Is(err, device.ErrNotCarriedOut)
 }
 
 // choosePINs asks for the PINs of all keys. No new PIN is that of another key.
@@ -357,7 +357,7 @@ type keyResult struct {
 	Fingerprint string `json:"public_key_sha256"`
 }
 
-func newKeyResult(key string, status device.Status) (keyResult, error) {
+func newKeyResult(key string, status device.KeyStatus) (keyResult, error) {
 	_, fingerprint, err := publicPEM(status.PublicKey)
 	return keyResult{key, status.KeyID.String(), status.PublicKey.N.BitLen(), fingerprint}, err
 }

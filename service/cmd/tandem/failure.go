@@ -144,7 +144,7 @@ func explain(err error, now time.Time) *failure {
 		f.Next = "run the same command again: a request that was sent is resumed, without the PIN, and counts once"
 	case errors.Is(err, context.Canceled):
 		f.Kind, f.Message, f.Next = "interrupted", "interrupted", "run the same command again"
-	case errors.Is(err, device.ErrExpired), errors.Is(err, device.ErrCancelled):
+	case errors.Is(err, device.ErrNotCarriedOut):
 		f.Kind, f.Next = "expired", "run the same command again"
 	case errors.Is(err, device.ErrBusy), errors.Is(err, bolt.ErrInUse):
 		f.Kind, f.Next = "busy", "another tandem uses this folder: wait for it to end"

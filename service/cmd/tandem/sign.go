@@ -149,7 +149,7 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 	}
 	out := &output{names: s.outputs(), w: c.out, public: status.PublicKey}
 	b.signed = out.signed
-	var done *device.Result
+	var done *device.Request
 	if p != nil {
 		if done, status, err = s.takeUp(ctx, c, b, out); err != nil {
 			return nil, err
@@ -173,7 +173,7 @@ func (s *signing) run(ctx context.Context, c *call) (_ result, err error) {
 
 // mine refuses to forget a request for another signature. Nobody knows whether it was
 // settled.
-func (s *signing) mine(p *device.PendingRequest) error {
+func (s *signing) mine(p *device.Request) error {
 	if p == nil || p.Operation != protocol.OpSign {
 		if s.resume {
 			return failf("nothing_pending", "tandem sign FILE", "every request was answered")
@@ -194,7 +194,7 @@ func (s *signing) mine(p *device.PendingRequest) error {
 // takeUp resumes what was not answered, without a PIN. The result is nil if no signature
 // came of it, and one is to be made: the request will never be answered, or was a
 // confirmation.
-func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *device.Result, status device.Status, err error) {
+func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *device.Request, status device.KeyStatus, err error) {
 	err = b.with(c, func(srv *server.Server) error {
 		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
@@ -229,7 +229,7 @@ func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) 
 }
 
 // ready refuses a key that cannot sign.
-func (s *signing) ready(status device.Status) error {
+func (s *signing) ready(status device.KeyStatus) error {
 	finish := fmt.Sprintf("tandem enroll -server %s -device %s -key %s", quote(s.server), quote(s.device), s.key)
 	switch status.Phase {
 	case device.NoKey:
@@ -243,7 +243,7 @@ func (s *signing) ready(status device.Status) error {
 }
 
 // sign asks for the PIN, and only then starts the server: others can use it meanwhile.
-func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, status device.Status) (*device.Result, error) {
+func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, status device.KeyStatus) (*device.Request, error) {
 	source, err := c.pins(ctx, s.pinFile)
 	if err != nil {
 		return nil, err
@@ -279,11 +279,11 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 	if err != nil {
 		return nil, err
 	}
-	return &device.Result{Digests: s.digests, Options: s.options(), Signatures: signatures}, nil
+	return &device.Request{Digests: s.digests, Options: s.options(), Signatures: signatures}, nil
 }
 
 // end cancels the request that was not answered.
-func (s *signing) end(ctx context.Context, c *call, status device.Status) (_ result, err error) {
+func (s *signing) end(ctx context.Context, c *call, status device.KeyStatus) (_ result, err error) {
 	if status.Pending == nil {
 		return nil, failf("nothing_pending", "", "every request was answered")
 	}

@@ -120,7 +120,7 @@ type signedFile struct {
 	bits int
 }
 
-func (r *signResult) describe(done *device.Result, files, outputs []string) {
+func (r *signResult) describe(done *device.Request, files, outputs []string) {
 	r.Hash, r.Padding = hashName(done.Options.HashFunc()), paddingName(done.Options)
 	var all []signedFile
 	for i, signature := range done.Signatures {
