@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// What a thief with a lockbox and a few bits of the server's share can do (scheme,
+// What a thief can do with a lockbox and a few bits of the server's share (scheme,
 // section 10.3): with an additive share, drop most PINs or all but one; with a
 // multiplicative one, nothing that is known.
 
@@ -101,7 +101,8 @@ func TestAdditiveHighBits(t *testing.T) {
 	const known = 32
 	unknown := uint(key.N.BitLen() - known)
 	leaked := new(big.Int).Lsh(new(big.Int).Rsh(ds, unknown), unknown)
-	lambda := new(big.Int).Rsh(key.N, 1) // no generated key has another common divisor than 2, all but surely
+	// A generated key has no other common divisor than 2, almost surely.
+	lambda := new(big.Int).Rsh(key.N, 1)
 	e := big.NewInt(int64(key.E))
 	bound := new(big.Int).Lsh(e, unknown)
 	left, right := 0, false
@@ -117,7 +118,8 @@ func TestAdditiveHighBits(t *testing.T) {
 	}
 	t.Logf("the upper %d bits of d_s leave %d of %d PINs", known, left, len(all))
 	require.True(t, right)
-	require.Less(t, left, 12) // a wrong one stays with probability 2^-15: 1.3 are expected, 12 in no run
+	// A wrong PIN stays with probability 2^-15: 1.3 are expected, 12 in no run.
+	require.Less(t, left, 12)
 }
 
 // TestMultiplicativeBits: neither of these tells anything of a multiplicative share. x is

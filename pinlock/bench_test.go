@@ -8,7 +8,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// settings are the default and its neighbours; reduced shows what is not Argon2id.
+// settings are the default and its neighbours; reduced shows the cost of the rest.
 var settings = []struct {
 	name   string
 	params Params

@@ -7,9 +7,9 @@
 //
 // A lockbox is the share, encrypted under a key that Argon2id derives from the PIN, and
 // nothing more. A wrong PIN gives another share, as plausible as the right one. The
-// device makes a partial signature with whatever it got, and the server sees whether it
-// is right. So a thief of the device's storage cannot test PINs alone: he has as many
-// guesses as the server allows.
+// device makes a partial signature with whatever it got, and only the server can tell
+// whether that is right. So a thief of the device's storage has as many guesses as the
+// server allows.
 //
 // # Security
 //
@@ -33,10 +33,10 @@
 //     of them are no obstacle. Argon2id is the last line, not the lock.
 //   - Two lockboxes of one share are such a test too: a thief who finds both opens each
 //     with every PIN (20,000 evaluations for 4 digits) and looks for two results that
-//     agree, which gives him both PINs and the share. So when a PIN changes the old
-//     lockbox must go, from backups as well; and flash memory keeps what it was told to
-//     overwrite. The remedy is [Lockbox.Seal] under a new storage key for each lockbox:
-//     destroying the old key erases every copy of the old lockbox.
+//     agree, which gives him both PINs and the share. So when a PIN changes, the old
+//     lockbox must go, from backups as well, although flash memory keeps what it was told
+//     to overwrite. The remedy is [Lockbox.Seal] under a new storage key for each
+//     lockbox: destroying the old key erases every copy of the old lockbox.
 //   - A checksum is no authentication. An attacker who can write the device's storage can
 //     replace a lockbox without a seal, or put an older one back. That costs the owner
 //     attempts, and tells the attacker nothing.
@@ -47,10 +47,8 @@
 // share, a partial signature, or the PIN. Change a PIN only after the server verified a
 // signature made with the old one: a mistyped old PIN would lock a wrong share for ever.
 //
-// What trusts what: the device is trusted with the PIN while it is typed; an attacker who
-// reads its memory then has the share. Its storage is *not* trusted to keep secrets,
-// beyond what is said above. The storage key is trusted to be secret and lasting: without
-// it a sealed lockbox is lost. The server is trusted to count before it answers.
+// Section 12 of docs/scheme.md says what trusts what. Without its storage key a sealed
+// lockbox is lost.
 //
 // Keys, keystreams and opened shares are cleared after use. The working memory of
 // x/crypto/argon2 and the states of its hash cannot be reached from here and are left to

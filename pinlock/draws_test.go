@@ -18,7 +18,7 @@ func draws() int {
 	return 1000
 }
 
-// TestSaltsAreRandom locks one share under one PIN time after time: every byte of the
+// TestSaltsAreRandom locks one share under one PIN again and again: every byte of the
 // salt, where MarshalBinary writes it, is drawn anew.
 func TestSaltsAreRandom(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestSaltsAreRandom")
@@ -35,7 +35,7 @@ func TestSaltsAreRandom(t *testing.T) {
 	uniformtest.Require(t, cts)
 }
 
-// TestNoncesAreRandom seals one lockbox under one key time after time.
+// TestNoncesAreRandom seals one lockbox under one key again and again.
 func TestNoncesAreRandom(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestNoncesAreRandom")
 	b := lockFixed(share, "8395", reduced, "TestNoncesAreRandom")

@@ -25,9 +25,9 @@ const (
 
 var ownSecret = sha3.SumSHAKE256([]byte("every PIN opens the lockbox x"), secretN)
 
-// everyPIN opens one lockbox with each PIN of 4 digits, at reduced cost: what a thief of
-// the storage can do. Key, secret and salt are fixed, so the tests below find the same
-// each time.
+// everyPIN opens one lockbox with each PIN of 4 digits, at reduced cost, as a thief of
+// the storage can. Key, secret and salt are fixed, so the tests below find the same each
+// time.
 var everyPIN = sync.OnceValues(func() (opened [][]byte, errs map[string]bool) {
 	share, err := splitkey.NewClientShare(&splitkeytest.Key(2048).PublicKey, splitkey.Multiplicative, ownSecret)
 	if err != nil {
@@ -156,8 +156,8 @@ func TestNoCandidateIsRuledOut(t *testing.T) {
 	require.Greater(t, ruledOutOrdinary, sample/20)
 }
 
-// TestTestsFindBias proves that the tests above can fail: they find what a lockbox would
-// give away that held the exponent instead of x, and one with a padding.
+// TestTestsFindBias proves that the tests above can fail: they find a lockbox that holds
+// the exponent in place of x, and one with a padding.
 func TestTestsFindBias(t *testing.T) {
 	opened, _ := everyPIN()
 	// An exponent below 2^2048 in the place of x, under the same keystreams: its first 8

@@ -120,7 +120,8 @@ func ExampleOpenLockbox() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	lockbox, err := pinlock.Lock(client, []byte("0846"), pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}) // the least cost: for examples
+	// The least cost is for examples only.
+	lockbox, err := pinlock.Lock(client, []byte("0846"), pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1})
 	if err != nil {
 		log.Fatal(err)
 	}

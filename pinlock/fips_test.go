@@ -55,8 +55,7 @@ func TestFIPSOnly(t *testing.T) {
 	require.ErrorIs(t, err, splitkey.ErrFIPS)
 }
 
-// seal, openSealed and newX are what other tests call, so that they pass in that mode
-// too.
+// Other tests call seal, openSealed and newX, so that they pass in that mode too.
 
 func seal(b *Lockbox, storageKey []byte) (sealed []byte, err error) {
 	fips140.WithoutEnforcement(func() { sealed, err = b.Seal(storageKey) })

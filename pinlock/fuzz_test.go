@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checkParsed holds what every parsed lockbox must do: have one form, and open with
-// any PIN if its cost is allowed.
+// checkParsed requires of every parsed lockbox that it has one form, and opens with any
+// PIN if its cost is allowed.
 func checkParsed(t *testing.T, b *Lockbox, encoded []byte) {
 	again, err := b.MarshalBinary()
 	require.NoError(t, err)

@@ -27,8 +27,8 @@ var ErrLockbox = errors.New("pinlock: malformed lockbox")
 //
 // Make one with [Lock], [ParseLockbox] or [OpenLockbox].
 type Lockbox struct {
-	// Hidden, so that it gets into no log: the ciphertext is not secret as a PIN is, but
-	// it is all that an offline guess needs beside the server's share.
+	// Hidden, so that it gets into no log: the ciphertext is not as secret as a PIN, but
+	// beside the server's share it is all that an offline guess needs.
 	c secret.Value[*contents]
 }
 
@@ -51,7 +51,7 @@ type contents struct {
 // [splitkey.ErrShare] for a share that is nil or wiped. The share and the PIN are not
 // changed or kept: the caller clears both.
 //
-// A thief must be able to get hold of one lockbox of a share at most: see the package
+// A thief must never get hold of two lockboxes of one share: see the package
 // documentation.
 func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
 	if err := p.check(); err != nil {
@@ -75,10 +75,10 @@ func Lock(share *splitkey.ClientShare, pin []byte, p Params) (*Lockbox, error) {
 // succeeds for every PIN of 4 to 12 digits, in a time that does not depend on the digits.
 // It returns [ErrPINFormat] for anything else.
 //
-// limit caps the time, memory and threads that the lockbox, which this program perhaps
-// did not make, may ask for. [ErrParams] is returned, before anything is allocated, if it
-// asks for more in any field, or if limit itself is not valid. [DefaultParams] is the
-// limit for lockboxes made with it. Each concurrent call needs memory of its own.
+// limit caps the time, memory and threads that the lockbox, which may come from
+// elsewhere, may ask for. If the lockbox asks for more in any field, or limit itself is
+// not valid, Unlock returns [ErrParams] before it allocates anything. [DefaultParams] is
+// the limit for lockboxes made with it. Each concurrent call needs memory of its own.
 //
 // Clear the share with its Wipe method when done. Only an answer of the server says
 // whether the PIN was right. Until then do not write the share, or anything computed from

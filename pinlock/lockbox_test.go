@@ -31,8 +31,8 @@ func testShares(t testing.TB, bits int, s splitkey.Sharing, label string) (*spli
 	return client, server
 }
 
-// lockFixed is Lock with a salt drawn from a label, so that what a test finds it finds
-// always.
+// lockFixed is Lock with a salt drawn from a label, so that a test finds the same each
+// time.
 func lockFixed(share *splitkey.ClientShare, pin string, p Params, label string) *Lockbox {
 	pub := share.PublicKey()
 	c := &contents{sharing: share.Sharing(), params: p, n: pub.N.Bytes(), e: uint32(pub.E), ct: share.Secret()}
@@ -41,9 +41,9 @@ func lockFixed(share *splitkey.ClientShare, pin string, p Params, label string) 
 	return newLockbox(c)
 }
 
-// TestLockboxVectors: lockboxes that were written byte by byte from the table at
-// MarshalBinary by a program in Python, with OpenSSL's Argon2id and ChaCha20. Secret and
-// salt are SHAKE256 of the label.
+// TestLockboxVectors: a program in Python, with OpenSSL's Argon2id and ChaCha20, wrote
+// these lockboxes byte by byte from the table at MarshalBinary. Secret and salt are
+// SHAKE256 of the label.
 func TestLockboxVectors(t *testing.T) {
 	for _, v := range []struct {
 		name    string
@@ -86,7 +86,7 @@ func TestLockboxVectors(t *testing.T) {
 	}
 }
 
-// TestSignThroughLockbox is the whole way of a PIN, at full cost: lock, store, read,
+// TestSignThroughLockbox follows a PIN all the way, at full cost: lock, store, read,
 // unlock, sign, and have the server tell right from wrong. (Additive at reduced cost.)
 func TestSignThroughLockbox(t *testing.T) {
 	t.Parallel()
@@ -214,8 +214,8 @@ func TestPINsAreStrings(t *testing.T) {
 	require.Len(t, seen, 4)
 }
 
-// TestUnlockTakesWeakPINs: what CheckPIN refuses may protect a lockbox from before a
-// rule.
+// TestUnlockTakesWeakPINs: a lockbox that is older than a rule opens with a PIN that
+// CheckPIN refuses.
 func TestUnlockTakesWeakPINs(t *testing.T) {
 	share, _ := testShares(t, 2048, splitkey.Additive, "TestUnlockTakesWeakPINs")
 	b := lockFixed(share, "1234", reduced, "TestUnlockTakesWeakPINs")

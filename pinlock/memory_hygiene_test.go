@@ -16,8 +16,7 @@ import (
 )
 
 // TestMemory opens and makes a lockbox in another process, which wipes PIN and share and
-// collects its garbage, and searches that process's memory for what must not be there any
-// more.
+// collects its garbage, and searches that process's memory for what must be gone.
 func TestMemory(t *testing.T) {
 	const pinLen, boxLen = 12, 591
 	cost := Params{Time: 1, MemoryKiB: 64, Threads: 1}

@@ -12,8 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
-// something.
+// TestNothing: no nil, zero value or nil in an interface causes a panic or is accepted.
 func TestNothing(t *testing.T) {
 	pin, cheap := []byte("8395"), pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
 	x := make([]byte, 264)

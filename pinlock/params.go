@@ -63,8 +63,8 @@ func (p Params) within(limit Params) error {
 
 // xorKeyStream encrypts or decrypts x in place. The key is Argon2id of the PIN, and the
 // stream is ChaCha20's (RFC 8439, section 2.4) from block 0 with nonce 0. The nonce may
-// be constant because a salt, and so a key, is used once. There is no authentication:
-// what tells a right key from a wrong one tells a right PIN from a wrong one.
+// be constant because a salt, and so a key, is used once. There is no authentication: it
+// would tell a right PIN from a wrong one.
 func xorKeyStream(x, pin []byte, salt [saltLen]byte, p Params) {
 	erase.Do(func() {
 		key := argon2.IDKey(taint.DeclassifyCopy(pin, taint.Argon2Input), salt[:], p.Time, p.MemoryKiB, p.Threads, chacha20.KeySize)

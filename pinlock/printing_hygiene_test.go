@@ -11,8 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestNothingPrinted prints everything that has to do with a PIN, also the errors about
-// one.
+// TestNothingPrinted prints everything that has to do with a PIN, errors included.
 func TestNothingPrinted(t *testing.T) {
 	pin, digits, letters := []byte("839517264083"), []byte("012345678901"), []byte("8395172640ab")
 	x := make([]byte, 264)

@@ -88,7 +88,7 @@ func TestStorageKeySize(t *testing.T) {
 	}
 }
 
-// TestSealedBodyIsParsed: a right seal makes no lockbox of what is none.
+// TestSealedBodyIsParsed: a right seal does not make a lockbox of what is none.
 func TestSealedBodyIsParsed(t *testing.T) {
 	sealed, share := testSealed(t, "TestSealedBodyIsParsed")
 	aead, err := newX(testStorageKey)
@@ -105,7 +105,8 @@ func TestSealedBodyIsParsed(t *testing.T) {
 	}
 }
 
-// TestFormsAreNotConfused: neither reader takes what the other one's writer wrote.
+// TestFormsAreNotConfused: neither reader accepts what the writer of the other form
+// wrote.
 func TestFormsAreNotConfused(t *testing.T) {
 	sealed, _ := testSealed(t, "TestFormsAreNotConfused")
 	encoded, _ := testEncoded(t, "TestFormsAreNotConfused")

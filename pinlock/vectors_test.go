@@ -181,7 +181,7 @@ func TestVectorsLockboxMalformed(t *testing.T) {
 		share, err := b.Unlock([]byte(g.Pin), g.Limit.params())
 		if v.Result == "invalid" {
 			v.refused(t, err)
-			// Whatever the PIN, even one that is none.
+			// Whatever the PIN, even one that is malformed.
 			_, other := b.Unlock([]byte("none"), g.Limit.params())
 			require.Equal(t, err.Error(), other.Error())
 			return

@@ -30,7 +30,7 @@ func documentedRules(t *testing.T) (names []string, texts map[string]string) {
 }
 
 // TestDocumentedExamples: each PIN in the table at CheckPIN is refused by the rule beside
-// which it stands, and the table has the rules in the order in which they refuse.
+// it, and the table has the rules in the order in which they refuse.
 func TestDocumentedExamples(t *testing.T) {
 	names, texts := documentedRules(t)
 	require.Equal(t, append(ruleNames[:], "weak-parts"), names)
@@ -52,8 +52,8 @@ func TestDocumentedExamples(t *testing.T) {
 	require.ErrorIs(t, CheckPIN([]byte("12")), ErrPINFormat)
 }
 
-// TestDocumentedCounts holds the numbers of refused PINs at CheckPIN, and that they stay
-// a small share: a thief's search must not become shorter than it would be without rules.
+// TestDocumentedCounts checks the numbers of refused PINs at CheckPIN, and that they stay
+// a small share: with rules, a thief's search must not become shorter.
 func TestDocumentedCounts(t *testing.T) {
 	source, err := os.ReadFile("pin.go")
 	require.NoError(t, err)

@@ -184,7 +184,7 @@ func interleavedRuns(d []int) int {
 }
 
 // stairs says whether every digit is the one before or the next above it, or every digit
-// the one before or the next below it.
+// is the one before or the next below it.
 func stairs(d []int) int {
 	up, down := 1, 1
 	for i := 1; i < len(d); i++ {
@@ -241,7 +241,7 @@ func dayMonth(day, month int) int {
 func isDay(d []int) int {
 	switch len(d) {
 	case 2:
-		return dayMonth(d[0], d[1]) | between(1, value(d), 12) // every month has days 1 to 9
+		return dayMonth(d[0], d[1]) | between(1, value(d), 12) // each month has 1 to 9
 	case 3:
 		return dayMonth(d[0], value(d[1:])) | dayMonth(value(d[:2]), d[2]) |
 			dayMonth(value(d[1:]), d[0]) | dayMonth(d[2], value(d[:2]))

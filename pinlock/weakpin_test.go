@@ -64,8 +64,8 @@ func refusedPINs(t *testing.T, n int, each func(pin, rule string)) {
 	}
 }
 
-// TestWeakPINs4 holds every refused PIN of 4 digits, with its rule, to a committed list,
-// so that no change of a rule goes unnoticed and other programs can compare.
+// TestWeakPINs4 compares every refused PIN of 4 digits, with its rule, with a committed
+// list, so that no change of a rule goes unnoticed and other programs can compare.
 func TestWeakPINs4(t *testing.T) {
 	const file = "testdata/weak_pins_4.txt"
 	var list bytes.Buffer
@@ -80,9 +80,8 @@ func TestWeakPINs4(t *testing.T) {
 	require.Equal(t, string(want), list.String())
 }
 
-// TestWeakPINCounts holds the numbers in CheckPIN's documentation. Of the 1,336 PINs
-// of 4 digits 538 are refused as dates and nothing else: the rest is what about 800
-// more buy.
+// TestWeakPINCounts checks the numbers in CheckPIN's documentation. Of the 1,336 refused
+// PINs of 4 digits 538 are dates that no rule before refuses.
 func TestWeakPINCounts(t *testing.T) {
 	for n, want := range map[int]map[string]int{
 		4: {
@@ -109,8 +108,9 @@ func TestWeakPINCounts(t *testing.T) {
 	}
 }
 
-// TestWeakPINShare holds the shares in CheckPIN's documentation for the lengths that are
-// too many to count: within five standard deviations of a sample with a fixed seed.
+// TestWeakPINShare checks the shares in CheckPIN's documentation for the lengths that
+// have too many PINs to count: within five standard deviations of a sample with a fixed
+// seed.
 func TestWeakPINShare(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -185,8 +185,8 @@ func TestWeakPINsAgainstReference(t *testing.T) {
 	require.NotZero(t, broken[""])
 }
 
-// TestEveryEntryIsRefused tests the lists entry by entry: an entry that another rule
-// refuses already, or that is too short or long, would be dead weight.
+// TestEveryEntryIsRefused tests the lists entry by entry: an entry is dead weight if
+// another rule refuses it, or if it is too short or too long.
 func TestEveryEntryIsRefused(t *testing.T) {
 	text := func(d []int) string {
 		s := ""

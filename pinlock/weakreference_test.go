@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// A second implementation of the weak-PIN rules, written from the table at CheckPIN
-// with strings, sets and package time, and in variable time: what another
-// program would do.
+// A second implementation of the weak-PIN rules, written from the table at CheckPIN with
+// strings, sets and package time, in variable time, as another program would.
 
 // referenceRule returns the name of the first rule that refuses pin, or "".
 func referenceRule(pin string) string {
@@ -100,7 +99,7 @@ func isRepeated(s string) bool {
 	return false
 }
 
-// isStairs leaves out repetitions, and looks for what is left where people count by one.
+// isStairs leaves out repetitions, and looks for the rest among what people count by one.
 func isStairs(s string) bool {
 	b := slices.Compact([]byte(s))
 	counting := strings.Repeat("0123456789", 2)

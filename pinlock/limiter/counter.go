@@ -29,17 +29,18 @@ const (
 type Counter struct {
 	wrong uint8 // wrong PINs in a row, at most maxTries
 	at    int64 // last recorded time, in milliseconds since 1970; a lock begins here
-	lock  int64 // length of the lock that began at that time, in milliseconds; 0 none, forever destroyed
+	// Length of the lock that began then, in milliseconds: 0 none, forever destroyed.
+	lock int64
 }
 
-// Destroyed reports whether the key is dead for ever, so that the owner of the record can
-// erase what the counter protected.
+// Destroyed reports whether the key is dead for ever, so that what the counter protected
+// can be erased.
 //
-// It speaks of c alone. A stricter policy may destroy a key whose counter does not say so
+// It looks at c alone. A stricter policy may destroy a key whose counter does not say so
 // yet: ask the counter that [Policy.Admit] or [Policy.Next] returned.
 func (c Counter) Destroyed() bool { return c.lock == forever }
 
-// Destroy returns the counter of a key that is dead for other reasons than wrong PINs: a
+// Destroy returns the counter of a key that died for other reasons than wrong PINs: a
 // clone was detected, or the owner revoked it.
 func (c Counter) Destroy() Counter {
 	c.lock = forever

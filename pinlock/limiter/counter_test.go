@@ -133,7 +133,8 @@ func FuzzParseCounter(f *testing.F) {
 	})
 }
 
-// TestParseCounterCorpus: a fuzz target without seeds tests nothing in an ordinary run.
+// TestParseCounterCorpus: a fuzz target without seeds would test nothing in an ordinary
+// run.
 func TestParseCounterCorpus(t *testing.T) {
 	seeds, err := os.ReadDir("testdata/fuzz/FuzzParseCounter")
 	require.NoError(t, err)

@@ -2,9 +2,9 @@
 // policy allows. It is the server's half of the PIN; package pinlock is the device's.
 //
 // [Limiter.Attempt] has a PIN tried, writes the count, and then answers. A [Policy] says
-// what follows on wrong PINs in a row: locks, and in the end the loss of the key. A
-// [Store] keeps the counters. A service whose records hold more than a [Counter] calls
-// [Update] with [Policy.Next] instead, so that one write changes all of a record.
+// what follows wrong PINs in a row: locks, and in the end the loss of the key. A [Store]
+// keeps the counters. A service whose records hold more than a [Counter] calls [Update]
+// with [Policy.Next] instead, so that one write changes all of a record.
 //
 // # Security
 //
@@ -18,17 +18,16 @@
 //
 // What it does not promise: a [Limiter] alone does not stop a patient thief who has a
 // copy of the device's storage. A right PIN gives all tries back, so the thief can guess
-// twice between any two logins of the owner, for ever and without a lock: on average he
-// has a PIN of 4 digits after 5,000 guesses. Where storage can be copied, a right PIN
-// must give tries back only together with a new token, and a request that shows an old
-// token must destroy the key (scheme.md, sections 7.1 and 7.4). The example at Limiter
-// does so with Update; package protocol does it with retries and lost answers as well. A
-// Limiter is enough where the key that authenticates requests cannot leave the device.
+// twice between any two logins of the owner, for ever and without a lock: he finds a PIN
+// of 4 digits after 5,000 guesses on average. Where storage can be copied, a right PIN
+// must give tries back only together with a new token, and a request with an old token
+// must destroy the key (scheme.md, sections 7.1 and 7.4). The example at Limiter does so
+// with Update; package protocol/server also handles retries and lost answers. A Limiter
+// is enough where the key that authenticates requests cannot leave the device.
 //
-// What trusts what: the Store is trusted to keep every write that it confirmed. An
-// attacker who can roll it back gets tries back. The clock is trusted with the length of
-// locks. The caller is trusted to find out the outcome of a try and to do nothing else
-// with it.
+// The Store is trusted to keep what it confirmed, the clock with the length of locks, and
+// the caller to do nothing with the outcome of a try but to return it: see section 12 of
+// docs/scheme.md.
 //
 // # Timing
 //

@@ -50,8 +50,8 @@ func (a account) attempt(ctx context.Context, id string, token []byte, next [32]
 	return verdict, err
 }
 
-// With a Limiter alone the thief in this example goes on for ever: two guesses after each
-// login of the owner. With a token he has two, once.
+// The thief in this example has two guesses, once. With a Limiter alone he would have two
+// after each login of the owner, for ever.
 func ExampleLimiter() {
 	ctx := context.Background()
 	a := account{new(storetest.MemoryStore), limiter.DefaultPolicy()}

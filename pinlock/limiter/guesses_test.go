@@ -78,7 +78,7 @@ func TestLimiterAlone(t *testing.T) {
 	const right = 7331
 	guesses := 0
 	for found := false; !found; {
-		require.NoError(t, l.Attempt(t.Context(), "key", says(limiter.Right))) // the owner
+		require.NoError(t, l.Attempt(t.Context(), "key", says(limiter.Right))) // owner
 		for range 2 {
 			o := limiter.Wrong
 			if guesses == right {

@@ -36,8 +36,8 @@ func New(store Store, p Policy) (*Limiter, error) {
 }
 
 // Create starts the counter of a new key, durably. It returns [ErrConflict] if the id has
-// a counter. Call it at enrolment and nowhere else: a counter that an attempt could
-// create is one that an attempt could reset.
+// a counter. Call it at enrolment and nowhere else: a counter that an attempt can create,
+// an attempt can reset.
 func (l *Limiter) Create(ctx context.Context, id string) error {
 	if l == nil || l.store == nil || ctx == nil {
 		return errNothing
@@ -64,10 +64,10 @@ func (l *Limiter) Create(ctx context.Context, id string) error {
 // of the clock. After an error of the store it is unknown whether the attempt was
 // counted; a repetition counts anew.
 //
-// An error of try is passed on, and nothing is counted. It is for tries that could not be
-// made. So try must find out the outcome and do nothing else: once it knows the outcome
-// it must return it, not an error (not that of a cancelled ctx either), and nothing that
-// others can see, such as a log or a call to an HSM, may depend on it. Otherwise whoever
+// An error of try is passed on, and nothing is counted: it is for tries that could not be
+// made. try must find out the outcome and do nothing else. Once it knows the outcome it
+// must return it, not an error, not even that of a cancelled ctx. Nothing that others can
+// see, such as a log or a call to an HSM, may depend on the outcome. Otherwise whoever
 // can make try fail gets answers that nobody counts.
 //
 // Once try has returned an outcome, cancelling ctx no longer stops the count: see
@@ -101,8 +101,8 @@ func (l *Limiter) Attempt(ctx context.Context, id string, try func(context.Conte
 	return verdict
 }
 
-// failed returns err as an error that nobody takes for a verdict: the verdict of another
-// counter, perhaps, which nobody counted in this one.
+// failed returns err as an error that nobody takes for a verdict: it may be the verdict
+// of another counter, which this one did not count.
 func failed(err error) error {
 	if IsVerdict(err) {
 		return fmt.Errorf("limiter: try failed: %v", err)
@@ -125,9 +125,9 @@ func settle(old, next Counter, verdict error) ([]byte, error) {
 	return next.MarshalBinary()
 }
 
-// Peek returns what the counter of id stands at. It counts nothing and writes nothing.
-// The error is [ErrNotFound] for an unknown id, [ErrCounter] for a damaged record, or one
-// of the store or of the clock.
+// Peek returns the status of the counter of id. It counts nothing and writes nothing. The
+// error is [ErrNotFound] for an unknown id, [ErrCounter] for a damaged record, or one of
+// the store or of the clock.
 func (l *Limiter) Peek(ctx context.Context, id string) (Status, error) {
 	if l == nil || l.store == nil || ctx == nil {
 		return Status{}, errNothing

@@ -66,7 +66,7 @@ func requireWrong(t *testing.T, err error, remaining, total int, until time.Time
 	require.Equal(t, limiter.WrongPINError{remaining, total, until.UTC()}, *wrong)
 }
 
-// TestAttempt lives through a whole key on the clock that synctest provides.
+// TestAttempt follows the whole life of a key on the clock that synctest provides.
 func TestAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, store := t.Context(), new(storetest.MemoryStore)
@@ -135,8 +135,8 @@ func TestUnknownAndExisting(t *testing.T) {
 	require.ErrorIs(t, l.Create(ctx, ""), limiter.ErrLimit)
 }
 
-// TestPolicyAtHand: a limiter counts by its own policy, and records what that changes: a
-// key whose tries are all used up by a stricter one is destroyed for every other as well.
+// TestPolicyAtHand: a limiter counts by its own policy, and records what that changes. A
+// key whose tries are used up under a stricter one is destroyed for every other as well.
 func TestPolicyAtHand(t *testing.T) {
 	ctx, store := t.Context(), new(storetest.MemoryStore)
 	lax := newLimiter(t, store, limiter.Policy{{5, time.Minute}, {5, limiter.Forever}})
@@ -167,7 +167,7 @@ func TestTryGetsContext(t *testing.T) {
 	}))
 }
 
-// TestLimitsOfStores pins the numbers that stores everywhere build their columns by.
+// TestLimitsOfStores pins the limits by which stores size their columns.
 func TestLimitsOfStores(t *testing.T) {
 	require.NoError(t, limiter.CheckRecord(strings.Repeat("x", 255), make([]byte, 65536)))
 	require.ErrorIs(t, limiter.CheckRecord(strings.Repeat("x", 256), nil), limiter.ErrLimit)
@@ -230,7 +230,7 @@ func TestTryFails(t *testing.T) {
 	requireWrong(t, l.Attempt(ctx, "key", says(limiter.Wrong)), 1, 7, time.Time{})
 }
 
-// TestHangUp: whoever cancels once the PIN was tried is counted all the same.
+// TestHangUp: cancelling after the PIN was tried does not stop the count.
 func TestHangUp(t *testing.T) {
 	store := new(storetest.MemoryStore)
 	l := enrolled(t, store)
@@ -272,8 +272,8 @@ func (f *fakeStore) Swap(ctx context.Context, id string, version uint64, value [
 	return f.Store.Swap(ctx, id, version, value)
 }
 
-// TestStoreDown gives no answer about a PIN that could not be counted, whether the write
-// happened or not, and refuses rather than being unlimited.
+// TestStoreDown: a PIN that could not be counted gets no answer, whether the write
+// happened or not.
 func TestStoreDown(t *testing.T) {
 	down := errors.New("down")
 	for _, written := range []bool{false, true} {
@@ -339,8 +339,8 @@ func TestLosesToLock(t *testing.T) {
 	}
 }
 
-// TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome weighed against
-// each new state.
+// TestOutcomeSurvivesConflict: the PIN is tried once, and its outcome is weighed against
+// each new counter.
 func TestOutcomeSurvivesConflict(t *testing.T) {
 	store := new(storetest.MemoryStore)
 	l := enrolled(t, store)
@@ -358,8 +358,7 @@ func TestOutcomeSurvivesConflict(t *testing.T) {
 	require.False(t, wrong.LockedUntil.IsZero())
 }
 
-// TestUpdateLeavesNothing: the context of a write ends with Update, and with it its
-// timer.
+// TestUpdateLeavesNothing: the context of a write, and its timer, end with Update.
 func TestUpdateLeavesNothing(t *testing.T) {
 	store := new(storetest.MemoryStore)
 	enrolled(t, store)
@@ -388,7 +387,7 @@ func TestWrappedConflict(t *testing.T) {
 	require.Equal(t, 2, swaps)
 }
 
-// TestUpdateWritesNothingAndEmpty: nil is nothing to write, and an empty value is one.
+// TestUpdateWritesNothingAndEmpty: nil writes nothing, and an empty value is written.
 func TestUpdateWritesNothingAndEmpty(t *testing.T) {
 	ctx, store := t.Context(), new(storetest.MemoryStore)
 	require.NoError(t, store.Create(ctx, "key", []byte("full")))
@@ -424,8 +423,8 @@ func TestOneWrite(t *testing.T) {
 	require.Equal(t, 6, writes)
 }
 
-// TestRestartIsRecorded: a lock that restarted because the clock was set back ends when
-// it said it would.
+// TestRestartIsRecorded: a lock that restarted because the clock was set back ends at the
+// time that was told.
 func TestRestartIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, store := t.Context(), new(storetest.MemoryStore)
@@ -450,7 +449,7 @@ func TestRestartIsRecorded(t *testing.T) {
 	})
 }
 
-// TestEndlessConflict: contention has an end, without an answer.
+// TestEndlessConflict: endless contention ends in an error, without a verdict.
 func TestEndlessConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(storetest.MemoryStore)
@@ -470,7 +469,7 @@ func TestEndlessConflict(t *testing.T) {
 	})
 }
 
-// TestHangingStore: a store that never answers is given up, without an answer.
+// TestHangingStore: a store that never answers ends in an error, without a verdict.
 func TestHangingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(storetest.MemoryStore)
@@ -486,8 +485,8 @@ func TestHangingStore(t *testing.T) {
 }
 
 // TestUpdateLargerRecord counts in a record that holds more than the counter, as a
-// service's does: one write clears the counter, replaces the token, and erases the share
-// with the last try.
+// service's does: one write clears the counter and replaces the token, and one erases the
+// share with the last try.
 func TestUpdateLargerRecord(t *testing.T) {
 	ctx, store, p := t.Context(), new(storetest.MemoryStore), limiter.Policy{{2, limiter.Forever}}
 	fresh, err := limiter.Counter{}.AppendBinary(nil)
@@ -569,8 +568,8 @@ func BenchmarkAttempt(b *testing.B) {
 	}
 }
 
-// TestVerdictOfTry: what looks like a verdict, but is an error of try, is not passed on
-// as one that was counted.
+// TestVerdictOfTry: an error of try that looks like a verdict is not passed on as one
+// that was counted.
 func TestVerdictOfTry(t *testing.T) {
 	l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())
 	require.NoError(t, err)

@@ -10,8 +10,8 @@ import (
 )
 
 // Lister is what a [Store] may offer besides: the ids of its records, page by page, for a
-// caller that visits all of them, such as a sweep of enrolments that nobody confirmed.
-// Counting an attempt does not need it.
+// caller that visits all of them, such as a sweep of unconfirmed enrolments. Counting an
+// attempt does not need it.
 //
 // Package storetest tests an implementation of it together with the Store.
 type Lister interface {
@@ -20,13 +20,13 @@ type Lister interface {
 	// It may return fewer; only an empty page says that no more are left. An empty prefix
 	// is the prefix of every id, and every id comes after an empty after.
 	//
-	// A page is linearizable like a Load: an id whose Create returned before List was
-	// called is not left out of the range that the page covers. Since no id is ever
-	// removed, pages that begin where the last one ended list every id that was there at
-	// the start exactly once. One that is created meanwhile is listed or not.
+	// A page is linearizable like a Load: it has every id in its range whose Create
+	// returned before List was called. Since no id is ever removed, pages that begin
+	// where the last one ended list every id that was there at the start exactly once. An
+	// id that is created meanwhile may be listed.
 	//
 	// A prefix or an after of more than [MaxID] bytes, or a limit below 1, is [ErrLimit].
-	// A call with a context that is already done returns its error.
+	// A call with a context that is already done returns the context's error.
 	List(ctx context.Context, prefix, after string, limit int) (ids []string, err error)
 }
 
@@ -34,7 +34,7 @@ type Lister interface {
 const listPage = 256
 
 // IDs ranges over the ids that begin with prefix, in ascending order, a page at a time.
-// After an error it ends: an id and an error never come together. Every id that was there
+// It ends after an error. An id and an error never come together. Every id that was there
 // at the start comes exactly once, whatever is written meanwhile.
 func IDs(ctx context.Context, l Lister, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

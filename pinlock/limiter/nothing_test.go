@@ -25,8 +25,7 @@ func (l *pointerLister) List(ctx context.Context, prefix, after string, limit in
 	return l.Lister.List(ctx, prefix, after, limit)
 }
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
-// something.
+// TestNothing: no nil, zero value or nil in an interface causes a panic or is accepted.
 func TestNothing(t *testing.T) {
 	made := func() any {
 		l, err := limiter.New(new(storetest.MemoryStore), limiter.DefaultPolicy())

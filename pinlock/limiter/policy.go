@@ -52,22 +52,22 @@ type Round struct {
 	Lock  time.Duration // whole milliseconds from 1 ms to MaxLock, or Forever
 }
 
-// Policy says what follows on wrong PINs in a row: the first round's tries, then its
-// lock, the second round's tries, its lock, and so on. The last round, and no other, ends
-// with [Forever], and the rounds have at most 100 tries in all: no policy allows guessing
+// Policy says what follows wrong PINs in a row: the first round's tries, then its lock,
+// the second round's tries, its lock, and so on. The last round, and no other, ends with
+// [Forever], and the rounds have at most 100 tries in all: no policy allows guessing
 // without end. A right PIN starts again at the first round.
 //
-// The zero Policy is invalid: it neither allows all nor nothing.
+// The zero Policy is invalid: it stands neither for unlimited tries nor for none.
 //
 // # Change of policy
 //
 // A [Counter] may have been counted under an older policy, or by nodes that do not yet
-// agree on one. A policy reads it as if all of its wrong PINs in a row had been counted
-// under the policy at hand, and never to the attacker's gain: a lock that was recorded
-// under an older policy is not shortened, and a destroyed key stays destroyed. So a
-// stricter policy takes effect at the key's next request. It locks a key that has used up
-// one of its rounds, from the last wrong PIN on. It destroys a key that has used up all
-// of its tries.
+// agree on one. A policy reads it as if it had counted all of its wrong PINs in a row
+// itself, and never to the attacker's gain: a lock that was recorded under an older
+// policy is not shortened, and a destroyed key stays destroyed. So a stricter policy
+// takes effect at the key's next request. It locks a key that has used up one of its
+// rounds, from the last wrong PIN on. It destroys a key that has used up all of its
+// tries.
 //
 // # Clock
 //
@@ -158,7 +158,7 @@ func (p Policy) left(wrong int) (round, total int) {
 // change of policy took effect. It must then be written before the verdict is answered,
 // just as after Next.
 //
-// Its other errors are those of Next.
+// Other errors are those of Next.
 func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
 	if err := p.Validate(); err != nil {
 		return c, err
@@ -185,8 +185,7 @@ func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
 }
 
 // Next counts one outcome and returns the new counter and the verdict. It is a pure
-// function: the same arguments give the same results. All else in this package is
-// plumbing around it.
+// function: the same arguments give the same results.
 //
 // The verdict is nil for a right PIN and a [*WrongPINError] for a wrong one. While the
 // key is locked it is a [*LockedError], and once the key is destroyed [ErrDestroyed]:
@@ -223,12 +222,17 @@ func (p Policy) Next(c Counter, o Outcome, now time.Time) (Counter, error) {
 	return next, verdict
 }
 
-// Status is what a key's owner may be shown.
+// Status is what a key's owner may be told.
 type Status struct {
-	Remaining      int       `json:"remaining"`             // wrong PINs until the next lock; 0 while locked and once destroyed
-	RemainingTotal int       `json:"remaining_total"`       // wrong PINs until the key is destroyed; 0 once it is
-	LockedUntil    time.Time `json:"locked_until,omitzero"` // in UTC; zero unless locked
-	Destroyed      bool      `json:"destroyed"`
+	// Remaining is the number of wrong PINs until the next lock; 0 while locked and once
+	// destroyed.
+	Remaining int `json:"remaining"`
+	// RemainingTotal is the number of wrong PINs until the key is destroyed; 0 once it
+	// is.
+	RemainingTotal int `json:"remaining_total"`
+	// LockedUntil is in UTC; zero unless locked.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+	Destroyed   bool      `json:"destroyed"`
 }
 
 // Peek describes c under p and changes nothing. It returns an error for an invalid policy

@@ -13,7 +13,7 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// wrongPIN counts a wrong PIN that must be counted.
+// wrongPIN counts a wrong PIN and requires the verdict.
 func wrongPIN(t *testing.T, p Policy, s Counter, now time.Time, remaining, total int, lockedUntil time.Time) Counter {
 	t.Helper()
 	next, err := p.Next(s, Wrong, now)
@@ -142,11 +142,11 @@ func TestClock(t *testing.T) {
 		}
 	})
 	t.Run("BehindAfterLock", func(t *testing.T) {
-		// Nothing was recorded since the lock ran out, so it is taken to run.
+		// Nothing was recorded since the lock ran out, so it counts as running.
 		_, err := p.Admit(s, epoch.Add(5*time.Hour))
 		require.NoError(t, err)
 		requireLocked(t, p, s, epoch.Add(-time.Hour), epoch.Add(2*time.Hour))
-		// Something was: there is no lock any more.
+		// Something was recorded: the lock is gone.
 		open, err := p.Next(s, Wrong, epoch.Add(5*time.Hour))
 		require.Error(t, err)
 		wrongPIN(t, p, open, epoch.Add(-time.Hour), 1, 4, time.Time{})
@@ -279,8 +279,8 @@ func TestPolicyChange(t *testing.T) {
 		require.Equal(t, uint8(wrong), after(wrong).wrong)
 	}
 
-	// A longer lock recorded under the old policy is not shortened, nor is the key's end
-	// undone.
+	// A longer lock recorded under the old policy is not shortened, and a destroyed key
+	// stays destroyed.
 	lax := Policy{{50, time.Minute}, {50, Forever}}
 	requireLocked(t, lax, after(3), epoch.Add(3*h-1), epoch.Add(3*h))
 	wrongPIN(t, lax, after(3), epoch.Add(3*h), 46, 96, none)
@@ -310,8 +310,8 @@ func TestPolicyChange(t *testing.T) {
 	}
 }
 
-// model is the policy told once more, in other words than Next: a list of the tries to
-// come, each with the lock that it brings if wrong, from which wrong PINs take the first.
+// model is the policy in other words than Next: a list of the tries to come, each with
+// the lock that it brings if wrong. A wrong PIN takes the first.
 type model struct {
 	tries  []time.Duration
 	policy Policy
@@ -462,8 +462,7 @@ func TestAgainstModel(t *testing.T) {
 
 // TestPolicyChangesGiveNothing changes the policy between any two requests. Whatever the
 // order, no lock that was told ends early on a clock that runs forward, no destroyed key
-// comes back, and no wrong PIN is answered that the policy at hand would not have
-// answered.
+// comes back, and no wrong PIN is answered unless the policy at hand answers it.
 func TestPolicyChangesGiveNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for range 1000 {

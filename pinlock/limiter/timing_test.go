@@ -49,7 +49,8 @@ func TestTiming(t *testing.T) {
 	var answer error
 	r := timingtest.Compare("Limiter.Attempt with Check 2048: right or wrong PIN", timingtest.Long(), func(class int) {
 		answers[answer == nil]++
-		// A new key each time: a counter that moved would be a difference by itself.
+		// A new key each time, since a counter that moved would make a difference by
+		// itself.
 		keys++
 		id = strconv.Itoa(1_000_000_000 + keys)
 		require.NoError(t, l.Create(t.Context(), id))

@@ -24,13 +24,12 @@ const settleTime = 10 * time.Second
 // may answer it once Update has returned nil.
 //
 // If another write came first, Update loads the record again and calls decide again.
-// decide must remember what it found out (an outcome is learnt once) and do all else
-// anew, from value alone: the outcome is weighed against the new value. It may keep
-// value. It must not assume that an earlier verdict was answered.
+// decide must remember the outcome, which is learnt once, and work out all else anew from
+// value. It may keep value. It must not assume that an earlier verdict was answered.
 //
 // An error of decide, or of the store, is returned. After a failed write it is unknown
-// whether the attempt counts. Whoever asked must not learn the verdict then, nor anything
-// that depends on it.
+// whether the attempt counts. Nobody may then learn the verdict, or anything that depends
+// on it.
 //
 // ctx bounds the first load. Once decide has returned a value to write, cancelling ctx
 // changes nothing: the write goes on for up to 10 seconds (conflicts included), so that

@@ -146,7 +146,7 @@ func TestVectorsLimiter(t *testing.T) {
 					require.Equal(t, verdict, refusal, comment)
 					require.Equal(t, next, admitted, comment)
 				}
-				// A lock, and a destroyed key, answer so whatever the outcome.
+				// A locked or destroyed key gives the same verdict whatever the outcome.
 				if step.Verdict == "locked" || step.Verdict == "destroyed" {
 					other, verdict := p.Next(s, Wrong+Right-vectorOutcome[step.Outcome], now)
 					step.check(t, comment, verdict)

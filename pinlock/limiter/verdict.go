@@ -13,9 +13,14 @@ var ErrDestroyed = errors.New("limiter: key is destroyed")
 // WrongPINError is the verdict on a wrong PIN that was counted. Where RemainingTotal is 0
 // it was the last one, and errors.Is(err, ErrDestroyed) holds.
 type WrongPINError struct {
-	Remaining      int       `json:"remaining"`             // wrong PINs until the next lock; 0 if this one locked or destroyed the key
-	RemainingTotal int       `json:"remaining_total"`       // wrong PINs until the key is destroyed; 0 if this one destroyed it
-	LockedUntil    time.Time `json:"locked_until,omitzero"` // end of the lock that this wrong PIN began, in UTC; else zero
+	// Remaining is the number of wrong PINs until the next lock; 0 if this one locked or
+	// destroyed the key.
+	Remaining int `json:"remaining"`
+	// RemainingTotal is the number of wrong PINs until the key is destroyed; 0 if this
+	// one destroyed it.
+	RemainingTotal int `json:"remaining_total"`
+	// LockedUntil is the end of the lock that this wrong PIN began, in UTC; else zero.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
 }
 
 func (e *WrongPINError) Error() string {
@@ -44,9 +49,10 @@ func (e *WrongPINError) Is(target error) bool {
 }
 
 // LockedError is the verdict on a request for a key that is locked. It counts nothing and
-// says nothing about the PIN, which was not tried, or whose outcome was thrown away.
+// says nothing about the PIN: the PIN was not tried, or its outcome was thrown away.
 type LockedError struct {
-	Until time.Time `json:"until,omitzero"` // the first moment at which a PIN is tried again, in UTC
+	// Until is the first moment at which a PIN is tried again, in UTC.
+	Until time.Time `json:"until,omitzero"`
 }
 
 func (e *LockedError) Error() string {

@@ -196,8 +196,8 @@ func (b *broken) Create(ctx context.Context, id string, value []byte) error {
 	if err := b.check(ctx, id, value); err != nil {
 		return err
 	}
-	// Looks, and then writes: nothing comes between for the other callers of this handle,
-	// at best.
+	// This create looks, and then writes. At best no other caller of this handle comes
+	// between.
 	looks := b.is("create atomic in the process only")
 	if looks {
 		b.process.Lock()

@@ -83,7 +83,7 @@ func count(value []byte) (uint64, error) {
 }
 
 // increment adds one to the counter and returns what it wrote. Each conflict is somebody
-// else's success, so that there are fewer of them than increments.
+// else's success, so there are fewer conflicts than increments.
 func increment(ctx context.Context, s limiter.Store, id string) (uint64, error) {
 	for range 1000 {
 		value, version, err := s.Load(ctx, id)
@@ -104,8 +104,8 @@ func increment(ctx context.Context, s limiter.Store, id string) (uint64, error) 
 	return 0, errors.New("conflicts without end")
 }
 
-// concurrentCount loses no increment, gives each to one writer only, and shows each at
-// once to whoever reads on another handle.
+// concurrentCount: no increment is lost, each goes to one writer only, and another handle
+// reads each at once.
 func concurrentCount(t tester, h *handles) {
 	const writers, each = 8, 25
 	stores := h.take(nodes)
@@ -145,9 +145,9 @@ func concurrentCount(t tester, h *handles) {
 	require.Equal(t, uint64(writers*each), total)
 }
 
-// concurrentReaders checks what readers see of two records while a writer increments
-// first one, then the other: no counter goes back, the second is never ahead of a first
-// that is read later, on whatever handle, and one version always stands for one value.
+// concurrentReaders checks what readers on all handles see of two records while a writer
+// increments first one, then the other: no counter goes back, the second is never ahead
+// of a first that is read later, and one version always stands for one value.
 func concurrentReaders(t tester, h *handles) {
 	const readers, writes = 2 * nodes, 50
 	ctx := context.Background()

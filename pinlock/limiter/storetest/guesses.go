@@ -18,9 +18,9 @@ const guesses = 1000
 // answers counts what simultaneous attempts were answered.
 type answers struct{ right, wrong, locked, none int }
 
-// guess makes all attempts at once, spread over the handles, each of which has a limiter
-// of its own. None is settled before all have begun: each has been admitted and has its
-// PIN tried before the first one counts, which is the most an attacker can arrange.
+// guess makes all attempts at once, spread over the handles, each with a limiter of its
+// own. None is counted before all have been admitted and have tried their PIN: an
+// attacker cannot do better.
 func guess(t tester, stores []limiter.Store, id string, right func(i int) bool) answers {
 	t.Helper()
 	limiters := make([]*limiter.Limiter, len(stores))
@@ -56,7 +56,7 @@ func guess(t tester, stores []limiter.Store, id string, right func(i int) bool) 
 			a.wrong++
 		case errors.As(err, &locked):
 			a.locked++
-		case errors.Is(err, context.DeadlineExceeded): // a slow store, and too many conflicts: no answer
+		case errors.Is(err, context.DeadlineExceeded): // slow store, many conflicts: no answer
 			a.none++
 		default:
 			return err
@@ -84,9 +84,8 @@ func guessesWrong(t tester, h *handles) {
 }
 
 // guessesMixed checks that the answers to right and wrong guesses at once are those of
-// some sequence, one after the other: as many counts and clearings were written as were
-// answered, each on top of the one before, and nothing on top of the third wrong one in a
-// row.
+// some sequence: as many counts and clearings were written as were answered, each on top
+// of the one before, and nothing on top of the third wrong one in a row.
 func guessesMixed(t tester, h *handles) {
 	log := &swapLog{left: make(map[uint64]int), done: make(map[uint64]bool)}
 	var stores []limiter.Store

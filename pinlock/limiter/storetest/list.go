@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// listChecks are for stores that are a [limiter.Lister]. On others they do nothing.
+// listChecks are for a store that is a [limiter.Lister]. On others they do nothing.
 var listChecks = []check{
 	{"ListOrder", onListers(listOrder)},
 	{"ListPrefix", onListers(listPrefix)},
@@ -183,8 +183,8 @@ func listElsewhere(t tester, h *handles, ls []limiter.Lister) {
 }
 
 // listDuringWrites: while others create and swap, every page is in order, a record that
-// was there from the start is listed exactly once, and one whose creation was confirmed
-// before a page was asked for is not left out of it.
+// was there from the start is listed exactly once, and a page has every record in its
+// range whose creation was confirmed before List was called.
 func listDuringWrites(t tester, h *handles, ls []limiter.Lister) {
 	const writes = 100 // of each node
 	stores := h.take(nodes)
@@ -218,7 +218,7 @@ func listDuringWrites(t tester, h *handles, ls []limiter.Lister) {
 	require.NoError(t, errors.Join(errs...))
 }
 
-// writeIDs creates records among the first ones, and swaps these.
+// writeIDs creates records among the first ones, and swaps the first ones.
 func writeIDs(s limiter.Store, node, writes int, first []string, mu *sync.Mutex, confirmed map[string]bool) error {
 	ctx := context.Background()
 	for n := range writes {

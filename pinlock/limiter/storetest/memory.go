@@ -13,8 +13,8 @@ import (
 // MemoryStore is a [limiter.Store] and [limiter.Lister] that keeps its records in memory.
 // The zero value has none, and is ready for use.
 //
-// It is for tests only: it is not durable, so that a restart gives every thief all tries
-// back, and no second process can reach it. In all else it keeps the contract.
+// It is for tests only. It is not durable: a restart gives every thief all tries back. No
+// second process can reach it. In all else it keeps the contract.
 type MemoryStore struct {
 	mu      sync.Mutex
 	records map[string]memoryRecord

@@ -185,7 +185,8 @@ func values(t tester, s limiter.Store) {
 // oddIDs are pairs and triples that a store could take for one another.
 var oddIDs = []string{
 	"a", "A", "a ", " a", "a\x00", "a\x00b", "\x00", "\x00\x00", "\n", "\r\n", "\xff", "\xff\xff",
-	"\xc3\xa9", "e\xcc\x81", "\xe9", "ä", "ß", "ss", // composed, decomposed, Latin-1; case folding
+	// composed, decomposed, Latin-1; case folding
+	"\xc3\xa9", "e\xcc\x81", "\xe9", "ä", "ß", "ss",
 	".", "..", "../a", "a/b", "a\\b", "/", "%00", "%", "_", "a%", "*", "?", "'", "\"", "';--", "$1", "{}", "0", "00", "-1", "null",
 	strings.Repeat("x", limiter.MaxID), strings.Repeat("x", limiter.MaxID-1), strings.Repeat("\x00", limiter.MaxID),
 	strings.Repeat("\xff", limiter.MaxID), strings.Repeat("x", limiter.MaxID-1) + "y",

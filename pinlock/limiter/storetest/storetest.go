@@ -2,8 +2,8 @@
 // [limiter.Lister] if it is one.
 //
 // Every Store, whoever wrote it, should pass [Run], and [RunReopen] if it is meant to be
-// durable. What no test of this kind can show is that a confirmed write survives a power
-// failure: that takes an fsync, which only the implementation's own tests can look for.
+// durable. No test of this kind can show that a confirmed write survives a power failure:
+// an fsync must come before, which only the implementation's own tests can look for.
 package storetest
 
 import (
@@ -18,10 +18,10 @@ import (
 // Database is what a check runs on: a set of records, empty at first, and the ways to it.
 type Database struct {
 	// Open returns another handle on the records: a Store as another process or another
-	// machine has it. It shares nothing with the other handles but the database: it has a
-	// connection, a mutex and a cache of its own, if it has any of these. A test that
-	// returns one handle twice, or two that share a lock of the process, tests nothing
-	// that happens between two nodes: so Run refuses a handle that it was given before.
+	// machine has it. It shares nothing with the other handles but the database: it has
+	// its own connection, mutex and cache, if any. A test whose handles are the same, or
+	// share a lock of the process, tests nothing that happens between two nodes: so Run
+	// refuses a handle that it was given before.
 	Open func() limiter.Store
 
 	// Close ends a handle in good order. It may be nil if handles need no end.
@@ -56,8 +56,8 @@ func RunReopen(t *testing.T, database func(t *testing.T) Database) {
 	}
 }
 
-// tester is what a check needs of *testing.T. The tests of this package put a recorder in
-// its place, to see that each check fails on a store that breaks what it checks.
+// tester is what a check needs of *testing.T. A recorder takes its place in the tests of
+// this package, which see that each check fails on a store that breaks what it checks.
 type tester interface {
 	require.TestingT
 	Helper()

@@ -21,12 +21,11 @@ func memory(*testing.T) Database {
 
 func TestMemoryStore(t *testing.T) { Run(t, memory) }
 
-// TestMemoryStoreShared takes what the goroutines of one process share for what survives
-// its handles.
+// TestMemoryStoreShared: what the goroutines of one process share survives its handles.
 func TestMemoryStoreShared(t *testing.T) { RunReopen(t, memory) }
 
-// TestMemoryStoreOnNodes gives the checks several handles on one memory: what they hold
-// against a store of many nodes is passed by one that is right.
+// TestMemoryStoreOnNodes gives the checks several handles on one memory: a store of many
+// nodes that is right passes them.
 func TestMemoryStoreOnNodes(t *testing.T) {
 	database := func(*testing.T) Database {
 		s := new(MemoryStore)
@@ -41,7 +40,8 @@ type view struct {
 	limiter.Lister
 }
 
-// TestRefusesOneHandleTwice: who returns the same handle again would test one node only.
+// TestRefusesOneHandleTwice: a store that returns one handle twice would test one node
+// only.
 func TestRefusesOneHandleTwice(t *testing.T) {
 	for _, c := range checks {
 		if c.name == "ConcurrentSwap" {
@@ -55,7 +55,7 @@ func TestRefusesOneHandleTwice(t *testing.T) {
 	require.Fail(t, "no such check")
 }
 
-// recorder takes the place of *testing.T and notes failure instead of failing.
+// recorder takes the place of *testing.T and records that a check failed.
 type recorder struct{ failed bool }
 
 func (r *recorder) Helper()               {}
@@ -74,11 +74,11 @@ func fails(c check, db Database) bool {
 	return r.failed
 }
 
-// attempts bounds how often a check of what happens at once may run until it finds a
-// fault: on a busy machine the goroutines may meet in no harmful order.
+// attempts bounds how often a check of concurrent calls runs until it finds a fault: on a
+// busy machine the goroutines may not meet in a harmful order.
 const attempts = 50
 
-// finds reports whether a check finds a fault: at once, if it does one thing after
+// finds reports whether a check finds a fault: in one run, if its calls follow one
 // another.
 func finds(c check, fault string) bool {
 	for range attempts {
@@ -98,7 +98,7 @@ func atOnce(name string) bool {
 
 // faults names checks that find each fault; others may too.
 var faults = map[string][]string{
-	// Of one handle.
+	// Faults of one handle.
 	"ignores context":             {"ContextDone"},
 	"no id limit":                 {"Limits"},
 	"no value limit":              {"Limits"},
@@ -136,7 +136,7 @@ var faults = map[string][]string{
 	"zero ends value":             {"Values"},
 	"short values":                {"Values"},
 
-	// Between handles: each is right by itself.
+	// Faults between handles: each handle is right by itself.
 	"swap atomic in the process only":   {"ConcurrentSwap", "ConcurrentCount", "GuessesWrong", "GuessesMixed"},
 	"create atomic in the process only": {"ConcurrentCreate"},
 	"reads from a cache":                {"SwapCurrentInTurn", "ConcurrentCount", "ConcurrentReaders"},
@@ -150,7 +150,7 @@ var faults = map[string][]string{
 	"closes for all":                    {"HandleCloses"},
 	"takes its records with it":         {"HandleCloses"},
 
-	// Of lists.
+	// Faults of lists.
 	"list unsorted":            {"ListOrder", "ListMany"},
 	"list folds case":          {"ListOrder"},
 	"list ignores prefix":      {"ListPrefix"},
@@ -196,8 +196,8 @@ func TestEveryFaultIsFound(t *testing.T) {
 	}
 }
 
-// TestNodesAreNeeded: on one handle nothing is wrong with a store whose handles do not
-// agree.
+// TestNodesAreNeeded: a store whose handles do not agree passes every check on one
+// handle.
 func TestNodesAreNeeded(t *testing.T) {
 	for _, c := range checks {
 		switch c.name {

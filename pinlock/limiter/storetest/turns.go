@@ -25,8 +25,8 @@ func sequential(sequences ...sequence) (out []check) {
 	return out
 }
 
-// inTurn returns a Store that passes each call to another handle, in an order that has no
-// period which the calls of a check could share, and is the same each time.
+// inTurn returns a Store that passes each call to another handle. The order is the same
+// each time, and has no period that the calls of a check could share.
 func inTurn(stores []limiter.Store) limiter.Store {
 	return &turns{stores: stores, order: rand.New(rand.NewPCG(1, 2))}
 }
@@ -55,7 +55,7 @@ func (n *turns) Swap(ctx context.Context, id string, version uint64, value []byt
 	return n.next().Swap(ctx, id, version, value)
 }
 
-// List is there for handles that have it; the checks of lists ask before.
+// List needs handles that have it, which the checks of lists make sure of.
 func (n *turns) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
 	return n.next().(limiter.Lister).List(ctx, prefix, after, limit)
 }
