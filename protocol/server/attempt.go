@@ -19,8 +19,8 @@ type trial struct {
 	hash   wire.Hash
 	now    int64
 
-	// What the checks have learnt. It stays when the record is loaded again after a lost race: an
-	// outcome is found out once and weighed anew.
+	// What the checks have learnt. It stays when the record is loaded again after a lost
+	// race: an outcome is found out once and weighed anew.
 	authenticated bool
 	completer     *splitkey.Completer
 	share         *splitkey.ServerShare
@@ -70,8 +70,8 @@ func (s *Server) attempt(ctx context.Context, o *wire.Opened) (*wire.Answer, err
 	return nil, err
 }
 
-// checkChallenge refuses a challenge that is not for this key, or not from this server, and
-// returns the time. It says nothing of what the challenge names, nor of its age.
+// checkChallenge refuses a challenge that is not for this key, or not from this server,
+// and returns the time. It says nothing of what the challenge names, nor of its age.
 func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID) (now int64, err error) {
 	if now, err = s.now(); err != nil {
 		return 0, fmt.Errorf("%w: %w", errInternal, err)
@@ -85,7 +85,8 @@ func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID) (now int64
 	return now, nil
 }
 
-// authenticate checks that the device sent the request. Until it succeeds nothing may be answered.
+// authenticate checks that the device sent the request. Until it succeeds nothing may be
+// answered.
 func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	if t.authenticated {
 		return nil // neither K_dev nor the hardware key ever changes
@@ -110,8 +111,9 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// pretend does for an unknown key what authenticate does for a known one, with a key of nobody's:
-// with a Sealer in an HSM the time for it could be told from its absence over the network.
+// pretend does for an unknown key what authenticate does for a known one, with a key of
+// nobody's: with a Sealer in an HSM the time for it could be told from its absence over
+// the network.
 func (t *trial) pretend(ctx context.Context) {
 	s := t.server
 	sealed := s.nobody.Load()

@@ -23,7 +23,8 @@ var auditLine = regexp.MustCompile(`level=(\S+) msg=(.*) key=([0-9a-f]+)(.*)`)
 
 var numbered = regexp.MustCompile(` event=\d+`)
 
-// events returns the audit events about a key since the last call, as level, text and attributes.
+// events returns the audit events about a key since the last call, as level, text and
+// attributes.
 func (s *service) events(id protocol.KeyID) []string {
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
@@ -37,7 +38,8 @@ func (s *service) events(id protocol.KeyID) []string {
 	return events
 }
 
-// TestAuditEvents: what happens to a key is told, each thing once, by the node that did it, and nothing else.
+// TestAuditEvents: what happens to a key is told, each thing once, by the node that did
+// it, and nothing else.
 func TestAuditEvents(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)
@@ -128,8 +130,9 @@ func TestAuditEvents(t *testing.T) {
 	require.Equal(t, []string{"WARN enrolment refused reason=it is enrolled already"}, s.events(id))
 }
 
-// TestEventsSurviveACrash: where the node dies after the write, or the store does not say that it wrote, what happened is
-// delivered by the next request of the key, or by a sweep; once, if one node does it.
+// TestEventsSurviveACrash: where the node dies after the write, or the store does not say
+// that it wrote, what happened is delivered by the next request of the key, or by a
+// sweep; once, if one node does it.
 func TestEventsSurviveACrash(t *testing.T) {
 	for _, sweep := range []bool{false, true} {
 		for name, act := range map[string]func(owner, thief *phone, s *service) error{
@@ -179,8 +182,8 @@ func TestEventsSurviveACrash(t *testing.T) {
 	require.ErrorIs(t, newService(t).DeliverEvents(t.Context(), protocol.KeyID{}), ErrUnknownKey)
 }
 
-// newFullPhone returns a phone whose record is full of events, since the sink is down, and a copy of it
-// made before.
+// newFullPhone returns a phone whose record is full of events, since the sink is down,
+// and a copy of it made before.
 func newFullPhone(t *testing.T) (*service, *phone, *phone, *sink) {
 	k := new(sink)
 	s := newService(t, func(c *Config) { c.Audit = k })
@@ -195,8 +198,8 @@ func newFullPhone(t *testing.T) (*service, *phone, *phone, *sink) {
 	return s, p, old, k
 }
 
-// TestEventsFullStop: while the sink is down eight events wait in the record. Then the key stops, loudly:
-// no PIN is counted, no signature made, and nothing is lost.
+// TestEventsFullStop: while the sink is down eight events wait in the record. Then the
+// key stops, loudly: no PIN is counted, no signature made, and nothing is lost.
 func TestEventsFullStop(t *testing.T) {
 	s, p, _, k := newFullPhone(t)
 	before := len(k.events)
@@ -219,8 +222,9 @@ func TestEventsFullStop(t *testing.T) {
 	require.Equal(t, uint64(len(k.events)), last.Number)
 }
 
-// TestDestroyWithoutASink: a sink that is down keeps no key alive. The destruction is the ninth event
-// in the record and the last one of the key; it is delivered when the sink is back.
+// TestDestroyWithoutASink: a sink that is down keeps no key alive. The destruction is the
+// ninth event in the record and the last one of the key; it is delivered when the sink is
+// back.
 func TestDestroyWithoutASink(t *testing.T) {
 	for name, c := range map[string]struct {
 		destroy func(t *testing.T, s *service, p, old *phone)
@@ -255,7 +259,8 @@ func TestDestroyWithoutASink(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreToldOnce: the holder of a challenge for an enrolment cannot fill the sink with refusals.
+// TestRefusalsAreToldOnce: the holder of a challenge for an enrolment cannot fill the
+// sink with refusals.
 func TestRefusalsAreToldOnce(t *testing.T) {
 	k := new(sink)
 	s := newService(t, func(c *Config) { c.Audit = k })
@@ -272,7 +277,8 @@ func TestRefusalsAreToldOnce(t *testing.T) {
 	require.Equal(t, []string{eventRefused}, k.taken(other))
 }
 
-// TestEventsFromTwoNodes: a node delivers again what another node may have delivered, with the same number.
+// TestEventsFromTwoNodes: a node delivers again what another node may have delivered,
+// with the same number.
 func TestEventsFromTwoNodes(t *testing.T) {
 	k := new(sink)
 	s := newService(t, func(c *Config) { c.Audit = k })
@@ -288,8 +294,9 @@ func TestEventsFromTwoNodes(t *testing.T) {
 	require.Equal(t, k.events[1], k.events[2])
 }
 
-// TestEventsOfAStoreThatWentBack: where the store is put back to an earlier value under a node that runs on, what happens
-// from then on is delivered, though the node has delivered other events under the same numbers.
+// TestEventsOfAStoreThatWentBack: where the store is put back to an earlier value under a
+// node that runs on, what happens from then on is delivered, though the node has
+// delivered other events under the same numbers.
 func TestEventsOfAStoreThatWentBack(t *testing.T) {
 	for refreshes := range 4 { // fewer, as many, and more than the events that were lost
 		k, down := new(sink), &sink{fails: true}
@@ -344,8 +351,8 @@ func (c *countingSealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, 
 	return c.Sealer.Open(ctx, aad, sealed)
 }
 
-// TestStrangerCannotProbe: a forged request costs one use of the sealer, which may take an HSM milliseconds, whether there is such a
-// key or not.
+// TestStrangerCannotProbe: a forged request costs one use of the sealer, which may take
+// an HSM milliseconds, whether there is such a key or not.
 func TestStrangerCannotProbe(t *testing.T) {
 	sealer := &countingSealer{}
 	s := newService(t, func(c *Config) { sealer.Sealer = c.Sealer; c.Sealer = sealer })

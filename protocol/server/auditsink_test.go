@@ -56,7 +56,8 @@ func (s *sink) taken(id protocol.KeyID) []string {
 	return kinds
 }
 
-// TestAuditSinkStopsRefusals: a refused enrolment belongs to no record. Where the sink does not take it the answer is "later".
+// TestAuditSinkStopsRefusals: a refused enrolment belongs to no record. Where the sink
+// does not take it the answer is "later".
 func TestAuditSinkStopsRefusals(t *testing.T) {
 	_, server := protocoltest.Shares()
 	k := new(sink)
@@ -72,7 +73,8 @@ func TestAuditSinkStopsRefusals(t *testing.T) {
 	require.Equal(t, []string{eventRefused}, k.taken(id))
 }
 
-// TestAuditOutlastsTheRequest: who hangs up after his PIN was counted does not keep it from the sink.
+// TestAuditOutlastsTheRequest: who hangs up after his PIN was counted does not keep it
+// from the sink.
 func TestAuditOutlastsTheRequest(t *testing.T) {
 	k := new(sink)
 	s := newService(t, func(c *Config) { c.Audit = k })
@@ -110,8 +112,8 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 	return f.Builder.Write(p)
 }
 
-// TestAuditLogFails: where the writer of a NewAuditLog fails events wait, and then stop the answers; with a plain logger they
-// do not, as Config says.
+// TestAuditLogFails: where the writer of a NewAuditLog fails events wait, and then stop
+// the answers; with a plain logger they do not, as Config says.
 func TestAuditLogFails(t *testing.T) {
 	var disk fullDisk
 	s := newService(t, func(c *Config) {
@@ -146,8 +148,9 @@ func TestAuditLogFails(t *testing.T) {
 	newReadyPhone(t, s)
 }
 
-// TestOwnFaultsAreLogged: of every "later", and of every refusal that is not the sender's fault, the cause is in the log where an
-// operator looks; of the sender's faults it is not.
+// TestOwnFaultsAreLogged: of every "later", and of every refusal that is not the sender's
+// fault, the cause is in the log where an operator looks; of the sender's faults it is
+// not.
 func TestOwnFaultsAreLogged(t *testing.T) {
 	away := errors.New("connection refused: 10.0.0.7")
 	for name, c := range map[string]struct {
@@ -206,8 +209,8 @@ type swapFails struct {
 
 func (s *swapFails) Swap(context.Context, string, uint64, []byte) error { return s.err }
 
-// TestLogIsBounded: whoever can make a node log a failure fills no disk with it, and hides nothing: the next line says how many were
-// left out.
+// TestLogIsBounded: whoever can make a node log a failure fills no disk with it, and
+// hides nothing: the next line says how many were left out.
 func TestLogIsBounded(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -237,7 +240,8 @@ func TestLogIsBounded(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "left_out"))
 }
 
-// TestLevels: what happens to a server that is well is no error; and neither message hides the other.
+// TestLevels: what happens to a server that is well is no error; and neither message
+// hides the other.
 func TestLevels(t *testing.T) {
 	s := newService(t)
 	id, challenge, err := s.ChallengeEnroll(t.Context())

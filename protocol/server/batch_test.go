@@ -36,7 +36,8 @@ func (p *phone) signAll(tb testing.TB, digests [][]byte, opts crypto.SignerOpts,
 	return p.SignAll(tb.Context(), challenge, digests, opts, pin)
 }
 
-// TestEachSignatureIsVerified: the device returns none if one of them, whichever it is, does not verify.
+// TestEachSignatureIsVerified: the device returns none if one of them, whichever it is,
+// does not verify.
 func TestEachSignatureIsVerified(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -70,8 +71,9 @@ func TestEachSignatureIsVerified(t *testing.T) {
 	}
 }
 
-// TestSignAll: one PIN, one count, one durable write, one call of Signed, and a signature for each digest, in order; also
-// after a lost answer, and with the longest lists and salts.
+// TestSignAll: one PIN, one count, one durable write, one call of Signed, and a signature
+// for each digest, in order; also after a lost answer, and with the longest lists and
+// salts.
 func TestSignAll(t *testing.T) {
 	var got []Signed
 	store, hsm := new(protocoltest.CountingStore), new(countedHSM)
@@ -144,9 +146,10 @@ func (k *countedKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error)
 	return k.RSAKey.Exponentiate(ctx, x)
 }
 
-// TestOneGuessOfMany: partial signatures made under as many PINs as there are documents are one wrong guess. Whether one
-// of them is right, which one, and how many, shows in nothing: not in the answer, the record, the log, Signed, nor in a
-// call of the server's own key.
+// TestOneGuessOfMany: partial signatures made under as many PINs as there are documents
+// are one wrong guess. Whether one of them is right, which one, and how many, shows in
+// nothing: not in the answer, the record, the log, Signed, nor in a call of the server's
+// own key.
 func TestOneGuessOfMany(t *testing.T) {
 	const n = protocol.MaxDocuments
 	digests := digestsOf(n)
@@ -214,7 +217,8 @@ func TestOneGuessOfMany(t *testing.T) {
 	}
 }
 
-// TestMalformedAmongMany: a partial signature out of range rejects the request, uncounted, and whatever the others are.
+// TestMalformedAmongMany: a partial signature out of range rejects the request,
+// uncounted, and whatever the others are.
 func TestMalformedAmongMany(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -240,7 +244,8 @@ func TestMalformedAmongMany(t *testing.T) {
 	}
 }
 
-// TestSaltThatDoesNotFit: a salt that is longer than the final key allows rejects the request, uncounted.
+// TestSaltThatDoesNotFit: a salt that is longer than the final key allows rejects the
+// request, uncounted.
 func TestSaltThatDoesNotFit(t *testing.T) {
 	s := newService(t, func(c *Config) { c.Keys = nil })
 	p := newReadyPhone(t, s)

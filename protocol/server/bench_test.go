@@ -17,8 +17,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// BenchmarkSign is one signature with both parties in one process, composite of 4096 bits, MemoryStore, and its parts
-// alone. What "all" takes beyond "parts" is what the protocol adds (docs/protocol.md, section 15).
+// BenchmarkSign is one signature with both parties in one process, composite of 4096
+// bits, MemoryStore, and its parts alone. What "all" takes beyond "parts" is what the
+// protocol adds (docs/protocol.md, section 15).
 //
 //	all     Device.Sign over Server.Handle
 //	parts   all of the following, one after the other
@@ -143,7 +144,8 @@ func (x *signBench) hpke(tb testing.TB) {
 	require.NoError(tb, err)
 }
 
-// BenchmarkLoadKey is what the first signature with a key on a node costs in addition, and every later one.
+// BenchmarkLoadKey is what the first signature with a key on a node costs in addition,
+// and every later one.
 func BenchmarkLoadKey(b *testing.B) {
 	ctx := context.Background()
 	pool, err := NewKeyPool(2048, 0)

@@ -29,8 +29,8 @@ func takeUnless(down *bool, taken *[]Signed) func(context.Context, Signed) error
 	}
 }
 
-// TestCancel: a request that the server has not seen never becomes anything, though it arrives later; one that it has
-// settled is told of, with its fate.
+// TestCancel: a request that the server has not seen never becomes anything, though it
+// arrives later; one that it has settled is told of, with its fate.
 func TestCancel(t *testing.T) {
 	for name, c := range map[string]struct {
 		pin     []byte
@@ -85,7 +85,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestCancelLostAnswer: the answer to a Cancel was lost. Resume hears that the request is cancelled.
+// TestCancelLostAnswer: the answer to a Cancel was lost. Resume hears that the request is
+// cancelled.
 func TestCancelLostAnswer(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -102,7 +103,8 @@ func TestCancelLostAnswer(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestResumeAfterCancel: a Cancel that did not arrive leaves the request as it is, and Resume gets its signature.
+// TestResumeAfterCancel: a Cancel that did not arrive leaves the request as it is, and
+// Resume gets its signature.
 func TestResumeAfterCancel(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -116,7 +118,8 @@ func TestResumeAfterCancel(t *testing.T) {
 	require.Len(t, result.Signatures, 1)
 }
 
-// TestNewRequestCancels: a new call cancels a request whose challenge had expired, or that was to be cancelled.
+// TestNewRequestCancels: a new call cancels a request whose challenge had expired, or
+// that was to be cancelled.
 func TestNewRequestCancels(t *testing.T) {
 	for _, marked := range []bool{false, true} {
 		for _, arrives := range []bool{false, true} {
@@ -140,8 +143,8 @@ func TestNewRequestCancels(t *testing.T) {
 	}
 }
 
-// TestCancelNeedsNothingElse: a locked key, one that is not confirmed, and a request whose HPKE key or challenge key is
-// gone are cancelled like any other.
+// TestCancelNeedsNothingElse: a locked key, one that is not confirmed, and a request
+// whose HPKE key or challenge key is gone are cancelled like any other.
 func TestCancelNeedsNothingElse(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -191,8 +194,8 @@ func loadID(t *testing.T, p *phone) protocol.KeyID {
 	return status.KeyID
 }
 
-// TestNotLookedAtIsDropped: what is answered and not looked at is cancelled by the device at once, so that it cannot be
-// carried out later.
+// TestNotLookedAtIsDropped: what is answered and not looked at is cancelled by the device
+// at once, so that it cannot be carried out later.
 func TestNotLookedAtIsDropped(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -221,8 +224,8 @@ func TestNotLookedAtIsDropped(t *testing.T) {
 	require.NotContains(t, s.logged(), eventClone)
 }
 
-// TestNotSent: a call that is cancelled before anything was sent, also during Argon2id or while the state is saved,
-// leaves nothing pending.
+// TestNotSent: a call that is cancelled before anything was sent, also during Argon2id or
+// while the state is saved, leaves nothing pending.
 func TestNotSent(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -264,7 +267,8 @@ func (d *doneAfter) Err() error {
 	return nil
 }
 
-// TestChangePINThatDidNotHappen: a ChangePIN that is resumed or cancelled leaves the old PIN, and says so.
+// TestChangePINThatDidNotHappen: a ChangePIN that is resumed or cancelled leaves the old
+// PIN, and says so.
 func TestChangePINThatDidNotHappen(t *testing.T) {
 	for name, end := range map[string]func(p *phone) error{
 		"resume": func(p *phone) error { _, err := p.Resume(t.Context()); return err },
@@ -286,8 +290,9 @@ func TestChangePINThatDidNotHappen(t *testing.T) {
 	}
 }
 
-// TestCancelledInARow: an honest device cancels any number of requests, some of which were settled, and is never called
-// a clone; what was cancelled stays so even if it arrives late.
+// TestCancelledInARow: an honest device cancels any number of requests, some of which
+// were settled, and is never called a clone; what was cancelled stays so even if it
+// arrives late.
 func TestCancelledInARow(t *testing.T) {
 	for pattern := range 16 { // of four requests, which are settled before their answer is lost
 		t.Run(fmt.Sprintf("%04b", pattern), func(t *testing.T) {
@@ -321,7 +326,8 @@ func TestCancelledInARow(t *testing.T) {
 	}
 }
 
-// TestDestroyedIsDeadOnTheDevice: also after the wrong PIN that destroyed the key, and a new enrolment works then.
+// TestDestroyedIsDeadOnTheDevice: also after the wrong PIN that destroyed the key, and a
+// new enrolment works then.
 func TestDestroyedIsDeadOnTheDevice(t *testing.T) {
 	s := newService(t, func(c *Config) { c.Policy = limiter.Policy{{Tries: 1, Lock: limiter.Forever}} })
 	p := newReadyPhone(t, s)
@@ -340,7 +346,8 @@ func TestDestroyedIsDeadOnTheDevice(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 }
 
-// TestLoweredCost: a lockbox with a higher cost than new ones have is opened as before, up to the limit.
+// TestLoweredCost: a lockbox with a higher cost than new ones have is opened as before,
+// up to the limit.
 func TestLoweredCost(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)

@@ -10,8 +10,8 @@ import (
 )
 
 // ChallengeEnroll draws the id of a new key and a challenge for its enrolment, of
-// [protocol.ChallengeSize] bytes. The service calls it for a user whom it has identified: whoever has
-// the challenge can enrol one key, under this id.
+// [protocol.ChallengeSize] bytes. The service calls it for a user whom it has identified:
+// whoever has the challenge can enrol one key, under this id.
 func (s *Server) ChallengeEnroll(ctx context.Context) (protocol.KeyID, []byte, error) {
 	if err := s.made(ctx); err != nil {
 		return protocol.KeyID{}, nil, err
@@ -28,10 +28,10 @@ func (s *Server) ChallengeSign(ctx context.Context, id protocol.KeyID, digest []
 
 // ChallengeSignAll returns a challenge for a transaction: for signatures of these 1 to
 // [protocol.MaxDocuments] digests, in this order, by this key, padded as opts says (see
-// [splitkey.FinalKey.Encode]; the device chooses the length of a PSS salt). It says for which
-// transaction the signatures are, so the service hands out challenge, digests and options together.
-// A device that asks twice while the challenge lives, with the PIN, gets two signatures of each
-// digest, which differ in their PSS salt only.
+// [splitkey.FinalKey.Encode]; the device chooses the length of a PSS salt). It says for
+// which transaction the signatures are, so the service hands out challenge, digests and
+// options together. A device that asks twice while the challenge lives, with the PIN,
+// gets two signatures of each digest, which differ in their PSS salt only.
 //
 // ChallengeSignAll does not ask the store, so an unknown id is no error. The error is
 // splitkey.ErrMessage for digests or options that cannot be signed.
@@ -47,8 +47,8 @@ func (s *Server) ChallengeSignAll(ctx context.Context, id protocol.KeyID, digest
 }
 
 // Challenge returns a challenge for Confirm, Refresh, ChangePIN, Cancel and Report of a
-// device.Device, with which nothing can be signed. It is no secret: anybody who asks may have one. It
-// does not ask the store, so an unknown id is no error.
+// device.Device, with which nothing can be signed. It is no secret: anybody who asks may
+// have one. It does not ask the store, so an unknown id is no error.
 func (s *Server) Challenge(ctx context.Context, id protocol.KeyID) ([]byte, error) {
 	if err := s.made(ctx); err != nil {
 		return nil, err

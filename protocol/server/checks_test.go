@@ -17,10 +17,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// The checks of docs/protocol.md, section 5, that a request must fail at although all else about it is right.
+// The checks of docs/protocol.md, section 5, that a request must fail at although all
+// else about it is right.
 
-// TestChallengeMustBe for this key, of this purpose, authentic for this digest, not from the future, and not expired; to the
-// millisecond.
+// TestChallengeMustBe for this key, of this purpose, authentic for this digest, not from
+// the future, and not expired; to the millisecond.
 func TestChallengeMustBe(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -66,8 +67,9 @@ func TestChallengeMustBe(t *testing.T) {
 	require.Equal(t, wire.CodeRight, c, "a minute ahead")
 }
 
-// TestEnrolmentChallengeMustBe for an enrolment: one that anybody may ask for, or that is for a transaction, enrols nothing; nor does
-// one of the future, for another key id, or that has expired, to the millisecond.
+// TestEnrolmentChallengeMustBe for an enrolment: one that anybody may ask for, or that is
+// for a transaction, enrols nothing; nor does one of the future, for another key id, or
+// that has expired, to the millisecond.
 func TestEnrolmentChallengeMustBe(t *testing.T) {
 	s := newService(t)
 	id := protocol.KeyID{7}
@@ -111,7 +113,8 @@ func TestEnrolmentChallengeMustBe(t *testing.T) {
 	require.Equal(t, wire.CodeEnrolled, a.Code)
 }
 
-// TestChallengesThatNobodyIssues do not parse: of an unknown purpose, of no life, of more than an hour, of the year 10000, and cut.
+// TestChallengesThatNobodyIssues do not parse: of an unknown purpose, of no life, of more
+// than an hour, of the year 10000, and cut.
 func TestChallengesThatNobodyIssues(t *testing.T) {
 	key, err := wire.NewChallengeKey(bytes.Repeat([]byte{4}, 32))
 	require.NoError(t, err)
@@ -136,8 +139,9 @@ func TestChallengesThatNobodyIssues(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestRecordsAreBoundToTheirKey: who can write to the store puts one key's sealed parts into another's record, or all of it under
-// another id with its tries as new, and gets nothing for it.
+// TestRecordsAreBoundToTheirKey: who can write to the store puts one key's sealed parts
+// into another's record, or all of it under another id with its tries as new, and gets
+// nothing for it.
 func TestRecordsAreBoundToTheirKey(t *testing.T) {
 	s := newService(t)
 	victim := newReadyPhone(t, s)
@@ -164,7 +168,8 @@ func TestRecordsAreBoundToTheirKey(t *testing.T) {
 	f.id = id
 	f.with(t, mustChallenge(t, s, id)).requireRefused(t, s, "a record under another id")
 
-	// The victim's share behind the thief's own K_dev, and the victim's lockbox on the thief's phone.
+	// The victim's share behind the thief's own K_dev, and the victim's lockbox on the
+	// thief's phone.
 	change(thief.id, func(r *record) { r.sealedShare, r.public = theirs.sealedShare, theirs.public })
 	c, answered := thief.forgery(t, protocol.OpChangePIN, copied, protocoltest.RightPIN).send(t, s)
 	require.True(t, answered)
@@ -185,8 +190,8 @@ func mustChallenge(t *testing.T, s *service, id protocol.KeyID) []byte {
 	return raw
 }
 
-// TestPendingEndsOnTime: a key that waits for its confirmation is confirmed a millisecond before its end, and dead at it; and
-// nothing but a confirmation is looked at.
+// TestPendingEndsOnTime: a key that waits for its confirmation is confirmed a millisecond
+// before its end, and dead at it; and nothing but a confirmation is looked at.
 func TestPendingEndsOnTime(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		s := newService(t)
@@ -215,8 +220,8 @@ func TestPendingEndsOnTime(t *testing.T) {
 	}
 }
 
-// TestEnrolledAnswerMustBe the device's own key or its product, with a challenge for this key: a server that answers anything else is
-// not believed, and the enrolment stays open.
+// TestEnrolledAnswerMustBe the device's own key or its product, with a challenge for this
+// key: a server that answers anything else is not believed, and the enrolment stays open.
 func TestEnrolledAnswerMustBe(t *testing.T) {
 	s := newService(t)
 	own, server := splitkeytest.Key(2048).PublicKey, splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey

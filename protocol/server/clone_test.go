@@ -52,7 +52,8 @@ func loadRecord(t *testing.T, s *service, id protocol.KeyID) *record {
 	return rec
 }
 
-// TestClone: whoever of the two comes second after a signature is found, with any PIN, and the key is dead for both.
+// TestClone: whoever of the two comes second after a signature is found, with any PIN,
+// and the key is dead for both.
 func TestClone(t *testing.T) {
 	for _, second := range []string{"thief", "owner"} {
 		for _, act := range []string{"right PIN", "wrong PIN", "refresh", "change PIN"} {
@@ -90,7 +91,8 @@ func TestClone(t *testing.T) {
 	}
 }
 
-// TestGuessTakesTheNumber: also a wrong PIN of a copy's is found at the owner's next request, of any kind.
+// TestGuessTakesTheNumber: also a wrong PIN of a copy's is found at the owner's next
+// request, of any kind.
 func TestGuessTakesTheNumber(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
@@ -138,8 +140,9 @@ func (p *phone) exchangeAs(t *testing.T, r *wire.Request) *wire.Answer {
 	return exchange(t, p.service, r.Op, st.Key.ID, plaintext)
 }
 
-// TestEveryKindOfClone: a fresh request with another token, another chain, a number too high, or the number of the last
-// one under another hash, is a clone; of a Cancel as well. One with a lower number is superseded, and changes nothing.
+// TestEveryKindOfClone: a fresh request with another token, another chain, a number too
+// high, or the number of the last one under another hash, is a clone; of a Cancel as
+// well. One with a lower number is superseded, and changes nothing.
 func TestEveryKindOfClone(t *testing.T) {
 	for _, op := range []protocol.Operation{protocol.OpRefresh, protocol.OpCancel} {
 		for name, change := range map[string]func(r *wire.Request, next uint64){
@@ -188,7 +191,8 @@ func TestSameNumberExpired(t *testing.T) {
 	require.Equal(t, before, loadRecord(t, s, p.id))
 }
 
-// TestReport: whoever holds K_dev can end the key, with a challenge of any age, and gets the reason of a dead key.
+// TestReport: whoever holds K_dev can end the key, with a challenge of any age, and gets
+// the reason of a dead key.
 func TestReport(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -207,8 +211,9 @@ func TestReport(t *testing.T) {
 	require.Equal(t, protocol.ReasonRevoked, p.exchangeAs(t, &wire.Request{Op: protocol.OpReport}).Reason)
 }
 
-// TestSuperseded: a device that hears it uses the key no more, keeps nothing but what a Report needs, and reports until
-// it is answered, whatever it is called for, also after a restart.
+// TestSuperseded: a device that hears it uses the key no more, keeps nothing but what a
+// Report needs, and reports until it is answered, whatever it is called for, also after a
+// restart.
 func TestSuperseded(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
@@ -254,7 +259,8 @@ func TestSuperseded(t *testing.T) {
 	require.NoError(t, restarted.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN}))
 }
 
-// TestReportWithAnotherChallenge: where the challenge key was changed meanwhile the one that came with the answer is void.
+// TestReportWithAnotherChallenge: where the challenge key was changed meanwhile the one
+// that came with the answer is void.
 func TestReportWithAnotherChallenge(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
@@ -275,8 +281,9 @@ func TestReportWithAnotherChallenge(t *testing.T) {
 	requireCloneFound(t, s, owner.id, owner.Report(t.Context(), owner.challenge(t)))
 }
 
-// TestForgedEnd: a copier of a state with a request pending can forge that request's answer. "destroyed" is believed, and
-// reported before K_dev is erased; so the key ends at the server too.
+// TestForgedEnd: a copier of a state with a request pending can forge that request's
+// answer. "destroyed" is believed, and reported before K_dev is erased; so the key ends
+// at the server too.
 func TestForgedEnd(t *testing.T) {
 	for name, forged := range map[string]*wire.Answer{
 		"destroyed":  {Code: wire.CodeDestroyed, Reason: protocol.ReasonRevoked},
@@ -310,8 +317,8 @@ func TestForgedEnd(t *testing.T) {
 	}
 }
 
-// TestForgedChallenge: a forged answer may bring a challenge that is no use for a Report. The owner's next call of any kind
-// reports with the one that it was given.
+// TestForgedChallenge: a forged answer may bring a challenge that is no use for a Report.
+// The owner's next call of any kind reports with the one that it was given.
 func TestForgedChallenge(t *testing.T) {
 	for name, call := range map[string]func(owner *phone) error{
 		"sign":    func(owner *phone) error { _, err := owner.sign(t, "y", protocoltest.RightPIN); return err },
@@ -349,8 +356,8 @@ func TestForgedChallenge(t *testing.T) {
 	}
 }
 
-// TestForgedVerdict: with forged answers "wrong" and "right" the chains of the two sides differ, and the owner's next
-// request destroys the key.
+// TestForgedVerdict: with forged answers "wrong" and "right" the chains of the two sides
+// differ, and the owner's next request destroys the key.
 func TestForgedVerdict(t *testing.T) {
 	for name, forged := range map[string]*wire.Answer{
 		"wrong PIN": {Code: wire.CodeWrong, Verdict: wire.Verdict{Remaining: 2, Total: 8, Until: 0}},
@@ -385,8 +392,9 @@ func TestForgedVerdict(t *testing.T) {
 	}
 }
 
-// TestForgedFate: a copier cancels the owner's pending request at the server, and makes the phone believe that its PIN was
-// wrong: number, token and hash agree on both sides, and the fates in the chains do not.
+// TestForgedFate: a copier cancels the owner's pending request at the server, and makes
+// the phone believe that its PIN was wrong: number, token and hash agree on both sides,
+// and the fates in the chains do not.
 func TestForgedFate(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
@@ -405,8 +413,8 @@ func TestForgedFate(t *testing.T) {
 	requireCloneFound(t, s, owner.id, owner.Refresh(t.Context(), owner.challenge(t)))
 }
 
-// TestThiefCopiesMidway: a copy taken while a request of the owner's is under way is worth as much as one taken just
-// after, and found by the owner's next signature.
+// TestThiefCopiesMidway: a copy taken while a request of the owner's is under way is
+// worth as much as one taken just after, and found by the owner's next signature.
 func TestThiefCopiesMidway(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)

@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// DefaultChallengeLife is how long a challenge lives unless [Config] says otherwise. It is
-	// also the time that a user has for a transaction.
+	// DefaultChallengeLife is how long a challenge lives unless [Config] says otherwise.
+	// It is also the time that a user has for a transaction.
 	DefaultChallengeLife = 5 * time.Minute
 
-	// DefaultPendingLife is how long a new key waits for device.Device.Confirm unless [Config] says
-	// otherwise.
+	// DefaultPendingLife is how long a new key waits for device.Device.Confirm unless
+	// [Config] says otherwise.
 	DefaultPendingLife = 15 * time.Minute
 
-	// answerLife is how long after its challenge expired the signature of a request that was right is made anew. After
-	// that a recorded request costs the server no more use of its keys.
+	// answerLife is how long after its challenge expired the signature of a request that
+	// was right is made anew. After that a recorded request costs the server no more use
+	// of its keys.
 	answerLife = 24 * time.Hour
 
 	// clockSkew is how far the clock of the node that issued a challenge may be ahead.
@@ -41,8 +42,9 @@ type Config struct {
 	// Policy limits wrong PINs. Required: see [limiter.DefaultPolicy].
 	Policy limiter.Policy
 
-	// Keys makes the server's own keys. nil means that new keys are two-prime: the final key
-	// is then the device's own (n1, e), and the server holds no more than a share of it.
+	// Keys makes the server's own keys. nil means that new keys are two-prime: the final
+	// key is then the device's own (n1, e), and the server holds no more than a share of
+	// it.
 	Keys KeySource
 
 	// Sealer encrypts what is stored. Required.
@@ -51,60 +53,67 @@ type Config struct {
 	// HPKE is what devices encrypt to. Required.
 	HPKE HPKEKeys
 
-	// ChallengeKey authenticates challenges: 32 random bytes, the same on all nodes. Required. Whoever has it can
-	// make up enrolments. A new one voids all challenges at once.
+	// ChallengeKey authenticates challenges: 32 random bytes, the same on all nodes.
+	// Required. Whoever has it can make up enrolments. A new one voids all challenges at
+	// once.
 	ChallengeKey []byte `json:"-"`
 
-	// Signed, if not nil, is given the signatures of every request before the device is. If it
-	// returns an error the device is told to send the same request again, and does: so it is called at
-	// least once for all signatures that the device gets, and perhaps more often with the same
-	// arguments. The challenge, which the service handed out, says for which transaction.
+	// Signed, if not nil, is given the signatures of every request before the device is.
+	// If it returns an error the device is told to send the same request again, and does:
+	// so it is called at least once for all signatures that the device gets, and perhaps
+	// more often with the same arguments. The challenge, which the service handed out,
+	// says for which transaction.
 	//
-	// It may be called late: whoever recorded a request can have its signatures made again until a day
-	// after the challenge expired. A service that has ended a transaction returns nil and drops them;
-	// one that ends them by time compares Signed.Expires with its own clock. And it may be called twice
-	// for one challenge, with the same digests under different PSS salts, if a device asks for that:
-	// the first signatures are as good as the second.
+	// It may be called late: whoever recorded a request can have its signatures made
+	// again until a day after the challenge expired. A service that has ended a
+	// transaction returns nil and drops them; one that ends them by time compares
+	// Signed.Expires with its own clock. And it may be called twice for one challenge,
+	// with the same digests under different PSS salts, if a device asks for that: the
+	// first signatures are as good as the second.
 	Signed func(ctx context.Context, s Signed) error
 
-	// Hardware, if not nil, is asked at each enrolment whether the phone's hardware key, its
-	// attestation, or that there is none, will do. An error refuses the key, with its text in the log.
-	// nil takes every key and asks for none.
+	// Hardware, if not nil, is asked at each enrolment whether the phone's hardware key,
+	// its attestation, or that there is none, will do. An error refuses the key, with its
+	// text in the log. nil takes every key and asks for none.
 	Hardware func(ctx context.Context, h HardwareEnrollment) error
 
-	// Audit keeps the audit events. Events that it does not take wait in the key's record, up to 8; then
-	// they stop the answers: see [AuditSink]. nil means that they go to Log, which does not say whether it
-	// wrote them. See [NewAuditLog].
+	// Audit keeps the audit events. Events that it does not take wait in the key's
+	// record, up to 8; then they stop the answers: see [AuditSink]. nil means that they
+	// go to Log, which does not say whether it wrote them. See [NewAuditLog].
 	Audit AuditSink
 
-	// Log receives the causes of refusals and failures, and the audit events if Audit is nil. nil means
-	// slog.Default().
+	// Log receives the causes of refusals and failures, and the audit events if Audit is
+	// nil. nil means slog.Default().
 	Log *slog.Logger
 
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 
-	// ChallengeLife is how long a challenge lives, in whole milliseconds up to an hour; 0 means DefaultChallengeLife.
+	// ChallengeLife is how long a challenge lives, in whole milliseconds up to an hour; 0
+	// means DefaultChallengeLife.
 	ChallengeLife time.Duration
 
-	// PendingLife is how long a new key waits for its confirmation, up to 30 days; 0 means DefaultPendingLife.
+	// PendingLife is how long a new key waits for its confirmation, up to 30 days; 0
+	// means DefaultPendingLife.
 	PendingLife time.Duration
 }
 
 // HPKEKeys are the server's decryption keys, of the KEM MLKEM768-X25519:
 // hpke.MLKEM768X25519().GenerateKey makes one, and its Bytes and NewPrivateKey store it.
 //
-// To rotate: add the next key to Retiring on all nodes; then make it the Current one, with a Document
-// that names it ([SignKeyDocument]), and put the old one under Retiring. A device takes the document
-// from its next answer, or from the app. Some days later drop the old key, so that what was recorded
-// cannot be decrypted any more: who was away fetches the document.
+// To rotate: add the next key to Retiring on all nodes; then make it the Current one,
+// with a Document that names it ([SignKeyDocument]), and put the old one under Retiring.
+// A device takes the document from its next answer, or from the app. Some days later drop
+// the old key, so that what was recorded cannot be decrypted any more: who was away
+// fetches the document.
 type HPKEKeys struct {
 	Current  hpke.PrivateKey
 	Retiring []hpke.PrivateKey
 	Document []byte // of Current; nil where the app alone brings new keys
 }
 
-// Format hides the keys, except where package fmt cannot call it: in an unexported field of a struct that is printed.
+// Format hides the keys, except where package fmt cannot call it: in an unexported field
+// of a struct that is printed.
 func (k HPKEKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, "server.HPKEKeys(hidden)") }
 
 // Signed are the finished signatures of one request, as the service gets them.
@@ -118,7 +127,8 @@ type Signed struct {
 	PublicKey  *rsa.PublicKey
 }
 
-// Format hides the challenge key, except where package fmt cannot call it: in an unexported field of a struct that is printed.
+// Format hides the challenge key, except where package fmt cannot call it: in an
+// unexported field of a struct that is printed.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "server.Config(hidden)") }
 
 func (c *Config) check() error {
@@ -150,7 +160,8 @@ func (c *Config) check() error {
 		c.ChallengeLife = DefaultChallengeLife
 	}
 	for _, round := range c.Policy {
-		// A request that is made before the lock would outlive it, and its right PIN clear the counter.
+		// A request that is made before the lock would outlive it, and its right PIN
+		// clear the counter.
 		if round.Lock < c.ChallengeLife {
 			return fmt.Errorf("%w: a lock of %v ends before a challenge of %v does", protocol.ErrConfig, round.Lock, c.ChallengeLife)
 		}

@@ -34,8 +34,8 @@ func destroyed(rec *record, why protocol.Reason, now int64) decision {
 	return d
 }
 
-// decide weighs a request of the device's against the record, and changes the record: checks 7 to 14
-// of docs/protocol.md, section 5, in their order.
+// decide weighs a request of the device's against the record, and changes the record:
+// checks 7 to 14 of docs/protocol.md, section 5, in their order.
 func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	subject := t.Subject(t.hash)
 	live := t.Op == protocol.OpCancel || t.Challenge.Expires > t.now
@@ -78,7 +78,8 @@ func (t *trial) holdsToken(current wire.Hash) bool {
 	return subtle.ConstantTimeCompare(c[:], current[:]) == 1
 }
 
-// again answers a request that was settled before, or a Cancel of it. It counts and changes nothing.
+// again answers a request that was settled before, or a Cancel of it. It counts and
+// changes nothing.
 func (t *trial) again(ctx context.Context, rec *record) (decision, error) {
 	switch last := rec.last; {
 	case last.fate == wire.FateWrong:
@@ -103,7 +104,8 @@ func (t *trial) again(ctx context.Context, rec *record) (decision, error) {
 	return d, err
 }
 
-// settle puts the fate of a request into the record. A right PIN and a Refresh replace the token.
+// settle puts the fate of a request into the record. A right PIN and a Refresh replace
+// the token.
 func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
 	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
 	if f == wire.FateRight {

@@ -18,8 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// TestDrawnAnew: ids, secrets, challenges of one moment and the salts of two answers to one request are
-// different each time.
+// TestDrawnAnew: ids, secrets, challenges of one moment and the salts of two answers to
+// one request are different each time.
 func TestDrawnAnew(t *testing.T) {
 	s := newService(t)
 	seen := map[string]bool{}
@@ -45,7 +45,8 @@ func TestDrawnAnew(t *testing.T) {
 	}
 }
 
-// TestChallengeLifeIsTheConfigs for each kind of challenge, and the new key waits as long as the configuration says.
+// TestChallengeLifeIsTheConfigs for each kind of challenge, and the new key waits as long
+// as the configuration says.
 func TestChallengeLifeIsTheConfigs(t *testing.T) {
 	s := newService(t, func(c *Config) { c.ChallengeLife, c.PendingLife = 77*time.Second, 2*time.Hour })
 	id, enrol, err := s.ChallengeEnroll(t.Context())
@@ -67,7 +68,8 @@ func TestChallengeLifeIsTheConfigs(t *testing.T) {
 	require.Equal(t, s.clock.Now().Add(2*time.Hour), status.ConfirmBy)
 }
 
-// TestServerKeepsItsOwn: what a caller does with a configuration, or with a key that he was given, changes nothing.
+// TestServerKeepsItsOwn: what a caller does with a configuration, or with a key that he
+// was given, changes nothing.
 func TestServerKeepsItsOwn(t *testing.T) {
 	s := newService(t)
 	s.config.Policy = slices.Clone(s.config.Policy)
@@ -95,8 +97,8 @@ func (k *keepingSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte
 	return k.Sealer.Seal(ctx, aad, plaintext)
 }
 
-// TestEnrolmentIsWiped: K_dev and the share are gone from where they were sealed, and the blob of a key that is not what it should be
-// as well.
+// TestEnrolmentIsWiped: K_dev and the share are gone from where they were sealed, and the
+// blob of a key that is not what it should be as well.
 func TestEnrolmentIsWiped(t *testing.T) {
 	sealer := new(keepingSealer)
 	s := newService(t, func(c *Config) { sealer.Sealer, c.Sealer = c.Sealer, sealer })

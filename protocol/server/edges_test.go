@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestEventConsistent: what an event of each kind can have beside its kind, and the records
-// with one that cannot be are refused.
+// TestEventConsistent: what an event of each kind can have beside its kind, and the
+// records with one that cannot be are refused.
 func TestEventConsistent(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -94,8 +94,8 @@ func TestLastConsistent(t *testing.T) {
 	}
 }
 
-// TestRefusedIsWrittenOnce: a lock that is known is answered without a write; one that began
-// anew is written.
+// TestRefusedIsWrittenOnce: a lock that is known is answered without a write; one that
+// began anew is written.
 func TestRefusedIsWrittenOnce(t *testing.T) {
 	tr := &trial{now: 1000}
 	locked := &limiter.LockedError{Until: time.UnixMilli(5000)}
@@ -135,8 +135,8 @@ func TestHiddenSaysSo(t *testing.T) {
 	require.Equal(t, "server.SoftwareSealer(invalid)", fmt.Sprint(SoftwareSealer{}))
 }
 
-// TestClockAtItsBounds: the first and the last millisecond are times, the ones beside them are
-// none, and nothing is settled then.
+// TestClockAtItsBounds: the first and the last millisecond are times, the ones beside
+// them are none, and nothing is settled then.
 func TestClockAtItsBounds(t *testing.T) {
 	var now time.Time
 	s := newService(t, func(c *Config) {
@@ -189,7 +189,8 @@ func (u *unreadable) Load(ctx context.Context, id string) ([]byte, uint64, error
 	return u.Store.Load(ctx, id)
 }
 
-// TestUnreadableIndex: where the server cannot tell whether a modulus is taken, it enrols nobody.
+// TestUnreadableIndex: where the server cannot tell whether a modulus is taken, it enrols
+// nobody.
 func TestUnreadableIndex(t *testing.T) {
 	s := newService(t, func(c *Config) { c.Store = &unreadable{c.Store, "n1/"} })
 	p := newPhone(t, s, nil)

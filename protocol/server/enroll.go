@@ -14,8 +14,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a repetition of
-// the same bytes, at any time and on any node, finds the record that the first one made.
+// enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a
+// repetition of the same bytes, at any time and on any node, finds the record that the
+// first one made.
 func (s *Server) enroll(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
 	e, err := wire.ParseEnrollment(o.Plaintext)
 	if err != nil {
@@ -125,8 +126,8 @@ func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request 
 	return &wire.Answer{Code: wire.CodeEnrolled, Public: rec.public, ConfirmBy: rec.until}, nil
 }
 
-// create writes the record. Of two requests at once that both get here, one writes it and both
-// answer from it.
+// create writes the record. Of two requests at once that both get here, one writes it and
+// both answer from it.
 func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*wire.Answer, error) {
 	value, err := rec.encode()
 	if err != nil {
@@ -145,8 +146,9 @@ func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*w
 	return a, err
 }
 
-// complete draws a server key, unless the key is to be two-prime, and returns the final key and the
-// sealed share. The error wraps splitkey.ErrKey where the two moduli have a common factor.
+// complete draws a server key, unless the key is to be two-prime, and returns the final
+// key and the sealed share. The error wraps splitkey.ErrKey where the two moduli have a
+// common factor.
 func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare) (final *rsa.PublicKey, sealed []byte, err error) {
 	serverKey, blob, err := s.serverKey(ctx)
 	if err != nil {
@@ -173,8 +175,8 @@ func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitke
 	return c.PublicKey(), sealed, err
 }
 
-// serverKey draws the server's own key, or returns none where keys are two-prime. A key that is not
-// what KeySource promises is a fault of the source.
+// serverKey draws the server's own key, or returns none where keys are two-prime. A key
+// that is not what KeySource promises is a fault of the source.
 func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	keys := s.config.Keys
 	if keys == nil {
@@ -203,7 +205,8 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	return nil, nil, err
 }
 
-// wipeKey wipes a key that was drawn and will never be used. One in an HSM is not the server's to wipe.
+// wipeKey wipes a key that was drawn and will never be used. One in an HSM is not the
+// server's to wipe.
 func wipeKey(key splitkey.RSAKey) {
 	if k, ok := key.(*splitkey.SoftwareKey); ok && k != nil {
 		k.Wipe()

@@ -21,7 +21,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// enrollKey sends an enrolment with an arbitrary key to the server, as no device of this package would.
+// enrollKey sends an enrolment with an arbitrary key to the server, as no device of this
+// package would.
 func enrollKey(t *testing.T, s *service, share []byte) *wire.Answer {
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
@@ -53,7 +54,8 @@ func shareFor(t *testing.T, n *big.Int) []byte {
 	good := server.Bytes()
 	k := len(server.PublicKey().N.Bytes())
 	size := (n.BitLen() + 7) / 8
-	// The length of n1, in two bytes, and n1 and the secret of that length end the encoding.
+	// The length of n1, in two bytes, and n1 and the secret of that length end the
+	// encoding.
 	head := bytes.Clone(good[:len(good)-2*k])
 	require.Equal(t, uint16(k), binary.BigEndian.Uint16(head[len(head)-2:]))
 	binary.BigEndian.PutUint16(head[len(head)-2:], uint16(size))
@@ -62,8 +64,9 @@ func shareFor(t *testing.T, n *big.Int) []byte {
 	return append(append(head, n.FillBytes(make([]byte, size))...), d...)
 }
 
-// TestServerChecksModulus: too short, even, with a small factor, too long, enrolled already, of another length than
-// the server's, and with a factor in common with the server's key.
+// TestServerChecksModulus: too short, even, with a small factor, too long, enrolled
+// already, of another length than the server's, and with a factor in common with the
+// server's key.
 func TestServerChecksModulus(t *testing.T) {
 	n := splitkeytest.Key(2048).N
 	odd := func(n *big.Int) *big.Int { return new(big.Int).SetBit(n, 0, 1) }
@@ -146,7 +149,8 @@ func (sharingFactor) LoadKey(context.Context, []byte) (splitkey.RSAKey, error) {
 	return nil, errors.New("no")
 }
 
-// TestEnrollIsIdempotent: the same bytes get the same key, on any node, at once, and after the challenge has expired.
+// TestEnrollIsIdempotent: the same bytes get the same key, on any node, at once, and
+// after the challenge has expired.
 func TestEnrollIsIdempotent(t *testing.T) {
 	s := newService(t)
 	id, challenge, err := s.ChallengeEnroll(t.Context())
@@ -188,8 +192,9 @@ func TestEnrollIsIdempotent(t *testing.T) {
 	require.Equal(t, protocol.ReasonExpired, a.Reason)
 }
 
-// TestEnrollCrashBetweenWrites: the modulus is reserved and the record is not written. Where the server draws no key the
-// same request heals it; the modulus under another key id stays refused.
+// TestEnrollCrashBetweenWrites: the modulus is reserved and the record is not written.
+// Where the server draws no key the same request heals it; the modulus under another key
+// id stays refused.
 func TestEnrollCrashBetweenWrites(t *testing.T) {
 	broken := true
 	s := newService(t, func(c *Config) {
@@ -217,8 +222,8 @@ func TestEnrollCrashBetweenWrites(t *testing.T) {
 	require.Equal(t, Active, status.Condition)
 }
 
-// TestPendingExpires: a key that is not confirmed in time is dead, and its share erased by the first
-// request that comes too late.
+// TestPendingExpires: a key that is not confirmed in time is dead, and its share erased
+// by the first request that comes too late.
 func TestPendingExpires(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)
@@ -239,7 +244,8 @@ func TestPendingExpires(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 }
 
-// TestConfirmIsRetried: a lost answer to the confirmation is asked for again, without a PIN.
+// TestConfirmIsRetried: a lost answer to the confirmation is asked for again, without a
+// PIN.
 func TestConfirmIsRetried(t *testing.T) {
 	s := newService(t)
 	lose := false
@@ -266,8 +272,9 @@ func TestConfirmIsRetried(t *testing.T) {
 	require.ErrorIs(t, p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN}), device.ErrPhase)
 }
 
-// TestConfirmedUnheard: the answer to the confirmation is lost. The device learns that its key is in use from the
-// Cancel that comes before the next request, and does not make another key over it.
+// TestConfirmedUnheard: the answer to the confirmation is lost. The device learns that
+// its key is in use from the Cancel that comes before the next request, and does not make
+// another key over it.
 func TestConfirmedUnheard(t *testing.T) {
 	for name, act := range map[string]func(p *phone) error{
 		"sign":    func(p *phone) error { _, err := p.sign(t, "x", protocoltest.RightPIN); return err },
@@ -300,7 +307,8 @@ func mustEnrollChallenge(t *testing.T, s *service) []byte {
 	return c
 }
 
-// TestKeyPool: keys are ready, come back from their blobs, and make composites of full length.
+// TestKeyPool: keys are ready, come back from their blobs, and make composites of full
+// length.
 func TestKeyPool(t *testing.T) {
 	pool, err := NewKeyPool(2048, 2)
 	require.NoError(t, err)

@@ -4,10 +4,11 @@ import "errors"
 
 // Errors that only a Server returns.
 var (
-	// ErrRefused is the one error of [Server.Handle]: a request that the server does
-	// not answer. It is the same for malformed bytes, an unknown key, a challenge that is not the server's, a
-	// message that was not authenticated, and a store that cannot be reached. The cause is in the log, at
-	// level debug, or error where the server is at fault (of many within a minute, the first ten).
+	// ErrRefused is the one error of [Server.Handle]: a request that the server does not
+	// answer. It is the same for malformed bytes, an unknown key, a challenge that is not
+	// the server's, a message that was not authenticated, and a store that cannot be
+	// reached. The cause is in the log, at level debug, or error where the server is at
+	// fault (of many within a minute, the first ten).
 	ErrRefused = errors.New("server: request refused")
 
 	// ErrUnknownKey is returned to the service for a key id without a record.
@@ -16,7 +17,7 @@ var (
 	// ErrRecord is returned for a record of the store that cannot be read.
 	ErrRecord = errors.New("server: damaged record")
 
-	// ErrSealed is returned by a [Sealer] for bytes that it did not seal, or did with other
-	// additional data, or under a key that it no longer has.
+	// ErrSealed is returned by a [Sealer] for bytes that it did not seal, or did with
+	// other additional data, or under a key that it no longer has.
 	ErrSealed = errors.New("server: sealed data is damaged or under another key")
 )

@@ -46,12 +46,13 @@ const (
 	eventExpired   = "enrolment expired"
 )
 
-// maxEvents bounds the events that a record holds. The destruction of the key, its last event, has a
-// place beside them: a sink that is down does not keep a key alive.
+// maxEvents bounds the events that a record holds. The destruction of the key, its last
+// event, has a place beside them: a sink that is down does not keep a key alive.
 const maxEvents = 8
 
-// event is what happened as a record has it, in the same conditional write as the fact. It stays there
-// until it is delivered: a crash does not lose it. Its number follows from its place.
+// event is what happened as a record has it, in the same conditional write as the fact.
+// It stays there until it is delivered: a crash does not lose it. Its number follows from
+// its place.
 type event struct {
 	kind      eventKind
 	at        int64
@@ -137,8 +138,9 @@ func (e event) tell(id protocol.KeyID, number uint64, r *record) []Event {
 	return told
 }
 
-// noteRefusal tells the sink of a refused enrolment, which is in no record. A node tells each reason
-// once for each challenge, so that the holder of one cannot fill the sink by sending on.
+// noteRefusal tells the sink of a refused enrolment, which is in no record. A node tells
+// each reason once for each challenge, so that the holder of one cannot fill the sink by
+// sending on.
 func (s *Server) noteRefusal(ctx context.Context, id protocol.KeyID, why wire.Refusal) error {
 	said := delivery{refusal: why}
 	if s.delivered.has(id, said) {
@@ -152,7 +154,8 @@ func (s *Server) noteRefusal(ctx context.Context, id protocol.KeyID, why wire.Re
 	return err
 }
 
-// record gives an event to the sink. It does not end with the request: what happened is durable.
+// record gives an event to the sink. It does not end with the request: what happened is
+// durable.
 func (s *Server) record(ctx context.Context, e Event) error {
 	if err := s.config.Audit.Record(context.WithoutCancel(ctx), e); err != nil {
 		return fmt.Errorf("server: the audit sink failed: %w", err)
@@ -163,8 +166,9 @@ func (s *Server) record(ctx context.Context, e Event) error {
 // errUndelivered is why nothing is settled for a key whose events the sink does not take.
 var errUndelivered = errors.New("server: too many events are not delivered")
 
-// note puts an event into the record, after those that were not delivered yet. Where there is no
-// room the sink is down, and nothing happens any more to this key but its destruction.
+// note puts an event into the record, after those that were not delivered yet. Where
+// there is no room the sink is down, and nothing happens any more to this key but its
+// destruction.
 func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event) error {
 	if s.deliver(ctx, id, r) == nil {
 		r.events = nil
@@ -176,8 +180,8 @@ func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event
 	return nil
 }
 
-// deliver gives the record's events to the sink, but for those that this node has delivered before.
-// The record keeps them until it is written the next time.
+// deliver gives the record's events to the sink, but for those that this node has
+// delivered before. The record keeps them until it is written the next time.
 func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) error {
 	for i, e := range r.events {
 		number := r.eventNumber - uint64(len(r.events)-1-i)
@@ -196,16 +200,17 @@ func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) erro
 	return nil
 }
 
-// delivery is what a node has told the sink: an event with its number, or a refusal. The number alone
-// does not say which event it is: a store that was put back to an earlier value gives it to another.
+// delivery is what a node has told the sink: an event with its number, or a refusal. The
+// number alone does not say which event it is: a store that was put back to an earlier
+// value gives it to another.
 type delivery struct {
 	number  uint64
 	event   event
 	refusal wire.Refusal
 }
 
-// delivered remembers for some keys what this node has delivered last. What it forgets is delivered
-// twice.
+// delivered remembers for some keys what this node has delivered last. What it forgets is
+// delivered twice.
 type delivered struct {
 	mu   sync.Mutex
 	said map[protocol.KeyID][]delivery // up to maxEvents+1, the oldest first
@@ -230,9 +235,9 @@ func (d *delivered) add(id protocol.KeyID, e delivery) {
 	d.said[id] = said[max(0, len(said)-maxEvents-1):]
 }
 
-// DeliverEvents gives [Config].Audit what a crash has left in a key's record, and takes it out of
-// there. A sweep calls it for each key now and then. The error is [ErrUnknownKey], wraps
-// [ErrRecord], or is the store's or the sink's.
+// DeliverEvents gives [Config].Audit what a crash has left in a key's record, and takes
+// it out of there. A sweep calls it for each key now and then. The error is
+// [ErrUnknownKey], wraps [ErrRecord], or is the store's or the sink's.
 func (s *Server) DeliverEvents(ctx context.Context, id protocol.KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// A service with the server in its own mux. It keeps its keys and records where a real one must not: in
-// memory.
+// A service with the server in its own mux. It keeps its keys and records where a real
+// one must not: in memory.
 func ExampleServer_Handle() {
 	private, err := hpke.MLKEM768X25519().GenerateKey() // a real service loads its keys
 	check(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
@@ -17,7 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// Keys are made in advance, and come back from their blobs, which the server seals and stores.
+// Keys are made in advance, and come back from their blobs, which the server seals and
+// stores.
 func ExampleKeyPool() {
 	ctx := context.Background()
 	pool, err := server.NewKeyPool(2048, 2)
@@ -89,4 +91,21 @@ func newServer() *server.Server {
 	})
 	check(err)
 	return server
+}
+
+// Events go to a log of their own, whose failure stops the answers instead of losing events. What was
+// written is as durable as the writer makes it.
+func ExampleNewAuditLog() {
+	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{} // the output of an example is always the same
+		}
+		return a
+	}})
+	sink := server.NewAuditLog(handler)
+	err := sink.Record(context.Background(), server.Event{Key: protocol.KeyID{1}, Number: 7, Kind: "wrong PIN", Level: slog.LevelWarn})
+	fmt.Println(err)
+	// Output:
+	// level=WARN msg="wrong PIN" key=01000000000000000000000000000000 event=7
+	// <nil>
 }

@@ -108,7 +108,8 @@ func TestAnswerLengths(t *testing.T) {
 	require.Equal(t, []int{572, 67}, lengths)
 }
 
-// TestOneChallengeTwoSignatures: a challenge bounds what is signed, not how often. The service sees both, under one challenge.
+// TestOneChallengeTwoSignatures: a challenge bounds what is signed, not how often. The
+// service sees both, under one challenge.
 func TestOneChallengeTwoSignatures(t *testing.T) {
 	var got []Signed
 	s := newService(t, func(c *Config) {

@@ -12,8 +12,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
-// TestEnrollSharesAgain: shares whose first enrolment was given up or never confirmed can be enrolled again once it is over, and
-// not before, nor after it was confirmed or died of anything else.
+// TestEnrollSharesAgain: shares whose first enrolment was given up or never confirmed can
+// be enrolled again once it is over, and not before, nor after it was confirmed or died
+// of anything else.
 func TestEnrollSharesAgain(t *testing.T) {
 	client, server := protocoltest.Shares()
 	s := newService(t)
@@ -57,8 +58,9 @@ func TestEnrollSharesAgain(t *testing.T) {
 	require.ErrorIs(t, enrol(other), device.ErrKeyRefused, "revoked")
 }
 
-// TestRefusedEnrolmentStaysRefused: what was refused because its modulus was waiting to be confirmed under another key id is not
-// accepted later, when whoever recorded it sends it again.
+// TestRefusedEnrolmentStaysRefused: what was refused because its modulus was waiting to
+// be confirmed under another key id is not accepted later, when whoever recorded it sends
+// it again.
 func TestRefusedEnrolmentStaysRefused(t *testing.T) {
 	store := new(protocoltest.CountingStore)
 	s := newService(t, func(c *Config) { c.ChallengeLife = time.Hour; store.Store = c.Store; c.Store = store })
@@ -84,7 +86,8 @@ func TestRefusedEnrolmentStaysRefused(t *testing.T) {
 	require.NoError(t, p.Enroll(t.Context(), options))
 }
 
-// TestEnrollSharesAgainAtOnce: of many that enrol the shares of an abandoned enrolment one gets the modulus.
+// TestEnrollSharesAgainAtOnce: of many that enrol the shares of an abandoned enrolment
+// one gets the modulus.
 func TestEnrollSharesAgainAtOnce(t *testing.T) {
 	s := newService(t)
 	newPhone(t, s, nil).enroll(t)

@@ -14,7 +14,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// sendAs seals what a holder of the state can make, under any operation in the envelope, and reports whether it is answered.
+// sendAs seals what a holder of the state can make, under any operation in the envelope,
+// and reports whether it is answered.
 func (p *phone) sendAs(t *testing.T, envelope protocol.Operation, r *wire.Request) bool {
 	st := p.stored(t)
 	if r.Token.Get() == nil {
@@ -34,8 +35,8 @@ func (p *phone) sendAs(t *testing.T, envelope protocol.Operation, r *wire.Reques
 	return err == nil
 }
 
-// TestFieldsGoTogether: fields that no operation of a device's has, in a request with a right MAC, are refused like anything
-// malformed, and change nothing.
+// TestFieldsGoTogether: fields that no operation of a device's has, in a request with a
+// right MAC, are refused like anything malformed, and change nothing.
 func TestFieldsGoTogether(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// forgery is a request of somebody who has all that a phone has, its PIN too, and says what no device says. As it is made the server
-// settles it.
+// forgery is a request of somebody who has all that a phone has, its PIN too, and says
+// what no device says. As it is made the server settles it.
 type forgery struct {
 	request  *wire.Request
 	key      wire.Secret        // K_dev
@@ -23,7 +23,8 @@ type forgery struct {
 	envelope protocol.Operation // in the envelope
 }
 
-// forgery makes one, with a partial signature by the lockbox and PIN of another phone, or the same one.
+// forgery makes one, with a partial signature by the lockbox and PIN of another phone, or
+// the same one.
 func (p *phone) forgery(t *testing.T, op protocol.Operation, lockbox *phone, pin []byte) *forgery {
 	st, err := protocoltest.ParseState(p.state.Data)
 	require.NoError(t, err)
@@ -92,7 +93,8 @@ func (f *forgery) with(t *testing.T, raw []byte) *forgery {
 	return f
 }
 
-// TestForgery: what the tests below change is settled as it is, so each refusal is for the change.
+// TestForgery: what the tests below change is settled as it is, so each refusal is for
+// the change.
 func TestForgery(t *testing.T) {
 	s := newService(t)
 	for _, op := range []protocol.Operation{protocol.OpSign, protocol.OpChangePIN, protocol.OpRefresh, protocol.OpConfirm} {
@@ -103,13 +105,15 @@ func TestForgery(t *testing.T) {
 	}
 }
 
-// TestFieldsGoWithTheOperation: whoever has K_dev and leaves out, adds or exchanges a field gets no answer, and nothing is counted.
+// TestFieldsGoWithTheOperation: whoever has K_dev and leaves out, adds or exchanges a
+// field gets no answer, and nothing is counted.
 func TestFieldsGoWithTheOperation(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
 	sha, err := wire.NewMessages([][]byte{protocoltest.DigestOf("forged")}, crypto.SHA256)
 	require.NoError(t, err)
-	// Challenges that the server never makes, authentic all the same: the MAC alone refuses none of them.
+	// Challenges that the server never makes, authentic all the same: the MAC alone
+	// refuses none of them.
 	issue := func(pur wire.Purpose, binding wire.Hash) []byte {
 		return s.challenges.Issue(pur, p.id, s.clock.Now(), DefaultChallengeLife, binding)
 	}

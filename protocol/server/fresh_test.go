@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestClocks: a clock that ran an hour ahead and was set back, and a node that is hours behind, stop nobody whose
-// challenge is of the same clock.
+// TestClocks: a clock that ran an hour ahead and was set back, and a node that is hours
+// behind, stop nobody whose challenge is of the same clock.
 func TestClocks(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -30,7 +30,8 @@ func TestClocks(t *testing.T) {
 	require.NotContains(t, s.logged(), "request not finished")
 }
 
-// TestRestartedLockIsRecorded: the lock of a clock that was set back begins anew once, and not with each request.
+// TestRestartedLockIsRecorded: the lock of a clock that was set back begins anew once,
+// and not with each request.
 func TestRestartedLockIsRecorded(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -76,8 +77,8 @@ func (s *service) recorded(t *testing.T, id protocol.KeyID) []byte {
 	return value
 }
 
-// TestChallengeIsChecked: expired, foreign, for another key, of the future, or for another purpose. What the device
-// sees for itself costs no request.
+// TestChallengeIsChecked: expired, foreign, for another key, of the future, or for
+// another purpose. What the device sees for itself costs no request.
 func TestChallengeIsChecked(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -128,8 +129,9 @@ func requireNothingPending(t *testing.T, p *phone) {
 	require.Nil(t, status.Pending)
 }
 
-// TestOtherDigestIsRejected: another digest, hash function, padding, number or order of digests than the challenge's is
-// refused by the device at once, and by the server where the device did not look: uncounted, with nothing pending.
+// TestOtherDigestIsRejected: another digest, hash function, padding, number or order of
+// digests than the challenge's is refused by the device at once, and by the server where
+// the device did not look: uncounted, with nothing pending.
 func TestOtherDigestIsRejected(t *testing.T) {
 	s := newService(t)
 	p, l := newLossyPhone(t, s)
@@ -166,8 +168,9 @@ func TestOtherDigestIsRejected(t *testing.T) {
 	require.Contains(t, s.logged(), `level=INFO msg="request rejected" key=`+p.id.String())
 }
 
-// TestAnswerIsNotMadeForever: a day after its challenge expired the signature of a settled request is not made again, for an eavesdropper
-// or anybody else. A device that comes back so late is told so, and goes on.
+// TestAnswerIsNotMadeForever: a day after its challenge expired the signature of a
+// settled request is not made again, for an eavesdropper or anybody else. A device that
+// comes back so late is told so, and goes on.
 func TestAnswerIsNotMadeForever(t *testing.T) {
 	var taken []Signed
 	down := true
@@ -199,7 +202,8 @@ func TestAnswerIsNotMadeForever(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, s.logged(), eventClone)
 
-	// A wrong PIN and a refresh cost no key, and are answered for as long as they are the last.
+	// A wrong PIN and a refresh cost no key, and are answered for as long as they are the
+	// last.
 	l.loseResponse = true
 	_, err = p.sign(t, "contract", protocoltest.WrongPIN)
 	require.ErrorIs(t, err, device.ErrUnanswered)

@@ -18,7 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Every decoder takes exactly what its encoder writes: what it accepts encodes to the same bytes.
+// Every decoder takes exactly what its encoder writes: what it accepts encodes to the
+// same bytes.
 
 func FuzzParseRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -139,8 +140,9 @@ func FuzzHandle(f *testing.F) {
 	})
 }
 
-// FuzzHandlePlaintext: what is inside of the encryption, from a device that has the right key and says anything.
-// The target puts in a right MAC and, in place of what the plaintext has there, a fresh challenge.
+// FuzzHandlePlaintext: what is inside of the encryption, from a device that has the right
+// key and says anything. The target puts in a right MAC and, in place of what the
+// plaintext has there, a fresh challenge.
 func FuzzHandlePlaintext(f *testing.F) {
 	x := newServerFixture(f)
 	pub, err := wire.KEM.NewPublicKey(x.server.ServerKey())

@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
-// BenchmarkHandle is what a request for signatures costs the server, and what the arithmetic of as many documents
-// costs alone. What the device does is not in it.
+// BenchmarkHandle is what a request for signatures costs the server, and what the
+// arithmetic of as many documents costs alone. What the device does is not in it.
 //
 //	2048/two-prime   one document, for a key without a server key
 //	4096/composite   one document
@@ -47,8 +47,8 @@ func BenchmarkHandle(b *testing.B) {
 	}
 }
 
-// BenchmarkDevice is what a signature costs the device, with the cheapest Argon2id, so that nothing hides behind it. What
-// the server does is not in it.
+// BenchmarkDevice is what a signature costs the device, with the cheapest Argon2id, so
+// that nothing hides behind it. What the server does is not in it.
 func BenchmarkDevice(b *testing.B) {
 	b.Run("2048/two-prime", func(b *testing.B) { newBenchPhone(b, nil).device(b) })
 	b.Run("4096/composite", func(b *testing.B) { newBenchPhone(b, protocoltest.FixedKeys{}).device(b) })
@@ -96,8 +96,9 @@ func (p *phone) device(b *testing.B) {
 	w.report()
 }
 
-// stopwatch is for benchmarks that measure a part of what they do: its time, its allocations, and the processor time of
-// the process meanwhile, which other work on the machine hardly changes.
+// stopwatch is for benchmarks that measure a part of what they do: its time, its
+// allocations, and the processor time of the process meanwhile, which other work on the
+// machine hardly changes.
 type stopwatch struct {
 	b     *testing.B
 	spent int64

@@ -32,8 +32,9 @@ func newHardwarePhone(t *testing.T, s *service, h *protocoltest.Hardware) *phone
 	return p
 }
 
-// TestHardwareKey: with a key in the phone's hardware a copy of its storage gets no answer at all, neither to a guess nor
-// to a Refresh, a Cancel or a Report, and the service is warned. The owner notices nothing.
+// TestHardwareKey: with a key in the phone's hardware a copy of its storage gets no
+// answer at all, neither to a guess nor to a Refresh, a Cancel or a Report, and the
+// service is warned. The owner notices nothing.
 func TestHardwareKey(t *testing.T) {
 	var asked []HardwareEnrollment
 	s := newService(t, func(c *Config) {
@@ -115,7 +116,8 @@ func TestHardwarePolicy(t *testing.T) {
 	newHardwarePhone(t, s, protocoltest.NewHardware(t))
 }
 
-// TestHardwareIsChecked: a broken element, one of another key, and a key of another curve make no request.
+// TestHardwareIsChecked: a broken element, one of another key, and a key of another curve
+// make no request.
 func TestHardwareIsChecked(t *testing.T) {
 	s := newService(t)
 	h := protocoltest.NewHardware(t)
@@ -141,7 +143,8 @@ func TestHardwareIsChecked(t *testing.T) {
 	require.ErrorIs(t, err, protocol.ErrConfig)
 }
 
-// TestHardwareProvesItselfAtEnrolment: a public key whose owner did not sign the enrolment is not taken.
+// TestHardwareProvesItselfAtEnrolment: a public key whose owner did not sign the
+// enrolment is not taken.
 func TestHardwareProvesItselfAtEnrolment(t *testing.T) {
 	s := newService(t)
 	mine, theirs := protocoltest.NewHardware(t), protocoltest.NewHardware(t)
@@ -165,7 +168,8 @@ func TestHardwareProvesItselfAtEnrolment(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknownKey)
 }
 
-// TestStrangerVerifiesNothing: without a challenge of the server's nobody has it verify a hardware key's signature.
+// TestStrangerVerifiesNothing: without a challenge of the server's nobody has it verify a
+// hardware key's signature.
 func TestStrangerVerifiesNothing(t *testing.T) {
 	s := newService(t)
 	mine, theirs := protocoltest.NewHardware(t), protocoltest.NewHardware(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo (RFC 5280) in
-// base64, and nothing for what is not there.
+// MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo
+// (RFC 5280) in base64, and nothing for what is not there.
 func (s KeyStatus) MarshalJSON() ([]byte, error) {
 	pub, err := wire.PublicKeyJSON(s.PublicKey)
 	if err != nil {
@@ -30,8 +30,8 @@ func (s KeyStatus) MarshalJSON() ([]byte, error) {
 	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Hardware, s.Requests, s.Waiting, s.Attempts})
 }
 
-// MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo (RFC 5280) in
-// base64, and nothing for what is not there.
+// MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo
+// (RFC 5280) in base64, and nothing for what is not there.
 func (s Signed) MarshalJSON() ([]byte, error) {
 	pub, err := wire.PublicKeyJSON(s.PublicKey)
 	if err != nil {
@@ -47,8 +47,8 @@ func (s Signed) MarshalJSON() ([]byte, error) {
 	}{s.KeyID, s.Challenge, s.Expires, wire.NewMessageJSON(s.Digests, s.Options), s.Signatures, pub})
 }
 
-// MarshalJSON writes the public key as SubjectPublicKeyInfo (RFC 5280) in base64, and nothing for what
-// is not there.
+// MarshalJSON writes the public key as SubjectPublicKeyInfo (RFC 5280) in base64, and
+// nothing for what is not there.
 func (h HardwareEnrollment) MarshalJSON() ([]byte, error) {
 	var pub []byte
 	if h.PublicKey != nil {

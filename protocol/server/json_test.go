@@ -27,7 +27,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// TestNames: each enumeration is a name in JSON, and comes back from it; what is none does not.
+// TestNames: each enumeration is a name in JSON, and comes back from it; what is none
+// does not.
 func TestNames(t *testing.T) {
 	for _, first := range []any{Pending, protocol.ReasonPIN, device.NoKey, protocol.OpEnroll, splitkey.Multiplicative} {
 		typ := reflect.TypeOf(first)
@@ -69,7 +70,8 @@ func TestNames(t *testing.T) {
 // longNumber is more digits than any time, count or size has; a modulus has 617 to 2,467.
 var longNumber = regexp.MustCompile(`[:,\[ ][0-9]{20}`)
 
-// TestJSON: no exported struct, empty or full, is a long number, a zero time, or a number in place of a name in JSON.
+// TestJSON: no exported struct, empty or full, is a long number, a zero time, or a number
+// in place of a name in JSON.
 func TestJSON(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)

@@ -11,8 +11,8 @@ import (
 // maxCached bounds a keyCache. A key of 2048 bits takes about 4 KiB.
 const maxCached = 4096
 
-// keyCache remembers the keys that were used last, by the hash of their blobs. A key never
-// changes, so an entry is never out of date.
+// keyCache remembers the keys that were used last, by the hash of their blobs. A key
+// never changes, so an entry is never out of date.
 type keyCache struct {
 	mu     sync.Mutex
 	byHash map[[sha256.Size]byte]*list.Element

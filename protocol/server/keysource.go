@@ -11,26 +11,28 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them again. Package
-// hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is one in software. It is used
-// from many goroutines at once.
+// KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them
+// again. Package hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is
+// one in software. It is used from many goroutines at once.
 //
-// All its keys have one length, that of the client keys, the exponent 65537, and a modulus of
-// [splitkey.LeastServerModulus] or more. So n1*n2 has full length for each n1 that package
-// splitkey makes, and an enrolment takes one key: a client modulus that is too small for
-// that, of a key made elsewhere, is refused before a key is drawn.
+// All its keys have one length, that of the client keys, the exponent 65537, and a
+// modulus of [splitkey.LeastServerModulus] or more. So n1*n2 has full length for each n1
+// that package splitkey makes, and an enrolment takes one key: a client modulus that is
+// too small for that, of a key made elsewhere, is refused before a key is drawn.
 type KeySource interface {
-	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It never changes.
+	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It
+	// never changes.
 	Bits() int
-	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a wrapped key,
-	// a handle), of 1 to 8192 bytes, and may be secret: the server seals it, and wipes the slice. It
-	// wipes the key as well, if that is a splitkey.SoftwareKey and the enrolment fails.
+	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a
+	// wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it,
+	// and wipes the slice. It wipes the key as well, if that is a splitkey.SoftwareKey
+	// and the enrolment fails.
 	//
-	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever is sent with it
-	// and however often.
+	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever
+	// is sent with it and however often.
 	NewKey(ctx context.Context) (key splitkey.RSAKey, blob []byte, err error)
-	// LoadKey returns the key for a blob. The server wipes the slice afterwards: what is needed later
-	// has to be copied.
+	// LoadKey returns the key for a blob. The server wipes the slice afterwards: what is
+	// needed later has to be copied.
 	LoadKey(ctx context.Context, blob []byte) (splitkey.RSAKey, error)
 }
 
@@ -40,10 +42,11 @@ const serverExponent = 65537
 // maxBlob bounds the blob of a KeySource.
 const maxBlob = 8 << 10
 
-// KeyPool is a [KeySource] in software that makes its keys in advance, in the background, so that an
-// enrolment need not wait for one. The private keys are in the blobs.
+// KeyPool is a [KeySource] in software that makes its keys in advance, in the background,
+// so that an enrolment need not wait for one. The private keys are in the blobs.
 //
-// It remembers keys that it loaded, up to a number, since checking one takes longer than using it.
+// It remembers keys that it loaded, up to a number, since checking one takes longer than
+// using it.
 type KeyPool struct {
 	bits   int
 	stock  *keystock.Stock[pooledKey]
@@ -57,9 +60,9 @@ type pooledKey struct {
 
 var _ KeySource = (*KeyPool)(nil)
 
-// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them ready, up to
-// 1024. One goroutine makes them, until Close. With size 0 there is none, and each key is made when it
-// is asked for. The error wraps [protocol.ErrConfig].
+// NewKeyPool returns a pool of keys of 2048, 3072 or 4096 bits that keeps size of them
+// ready, up to 1024. One goroutine makes them, until Close. With size 0 there is none,
+// and each key is made when it is asked for. The error wraps [protocol.ErrConfig].
 func NewKeyPool(bits, size int) (*KeyPool, error) {
 	if bits != 2048 && bits != 3072 && bits != 4096 {
 		return nil, fmt.Errorf("%w: server keys of %d bits", protocol.ErrConfig, bits)
@@ -77,8 +80,8 @@ func newKeyPool(bits, size int, draw func(context.Context) (pooledKey, error)) *
 
 func (p *KeyPool) made() bool { return p != nil && p.loaded != nil }
 
-// Close stops the background work, waits for it, and wipes the keys that nobody took. NewKey and
-// LoadKey still work.
+// Close stops the background work, waits for it, and wipes the keys that nobody took.
+// NewKey and LoadKey still work.
 func (p *KeyPool) Close() {
 	if p.made() {
 		p.stock.Close()
@@ -93,7 +96,8 @@ func (p *KeyPool) Bits() int {
 	return p.bits
 }
 
-// NewKey implements [KeySource]. It takes a key from the pool, or makes one if the pool is empty.
+// NewKey implements [KeySource]. It takes a key from the pool, or makes one if the pool
+// is empty.
 func (p *KeyPool) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if !p.made() || ctx == nil {
 		return nil, nil, wire.ErrNothing
@@ -127,8 +131,8 @@ func (p *KeyPool) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, erro
 	return key, nil
 }
 
-// newServerKey makes one key. Its primes are at least 7/8 of their range, so that n2 is as
-// large as [KeySource] promises: its first byte is c4 or more.
+// newServerKey makes one key. Its primes are at least 7/8 of their range, so that n2 is
+// as large as [KeySource] promises: its first byte is c4 or more.
 func newServerKey(bits int) (pooledKey, error) {
 	key, err := splitkey.GenerateSoftwareKey(bits)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 // errInternal marks failures that are the server's own.
 var errInternal = errors.New("server: server failure")
 
-// refused logs why a request gets no answer, and returns ErrRefused. Errors of this package and its
-// neighbours hold no secret and nothing of the request. What only the sender can be at fault for is
-// for debugging.
+// refused logs why a request gets no answer, and returns ErrRefused. Errors of this
+// package and its neighbours hold no secret and nothing of the request. What only the
+// sender can be at fault for is for debugging.
 func (s *Server) refused(ctx context.Context, err error) error {
 	cause := slog.String("cause", err.Error())
 	if (errors.Is(err, protocol.ErrMalformed) || errors.Is(err, ErrUnknownKey)) && !errors.Is(err, errInternal) {
@@ -56,8 +56,8 @@ const (
 	linesPeriod = time.Minute
 )
 
-// lines bounds what anybody can make a node log above debug: linesAtOnce of each message in a linesPeriod. The
-// next line after that says how many were left out.
+// lines bounds what anybody can make a node log above debug: linesAtOnce of each message
+// in a linesPeriod. The next line after that says how many were left out.
 type lines struct{ refused, failed, undelivered throttle }
 
 type throttle struct {

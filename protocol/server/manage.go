@@ -53,11 +53,11 @@ func (s *Server) Status(ctx context.Context, id protocol.KeyID) (*KeyStatus, err
 	return status, nil
 }
 
-// Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why
-// goes into the log. A key that is destroyed already stays as it is, which is no error. The error is
-// [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is not known whether
-// the key was revoked, and Revoke may be called again. An audit sink that is down does not stop it: the
-// event waits in the record.
+// Revoke destroys a key: its share is erased, durably, when Revoke returns nil. why goes
+// into the log. A key that is destroyed already stays as it is, which is no error. The
+// error is [ErrUnknownKey], wraps [ErrRecord], or is the store's; after the last it is
+// not known whether the key was revoked, and Revoke may be called again. An audit sink
+// that is down does not stop it: the event waits in the record.
 func (s *Server) Revoke(ctx context.Context, id protocol.KeyID, why string) error {
 	if err := s.made(ctx); err != nil {
 		return err
@@ -87,11 +87,13 @@ func known(err error, what string) error {
 	return nil
 }
 
-// Expire destroys a key that was not confirmed in time, and reports whether the key is dead of that: true also if it was before, false for
-// a key that is confirmed, may still be, or is dead of something else. The server does so itself only when somebody asks for the key or enrols
-// its modulus again: until then the sealed share of an abandoned enrolment stays in the store. A service that does not want that
-// calls Expire some time after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's; Expire may then
-// be called again.
+// Expire destroys a key that was not confirmed in time, and reports whether the key is
+// dead of that: true also if it was before, false for a key that is confirmed, may still
+// be, or is dead of something else. The server does so itself only when somebody asks for
+// the key or enrols its modulus again: until then the sealed share of an abandoned
+// enrolment stays in the store. A service that does not want that calls Expire some time
+// after [KeyStatus].ConfirmBy. The error is [ErrUnknownKey], wraps [ErrRecord], or is the
+// store's; Expire may then be called again.
 func (s *Server) Expire(ctx context.Context, id protocol.KeyID) (bool, error) {
 	if err := s.made(ctx); err != nil {
 		return false, err
@@ -114,8 +116,9 @@ func (s *Server) Expire(ctx context.Context, id protocol.KeyID) (bool, error) {
 	return gone, nil
 }
 
-// expire destroys a key that was not confirmed by the time at, and reports whether it is gone: dead of that, and of no
-// later time than at. An unknown key is not gone: a slow node may be about to write its record.
+// expire destroys a key that was not confirmed by the time at, and reports whether it is
+// gone: dead of that, and of no later time than at. An unknown key is not gone: a slow
+// node may be about to write its record.
 func (s *Server) expire(ctx context.Context, id protocol.KeyID, at int64) (bool, error) {
 	now, err := s.now()
 	if err != nil {
@@ -136,10 +139,11 @@ func (s *Server) expire(ctx context.Context, id protocol.KeyID, at int64) (bool,
 	return gone && err == nil, err
 }
 
-// Reseal seals what the record of a key has sealed anew, with the Sealer's current key: for
-// every record, after that key was rotated and before the old one is thrown away. It changes nothing else, and may run
-// while requests are answered. The error is [ErrUnknownKey], wraps [ErrRecord], or is the store's or the
-// Sealer's; Reseal may then be called again.
+// Reseal seals what the record of a key has sealed anew, with the Sealer's current key:
+// for every record, after that key was rotated and before the old one is thrown away. It
+// changes nothing else, and may run while requests are answered. The error is
+// [ErrUnknownKey], wraps [ErrRecord], or is the store's or the Sealer's; Reseal may then
+// be called again.
 func (s *Server) Reseal(ctx context.Context, id protocol.KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err

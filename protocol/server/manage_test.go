@@ -36,7 +36,8 @@ func TestRevoke(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknownKey)
 }
 
-// TestReseal: after a rotation of the sealer's key and Reseal the old key is not needed any more, for living and dead keys.
+// TestReseal: after a rotation of the sealer's key and Reseal the old key is not needed
+// any more, for living and dead keys.
 func TestReseal(t *testing.T) {
 	oldKey, newKey := bytes.Repeat([]byte{7}, SealerKeySize), bytes.Repeat([]byte{8}, SealerKeySize)
 	seals := func(keys ...[]byte) func(*Config) {
@@ -148,7 +149,8 @@ func TestDamagedRecord(t *testing.T) {
 	require.ErrorIs(t, s.Reseal(t.Context(), p.id), ErrRecord)
 }
 
-// TestConfirmAgain: a wrong PIN can be corrected with the challenge of the enrolment's answer while it lives, and not after.
+// TestConfirmAgain: a wrong PIN can be corrected with the challenge of the enrolment's
+// answer while it lives, and not after.
 func TestConfirmAgain(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)
@@ -159,4 +161,18 @@ func TestConfirmAgain(t *testing.T) {
 	require.ErrorContains(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN), "the challenge has expired")
 	require.ErrorIs(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN), protocol.ErrMalformed)
 	require.NoError(t, p.Confirm(t.Context(), p.challenge(t), protocoltest.RightPIN))
+}
+
+// TestKeyOfRecord: a sweep over the store's ids finds each key, and nothing else.
+func TestKeyOfRecord(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	found, ok := KeyOfRecord(recordID(p.id))
+	require.True(t, ok)
+	require.Equal(t, p.id, found)
+	_, share := protocoltest.Shares()
+	for _, other := range []string{"", "key/", "key/00", recordID(p.id) + "0", " " + recordID(p.id), p.id.String(), spentID(p.id), indexID(share)} {
+		_, ok := KeyOfRecord(other)
+		require.False(t, ok, other)
+	}
 }

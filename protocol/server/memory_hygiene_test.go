@@ -43,14 +43,16 @@ func TestMemoryKeyPool(t *testing.T) {
 	}
 }
 
-// TestMemoryExchange: a process with a device and a server, which enrolled a key, changed its PIN and signed, and wiped
-// the shares that it was given, has nothing of the two shares and of the partial signatures.
+// TestMemoryExchange: a process with a device and a server, which enrolled a key, changed
+// its PIN and signed, and wiped the shares that it was given, has nothing of the two
+// shares and of the partial signatures.
 func TestMemoryExchange(t *testing.T) {
 	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	pub := server.PublicKey
 	pub.N = new(big.Int).Mul(device.N, server.N)
 	final := splitkeytest.FinalKey(t, &pub)
-	// Four documents and a hardware key make a request that fills what Go allots for it: what grows is found.
+	// Four documents and a hardware key make a request that fills what Go allots for it:
+	// what grows is found.
 	digests := [][]byte{protocoltest.DigestOf("1"), protocoltest.DigestOf("2"), protocoltest.DigestOf("3"), protocoltest.DigestOf("4")}
 	for _, c := range []struct{ name, godebug, column string }{
 		{"fastest", "", memorytest.Assembly}, {"bigmod", "cpu.all=off", memorytest.Bigmod},
@@ -111,7 +113,8 @@ func exchangeAndForget(t *testing.T, digests [][]byte) {
 	require.NoError(t, s.Reseal(t.Context(), id))
 }
 
-// columnOf is the column of a table of memory, which is bigmod's where there is no assembly.
+// columnOf is the column of a table of memory, which is bigmod's where there is no
+// assembly.
 func columnOf(column string) string {
 	if !splitkeytest.Assembly() {
 		return memorytest.Bigmod

@@ -23,7 +23,8 @@ type (
 	pointerKeys   struct{ KeySource }
 )
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for something.
+// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
+// something.
 func TestNothing(t *testing.T) {
 	s := newService(t)
 	server := func() any { return s.node(t) }
@@ -37,6 +38,7 @@ func TestNothing(t *testing.T) {
 		Values: []func() any{server, pool, func() any { return s.config.Sealer }},
 		Functions: map[string]any{
 			"New": New, "NewKeyPool": NewKeyPool, "NewSoftwareSealer": NewSoftwareSealer, "NewAuditLog": NewAuditLog, "SignKeyDocument": SignKeyDocument,
+			"KeyOfRecord": KeyOfRecord,
 		},
 		Good: []any{protocoltest.DigestOf("x"), crypto.SHA256, s.config},
 		Nils: []any{(*rsa.PSSOptions)(nil)},

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// count tries the PIN unless the key is locked, and counts the outcome: checks 15 to 17. In the same
-// write the token changes and the request becomes the last one.
+// count tries the PIN unless the key is locked, and counts the outcome: checks 15 to 17.
+// In the same write the token changes and the request becomes the last one.
 func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	policy, now := t.server.config.Policy, time.UnixMilli(t.now)
 	if t.outcome == 0 {
@@ -78,9 +78,9 @@ func (t *trial) refuse(rec *record, counter limiter.Counter, refusal error) (dec
 	return d, nil
 }
 
-// try looks at the partial signatures, at all of them whatever it finds: partial signatures under
-// several PINs are one wrong guess, and which of them was right shows nowhere. It has no effect
-// that anybody can see.
+// try looks at the partial signatures, at all of them whatever it finds: partial
+// signatures under several PINs are one wrong guess, and which of them was right shows
+// nowhere. It has no effect that anybody can see.
 func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	if err := t.restore(ctx, rec); err != nil {
 		return 0, err
@@ -149,8 +149,8 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// finish makes the signatures of a right request, new or repeated, after it was counted. Whatever
-// fails now costs no attempt: the device sends the same bytes again.
+// finish makes the signatures of a right request, new or repeated, after it was counted.
+// Whatever fails now costs no attempt: the device sends the same bytes again.
 func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 	s := t.server
 	signatures := make([][]byte, len(t.checked))

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestNothingEncoded is TestNothingPrintsSecrets for all the other ways in which a value gets out: logs as
-// JSON, encoders that work by reflection, panics.
+// TestNothingEncoded is TestNothingPrintsSecrets for all the other ways in which a value
+// gets out: logs as JSON, encoders that work by reflection, panics.
 func TestNothingEncoded(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -43,7 +43,8 @@ func TestNothingEncoded(t *testing.T) {
 		sealer, *sealer, key, challenges, &challenges, wire.Reply{Secret: key}, s.Server,
 		enrolled, &enrolled, wire.Request{Token: key, Body: secret.Own(encoded)}, pooled, &pooled)
 
-	// What a caller fills in is in plain fields. It is not logged by mistake, as text or as JSON.
+	// What a caller fills in is in plain fields. It is not logged by mistake, as text or
+	// as JSON.
 	for _, v := range []any{Config{ChallengeKey: pin, HPKE: s.config.HPKE}, &Config{ChallengeKey: pin}, s.config.HPKE, &s.config.HPKE, device.EnrollOptions{PIN: pin}, &device.EnrollOptions{PIN: pin}, device.Config{StorageKey: pin}, &device.Config{StorageKey: pin}} {
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", v)
@@ -54,7 +55,8 @@ func TestNothingEncoded(t *testing.T) {
 	}
 }
 
-// TestNothingPrintsSecrets: no verb shows a secret of any type of this package, or of what travels.
+// TestNothingPrintsSecrets: no verb shows a secret of any type of this package, or of
+// what travels.
 func TestNothingPrintsSecrets(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

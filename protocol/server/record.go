@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rsa"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// record is all that the server keeps of a key: one value of the store, changed by one conditional
-// write at a time. docs/protocol.md, section 4, has its encoding.
+// record is all that the server keeps of a key: one value of the store, changed by one
+// conditional write at a time. docs/protocol.md, section 4, has its encoding.
 type record struct {
 	condition   Condition
 	reason      protocol.Reason
@@ -31,10 +32,25 @@ type record struct {
 	sealedShare []byte
 }
 
-// recordID is where the store keeps a key's record.
-func recordID(id protocol.KeyID) string { return "key/" + id.String() }
+const recordPrefix = "key/"
 
-// settled is the last request that was settled or cancelled. The zero value stands for none.
+// recordID is where the store keeps a key's record.
+func recordID(id protocol.KeyID) string { return recordPrefix + id.String() }
+
+// KeyOfRecord returns which key's record is under an id of the store, and false for what else the
+// server keeps there. The ids of records begin with "key/". A sweep over them calls [Server.Expire],
+// [Server.DeliverEvents] or [Server.Reseal] for the keys that it finds.
+func KeyOfRecord(storeID string) (protocol.KeyID, bool) {
+	name, ok := strings.CutPrefix(storeID, recordPrefix)
+	if !ok {
+		return protocol.KeyID{}, false
+	}
+	id, err := protocol.ParseKeyID(name)
+	return id, err == nil
+}
+
+// settled is the last request that was settled or cancelled. The zero value stands for
+// none.
 type settled struct {
 	number  uint64
 	request wire.Hash

@@ -18,7 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// costs is what a request makes a node do, in the order of the table in docs/operating.md.
+// costs is what a request makes a node do, in the order of the table in
+// docs/operating.md.
 type costs struct{ made, used, reads, writes, seals, opens int }
 
 // meter counts it.
@@ -83,7 +84,8 @@ func (k meteredKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) 
 	return k.RSAKey.Exponentiate(ctx, x)
 }
 
-// TestRequestCosts: the table of docs/operating.md is what is counted, twice for each request.
+// TestRequestCosts: the table of docs/operating.md is what is counted, twice for each
+// request.
 func TestRequestCosts(t *testing.T) {
 	m := new(meter)
 	s := newService(t, m.config)
@@ -197,8 +199,9 @@ func TestRequestCosts(t *testing.T) {
 	require.Equal(t, len(got), rows)
 }
 
-// TestBatchCosts: a list of documents costs what one does, and an operation of the server key for each: whatever the list's
-// length one PIN, one read and one write of the record, and two sealed values that are opened.
+// TestBatchCosts: a list of documents costs what one does, and an operation of the server
+// key for each: whatever the list's length one PIN, one read and one write of the record,
+// and two sealed values that are opened.
 func TestBatchCosts(t *testing.T) {
 	m := new(meter)
 	s := newService(t, m.config)

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// unfit returns why a device's modulus cannot be enrolled, as far as it can be told from the modulus
-// alone, or 0. All of it is known before the server draws a key of its own.
+// unfit returns why a device's modulus cannot be enrolled, as far as it can be told from
+// the modulus alone, or 0. All of it is known before the server draws a key of its own.
 func (s *Server) unfit(pub *rsa.PublicKey) wire.Refusal {
 	if splitkey.CheckModulus(pub) != nil {
 		return wire.RefusedModulus
@@ -35,15 +35,15 @@ func (s *Server) unfit(pub *rsa.PublicKey) wire.Refusal {
 	return 0
 }
 
-// makesFullLength reports whether n1*n2 has full length for the modulus n2 of every server
-// key: see [splitkey.LeastServerModulus].
+// makesFullLength reports whether n1*n2 has full length for the modulus n2 of every
+// server key: see [splitkey.LeastServerModulus].
 func makesFullLength(n1 *big.Int) bool {
 	bits := n1.BitLen()
 	return new(big.Int).Mul(n1, splitkey.LeastServerModulus(bits)).BitLen() == 2*bits
 }
 
-// taken reports whether another key owns a modulus. An owner that was not confirmed by the time at
-// which the challenge was issued is destroyed, and owns it no more.
+// taken reports whether another key owns a modulus. An owner that was not confirmed by
+// the time at which the challenge was issued is destroyed, and owns it no more.
 func (s *Server) taken(ctx context.Context, index string, id protocol.KeyID, issued int64) (bool, error) {
 	owner, _, err := s.owner(ctx, index)
 	if err != nil || owner == nil || *owner == id {
@@ -53,9 +53,11 @@ func (s *Server) taken(ctx context.Context, index string, id protocol.KeyID, iss
 	return !gone, err
 }
 
-// reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose owner was not confirmed in time
-// passes to the next one: the owner is destroyed first, for ever, so that at no time two keys with one modulus can be confirmed. The
-// time that counts is that at which the challenge was issued, so that a request which was refused once always is.
+// reserve makes id the owner of a modulus, and reports whether it is now. A modulus whose
+// owner was not confirmed in time passes to the next one: the owner is destroyed first,
+// for ever, so that at no time two keys with one modulus can be confirmed. The time that
+// counts is that at which the challenge was issued, so that a request which was refused
+// once always is.
 func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, issued int64) (bool, error) {
 	reservation := append([]byte{wire.Version}, id[:]...)
 	err := s.config.Store.Create(ctx, index, reservation)
@@ -80,13 +82,15 @@ func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, i
 	return owner != nil && *owner == id, err
 }
 
-// indexID is where the store keeps which key has a modulus. It hides nothing: n1 is public.
+// indexID is where the store keeps which key has a modulus. It hides nothing: n1 is
+// public.
 func indexID(share *splitkey.ServerShare) string {
 	sum := sha256.Sum256(share.PublicKey().N.Bytes())
 	return "n1/" + hex.EncodeToString(sum[:])
 }
 
-// owner returns the key id that a modulus is reserved for, or nil, and the version of the reservation.
+// owner returns the key id that a modulus is reserved for, or nil, and the version of the
+// reservation.
 func (s *Server) owner(ctx context.Context, index string) (*protocol.KeyID, uint64, error) {
 	value, version, err := s.config.Store.Load(ctx, index)
 	if errors.Is(err, limiter.ErrNotFound) {

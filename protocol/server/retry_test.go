@@ -47,8 +47,8 @@ func newLossyPhone(t *testing.T, s *service) (*phone, *lossy) {
 	return p, l
 }
 
-// TestRetry: a lost answer, right or wrong, is asked for again with the same bytes, on another node, after a restart of the
-// device, and without the PIN.
+// TestRetry: a lost answer, right or wrong, is asked for again with the same bytes, on
+// another node, after a restart of the device, and without the PIN.
 func TestRetry(t *testing.T) {
 	for _, pin := range [][]byte{protocoltest.RightPIN, protocoltest.WrongPIN} {
 		s := newService(t)
@@ -159,8 +159,8 @@ func (k *brokenKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) 
 	return k.RSAKey.Exponentiate(ctx, x)
 }
 
-// TestHSMFails after the count was written: "try again" with the same bytes, and no second count. The same where the service
-// cannot take the signature.
+// TestHSMFails after the count was written: "try again" with the same bytes, and no
+// second count. The same where the service cannot take the signature.
 func TestHSMFails(t *testing.T) {
 	hsm := new(brokenHSM)
 	var refuse error
@@ -198,7 +198,8 @@ func TestHSMFails(t *testing.T) {
 	require.Equal(t, l.requests[n-3], l.requests[n-1])
 }
 
-// TestParallelGuesses: of many guesses at once, from copies of one state, one is answered: they have one number.
+// TestParallelGuesses: of many guesses at once, from copies of one state, one is
+// answered: they have one number.
 func TestParallelGuesses(t *testing.T) {
 	s := newService(t)
 	owner := newReadyPhone(t, s)
@@ -222,7 +223,8 @@ func TestParallelGuesses(t *testing.T) {
 	require.Equal(t, 1, answered)
 }
 
-// TestMalformedPartialIsNotCounted: 0, 1, n1-1, n1 and wrong lengths say nothing about a PIN.
+// TestMalformedPartialIsNotCounted: 0, 1, n1-1, n1 and wrong lengths say nothing about a
+// PIN.
 func TestMalformedPartialIsNotCounted(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

@@ -12,15 +12,17 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Sealer encrypts what the server stores, and authenticates it together with aad. It stands for the
-// HSM's AES key: package hsm has one, and [SoftwareSealer] is one without an HSM.
+// Sealer encrypts what the server stores, and authenticates it together with aad. It
+// stands for the HSM's AES key: package hsm has one, and [SoftwareSealer] is one without
+// an HSM.
 //
 // A Sealer is trusted with the server's shares and with what keeps them
 // apart from the database. It is used from many goroutines at once.
 type Sealer interface {
 	// Seal returns plaintext encrypted, with whatever it needs to open it again.
 	Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error)
-	// Open reverses Seal. It returns an error for anything else, or another aad. The result is the caller's, who wipes it.
+	// Open reverses Seal. It returns an error for anything else, or another aad. The
+	// result is the caller's, who wipes it.
 	Open(ctx context.Context, aad, sealed []byte) ([]byte, error)
 }
 
@@ -36,8 +38,8 @@ const SealerKeySize = 32
 //	9       12      nonce, random
 //	21      n+16    AES-256-GCM (NIST SP 800-38D) with its tag
 //
-// Nonces are random: NIST SP 800-38D, section 8.3, allows 2^32 of them for a key. A key is written
-// to twice for each enrolment, and not for signatures.
+// Nonces are random: NIST SP 800-38D, section 8.3, allows 2^32 of them for a key. A key
+// is written to twice for each enrolment, and not for signatures.
 type SoftwareSealer struct {
 	current sealerKeyID
 	keys    secret.Value[map[sealerKeyID]cipher.AEAD]

@@ -14,8 +14,8 @@ import (
 )
 
 // Server is the service's half of the protocol. It keeps nothing between calls but its
-// configuration: any number of servers with the same one may share a store, and any of them answers any
-// request. All methods may be called from many goroutines at once.
+// configuration: any number of servers with the same one may share a store, and any of
+// them answers any request. All methods may be called from many goroutines at once.
 type Server struct {
 	config     Config
 	challenges wire.ChallengeKey
@@ -66,16 +66,16 @@ func (s *Server) ServerKey() []byte {
 	return slices.Clone(s.current)
 }
 
-// Handle answers one request of a device: it is the only input for bytes from outside. It reads up
-// to [protocol.MaxRequest] bytes and answers with up to [protocol.MaxResponse].
+// Handle answers one request of a device: it is the only input for bytes from outside. It
+// reads up to [protocol.MaxRequest] bytes and answers with up to [protocol.MaxResponse].
 //
-// The one error is [ErrRefused], and means that there is no answer. It is the same for everybody who
-// does not hold the K_dev of the key that he names, whatever he sends. How a service expresses it
-// (HTTP status 403 and an empty body, say) is up to the transport, which must always do so in the
-// same way.
+// The one error is [ErrRefused], and means that there is no answer. It is the same for
+// everybody who does not hold the K_dev of the key that he names, whatever he sends. How
+// a service expresses it (HTTP status 403 and an empty body, say) is up to the transport,
+// which must always do so in the same way.
 //
-// Everything that counts is durable in the store when Handle returns. Once an outcome is known,
-// cancelling ctx does not stop its being counted.
+// Everything that counts is durable in the store when Handle returns. Once an outcome is
+// known, cancelling ctx does not stop its being counted.
 func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 	if s.made(ctx) != nil {
 		return nil, ErrRefused

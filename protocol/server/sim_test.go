@@ -27,8 +27,9 @@ var (
 	firstSeed = flag.Uint64("seed", 1, "seed of the first schedule of TestBadNetwork")
 )
 
-// TestBadNetwork runs a device and a server over a network that drops, repeats, delays, reorders
-// and damages, with crashes of both sides and of the store at every step, and then lets everything calm down.
+// TestBadNetwork runs a device and a server over a network that drops, repeats, delays,
+// reorders and damages, with crashes of both sides and of the store at every step, and
+// then lets everything calm down.
 //
 //	go test ./protocol -run TestBadNetwork -schedules 20000
 //	go test ./protocol -run TestBadNetwork -seed 4711 -schedules 1
@@ -116,7 +117,8 @@ func (s *schedule) run() {
 	}
 }
 
-// attempt runs one call of the device, which may crash. A crash is an error that says nothing.
+// attempt runs one call of the device, which may crash. A crash is an error that says
+// nothing.
 func (s *schedule) attempt(typed wire.Fate, call func(*device.Device) error) (err error) {
 	s.pinTyped = typed
 	defer func() {
@@ -296,8 +298,8 @@ func (s *schedule) signed(signatures [][]byte) {
 	}
 }
 
-// changePIN: whatever happens, the device's lockbox opens with exactly the PIN that the caller was told of, except
-// where the process ended after the save.
+// changePIN: whatever happens, the device's lockbox opens with exactly the PIN that the
+// caller was told of, except where the process ended after the save.
 func (s *schedule) changePIN(ctx context.Context, challenge []byte) {
 	other := protocoltest.NewPIN
 	if bytes.Equal(s.pin, protocoltest.NewPIN) {
@@ -356,7 +358,8 @@ func (s *schedule) fatesOf(f wire.Fate) int {
 	return n
 }
 
-// settleDown: nothing fails any more. Every signature that was promised is obtained, and both sides agree.
+// settleDown: nothing fails any more. Every signature that was promised is obtained, and
+// both sides agree.
 func (s *schedule) settleDown() {
 	s.calm = true
 	for s.keys[0] != s.keys[1] {
@@ -455,7 +458,8 @@ func (s *schedule) told() {
 	}
 }
 
-// replay sends again what was sent, in random order, now and much later. (TestReplayEverything does so at leisure.)
+// replay sends again what was sent, in random order, now and much later.
+// (TestReplayEverything does so at leisure.)
 func (s *schedule) replay() {
 	before := s.stored()
 	for _, later := range []time.Duration{0, 1000 * time.Hour} {

@@ -19,9 +19,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// world is a device, two server nodes, a store and a network, all of which fail at random, as a seed says. It runs
-// in one goroutine: what happens at the same time in a deployment is nested here, so
-// that the seed of a failing schedule replays it.
+// world is a device, two server nodes, a store and a network, all of which fail at
+// random, as a seed says. It runs in one goroutine: what happens at the same time in a
+// deployment is nested here, so that the seed of a failing schedule replays it.
 type world struct {
 	random *rand.Rand
 	calm   bool // nothing fails any more
@@ -99,7 +99,8 @@ func (w *world) restartNode(i int) {
 	w.must(err)
 }
 
-// spoilClocks sets one node's clock wrong. Before the key is confirmed it would end the enrolment.
+// spoilClocks sets one node's clock wrong. Before the key is confirmed it would end the
+// enrolment.
 func (w *world) spoilClocks(seed uint64) {
 	w.ahead = []time.Duration{20 * time.Second, clockSkew, -5 * time.Hour, time.Hour}[seed/4%4]
 	w.restartNode(1)
@@ -125,8 +126,9 @@ func (w *world) Record(_ context.Context, e Event) error {
 	return nil
 }
 
-// operate is what operators do: they roll out a new challenge key, one node after the other, and change the HPKE key, with
-// or without a document, or drop the old ones though the device may be away.
+// operate is what operators do: they roll out a new challenge key, one node after the
+// other, and change the HPKE key, with or without a document, or drop the old ones though
+// the device may be away.
 func (w *world) operate() {
 	keys := &w.config.HPKE
 	switch {
@@ -148,7 +150,8 @@ func (w *world) operate() {
 	w.restartNode(1)
 }
 
-// known reports whether the node that is left on a calm day can read a request, and takes its challenge for the server's.
+// known reports whether the node that is left on a calm day can read a request, and takes
+// its challenge for the server's.
 func (w *world) known(p *protocoltest.Pending) bool {
 	e, err := wire.ParseEnvelope(p.Request)
 	w.must(err)
@@ -266,8 +269,8 @@ func (w *world) deliver(ctx context.Context, request []byte) (response []byte) {
 	return response
 }
 
-// crashingStore fails before and after each write, and lets other requests in between a load and
-// a write.
+// crashingStore fails before and after each write, and lets other requests in between a
+// load and a write.
 type crashingStore struct {
 	limiter.Store
 	world *world
@@ -355,7 +358,8 @@ func (w *world) changed(before, after []byte) {
 	w.checkCount(old, rec)
 }
 
-// checkCount: a wrong PIN takes exactly one try, a right one gives all back or, of a Refresh, none.
+// checkCount: a wrong PIN takes exactly one try, a right one gives all back or, of a
+// Refresh, none.
 func (w *world) checkCount(old, rec *record) {
 	policy := limiter.DefaultPolicy()
 	was, err := policy.Peek(old.counter, w.now.Add(time.Minute))

@@ -12,11 +12,12 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// A server key costs as much as thousands of requests, so a challenge for an enrolment is good for one,
-// ever: before the key is drawn the store durably says that the challenge is spent, on which request, and
-// this is never taken back. Copies of the request, at other nodes or after a crash, find it so and draw no
-// key. What fails afterwards ends the enrolment: its bytes are answered "later" until the challenge
-// has expired, and the device starts over with another one.
+// A server key costs as much as thousands of requests, so a challenge for an enrolment is
+// good for one, ever: before the key is drawn the store durably says that the challenge
+// is spent, on which request, and this is never taken back. Copies of the request, at
+// other nodes or after a crash, find it so and draw no key. What fails afterwards ends
+// the enrolment: its bytes are answered "later" until the challenge has expired, and the
+// device starts over with another one.
 
 // spent is what the store keeps for a key id whose challenge was spent.
 type spent struct {
@@ -44,7 +45,8 @@ func parseSpent(value []byte) (spent, error) {
 
 var errSpent = errors.New("server: this enrolment was begun before, and is under way or has failed: its challenge is spent")
 
-// spentBefore answers a request whose challenge is spent. It returns nothing if it is not.
+// spentBefore answers a request whose challenge is spent. It returns nothing if it is
+// not.
 func (s *Server) spentBefore(ctx context.Context, id protocol.KeyID, request wire.Hash) (*wire.Answer, error) {
 	if s.config.Keys == nil {
 		return nil, nil
@@ -68,8 +70,8 @@ func (s *Server) spentBefore(ctx context.Context, id protocol.KeyID, request wir
 	return nil, errSpent
 }
 
-// spend marks the challenge as spent on a request, where a server key is to be drawn. It returns an
-// answer or an error if it was before.
+// spend marks the challenge as spent on a request, where a server key is to be drawn. It
+// returns an answer or an error if it was before.
 func (s *Server) spend(ctx context.Context, id protocol.KeyID, request wire.Hash) (*wire.Answer, error) {
 	if s.config.Keys == nil {
 		return nil, nil
@@ -85,8 +87,8 @@ func (s *Server) spend(ctx context.Context, id protocol.KeyID, request wire.Hash
 	return a, err
 }
 
-// refuseSpent refuses a request after its challenge was spent, durably, so that the same bytes are refused
-// again.
+// refuseSpent refuses a request after its challenge was spent, durably, so that the same
+// bytes are refused again.
 func (s *Server) refuseSpent(ctx context.Context, id protocol.KeyID, request wire.Hash, why wire.Refusal) (*wire.Answer, error) {
 	if s.config.Keys != nil {
 		_, version, err := s.config.Store.Load(ctx, spentID(id))

@@ -44,8 +44,8 @@ func countKeys(c *countingKeys) func(*Config) {
 
 var two = big.NewInt(2)
 
-// smallestFit is the least modulus of 2048 bits that makes a composite of full length with every server key: 2^2055/168, rounded
-// up.
+// smallestFit is the least modulus of 2048 bits that makes a composite of full length
+// with every server key: 2^2055/168, rounded up.
 func smallestFit() *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), 2055)
 	return n.Add(n, big.NewInt(0xa8-1)).Div(n, big.NewInt(0xa8))
@@ -68,8 +68,9 @@ func withExponent(t *testing.T, share []byte, e byte) []byte {
 	return share
 }
 
-// TestMakesFullLength: from the bound on, n1*n2 has full length for the smallest n2 of a KeySource; below it, not for each. The
-// smallest modulus that package splitkey makes is above.
+// TestMakesFullLength: from the bound on, n1*n2 has full length for the smallest n2 of a
+// KeySource; below it, not for each. The smallest modulus that package splitkey makes is
+// above.
 func TestMakesFullLength(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		least := splitkey.LeastServerModulus(bits)
@@ -88,8 +89,8 @@ func TestMakesFullLength(t *testing.T) {
 	}
 }
 
-// TestRefusedBeforeAKeyIsDrawn: what cannot be enrolled costs no server key, however often it is sent, and is refused for the same
-// reason each time.
+// TestRefusedBeforeAKeyIsDrawn: what cannot be enrolled costs no server key, however
+// often it is sent, and is refused for the same reason each time.
 func TestRefusedBeforeAKeyIsDrawn(t *testing.T) {
 	keys := new(countingKeys)
 	store := new(protocoltest.CountingStore)
@@ -131,8 +132,8 @@ func TestRefusedBeforeAKeyIsDrawn(t *testing.T) {
 	require.Equal(t, 4096, a.Public.N.BitLen())
 }
 
-// TestOneChallengeOneKey: one challenge takes one server key and enrols one key, with whatever many moduli it is sent at once, to
-// whatever nodes.
+// TestOneChallengeOneKey: one challenge takes one server key and enrols one key, with
+// whatever many moduli it is sent at once, to whatever nodes.
 func TestOneChallengeOneKey(t *testing.T) {
 	keys := new(countingKeys)
 	s := newService(t, countKeys(keys))
@@ -198,8 +199,9 @@ func (o *onFirstLoad) Load(ctx context.Context, id string) ([]byte, uint64, erro
 	return value, version, err
 }
 
-// TestUnfinishedEnrolment: whatever fails after the challenge was spent, no second key is drawn for it, on any node; the device
-// is told to come again, until the challenge has expired, and then starts over.
+// TestUnfinishedEnrolment: whatever fails after the challenge was spent, no second key is
+// drawn for it, on any node; the device is told to come again, until the challenge has
+// expired, and then starts over.
 func TestUnfinishedEnrolment(t *testing.T) {
 	broken := errors.New("broken")
 	key, err := protocoltest.FixedServerKey()
@@ -307,7 +309,8 @@ func (f *failingSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte
 	return f.Sealer.Seal(ctx, aad, plaintext)
 }
 
-// TestSealerAway: an enrolment that meets a sealer that is away spends nothing, and is done when it is back.
+// TestSealerAway: an enrolment that meets a sealer that is away spends nothing, and is
+// done when it is back.
 func TestSealerAway(t *testing.T) {
 	sealer := new(failingSealer)
 	keys := new(countingKeys)
@@ -324,7 +327,8 @@ func TestSealerAway(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 }
 
-// TestGoneWhileDrawing: whoever hangs up while the server draws a key has spent his challenge on an enrolment that is finished.
+// TestGoneWhileDrawing: whoever hangs up while the server draws a key has spent his
+// challenge on an enrolment that is finished.
 func TestGoneWhileDrawing(t *testing.T) {
 	keys := new(countingKeys)
 	s := newService(t, countKeys(keys), func(c *Config) { c.Store = &cancellable{c.Store}; c.Sealer = &cancellableSealer{c.Sealer} })
@@ -358,8 +362,9 @@ func (c *cancellableSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]
 	return c.Sealer.Seal(ctx, aad, plaintext)
 }
 
-// TestRefusedAfterTheDraw: a modulus that somebody else reserved meanwhile, and one with a factor in common with the server's key,
-// are refused again with the same answer, without a second draw.
+// TestRefusedAfterTheDraw: a modulus that somebody else reserved meanwhile, and one with
+// a factor in common with the server's key, are refused again with the same answer,
+// without a second draw.
 func TestRefusedAfterTheDraw(t *testing.T) {
 	_, server := protocoltest.Shares()
 	t.Run("lost race", func(t *testing.T) {

@@ -17,9 +17,10 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// heist is a moment in the life of a key of whose device a thief has a copy. The server and the owner's device are the
-// real ones. The thief knows all numbers and chains, controls the network, and acts as he likes; he lacks the PIN and
-// every token that he did not copy.
+// heist is a moment in the life of a key of whose device a thief has a copy. The server
+// and the owner's device are the real ones. The thief knows all numbers and chains,
+// controls the network, and acts as he likes; he lacks the PIN and every token that he
+// did not copy.
 type heist struct {
 	record, owner []byte
 	now           time.Time
@@ -33,7 +34,8 @@ type heist struct {
 	giveBack      bool // a right PIN of the owner's counted after a verdict
 }
 
-// burglary explores every moment that can follow, up to moments that differ in nothing that matters.
+// burglary explores every moment that can follow, up to moments that differ in nothing
+// that matters.
 type burglary struct {
 	t     *testing.T
 	s     *service
@@ -126,8 +128,8 @@ func (b *burglary) expand(h *heist) {
 	b.thiefActs(h, rec, st)
 }
 
-// ownerActs: the owner signs, with the right PIN or a wrong one, refreshes, resumes or cancels. The request or the answer
-// may be lost.
+// ownerActs: the owner signs, with the right PIN or a wrong one, refreshes, resumes or
+// cancels. The request or the answer may be lost.
 func (b *burglary) ownerActs(h *heist, st *protocoltest.State) {
 	if device.Phase(st.Phase) != device.Ready {
 		return
@@ -169,8 +171,9 @@ func (b *burglary) ownerActs(h *heist, st *protocoltest.State) {
 	}
 }
 
-// thiefActs: he guesses, refreshes, to a token of his own or one that he copied, and cancels, for himself or for the
-// owner; forges answers to the request that he copied; and sends again what the owner has sent.
+// thiefActs: he guesses, refreshes, to a token of his own or one that he copied, and
+// cancels, for himself or for the owner; forges answers to the request that he copied;
+// and sends again what the owner has sent.
 func (b *burglary) thiefActs(h *heist, rec *record, st *protocoltest.State) {
 	i := slices.IndexFunc(h.tokens, func(t wire.Secret) bool { return t.Commitment() == rec.current })
 	if i >= 0 {
@@ -239,10 +242,12 @@ func (b *burglary) forgeries(h *heist, pending *protocoltest.Pending) {
 	}
 }
 
-// TestThiefExactly explores everything that an owner and a thief can do, from copies made at each kind of moment, until
-// nothing new comes: the most that the thief learns is what docs/protocol.md says, and not less. With rounds of k tries:
-// k-1 verdicts without a lock; k, 2k and 3k where none, one and two or more locks are waited out; one less after a wrong
-// PIN of the owner's; none after a right one, and no right one that counts after any.
+// TestThiefExactly explores everything that an owner and a thief can do, from copies made
+// at each kind of moment, until nothing new comes: the most that the thief learns is what
+// docs/protocol.md says, and not less. With rounds of k tries: k-1 verdicts without a
+// lock; k, 2k and 3k where none, one and two or more locks are waited out; one less after
+// a wrong PIN of the owner's; none after a right one, and no right one that counts after
+// any.
 func TestThiefExactly(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(p *phone, lose func(request, answer bool))

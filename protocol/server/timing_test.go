@@ -23,9 +23,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestTiming: partial signatures under as many PINs as there are documents are one wrong guess, and the time from the
-// request to the answer does not tell whether some of them were right. Signatures are made of right ones alone, and take
-// time; so all right is compared on a store that fails at the write, when they were looked at and none was made.
+// TestTiming: partial signatures under as many PINs as there are documents are one wrong
+// guess, and the time from the request to the answer does not tell whether some of them
+// were right. Signatures are made of right ones alone, and take time; so all right is
+// compared on a store that fails at the write, when they were looked at and none was
+// made.
 func TestTiming(t *testing.T) {
 	store := new(stillStore)
 	s := newService(t, func(c *Config) {
@@ -56,7 +58,8 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// stillStore is one that, once it is still, writes no more: each request finds the same record.
+// stillStore is one that, once it is still, writes no more: each request finds the same
+// record.
 type stillStore struct {
 	limiter.Store
 	still  bool

@@ -127,8 +127,8 @@ func answersAsRecorded(t *testing.T, v *protocoltest.TranscriptTest, g *protocol
 	require.Equal(t, recorded, opened, v.Name()...)
 }
 
-// sealedAsAlways are the changes of strangers in whose plaintext nothing is wrong but the MAC, or
-// the challenge's time.
+// sealedAsAlways are the changes of strangers in whose plaintext nothing is wrong but the
+// MAC, or the challenge's time.
 var sealedAsAlways = []string{"future", "bad-mac", "last-bit", "enc-bit", "operation", "key-id", "hpke-key", "version", "other-key",
 	"second", "other-id", "unknown-key"}
 

@@ -16,9 +16,9 @@ func (s *Server) load(ctx context.Context, id protocol.KeyID) (*record, error) {
 	return parseRecord(value)
 }
 
-// update changes one record by one conditional write. decide weighs the record, and changes it; it
-// is called again if another write came first. What happened is delivered once it is durable, and
-// so is what a crash has left.
+// update changes one record by one conditional write. decide weighs the record, and
+// changes it; it is called again if another write came first. What happened is delivered
+// once it is durable, and so is what a crash has left.
 func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*record) (decision, error)) (decision, error) {
 	var d decision
 	var now *record // as it is stored

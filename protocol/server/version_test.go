@@ -34,7 +34,8 @@ func TestVersion1(t *testing.T) {
 	require.ErrorIs(t, err, device.ErrStorage)
 }
 
-// TestRightThenDestroyed: what was right is not signed again after the key was destroyed; a Cancel of it hears so too.
+// TestRightThenDestroyed: what was right is not signed again after the key was destroyed;
+// a Cancel of it hears so too.
 func TestRightThenDestroyed(t *testing.T) {
 	for _, cancel := range []bool{false, true} {
 		s := newService(t)

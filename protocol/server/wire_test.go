@@ -45,7 +45,8 @@ func (w *wiretap) transport(ctx context.Context, request []byte) ([]byte, error)
 	return response, err
 }
 
-// life is a phone's life with every kind of request, each with a right and a wrong outcome, recorded.
+// life is a phone's life with every kind of request, each with a right and a wrong
+// outcome, recorded.
 func life(t *testing.T, s *service, state device.Storage, after func(p *phone)) (*phone, *wiretap) {
 	tap := &wiretap{service: s}
 	d, err := device.New(device.Config{Storage: state, Transport: tap.transport, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
@@ -86,8 +87,8 @@ func life(t *testing.T, s *service, state device.Storage, after func(p *phone)) 
 	return p, tap
 }
 
-// TestReplayEverything: every request that was ever recorded, sent again at any later time, in any order, to any
-// node, changes nothing, and raises no alarm.
+// TestReplayEverything: every request that was ever recorded, sent again at any later
+// time, in any order, to any node, changes nothing, and raises no alarm.
 func TestReplayEverything(t *testing.T) {
 	store := new(protocoltest.CountingStore)
 	s := newService(t, func(c *Config) { store.Store = c.Store; c.Store = store })
@@ -96,7 +97,8 @@ func TestReplayEverything(t *testing.T) {
 	require.NoError(t, err)
 	store.Writes = 0
 	behind := s.node(t, func(c *Config) { c.Clock = func() time.Time { return s.clock.Now().Add(-clockSkew) } })
-	// A node whose clock is wrong by hours, and then shows a time at which the requests were fresh.
+	// A node whose clock is wrong by hours, and then shows a time at which the requests
+	// were fresh.
 	broken := s.node(t, func(c *Config) { c.Clock = func() time.Time { return protocoltest.NewClock().Now().Add(time.Minute) } })
 	nodes := []*Server{s.Server, s.node(t), behind, broken}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -122,7 +124,8 @@ func TestReplayEverything(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestStranger: whoever does not hold K_dev changes nothing and learns nothing, whatever he sends.
+// TestStranger: whoever does not hold K_dev changes nothing and learns nothing, whatever
+// he sends.
 func TestStranger(t *testing.T) {
 	store := new(protocoltest.CountingStore)
 	s := newService(t, func(c *Config) { store.Store = c.Store; c.Store = store })
@@ -145,7 +148,8 @@ func TestStranger(t *testing.T) {
 		damaged[random.IntN(len(damaged))] ^= byte(1 + random.IntN(255))
 		add(damaged)
 	}
-	// Well-formed, for known and unknown keys, with valid challenges, under a K_dev of his own; and from the keys of others.
+	// Well-formed, for known and unknown keys, with valid challenges, under a K_dev of
+	// his own; and from the keys of others.
 	var unknown protocol.KeyID
 	unknown[3] = 1
 	other := newReadyPhone2(t, s)
@@ -159,7 +163,8 @@ func TestStranger(t *testing.T) {
 	require.NoError(t, err)
 	add(forge(t, s, p.id, p.id, protocol.OpSign, st.Key.AuthKey))
 	add(forge(t, s, p.id, other.id, protocol.OpSign, st.Key.AuthKey))
-	// An enrolment without a challenge of the server's, and one with a challenge for something else.
+	// An enrolment without a challenge of the server's, and one with a challenge for
+	// something else.
 	stranger := newService(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{1}, 32) })
 	for _, from := range []*service{stranger, s} {
 		id, c, err := from.ChallengeEnroll(t.Context())
@@ -240,8 +245,9 @@ func forgeEnrollment(t *testing.T, s *service, id protocol.KeyID, raw []byte) []
 	return request
 }
 
-// TestNothingSecretOutside searches all bytes that were sent, the audit log, and the device's folder at every moment of every
-// exchange for all that must not be there, in every encoding.
+// TestNothingSecretOutside searches all bytes that were sent, the audit log, and the
+// device's folder at every moment of every exchange for all that must not be there, in
+// every encoding.
 func TestNothingSecretOutside(t *testing.T) {
 	s := newService(t)
 	folder := t.TempDir()
@@ -312,7 +318,8 @@ func (w *watchedState) Save(data []byte) error {
 	return err
 }
 
-// partialsOf computes every y that the pending request may contain: of the right and of the wrong PIN.
+// partialsOf computes every y that the pending request may contain: of the right and of
+// the wrong PIN.
 func partialsOf(t *testing.T, st *protocoltest.State) [][]byte {
 	box, err := pinlock.ParseLockbox(st.Key.Lockbox)
 	require.NoError(t, err)

@@ -76,8 +76,8 @@ type Answer struct {
 	Document   []byte
 }
 
-// HasChallenge reports whether the answer is one that the device acts on with a request of its
-// own.
+// HasChallenge reports whether the answer is one that the device acts on with a request
+// of its own.
 func (a *Answer) HasChallenge() bool {
 	return a.Code == CodeEnrolled || a.Code == CodeSuperseded || a.Code == CodeDestroyed || a.Code == CodeWrong && a.Verdict.Total == 0
 }

@@ -21,7 +21,8 @@ func TestBinding(t *testing.T) {
 	require.Equal(t, wire.Hash(sha256.Sum256(text)), m.Binding())
 }
 
-// TestAnswerIsBound: an answer opens for the request that it is for and for no other, though the reply key were the same.
+// TestAnswerIsBound: an answer opens for the request that it is for and for no other,
+// though the reply key were the same.
 func TestAnswerIsBound(t *testing.T) {
 	key := wire.DrawSecret()
 	sealed, err := wire.Reply{Secret: key, Request: wire.Hash{1}}.Seal([]byte("answer"))

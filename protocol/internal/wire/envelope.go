@@ -47,8 +47,8 @@ func HPKEKeyIDOf(public []byte) HPKEKeyID {
 	return HPKEKeyID(sum[:8])
 }
 
-// ParseServerKey reads the public key that requests are encrypted to, and tries it: nothing can be
-// encrypted to zeros, say.
+// ParseServerKey reads the public key that requests are encrypted to, and tries it:
+// nothing can be encrypted to zeros, say.
 func ParseServerKey(public []byte) (hpke.PublicKey, error) {
 	pub, err := KEM.NewPublicKey(public)
 	if err == nil {
@@ -82,8 +82,8 @@ func ParseEnvelope(request []byte) (*Envelope, error) {
 	return e, nil
 }
 
-// Reply is what both sides need to seal and open the answer to one request, and nothing else of
-// the request: the device stores it while it waits.
+// Reply is what both sides need to seal and open the answer to one request, and nothing
+// else of the request: the device stores it while it waits.
 type Reply struct {
 	Secret  Secret // exported from the request's HPKE context
 	Request Hash
@@ -174,7 +174,8 @@ func (r Reply) aead(salt []byte) (cipher.AEAD, []byte, error) {
 	}
 	var gcm cipher.AEAD
 	// crypto/cipher allows a nonce of the caller's in FIPS 140-only mode to nobody but
-	// crypto/hpke, which derives one as it is done here. This key seals this message only.
+	// crypto/hpke, which derives one as it is done here. This key seals this message
+	// only.
 	fips140.WithoutEnforcement(func() { gcm, err = cipher.NewGCM(block) })
 	return gcm, nonce, err
 }
@@ -191,8 +192,8 @@ func (r Reply) Seal(plaintext []byte) ([]byte, error) {
 	return gcm.Seal(out, nonce, plaintext, nil), nil
 }
 
-// Open decrypts an answer. Whoever makes one that opens has the server's HPKE key, or a copy of
-// the request's reply key.
+// Open decrypts an answer. Whoever makes one that opens has the server's HPKE key, or a
+// copy of the request's reply key.
 func (r Reply) Open(response []byte) ([]byte, error) {
 	if len(response) < 1+responseSalt+TagSize || len(response) > protocol.MaxResponse || response[0] != Version {
 		return nil, fmt.Errorf("%w: answer of %d bytes", protocol.ErrMalformed, len(response))

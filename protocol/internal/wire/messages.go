@@ -29,8 +29,9 @@ var hashes = [...]crypto.Hash{
 	4: crypto.SHA3_256, 5: crypto.SHA3_384, 6: crypto.SHA3_512,
 }
 
-// Messages are what one request signs: 1 to MaxDocuments digests of one hash function, all with
-// the same padding and the same length of a PSS salt. The zero value signs nothing.
+// Messages are what one request signs: 1 to MaxDocuments digests of one hash function,
+// all with the same padding and the same length of a PSS salt. The zero value signs
+// nothing.
 type Messages struct {
 	Hash       uint8
 	Padding    Padding
@@ -92,8 +93,8 @@ func (m Messages) Options() crypto.SignerOpts {
 	return h
 }
 
-// Binding is what a challenge for a transaction names. It covers the whole list, in order, and
-// leaves the salts to the device.
+// Binding is what a challenge for a transaction names. It covers the whole list, in
+// order, and leaves the salts to the device.
 func (m Messages) Binding() Hash {
 	sum := sha256.New()
 	sum.Write([]byte("tandem v2 transaction"))
@@ -104,8 +105,8 @@ func (m Messages) Binding() Hash {
 	return Hash(sum.Sum(nil))
 }
 
-// AskFor reports whether m, which may leave the length of the salts open, asks for the signatures
-// of sent, which has the length that was drawn.
+// AskFor reports whether m, which may leave the length of the salts open, asks for the
+// signatures of sent, which has the length that was drawn.
 func (m Messages) AskFor(sent Messages) bool {
 	return m.Hash == sent.Hash && m.Padding == sent.Padding && m.takesSalt(sent.SaltLength) &&
 		slices.EqualFunc(m.Digests, sent.Digests, slices.Equal)

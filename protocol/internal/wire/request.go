@@ -36,13 +36,15 @@ type Request struct {
 // Format hides the token and the partial signatures.
 func (r Request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wire.Request(%v, hidden)", r.Op) }
 
-// Encode writes, signs and authenticates the request. hardware is nil where the key has none.
+// Encode writes, signs and authenticates the request. hardware is nil where the key has
+// none.
 func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
 	var salt, partial int
 	if len(r.Partials) > 0 {
 		salt, partial = len(r.Salts[0]), len(r.Partials[0])
 	}
-	// Room for all of it, the MAC included: what grows leaves what it had, the partial signatures, behind.
+	// Room for all of it, the MAC included: what grows leaves what it had, the partial
+	// signatures, behind.
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, 512+len(r.Partials)*(r.Messages.DigestSize()+salt+partial)))
 	b.AddUint8(Version)
 	b.AddUint8(uint8(r.Op))
@@ -160,7 +162,8 @@ func (r *Request) checkPurpose() error {
 	return nil
 }
 
-// Subject is the hash of the request that is settled by this one: itself, or what it cancels.
+// Subject is the hash of the request that is settled by this one: itself, or what it
+// cancels.
 func (r *Request) Subject(own Hash) Hash {
 	if r.Op == protocol.OpCancel {
 		return r.Target
