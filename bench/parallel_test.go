@@ -22,8 +22,9 @@ func cores() []int {
 	return append(out, all)
 }
 
-// BenchmarkParallel shares the work out over a number of cores: BenchmarkParallel/what/cores. ns/op is the
-// time on the clock divided by all signatures made.
+// BenchmarkParallel shares the work out over a number of cores:
+// BenchmarkParallel/what/cores. ns/op is the time on the clock divided by all signatures
+// made.
 func BenchmarkParallel(b *testing.B) {
 	k := newKey(b, 2048, splitkey.Multiplicative, true)
 	m, err := k.completer.FinalKey().Encode(digest[:], crypto.SHA256)
@@ -44,15 +45,16 @@ func BenchmarkParallel(b *testing.B) {
 		for _, n := range cores() {
 			b.Run(fmt.Sprintf("%s/%d", w.name, n), func(b *testing.B) {
 				b.ReportAllocs()
-				// Not b.Loop, which belongs to one goroutine, nor RunParallel, which takes all cores.
+				// Not b.Loop, which belongs to one goroutine, nor RunParallel, which
+				// takes all cores.
 				inParallel(b, n, b.N, w.work)
 			})
 		}
 	}
 }
 
-// inParallel does the work total times in n goroutines, on n cores: with one more, the garbage collector would
-// do its part of the work there.
+// inParallel does the work total times in n goroutines, on n cores: with one more, the
+// garbage collector would do its part of the work there.
 func inParallel(tb testing.TB, n, total int, work func() error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	errs := make([]error, n)

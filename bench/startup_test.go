@@ -71,8 +71,9 @@ func (p *program) run(tb testing.TB, task string, env ...string) (*os.ProcessSta
 	return cmd.ProcessState, errs.String()
 }
 
-// BenchmarkStart is a process from its start to its end: one that does nothing, a device's that makes its
-// first partial signature, a server's that completes its first one. cpu-ns/op is the process's own time.
+// BenchmarkStart is a process from its start to its end: one that does nothing, a
+// device's that makes its first partial signature, a server's that completes its first
+// one. cpu-ns/op is the process's own time.
 func BenchmarkStart(b *testing.B) {
 	p := buildStartup(b)
 	for _, task := range []string{"nothing", "device", "server"} {
@@ -113,7 +114,8 @@ type initCost struct {
 	bytes    int64
 }
 
-// add takes the lines of packages whose path begins with prefix: "init fmt @0.1 ms, 0.02 ms clock, 16 bytes, 1 allocs".
+// add takes the lines of packages whose path begins with prefix: "init fmt @0.1 ms, 0.02
+// ms clock, 16 bytes, 1 allocs".
 func (c *initCost) add(trace, prefix string) {
 	for line := range strings.Lines(trace) {
 		var name string

@@ -64,7 +64,8 @@ func complete(c *splitkey.Completer, m *splitkey.Message, y []byte) ([]byte, err
 // steps are the parts of a signature, in their order.
 var steps = []string{"encode", "partial", "check", "serverkey", "finish", "verify"}
 
-// sign makes a signature as the two parties do, each encoding the digest, and returns what each step took.
+// sign makes a signature as the two parties do, each encoding the digest, and returns
+// what each step took.
 func (k *key) sign() ([]time.Duration, error) {
 	ctx := context.Background()
 	final := k.completer.FinalKey()
@@ -110,9 +111,10 @@ func (k *key) sign() ([]time.Duration, error) {
 	return slices.Insert(took, 3, own), err
 }
 
-// BenchmarkSteps says what one signature consists of: the median of each step, so that what else the machine
-// does in between hardly counts. "finish" is all of Finish but the server key's own work: joining the two
-// halves, and verifying the result with crypto/rsa.
+// BenchmarkSteps says what one signature consists of: the median of each step, so that
+// what else the machine does in between hardly counts. "finish" is all of Finish but the
+// server key's own work: joining the two halves, and verifying the result with
+// crypto/rsa.
 func BenchmarkSteps(b *testing.B) {
 	for _, c := range []struct {
 		bits      int

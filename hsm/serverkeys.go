@@ -76,7 +76,8 @@ func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (
 	return p, nil
 }
 
-// draw makes a key for the stock, which tries again after a second while the token is away.
+// draw makes a key for the stock, which tries again after a second while the token is
+// away.
 func (p *ServerKeys) draw(ctx context.Context) (pooledKey, error) {
 	k, err := p.generate(ctx)
 	switch {

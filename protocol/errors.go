@@ -7,7 +7,8 @@ import (
 )
 
 var (
-	// ErrMalformed is returned for bytes that are not the encoding of what they should be.
+	// ErrMalformed is returned for bytes that are not the encoding of what they should
+	// be.
 	ErrMalformed = errors.New("protocol: malformed encoding")
 
 	// ErrConfig is returned by server.New, device.New and other constructors for

@@ -24,7 +24,8 @@ var operationNames = [...]string{
 	OpChangePIN: "change pin", OpCancel: "cancel", OpReport: "report",
 }
 
-// String returns "enroll", "confirm", "sign", "refresh", "change pin", "cancel" or "report".
+// String returns "enroll", "confirm", "sign", "refresh", "change pin", "cancel" or
+// "report".
 func (o Operation) String() string {
 	if o < OpEnroll || o > OpReport {
 		return fmt.Sprintf("Operation(%d)", uint8(o))

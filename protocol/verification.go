@@ -8,10 +8,11 @@ import (
 	"math/big"
 )
 
-// VerificationCode returns the 4 digits that the service and the device both show for a digest, so that
-// the user can see that they speak of the same transaction: the last two bytes of SHA-256 of the
-// digest, big-endian, modulo 10000, zero-padded (as in the deployed Smart-ID system). It is no protection against
-// somebody who can choose digests until one has the code he wants.
+// VerificationCode returns the 4 digits that the service and the device both show for a
+// digest, so that the user can see that they speak of the same transaction: the last two
+// bytes of SHA-256 of the digest, big-endian, modulo 10000, zero-padded (as in the
+// deployed Smart-ID system). It is no protection against somebody who can choose digests
+// until one has the code he wants.
 func VerificationCode(digest []byte) string {
 	sum := sha256.Sum256(digest)
 	return formatCode(int(binary.BigEndian.Uint16(sum[sha256.Size-2:])) % codes)
@@ -21,9 +22,9 @@ const codes = 10000
 
 func formatCode(n int) string { return fmt.Sprintf("%04d", n) }
 
-// CodeChoice returns the verification code of a digest and two other ones, all different, in random
-// order. The device shows the three and the user picks the one that the service shows; with any
-// other pick the transaction ends, and the PIN is not asked for.
+// CodeChoice returns the verification code of a digest and two other ones, all different,
+// in random order. The device shows the three and the user picks the one that the service
+// shows; with any other pick the transaction ends, and the PIN is not asked for.
 func CodeChoice(digest []byte) [3]string {
 	choice := [3]string{VerificationCode(digest)}
 	for i := 1; i < len(choice); {

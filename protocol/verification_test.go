@@ -10,7 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
-// TestVerificationCode: the worked example of docs/scheme.md, section 9, and what it says of zeros.
+// TestVerificationCode: the worked example of docs/scheme.md, section 9, and what it says
+// of zeros.
 func TestVerificationCode(t *testing.T) {
 	digest := sha256.Sum256([]byte("hello\n"))
 	require.Equal(t, "4540", protocol.VerificationCode(digest[:]))
@@ -23,7 +24,8 @@ func TestVerificationCode(t *testing.T) {
 	require.Len(t, seen, 10, "every first digit, zero included")
 }
 
-// TestCodeChoice: the right code once, three different ones, each place as likely as the others.
+// TestCodeChoice: the right code once, three different ones, each place as likely as the
+// others.
 func TestCodeChoice(t *testing.T) {
 	digest := protocoltest.DigestOf("contract")
 	right := protocol.VerificationCode(digest)
@@ -44,10 +46,12 @@ func TestCodeChoice(t *testing.T) {
 		require.Equal(t, 1, found)
 	}
 	for _, n := range places {
-		// 1000 expected, standard deviation 26: beyond 200 with a probability below 2^-45.
+		// 1000 expected, standard deviation 26: beyond 200 with a probability below
+		// 2^-45.
 		require.InDelta(t, 1000, n, 200)
 	}
-	// Two codes that nothing keeps apart are equal once in 10,000: never here with a probability below 2^-28.
+	// Two codes that nothing keeps apart are equal once in 10,000: never here with a
+	// probability below 2^-28.
 	for range 200_000 {
 		if c := protocol.CodeChoice(digest); c[0] == c[1] || c[1] == c[2] || c[0] == c[2] {
 			require.Fail(t, "two equal codes", c)

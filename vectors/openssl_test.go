@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
-// TestOpenSSL: the openssl command verifies every final signature under the PEM key beside it,
-// and refuses each with its last bit changed.
+// TestOpenSSL: the openssl command verifies every final signature under the PEM key
+// beside it, and refuses each with its last bit changed.
 func TestOpenSSL(t *testing.T) {
 	openssl := needtest.Program(t, "openssl", "openssl")
 	dir := t.TempDir()

@@ -48,8 +48,8 @@ type file struct {
 	}
 }
 
-// TestFiles: every file fits its schema, has the number of tests that it says, each under a
-// number of its own, uses all flags that it explains and explains all that it uses.
+// TestFiles: every file fits its schema, has the number of tests that it says, each under
+// a number of its own, uses all flags that it explains and explains all that it uses.
 func TestFiles(t *testing.T) {
 	entries, err := FS.ReadDir(".")
 	require.NoError(t, err)

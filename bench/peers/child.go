@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// child is a program that works on command: c/peers.c or splitkey/internal/contender, whose
-// opening comments have the commands.
+// child is a program that works on command: c/peers.c or splitkey/internal/contender,
+// whose opening comments have the commands.
 type child struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser

@@ -15,8 +15,8 @@ type contender struct {
 	name string
 	wall bool // what is measured is time on the clock
 
-	// run repeats the work and returns the processor time and the number of allocations, or
-	// -1 where they are not counted.
+	// run repeats the work and returns the processor time and the number of allocations,
+	// or -1 where they are not counted.
 	run func(count int) (time.Duration, int64, error)
 
 	count   int       // repetitions in a round
@@ -38,7 +38,8 @@ func (f field) find(task string, bits int, name string) *contender {
 }
 
 // measure lets everyone do its work once in each round, so that whatever disturbs the
-// machine disturbs all alike. A turn lasts about as long as turn, or several times that on the clock, and at least one repetition.
+// machine disturbs all alike. A turn lasts about as long as turn, or several times that
+// on the clock, and at least one repetition.
 func (f field) measure(rounds int, turn time.Duration) error {
 	for _, c := range f {
 		long := turn

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// heap stands for what a service has in memory. With nothing there the garbage collector runs whenever 4 MB were allocated, which
-// is every 10 ms here, and its beginnings and ends take turns of the one core or the other that no service would see.
+// heap stands for what a service has in memory. With nothing there the garbage collector
+// runs whenever 4 MB were allocated, which is every 10 ms here, and its beginnings and
+// ends take turns of the one core or the other that no service would see.
 var heap = make([]byte, 64<<20)
 
 // cores are partial signatures and completions on one core and on two: time on the clock
@@ -39,8 +40,9 @@ func cores() (field, error) {
 	return f, nil
 }
 
-// onCores repeats the work in n goroutines at once, count times in all rounded up to a multiple of n. The
-// process has no other core meanwhile, else the garbage collector would work for one goroutine on a second.
+// onCores repeats the work in n goroutines at once, count times in all rounded up to a
+// multiple of n. The process has no other core meanwhile, else the garbage collector
+// would work for one goroutine on a second.
 func onCores(n int, work func() error) func(int) (time.Duration, int64, error) {
 	return func(count int) (time.Duration, int64, error) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))

@@ -16,8 +16,8 @@ type children struct {
 	c        *child // OpenSSL and GMP
 }
 
-// exponentiations are the contenders for base^exponent mod n, exponent as long as n: all in constant
-// time, but math/big. Each has shown that it gets the same result.
+// exponentiations are the contenders for base^exponent mod n, exponent as long as n: all
+// in constant time, but math/big. Each has shown that it gets the same result.
 func exponentiations(bits int, ch children) (field, error) {
 	const task = "exponentiation"
 	n := keyFor("device", bits).N

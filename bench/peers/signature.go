@@ -19,7 +19,8 @@ import (
 
 var digest = sha256.Sum256([]byte("what is signed"))
 
-// keyFor reads one of the fixed keys of package splitkeytest, which only tests may import.
+// keyFor reads one of the fixed keys of package splitkeytest, which only tests may
+// import.
 func keyFor(name string, bits int) *rsa.PrivateKey {
 	text, err := os.ReadFile(fmt.Sprintf("../../splitkey/splitkeytest/testdata/%s-%d.pem", name, bits))
 	if err != nil {
@@ -84,8 +85,8 @@ func (t *tandem) partial() error {
 	return err
 }
 
-// signatures are the contenders for a PKCS #1 v1.5 signature of a SHA-256 digest by one key. All of them have
-// shown that they make the same one.
+// signatures are the contenders for a PKCS #1 v1.5 signature of a SHA-256 digest by one
+// key. All of them have shown that they make the same one.
 func signatures(bits int, ch children) (field, error) {
 	key := keyFor("device", bits)
 	f := field{}

@@ -9,11 +9,13 @@ import (
 	"github.com/tandem-rsa/tandem/bench/internal/comparison"
 )
 
-// targets are the claims that this library makes about its speed, with what this run says. On a busy machine it
-// says nothing about several cores, since others take what they like of each.
+// targets are the claims that this library makes about its speed, with what this run
+// says. On a busy machine it says nothing about several cores, since others take what
+// they like of each.
 func (f field) targets(busy bool) []comparison.Target {
 	var out []comparison.Target
-	// claim takes two contenders of the same run and the bound of the ratio of their times.
+	// claim takes two contenders of the same run and the bound of the ratio of their
+	// times.
 	claim := func(missing string, atMost bool, bound float64, text string, numerator, denominator *contender) {
 		t := comparison.Target{Claim: text, Bound: bound, AtMost: atMost, Missing: missing}
 		if missing == "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLog: each line is synced before Write returns, the name before the first line, and a line that was
-// cut off does not spoil the next one.
+// TestLog: each line is synced before Write returns, the name before the first line, and
+// a line that was cut off does not spoil the next one.
 func TestLog(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "log")
 	var steps []Op

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnlockBeforeClose: a child that has the descriptor, as every child has between fork and exec,
-// does not keep the lock.
+// TestUnlockBeforeClose: a child that has the descriptor, as every child has between fork
+// and exec, does not keep the lock.
 func TestUnlockBeforeClose(t *testing.T) {
 	if os.Getenv("DURABLE_CHILD") != "" { // the child, which lives until the test ends
 		_, err := io.Copy(io.Discard, os.Stdin)

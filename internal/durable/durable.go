@@ -1,11 +1,13 @@
 // Package durable writes files so that they outlast a crash of the machine.
 //
-// A file's bytes are durable once the file is synced, and its name once the folder is. So a new
-// value is written beside the old one, synced, and renamed over it, and the folder is synced
-// ([Disk.Replace]): a crash at any time leaves the old value or the new one, whole, and the new one
-// once the call has returned nil. After an error either may be there.
+// A file's bytes are durable once the file is synced, and its name once the folder is. So
+// a new value is written beside the old one, synced, and renamed over it, and the folder
+// is synced ([Disk.Replace]): a crash at any time leaves the old value or the new one,
+// whole, and the new one once the call has returned nil. After an error either may be
+// there.
 //
-// Windows cannot sync a folder, and journals names by itself (NTFS); js and wasip1 promise nothing.
+// Windows cannot sync a folder, and journals names by itself (NTFS); js and wasip1
+// promise nothing.
 package durable
 
 import (
@@ -75,7 +77,8 @@ func (d Disk) Replace(name string, data []byte, perm fs.FileMode) error {
 	return d.SyncFolder(filepath.Dir(name))
 }
 
-// RemoveLeftover removes, durably, what a crash during [Disk.Replace] has left of the new value.
+// RemoveLeftover removes, durably, what a crash during [Disk.Replace] has left of the new
+// value.
 func (d Disk) RemoveLeftover(name string) error {
 	if _, err := os.Lstat(name + ".new"); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -187,7 +190,8 @@ func (d Disk) MakeFolder(folder string, perm fs.FileMode) error {
 	return d.SyncFolder(above)
 }
 
-// SyncFolder makes the names in a folder durable: new ones, changed ones, and their absence.
+// SyncFolder makes the names in a folder durable: new ones, changed ones, and their
+// absence.
 func (d Disk) SyncFolder(name string) error {
 	folder, err := os.Open(name)
 	if err == nil {

@@ -43,7 +43,8 @@ var (
 	creates  = []string{"create f.new-", "write f.new-", "sync f.new-", "close f.new-", "link f", "remove f.new-", "sync folder"}
 )
 
-// TestReplace: the new value is durable before it has the name, and the name before Replace returns.
+// TestReplace: the new value is durable before it has the name, and the name before
+// Replace returns.
 func TestReplace(t *testing.T) {
 	folder := t.TempDir()
 	name := filepath.Join(folder, "f")
@@ -75,7 +76,8 @@ func TestReplaceFails(t *testing.T) {
 	}
 }
 
-// TestCreate: the bytes are durable before the file has its name, and nothing is replaced.
+// TestCreate: the bytes are durable before the file has its name, and nothing is
+// replaced.
 func TestCreate(t *testing.T) {
 	folder := t.TempDir()
 	name := filepath.Join(folder, "f")
@@ -101,8 +103,8 @@ func TestCreateLosesRace(t *testing.T) {
 	requireOnly(t, folder, "f", "faster")
 }
 
-// TestCreateFails leaves nothing, unless the name was there already when the folder could not be synced. Without
-// links it renames.
+// TestCreateFails leaves nothing, unless the name was there already when the folder could
+// not be synced. Without links it renames.
 func TestCreateFails(t *testing.T) {
 	for i, step := range creates {
 		folder := t.TempDir()
@@ -172,7 +174,8 @@ func TestDraftIsNew(t *testing.T) {
 	require.NoFileExists(t, name)
 }
 
-// TestRemoveLeftover: what a crash left is removed durably; where nothing is left nothing is written.
+// TestRemoveLeftover: what a crash left is removed durably; where nothing is left nothing
+// is written.
 func TestRemoveLeftover(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	r := new(recorder)
@@ -201,7 +204,8 @@ func TestRename(t *testing.T) {
 	require.NoDirExists(t, name)
 }
 
-// TestMakeFolder: each folder's name is durable before the next one is made in it, also where it exists.
+// TestMakeFolder: each folder's name is durable before the next one is made in it, also
+// where it exists.
 func TestMakeFolder(t *testing.T) {
 	root := t.TempDir()
 	folder := filepath.Join(root, "a", "b")

@@ -1,4 +1,5 @@
-// Package enum writes and reads the names of an enumeration whose String names each value.
+// Package enum writes and reads the names of an enumeration whose String names each
+// value.
 package enum
 
 import "fmt"

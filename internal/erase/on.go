@@ -8,5 +8,6 @@ import "runtime/secret"
 const Enabled = true
 
 // Do calls f, then erases the registers and the stack that f used, and the heap that it
-// allocated as soon as the garbage collector finds it unused. Goroutines that f starts are not covered.
+// allocated as soon as the garbage collector finds it unused. Goroutines that f starts
+// are not covered.
 func Do(f func()) { secret.Do(f) }

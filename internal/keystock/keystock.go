@@ -22,8 +22,8 @@ type Stock[T any] struct {
 	done  sync.WaitGroup
 }
 
-// New returns a stock of up to size keys. One goroutine draws them, until Close or [ErrEnd]; with size
-// 0 there is none. wipe is given the keys that nobody took.
+// New returns a stock of up to size keys. One goroutine draws them, until Close or
+// [ErrEnd]; with size 0 there is none. wipe is given the keys that nobody took.
 func New[T any](size int, draw func(context.Context) (T, error), wipe func(T)) *Stock[T] {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Stock[T]{ready: make(chan T, size), wipe: wipe, stop: stop}
@@ -64,7 +64,8 @@ func (s *Stock[T]) Take() (key T, ok bool) {
 	}
 }
 
-// Close ends the drawing, waits for it, and wipes the keys that nobody took. Then the stock is empty.
+// Close ends the drawing, waits for it, and wipes the keys that nobody took. Then the
+// stock is empty.
 func (s *Stock[T]) Close() {
 	s.stop()
 	s.done.Wait()

@@ -27,8 +27,8 @@ func (c *counter) wipe(key int64) {
 	c.wiped = append(c.wiped, key)
 }
 
-// TestStock: keys come in the order in which they were drawn, the stock fills itself again, and Close
-// wipes those that nobody took, with the one that found no room.
+// TestStock: keys come in the order in which they were drawn, the stock fills itself
+// again, and Close wipes those that nobody took, with the one that found no room.
 func TestStock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c counter
@@ -60,7 +60,8 @@ func TestNone(t *testing.T) {
 	require.Zero(t, c.drawn.Load())
 }
 
-// TestFailing: after a failure the stock waits, and tries again, until there is nothing to hope for.
+// TestFailing: after a failure the stock waits, and tries again, until there is nothing
+// to hope for.
 func TestFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int64
@@ -81,7 +82,8 @@ func TestFailing(t *testing.T) {
 	})
 }
 
-// TestCloseWhileFailing: Close does not wait for the next try, and ends a draw that takes long.
+// TestCloseWhileFailing: Close does not wait for the next try, and ends a draw that takes
+// long.
 func TestCloseWhileFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

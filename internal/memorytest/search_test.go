@@ -17,8 +17,8 @@ func TestWords(t *testing.T) {
 	}, Words(secret))
 }
 
-// TestTable: the allowance is what the table says, and a table that says something else is
-// an error.
+// TestTable: the allowance is what the table says, and a table that says something else
+// is an error.
 func TestTable(t *testing.T) {
 	const head = "text\n\n## What stays in memory\n\ntext\n\n| secret | test | assembly | bigmod | runtimesecret |\n|---|---|---|---|---|\n"
 	const rows = "| x, d_c | `a.Test` | nothing | nothing | nothing |\n| y | `a.Test` | nothing | may stay: a reason | nothing |\n| PIN | `b.Test` | may stay | may stay | nothing |\n"

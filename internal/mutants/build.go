@@ -171,7 +171,8 @@ func replaced(source []byte, list []change, first int) []byte {
 	return out.Bytes()
 }
 
-// A batch is changes of one package that are built at once, or one that is built by itself.
+// A batch is changes of one package that are built at once, or one that is built by
+// itself.
 type batch struct {
 	target  target
 	changes []change
@@ -212,7 +213,8 @@ func batches(list []change, tmp string) ([]*batch, error) {
 	return out, nil
 }
 
-// binary builds the tests of a package on the changes. With none switched on all must pass.
+// binary builds the tests of a package on the changes. With none switched on all must
+// pass.
 func (b *batch) binary(dir string, s *suite) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -260,7 +262,8 @@ func (b *batch) binary(dir string, s *suite) (string, error) {
 		return "", fmt.Errorf("the tests of %s on mutants of %s: %v\n%s", dir, b.target.dir, err, out)
 	}
 	if !b.alone {
-		// A test that fails now (one of memory may) would fail on every mutant: it says nothing.
+		// A test that fails now (one of memory may) would fail on every mutant: it says
+		// nothing.
 		for {
 			out, err := runTests(dir, binary, s.tests, 0)
 			if err == nil {

@@ -1,16 +1,16 @@
 // Command mutants shows that the tests would notice a fault: it breaks the library in one
-// way after another, and the tests must fail each time. It changes no file: the go command
-// reads each mutant through -overlay.
+// way after another, and the tests must fail each time. It changes no file: the go
+// command reads each mutant through -overlay.
 //
-// The tables (table.go) hold faults that somebody thought of: a promise that is broken, with
-// the tests that are meant to see it. A mutant that all of them pass, that does not build,
-// or whose place in the source is gone, is a failure.
+// The tables (table.go) hold faults that somebody thought of: a promise that is broken,
+// with the tests that are meant to see it. A mutant that all of them pass, that does not
+// build, or whose place in the source is gone, is a failure.
 //
 // Beside them are mutants by rule, of which nobody thought (operators.go): thousands, of
-// which a sample is drawn, in an order that the seed and the mutants' names decide. Those of
-// one package are built at once, each behind a switch (build.go). On each, the tests run that
-// run its line, the fastest first. At least 95 of 100 must be killed; what no test can see is
-// listed in equivalent.txt, with the reason.
+// which a sample is drawn, in an order that the seed and the mutants' names decide. Those
+// of one package are built at once, each behind a switch (build.go). On each, the tests
+// run that run its line, the fastest first. At least 95 of 100 must be killed; what no
+// test can see is listed in equivalent.txt, with the reason.
 //
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some
@@ -19,9 +19,9 @@
 //	go run ./internal/mutants -table=false -all -rule '^pinlock/seal'
 //
 // A tool that does the second part, go-gremlins/gremlins, was tried (v0.6.0) and does not
-// fit: it removes no statement (a clear, a Wipe, a defer), which is what this library must
-// notice first, drops no error, draws no sample, and runs all tests of a package on each
-// mutant, in a copy of the whole module for each worker.
+// fit: it removes no statement (a clear, a Wipe, a defer), which is what this library
+// must notice first, drops no error, draws no sample, and runs all tests of a package on
+// each mutant, in a copy of the whole module for each worker.
 package main
 
 import (
@@ -41,7 +41,8 @@ import (
 	"sync"
 )
 
-// A mutant is one change of one file, and the tests (a regular expression) of the packages that are run on it.
+// A mutant is one change of one file, and the tests (a regular expression) of the
+// packages that are run on it.
 type mutant struct {
 	name     string
 	file     string
@@ -114,7 +115,8 @@ func (m mutant) caught(dir string) (string, error) {
 	return by, nil
 }
 
-// runTable tries the mutants of the tables whose names match and says whether all are caught.
+// runTable tries the mutants of the tables whose names match and says whether all are
+// caught.
 func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, error) {
 	names := map[string]bool{}
 	var list []mutant

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTable: every mutant still has its place in the source, and there are enough of them.
+// TestTable: every mutant still has its place in the source, and there are enough of
+// them.
 func TestTable(t *testing.T) {
 	t.Chdir("../..")
 	require.GreaterOrEqual(t, len(mutants), 40)
@@ -115,8 +116,8 @@ func (s *S) g() error { return f() }
 	}, keys)
 }
 
-// TestSample: the mutants by rule have names of their own, the draw depends on the seed alone,
-// and each entry of equivalent.txt is one of them and has a reason.
+// TestSample: the mutants by rule have names of their own, the draw depends on the seed
+// alone, and each entry of equivalent.txt is one of them and has a reason.
 func TestSample(t *testing.T) {
 	t.Chdir("../..")
 	list, err := allChanges()

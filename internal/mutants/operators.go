@@ -12,8 +12,8 @@ import (
 )
 
 // A change is one mutant that was made by rule: some bytes of one file are others. file,
-// function and text (and number, where one function has the same text more than once) name it
-// whatever else in the file changes.
+// function and text (and number, where one function has the same text more than once)
+// name it whatever else in the file changes.
 type change struct {
 	file     string
 	function string

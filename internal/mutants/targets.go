@@ -11,14 +11,15 @@ import (
 	"strings"
 )
 
-// A target is a package that is changed by rule, and the packages whose tests hold it. Its
-// own come first; the others run on what these let pass.
+// A target is a package that is changed by rule, and the packages whose tests hold it.
+// Its own come first; the others run on what these let pass.
 type target struct {
 	dir   string
 	tests []string
 }
 
-// targets are splitkey, pinlock, protocol and the stores, without what is there for tests only.
+// targets are splitkey, pinlock, protocol and the stores, without what is there for tests
+// only.
 var targets = []target{
 	{"splitkey", []string{"splitkey"}},
 	{"splitkey/internal/deal", []string{"splitkey/internal/deal", "splitkey"}},
@@ -91,8 +92,8 @@ func targetOf(file string) target {
 	return targets[slices.IndexFunc(targets, func(t target) bool { return t.dir == dir })]
 }
 
-// draw puts the changes into the order of a draw without replacement. It goes by the hash of
-// seed and key, so that a change of the code changes little of the sample.
+// draw puts the changes into the order of a draw without replacement. It goes by the hash
+// of seed and key, so that a change of the code changes little of the sample.
 func draw(list []change, seed int) {
 	at := make(map[string][32]byte, len(list))
 	for _, c := range list {

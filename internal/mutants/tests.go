@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// memoryLimit is the address space of one run of tests, in KiB: a mutant may allocate without end.
+// memoryLimit is the address space of one run of tests, in KiB: a mutant may allocate
+// without end.
 const memoryLimit = 12 << 20
 
 // suite is the tests of one package, and which of them run which lines of a target.
@@ -35,8 +36,8 @@ func (t test) runs(c change) bool {
 	return slices.ContainsFunc(t.lines[c.file], func(s span) bool { return s.from <= c.runs && c.runs <= s.to })
 }
 
-// measure builds the tests of a package and runs each by itself, to know what it runs and how
-// long that takes. All must pass.
+// measure builds the tests of a package and runs each by itself, to know what it runs and
+// how long that takes. All must pass.
 func measure(tmp, dir, of string) (*suite, error) {
 	binary := filepath.Join(tmp, strings.ReplaceAll(dir+" "+of, "/", "-")+".test")
 	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
@@ -59,8 +60,8 @@ func measure(tmp, dir, of string) (*suite, error) {
 		out, err := run(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
 		t := test{name: name, time: time.Since(start)}
 		if err != nil {
-			// Counters change what a few tests look at (allocations, memory). Such a test says
-			// nothing of coverage.
+			// Counters change what a few tests look at (allocations, memory). Such a test
+			// says nothing of coverage.
 			fmt.Printf("mutants: %s.%s does not pass with counters and is left out\n%s", dir, name, tail(out))
 			continue
 		}
@@ -79,7 +80,8 @@ func measure(tmp, dir, of string) (*suite, error) {
 
 var testName = regexp.MustCompile(`^(Test|Fuzz|Example)\w*$`)
 
-// parseProfile returns the lines that were run of each file, which is named from the root.
+// parseProfile returns the lines that were run of each file, which is named from the
+// root.
 func parseProfile(text []byte) (map[string][]span, error) {
 	lines := map[string][]span{}
 	for line := range strings.Lines(string(text)) {
@@ -146,8 +148,8 @@ const (
 	short  = time.Second
 )
 
-// rounds returns the tests of a package that run in one pass on a change, those of one process
-// together, and whether any of the package runs the line.
+// rounds returns the tests of a package that run in one pass on a change, those of one
+// process together, and whether any of the package runs the line.
 func (s *suite) rounds(c change, own bool, pass int) (rounds [][]test, covered bool) {
 	var fast, rest, long, others []test
 	var sum time.Duration

@@ -144,7 +144,8 @@ func allButOne(t testing.TB, p Package, name string, f reflect.Value, first int,
 	}
 }
 
-// nothings returns the lists of arguments with nothing in them: of nils, and of interfaces that hold nils.
+// nothings returns the lists of arguments with nothing in them: of nils, and of
+// interfaces that hold nils.
 func nothings(typ reflect.Type, first int, nils []any) [][]reflect.Value {
 	var plain, holding []reflect.Value
 	for i := first; i < typ.NumIn(); i++ {
@@ -154,7 +155,8 @@ func nothings(typ reflect.Type, first int, nils []any) [][]reflect.Value {
 	return [][]reflect.Value{plain, holding}
 }
 
-// nothing returns the zero value of a type, and of an interface also those that hold a nil.
+// nothing returns the zero value of a type, and of an interface also those that hold a
+// nil.
 func nothing(typ reflect.Type, nils []any) []reflect.Value {
 	out := []reflect.Value{reflect.Zero(typ)}
 	if typ.Kind() == reflect.Interface && typ.NumMethod() > 0 {
@@ -204,8 +206,8 @@ func requireRefusal(t testing.TB, what string, out []reflect.Value, lax bool) {
 	}
 }
 
-// exported returns the exported functions and methods of the package in the working directory,
-// but for those of value receivers, which have no nil.
+// exported returns the exported functions and methods of the package in the working
+// directory, but for those of value receivers, which have no nil.
 func exported(t testing.TB) []string {
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)

@@ -1,4 +1,5 @@
-// Package printtest prints values in every way that Go has, to look for secrets in the output.
+// Package printtest prints values in every way that Go has, to look for secrets in the
+// output.
 package printtest
 
 import (
@@ -17,8 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Hidden fails if a value shows a secret when it is printed, logged, encoded by reflection, put in an error, or panicked with;
-// alone, in any, in a slice and map, and in unexported fields. Each value is a type by value or a pointer.
+// Hidden fails if a value shows a secret when it is printed, logged, encoded by
+// reflection, put in an error, or panicked with; alone, in any, in a slice and map, and
+// in unexported fields. Each value is a type by value or a pointer.
 func Hidden(t testing.TB, secrets map[string][]byte, values ...any) {
 	t.Helper()
 	require.NotEmpty(t, secrets)
@@ -39,8 +41,8 @@ func Hidden(t testing.TB, secrets map[string][]byte, values ...any) {
 	}
 }
 
-// Forms are the ways in which the beginning of a secret is likely to be printed: a secret in part is a
-// secret out.
+// Forms are the ways in which the beginning of a secret is likely to be printed: a secret
+// in part is a secret out.
 func Forms(secret []byte) []string {
 	head := secret[:min(len(secret), 12)]
 	return []string{

@@ -1,13 +1,13 @@
-// Package secret keeps secrets where no printer finds them: in a closure, the one kind of Go
-// value that reflection cannot look into.
+// Package secret keeps secrets where no printer finds them: in a closure, the one kind of
+// Go value that reflection cannot look into.
 //
 // An unexported field is not enough, since fmt prints those too. A Format method is not
 // enough, since fmt does not call it on what is in an unexported field. A pointer is not
 // enough, since fmt prints what it points to where the verb does not fit (%s of a struct
 // around a pointer), and printers for debugging follow pointers everywhere.
 //
-// Types that hold a [Value] or [Bytes] need no Format method to be safe. The exported ones
-// have one, for output that is worth reading.
+// Types that hold a [Value] or [Bytes] need no Format method to be safe. The exported
+// ones have one, for output that is worth reading.
 package secret
 
 import (
@@ -43,7 +43,8 @@ func Own(b []byte) Bytes { return Bytes{Hide(&b)} }
 // Copy returns Bytes that hold a copy of b.
 func Copy(b []byte) Bytes { return Own(bytes.Clone(b)) }
 
-// Get returns the bytes themselves and no copy: nil if there are none, or they were wiped.
+// Get returns the bytes themselves and no copy: nil if there are none, or they were
+// wiped.
 func (b Bytes) Get() []byte {
 	if p := b.b.Get(); p != nil {
 		return *p

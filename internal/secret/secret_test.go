@@ -20,8 +20,8 @@ type embedded struct {
 	secret.Value[string]
 }
 
-// TestHidden: no printer finds what is held: as a value or a pointer, by itself, in a field or
-// embedded, whatever T is.
+// TestHidden: no printer finds what is held: as a value or a pointer, by itself, in a
+// field or embedded, whatever T is.
 func TestHidden(t *testing.T) {
 	const text = "a secret of 32 bytes: 8395172640"
 	b := secret.Own([]byte(text))
@@ -44,7 +44,8 @@ func TestHidden(t *testing.T) {
 	require.Equal(t, []string{text}, *p.Get())
 }
 
-// TestWipe: the bytes themselves are cleared, and no copy of the holder has any afterwards.
+// TestWipe: the bytes themselves are cleared, and no copy of the holder has any
+// afterwards.
 func TestWipe(t *testing.T) {
 	given := []byte("secret")
 	own := secret.Own(given)

@@ -16,13 +16,14 @@ type operation struct {
 	name string
 	// run checks that the result is right, and returns what of it is still secret.
 	run func(t *testing.T) []byte
-	// leak is where the seeded leak is: where the operation's result becomes public, or in
-	// what run returns.
+	// leak is where the seeded leak is: where the operation's result becomes public, or
+	// in what run returns.
 	leak taint.Reason
 }
 
 // TestOperations prints how many findings there are in how many operations or, with
-// seeded leaks, in how many operations they were found. The script that runs this adds up.
+// seeded leaks, in how many operations they were found. The script that runs this adds
+// up.
 func TestOperations(t *testing.T) {
 	require.True(t, taint.Running(), "this program is for valgrind: make taint")
 	require.Zero(t, taint.Findings(), "before the first operation")

@@ -19,8 +19,8 @@ import (
 
 var root = filepath.Join("..", "..")
 
-// TestReasons: every reason is explained, and given at one place in the repository; nothing is
-// declassified without one.
+// TestReasons: every reason is explained, and given at one place in the repository;
+// nothing is declassified without one.
 func TestReasons(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, parser.ParseComments)
 	require.NoError(t, err)
@@ -55,8 +55,8 @@ func TestReasonsCaught(t *testing.T) {
 	}
 }
 
-// violations returns what the files declassify for no reason, and the reasons that are not given at
-// one place.
+// violations returns what the files declassify for no reason, and the reasons that are
+// not given at one place.
 func violations(t *testing.T, fsys fs.FS, reasons []string) (out []string) {
 	places := map[string][]string{}
 	require.NoError(t, fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -110,7 +110,8 @@ func exported(e ast.Expr) string {
 	return s.Sel.Name
 }
 
-// TestAssembly: what the audit of package modexp does not see is here, and in no ordinary build.
+// TestAssembly: what the audit of package modexp does not see is here, and in no ordinary
+// build.
 func TestAssembly(t *testing.T) {
 	seen := map[string]int{}
 	require.NoError(t, filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {

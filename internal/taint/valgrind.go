@@ -4,8 +4,8 @@ package taint
 
 import "bytes"
 
-// Client requests of valgrind (valgrind.h) and its tool memcheck (memcheck.h). The numbers are
-// part of their ABI.
+// Client requests of valgrind (valgrind.h) and its tool memcheck (memcheck.h). The
+// numbers are part of their ABI.
 const (
 	runningOnValgrind = 0x1001
 	countErrors       = 0x1201

@@ -60,8 +60,8 @@ func (k key) String() string {
 	return k.pkg + "." + k.test
 }
 
-// gate copies the output of failed and skipped tests and one line for each
-// package from r to w, and reports whether the run counts as passed, and what was skipped.
+// gate copies the output of failed and skipped tests and one line for each package from r
+// to w, and reports whether the run counts as passed, and what was skipped.
 func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 	var (
 		passed   int

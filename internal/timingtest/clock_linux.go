@@ -6,8 +6,9 @@ import (
 	"unsafe"
 )
 
-// now is the processor time of the calling thread, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2): on a busy machine most of
-// the time between two moments belongs to others, and would hide a difference.
+// now is the processor time of the calling thread, CLOCK_THREAD_CPUTIME_ID of
+// clock_gettime(2): on a busy machine most of the time between two moments belongs to
+// others, and would hide a difference.
 func now() time.Duration {
 	const threadTime = 3
 	var t syscall.Timespec

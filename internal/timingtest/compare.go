@@ -1,10 +1,10 @@
-// Package timingtest looks for a difference between the times that an operation takes for two
-// classes of inputs, as in O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code constant
-// time?", DATE 2017: many measurements, classes drawn at random, Welch's t-test on
-// all of them and on those below some percentiles.
+// Package timingtest looks for a difference between the times that an operation takes for
+// two classes of inputs, as in O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code
+// constant time?", DATE 2017: many measurements, classes drawn at random, Welch's t-test
+// on all of them and on those below some percentiles.
 //
-// A test of this kind finds differences; it cannot prove that there are none. What it can see
-// shrinks with the square root of the number of measurements.
+// A test of this kind finds differences; it cannot prove that there are none. What it can
+// see shrinks with the square root of the number of measurements.
 package timingtest
 
 import (
@@ -21,8 +21,8 @@ import (
 // exceeds it with probability 7 * 10^-6.
 const Threshold = 4.5
 
-// crops are the parts of all measurements, the fastest first, that are tested by themselves: interrupts make
-// a long tail, in which a small difference would drown.
+// crops are the parts of all measurements, the fastest first, that are tested by
+// themselves: interrupts make a long tail, in which a small difference would drown.
 var crops = []float64{1, 0.99, 0.95, 0.9, 0.75, 0.5}
 
 // Result is the outcome of one comparison.
@@ -41,10 +41,11 @@ func (r Result) String() string {
 // Found reports whether the classes can be told apart.
 func (r Result) Found() bool { return r.T >= Threshold }
 
-// Compare measures op, in processor time where that can be had, until the measurements add up to long, and at least 200 times. op does
-// all its work on the goroutine that calls it. Before each measurement prepare is called with a
-// class, 0 or 1, drawn at random. It must do the same work for both: memory that only one
-// of them touches is in the cache for only one of them.
+// Compare measures op, in processor time where that can be had, until the measurements
+// add up to long, and at least 200 times. op does all its work on the goroutine that
+// calls it. Before each measurement prepare is called with a class, 0 or 1, drawn at
+// random. It must do the same work for both: memory that only one of them touches is in
+// the cache for only one of them.
 func Compare(name string, long time.Duration, prepare func(class int), op func()) Result {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -92,9 +93,9 @@ func below(samples []float64, limit float64) []float64 {
 	return out
 }
 
-// welch returns Welch's t: the difference of the means, divided by its standard error
-// (B. L. Welch, Biometrika 34, 1947). Too few samples in one class, where cropping left hardly any, are
-// as good as a difference if the other class has many.
+// welch returns Welch's t: the difference of the means, divided by its standard error (B.
+// L. Welch, Biometrika 34, 1947). Too few samples in one class, where cropping left
+// hardly any, are as good as a difference if the other class has many.
 func welch(a, b []float64) float64 {
 	const few = 10
 	if len(a) < few || len(b) < few {

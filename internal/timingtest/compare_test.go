@@ -52,8 +52,8 @@ func TestWelch(t *testing.T) {
 	require.Zero(t, welch(a, a))
 }
 
-// TestLeakyTwin measures: an operation that takes twice as long for one class is found even on the
-// busiest of machines.
+// TestLeakyTwin measures: an operation that takes twice as long for one class is found
+// even on the busiest of machines.
 func TestLeakyTwin(t *testing.T) {
 	rounds := 0
 	sum := uint64(1)

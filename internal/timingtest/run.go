@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Long is how long each comparison of "make dudect" takes: the environment variable DUDECT, or 10 s.
+// Long is how long each comparison of "make dudect" takes: the environment variable
+// DUDECT, or 10 s.
 func Long() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("DUDECT")); err == nil {
 		return d

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Require fails unless each byte of strings that were drawn at random looks uniform
-// and independent of its neighbour, and all are different. These draws differ with each run,
+// Require fails unless each byte of strings that were drawn at random looks uniform and
+// independent of its neighbour, and all are different. These draws differ with each run,
 // so it allows seven standard deviations: it fails once in ten million runs by chance.
 func Require(t testing.TB, drawn [][]byte) {
 	t.Helper()

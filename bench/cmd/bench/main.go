@@ -1,5 +1,6 @@
-// Command bench runs the benchmarks of all modules and writes the report. It is run in the root of the
-// repository. A package whose benchmarks fail is named in the report, and is an error in the end.
+// Command bench runs the benchmarks of all modules and writes the report. It is run in
+// the root of the repository. A package whose benchmarks fail is named in the report, and
+// is an error in the end.
 //
 //	go run ./bench/cmd/bench -count 10 -benchtime 200ms [package folder ...]
 //	go run ./bench/cmd/bench -render

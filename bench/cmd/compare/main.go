@@ -1,5 +1,6 @@
-// Command compare runs the benchmarks of another revision and of the working tree in turns, and fails if
-// benchstat finds one that got significantly worse by more than a tenth. It is run in the root of the repository.
+// Command compare runs the benchmarks of another revision and of the working tree in
+// turns, and fails if benchstat finds one that got significantly worse by more than a
+// tenth. It is run in the root of the repository.
 //
 //	go run ./bench/cmd/compare -base main [-count 10] [-benchtime 200ms] [-bench REGEXP] [package folder ...]
 package main
@@ -105,7 +106,8 @@ func inBoth(root, other string, packages []string) ([]string, error) {
 	return both, nil
 }
 
-// takeTurns runs a package of one side, then of the other; who begins changes with every round.
+// takeTurns runs a package of one side, then of the other; who begins changes with every
+// round.
 func takeTurns(sides [2][]*suite.Binary, files [2]string, count int, o suite.Options) error {
 	var out [2]*os.File
 	for i, name := range files {
@@ -130,7 +132,8 @@ func takeTurns(sides [2][]*suite.Binary, files [2]string, count int, o suite.Opt
 	return nil
 }
 
-// judge prints every significant change, and returns an error if there is a regression among them.
+// judge prints every significant change, and returns an error if there is a regression
+// among them.
 func judge(w io.Writer, tables []benchstat.Table) error {
 	for _, t := range tables {
 		for _, r := range t.Rows {

@@ -38,7 +38,8 @@ type Row struct {
 	Significant bool    // whether they differ, as far as can be told
 }
 
-// Center is a median and half the width of its 95 % confidence interval in percent, as text.
+// Center is a median and half the width of its 95 % confidence interval in percent, as
+// text.
 type Center struct {
 	Median float64
 	CI     string
@@ -152,8 +153,8 @@ func parseRow(record []string, inputs int) (Row, error) {
 	if row.Value, err = parseCenter(record[3:5]); err != nil {
 		return row, err
 	}
-	// "~" says that there is no significant difference; the difference is a percentage, or "?" where the
-	// base is 0.
+	// "~" says that there is no significant difference; the difference is a percentage,
+	// or "?" where the base is 0.
 	row.Significant = len(record) > 5 && record[5] != "" && record[5] != "~" && row.Base != nil && row.Value != nil
 	return row, nil
 }

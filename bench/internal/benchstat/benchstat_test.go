@@ -127,7 +127,8 @@ func TestCompare(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestMinSamples: with as many samples a difference can be found, with fewer it may not be.
+// TestMinSamples: with as many samples a difference can be found, with fewer it may not
+// be.
 func TestMinSamples(t *testing.T) {
 	dir := t.TempDir()
 	write := func(ns, count int) string {

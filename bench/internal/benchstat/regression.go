@@ -27,9 +27,10 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s %s: %s from %.4g to %.4g (%+.1f %%)", c.Package, c.Name, c.Unit, c.Base, c.Value, 100*c.Growth())
 }
 
-// Regressions returns what got worse by more than the threshold: significantly, and in a unit that counts.
-// These are allocations, bytes, and processor time; time on the clock where a benchmark does not
-// report the processor's, which other work on the machine disturbs less.
+// Regressions returns what got worse by more than the threshold: significantly, and in a
+// unit that counts. These are allocations, bytes, and processor time; time on the clock
+// where a benchmark does not report the processor's, which other work on the machine
+// disturbs less.
 func Regressions(tables []Table) []Change {
 	type benchmark struct{ pkg, name string }
 	cpu := map[benchmark]bool{}
@@ -60,7 +61,8 @@ func Regressions(tables []Table) []Change {
 	return out
 }
 
-// Missing returns the benchmarks of the base that are no longer there: nothing can be said of them.
+// Missing returns the benchmarks of the base that are no longer there: nothing can be
+// said of them.
 func Missing(tables []Table) []string {
 	var out []string
 	for _, t := range tables {

@@ -13,8 +13,8 @@ type Line struct {
 	Points map[int]float64
 }
 
-// Lines draws time by size on two logarithmic axes. The names stand at the ends of the lines, pushed
-// apart where they would overlap.
+// Lines draws time by size on two logarithmic axes. The names stand at the ends of the
+// lines, pushed apart where they would overlap.
 func Lines(title, xLabel string, lines []Line) []byte {
 	const width, height, left, right, top, bottom = 940, 560, 70, 290, 50, 60
 	c := newCanvas(width, height, title)
@@ -89,8 +89,8 @@ type label struct {
 	text   string
 }
 
-// spread moves labels apart until they are gap apart. Those that touch form a block, which stands
-// where its labels would on average.
+// spread moves labels apart until they are gap apart. Those that touch form a block,
+// which stands where its labels would on average.
 func spread(labels []label, gap float64) []label {
 	slices.SortFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })
 	type block struct {

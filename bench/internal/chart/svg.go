@@ -1,5 +1,5 @@
-// Package chart draws the pictures of the report as SVG: lines on a logarithmic axis, stacked
-// bars, and groups of columns.
+// Package chart draws the pictures of the report as SVG: lines on a logarithmic axis,
+// stacked bars, and groups of columns.
 package chart
 
 import (
@@ -73,7 +73,8 @@ func Duration(seconds float64) string {
 	return digits(seconds) + " s"
 }
 
-// digits writes a positive number with three significant digits, more where there are more before the point.
+// digits writes a positive number with three significant digits, more where there are
+// more before the point.
 func digits(x float64) string {
 	return fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(x)))), x)
 }

@@ -1,4 +1,5 @@
-// Package comparison is the result of bench/peers, as it is kept for the report, and its statistics.
+// Package comparison is the result of bench/peers, as it is kept for the report, and its
+// statistics.
 package comparison
 
 import (

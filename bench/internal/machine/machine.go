@@ -1,5 +1,5 @@
-// Package machine describes the computer, the toolchain and the moment of a measurement: numbers mean
-// nothing without them.
+// Package machine describes the computer, the toolchain and the moment of a measurement:
+// numbers mean nothing without them.
 package machine
 
 import (
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Machine is what a report says about where its numbers come from. A field that could not be found out
-// is empty.
+// Machine is what a report says about where its numbers come from. A field that could not
+// be found out is empty.
 type Machine struct {
 	CPU      string
 	CPUs     int // that the Go scheduler uses
@@ -40,8 +40,8 @@ func Describe() Machine {
 // Done records the load at the end.
 func (m *Machine) Done() { m.LoadEnd = load() }
 
-// Busy reports whether other work was going on: whether a load average of the last
-// minute was above 1 before the measurement, or above what one measurement makes after it.
+// Busy reports whether other work was going on: whether a load average of the last minute
+// was above 1 before the measurement, or above what one measurement makes after it.
 func (m Machine) Busy() bool {
 	return firstLoad(m.Load) > 1 || firstLoad(m.LoadEnd) > float64(m.CPUs)+0.5
 }

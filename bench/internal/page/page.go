@@ -1,5 +1,5 @@
-// Package page is a page of headings, paragraphs, tables and pictures that can be written as Markdown and
-// as HTML.
+// Package page is a page of headings, paragraphs, tables and pictures that can be written
+// as Markdown and as HTML.
 package page
 
 import (

@@ -1,5 +1,5 @@
-// Package report writes bench/report: what "make bench" and "make bench-peers" have measured, as Markdown
-// and HTML with pictures.
+// Package report writes bench/report: what "make bench" and "make bench-peers" have
+// measured, as Markdown and HTML with pictures.
 package report
 
 import (

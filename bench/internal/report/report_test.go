@@ -73,7 +73,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestWriteParts: either source is enough, none is not, a broken one is not taken for none.
+// TestWriteParts: either source is enough, none is not, a broken one is not taken for
+// none.
 func TestWriteParts(t *testing.T) {
 	dir := t.TempDir()
 	require.Error(t, Write(dir))

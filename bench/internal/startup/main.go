@@ -1,4 +1,5 @@
-// Command startup does one thing and ends, so that bench can measure what the start of a process costs:
+// Command startup does one thing and ends, so that bench can measure what the start of a
+// process costs:
 //
 //	startup nothing
 //	startup device   reads the device's key, the final key, the share and a digest; prints the partial signature

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// Find returns the directories below root whose tests have benchmarks, as paths relative to root.
+// Find returns the directories below root whose tests have benchmarks, as paths relative
+// to root.
 func Find(root string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {

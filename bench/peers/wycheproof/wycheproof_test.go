@@ -1,5 +1,5 @@
-// Package wycheproof runs the published Wycheproof cases of RSA signature generation through
-// split keys. It is in a module of its own, since the library must not require
+// Package wycheproof runs the published Wycheproof cases of RSA signature generation
+// through split keys. It is in a module of its own, since the library must not require
 // Wycheproof.
 package wycheproof
 
@@ -38,8 +38,9 @@ type file struct {
 var hashes = map[string]crypto.Hash{"SHA-1": crypto.SHA1, "SHA-224": crypto.SHA224, "SHA-256": crypto.SHA256,
 	"SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}
 
-// TestGeneration: each published PKCS #1 v1.5 signature comes out of an additive split byte for byte. Keys
-// below 2048 bits are not split, and nothing is signed with SHA-1 and SHA-224.
+// TestGeneration: each published PKCS #1 v1.5 signature comes out of an additive split
+// byte for byte. Keys below 2048 bits are not split, and nothing is signed with SHA-1 and
+// SHA-224.
 func TestGeneration(t *testing.T) {
 	names, err := fs.Glob(vectors.TestVectors, "rsa_pkcs1_*_sig_gen_test.json")
 	require.NoError(t, err)
@@ -108,7 +109,8 @@ func bytesOf(t *testing.T, s string) []byte {
 func number(t *testing.T, s string) *big.Int { return new(big.Int).SetBytes(bytesOf(t, s)) }
 
 // factor finds p and q from n, d and e: the published keys leave them out. A random g
-// with g^((ed-1)/2^i) a square root of 1 other than +-1 gives a factor (NIST SP 800-56B, appendix C).
+// with g^((ed-1)/2^i) a square root of 1 other than +-1 gives a factor (NIST SP 800-56B,
+// appendix C).
 func factor(n, d, e *big.Int) (p, q *big.Int) {
 	one := big.NewInt(1)
 	k := new(big.Int).Mul(d, e)

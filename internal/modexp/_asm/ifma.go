@@ -80,24 +80,23 @@ import "fmt"
 //
 // # Squaring
 //
-// x[i]*x[j] and x[j]*x[i] are one product. Digit i is of class w = i mod V, and
-// position p of x is the vector of the digits of class p. Digit i is multiplied by the
-// vectors p >= w only. Those with p > w stand for themselves and for the products
-// of the vectors that are left out: they go to accumulators of their own, which
-// are counted twice when their digit reaches position 0. Those with p = w come
-// in both orders by themselves and are counted once. Same loop, same chain; 3V+1 instead of
-// 4V multiply-adds per digit on average.
+// x[i]*x[j] and x[j]*x[i] are one product. Digit i is of class w = i mod V, and position
+// p of x is the vector of the digits of class p. Digit i is multiplied by the vectors p
+// >= w only. Those with p > w stand for themselves and for the products of the vectors
+// that are left out: they go to accumulators of their own, which are counted twice when
+// their digit reaches position 0. Those with p = w come in both orders by themselves and
+// are counted once. Same loop, same chain; 3V+1 instead of 4V multiply-adds per digit on
+// average.
 //
 // # Normalization
 //
-// The lanes of t are below 2^61; the operands of VPMADD52 must be digits. One
-// parallel pass (shift, mask, add to the next digit) leaves digits of at most
-// 2^52-1 + 2^9, and a carry of 0 or 1 out of each. Let g be "digit > 2^52-1" and e be
-// "digit = 2^52-1", as 8-bit masks of lanes, one pair per vector. Within a lane
-// the carry runs from vector to vector: c = g | e & c. From lane to lane it
-// ripples as in the binary addition 2G + E, where G says that a lane as a whole generates a
-// carry, E that it propagates one (never both): the carries into the lanes are
-// (2G + E) xor E.
+// The lanes of t are below 2^61; the operands of VPMADD52 must be digits. One parallel
+// pass (shift, mask, add to the next digit) leaves digits of at most 2^52-1 + 2^9, and a
+// carry of 0 or 1 out of each. Let g be "digit > 2^52-1" and e be "digit = 2^52-1", as
+// 8-bit masks of lanes, one pair per vector. Within a lane the carry runs from vector to
+// vector: c = g | e & c. From lane to lane it ripples as in the binary addition 2G + E,
+// where G says that a lane as a whole generates a carry, E that it propagates one (never
+// both): the carries into the lanes are (2G + E) xor E.
 //
 // # Constant time
 //

@@ -17,7 +17,8 @@ var writeCorpus = flag.Bool("write-corpus", false, "make the seeds of the fuzz t
 // Seeds are the arguments of a fuzz target, by the name of the seed.
 type Seeds map[string][]any
 
-// Variants adds to each good encoding: cut, extended, another version, and a length that is one too large.
+// Variants adds to each good encoding: cut, extended, another version, and a length that
+// is one too large.
 func Variants(good map[string][]byte) Seeds {
 	v := Seeds{"empty": {[]byte{}}}
 	for name, b := range good {
@@ -33,7 +34,8 @@ func Variants(good map[string][]byte) Seeds {
 	return v
 }
 
-// CheckCorpora: each target starts from enough seeds, good and bad; -write-corpus makes them.
+// CheckCorpora: each target starts from enough seeds, good and bad; -write-corpus makes
+// them.
 func CheckCorpora(t *testing.T, corpus map[string]Seeds) {
 	for target, want := range corpus {
 		folder := filepath.Join("testdata", "fuzz", target)

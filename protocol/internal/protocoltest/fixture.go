@@ -15,7 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// Fixture is an enrolled key in which nothing is random, so that a corpus means the same every time.
+// Fixture is an enrolled key in which nothing is random, so that a corpus means the same
+// every time.
 type Fixture struct {
 	Id         protocol.KeyID
 	AuthKey    wire.Secret
@@ -54,7 +55,8 @@ func MustShare() []byte {
 	return server.Bytes()
 }
 
-// Requests are a right and a wrong PIN, PSS, several documents, a refresh, a clone, a Cancel and a Report.
+// Requests are a right and a wrong PIN, PSS, several documents, a refresh, a clone, a
+// Cancel and a Report.
 func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 	client, _ := Shares()
 	encode := func(r *wire.Request) []byte {
@@ -123,7 +125,8 @@ func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 	}
 }
 
-// Complete puts a fresh challenge, which is for what is there to sign, and a right MAC into the plaintext of a request.
+// Complete puts a fresh challenge, which is for what is there to sign, and a right MAC
+// into the plaintext of a request.
 func (x *Fixture) Complete(plaintext []byte) []byte {
 	body := bytes.Clone(plaintext)
 	const after = 3 + protocol.ChallengeSize

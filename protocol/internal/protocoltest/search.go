@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// Contains looks for a secret as it is, reversed, in hexadecimal of both cases, in base64 and base32 at each
-// alignment, and in decimal; of a long one, for 32 bytes from its middle. The shortest are PINs of 9
-// digits, which no random bytes contain by chance.
+// Contains looks for a secret as it is, reversed, in hexadecimal of both cases, in base64
+// and base32 at each alignment, and in decimal; of a long one, for 32 bytes from its
+// middle. The shortest are PINs of 9 digits, which no random bytes contain by chance.
 func Contains(haystack, secret []byte) bool {
 	reversed := bytes.Clone(secret)
 	slices.Reverse(reversed)

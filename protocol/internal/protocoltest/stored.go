@@ -45,7 +45,8 @@ type Pending struct {
 
 var errStorage = errors.New("protocoltest: not a device's storage")
 
-// ParseState reads a storage that no storage key seals, for itself: it shares nothing with package device.
+// ParseState reads a storage that no storage key seals, for itself: it shares nothing
+// with package device.
 func ParseState(data []byte) (*State, error) {
 	const header = 6 // "TDds", the version, and 1 for a checksum
 	end := len(data) - sha256.Size

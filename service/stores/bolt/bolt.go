@@ -30,8 +30,8 @@
 // writes only along pages that were checked in the same transaction, so that none sends
 // it into a loop or lets it take memory without bound. What it finds amiss all the same,
 // in a neighbour of these, ends the store: it must be opened anew, and so be checked.
-// What is committed while a call reads is never taken for damage, nor damage for a commit:
-// how fast the machine is does not matter.
+// What is committed while a call reads is never taken for damage, nor damage for a
+// commit: how fast the machine is does not matter.
 //
 // [Open] and [Store.Check] check all of a file: every page has exactly one use, every
 // record is whole. Open refuses a file with a damaged meta page as well, from which bbolt

@@ -473,7 +473,8 @@ func TestBrokenStaysBroken(t *testing.T) {
 	require.Equal(t, "value", string(value))
 }
 
-// TestConflictInAFailedBatch: a conflict that was decided in a transaction that failed is as unknown as the rest.
+// TestConflictInAFailedBatch: a conflict that was decided in a transaction that failed is
+// as unknown as the rest.
 func TestConflictInAFailedBatch(t *testing.T) {
 	s := openNew(t)
 	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {

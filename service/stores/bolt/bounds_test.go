@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFileBounds: the last page must be there, and pages that lie outside are found before
-// they are read.
+// TestFileBounds: the last page must be there, and pages that lie outside are found
+// before they are read.
 func TestFileBounds(t *testing.T) {
 	b := filled(t, filepath.Join(t.TempDir(), "store"))
 	_, err := checkBytes(b)

@@ -126,8 +126,8 @@ func TestBackupOvertaken(t *testing.T) {
 	require.Equal(t, []string{"before"}, ids)
 }
 
-// TestOvertakenOften: a call that finds its meta page overwritten, or half written, begins
-// anew as often as that happens, and ends with its context.
+// TestOvertakenOften: a call that finds its meta page overwritten, or half written,
+// begins anew as often as that happens, and ends with its context.
 func TestOvertakenOften(t *testing.T) {
 	for _, torn := range []bool{false, true} {
 		t.Run(fmt.Sprint("torn ", torn), func(t *testing.T) {

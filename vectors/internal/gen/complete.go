@@ -58,8 +58,8 @@ func (p pair) whole(m *big.Int) *big.Int {
 	if p.server == nil {
 		return p.key.exp(m, p.key.d)
 	}
-	// The Chinese remainder theorem over all four primes, in another form than section 3.3, step 5:
-	// S = S1 * n2 * (n2^-1 mod n1) + S2 * n1 * (n1^-1 mod n2) mod n.
+	// The Chinese remainder theorem over all four primes, in another form than section
+	// 3.3, step 5: S = S1 * n2 * (n2^-1 mod n1) + S2 * n1 * (n1^-1 mod n2) mod n.
 	s1 := p.key.exp(new(big.Int).Mod(m, p.key.n), p.key.d)
 	s2 := p.server.exp(new(big.Int).Mod(m, p.server.n), p.server.d)
 	s1.Mul(s1, p.server.n).Mul(s1, new(big.Int).ModInverse(p.server.n, p.key.n))
@@ -205,8 +205,8 @@ func (c *completion) malformed(g *group) {
 	}
 }
 
-// wrongForms are what a wrong PIN gives, and everything that must not be told from it. make
-// gets the right y.
+// wrongForms are what a wrong PIN gives, and everything that must not be told from it.
+// make gets the right y.
 var wrongForms = []struct {
 	comment, form, flag string
 	make                func(c *completion, id int, m message, y *big.Int) *big.Int
@@ -237,7 +237,8 @@ var wrongForms = []struct {
 		return c.d.partial(encode(m.hash, "PSS", m.digest, c.f.derive(id, "otherSalt", len(m.digest)), c.p.n()).int())
 	}},
 	{"y times m1", "times-m1", "WrongExponent", func(c *completion, _ int, m message, y *big.Int) *big.Int {
-		// y*m1 or y/m1: what a device and a server that disagree about a summand would send.
+		// y*m1 or y/m1: what a device and a server that disagree about a summand would
+		// send.
 		return new(big.Int).Mod(new(big.Int).Mul(y, m.int()), c.p.key.n)
 	}},
 	{"a partial signature by device-2048-3, reduced modulo n1", "other-key", "OtherKey", func(c *completion, _ int, m message, _ *big.Int) *big.Int {
@@ -290,7 +291,8 @@ func (c *completion) wrong(g *group) {
 	}
 }
 
-// otherMessages are right partial signatures for messages that belong to another final key.
+// otherMessages are right partial signatures for messages that belong to another final
+// key.
 func (c *completion) otherMessages(g *group) {
 	for _, o := range []struct {
 		comment, change string
@@ -313,8 +315,8 @@ func otherKey(k *key) *key {
 	return device(2048, 3)
 }
 
-// serverFaults are wrong answers of a server key to a right partial signature: a number modulo
-// n2, or bytes.
+// serverFaults are wrong answers of a server key to a right partial signature: a number
+// modulo n2, or bytes.
 var serverFaults = []struct {
 	comment, form, flag string
 	number              func(server *key, s2, m2 *big.Int) *big.Int

@@ -57,8 +57,9 @@ var factors = map[string]uint64{factor65537: 65537, factor65539: 65539, factor33
 
 func power(bits int) *big.Int { return new(big.Int).Lsh(one, uint(bits)) }
 
-// near is the first candidate of the kinds that are the first from a number on, and the step
-// to the next; p is the other prime, which is 3 mod 4. The step is 0 for other kinds.
+// near is the first candidate of the kinds that are the first from a number on, and the
+// step to the next; p is the other prime, which is 3 mod 4. The step is 0 for other
+// kinds.
 func near(kind string, p *big.Int, bitLen int) (from *big.Int, step int64) {
 	switch kind {
 	case nextLSafe:
@@ -77,7 +78,8 @@ func near(kind string, p *big.Int, bitLen int) (from *big.Int, step int64) {
 	return nil, 0
 }
 
-// rocaProduct is M of RSALib for keys of 1984 to 3936 bits: the product of the first 126 primes.
+// rocaProduct is M of RSALib for keys of 1984 to 3936 bits: the product of the first 126
+// primes.
 var rocaProduct = sync.OnceValue(func() *big.Int {
 	m := big.NewInt(2)
 	for _, r := range oddPrimes() {
@@ -168,7 +170,8 @@ func shape(kind string, c *big.Int, bitLen int) *big.Int {
 		c.Sub(c, new(big.Int).Mod(c, rocaProduct()))
 		c.Add(c, a.Exp(big.NewInt(65537), a, rocaProduct()))
 	case factor65537, factor65539, factor33bits, factor2to40:
-		// The number = 2r+1 mod 4r in the block of 4r that c lies in: for an odd r = 3 mod 4.
+		// The number = 2r+1 mod 4r in the block of 4r that c lies in: for an odd r = 3
+		// mod 4.
 		r := new(big.Int).SetUint64(factors[kind])
 		c.Sub(c, new(big.Int).Mod(c, new(big.Int).Lsh(r, 2)))
 		c.Add(c, new(big.Int).Lsh(r, 1)).Add(c, one)
@@ -267,7 +270,8 @@ func (k *key) rsa() *rsa.PrivateKey {
 	return r
 }
 
-// exp returns c^x mod n, by the Chinese remainder theorem: it is called thousands of times.
+// exp returns c^x mod n, by the Chinese remainder theorem: it is called thousands of
+// times.
 func (k *key) exp(c, x *big.Int) *big.Int {
 	yp := new(big.Int).Exp(c, new(big.Int).Mod(x, new(big.Int).Sub(k.p, one)), k.p)
 	yq := new(big.Int).Exp(c, new(big.Int).Mod(x, new(big.Int).Sub(k.q, one)), k.q)

@@ -42,7 +42,8 @@ func (h hashFunc) pkcs1(digest []byte, emLen int) []byte {
 	return append(append(em, 0), info...)
 }
 
-// pss is EMSA-PSS (RFC 8017, section 9.1.1), with the numbers of its steps. It also returns H.
+// pss is EMSA-PSS (RFC 8017, section 9.1.1), with the numbers of its steps. It also
+// returns H.
 func (h hashFunc) pss(digest, salt []byte, emBits int) (em, hash []byte) {
 	emLen, hLen := (emBits+7)/8, h.h.Size()
 	hash = h.sum(make([]byte, 8), digest, salt) // 5, 6

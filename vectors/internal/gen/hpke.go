@@ -12,8 +12,8 @@ import (
 	"encoding/binary"
 )
 
-// HPKE (RFC 9180) in base mode with MLKEM768-X25519, HKDF-SHA256 and AES-256-GCM, of which
-// every random number is given.
+// HPKE (RFC 9180) in base mode with MLKEM768-X25519, HKDF-SHA256 and AES-256-GCM, of
+// which every random number is given.
 
 // recipient is the server's key pair.
 type recipient struct {
@@ -38,7 +38,8 @@ func (r recipient) public() []byte {
 	return append(r.pq.EncapsulationKey().Bytes(), r.t.PublicKey().Bytes()...)
 }
 
-// encapsulate returns the shared secret and enc for ML-KEM's m and an ephemeral X25519 key.
+// encapsulate returns the shared secret and enc for ML-KEM's m and an ephemeral X25519
+// key.
 func (r recipient) encapsulate(m, ephemeral []byte) (shared, enc []byte) {
 	ssM, ctM, err := mlkemtest.Encapsulate768(r.pq.EncapsulationKey(), m)
 	must(err)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// sequence is a state, and attempts from a time on. w and r are wrong and right PINs, a second
-// apart; other words say when the next one comes, counted from the last one.
+// sequence is a state, and attempts from a time on. w and r are wrong and right PINs, a
+// second apart; other words say when the next one comes, counted from the last one.
 type sequence struct {
 	comment string
 	policy  policy
@@ -118,7 +118,8 @@ func (f *file) randomSequence(id, i int) (policy, []attempt) {
 	b, now := f.derive(id, "steps", 2*24), int64(t0)
 	var out []attempt
 	for j := 0; j < len(b); j += 2 {
-		// Which way the clock goes, in a quarter of a lock's length; and one right PIN in four.
+		// Which way the clock goes, in a quarter of a lock's length; and one right PIN in
+		// four.
 		now += []int64{-hour, second, second, second, 3 * hour, 3 * hour, 3*hour - 1, 24 * hour}[b[j]%8]
 		out = append(out, attempt{now, []string{"right", "wrong", "wrong", "wrong"}[b[j+1]%4]})
 	}

@@ -38,7 +38,8 @@ func (c cost) key(pin string, salt []byte) []byte {
 	return argon2.IDKey([]byte(pin), salt, c.t, c.m, c.p, 32)
 }
 
-// keystream is ChaCha20's (RFC 8439, section 2.3 and 2.4) with a nonce of zeros, from block 0.
+// keystream is ChaCha20's (RFC 8439, section 2.3 and 2.4) with a nonce of zeros, from
+// block 0.
 func keystream(key []byte, n int) []byte {
 	var out []byte
 	for block := uint32(0); len(out) < n; block++ {

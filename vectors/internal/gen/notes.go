@@ -10,7 +10,8 @@ type note struct {
 	CVEs        []string `json:"cves"`
 }
 
-// sharedNotes are those of flags that mean the same in several files. A file's own come first.
+// sharedNotes are those of flags that mean the same in several files. A file's own come
+// first.
 var sharedNotes = map[string]note{
 	"CompositeShort": {"EDGE_CASE", "n1*n2 has one bit less than n1 and n2 together.", "A wrong emBits.", nil},
 	"DigestLength":   {"MODIFIED_PARAMETER", "The digest has not the length of its hash function.", "Something else than a digest is signed.", nil},

@@ -6,7 +6,8 @@ import (
 	"math/big"
 )
 
-// pair is a client key, with the server key of a composite or without one, under one sharing.
+// pair is a client key, with the server key of a composite or without one, under one
+// sharing.
 type pair struct {
 	sharing string
 	key     *key

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// The rules for weak PINs, in the order in which they refuse. README.md has them in words.
+// The rules for weak PINs, in the order in which they refuse. README.md has them in
+// words.
 var pinRules = []struct {
 	name, flag string
 	refuses    func(pin string) bool
@@ -109,7 +110,8 @@ func different(p string) string {
 
 func sameDigit(p string) bool { return len(different(p)) == 1 }
 
-// constant reports whether every digit follows the one before by the same step from -2 to 2.
+// constant reports whether every digit follows the one before by the same step from -2 to
+// 2.
 func constant(p string) bool {
 	for step := -2; step <= 2; step++ {
 		ok := true
@@ -252,7 +254,8 @@ func isDate(day, month string) bool {
 	return m >= 1 && m <= 12 && d >= 1 && d <= []int{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[m-1]
 }
 
-// isDay reads two digits as D M, M D or MM, three as DMM, DDM, MDD or MMD, four as DDMM or MMDD.
+// isDay reads two digits as D M, M D or MM, three as DMM, DDM, MDD or MMD, four as DDMM
+// or MMDD.
 func isDay(p string) bool {
 	if len(p) == 2 && number(p) >= 1 && number(p) <= 12 {
 		return true
@@ -311,7 +314,8 @@ func weakPINs() *file {
 		}
 		g.add(f.next(), comment, flags(flag), refuse(t, "check-pin", "WeakPINError"))
 	}
-	// Every rule at every length, where it refuses anything: up to four PINs, spread over all that were found.
+	// Every rule at every length, where it refuses anything: up to four PINs, spread over
+	// all that were found.
 	byRule := map[string][]string{}
 	for n := 4; n <= 12; n++ {
 		found := map[string][]string{}
@@ -405,7 +409,8 @@ func derivedPIN(label string, n int) string {
 	return fmt.Sprintf("%0*s", n, v)
 }
 
-// pinCandidates are PINs of n digits among which every rule that can refuse any finds some.
+// pinCandidates are PINs of n digits among which every rule that can refuse any finds
+// some.
 func pinCandidates(n int) (out []string) {
 	if n <= 5 {
 		for i := range pow10(n) {

@@ -286,7 +286,8 @@ func (f *file) weakKeys(sharing string, bits int) {
 	whole("p and q as RSALib makes them", "ROCA", "ErrKey", newKey(fmt.Sprintf("roca-%d", bits), roca, roca, h, h, 65537))
 }
 
-// severalDefects are keys and shares that could be refused for two reasons: which comes first.
+// severalDefects are keys and shares that could be refused for two reasons: which comes
+// first.
 func (f *file) severalDefects(sharing string, bits int) {
 	k, d := ordinaryKey(bits, 1), big.NewInt(2)
 	g := f.group("Key", T{"sharing": sharing})
@@ -382,7 +383,8 @@ func (f *file) serverShares(sharing string, k *key) {
 	}
 }
 
-// modulus is an odd number of a given length, derived: enough where nobody computes with it.
+// modulus is an odd number of a given length, derived: enough where nobody computes with
+// it.
 func modulus(label string, bits int) []byte {
 	n := os2ip(stream(label, (bits+7)/8))
 	n.And(n, new(big.Int).Sub(new(big.Int).Lsh(one, uint(bits)), one))

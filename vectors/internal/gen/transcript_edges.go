@@ -19,8 +19,8 @@ func (p *party) cloneLocked() {
 	p.everythingAgain()
 }
 
-// misled: the copy acts, and forges the answer to the owner's pending request, so that the
-// owner's chain is another one from then on.
+// misled: the copy acts, and forges the answer to the owner's pending request, so that
+// the owner's chain is another one from then on.
 func (p *party) misled() {
 	p.begin()
 	q := p.sign("the owner's request is kept back", options{}, requestLost)
