@@ -7,7 +7,8 @@
 //     service hands out, to a user whom it has identified.
 //
 // [Sealer] and [KeySource] are where an HSM comes in; [SoftwareSealer] and [KeyPool] do
-// without. [AuditSink] keeps what happened, outside of the store.
+// without. [AuditSink] keeps what happened, outside of the store. [KeyOfRecord] finds the keys among
+// a store's ids, for a sweep.
 //
 // # Security
 //
