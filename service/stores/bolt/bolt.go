@@ -184,15 +184,13 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	// Both the file and its name, on every opening: the process that created the file may
 	// have been killed before it came to this.
-	if err := errors.Join(o.sync(h.db), o.disk.SyncFolder(filepath.Dir(path))); err != nil {
+	newest, err := h.newest()
+	if err := errors.Join(err, o.sync(h.db), o.disk.SyncFolder(filepath.Dir(path))); err != nil {
 		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
 	}
 	s := &Store{
 		handle: h, writes: make(chan *write), closing: make(chan struct{}), stopped: make(chan struct{}),
-		settled: make(chan struct{}),
-	}
-	if err := h.db.View(func(tx *bbolt.Tx) error { s.durable = tx.ID(); return nil }); err != nil {
-		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
+		settled: make(chan struct{}), durable: int(newest.transaction),
 	}
 	go s.commitLoop()
 	return s, nil
