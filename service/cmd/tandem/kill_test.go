@@ -1,10 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,20 +20,11 @@ func kills() time.Duration {
 	return 12
 }
 
-// enroll is a command that splits a key which the test has made, which is quicker than to
-// make one for each enrolment.
-func enroll(t *testing.T) func(server string) []string {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	name := filepath.Join(t.TempDir(), "key.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	require.NoError(t, os.WriteFile(name, text, 0o600))
-	return func(server string) []string {
-		return []string{
-			"enroll", "-server", server, "-device", server + "-d", "-key", "sign", "-argon2", "1,32,1",
-			"-sharing", "additive", "-import", name,
-		}
+// enroll is a command that splits a key which is there: quicker than to make one.
+func enroll(server string) []string {
+	return []string{
+		"enroll", "-server", server, "-device", server + "-d", "-key", "sign", "-argon2", "1,32,1",
+		"-sharing", "additive", "-import", "testdata/keys/rsa2048.pem",
 	}
 }
 
@@ -63,7 +50,7 @@ func process(t *testing.T, after time.Duration, pin string, args ...string) time
 // is run again.
 func TestKillInit(t *testing.T) {
 	t.Parallel()
-	dir, enroll := t.TempDir(), enroll(t)
+	dir := t.TempDir()
 	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
 	for i := range kills() {
 		server := filepath.Join(dir, string(rune('a'+i)))
@@ -83,7 +70,7 @@ func TestKillInit(t *testing.T) {
 // whole server, and without one it is none, and init says so or makes one.
 func TestKillInitInPlace(t *testing.T) {
 	t.Parallel()
-	dir, enroll := t.TempDir(), enroll(t)
+	dir := t.TempDir()
 	whole := process(t, 0, "", "init", "-server", filepath.Join(dir, "first"), "-shape", "two-prime")
 	for i := range kills() {
 		server := filepath.Join(dir, string(rune('a'+i)))

@@ -21,35 +21,38 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// primeOf returns a prime with its two upper bits set. (crypto/rand's Prime refuses in
-// FIPS 140-only mode.)
-func primeOf(bits int) *big.Int {
+// primeOf returns a prime p with its two upper bits set, and p-1 coprime to the exponents.
+// (crypto/rand's Prime refuses in FIPS 140-only mode.)
+func primeOf(bits int, exponents ...int) *big.Int {
+	one := big.NewInt(1)
 	b := make([]byte, (bits+7)/8)
+next:
 	for {
 		rand.Read(b)
 		p := new(big.Int).SetBytes(b)
 		p.Rsh(p, uint(8*len(b)-bits))
 		p.SetBit(p.SetBit(p.SetBit(p, 0, 1), bits-1, 1), bits-2, 1)
-		if p.ProbablyPrime(20) {
+		for _, e := range exponents {
+			if new(big.Int).GCD(nil, nil, new(big.Int).Sub(p, one), big.NewInt(int64(e))).Cmp(one) != 0 {
+				continue next
+			}
+		}
+		if p.ProbablyPrime(0) {
 			return p
 		}
 	}
 }
 
-// keyOf returns an RSA key of two primes of these lengths, with the public exponent e.
-func keyOf(t *testing.T, bitsP, bitsQ, e int) *rsa.PrivateKey {
+// keyOf reads a key of testdata/keys.
+func keyOf(t *testing.T, name string) *rsa.PrivateKey {
 	t.Helper()
-	one := big.NewInt(1)
-	for {
-		p, q := primeOf(bitsP), primeOf(bitsQ)
-		n := new(big.Int).Mul(p, q)
-		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
-		d := new(big.Int).ModInverse(big.NewInt(int64(e)), phi)
-		if d == nil || n.BitLen() != bitsP+bitsQ || p.Cmp(q) == 0 {
-			continue
-		}
-		return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: e}, D: d, Primes: []*big.Int{p, q}}
-	}
+	text, err := os.ReadFile(filepath.Join("testdata/keys", name))
+	require.NoError(t, err)
+	block, _ := pem.Decode(text)
+	require.NotNil(t, block)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	return key.(*rsa.PrivateKey)
 }
 
 // TestRecover finds the primes of keys by n, e and d: d modulo (p-1)(q-1) or modulo their
@@ -57,50 +60,62 @@ func keyOf(t *testing.T, bitsP, bitsQ, e int) *rsa.PrivateKey {
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	one := big.NewInt(1)
-	for _, size := range []struct{ p, q, e int }{
-		{1024, 1024, 65537}, {1024, 1024, 3}, {1024, 1024, 17}, {1024, 1024, 1<<31 - 1}, {1500, 548, 65537}, {1536, 1536, 65537},
+	for _, size := range []struct {
+		p, q      int
+		exponents []int
+	}{
+		{1024, 1024, []int{65537, 3, 17, 1<<31 - 1}}, {1500, 548, []int{65537}}, {1536, 1536, []int{65537}},
 	} {
-		key := keyOf(t, size.p, size.q, size.e)
-		p, q := key.Primes[0], key.Primes[1]
-		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
-		lambda := new(big.Int).Div(new(big.Int).Mul(p1, q1), new(big.Int).GCD(nil, nil, p1, q1))
-		for _, d := range []*big.Int{key.D, new(big.Int).Mod(key.D, lambda)} {
-			k := &keyParts{n: key.N, e: size.e, d: d}
-			private, err := k.private()
-			require.NoError(t, err, "%v", size)
-			require.NoError(t, private.Validate())
-			require.ElementsMatch(t, []string{p.String(), q.String()}, []string{k.p.String(), k.q.String()})
-		}
-		// Another exponent, another modulus: no primes, and no panic.
-		for _, k := range []*keyParts{
-			{n: key.N, e: size.e, d: new(big.Int).Add(key.D, one)},
-			{n: key.N, e: size.e, d: one},
-			{n: key.N, e: size.e, d: new(big.Int).Sub(key.N, one)},
-			{n: new(big.Int).Add(key.N, big.NewInt(2)), e: size.e, d: key.D},
-			{n: one, e: 1, d: one},
-			{n: key.N, e: 1, d: one},
-		} {
-			require.Error(t, k.recover())
-			require.Nil(t, k.p)
+		p, q := primeOf(size.p, size.exponents...), primeOf(size.q, size.exponents...)
+		for _, e := range size.exponents {
+			recoverPrimes(t, p, q, e)
 		}
 	}
 	// Of three primes there are no two.
-	three := keyOf(t, 1024, 1024, 65537)
-	r := primeOf(512)
-	phi := new(big.Int).Sub(r, one)
-	for _, p := range three.Primes {
-		phi.Mul(phi, new(big.Int).Sub(p, one))
+	n, phi := big.NewInt(1), big.NewInt(1)
+	for range 3 {
+		p := primeOf(704, 65537)
+		n.Mul(n, p)
+		phi.Mul(phi, p.Sub(p, one))
 	}
-	n := new(big.Int).Mul(three.N, r)
-	if d := new(big.Int).ModInverse(big.NewInt(65537), phi); d != nil {
-		require.Error(t, (&keyParts{n: n, e: 65537, d: d}).recover())
+	d := new(big.Int).ModInverse(big.NewInt(65537), phi)
+	require.Error(t, (&keyParts{n: n, e: 65537, d: d}).recover())
+}
+
+// recoverPrimes checks that p and q are found from their product and e.
+func recoverPrimes(t *testing.T, p, q *big.Int, e int) {
+	t.Helper()
+	one := big.NewInt(1)
+	n := new(big.Int).Mul(p, q)
+	p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+	phi := new(big.Int).Mul(p1, q1)
+	lambda := new(big.Int).Div(phi, new(big.Int).GCD(nil, nil, p1, q1))
+	d := new(big.Int).ModInverse(big.NewInt(int64(e)), phi)
+	for _, d := range []*big.Int{d, new(big.Int).Mod(d, lambda)} {
+		k := &keyParts{n: n, e: e, d: d}
+		private, err := k.private()
+		require.NoError(t, err, "%d", e)
+		require.NoError(t, private.Validate())
+		require.ElementsMatch(t, []string{p.String(), q.String()}, []string{k.p.String(), k.q.String()})
+	}
+	// Another exponent, another modulus: no primes, and no panic.
+	for _, k := range []*keyParts{
+		{n: n, e: e, d: new(big.Int).Add(d, one)},
+		{n: n, e: e, d: one},
+		{n: n, e: e, d: new(big.Int).Sub(n, one)},
+		{n: new(big.Int).Add(n, big.NewInt(2)), e: e, d: d},
+		{n: one, e: 1, d: one},
+		{n: n, e: 1, d: one},
+	} {
+		require.Error(t, k.recover())
+		require.Nil(t, k.p)
 	}
 }
 
 // TestZeroPrimes reads PKCS #1 whose primes are zeros, as Java writes a key without them.
 func TestZeroPrimes(t *testing.T) {
 	t.Parallel()
-	key := keyOf(t, 1024, 1024, 65537)
+	key := keyOf(t, "rsa2048.pem")
 	zero := new(big.Int)
 	der, err := asn1.Marshal(struct {
 		Version                  int
@@ -118,7 +133,7 @@ func TestZeroPrimes(t *testing.T) {
 // was refused.
 func TestImportedKeyIsWiped(t *testing.T) {
 	t.Parallel()
-	key := keyOf(t, 1024, 1024, 65537)
+	key := keyOf(t, "rsa2048.pem")
 	k := &keyParts{n: key.N, e: key.E, d: key.D, p: key.Primes[0], q: key.Primes[1]}
 	words := [][]big.Word{k.d.Bits(), k.p.Bits(), k.q.Bits()}
 	k.wipe()
@@ -126,7 +141,7 @@ func TestImportedKeyIsWiped(t *testing.T) {
 		require.NotEmpty(t, w)
 		require.Equal(t, make([]big.Word, len(w)), w)
 	}
-	other := keyOf(t, 1024, 1024, 65537)
+	other := keyOf(t, "rsa2048.pem")
 	words = [][]big.Word{other.D.Bits(), other.Primes[0].Bits()}
 	_, err := newKeyParts(other.N, big.NewInt(0), other.D, other.Primes[0], other.Primes[1])
 	require.Error(t, err)
@@ -134,7 +149,7 @@ func TestImportedKeyIsWiped(t *testing.T) {
 		require.Equal(t, make([]big.Word, len(w)), w)
 	}
 	// What PEM was decoded to is cleared in place.
-	der := x509.MarshalPKCS1PrivateKey(keyOf(t, 1024, 1024, 65537))
+	der := x509.MarshalPKCS1PrivateKey(keyOf(t, "rsa2048.pem"))
 	_, err = parsePrivateKey("key", der)
 	require.NoError(t, err)
 	require.Equal(t, make([]byte, len(der)), der)
@@ -144,7 +159,7 @@ func TestImportedKeyIsWiped(t *testing.T) {
 func TestInconsistentKey(t *testing.T) {
 	t.Parallel()
 	server, device, file := enrolled(t)
-	key := keyOf(t, 1024, 1024, 65537)
+	key := keyOf(t, "rsa2048.pem")
 	key.D = new(big.Int).Add(key.D, big.NewInt(2))
 	write := func(der []byte) string {
 		name := file + ".key"
@@ -178,10 +193,7 @@ func TestInconsistentKey(t *testing.T) {
 // and not released.
 func TestOutputVerifies(t *testing.T) {
 	t.Parallel()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	other, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
+	key, other := keyOf(t, "rsa2048.pem"), keyOf(t, "small2048.pem")
 	digest := make([]byte, 32)
 	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest)
 	require.NoError(t, err)

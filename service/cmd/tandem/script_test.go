@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -12,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +30,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
-// TestMain lets the scripts run this binary as the command, and as two variants of it.
+// TestMain lets the scripts run this binary as the command, and as variants of it.
 func TestMain(m *testing.M) {
 	// The race detector lets every process sleep for a second before it ends, unless told
 	// not to.
@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 		"tandem":       main,
 		"tandem-cut":   cut,
 		"tandem-later": later,
+		"tandem-peak":  peak,
 	})
 }
 
@@ -92,6 +93,20 @@ func later() {
 	a := newApp()
 	a.clock = func() time.Time { return time.Now().Add(d) }
 	os.Exit(a.run(os.Args[1:]))
+}
+
+// peak is the command, which then tells in the file $PEAK how much memory it had at most. (What
+// wait(2) says of a process includes what its parent had when it was started.)
+func peak() {
+	code := newApp().run(os.Args[1:])
+	status, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		err = os.WriteFile(os.Getenv("PEAK"), status, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
 // seen collects the names of all JSON fields that a script saw.
@@ -230,23 +245,6 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
 	},
-	// rsakey LOW HIGH TO: an RSA key of 2048 bits whose modulus has its first byte, in
-	// hexadecimal, between.
-	"rsakey": func(ts *testscript.TestScript, neg bool, args []string) {
-		low, err := strconv.ParseUint(args[0], 16, 8)
-		ts.Check(err)
-		high, err := strconv.ParseUint(args[1], 16, 8)
-		ts.Check(err)
-		for {
-			key, err := rsa.GenerateKey(rand.Reader, 2048)
-			ts.Check(err)
-			if first := uint64(key.N.Bytes()[0]); low <= first && first <= high {
-				text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-				ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
-				return
-			}
-		}
-	},
 	// copyfolder FROM TO: as cp -a does.
 	"copyfolder": func(ts *testscript.TestScript, neg bool, args []string) {
 		from, to := os.DirFS(ts.MkAbs(args[0])), ts.MkAbs(args[1])
@@ -289,12 +287,17 @@ func scripts(t *testing.T, folder string, vars ...string) func() bool {
 		require.Empty(t, bareOpenSSL.FindString(string(text)), file)
 	}
 	t.Run("openssl", func(t *testing.T) { needtest.Program(t, "openssl", "openssl") })
+	keys, err := filepath.Abs("testdata/keys")
+	require.NoError(t, err)
+	// prepared: makes the folders "s" and "d", see prepare.
+	commands := maps.Clone(scriptCommands)
+	commands["prepared"] = func(ts *testscript.TestScript, neg bool, args []string) { prepare(t, ts.MkAbs(".")) }
 	var ran atomic.Int64
 	testscript.Run(t, testscript.Params{
-		Dir: folder, Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: folder, Cmds: commands, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			ran.Add(1)
-			e.Vars = append(e.Vars, "GORACE="+os.Getenv("GORACE"), "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
+			e.Vars = append(e.Vars, "GORACE="+os.Getenv("GORACE"), "keys="+keys, "argon2=1,32,1", "pins=2749 80351", "pin1=2749", "pin2=80351", "wrong=80352")
 			e.Vars = append(e.Vars, vars...)
 			return nil
 		},
@@ -329,21 +332,56 @@ func TestScripts(t *testing.T) {
 	require.Equal(t, documented, seen.fields)
 }
 
-// enrolled returns a server, a device of it whose key "sign" has the PIN 80351, and a
-// file to sign.
+// prepared are the files of a two-prime server "s" and of a device of it, "d", whose keys have
+// the PINs 2749 and 80351. They are made once; tests work on copies.
+var prepared struct {
+	sync.Mutex
+	files map[string][]byte
+}
+
+// prepare makes the folders "s" and "d" in dir.
+func prepare(t *testing.T, dir string) {
+	t.Helper()
+	prepared.Lock()
+	defer prepared.Unlock()
+	if prepared.files == nil {
+		from := t.TempDir()
+		server, device := filepath.Join(from, "s"), filepath.Join(from, "d")
+		for _, args := range [][]string{
+			{"init", "-server", server, "-shape", "two-prime"},
+			{"enroll", "-server", server, "-device", device, "-argon2", "1,32,1"},
+		} {
+			code, out := inProcess(map[string]string{"TANDEM_PIN": "2749 80351"}, args...)
+			require.Equal(t, exitOK, code, "%s", out)
+		}
+		files := map[string][]byte{}
+		for _, pattern := range []string{"s/*", "d/*.*", "d/*/*"} {
+			names, err := filepath.Glob(filepath.Join(from, pattern))
+			require.NoError(t, err)
+			for _, name := range names {
+				text, err := os.ReadFile(name)
+				require.NoError(t, err)
+				files[strings.TrimPrefix(name, from)] = text
+			}
+		}
+		prepared.files = files
+	}
+	for name, text := range prepared.files {
+		name = filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), folderMode))
+		require.NoError(t, os.WriteFile(name, text, secretMode))
+	}
+}
+
+// enrolled returns a server, a device of it, whose key "sign" has the PIN 80351, and a file to
+// sign.
 func enrolled(t *testing.T) (server, device, file string) {
 	t.Helper()
 	dir := t.TempDir()
-	server, device, file = filepath.Join(dir, "s"), filepath.Join(dir, "d"), filepath.Join(dir, "file")
+	prepare(t, dir)
+	file = filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, []byte("Dear Sir,\n"), 0o600))
-	for _, args := range [][]string{
-		{"init", "-server", server, "-shape", "two-prime"},
-		{"enroll", "-server", server, "-device", device, "-key", "sign", "-argon2", "1,32,1"},
-	} {
-		code, out := inProcess(map[string]string{"TANDEM_PIN": "80351"}, args...)
-		require.Equal(t, exitOK, code, "%s", out)
-	}
-	return server, device, file
+	return filepath.Join(dir, "s"), filepath.Join(dir, "d"), file
 }
 
 // inProcess runs the command with these variables and no others.

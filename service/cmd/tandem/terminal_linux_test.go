@@ -144,7 +144,7 @@ func TestPromptHoldsNothing(t *testing.T) {
 	server, device, file := enrolled(t)
 	for _, args := range [][]string{
 		{"sign", "-server", server, "-device", device, "-o", file + ".1", file},
-		{"enroll", "-server", server, "-device", device, "-key", "auth", "-argon2", "1,32,1"},
+		{"enroll", "-server", server, "-device", device + "2", "-key", "auth", "-argon2", "1,32,1"},
 	} {
 		keyboard, terminal := openTerminal(t)
 		cmd, errOut := prompted(t, terminal, args...)
