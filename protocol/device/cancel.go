@@ -9,18 +9,20 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Cancel ends the request that is pending: nil means that it was not carried out and never will
-// be. If it was carried out before, the error is [ErrCarriedOut]: the service has the signatures
-// then, and a device that wants them calls [Device.Resume] in place of Cancel. A
-// [*limiter.WrongPINError] says that the PIN had been looked at. A [Device.ChangePIN] that is
-// cancelled leaves the old PIN, whatever else is said of it, and the error wraps [ErrPINUnchanged]
-// where it was carried out.
+// Cancel ends the request that is pending: nil means that it was not carried out and
+// never will be. If it was carried out before, the error is [ErrCarriedOut]: the service
+// has the signatures then, and a device that wants them calls [Device.Resume] in place of
+// Cancel. A [*limiter.WrongPINError] says that the PIN had been looked at. A
+// [Device.ChangePIN] that is cancelled leaves the old PIN, whatever else is said of it,
+// and the error wraps [ErrPINUnchanged] where it was carried out.
 //
-// challenge comes from server.Server.Challenge; a locked key and one that is not confirmed take it
-// as well. An enrolment that is cancelled leaves no key, and needs no challenge and no server.
+// challenge comes from server.Server.Challenge; a locked key and one that is not
+// confirmed take it as well. An enrolment that is cancelled leaves no key, and needs no
+// challenge and no server.
 //
-// If there is no answer (ErrUnanswered) the request stays pending: Cancel may be called again with
-// another challenge, and Resume as well. [ErrNothingPending] if there is nothing to cancel.
+// If there is no answer (ErrUnanswered) the request stays pending: Cancel may be called
+// again with another challenge, and Resume as well. [ErrNothingPending] if there is
+// nothing to cancel.
 func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
 	if err := d.made(ctx); err != nil {
 		return err
@@ -45,8 +47,8 @@ func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
 	})
 }
 
-// cancel asks what became of the pending request, and that nothing becomes of it any more. nil
-// means that it was cancelled.
+// cancel asks what became of the pending request, and that nothing becomes of it any
+// more. nil means that it was cancelled.
 func (d *Device) cancel(ctx context.Context, s *state, c *wire.Challenge) error {
 	k, p := s.key, s.pending
 	if !p.cancel {
@@ -97,14 +99,16 @@ func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answ
 	return d.send(ctx, s, sealed, reply)
 }
 
-// Report tells the server that the storage of this device was copied, or went back, so that the key
-// is destroyed. A device whose key is superseded does so by itself at each call until it is
-// answered, with the challenge of that call if it is for this key, and else with the one that came
-// with the answer. challenge comes from server.Server.Challenge; nil means the one that came with
-// the answer, which may not be the server's any more, or may have been forged with the answer.
+// Report tells the server that the storage of this device was copied, or went back, so
+// that the key is destroyed. A device whose key is superseded does so by itself at each
+// call until it is answered, with the challenge of that call if it is for this key, and
+// else with the one that came with the answer. challenge comes from
+// server.Server.Challenge; nil means the one that came with the answer, which may not be
+// the server's any more, or may have been forged with the answer.
 //
-// The error is a [*protocol.DestroyedError] once the server has destroyed the key, and wraps
-// [ErrSuperseded] before. It is [ErrNothingPending] for a key that is not superseded.
+// The error is a [*protocol.DestroyedError] once the server has destroyed the key, and
+// wraps [ErrSuperseded] before. It is [ErrNothingPending] for a key that is not
+// superseded.
 func (d *Device) Report(ctx context.Context, challenge []byte) error {
 	if err := d.made(ctx); err != nil {
 		return err

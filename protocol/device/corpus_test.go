@@ -15,7 +15,8 @@ func TestCorpora(t *testing.T) {
 	protocoltest.CheckCorpora(t, map[string]protocoltest.Seeds{"FuzzParseState": protocoltest.Variants(states(t))})
 }
 
-// states are the insides of device states, which FuzzParseDeviceState wraps, in each phase.
+// states are the insides of device states, which FuzzParseDeviceState wraps, in each
+// phase.
 func states(t *testing.T) map[string][]byte {
 	inside := make(map[string][]byte)
 	s := newService(t)

@@ -18,10 +18,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// Transport carries a request to the server and its response back: bytes that are encrypted and
-// authenticated already. It may lose, delay, repeat or damage them. It is *not* trusted, but in a
-// deployment is still TLS, which hides key ids. It does not hide lengths: who sees the length of
-// an answer, or how long it took, can tell a signature from a wrong PIN.
+// Transport carries a request to the server and its response back: bytes that are
+// encrypted and authenticated already. It may lose, delay, repeat or damage them. It is
+// *not* trusted, but in a deployment is still TLS, which hides key ids. It does not hide
+// lengths: who sees the length of an answer, or how long it took, can tell a signature
+// from a wrong PIN.
 type Transport func(ctx context.Context, request []byte) (response []byte, err error)
 
 // Config is what a [Device] works with.
@@ -33,34 +34,37 @@ type Config struct {
 	// server.Server.ServerKey. Required.
 	ServerKey []byte
 
-	// Authority, if not nil, is the Ed25519 key that signs key documents, by which the server's
-	// HPKE key is replaced without an update of the app: see [Device.UseKeyDocument].
+	// Authority, if not nil, is the Ed25519 key that signs key documents, by which the
+	// server's HPKE key is replaced without an update of the app: see
+	// [Device.UseKeyDocument].
 	Authority ed25519.PublicKey
 
-	// Serial is the serial of ServerKey among the key documents of Authority. The key with the
-	// highest serial is used, whether an app or a document brought it: an update of the app with
-	// a lower serial than the device has used changes nothing, and a document with a lower
-	// serial than the app's is refused. So an app that replaces a key that leaked is shipped
-	// with a higher serial than that key's document. Without an Authority ServerKey is used.
+	// Serial is the serial of ServerKey among the key documents of Authority. The key
+	// with the highest serial is used, whether an app or a document brought it: an update
+	// of the app with a lower serial than the device has used changes nothing, and a
+	// document with a lower serial than the app's is refused. So an app that replaces a
+	// key that leaked is shipped with a higher serial than that key's document. Without
+	// an Authority ServerKey is used.
 	Serial uint64
 
-	// StorageKey, if not nil, seals the storage: 32 bytes from the platform's key store. Without
-	// it the value has a checksum.
+	// StorageKey, if not nil, seals the storage: 32 bytes from the platform's key store.
+	// Without it the value has a checksum.
 	StorageKey []byte `json:"-"`
 
-	// Hardware, if not nil, is a P-256 key in the phone's secure element. A key that is enrolled
-	// with it is bound to it: each request is signed by it beside its MAC, and a copy of the
-	// phone's storage gets no answer from the server at all. It is asked to sign SHA-256 digests,
-	// in ASN.1 as X9.62 has it. It is not derived from a PIN, and tests none.
+	// Hardware, if not nil, is a P-256 key in the phone's secure element. A key that is
+	// enrolled with it is bound to it: each request is signed by it beside its MAC, and a
+	// copy of the phone's storage gets no answer from the server at all. It is asked to
+	// sign SHA-256 digests, in ASN.1 as X9.62 has it. It is not derived from a PIN, and
+	// tests none.
 	Hardware crypto.Signer
 
-	// Params is the cost of a PIN guess for lockboxes that are made from now on; the zero value
-	// means [pinlock.DefaultParams].
+	// Params is the cost of a PIN guess for lockboxes that are made from now on; the zero
+	// value means [pinlock.DefaultParams].
 	Params pinlock.Params
 
-	// Limit is the most that a lockbox which exists may ask for; the zero value means 16 passes,
-	// 1 GiB and 16 lanes. It is at least Params. Lowering Params leaves old lockboxes as good as
-	// they were.
+	// Limit is the most that a lockbox which exists may ask for; the zero value means 16
+	// passes, 1 GiB and 16 lanes. It is at least Params. Lowering Params leaves old
+	// lockboxes as good as they were.
 	Limit pinlock.Params
 }
 
@@ -77,8 +81,8 @@ type Device struct {
 	busy       sync.Mutex
 }
 
-// New returns a device. It does not touch the storage. The error wraps [protocol.ErrConfig]; for
-// a StorageKey in FIPS 140-only mode also splitkey.ErrFIPS.
+// New returns a device. It does not touch the storage. The error wraps
+// [protocol.ErrConfig]; for a StorageKey in FIPS 140-only mode also splitkey.ErrFIPS.
 func New(config Config) (*Device, error) {
 	if isnil.Value(config.Storage) || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no storage or no transport", protocol.ErrConfig)
@@ -128,8 +132,8 @@ func (d *Device) made(ctx context.Context) error {
 	return nil
 }
 
-// Format hides the configuration, except where package fmt cannot call it: in an unexported
-// field of a struct that is printed.
+// Format hides the configuration, except where package fmt cannot call it: in an
+// unexported field of a struct that is printed.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.Config(hidden)") }
 
 // exclusively runs one operation with the state as it is stored, and wipes its secrets.

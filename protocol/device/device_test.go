@@ -64,7 +64,8 @@ func TestEnrollRefusesOptions(t *testing.T) {
 	require.ErrorAs(t, newPhone(t, s, nil).Enroll(t.Context(), good), &weak)
 }
 
-// TestBadPINFormatCostsNothing: nothing is sent or saved for a PIN that no lockbox can have.
+// TestBadPINFormatCostsNothing: nothing is sent or saved for a PIN that no lockbox can
+// have.
 func TestBadPINFormatCostsNothing(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -91,7 +92,8 @@ func TestCancelEnrolment(t *testing.T) {
 	require.Equal(t, NoKey, status.Phase)
 }
 
-// TestDeviceBelievesNobody: answers that are damaged, cut, another request's or of another server leave the request pending.
+// TestDeviceBelievesNobody: answers that are damaged, cut, another request's or of
+// another server leave the request pending.
 func TestDeviceBelievesNobody(t *testing.T) {
 	s, imposter := newService(t), newService(t)
 	var forge func(good []byte) []byte
@@ -153,7 +155,8 @@ func TestDeviceBelievesNobody(t *testing.T) {
 	require.ErrorIs(t, err, errAnswer)
 }
 
-// TestStorageKey: the sealed state opens under its storage key only, and damage is found in either form.
+// TestStorageKey: the sealed state opens under its storage key only, and damage is found
+// in either form.
 func TestStorageKey(t *testing.T) { fips140.WithoutEnforcement(func() { testStorageKey(t) }) } // see TestFIPSOnly
 
 func testStorageKey(t *testing.T) {
@@ -259,7 +262,8 @@ func TestOneOperationAtATime(t *testing.T) {
 	}
 }
 
-// TestFileStorageSurvivesKill: a process that is killed while it saves leaves an old or a new state, complete, and no lock.
+// TestFileStorageSurvivesKill: a process that is killed while it saves leaves an old or a
+// new state, complete, and no lock.
 func TestFileStorageSurvivesKill(t *testing.T) {
 	const name = "TANDEM_TEST_FILESTORAGE"
 	if folder := os.Getenv(name); folder != "" {
@@ -302,7 +306,8 @@ func TestFileStorageSurvivesKill(t *testing.T) {
 	require.NotZero(t, last)
 }
 
-// saveForever saves states of 12,000 equal bytes, and prints that byte once the save is confirmed.
+// saveForever saves states of 12,000 equal bytes, and prints that byte once the save is
+// confirmed.
 func saveForever(t *testing.T, folder string) {
 	state, err := NewFileStorage(folder)
 	require.NoError(t, err)
@@ -345,7 +350,8 @@ type brokenState struct {
 
 func (b *brokenState) Save([]byte) error { return b.err }
 
-// TestNothingPrintsState: no verb shows a secret of what a device keeps, or of its configuration.
+// TestNothingPrintsState: no verb shows a secret of what a device keeps, or of its
+// configuration.
 func TestNothingPrintsState(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

@@ -6,15 +6,16 @@
 //   - [Storage] is where the device keeps its one value. It must be durable and must not go
 //     back in time: [FileStorage] is one in a folder.
 //
-// A request that was not answered is saved: [Device.Resume] sends it again, without a PIN, and
-// [Device.Cancel] ends it.
+// A request that was not answered is saved: [Device.Resume] sends it again, without a
+// PIN, and [Device.Cancel] ends it.
 //
 // # Security
 //
-// The share that a PIN opened is wiped when the call ends; the PIN is the caller's. A thief of
-// what is stored cannot sign without the PIN, and has as many guesses as the server allows. A
-// signature is verified before it is returned. See package protocol for what the two parties
-// achieve together.
+// The share that a PIN opened, K_dev, tokens and the keys of replies are wiped when the
+// call ends, as far as Go lets us: crypto/hmac keeps copies of its own. The PIN is the
+// caller's. A thief of what is stored cannot sign without the PIN, and has as many
+// guesses as the server allows. A signature is verified before it is returned. See
+// package protocol for what the two parties achieve together.
 //
 // # Timing
 //

@@ -20,8 +20,8 @@ type EnrollOptions struct {
 	// PIN is 4 to 12 digits and passes [pinlock.CheckPIN]. Required.
 	PIN []byte `json:"-"`
 
-	// Bits is the length of the client modulus: 2048, 3072 or 4096; 0 means 2048. With a server
-	// that has keys of its own the final key is twice as long.
+	// Bits is the length of the client modulus: 2048, 3072 or 4096; 0 means 2048. With a
+	// server that has keys of its own the final key is twice as long.
 	Bits int
 
 	// Sharing is how the key is split; 0 means splitkey.Multiplicative.
@@ -32,24 +32,27 @@ type EnrollOptions struct {
 	Client *splitkey.ClientShare
 	Server *splitkey.ServerShare
 
-	// Attestation is what the maker of [Config].Hardware says of its key, up to 16 KiB, for the
-	// service's policy (server.Config.Hardware); it should name Challenge.
+	// Attestation is what the maker of [Config].Hardware says of its key, up to 16 KiB,
+	// for the service's policy (server.Config.Hardware); it should name Challenge.
 	Attestation []byte
 }
 
-// Enroll makes a key, splits it, locks the device's half with the PIN, and sends the server's half
-// to the server. Afterwards the device is Unconfirmed, and [Device.Confirm] is next.
+// Enroll makes a key, splits it, locks the device's half with the PIN, and sends the
+// server's half to the server. Afterwards the device is Unconfirmed, and [Device.Confirm]
+// is next.
 //
-// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or by Enroll
-// with the same challenge, which uses neither PIN nor options again. Enroll with another challenge
-// starts over, with a new key; also where the server knows an unconfirmed key, which may be in use
-// by now if a [Device.Confirm] was not answered, or the key is dead. A key that is superseded is
-// reported first: the error is [ErrSuperseded] where that is not answered.
+// An enrolment that was not answered ([ErrUnanswered]) is taken up by [Device.Resume], or
+// by Enroll with the same challenge, which uses neither PIN nor options again. Enroll
+// with another challenge starts over, with a new key; also where the server knows an
+// unconfirmed key, which may be in use by now if a [Device.Confirm] was not answered, or
+// the key is dead. A key that is superseded is reported first: the error is
+// [ErrSuperseded] where that is not answered.
 //
-// Errors of this call alone: [ErrPhase] for a device with a key in use, [pinlock.ErrPINFormat], a
-// [*pinlock.WeakPINError], [pinlock.ErrParams], [protocol.ErrMalformed] for the challenge,
-// splitkey.ErrKey and splitkey.ErrShare for bad options. Answers of the server: [ErrKeyRefused],
-// [ErrNotCarriedOut], a [*protocol.DestroyedError] (not confirmed in time).
+// Errors of this call alone: [ErrPhase] for a device with a key in use,
+// [pinlock.ErrPINFormat], a [*pinlock.WeakPINError], [pinlock.ErrParams],
+// [protocol.ErrMalformed] for the challenge, splitkey.ErrKey and splitkey.ErrShare for
+// bad options. Answers of the server: [ErrKeyRefused], [ErrNotCarriedOut], a
+// [*protocol.DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := d.made(ctx); err != nil {
 		return err
@@ -185,6 +188,6 @@ func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, e
 	return splitkey.GenerateKey(bits, sharing)
 }
 
-// Format hides the PIN, except where package fmt cannot call it: in an unexported field of a
-// struct that is printed.
+// Format hides the PIN, except where package fmt cannot call it: in an unexported field
+// of a struct that is printed.
 func (o EnrollOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.EnrollOptions(hidden)") }

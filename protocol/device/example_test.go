@@ -22,7 +22,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// An app that enrols and signs. The transport is a call of the server's here, and an HTTP request elsewhere.
+// An app that enrols and signs. The transport is a call of the server's here, and an HTTP
+// request elsewhere.
 func ExampleDevice() {
 	ctx := context.Background()
 	server := newServer()
@@ -38,7 +39,8 @@ func ExampleDevice() {
 	})
 	check(err)
 
-	// The service has identified the user and hands out a challenge. The user types a PIN, twice.
+	// The service has identified the user and hands out a challenge. The user types a
+	// PIN, twice.
 	id, challenge, err := server.ChallengeEnroll(ctx)
 	check(err)
 	check(phone.Enroll(ctx, device.EnrollOptions{Challenge: challenge, PIN: []byte("4917")}))

@@ -9,13 +9,14 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Resume sends the request again that was not answered, byte for byte, without a PIN, and returns
-// what became of it. The server counts nothing twice. Its errors are those of the method that made
-// the request, [ErrNotCarriedOut], and [ErrNothingPending] if there is none. A [Device.ChangePIN] that is
-// resumed is [ErrPINUnchanged], though the server may have found the old PIN right.
+// Resume sends the request again that was not answered, byte for byte, without a PIN, and
+// returns what became of it. The server counts nothing twice. Its errors are those of the
+// method that made the request, [ErrNotCarriedOut], and [ErrNothingPending] if there is
+// none. A [Device.ChangePIN] that is resumed is [ErrPINUnchanged], though the server may
+// have found the old PIN right.
 //
-// A request whose challenge or HPKE key the server does not know any more is never answered: only
-// [Device.Cancel] ends it.
+// A request whose challenge or HPKE key the server does not know any more is never
+// answered: only [Device.Cancel] ends it.
 func (d *Device) Resume(ctx context.Context) (*Request, error) {
 	if err := d.made(ctx); err != nil {
 		return nil, err
@@ -39,8 +40,8 @@ func (d *Device) Resume(ctx context.Context) (*Request, error) {
 	return done, err
 }
 
-// finish sends the pending request, which is saved, and acts on the answer. right, if not nil, is
-// called once the server has found the PIN right, before that is saved.
+// finish sends the pending request, which is saved, and acts on the answer. right, if not
+// nil, is called once the server has found the PIN right, before that is saved.
 func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Request, error) {
 	p := s.pending
 	a, err := d.send(ctx, s, p.request, p.reply())
@@ -82,8 +83,8 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 	return done, nil
 }
 
-// drop cancels a request that the server has answered and not looked at: what was said of it is
-// the error, unless it was carried out all the same.
+// drop cancels a request that the server has answered and not looked at: what was said of
+// it is the error, unless it was carried out all the same.
 func (d *Device) drop(ctx context.Context, s *state, said error) error {
 	c := s.pending.challenge
 	err := d.cancel(ctx, s, c)
@@ -103,8 +104,8 @@ func (d *Device) tell(ctx context.Context, s *state, a *wire.Answer) error {
 	return err
 }
 
-// send exchanges a request for an answer that only the server can have made, or, if the reply key
-// was stored, a copier of the state. The error wraps ErrUnanswered.
+// send exchanges a request for an answer that only the server can have made, or, if the
+// reply key was stored, a copier of the state. The error wraps ErrUnanswered.
 func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply) (*wire.Answer, error) {
 	response, err := d.config.Transport(ctx, sealed)
 	if err != nil {

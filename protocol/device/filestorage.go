@@ -17,14 +17,15 @@ import (
 //	state.new  the next value while it is written
 //	lock       locked while an operation runs
 //
-// Save writes state.new, syncs it, renames it to state and syncs the folder: a rename within a
-// folder is atomic, and durable once the folder is. (On Windows a folder cannot be synced; the
-// rename is journalled.) Lock removes a state.new that a crash has left.
+// Save writes state.new, syncs it, renames it to state and syncs the folder: a rename
+// within a folder is atomic, and durable once the folder is. (On Windows a folder cannot
+// be synced; the rename is journalled.) Lock removes a state.new that a crash has left.
 //
-// While [Device.ChangePIN] saves, and after a crash there until the next Lock, the folder has two
-// lockboxes of one share, which together are an offline test for both PINs; and what is renamed over
-// or removed stays readable on many disks until it is overwritten. Only [Config.StorageKey]
-// closes that window: then both are sealed under a key that is not in the folder.
+// While [Device.ChangePIN] saves, and after a crash there until the next Lock, the folder
+// has two lockboxes of one share, which together are an offline test for both PINs; and
+// what is renamed over or removed stays readable on many disks until it is overwritten.
+// Only [Config.StorageKey] closes that window: then both are sealed under a key that is
+// not in the folder.
 type FileStorage struct {
 	folder string
 	disk   durable.Disk
@@ -32,9 +33,9 @@ type FileStorage struct {
 
 var _ Storage = (*FileStorage)(nil)
 
-// NewFileStorage returns the storage in a folder, which it makes, with mode 0700, if there is none. A
-// folder that exists keeps its mode: nobody else should be able to write to it. A relative path is
-// meant from the working directory of now.
+// NewFileStorage returns the storage in a folder, which it makes, with mode 0700, if
+// there is none. A folder that exists keeps its mode: nobody else should be able to write
+// to it. A relative path is meant from the working directory of now.
 func NewFileStorage(folder string) (*FileStorage, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -72,9 +73,9 @@ func (f *FileStorage) Save(data []byte) error {
 	return f.disk.Replace(f.name(), data, 0o600)
 }
 
-// Lock implements [Storage]. It does not wait. Where the platform has no locks that end with the
-// process (js, wasip1, plan9) there is nothing to share a folder with, and Lock only checks the
-// folder.
+// Lock implements [Storage]. It does not wait. Where the platform has no locks that end
+// with the process (js, wasip1, plan9) there is nothing to share a folder with, and Lock
+// only checks the folder.
 func (f *FileStorage) Lock() (func(), error) {
 	if f == nil || f.folder == "" {
 		return nil, wire.ErrNothing

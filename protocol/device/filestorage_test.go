@@ -29,8 +29,9 @@ func killedAt(n int, op durable.Op) durable.Disk {
 	})
 }
 
-// TestChangePINKilled: a crash between the writing of the new lockbox and its renaming leaves two lockboxes of one share; the
-// next operation removes the new one, and the old PIN stays.
+// TestChangePINKilled: a crash between the writing of the new lockbox and its renaming
+// leaves two lockboxes of one share; the next operation removes the new one, and the old
+// PIN stays.
 func TestChangePINKilled(t *testing.T) {
 	s := newService(t)
 	folder := t.TempDir()
@@ -94,7 +95,8 @@ func (u *undecidedState) Save(data []byte) error {
 	return err
 }
 
-// TestChangePINUndecided: the last save took effect, or did not, and reported an error. Resume tells which PIN holds.
+// TestChangePINUndecided: the last save took effect, or did not, and reported an error.
+// Resume tells which PIN holds.
 func TestChangePINUndecided(t *testing.T) {
 	for _, took := range []bool{true, false} {
 		s := newService(t)
@@ -132,8 +134,9 @@ func (f *failsAt) Save(data []byte) error {
 	return f.MemoryStorage.Save(data)
 }
 
-// TestSaveIsDurable: Save returns nil when the bytes and the name are on the disk, in this order, and not if either
-// is not. A leftover of a crash goes, durably, before anything is loaded.
+// TestSaveIsDurable: Save returns nil when the bytes and the name are on the disk, in
+// this order, and not if either is not. A leftover of a crash goes, durably, before
+// anything is loaded.
 func TestSaveIsDurable(t *testing.T) {
 	folder := t.TempDir()
 	state, err := NewFileStorage(folder)
@@ -193,7 +196,8 @@ func TestRelativeFolder(t *testing.T) {
 	require.Equal(t, "z", string(data))
 }
 
-// TestNewFileStorage makes the folder and those above it, and refuses a file in its place.
+// TestNewFileStorage makes the folder and those above it, and refuses a file in its
+// place.
 func TestNewFileStorage(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a", "b", "c")
 	for range 2 {

@@ -11,7 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// encodeHardwareKey returns the public key of the phone's hardware, or nothing where it has none.
+// encodeHardwareKey returns the public key of the phone's hardware, or nothing where it
+// has none.
 func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
 	if hardware == nil {
 		return nil, nil
@@ -28,7 +29,8 @@ func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
 	return nil, fmt.Errorf("%w: the hardware's key is not one of P-256", protocol.ErrConfig)
 }
 
-// signer returns what signs the requests of a key beside their MAC; nil where nothing does.
+// signer returns what signs the requests of a key beside their MAC; nil where nothing
+// does.
 func (d *Device) signer(k *enrolledKey) (*wire.HardwareSigner, error) {
 	switch {
 	case len(k.hardware) == 0:

@@ -8,11 +8,11 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// UseKeyDocument makes the device encrypt to the key in a document of [Config].Authority, which
-// may come from anywhere. An app calls it before it signs, with the document that came with the
-// challenge: so a phone that was away while all keys changed signs at its first try. A device
-// with an Authority also takes the document that the server sends with its answers. The error
-// wraps [ErrKeyDocument], or is the storage's.
+// UseKeyDocument makes the device encrypt to the key in a document of [Config].Authority,
+// which may come from anywhere. An app calls it before it signs, with the document that
+// came with the challenge: so a phone that was away while all keys changed signs at its
+// first try. A device with an Authority also takes the document that the server sends
+// with its answers. The error wraps [ErrKeyDocument], or is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
 	if d == nil || d.config.Storage == nil {
 		return wire.ErrNothing
@@ -40,8 +40,9 @@ func (d *Device) use(s *state, document []byte) error {
 	return nil
 }
 
-// takeShipped takes up the key that the app is shipped with, if it is another one than before
-// or has a higher serial. Under an authority it never replaces one with a higher serial.
+// takeShipped takes up the key that the app is shipped with, if it is another one than
+// before or has a higher serial. Under an authority it never replaces one with a higher
+// serial.
 func (d *Device) takeShipped(s *state) {
 	shipped, serial := wire.HPKEKeyIDOf(d.config.ServerKey), d.config.Serial
 	switch {
@@ -53,8 +54,8 @@ func (d *Device) takeShipped(s *state) {
 	s.shipped, s.serverKey, s.serial = shipped, d.config.ServerKey, max(serial, s.serial)
 }
 
-// publicKey returns the server's key to encrypt to. Parsing one costs a tenth of encrypting to
-// it, so the usual one is parsed once.
+// publicKey returns the server's key to encrypt to. Parsing one costs a tenth of
+// encrypting to it, so the usual one is parsed once.
 func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
 	if bytes.Equal(s.serverKey, d.config.ServerKey) {
 		return d.shipped, nil

@@ -16,15 +16,17 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// rotated is a node with a new HPKE key, named in a document, and with those that still decrypt.
+// rotated is a node with a new HPKE key, named in a document, and with those that still
+// decrypt.
 func (s *service) rotated(t *testing.T, serial uint64, retiring ...hpke.PrivateKey) (*server.Server, hpke.PrivateKey, []byte) {
 	key := protocoltest.NewHPKE(t)
 	document := protocoltest.DocumentOf(t, serial, key.PublicKey().Bytes())
 	return s.node(t, func(c *server.Config) { c.HPKE = server.HPKEKeys{Current: key, Retiring: retiring, Document: document} }), key, document
 }
 
-// TestHPKEKeyRotates: a device takes the document that comes with an answer, and uses its key from then on; the old key is
-// dropped, and what was recorded cannot be opened any more. No answer carries a document that the device has.
+// TestHPKEKeyRotates: a device takes the document that comes with an answer, and uses its
+// key from then on; the old key is dropped, and what was recorded cannot be opened any
+// more. No answer carries a document that the device has.
 func TestHPKEKeyRotates(t *testing.T) {
 	s := newService(t)
 	var requests, responses [][]byte
@@ -56,8 +58,9 @@ func TestHPKEKeyRotates(t *testing.T) {
 	require.Equal(t, wire.HPKEKeyIDOf(next.PublicKey().Bytes()), used())
 }
 
-// TestAwayForAYear: all keys changed meanwhile. With the document that came with the challenge the phone signs at its first
-// try; and one that had a request pending cancels it.
+// TestAwayForAYear: all keys changed meanwhile. With the document that came with the
+// challenge the phone signs at its first try; and one that had a request pending cancels
+// it.
 func TestAwayForAYear(t *testing.T) {
 	for _, pending := range []bool{false, true} {
 		s := newService(t)
@@ -84,8 +87,9 @@ func TestAwayForAYear(t *testing.T) {
 	}
 }
 
-// TestKeyDocumentIsChecked: one of another authority, a damaged one and an older one are refused, and change nothing; the same
-// one again is fine. A device without an authority takes none.
+// TestKeyDocumentIsChecked: one of another authority, a damaged one and an older one are
+// refused, and change nothing; the same one again is fine. A device without an authority
+// takes none.
 func TestKeyDocumentIsChecked(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
@@ -116,8 +120,9 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	require.ErrorIs(t, err, protocol.ErrConfig)
 }
 
-// TestForgedKey: a copier of a state with a request pending can forge that request's answer, and not the key that the next
-// one is encrypted to: he would read its partial signature, and test every PIN with it.
+// TestForgedKey: a copier of a state with a request pending can forge that request's
+// answer, and not the key that the next one is encrypted to: he would read its partial
+// signature, and test every PIN with it.
 func TestForgedKey(t *testing.T) {
 	s := newService(t)
 	for _, authority := range []ed25519.PublicKey{nil, protocoltest.Authority.Public().(ed25519.PublicKey)} {
@@ -146,9 +151,9 @@ func (p *phone) enrollAnew(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 }
 
-// TestUpdateAndDocument: of the keys that apps and documents brought the one with the highest
-// serial is used, in whatever order they came. Where an update and a document have the same
-// serial, the later one is.
+// TestUpdateAndDocument: of the keys that apps and documents brought the one with the
+// highest serial is used, in whatever order they came. Where an update and a document
+// have the same serial, the later one is.
 func TestUpdateAndDocument(t *testing.T) {
 	s := newService(t)
 	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
@@ -182,14 +187,15 @@ func TestUpdateAndDocument(t *testing.T) {
 		require.Equal(t, next, used(updated))
 	}
 
-	// The key that was shipped before, with a higher serial; and an app that has no authority any more.
+	// The key that was shipped before, with a higher serial; and an app that has no
+	// authority any more.
 	require.Equal(t, s.ServerKey(), used(open(s.ServerKey(), 6, authority)))
 	require.Equal(t, leaked, used(open(s.ServerKey(), 5, authority)))
 	require.Equal(t, next, used(open(next, 0, nil)))
 }
 
-// TestSerialIsKept: what an update brought outlives the app that brought it. An older app, as a
-// backup has it, leads nobody back.
+// TestSerialIsKept: what an update brought outlives the app that brought it. An older
+// app, as a backup has it, leads nobody back.
 func TestSerialIsKept(t *testing.T) {
 	s := newService(t)
 	authority := protocoltest.Authority.Public().(ed25519.PublicKey)

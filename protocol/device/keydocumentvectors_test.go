@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestVectorsKeyDocument: a device that has used the serial takes the good documents and their key, and
-// no other; one that it refuses leaves its state as it was.
+// TestVectorsKeyDocument: a device that has used the serial takes the good documents and
+// their key, and no other; one that it refuses leaves its state as it was.
 func TestVectorsKeyDocument(t *testing.T) {
 	b, err := os.ReadFile("../../vectors/key_document.json")
 	require.NoError(t, err)

@@ -20,7 +20,8 @@ import (
 // pointerStorage has methods that need a pointer that is not nil.
 type pointerStorage struct{ Storage }
 
-// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for something.
+// TestNothing: no nil, zero value or nil in an interface makes a panic, or passes for
+// something.
 func TestNothing(t *testing.T) {
 	s := newService(t)
 	phone := func() any { return newReadyPhone(t, newService(t)).Device }

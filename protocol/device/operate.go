@@ -74,13 +74,14 @@ func (o *operation) parse(k *enrolledKey) (*wire.Challenge, error) {
 	return c, nil
 }
 
-// repeats reports whether the pending request is this operation, so that it is to be sent again.
+// repeats reports whether the pending request is this operation, so that it is to be sent
+// again.
 func (o *operation) repeats(p *pending, c *wire.Challenge) bool {
 	return p.op == o.op && p.challenge.Raw == c.Raw && o.messages.AskFor(p.messages) && o.op != protocol.OpChangePIN
 }
 
-// makeRoom resolves the pending request in favour of a new one: it is cancelled if that was asked
-// for already, or if its challenge had expired when the new one was issued.
+// makeRoom resolves the pending request in favour of a new one: it is cancelled if that
+// was asked for already, or if its challenge had expired when the new one was issued.
 func (d *Device) makeRoom(ctx context.Context, s *state, c *wire.Challenge) error {
 	if !s.pending.cancel && c.Issued < s.pending.challenge.Expires {
 		return ErrPending
@@ -92,8 +93,8 @@ func (d *Device) makeRoom(ctx context.Context, s *state, c *wire.Challenge) erro
 	return err
 }
 
-// begin makes the request: without a PIN for a Refresh, and else with partial signatures by the
-// share that the PIN opens.
+// begin makes the request: without a PIN for a Refresh, and else with partial signatures
+// by the share that the PIN opens.
 func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Challenge) (*Request, error) {
 	k, next := s.key, s.hold(wire.DrawSecret())
 	signer, err := d.signer(k)
@@ -190,8 +191,8 @@ func (d *Device) encrypt(s *state, op protocol.Operation, id protocol.KeyID, pla
 	return sealed, reply, err
 }
 
-// saveUnsent saves a request that was not sent. If the caller wants it no more, nothing is
-// pending.
+// saveUnsent saves a request that was not sent. If the caller wants it no more, nothing
+// is pending.
 func (d *Device) saveUnsent(ctx context.Context, s, before *state) error {
 	if err := ctx.Err(); err != nil {
 		return err

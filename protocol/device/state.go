@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// state is what a device's storage has. It has no x, no y, no PIN and no HPKE context, at any
-// time. Answers of the server change it, each by one of the methods below:
+// state is what a device's storage has. It has no x, no y, no PIN and no HPKE context, at
+// any time. Answers of the server change it, each by one of the methods below:
 //
 //	NoKey        Enroll puts an enrolment there: Enrolling
 //	Enrolling    enrolled: Unconfirmed; refused or cancelled: NoKey; destroyed: Dead
@@ -21,8 +21,8 @@ import (
 //	Ready        a request is put there (pending), and resolved: Ready, Dead or Superseded
 //	Superseded   a Report was answered: Dead
 //
-// From Unconfirmed on, nothing is pending or one request is; another one is made only once that
-// is resolved.
+// From Unconfirmed on, nothing is pending or one request is; another one is made only
+// once that is resolved.
 type state struct {
 	phase     Phase
 	reason    protocol.Reason // of a dead or superseded key, as far as it is known
@@ -46,8 +46,8 @@ func (s *state) wipe() {
 	}
 }
 
-// enrolledKey is what belongs to one key. Of a superseded one id, authKey, hardware and challenge
-// are left.
+// enrolledKey is what belongs to one key. Of a superseded one id, authKey, hardware and
+// challenge are left.
 type enrolledKey struct {
 	id        protocol.KeyID
 	authKey   wire.Secret     // K_dev
@@ -126,9 +126,9 @@ func (s *state) enrolled(a *wire.Answer) error {
 	return nil
 }
 
-// resolve changes the state as the answer to the pending request says, or the answer to a Cancel of
-// it, and reports whether nothing is pending any more. The reply key of a Cancel was never stored, so
-// that nobody can have forged its answer.
+// resolve changes the state as the answer to the pending request says, or the answer to a
+// Cancel of it, and reports whether nothing is pending any more. The reply key of a
+// Cancel was never stored, so that nobody can have forged its answer.
 func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
 	k, p := s.key, s.pending
 	f := wire.FateWrong
@@ -165,8 +165,8 @@ func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
 	return true, nil
 }
 
-// end is for a key that is not to be used any more. It is dead if only the server can have said
-// so, and has to be reported else: then K_dev stays until a Report is answered.
+// end is for a key that is not to be used any more. It is dead if only the server can
+// have said so, and has to be reported else: then K_dev stays until a Report is answered.
 func (s *state) end(why protocol.Reason, challenge *wire.Challenge, dead bool) {
 	k := s.key
 	s.phase, s.reason, s.pending, s.key = Dead, why, nil, nil
@@ -199,8 +199,8 @@ func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
 	return box.PublicKey()
 }
 
-// finalKey returns the final key of an enrolled device. The first time it costs as much as a
-// partial signature, a small part of what the PIN's key derivation does.
+// finalKey returns the final key of an enrolled device. The first time it costs as much
+// as a partial signature, a small part of what the PIN's key derivation does.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	if k.final != nil {
 		return k.final, nil
@@ -215,8 +215,8 @@ func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	return k.final, nil
 }
 
-// divides reports whether the final key is one that splitkey accepts for the client key, and has
-// full length: that key itself, or its product with another of the same length.
+// divides reports whether the final key is one that splitkey accepts for the client key,
+// and has full length: that key itself, or its product with another of the same length.
 func divides(device, final *rsa.PublicKey) bool {
 	if _, err := splitkey.CheckFinalKey(final, device); err != nil {
 		return false

@@ -58,7 +58,8 @@ func TestStateConsistent(t *testing.T) {
 		require.False(t, st.consistent(), name)
 	}
 
-	// A challenge that the key keeps for its own use is for that; for a Report, one of a request of its own.
+	// A challenge that the key keeps for its own use is for that; for a Report, one of a
+	// request of its own.
 	ended := func() *state {
 		st := base()
 		st.end(protocol.ReasonClone, nil, false)
@@ -109,8 +110,8 @@ func TestStateConsistent(t *testing.T) {
 	require.ErrorIs(t, err, ErrStorage)
 }
 
-// TestEnrollTakesUp: Enroll with the challenge that is pending sends the same request again,
-// and looks at nothing else; with another it starts over.
+// TestEnrollTakesUp: Enroll with the challenge that is pending sends the same request
+// again, and looks at nothing else; with another it starts over.
 func TestEnrollTakesUp(t *testing.T) {
 	s := newService(t)
 	var sent [][]byte
@@ -137,7 +138,8 @@ func TestEnrollTakesUp(t *testing.T) {
 	require.NoError(t, p.Enroll(t.Context(), EnrollOptions{Challenge: another, PIN: protocoltest.NewPIN}))
 }
 
-// TestEnrollmentAnswerIsChecked: a final key that is not made of the device's is refused by the device.
+// TestEnrollmentAnswerIsChecked: a final key that is not made of the device's is refused
+// by the device.
 func TestEnrollmentAnswerIsChecked(t *testing.T) {
 	own := splitkeytest.Key(2048).PublicKey
 	server := splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey

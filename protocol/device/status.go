@@ -20,8 +20,8 @@ type KeyStatus struct {
 	Pending   *Request        // the request that is not answered, or nil
 }
 
-// Request is one that was saved, and sent, perhaps, as the user may be shown it: while it is
-// pending, in [KeyStatus], and what became of it, from [Device.Resume].
+// Request is one that was saved, and sent, perhaps, as the user may be shown it: while it
+// is pending, in [KeyStatus], and what became of it, from [Device.Resume].
 type Request struct {
 	Operation  protocol.Operation
 	Challenge  []byte
@@ -79,8 +79,8 @@ func (s KeyStatus) MarshalJSON() ([]byte, error) {
 	}{s.Phase, s.Reason, s.KeyID, pub, s.Pending})
 }
 
-// MarshalJSON writes names in place of numbers, bytes in base64, and nothing for what is not
-// there.
+// MarshalJSON writes names in place of numbers, bytes in base64, and nothing for what is
+// not there.
 func (r Request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Operation protocol.Operation `json:"operation,omitzero"`

@@ -13,26 +13,28 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Storage keeps what a device must not forget: one value of up to 256 KiB, mostly of 4 to 8.
+// Storage keeps what a device must not forget: one value of up to 256 KiB, mostly of 4 to
+// 8.
 //
-// It is trusted to be durable and not to go back in time: a value that an earlier Save wrote,
-// put back from a backup say, is a copy of the device, and the server will take it for a clone
-// and destroy the key. It is not trusted with the PIN or the share: a thief who reads it cannot
-// sign (docs/protocol.md, "What the device keeps").
+// It is trusted to be durable and not to go back in time: a value that an earlier Save
+// wrote, put back from a backup say, is a copy of the device, and the server will take it
+// for a clone and destroy the key. It is not trusted with the PIN or the share: a thief
+// who reads it cannot sign (docs/protocol.md, "What the device keeps").
 type Storage interface {
 	// Load returns what the last successful Save wrote, or nil if there was none.
 	Load() ([]byte, error)
 
-	// Save replaces the value as one atomic step and returns nil when the new one is durable: a
-	// crash of the process or the machine at any time leaves the old value or the new one, and
-	// the new one once Save has returned nil. After an error it is not known which of the two
-	// Load will return. Save does not keep data, which is cleared afterwards.
+	// Save replaces the value as one atomic step and returns nil when the new one is
+	// durable: a crash of the process or the machine at any time leaves the old value or
+	// the new one, and the new one once Save has returned nil. After an error it is not
+	// known which of the two Load will return. Save does not keep data, which is cleared
+	// afterwards.
 	Save(data []byte) error
 
-	// Lock returns ErrBusy if somebody else holds the lock, and else a function that gives it
-	// back. A process that ends gives it back too. A device holds it for each operation, the
-	// exchange with the server included: two that used one value at a time would be clones.
-	// Where no other process can reach the value Lock has nothing to do.
+	// Lock returns ErrBusy if somebody else holds the lock, and else a function that
+	// gives it back. A process that ends gives it back too. A device holds it for each
+	// operation, the exchange with the server included: two that used one value at a time
+	// would be clones. Where no other process can reach the value Lock has nothing to do.
 	Lock() (unlock func(), err error)
 }
 
@@ -43,8 +45,8 @@ const (
 	storageKeySize = 32 // of the platform's key store
 	storageHeader  = len(storageMagic) + 2
 
-	// maxStorage bounds what a device reads; a storage has about 8 KiB with a request pending,
-	// and most with one of 64 documents with long salts.
+	// maxStorage bounds what a device reads; a storage has about 8 KiB with a request
+	// pending, and most with one of 64 documents with long salts.
 	maxStorage = 256 << 10
 )
 

@@ -22,8 +22,8 @@ func (s *seenStorage) Save(data []byte) error {
 	return s.Storage.Save(data)
 }
 
-// TestSecretsAreWiped: when an operation has ended nothing is left of K_dev, the tokens and the
-// keys of replies that it read or made, nor of what it saved.
+// TestSecretsAreWiped: when an operation has ended nothing is left of K_dev, the tokens
+// and the keys of replies that it read or made, nor of what it saved.
 func TestSecretsAreWiped(t *testing.T) {
 	s := newService(t)
 	lost := func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost }
