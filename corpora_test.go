@@ -15,9 +15,9 @@ import (
 
 var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 
-// corpora returns the number of fuzz targets, and one line for each without a
-// committed corpus (a target that starts from nothing never gets past the first
-// length check) and for each corpus whose target is gone.
+// corpora returns the number of fuzz targets, and one line for each target without a
+// committed corpus (it would never get past the first length check) and for each corpus
+// without a target.
 func corpora(fsys fs.FS) (targets int, bad []string, err error) {
 	seeds := map[string]bool{} // by directory of the corpus: whether it has a target
 	want := map[string]string{}

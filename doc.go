@@ -7,17 +7,16 @@
 //     one half, completes and verifies it with the other.
 //   - pinlock: the device's half of the PIN, the lockbox that every PIN opens.
 //   - pinlock/limiter: the server's half, which counts wrong PINs in a Store.
-//   - protocol: what the two parties share; protocol/device and protocol/server, the
+//   - protocol: what the two parties share. protocol/device and protocol/server are the
 //     parties.
-//   - hsm: the server's own key in a PKCS#11 token.
+//   - hsm: the server key in a PKCS#11 token.
 //
-// Databases and the tandem command are in the nested module service, so that a
-// program that imports the library does not depend on them.
+// Databases and the tandem command are in the nested module service, so that programs
+// that import the library do not depend on them.
 //
-// In all of them a nil is an error and never a panic: a method of a nil pointer or of a
-// zero value, a nil argument, a nil context, and an interface value (a Store, an RSAKey,
-// a Sealer) that holds a nil pointer are refused with an error. A method that returns
-// none returns nothing: nil, zero, false.
+// A nil is an error everywhere and never a panic: a nil receiver, a zero value, a nil
+// argument or context, and an interface value (a Store, an RSAKey, a Sealer) that holds a
+// nil pointer. A method that returns no error then returns nothing: nil, zero, false.
 //
 // The specification is docs/scheme.md.
 package tandem

@@ -20,23 +20,23 @@ import (
 
 const module = "github.com/tandem-rsa/tandem"
 
-// layers says which parts of this repository a part may import, tests
-// included. A part is a directory of the root. Dependencies point one way:
-// splitkey <- pinlock <- protocol <- service, and hsm -> splitkey only.
+// layers says which parts of this repository a part may import, tests included. A part is
+// a directory of the root. Dependencies point one way: splitkey <- pinlock <- protocol <-
+// service, and hsm -> splitkey only.
 var layers = map[string][]string{
 	".":        {"internal"},
 	"internal": {"internal", "pinlock", "splitkey"},
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},
 	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
-	"hsm":      {"hsm", "splitkey", "internal"},                                   // internal/printtest, internal/needtest, in tests
-	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"}, // internal/durable
-	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},        // internal/needtest, in tests
+	"hsm":      {"hsm", "splitkey", "internal"},                                   // printtest, needtest, in tests
+	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"}, // durable
+	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},        // needtest, in tests
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 
-// apart lists trees that must not import others of the same part, or of one that their
-// part may import, with the reason. Tests may.
+// apart lists trees that must not import others, although the table of parts lets them,
+// with the reason. Tests may.
 var apart = []struct{ from, to, why string }{
 	{"pinlock/limiter", "pinlock", "it is the server's half, and opens no lockbox"},
 	{"pinlock", "pinlock/limiter", "it is the device's half, and counts nothing"},
@@ -101,8 +101,8 @@ type source struct {
 
 func (s source) dir() string { return path.Dir(s.name) }
 
-// test reports whether the file is a test, or of a package that only tests
-// import: by convention its name ends in "test", such as storetest.
+// test reports whether the file is a test, or of a package that only tests import, whose
+// name ends in "test" by convention, as storetest's does.
 func (s source) test() bool {
 	return strings.HasSuffix(s.name, "_test.go") || support(s.dir())
 }
@@ -124,7 +124,7 @@ func scan(fsys fs.FS) ([]source, error) {
 		}
 		base := path.Base(name)
 		if d.IsDir() {
-			// What the go command ignores; generators live in _asm.
+			// The go command ignores these; generators live in _asm.
 			if name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
 				return fs.SkipDir
 			}
@@ -208,8 +208,7 @@ func refuse(s source, imp string, may []string) string {
 
 func within(p, tree string) bool { return p == tree || strings.HasPrefix(p, tree+"/") }
 
-// without reports whether p is in a tree, but not in the other tree, if that is a part of
-// it.
+// without reports whether p is in a tree but not in its part other.
 func without(p, tree, other string) bool {
 	return within(p, tree) && !(within(other, tree) && within(p, other))
 }
@@ -217,7 +216,7 @@ func without(p, tree, other string) bool {
 func TestImports(t *testing.T) {
 	sources, err := scan(os.DirFS("."))
 	require.NoError(t, err)
-	// The one import that is certain: without it the scan has seen nothing.
+	// One import is certain: if it is not found, the scan has seen nothing.
 	require.True(t, slices.ContainsFunc(sources, func(s source) bool {
 		return s.dir() == "internal/modexp" && slices.Contains(s.imports, "filippo.io/bigmod")
 	}), "the scan found no import of bigmod in internal/modexp")
@@ -303,8 +302,8 @@ func TestScan(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestRequirements keeps the root module small. That it requires no less than
-// it imports is what "go mod tidy -diff" checks.
+// TestRequirements keeps the root module small. "go mod tidy -diff" checks that it
+// requires no less than it imports.
 func TestRequirements(t *testing.T) {
 	text, err := exec.Command("go", "mod", "edit", "-json", "go.mod").Output()
 	require.NoError(t, err)
@@ -327,8 +326,7 @@ func TestRequirements(t *testing.T) {
 	require.Empty(t, mod.Exclude)
 }
 
-// TestPhoneCarriesNoServer: what an app for a phone or a browser compiles has no server
-// in it.
+// TestPhoneCarriesNoServer: an app for a phone or a browser compiles no server.
 func TestPhoneCarriesNoServer(t *testing.T) {
 	list := exec.Command("go", "list", "-deps", "./protocol/device")
 	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS=")

@@ -19,7 +19,7 @@ var (
 	mdDropped = regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`)
 )
 
-// anchors returns the names that a heading gets when a forge renders the file.
+// anchors returns the anchors that a forge gives to the headings of a file.
 func anchors(text string) map[string]bool {
 	out := map[string]bool{}
 	for _, m := range mdHeading.FindAllStringSubmatch(text, -1) {
@@ -29,8 +29,8 @@ func anchors(text string) map[string]bool {
 	return out
 }
 
-// deadLinks returns the number of links between the repository's own files,
-// and one line for each that leads nowhere.
+// deadLinks returns the number of links between the repository's own files, and one line
+// for each dead one.
 func deadLinks(fsys fs.FS) (links int, dead []string, err error) {
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -200,7 +200,7 @@ func testsOf(fsys fs.FS, dir string) (map[string]bool, error) {
 
 var testName = regexp.MustCompile(`^(Test|Example|Fuzz)`)
 
-// doesNothing reports whether a test is empty or begins with its own end.
+// doesNothing reports whether a test is empty, or skips first thing.
 func doesNothing(f *ast.FuncDecl) bool {
 	if len(f.Body.List) == 0 {
 		return true
@@ -290,7 +290,7 @@ func stringOf(e ast.Expr, constants map[string]string) (string, bool) {
 	return "", false
 }
 
-// testOf takes directory.TestName/subtest apart: the root's tests have no directory.
+// testOf splits directory.TestName/subtest. Tests of the root have no directory.
 func testOf(test string) (dir, name string) {
 	if m := mdTest.FindStringSubmatch(test); m != nil {
 		return path.Clean(m[1]), m[2]
@@ -298,7 +298,7 @@ func testOf(test string) (dir, name string) {
 	return ".", test
 }
 
-// runs reports whether the tests of a fault include one of a row.
+// runs reports whether the tests of a fault include the test of a row.
 func (f fault) runs(test string) bool {
 	dir, name := testOf(test)
 	if !slices.Contains(strings.Fields(f.packages), "./"+dir) {
@@ -413,8 +413,8 @@ func unpromised(text, document, section string, promises []promise) []string {
 	return out
 }
 
-// TestPromises: what the documents promise has tests that exist, and planted faults that
-// these tests are run on.
+// TestPromises: each promise of the documents has tests that exist, and planted faults on
+// which these tests run.
 func TestPromises(t *testing.T) {
 	rows, bad, err := brokenPromises(os.DirFS("."), complete)
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ var (
 )
 
 // around is a program around the Go lines of README.md, the app's and the service's. What
-// they assume is a parameter, and all that they declare is used.
+// they assume is a parameter, and everything that they declare is used.
 const around = `package main
 
 import (

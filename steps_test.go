@@ -29,7 +29,7 @@ func script(t *testing.T, lines string, env ...string) (string, bool) {
 }
 
 // TestSteps: a step that fails ends the script, at whatever depth of its functions, and
-// is named last, behind what it printed. Whatever runs beside it runs to its end.
+// is named last, behind what it printed. What runs beside it still runs to its end.
 func TestSteps(t *testing.T) {
 	const functions = `
 good() { echo good; }
@@ -60,8 +60,7 @@ steps() { step one good; step two bad; step three good; }
 	require.True(t, strings.HasSuffix(out, "FAILED: two (SCRIPT)\nFAILED: steps (SCRIPT)\n"), out)
 }
 
-// TestStepsSkip: what is skipped is noted in the file of which testgate makes a list, and
-// fails in CI.
+// TestStepsSkip: a skip is noted in the file that testgate lists, and fails in CI.
 func TestStepsSkip(t *testing.T) {
 	const lines = "skip \"a check\" \"x is missing: apt-get install x\"\necho after\n"
 	for ci, after := range map[string]string{"": "after\n", "true": ""} {
@@ -80,7 +79,7 @@ func TestStepsSkip(t *testing.T) {
 	require.Equal(t, "SCRIPT: frobnicate is missing: apt-get install frob\n", out)
 }
 
-// newBash matches what bash 3.2, which macOS has, does not know.
+// newBash matches what bash 3.2, the one of macOS, does not know.
 var newBash = regexp.MustCompile(`EPOCH|BASHPID|\bmapfile\b|\breadarray\b|\bcoproc\b|(declare|local|typeset) -[gnA]|wait -[nfp]|&>>|\|&|;&|\$\{\w+(\[@\])?[\^,@]|\[\[ -v|printf '%\(|globstar|lastpipe|inherit_errexit`)
 
 func TestOldBash(t *testing.T) {
@@ -98,7 +97,7 @@ func TestOldBash(t *testing.T) {
 }
 
 // TestTargets: CONTRIBUTING.md says what each target of the Makefile does, and the
-// workflow calls none that is not there.
+// workflow calls only targets that exist.
 func TestTargets(t *testing.T) {
 	read := func(name string) string {
 		text, err := os.ReadFile(name)

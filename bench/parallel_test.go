@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// cores are 1, 2, 4 and so on up to GOMAXPROCS, and that.
+// cores returns 1, 2, 4 and so on up to GOMAXPROCS, and GOMAXPROCS.
 func cores() []int {
 	all := runtime.GOMAXPROCS(0)
 	var out []int
@@ -45,7 +45,7 @@ func BenchmarkParallel(b *testing.B) {
 		for _, n := range cores() {
 			b.Run(fmt.Sprintf("%s/%d", w.name, n), func(b *testing.B) {
 				b.ReportAllocs()
-				// Not b.Loop, which belongs to one goroutine, nor RunParallel, which
+				// Neither b.Loop, which belongs to one goroutine, nor RunParallel, which
 				// takes all cores.
 				inParallel(b, n, b.N, w.work)
 			})
@@ -53,8 +53,8 @@ func BenchmarkParallel(b *testing.B) {
 	}
 }
 
-// inParallel does the work total times in n goroutines, on n cores: with one more, the
-// garbage collector would do its part of the work there.
+// inParallel does the work total times in n goroutines on n cores: on another core the
+// garbage collector would do its part of the work.
 func inParallel(tb testing.TB, n, total int, work func() error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	errs := make([]error, n)

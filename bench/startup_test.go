@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// program is a built command, with the input of each of its tasks and what it answers.
+// program is a built command, with the input and the answer of each of its tasks.
 type program struct {
 	file   string
 	input  map[string]string
@@ -71,7 +71,7 @@ func (p *program) run(tb testing.TB, task string, env ...string) (*os.ProcessSta
 	return cmd.ProcessState, errs.String()
 }
 
-// BenchmarkStart is a process from its start to its end: one that does nothing, a
+// BenchmarkStart measures a process from its start to its end: one that does nothing, a
 // device's that makes its first partial signature, a server's that completes its first
 // one. cpu-ns/op is the process's own time.
 func BenchmarkStart(b *testing.B) {
@@ -88,8 +88,8 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// BenchmarkPackageInit is what importing this library costs before main runs, as the
-// runtime says (GODEBUG=inittrace=1): its own packages, and all there are.
+// BenchmarkPackageInit measures what importing this library costs before main runs, as
+// the runtime reports it (GODEBUG=inittrace=1): for its own packages, and for all.
 func BenchmarkPackageInit(b *testing.B) {
 	p := buildStartup(b)
 	var own, all initCost

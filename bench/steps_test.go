@@ -64,8 +64,8 @@ func complete(c *splitkey.Completer, m *splitkey.Message, y []byte) ([]byte, err
 // steps are the parts of a signature, in their order.
 var steps = []string{"encode", "partial", "check", "serverkey", "finish", "verify"}
 
-// sign makes a signature as the two parties do, each encoding the digest, and returns
-// what each step took.
+// sign makes a signature as the two parties do, each of which encodes the digest, and
+// returns the time of each step.
 func (k *key) sign() ([]time.Duration, error) {
 	ctx := context.Background()
 	final := k.completer.FinalKey()
@@ -111,10 +111,9 @@ func (k *key) sign() ([]time.Duration, error) {
 	return slices.Insert(took, 3, own), err
 }
 
-// BenchmarkSteps says what one signature consists of: the median of each step, so that
-// what else the machine does in between hardly counts. "finish" is all of Finish but the
-// server key's own work: joining the two halves, and verifying the result with
-// crypto/rsa.
+// BenchmarkSteps reports the median of each step of a signature, so that other work of
+// the machine hardly counts. "finish" is all of Finish but the server key's work: joining
+// the two halves, and verifying the result with crypto/rsa.
 func BenchmarkSteps(b *testing.B) {
 	for _, c := range []struct {
 		bits      int

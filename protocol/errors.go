@@ -7,12 +7,11 @@ import (
 )
 
 var (
-	// ErrMalformed is returned for bytes that are not the encoding of what they should
-	// be.
+	// ErrMalformed is returned for bytes that do not encode what they should.
 	ErrMalformed = errors.New("protocol: malformed encoding")
 
-	// ErrConfig is returned by server.New, device.New and other constructors for
-	// options that cannot work.
+	// ErrConfig is returned by server.New, device.New and other constructors for a
+	// configuration that cannot work.
 	ErrConfig = errors.New("protocol: unusable configuration")
 )
 

@@ -7,7 +7,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
-// TestNothing: no nil or zero value makes a panic, or passes for something.
+// TestNothing: no nil or zero value causes a panic or is accepted.
 func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
 		Types: []any{(*protocol.KeyID)(nil), (*protocol.DestroyedError)(nil), (*protocol.Operation)(nil), (*protocol.Reason)(nil)},

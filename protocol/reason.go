@@ -11,7 +11,7 @@ type Reason uint8
 
 const (
 	ReasonPIN     Reason = 1 // too many wrong PINs
-	ReasonClone   Reason = 2 // a copy of the device's state was used, or one that went back
+	ReasonClone   Reason = 2 // a copy of the device's storage was used, or an old value
 	ReasonRevoked Reason = 3 // the service revoked it
 	ReasonExpired Reason = 4 // the enrolment was not confirmed in time
 )
@@ -22,7 +22,7 @@ func (r Reason) String() string {
 	case ReasonPIN:
 		return "too many wrong PINs"
 	case ReasonClone:
-		return "the device's state was copied"
+		return "the device's storage was copied"
 	case ReasonRevoked:
 		return "revoked"
 	case ReasonExpired:

@@ -4,7 +4,7 @@ import "crypto/sha256"
 
 const (
 	// MaxRequest is the longest request in bytes: of 64 documents for a device's key of
-	// 4096 bits. One document takes 2 KiB. A transport need not carry more.
+	// 4096 bits. One document takes 2 KiB. A transport may refuse more.
 	MaxRequest = 128 << 10
 	// MaxResponse is the longest response in bytes.
 	MaxResponse = 128 << 10

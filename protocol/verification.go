@@ -9,9 +9,9 @@ import (
 )
 
 // VerificationCode returns the 4 digits that the service and the device both show for a
-// digest, so that the user can see that they speak of the same transaction: the last two
+// digest, so that the user can see that both mean the same transaction: the last two
 // bytes of SHA-256 of the digest, big-endian, modulo 10000, zero-padded (as in the
-// deployed Smart-ID system). It is no protection against somebody who can choose digests
+// deployed Smart-ID system). It does not protect against somebody who can choose digests
 // until one has the code he wants.
 func VerificationCode(digest []byte) string {
 	sum := sha256.Sum256(digest)

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
-// TestVerificationCode: the worked example of docs/scheme.md, section 9, and what it says
-// of zeros.
+// TestVerificationCode: the worked example of docs/scheme.md, section 9, and its rule
+// about zeros.
 func TestVerificationCode(t *testing.T) {
 	digest := sha256.Sum256([]byte("hello\n"))
 	require.Equal(t, "4540", protocol.VerificationCode(digest[:]))
@@ -50,7 +50,7 @@ func TestCodeChoice(t *testing.T) {
 		// 2^-45.
 		require.InDelta(t, 1000, n, 200)
 	}
-	// Two codes that nothing keeps apart are equal once in 10,000: never here with a
+	// Two codes that nothing keeps apart are equal once in 10,000: none here with a
 	// probability below 2^-28.
 	for range 200_000 {
 		if c := protocol.CodeChoice(digest); c[0] == c[1] || c[1] == c[2] || c[0] == c[2] {

@@ -16,8 +16,8 @@ func threadTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// inProcess measures a Go function on a thread of its own. The garbage collector's other
-// threads are not counted, which favours those who make garbage.
+// inProcess measures a Go function on a thread of its own. It does not count the garbage
+// collector's other threads, which favours contenders that make garbage.
 func inProcess(work func() error) func(int) (time.Duration, int64, error) {
 	return func(count int) (time.Duration, int64, error) {
 		runtime.LockOSThread()

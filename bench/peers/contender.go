@@ -37,14 +37,16 @@ func (f field) find(task string, bits int, name string) *contender {
 	panic(fmt.Sprintf("no contender %s/%d/%s", task, bits, name))
 }
 
-// measure lets everyone do its work once in each round, so that whatever disturbs the
-// machine disturbs all alike. A turn lasts about as long as turn, or several times that
-// on the clock, and at least one repetition.
+// measure has every contender do its work once in each round, so that whatever disturbs
+// the machine disturbs all alike. A turn lasts about as long as turn, or several times
+// that on the clock, and has at least one repetition.
 func (f field) measure(rounds int, turn time.Duration) error {
 	for _, c := range f {
 		long := turn
 		if c.wall {
-			long *= 8 // until the second core has begun, and while it waits for the first, time passes too
+			// Until the second core has begun, and while it waits for the first, time
+			// passes too.
+			long *= 8
 		}
 		if err := c.calibrate(long); err != nil {
 			return err

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// heap stands for what a service has in memory. With nothing there the garbage collector
-// runs whenever 4 MB were allocated, which is every 10 ms here, and its beginnings and
-// ends take turns of the one core or the other that no service would see.
+// heap stands for what a service has in memory. Without it the garbage collector would
+// run whenever 4 MB were allocated, every 10 ms here, and its beginnings and ends would
+// take time of the cores, as in no service.
 var heap = make([]byte, 64<<20)
 
 // cores are partial signatures and completions on one core and on two: time on the clock
@@ -41,8 +41,8 @@ func cores() (field, error) {
 }
 
 // onCores repeats the work in n goroutines at once, count times in all rounded up to a
-// multiple of n. The process has no other core meanwhile, else the garbage collector
-// would work for one goroutine on a second.
+// multiple of n. The process has no other core meanwhile: the garbage collector would
+// work for one goroutine on a second core.
 func onCores(n int, work func() error) func(int) (time.Duration, int64, error) {
 	return func(count int) (time.Duration, int64, error) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))

@@ -16,8 +16,9 @@ type children struct {
 	c        *child // OpenSSL and GMP
 }
 
-// exponentiations are the contenders for base^exponent mod n, exponent as long as n: all
-// in constant time, but math/big. Each has shown that it gets the same result.
+// exponentiations are the contenders for base^exponent mod n, with an exponent as long as
+// n. All but math/big take constant time, and all have shown that they get the same
+// result.
 func exponentiations(bits int, ch children) (field, error) {
 	const task = "exponentiation"
 	n := keyFor("device", bits).N

@@ -1,9 +1,8 @@
-// Command peers does the same work with this library and with others, all in one run,
-// taking turns: exponentiations with math/big, bigmod, OpenSSL and GMP; whole signatures
-// with cloudflare/circl's threshold RSA, and with the ordinary ones of crypto/rsa and
-// OpenSSL. It prints medians of processor time, and how the ratios compare with what this
-// library claims, and adds both to the report. It needs Linux, gcc, and the headers of
-// OpenSSL and GMP.
+// Command peers does the same work with this library and with others, in turns in one
+// run: exponentiations with math/big, bigmod, OpenSSL and GMP; whole signatures with
+// cloudflare/circl's threshold RSA, and ordinary ones of crypto/rsa and OpenSSL. It
+// prints medians of processor time, compares the ratios with what this library claims,
+// and adds both to the report. It needs Linux, gcc, and the headers of OpenSSL and GMP.
 //
 //	go run . -rounds 15 -out ../report
 package main

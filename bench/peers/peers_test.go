@@ -30,8 +30,8 @@ func startForTest(t *testing.T) children {
 	return ch
 }
 
-// TestEveryone: all contenders get the same results (or everyone would have failed), are
-// measured, and every claim has a ratio or a reason why it has none.
+// TestEveryone: all contenders get the same results (else all would fail) and are
+// measured, and every claim has a ratio or a reason why there is none.
 func TestEveryone(t *testing.T) {
 	f, err := everyone(startForTest(t))
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func keyFor(name string, bits int) *rsa.PrivateKey {
 	return key.(*rsa.PrivateKey)
 }
 
-// tandem is a split key: two-prime, or with a server key of the same size composite.
+// tandem is a split key: two-prime, or composite with a server key of the same size.
 type tandem struct {
 	client    *splitkey.ClientShare
 	completer *splitkey.Completer
@@ -64,7 +64,7 @@ func newTandem(bits int, composite bool) (*tandem, error) {
 	return t, nil
 }
 
-// complete encodes the digest again, as a server does, which is sent nothing else.
+// complete encodes the digest again, as a server does, which gets nothing else.
 func (t *tandem) complete(ctx context.Context, _ *splitkey.Message, y []byte) ([]byte, error) {
 	m, err := t.completer.FinalKey().Encode(digest[:], crypto.SHA256)
 	if err != nil {
@@ -86,7 +86,7 @@ func (t *tandem) partial() error {
 }
 
 // signatures are the contenders for a PKCS #1 v1.5 signature of a SHA-256 digest by one
-// key. All of them have shown that they make the same one.
+// key. All have shown that they make the same one.
 func signatures(bits int, ch children) (field, error) {
 	key := keyFor("device", bits)
 	f := field{}
@@ -148,7 +148,8 @@ func signatures(bits int, ch children) (field, error) {
 	return append(f, &contender{task: "signature", bits: bits, name: "OpenSSL, unsplit", run: run}), nil
 }
 
-// composites is a signature of two keys with moduli of the given size.
+// composites are the contenders for a signature of two keys with moduli of the given
+// size.
 func composites(bits int) (field, error) {
 	t, err := newTandem(bits, true)
 	if err != nil {

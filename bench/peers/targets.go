@@ -10,8 +10,8 @@ import (
 )
 
 // targets are the claims that this library makes about its speed, with what this run
-// says. On a busy machine it says nothing about several cores, since others take what
-// they like of each.
+// says. On a busy machine it says nothing about several cores, which other work takes
+// time of.
 func (f field) targets(busy bool) []comparison.Target {
 	var out []comparison.Target
 	// claim takes two contenders of the same run and the bound of the ratio of their

@@ -146,7 +146,8 @@ func TestReplaceFollowsNoLeftover(t *testing.T) {
 	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 	name := filepath.Join(folder, "f")
 	require.NoError(t, os.WriteFile(elsewhere, []byte("precious"), 0o600))
-	if err := os.Symlink(elsewhere, name+".new"); err == nil { // Windows needs a privilege for it
+	// Windows needs a privilege for a link.
+	if err := os.Symlink(elsewhere, name+".new"); err == nil {
 		require.NoError(t, Disk{}.Replace(name, []byte("x"), 0o600))
 	}
 	data, err := os.ReadFile(elsewhere)

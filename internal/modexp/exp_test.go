@@ -122,7 +122,8 @@ func TestStress(t *testing.T) {
 	if *long {
 		duration = 20 * time.Second
 	}
-	if err := pprof.StartCPUProfile(io.Discard); err == nil { // else a profile of the test itself runs
+	// It fails where a profile of the test itself runs.
+	if err := pprof.StartCPUProfile(io.Discard); err == nil {
 		defer pprof.StopCPUProfile()
 	}
 	var done atomic.Bool

@@ -123,7 +123,8 @@ func addProduct(z, x []uint64, w uint64) uint64 {
 // mulAdd sets z = z + x*y for a z less than x at first, in as many words as x and y have.
 func mulAdd(z, x, y []uint64) {
 	for i, w := range y {
-		z[i+len(x)] = addProduct(z[i:][:len(x)], x, w) // nothing was there, since z was less than x
+		// Nothing was there, since z was less than x.
+		z[i+len(x)] = addProduct(z[i:][:len(x)], x, w)
 	}
 }
 

@@ -89,7 +89,7 @@ func TestAuditEvents(t *testing.T) {
 	s.events(p.id)
 	_, err = thief.sign(t, "x", protocoltest.WrongPIN)
 	require.Error(t, err)
-	require.Equal(t, []string{"ERROR clone detected", "ERROR key destroyed reason=the device's state was copied"}, s.events(p.id))
+	require.Equal(t, []string{"ERROR clone detected", "ERROR key destroyed reason=the device's storage was copied"}, s.events(p.id))
 	_, err = p.sign(t, "x", protocoltest.RightPIN)
 	require.Error(t, err)
 	require.NoError(t, s.Revoke(t.Context(), p.id, "too late"))

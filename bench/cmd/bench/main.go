@@ -1,6 +1,6 @@
-// Command bench runs the benchmarks of all modules and writes the report. It is run in
-// the root of the repository. A package whose benchmarks fail is named in the report, and
-// is an error in the end.
+// Command bench runs the benchmarks of all modules and writes the report. Run it in the
+// root of the repository. The report names a package whose benchmarks fail, and the
+// command then ends with an error.
 //
 //	go run ./bench/cmd/bench -count 10 -benchtime 200ms [package folder ...]
 //	go run ./bench/cmd/bench -render
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// errPackages does not keep the report from being written.
+// errPackages is returned after the report was written.
 var errPackages = errors.New("some packages did not run: the report says why")
 
 func run(root string, count int, o suite.Options, out string, packages []string) error {

@@ -12,7 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/bench/internal/suite"
 )
 
-// TestRun: what runs is measured, what does not is named, and the whole is a failure.
+// TestRun: packages that run are measured, packages that fail are named, and the command
+// fails.
 func TestRun(t *testing.T) {
 	t.Setenv("GOWORK", "off")
 	root, out := t.TempDir(), t.TempDir()

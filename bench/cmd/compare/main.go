@@ -1,6 +1,6 @@
 // Command compare runs the benchmarks of another revision and of the working tree in
 // turns, and fails if benchstat finds one that got significantly worse by more than a
-// tenth. It is run in the root of the repository.
+// tenth. Run it in the root of the repository.
 //
 //	go run ./bench/cmd/compare -base main [-count 10] [-benchtime 200ms] [-bench REGEXP] [package folder ...]
 package main
@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// errRegression is why the command exists.
+// errRegression is returned for a regression.
 var errRegression = errors.New("significant regressions of more than 10 %")
 
 func compare(w io.Writer, root, base string, count int, o suite.Options, packages []string) (err error) {
@@ -106,8 +106,8 @@ func inBoth(root, other string, packages []string) ([]string, error) {
 	return both, nil
 }
 
-// takeTurns runs a package of one side, then of the other; who begins changes with every
-// round.
+// takeTurns runs a package of one side, then of the other; each round the other side
+// begins.
 func takeTurns(sides [2][]*suite.Binary, files [2]string, count int, o suite.Options) error {
 	var out [2]*os.File
 	for i, name := range files {

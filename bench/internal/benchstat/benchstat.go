@@ -1,4 +1,4 @@
-// Package benchstat runs golang.org/x/perf/cmd/benchstat, and reads what it says.
+// Package benchstat runs golang.org/x/perf/cmd/benchstat and reads its output.
 package benchstat
 
 import (
@@ -17,11 +17,12 @@ import (
 // module is this repository, in whose .ci/_tools benchstat's version is kept.
 const module = "github.com/tandem-rsa/tandem"
 
-// alpha is the level of significance: of a hundred benchmarks that did not change, one
-// shows a difference by accident.
+// alpha is the level of significance: of a hundred unchanged benchmarks, one shows a
+// difference by chance.
 const alpha = "0.01"
 
-// MinSamples is how many samples on each side can be significant at that level at all.
+// MinSamples is the least number of samples on each side that can be significant at that
+// level.
 const MinSamples = 6
 
 // Table is one unit of one package.
@@ -59,7 +60,7 @@ func program() (string, error) {
 	}
 	cmd := exec.Command("go", "tool", "-n", "benchstat")
 	cmd.Dir = filepath.Join(root, ".ci", "_tools")
-	// It is no part of this repository's workspace.
+	// It is not part of this repository's workspace.
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	return output(cmd)
 }

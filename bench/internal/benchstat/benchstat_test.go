@@ -127,8 +127,7 @@ func TestCompare(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestMinSamples: with as many samples a difference can be found, with fewer it may not
-// be.
+// TestMinSamples: so many samples can show a difference, fewer cannot.
 func TestMinSamples(t *testing.T) {
 	dir := t.TempDir()
 	write := func(ns, count int) string {

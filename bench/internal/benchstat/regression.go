@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Threshold is the growth that is not accepted.
+// Threshold is the growth above which a change is a regression.
 const Threshold = 0.10
 
 // Change is a benchmark that got significantly better or worse in one unit.
@@ -15,7 +15,7 @@ type Change struct {
 	Base, Value         float64
 }
 
-// Growth is 0.1 for 10 % more, and infinite from 0 to anything.
+// Growth returns 0.1 for 10 % more, and infinity from 0 to anything.
 func (c Change) Growth() float64 {
 	if c.Base == 0 {
 		return math.Inf(1)
@@ -27,10 +27,9 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s %s: %s from %.4g to %.4g (%+.1f %%)", c.Package, c.Name, c.Unit, c.Base, c.Value, 100*c.Growth())
 }
 
-// Regressions returns what got worse by more than the threshold: significantly, and in a
-// unit that counts. These are allocations, bytes, and processor time; time on the clock
-// where a benchmark does not report the processor's, which other work on the machine
-// disturbs less.
+// Regressions returns what got significantly worse by more than the threshold. It looks
+// at allocations, bytes and processor time; at time on the clock only where a benchmark
+// reports no processor time, which other work on the machine disturbs less.
 func Regressions(tables []Table) []Change {
 	type benchmark struct{ pkg, name string }
 	cpu := map[benchmark]bool{}
@@ -61,8 +60,7 @@ func Regressions(tables []Table) []Change {
 	return out
 }
 
-// Missing returns the benchmarks of the base that are no longer there: nothing can be
-// said of them.
+// Missing returns the benchmarks of the base that are gone.
 func Missing(tables []Table) []string {
 	var out []string
 	for _, t := range tables {

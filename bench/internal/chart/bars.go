@@ -11,14 +11,14 @@ type Part struct {
 	Seconds float64
 }
 
-// Bar is what one thing consists of.
+// Bar is one thing and its parts.
 type Bar struct {
 	Name  string
 	Parts []Part
 }
 
-// Stacked draws a horizontal bar for each thing, one below the other to the same scale,
-// and a legend that has the numbers of the first.
+// Stacked draws a horizontal bar for each thing, one below the other on the same scale,
+// and a legend with the numbers of the first.
 func Stacked(title string, bars []Bar) []byte {
 	const width, left, right, top, row = 900, 190, 90, 56, 52
 	var names []string
@@ -88,8 +88,8 @@ type Group struct {
 	Rate  []float64
 }
 
-// Scaling draws a column for each number of cores, with a mark where it would be if each
-// core did as much as the only one does.
+// Scaling draws a column for each number of cores, with a mark at what it would be if
+// each core did as much as a single one.
 func Scaling(title string, groups []Group) []byte {
 	const width, height, left, right, top, bottom = 900, 420, 80, 30, 60, 70
 	c := newCanvas(width, height, title)

@@ -13,7 +13,7 @@ type Line struct {
 	Points map[int]float64
 }
 
-// Lines draws time by size on two logarithmic axes. The names stand at the ends of the
+// Lines draws time by size on two logarithmic axes. The names are at the ends of the
 // lines, pushed apart where they would overlap.
 func Lines(title, xLabel string, lines []Line) []byte {
 	const width, height, left, right, top, bottom = 940, 560, 70, 290, 50, 60

@@ -1,4 +1,4 @@
-// Package comparison is the result of bench/peers, as it is kept for the report, and its
+// Package comparison has the result of bench/peers as the report keeps it, and its
 // statistics.
 package comparison
 
@@ -34,7 +34,7 @@ type Row struct {
 // Quartiles of a number of samples.
 type Quartiles struct{ Low, Median, High float64 }
 
-// Target is a ratio that is claimed, and what came out.
+// Target is a ratio that this library claims, and the measured one.
 type Target struct {
 	Claim   string
 	Bound   float64
@@ -68,7 +68,7 @@ func QuartilesOf(samples []float64) Quartiles {
 	return Quartiles{at(0.25), at(0.5), at(0.75)}
 }
 
-// Ratio compares samples of the same rounds: whatever slowed a round down slowed both.
+// Ratio compares samples of the same rounds: what slowed a round down slowed both.
 func Ratio(numerator, denominator []float64) Quartiles {
 	r := make([]float64, len(numerator))
 	for i := range r {

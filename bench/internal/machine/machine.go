@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// Machine is what a report says about where its numbers come from. A field that could not
-// be found out is empty.
+// Machine says where and when numbers were measured. Unknown fields are empty.
 type Machine struct {
 	CPU      string
 	CPUs     int // that the Go scheduler uses
@@ -24,7 +23,8 @@ type Machine struct {
 	Date     string // RFC 3339, UTC
 }
 
-// Describe is called before a measurement, [Machine.Done] after it.
+// Describe describes the machine before a measurement; [Machine.Done] adds the load
+// after.
 func Describe() Machine {
 	return Machine{
 		CPU:      cpu(read("/proc/cpuinfo")),

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Page is what it consists of, in order.
+// Page is a list of blocks, in order.
 type Page []Block
 
 // Block is a Heading, Paragraph, Table or Picture.

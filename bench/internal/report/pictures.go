@@ -89,7 +89,7 @@ var parts = []struct{ unit, title string }{
 	{"encode", "both: encode the digest"},
 	{"partial", "device: partial signature"},
 	{"check", "server: its share, is the PIN right?"},
-	{"serverkey", "server: its own key (CRT)"},
+	{"serverkey", "server: server key (CRT)"},
 	{"finish", "server: join, verify"},
 	{"verify", "device: verify"},
 }

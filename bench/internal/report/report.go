@@ -1,5 +1,5 @@
-// Package report writes bench/report: what "make bench" and "make bench-peers" have
-// measured, as Markdown and HTML with pictures.
+// Package report writes bench/report: what "make bench" and "make bench-peers" measured,
+// as Markdown and HTML with pictures.
 package report
 
 import (
@@ -26,7 +26,7 @@ type Bench struct {
 	Tables    []benchstat.Table
 }
 
-// The folder has these two as sources of everything else in it.
+// The sources of everything else in the folder.
 const (
 	benchFile = "bench.json"
 	PeersFile = "peers.json"
@@ -41,7 +41,7 @@ func (b *Bench) Save(dir string) error {
 	return os.WriteFile(filepath.Join(dir, benchFile), append(text, '\n'), 0o644)
 }
 
-// sources are what the folder has; nil for what has not been run.
+// sources are the measurements in the folder; nil for what was not run.
 type sources struct {
 	bench *Bench
 	peers *comparison.Result
@@ -67,7 +67,8 @@ func load(dir string) (*sources, error) {
 	return s, nil
 }
 
-// Write makes report.md, report.html and the pictures anew from what the folder has.
+// Write makes report.md, report.html and the pictures from the measurements in the
+// folder.
 func Write(dir string) error {
 	s, err := load(dir)
 	if err != nil {

@@ -73,8 +73,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestWriteParts: either source is enough, none is not, a broken one is not taken for
-// none.
+// TestWriteParts: either source is enough; no source is an error, and so is a broken one.
 func TestWriteParts(t *testing.T) {
 	dir := t.TempDir()
 	require.Error(t, Write(dir))
@@ -84,7 +83,7 @@ func TestWriteParts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, benchFile), []byte("{"), 0o600))
 	require.Error(t, Write(dir))
 
-	// Columns that say nothing are not drawn.
+	// Empty columns are not drawn.
 	dir = t.TempDir()
 	busy := *bench
 	busy.Machine.Load = "3.00 3.00 3.00"
@@ -102,7 +101,7 @@ func TestWriteParts(t *testing.T) {
 	require.Error(t, Write(dir))
 }
 
-// TestCommitted: the report that is kept is made from the measurements that are kept.
+// TestCommitted: the committed report comes from the committed measurements.
 func TestCommitted(t *testing.T) {
 	const kept = "../../report"
 	dir := t.TempDir()

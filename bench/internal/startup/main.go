@@ -2,9 +2,10 @@
 // process costs:
 //
 //	startup nothing
-//	startup device   reads the device's key, the final key, the share and a digest; prints the partial signature
-//	startup server   reads the server's share, its own key, the precomputed value, a digest and a partial
-//	                 signature; prints the signature
+//	startup device   reads the client key, the final key, the share and a digest;
+//	                 prints the partial signature
+//	startup server   reads the server's share, the server key, the precomputed value,
+//	                 a digest and a partial signature; prints the signature
 //
 // Input is a line of hexadecimal for each value; keys are PKCS #1 structures.
 package main

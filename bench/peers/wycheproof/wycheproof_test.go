@@ -39,8 +39,7 @@ var hashes = map[string]crypto.Hash{"SHA-1": crypto.SHA1, "SHA-224": crypto.SHA2
 	"SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}
 
 // TestGeneration: each published PKCS #1 v1.5 signature comes out of an additive split
-// byte for byte. Keys below 2048 bits are not split, and nothing is signed with SHA-1 and
-// SHA-224.
+// byte for byte. Keys below 2048 bits are not split, and SHA-1 and SHA-224 are refused.
 func TestGeneration(t *testing.T) {
 	names, err := fs.Glob(vectors.TestVectors, "rsa_pkcs1_*_sig_gen_test.json")
 	require.NoError(t, err)
@@ -97,7 +96,7 @@ func TestGeneration(t *testing.T) {
 	t.Logf("%d cases signed, %d refused", signed, refused)
 }
 
-// What there is in the version that go.mod names: a loader that skips some must fail.
+// The numbers of the version that go.mod names: a loader that skips cases must fail.
 const wantSigned, wantRefused = 77, 81
 
 func bytesOf(t *testing.T, s string) []byte {

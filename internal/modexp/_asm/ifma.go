@@ -157,7 +157,7 @@ const (
 	regCount   operand = "R15" // counts squarings, table entries
 
 	regG, regE           operand = "AX", "BX"   // masks of one vector
-	regLaneG, regLaneE   operand = "R8", "R9"   // of whole lanes; then the carries into a vector
+	regLaneG, regLaneE   operand = "R8", "R9"   // whole lanes; then carries into a vector
 	regG0, regE0         operand = "R10", "R11" // masks of vectors 0..7, a byte each
 	regG8, regE8         operand = "R12", "R13" // masks of vectors 8..
 	maskLane0            operand = "K1"         // lane 0 only

@@ -34,8 +34,8 @@ func Variants(good map[string][]byte) Seeds {
 	return v
 }
 
-// CheckCorpora: each target starts from enough seeds, good and bad; -write-corpus makes
-// them.
+// CheckCorpora requires that each target starts from enough seeds, good and bad;
+// -write-corpus makes them.
 func CheckCorpora(t *testing.T, corpus map[string]Seeds) {
 	for target, want := range corpus {
 		folder := filepath.Join("testdata", "fuzz", target)

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// Fixture is an enrolled key in which nothing is random, so that a corpus means the same
-// every time.
+// Fixture is an enrolled key in which nothing is random, so that a corpus always means
+// the same.
 type Fixture struct {
 	Id         protocol.KeyID
 	AuthKey    wire.Secret
@@ -125,8 +125,8 @@ func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 	}
 }
 
-// Complete puts a fresh challenge, which is for what is there to sign, and a right MAC
-// into the plaintext of a request.
+// Complete puts a fresh challenge for what is to be signed, and a right MAC, into the
+// plaintext of a request.
 func (x *Fixture) Complete(plaintext []byte) []byte {
 	body := bytes.Clone(plaintext)
 	const after = 3 + protocol.ChallengeSize

@@ -47,7 +47,7 @@ func DerSignature(rs []byte) ([]byte, error) {
 	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(rs[:32]), new(big.Int).SetBytes(rs[32:])})
 }
 
-// RecordedHardware signs as it is recorded.
+// RecordedHardware gives the signatures that the transcript recorded.
 type RecordedHardware struct {
 	crypto.Signer
 	Signature []byte

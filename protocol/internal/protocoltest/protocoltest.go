@@ -56,7 +56,7 @@ func (c *Clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// MemoryStorage is a State in memory: what a copy of a phone's storage is made of.
+// MemoryStorage is a Storage in memory, from which tests copy a phone's storage.
 type MemoryStorage struct {
 	mu   sync.Mutex
 	Data []byte

@@ -10,8 +10,8 @@ import (
 )
 
 // Contains looks for a secret as it is, reversed, in hexadecimal of both cases, in base64
-// and base32 at each alignment, and in decimal; of a long one, for 32 bytes from its
-// middle. The shortest are PINs of 9 digits, which no random bytes contain by chance.
+// and base32 at each alignment, and in decimal; for a long one it looks for 32 bytes from
+// its middle. The shortest are PINs of 9 digits, which no random bytes contain by chance.
 func Contains(haystack, secret []byte) bool {
 	reversed := bytes.Clone(secret)
 	slices.Reverse(reversed)
@@ -24,7 +24,8 @@ func Contains(haystack, secret []byte) bool {
 			bytes.Contains(haystack, []byte(new(big.Int).SetBytes(v).String())) {
 			return true
 		}
-		for shift := range 5 { // what the neighbours of v have a part in is cut off: a group at each end
+		// At each end, cut off the group that the neighbours of v share.
+		for shift := range 5 {
 			shifted := append(make([]byte, shift), v...)
 			for _, e := range []interface{ EncodeToString([]byte) string }{base64.RawStdEncoding, base64.RawURLEncoding} {
 				text := e.EncodeToString(shifted)

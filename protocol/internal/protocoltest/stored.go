@@ -45,8 +45,8 @@ type Pending struct {
 
 var errStorage = errors.New("protocoltest: not a device's storage")
 
-// ParseState reads a storage that no storage key seals, for itself: it shares nothing
-// with package device.
+// ParseState reads a storage that no storage key seals. It shares no code with package
+// device.
 func ParseState(data []byte) (*State, error) {
 	const header = 6 // "TDds", the version, and 1 for a checksum
 	end := len(data) - sha256.Size
@@ -121,7 +121,7 @@ func (p *Pending) read(s cryptobyte.String) bool {
 // Hash names the request.
 func (p *Pending) Hash() wire.Hash { return sha256.Sum256(p.Request) }
 
-// Reply opens and seals the answer to the request, as whoever copied the storage can.
+// Reply opens and seals the answer to the request. A copy of the storage has it too.
 func (p *Pending) Reply() wire.Reply { return wire.Reply{Secret: p.Secret, Request: p.Hash()} }
 
 // Signed are what the partial signatures in the request sign.

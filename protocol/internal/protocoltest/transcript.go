@@ -46,7 +46,8 @@ type TranscriptTest struct {
 	Events                                                                   uint64
 	Storage                                                                  *transcriptStorage
 
-	Request *TranscriptTest `json:"-"` // the test that made the request: this one, or that of Again
+	// The test that made the request: this one, or that of Again.
+	Request *TranscriptTest `json:"-"`
 }
 
 // transcriptStorage is what the device has.

@@ -14,10 +14,10 @@ import (
 // service goes on meanwhile; pages that it frees are not used again until Backup is done,
 // so w should be a file and not a slow line.
 //
-// To copy the file of a running store in another way gives a damaged copy.
+// Do not copy the file of a running store in another way: the copy is damaged.
 //
-// A backup that is restored gives every thief the tries back that were counted since: see
-// the package's Security.
+// A restored backup gives every thief the tries back that were counted since: see
+// Security in the package documentation.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.ready(ctx); err != nil {
 		return err

@@ -10,40 +10,40 @@
 // to trust is the disk: one that confirms what it only holds in a volatile cache loses
 // counts with the power.
 //
-// If a sync fails, nobody knows what is on disk, and asking again may be answered with a
-// lie: the kernel may have dropped the pages and show them all the same. The store then
-// refuses everything. To open it anew in a new process is not enough, since the kernel's
-// pages are the same: reboot, or move the file to a disk that can be trusted, before the
+// If a sync fails, nobody knows what is on disk, and and asking again may get a wrong
+// answer: the kernel may have dropped the pages and still show them. The store then
+// refuses everything. Opening it in a new process is not enough, since the kernel's pages
+// are the same: reboot, or move the file to a disk that can be trusted, before the
 // service starts again.
 //
 // A full disk is another matter. A write that finds no room fails before anything of it
 // counts ([ErrFull]): it did not happen and will not. Load goes on meanwhile, and writes
-// succeed again as soon as there is room. Nothing need be opened anew.
+// succeed again as soon as there is room.
 //
 // # Damage
 //
 // bbolt believes its file. This package reads the file by itself and believes nothing: a
-// record has a checksum, bound to its id; a page must be what the branch above it means,
-// and must not be free; an id is absent only where two records that are there are
-// neighbours. So a flipped bit shows as [ErrDamaged] from the calls that need the page,
-// and never as another value, an older one, or a record that was never there. bbolt
-// writes only along pages that were checked in the same transaction, so that none sends
-// it into a loop or lets it take memory without bound. What it finds amiss all the same,
-// in a neighbour of these, ends the store: it must be opened anew, and so be checked.
-// What is committed while a call reads is never taken for damage, nor damage for a
-// commit: how fast the machine is does not matter.
+// record has a checksum, bound to its id; a page must be the one that the branch above it
+// means, and must not be free; an id is absent only where two records are neighbours. So
+// a flipped bit shows as [ErrDamaged] from the calls that need the page, and never as
+// another value, an older one, or a record that was never there. bbolt writes only along
+// pages that were checked in the same transaction, so that none sends it into a loop or
+// lets it take memory without bound. If bbolt still finds a fault, in a neighbour of
+// these pages, the store ends: it must be opened anew, and so be checked. What is
+// committed while a call reads is never taken for damage, nor damage for a commit, on a
+// slow machine either.
 //
 // [Open] and [Store.Check] check all of a file: every page has exactly one use, every
 // record is whole. Open refuses a file with a damaged meta page as well, from which bbolt
-// would silently go back by one transaction. What no check of this kind can find is an
-// older copy of the whole file.
+// would silently go back by one transaction. No such check can find an older copy of the
+// whole file.
 //
 // # Security
 //
-// The file is trusted, as limiter.Store says: whoever can put an older copy in its place
-// gives every thief his tries back. That includes restoring a backup. Whoever can write
-// to it can write checksums, too. A new file is created readable and writable by its
-// owner only; a mode that was widened later is left alone.
+// The file is trusted, as limiter.Store says (docs/scheme.md, section 12): an older copy
+// in its place, a restored backup included, gives every thief his tries back. Whoever can
+// write to it can write checksums, too. A new file is readable and writable by its owner
+// only; a mode that was widened later stays.
 package bolt
 
 import (
@@ -66,15 +66,16 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// Options are what may be set when a store is opened. The zero value is good.
+// Options are settings for [Open]. The zero value is good.
 type Options struct {
 	// LockTimeout is how long to wait for another process to close the store. Zero means
 	// one second.
 	LockTimeout time.Duration
 
-	disk    durable.Disk          // tests see the directory's sync
-	sync    func(*bbolt.DB) error // and the file's, when it is opened; nil: (*bbolt.DB).Sync
-	between func()                // and write between the check of the file and its lock
+	disk durable.Disk // tests see the directory's sync
+	// the sync of the file when it is opened; nil: (*bbolt.DB).Sync
+	sync    func(*bbolt.DB) error
+	between func() // and write between the check of the file and its lock
 }
 
 var (
@@ -182,8 +183,8 @@ func Open(path string, o Options) (*Store, error) {
 	if o.sync == nil {
 		o.sync = (*bbolt.DB).Sync
 	}
-	// Both the file and its name, on every opening: the process that created the file may
-	// have been killed before it came to this.
+	// Sync both the file and its name on every opening: the process that created the file
+	// may have been killed before it did.
 	newest, err := h.newest()
 	if err := errors.Join(err, o.sync(h.db), o.disk.SyncFolder(filepath.Dir(path))); err != nil {
 		return nil, errors.Join(fmt.Errorf("bolt: %w", err), h.db.Close())
@@ -225,9 +226,9 @@ func openChecked(path string, o Options) (*handle, error) {
 	return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 }
 
-// guard calls f and makes an error of a panic, which is how bbolt meets a damaged page,
-// and of a fault, which is how the kernel answers for a mapped page beyond the end of a
-// truncated file.
+// guard calls f and makes an error of a panic, which is bbolt's answer to a damaged page,
+// and of a fault, which is the kernel's for a mapped page beyond the end of a truncated
+// file.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -292,7 +293,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// ready returns why no call can be served, if so.
+// ready returns why no call can be served, or nil.
 func (s *Store) ready(ctx context.Context) error {
 	if s == nil || s.handle == nil {
 		return ErrClosed

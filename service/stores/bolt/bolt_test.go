@@ -21,7 +21,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
 
-// TestMain lets the tests run this binary again as the process that they kill, or that
+// TestMain lets the tests run this binary again as a process that they kill, or that
 // holds a lock.
 func TestMain(m *testing.M) {
 	role, child := roles[os.Getenv(childRole)]
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 var roles = map[string]func(path string){"guess": guessForever, "hold": holdOpen}
 
-// thorough is how often a test does something again, and how often with -short.
+// thorough returns how often a test repeats something: often, or short with -short.
 func thorough(often, short int) int {
 	if testing.Short() {
 		return short
@@ -55,7 +55,7 @@ func (w *waiting) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// arriving returns a context for a write that tells came that it waits.
+// arriving returns a context for a write, which tells came when the write waits.
 func arriving(came *sync.WaitGroup) context.Context {
 	came.Add(1)
 	return &waiting{Context: context.Background(), then: func(n int) {
@@ -310,12 +310,12 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestEmptyFile(t *testing.T) {
-	// What a process leaves that is killed between creating the file and writing to it.
+	// A process was killed between creating the file and writing to it.
 	path := filepath.Join(t.TempDir(), "store")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, open(t, path).Create(t.Context(), "id", nil))
 
-	// And between writing bbolt's first pages and the store's.
+	// A process was killed between writing bbolt's first pages and the store's.
 	path = filepath.Join(t.TempDir(), "store")
 	db, err := bbolt.Open(path, 0o600, nil)
 	require.NoError(t, err)
@@ -326,7 +326,7 @@ func TestEmptyFile(t *testing.T) {
 }
 
 // TestOpenedByTurns: what another process writes between the check and the lock is
-// checked as well, and a file that others always have in between is in use.
+// checked too, and a file that others always have in between is in use.
 func TestOpenedByTurns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	for turns, want := range map[int]error{1: nil, 2: nil, 3: ErrInUse} {
@@ -387,7 +387,8 @@ func holdOpen(path string) {
 	}
 	fmt.Println("open")
 	for {
-		time.Sleep(time.Hour) // not select {}: without cgo the runtime would call that a deadlock
+		// Not select {}: without cgo the runtime would call that a deadlock.
+		time.Sleep(time.Hour)
 	}
 }
 
@@ -407,7 +408,7 @@ func TestClosed(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 }
 
-// TestCloseWhileBusy: a write either is confirmed, and then there after reopening, or is
+// TestCloseWhileBusy: a write is confirmed, and is there after reopening, or it is
 // refused.
 func TestCloseWhileBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
@@ -473,8 +474,8 @@ func TestBrokenStaysBroken(t *testing.T) {
 	require.Equal(t, "value", string(value))
 }
 
-// TestConflictInAFailedBatch: a conflict that was decided in a transaction that failed is
-// as unknown as the rest.
+// TestConflictInAFailedBatch: if a transaction fails, a conflict that was decided in it
+// is as unknown as the rest.
 func TestConflictInAFailedBatch(t *testing.T) {
 	s := openNew(t)
 	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {

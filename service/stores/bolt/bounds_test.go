@@ -42,7 +42,7 @@ func TestFileBounds(t *testing.T) {
 	require.ErrorIs(t, err, ErrDamaged)
 	require.ErrorContains(t, err, "overflow")
 
-	// One that is longer than any page, in a file that is long enough.
+	// An overflow longer than any page, in a file that is long enough.
 	s.end = 1 << 20
 	native.PutUint32(header[12:], maxPage/pageSize)
 	_, err = s.page(last)

@@ -26,7 +26,7 @@ func (s *Store) Check(ctx context.Context) error {
 	})
 }
 
-// known makes of ErrFormat what it is in a file that had the right format when it was
+// known turns ErrFormat into ErrDamaged, for a file that had the right format when it was
 // opened.
 func known(err error) error {
 	if errors.Is(err, ErrFormat) {
@@ -71,7 +71,7 @@ func (h *handle) check(ctx context.Context) (transaction uint64, err error) {
 // writes.
 func (h *handle) newest() (meta, error) { return newestMeta(h.file, h.pageSize) }
 
-// newestMeta needs both meta pages whole: if one is not, it may have been the newer one.
+// newestMeta needs both meta pages whole: a damaged one may have been the newer.
 func newestMeta(file io.ReaderAt, pageSize int) (meta, error) {
 	even, err := readMeta(file, pageSize, 0)
 	odd, err2 := readMeta(file, pageSize, 1)
@@ -88,8 +88,8 @@ func newestMeta(file io.ReaderAt, pageSize int) (meta, error) {
 	return newer, nil
 }
 
-// anyMeta returns an error if bbolt would find no meta page, and panic with a lock in its
-// hand.
+// anyMeta returns an error if bbolt would find no meta page: it would panic with a lock
+// held.
 func (h *handle) anyMeta() error {
 	_, first := readMeta(h.file, h.pageSize, 0)
 	if first == nil {
@@ -104,8 +104,8 @@ func (h *handle) anyMeta() error {
 	return nil
 }
 
-// checkSnapshot checks all that a transaction left: each page is a meta page, or part of
-// the freelist, or free, or part of the tree, and only one of these.
+// checkSnapshot checks all that a transaction left: each page is a meta page, or of the
+// freelist, or free, or of the tree, and only one of these.
 func checkSnapshot(ctx context.Context, file io.ReaderAt, m meta) (*snapshot, error) {
 	var used pageSet
 	use := func(id, overflow uint64) error {
@@ -116,7 +116,7 @@ func checkSnapshot(ctx context.Context, file io.ReaderAt, m meta) (*snapshot, er
 		}
 		return ctx.Err()
 	}
-	// The last page is there, so that the file bounds what the set takes.
+	// The last page must be there, so that the file bounds the memory of the set.
 	if _, err := file.ReadAt(make([]byte, 1), int64(m.end)*int64(m.pageSize)-1); err != nil || m.end > 1<<40 {
 		return nil, damaged("the file has less than %d pages", m.end)
 	}
@@ -150,8 +150,8 @@ func (s *snapshot) checkRecords() error {
 	return err
 }
 
-// checkFree checks the freelist, and that no page is without a use: it may have been a
-// part of the tree.
+// checkFree checks the freelist, and that every page has a use: one without may have been
+// a part of the tree.
 func (s *snapshot) checkFree(use func(id, overflow uint64) error, used pageSet) error {
 	list := io.NewSectionReader(s.file, s.freeAt, 8*int64(s.free))
 	b := make([]byte, 8<<10)
@@ -202,8 +202,8 @@ func (p pageSet) has(id uint64) bool { return p[id/64]>>(id%64)&1 == 1 }
 // reading transaction of bbolt keeps the pages of the state while f runs, but not its
 // meta page, which the second commit after it overwrites. So viewAt reads that page once
 // and first; if it is gone by then, or half of it is, viewAt begins anew, until ctx ends.
-// A damaged page is not taken for that: with no commit meanwhile it is no other's, and no
-// commit builds on one that is damaged.
+// A damaged page is not taken for an overwritten one: without a commit meanwhile nothing
+// overwrote it, and no commit builds on a damaged page.
 func (s *Store) viewAt(ctx context.Context, f func(meta) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -222,7 +222,9 @@ func (s *Store) viewAt(ctx context.Context, f func(meta) error) error {
 			return s.db.View(func(tx *bbolt.Tx) error {
 				seen = tx.ID()
 				m, err := metaOf(s.file, s.pageSize, uint64(seen))
-				last := s.lastDurable() // read after the page: it counts what may have overwritten it
+				// Read after the page, so that it counts the commits that may have
+				// overwritten the page.
+				last := s.lastDurable()
 				if seen < least || seen > last+1 {
 					return damaged("transaction %d is not between %d and %d", seen, least, last+1)
 				}

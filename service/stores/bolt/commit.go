@@ -77,7 +77,7 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// errNothing rolls back a transaction in which no write took place, to save the sync.
+// errNothing rolls back a transaction without a write, to save the sync.
 var errNothing = errors.New("bolt: nothing to write")
 
 // commit settles each write of the batch in turn, each seeing the ones before it, and
@@ -124,8 +124,9 @@ func (s *Store) commit(batch []*write) {
 		return
 	default:
 		// All results are unknown, those of conflicts too: they were decided on writes
-		// that may not have happened.
-		err = fmt.Errorf("bolt: write failed: %v", err) // not ErrDamaged, which says that nothing was written
+		// that may not have happened. The error is not ErrDamaged, which says that
+		// nothing was written.
+		err = fmt.Errorf("bolt: write failed: %v", err)
 		s.settle(0, err)
 		answer(err)
 		return
@@ -162,8 +163,8 @@ func (s *Store) begin(tx *bbolt.Tx) (*batch, error) {
 	return &batch{snap, tx.Bucket(recordsBucket), tx.Bucket(metaBucket), make(map[string]record)}, nil
 }
 
-// apply writes what can be written. The error of one write that is its own matter is in
-// it.
+// apply writes what can be written. An error that concerns one write alone goes into that
+// write.
 func (b *batch) apply(writes []*write) error {
 	result := errNothing
 	for _, w := range writes {
@@ -226,9 +227,9 @@ func (s *Store) lastDurable() int {
 }
 
 // awaitDurable waits until the transaction id is on disk. bbolt shows a transaction to
-// readers as soon as its meta page is written, which is before that page is synced.
-// Answered to a device and then lost with the power, such a count would be an answer that
-// nobody counted.
+// readers as soon as its meta page is written, which is before that page is synced. If
+// such a count were answered to a device and then lost with the power, nobody would have
+// counted the answer.
 func (s *Store) awaitDurable(ctx context.Context, id int) error {
 	for {
 		s.mu.Lock()

@@ -28,15 +28,14 @@ func filled(t *testing.T, path string) []byte {
 	return b
 }
 
-// TestDamagedPages: a file that is damaged in a large way is refused, by Open and by a
-// backup.
+// TestDamagedPages: Open and Backup refuse a file with large damage.
 func TestDamagedPages(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"half of the file": func(b []byte) []byte { return b[:usedBytes(t, b)/2] },
 		"the meta pages":   func(b []byte) []byte { return b[:2*pageSize] },
 		"all page headers": eachPage(func(page []byte) { flip(page[:16]) }),
 		"leaves of records": eachPage(func(page []byte) {
-			if page[8] == 2 && !bytes.Contains(page, recordsBucket) { // the flag of a leaf
+			if page[8] == 2 && !bytes.Contains(page, recordsBucket) { // a leaf
 				page[8] = 0x55
 			}
 		}),

@@ -32,7 +32,8 @@ func ExampleOpen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(store.Swap(ctx, "key 7", version, []byte("another"))) // on disk when it returns
+	// Swap returns when the value is on disk.
+	fmt.Println(store.Swap(ctx, "key 7", version, []byte("another")))
 	fmt.Println(errors.Is(store.Swap(ctx, "key 7", version, []byte("a third")), limiter.ErrConflict))
 	// Output:
 	// <nil>

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// flipKeys is how many records the files have whose bits are flipped: enough for a branch
+// flipKeys is how many records a file has whose bits are flipped: enough for a branch
 // with some leaves, and few enough to compare all of them after each flip.
 const flipKeys = 16
 
@@ -29,7 +29,7 @@ type flipped struct {
 }
 
 // newFlipped writes a store in which every record has been swapped, so that older copies
-// of its pages are in the file, with fewer wrong PINs so to speak.
+// of its pages are in the file, as if with fewer wrong PINs.
 func newFlipped(t *testing.T, keys, length int) *flipped {
 	f := &flipped{path: filepath.Join(t.TempDir(), "store"), values: make(map[string]string)}
 	s := open(t, f.path)
@@ -88,9 +88,9 @@ func (f *flipped) requireTruth(t *testing.T, s *Store, where string) bool {
 	return whole
 }
 
-// bits are those that are flipped: of both meta pages and of all branches, one in thin of
-// those in the heads of other pages, and a sample of the rest. With -short it is one in
-// eight of these.
+// bits returns the bits to flip: all of both meta pages and of the branches, one in thin
+// in the heads of other pages, and a sample of the rest; with -short one in eight of
+// these.
 func (f *flipped) bits(thin, sample int) (bits []int) {
 	for page := 0; page < len(f.whole); page += pageSize {
 		length, thin := pageHeader+elementLength, thin
@@ -194,7 +194,7 @@ func TestEveryFlippedBitOfARecord(t *testing.T) {
 	require.NoError(t, s.Swap(t.Context(), id, version, []byte("value")))
 }
 
-// find returns where a record is in the pages in use, of which the free ones have copies.
+// find returns where a record is in the pages in use; free pages have copies of it.
 func (f *flipped) find(t *testing.T, stored []byte) int {
 	snap, err := checkBytes(f.whole)
 	require.NoError(t, err)
@@ -264,7 +264,7 @@ func TestWritesOnDamagedPages(t *testing.T) {
 				err = s.Swap(t.Context(), id, version, []byte("later"))
 			}
 			if err != nil {
-				// Or bbolt found it, in a neighbour of the pages that were checked.
+				// Else bbolt found it, in a neighbour of the pages that were checked.
 				require.True(t, errors.Is(err, ErrDamaged) || s.usable() != nil, "%s: %v", where, err)
 				hit = true
 				continue
@@ -329,7 +329,7 @@ func TestOldCopyOfAPage(t *testing.T) {
 }
 
 // TestFreelist: bbolt writes to every page in the freelist, and never again to one that
-// is neither there nor in use. Both are found before it is asked.
+// is neither there nor in use. Both kinds of fault are found before bbolt is called.
 func TestFreelist(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	snap, err := checkBytes(f.whole)
@@ -371,9 +371,8 @@ func TestFreelist(t *testing.T) {
 	}
 }
 
-// TestPageOutOfOrder: a search on a page that is out of order finds nothing where
-// something is. The two records that have changed places are whole, and where elements
-// belong.
+// TestPageOutOfOrder: a search on a page that is out of order would miss a record. The
+// two records that have changed places are whole, and their elements in place.
 func TestPageOutOfOrder(t *testing.T) {
 	f := newFlipped(t, flipKeys, 300)
 	snap, err := checkBytes(f.whole)

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// metaPages returns both meta pages. In the kernel's memory, from where the disk gets
-// them, they say what was committed.
+// metaPages returns both meta pages as the kernel's memory has them, which is what the
+// disk gets: they say what was committed.
 func (s *Store) metaPages() ([]byte, error) {
 	b := make([]byte, 2*s.pageSize)
 	if _, err := s.file.ReadAt(b, 0); err != nil {
@@ -28,8 +28,8 @@ func (s *Store) metaPages() ([]byte, error) {
 // is unknown then.
 func (s *Store) full(err error, metasBefore []byte) bool {
 	// bbolt keeps only the text of what the file system says when it lets the file grow,
-	// which is before it writes. Were the text another, the store would have to be opened
-	// anew, no more.
+	// which is before it writes. If the text changes, the store must be opened anew after
+	// a full disk, and no more.
 	grow := strings.HasPrefix(err.Error(), "file resize error: ")
 	var path *fs.PathError
 	write := errors.As(err, &path) && path.Op == "write" &&

@@ -27,9 +27,9 @@ const (
 )
 
 // TestFull: where there is no room for a write it fails without a trace, Load goes on,
-// and writes succeed again as soon as there is room. (The child has its limit of a file's
-// length lowered and raised, which fails the same calls of the system as a full disk, and
-// needs no rights.)
+// and writes succeed again as soon as there is room. (The child lowers and raises its
+// limit on the length of a file: the same system calls fail as on a full disk, and no
+// rights are needed.)
 func TestFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	self, err := os.Executable()
@@ -60,8 +60,8 @@ func must(err error) {
 	}
 }
 
-// fillUp writes its keys again and again, each time under another limit, and longer ones,
-// until a write finds no room; and does the rest when there is room again.
+// fillUp writes its keys again and again, each time longer and under another limit, until
+// a write finds no room; it does the rest when there is room again.
 func fillUp(path string) {
 	ctx := context.Background()
 	room(4 * uint64(os.Getpagesize())) // bbolt's first pages, and no more
@@ -120,8 +120,8 @@ func fillUp(path string) {
 	must(CheckFile(ctx, path))
 }
 
-// TestOnlyFull: no other failure is taken for a full disk: not a sync that fails, and not
-// a write after which a meta page is another.
+// TestOnlyFull: no other failure is taken for a full disk, neither a sync that fails nor
+// a write after which a meta page has changed.
 func TestOnlyFull(t *testing.T) {
 	s := openNew(t)
 	metas, err := s.metaPages()

@@ -35,8 +35,8 @@ const maxTries = 100
 var patient = limiter.Policy{{Tries: maxTries, Lock: limiter.Forever}}
 
 // guessForever counts wrong PINs and increments a counter, and acknowledges each on
-// standard output once it was told that it is durable: "w KEY N" for the N-th wrong PIN,
-// "c N" for the counter. It runs until it is killed.
+// standard output once it is durable: "w KEY N" for the N-th wrong PIN, "c N" for the
+// counter. It runs until it is killed.
 func guessForever(path string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -137,8 +137,8 @@ func (c *child) read(t *testing.T, n int) (lines []string) {
 	return lines
 }
 
-// kill kills the child (SIGKILL) and returns every whole line that it wrote and nobody
-// had read.
+// kill kills the child (SIGKILL) and returns every whole line that it wrote and that
+// nobody had read.
 func (c *child) kill(t *testing.T) (lines []string) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Kill(), "the child ended by itself")
@@ -158,8 +158,8 @@ func (c *child) kill(t *testing.T) (lines []string) {
 // TestKill kills a process that counts attempts, at a random moment, again and again, and
 // after each time opens the store as a restarted service would. Every attempt that was
 // acknowledged is still counted, none was counted that was never made, and every record
-// can be read. (A power failure is not a kill: for that there is the fdatasync before
-// every acknowledgement.)
+// can be read. (This says nothing of a power failure, against which every acknowledgement
+// waits for fdatasync.)
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "store")

@@ -8,8 +8,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// List implements [limiter.Lister]. A page holds up pages that were freed meanwhile, as
-// every reader does, until it is read: pages of some thousands of ids are small enough.
+// List implements [limiter.Lister]. While it reads, freed pages of the file are not used
+// again, as for every reader: a limit of some thousands of ids is small enough.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) (ids []string, err error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err

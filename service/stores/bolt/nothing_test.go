@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
-// TestNothing: every method of a nil store, of the zero value, and of a store that is
-// given nothing (no context, no id) returns an error, and none panics.
+// TestNothing: every method of a nil store, of the zero value, and of a store that gets
+// no context or no id returns an error, and none panics.
 func TestNothing(t *testing.T) {
 	open := func() *bolt.Store {
 		s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), bolt.Options{})

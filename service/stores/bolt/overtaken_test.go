@@ -17,8 +17,8 @@ import (
 // watched is a store's file that a test watches being read.
 type watched struct {
 	file io.ReaderAt
-	// before is called before a read, unless it is itself at work; after may change what
-	// was read.
+	// before is called before each read, except a read that it makes itself; after may
+	// change what was read.
 	before func(meta bool)
 	after  func(meta bool, at int64, b []byte)
 	inside atomic.Bool
@@ -40,7 +40,7 @@ func (w *watched) ReadAt(b []byte, at int64) (int, error) {
 	return n, err
 }
 
-// commitTwice takes the meta page of a transaction that is being read.
+// commitTwice overwrites the meta page of a transaction that is being read.
 func commitTwice(t *testing.T, s *Store) {
 	for range 2 {
 		require.NoError(t, s.Ping(context.Background()))
@@ -75,8 +75,8 @@ func eachReader(t *testing.T, test func(t *testing.T, s *Store, w *watched, read
 	}
 }
 
-// TestMetaPageIsReadOnce: what two commits overwrite as soon as a call has read it, the
-// call does not read again.
+// TestMetaPageIsReadOnce: a call does not read a meta page again, since two commits may
+// overwrite it as soon as it was read.
 func TestMetaPageIsReadOnce(t *testing.T) {
 	eachReader(t, func(t *testing.T, s *Store, w *watched, read func(context.Context) error) {
 		if txID(t, s)%2 == 0 { // the first meta page is also looked at before
@@ -156,8 +156,9 @@ func TestOvertakenOften(t *testing.T) {
 	}
 }
 
-// TestMetaPageIsNotTheOne: a meta page that is damaged, or another one's, is damage at
-// once if nothing was committed meanwhile, and nobody waits for what nobody wrote.
+// TestMetaPageIsNotTheOne: a meta page that is damaged, or another transaction's, is
+// damage at once if nothing was committed meanwhile, and nobody waits for a transaction
+// that nobody wrote.
 func TestMetaPageIsNotTheOne(t *testing.T) {
 	renumber := func(by int) func(b []byte) {
 		return func(b []byte) {

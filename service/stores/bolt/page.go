@@ -7,10 +7,10 @@ import (
 	"hash/fnv"
 )
 
-// What follows reads bbolt's file by itself, since bbolt trusts it: a flipped bit sends
+// This package reads bbolt's file by itself, since bbolt trusts it: a flipped bit sends
 // bbolt to an old copy of a page, into a loop, or to another part of memory. Nothing here
-// reads beyond a page, or takes from one what bbolt would not have written. bbolt's
-// integers have the byte order of the machine.
+// reads beyond a page, or accepts what bbolt would not have written. bbolt's integers
+// have the byte order of the machine.
 //
 //	page    id 8 | flags 2 | count 2 | overflow 4 | elements | keys and values, without a gap
 //	branch  position 4 | key length 4 | child 8           the child's first key is the element's
@@ -59,8 +59,8 @@ type element struct {
 	bucket     bool
 }
 
-// parsePage reads the page id from all its bytes. It must fill them, short of the rest of
-// the last page.
+// parsePage reads the page id from its bytes, which it must fill but for the rest of the
+// last page.
 func parsePage(id uint64, b []byte, pageSize int) (page, error) {
 	if len(b) < pageHeader {
 		return page{}, damaged("page %d has %d bytes", id, len(b))
@@ -112,7 +112,7 @@ type meta struct {
 	page                             []byte // as it was read, up to where the zeros begin
 }
 
-// parseMeta reads a meta page; nothing in it but the checksum has to be believed.
+// parseMeta reads a meta page, and refuses one with a wrong mark, checksum or page size.
 func parseMeta(page []byte) (meta, error) {
 	b := page[pageHeader : pageHeader+metaLength]
 	if native.Uint32(b) != metaMagic || native.Uint32(b[4:]) != metaVersion {

@@ -40,8 +40,7 @@ func encodePage(id uint64, p page) []byte {
 	return append(b, data...)
 }
 
-// FuzzPage: whatever a page has, it is refused, or is exactly what bbolt writes for what
-// was read from it.
+// FuzzPage: a page is refused, or is exactly what bbolt writes for what was read from it.
 func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := parsePage(7, b, 1024)

@@ -19,9 +19,8 @@ import (
 //
 // A record is its version (8 bytes), a checksum (16) and a value. Versions are one count
 // for all records, so that none ever comes back, even if a record is removed by other
-// means. The two ends give every id a neighbour on each side: that an id is absent is
-// read from two records that are there, and not from a page that may have lost some
-// (snapshot.lookup).
+// means. The two ends give every id a neighbour on each side: two neighbours that are
+// there show that an id is absent, while a page may have lost records (snapshot.lookup).
 var (
 	metaBucket    = []byte("meta")
 	recordsBucket = []byte("records")
@@ -58,7 +57,7 @@ func (r record) encode(key []byte) []byte {
 }
 
 // sum is the first half of a SHA-256, against faults of the disk and of memory. It is no
-// secret, and whoever writes to the file can make it as well.
+// secret: whoever can write to the file can make it.
 func (r record) sum(key []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte("tandem bolt record 2"))

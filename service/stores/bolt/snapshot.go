@@ -8,8 +8,8 @@ import (
 )
 
 // snapshot reads the state that one transaction left, while a transaction of bbolt keeps
-// its pages from being used again. Every page is checked when it is read: see parsePage,
-// and that it is no page that was freed, which may well be an older copy of the right
+// its pages from being used again. Every page is checked when it is read: by parsePage,
+// and for being in the freelist, since a freed page may be an older copy of the right
 // one.
 type snapshot struct {
 	file io.ReaderAt
@@ -34,7 +34,7 @@ var errEmpty = errors.New("bolt: empty file")
 // firstTransaction is what a file begins with. The next one prepares the store.
 const firstTransaction = 1
 
-// maxDepth is beyond what a tree can have: it ends a loop.
+// maxDepth is more than a tree can have: it ends a loop.
 const maxDepth = 64
 
 // newSnapshot reads the state that a meta page describes. It does not read that page,
@@ -51,7 +51,8 @@ func newSnapshot(file io.ReaderAt, m meta, visit func(id, overflow uint64) error
 	return s, s.readBuckets(root)
 }
 
-// readMeta reads the meta page in which the transaction belongs: one of two in turn.
+// readMeta reads the meta page where the transaction's must be: transactions use the two
+// in turn.
 func readMeta(file io.ReaderAt, pageSize int, transaction uint64) (meta, error) {
 	b := make([]byte, pageHeader+metaLength)
 	if _, err := file.ReadAt(b, int64(transaction%2)*int64(pageSize)); err != nil {
@@ -192,8 +193,8 @@ func isBucket(e element, name []byte) bool {
 
 func bucketOf(e element) bucket { return bucket{native.Uint64(e.value), e.value[bucketHeader:]} }
 
-// walk passes on the records in ascending order, beginning with the last one that does
-// not come after from, or with the first. It ends when see returns false.
+// walk passes on the records in ascending order, from the last one that does not come
+// after from, or from the first. It ends when see returns false.
 func (s *snapshot) walk(from []byte, see func(key []byte, r record) (more bool, err error)) error {
 	checked := func(key, value []byte) (bool, error) {
 		r, err := parseRecord(key, value)
@@ -241,7 +242,7 @@ func (s *snapshot) descend(p page, from []byte, depth int, see func(key, value [
 			if child, err = s.page(e.child); err != nil {
 				return false, err
 			}
-			// That the branch and its child agree shows that neither lost its way.
+			// Branch and child agree, so neither is in the wrong place.
 			if len(child.elements) == 0 || !bytes.Equal(child.elements[0].key, e.key) {
 				return false, damaged("page %d is not the one that its branch means", e.child)
 			}

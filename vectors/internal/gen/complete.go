@@ -132,7 +132,8 @@ func (c *completion) right(g *group) {
 		c.complete(g, id, "right share", c.message(id), -1)
 	}
 	c.variant = 0
-	if c.p.key == device(2048, 1) && c.p.sharing == "multiplicative" { // the search takes its time
+	// The search is slow, so it is made for one pair.
+	if c.p.key == device(2048, 1) && c.p.sharing == "multiplicative" {
 		id := c.f.next()
 		digest, counter := c.f.search(id, "digest", 32, func(b []byte) bool {
 			return leadingZeros(i2osp(c.p.whole(encode(hashes[0], "PKCS1", b, nil, n).int()), (n.BitLen()+7)/8)) > 0

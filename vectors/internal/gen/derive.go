@@ -33,19 +33,19 @@ func reader(label string) *sha3.SHAKE {
 
 // Kinds of primes. All but short have their upper three bits set.
 const (
-	lSafe        = "l-safe"         // = 3 mod 4, and (p-1)/2 has no prime factor up to 65537
+	lSafe        = "l-safe"         // = 3 mod 4; (p-1)/2 has no prime factor to 65537
 	ordinary     = "ordinary"       // odd
-	short        = "short"          // odd, and its first byte is b6: a little more than 2^-1/2
-	oneModFour   = "one-mod-four"   // = 1 mod 4, and (p-1)/4 has no odd prime factor up to 65537
+	short        = "short"          // odd, its first byte is b6: a little above 2^-1/2
+	oneModFour   = "one-mod-four"   // = 1 mod 4; (p-1)/4 has no odd prime factor to 65537
 	factor65537  = "factor-65537"   // l-safe but for the factor 65537
 	factor65539  = "factor-65539"   // l-safe, with the factor 65539
 	factor33bits = "factor-33-bits" // l-safe, with the factor 4294967311
-	factor2to40  = "factor-2-40"    // = 1 mod 2^40 but not 2^41, and (p-1)/2^40 has no odd prime factor up to 65537
-	roca         = "roca"           // odd, and a power of 65537 modulo the product of the primes up to 701
+	factor2to40  = "factor-2-40"    // = 1 mod 2^40, not 2^41; (p-1)/2^40 as for one-mod-four
+	roca         = "roca"           // odd, a power of 65537 modulo the product of the primes to 701
 
 	// l-safe, and the first from a number on, in steps of 4.
 	nextLSafe   = "next-l-safe"   // after p
-	fermatLSafe = "fermat-l-safe" // from p + 2^(L/2+4) up: Fermat's method takes some 35 steps
+	fermatLSafe = "fermat-l-safe" // from p + 2^(L/2+4) up: some 35 steps of Fermat's method
 	apartLSafe  = "apart-l-safe"  // from p + 2^(L-100) up
 	withinLSafe = "within-l-safe" // below p + 2^(L-100), down
 	abovePower  = "above-power"   // from 2^(L-1) + 2^(L-103) up

@@ -10,7 +10,7 @@ var (
 		"Refresh":     {"NORMAL", "A new token without a PIN.", "", nil},
 		"ChangePin":   {"NORMAL", "The proof of the old PIN.", "", nil},
 		"Cancel":      {"NORMAL", "A request is never to be carried out, or its fate is told.", "A request that is carried out after it was given up.", nil},
-		"Report":      {"NORMAL", "The device reports that its state was copied.", "A copy that goes on.", nil},
+		"Report":      {"NORMAL", "The device reports that its storage was copied.", "A copy that goes on.", nil},
 		"Hardware":    {"MODIFIED_PARAMETER", "The signature of the phone's hardware is missing, another key's, or there where the key has none.", "A copy of the storage that is answered.", nil},
 		"Again":       {"NORMAL", "The same bytes as before.", "An attempt that is counted twice.", nil},
 		"Replay":      {"NORMAL", "The same bytes as before, from somebody else.", "A replay that changes something.", nil},

@@ -92,7 +92,8 @@ func (p *party) judge(q *request) (byte, []byte) {
 		return rec.destroy(reasonUnconfirmed)
 	case rec.condition == "pending" && q.op != "cancel" && q.op != "confirm":
 		return 9, nil
-	case q.number != rec.last.number+1 || !bytes.Equal(q.chain, rec.chain) || !bytes.Equal(hash(q.token), rec.current): // 12
+	// 12
+	case q.number != rec.last.number+1 || !bytes.Equal(q.chain, rec.chain) || !bytes.Equal(hash(q.token), rec.current):
 		return rec.destroy(reasonClone)
 	case q.op == "cancel": // 13
 		rec.settle(q, fateCancelled, nil)
