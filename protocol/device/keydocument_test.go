@@ -191,7 +191,11 @@ func TestUpdateAndDocument(t *testing.T) {
 	// authority any more.
 	require.Equal(t, s.ServerKey(), used(open(s.ServerKey(), 6, authority)))
 	require.Equal(t, leaked, used(open(s.ServerKey(), 5, authority)))
-	require.Equal(t, next, used(open(next, 0, nil)))
+	without := open(next, 0, nil)
+	require.Equal(t, next, used(without))
+	st, err := without.load()
+	require.NoError(t, err)
+	require.Equal(t, uint64(5), st.serial, "for the authority that an update brings back")
 }
 
 // TestSerialIsKept: what an update brought outlives the app that brought it. An older
