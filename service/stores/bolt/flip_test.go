@@ -293,7 +293,7 @@ func TestWritesOnDamagedPages(t *testing.T) {
 // of its leaves, or to itself, leads nowhere. The older copy has every mark of the right
 // one, and the other leaf is in use.
 func TestOldCopyOfAPage(t *testing.T) {
-	f := newFlipped(t, flipKeys, 300)
+	f := newFlipped(t, flipKeys, 700)
 	s := open(t, f.path)
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
 	require.NoError(t, err)
@@ -303,6 +303,7 @@ func TestOldCopyOfAPage(t *testing.T) {
 	branch, err := snap.page(snap.records.root)
 	require.NoError(t, err)
 	require.False(t, branch.leaf)
+	require.Greater(t, len(branch.elements), 2, "a leaf between two others")
 	copies := 0
 	for i, e := range branch.elements {
 		at := int64(snap.records.root)*pageSize + pageHeader + int64(i)*elementLength + 8
