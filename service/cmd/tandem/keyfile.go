@@ -309,7 +309,7 @@ func parsePublicKey(name string, text []byte) (*rsa.PublicKey, usage, error) {
 
 // article puts "a" or "an" before a noun.
 func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeiouEO") { // an EC key, an OpenPGP key
+	if strings.ContainsAny(noun[:1], "aeiouEHO") { // an EC key, an HPKE key, an OpenPGP key
 		return "an " + noun
 	}
 	return "a " + noun
