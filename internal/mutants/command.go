@@ -18,7 +18,7 @@ var commandMutants = []mutant{
 	{"a server that others may write to", "service/cmd/tandem/server.go", "if err := checkFolder(folder); err != nil {\n\t\treturn nil, err\n\t}\n\t// Before", "// Before", inCommand, "TestScripts/testdata/folders"},
 	{"a sealing key that its group may read", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o077 != 0", "info.Mode().Perm()&0o007 != 0", inCommand, "TestScripts/testdata/folders"},
 	{"a public file whatever the umask", "service/cmd/tandem/output.go", "return disk.Create(name, data, mode) }", "return errors.Join(disk.Create(name, data, mode), os.Chmod(name, mode)) }", inCommand, "TestScripts/testdata/folders"},
-	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.Status{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
+	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.KeyStatus{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
 
 	// PINs and prompts.
 	{"bind a folder before the PINs are known", "service/cmd/tandem/enroll.go", "\t// All PINs are asked for before anything is written or begun.\n", "\tif err := e.bind(b); err != nil {\n\t\treturn nil, err\n\t}\n", inCommand, "TestScripts/testdata/pins"},
@@ -45,7 +45,7 @@ var commandMutants = []mutant{
 	{"lose a signature that cannot be written", "service/cmd/tandem/signature.go", "\t}\n\treturn o.failed\n", "\t}\n\treturn nil\n", inCommand, "TestScripts/testdata/output"},
 	{"overwrite what is not the signature", "service/cmd/tandem/signature.go", "if same(o.name, signature) {", "if !same(o.name, nil) {", inCommand, "TestScripts/testdata/output"},
 	{"write a signature that was not verified", "service/cmd/tandem/signature.go", "if err := verify(o.public, opts, digest, signature); err != nil {", "if err := verify(o.public, opts, digest, signature); err != nil && o.public == nil {", inCommand, "TestOutputVerifies"},
-	{"forget a request for another signature", "service/cmd/tandem/sign.go", "slices.EqualFunc(p.Digests, s.digests, bytes.Equal) &&", "len(p.Digests) == len(s.digests) &&", inCommand, "TestScripts/testdata/cut"},
+	{"forget a request for another signature", "service/cmd/tandem/sign.go", "slices.EqualFunc(p.Digests, s.digests, bytes.Equal) &&", "slices.EqualFunc(p.Digests, s.digests, func(a, b []byte) bool { return bytes.Equal(a, a) }) &&", inCommand, "TestScripts/testdata/output"},
 	{"JSON only where it is spelt -json", "service/cmd/tandem/main.go", "wants = !given || err != nil || b", "wants = !given && err != nil && !b", inCommand, "TestScripts/testdata/json"},
 	{"no JSON for an unknown command", "service/cmd/tandem/main.go", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), asJSON)", "\tdefault:\n\t\treturn a.fail(\"\", noCommand(name), false)", inCommand, "TestScripts/testdata/json"},
 	{"no JSON for -h", "service/cmd/tandem/main.go", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, *asJSON)", "return a.tell(helpResult{a.describe(cmd)}, cmd.name, false)", inCommand, "TestScripts/testdata/json"},
