@@ -22,14 +22,14 @@
 // Token.GenerateKey is sensitive and not extractable, by what the token says when asked
 // and by an attempt to read it. A key of ServerKeys can leave the token only under a
 // wrapping key that cannot decrypt, and that cannot leave it. Whoever can log in to the
-// token can use its keys: open what is sealed, and sign. Whether he can also take keys of
-// ServerKeys out depends on the module. As far as the module keeps to them, keys are made
-// with CKA_MODIFIABLE and CKA_COPYABLE false, and wrapping keys with CKA_UNWRAP_TEMPLATE.
-// Capabilities.Guards lists what the token was seen to refuse. SoftHSM refuses to change
-// a key's use, to copy a key and to unwrap one readable; NSS and opencryptoki refuse only
-// the first. With NSS every key can be taken out, and with opencryptoki those of
-// ServerKeys: by unwrapping one readable, and by a copy of the wrapping key that
-// decrypts.
+// token can sign with its keys and open what is sealed. It depends on the module whether
+// he can also take keys of ServerKeys out. As far as the module keeps to them, keys are
+// made with CKA_MODIFIABLE and CKA_COPYABLE false, and wrapping keys with
+// CKA_UNWRAP_TEMPLATE. Capabilities.Guards lists what the token was seen to refuse.
+// SoftHSM refuses to change a key's use, to copy a key and to unwrap one readable; NSS
+// and opencryptoki refuse only the first. With NSS every key can be taken out, and with
+// opencryptoki those of ServerKeys: by unwrapping one readable, and by a copy of the
+// wrapping key that decrypts.
 //
 // Modules are not trusted to be right. Every raw RSA result is checked against
 // the public key before it is returned. Sealed and wrapped blobs are

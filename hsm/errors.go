@@ -12,8 +12,8 @@ var (
 	// ErrNoPKCS11: this program was built without cgo, or with the tag
 	// nopkcs11. Build it otherwise.
 	ErrNoPKCS11 = errors.New("hsm: built without PKCS #11 (needs cgo on a Unix, and no nopkcs11 tag)")
-	// ErrModule: the module's file is missing, is no PKCS #11 module or is
-	// built for another machine. Correct the path.
+	// ErrModule: the module's file is missing, is not a PKCS #11 module, or is built for
+	// another machine. Correct the path.
 	ErrModule = errors.New("hsm: cannot load the module")
 	// ErrInUse: the module already has an owner in this process.
 	ErrInUse = errors.New("hsm: the module is already in use in this process")

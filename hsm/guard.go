@@ -8,9 +8,9 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Functions by which whoever is logged in could give a key another use than it
-// was made for: a wrapping key that also decrypts turns every wrapped key into
-// plaintext (Clulow, CHES 2003).
+// Functions that could give a key another use than it was made for, to whoever is logged
+// in: a wrapping key that also decrypts turns every wrapped key into plaintext (Clulow,
+// CHES 2003).
 const (
 	guardSet    = "C_SetAttributeValue"
 	guardCopy   = "C_CopyObject"

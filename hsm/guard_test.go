@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 )
 
-// expectedGuards is what each module refuses to whoever is logged in, of the
-// functions that could give a key another use.
+// expectedGuards lists, for each module, the functions that could give a key another use
+// and that it refuses to whoever is logged in.
 var expectedGuards = map[string][]string{
 	"SoftHSM":      {guardSet, guardCopy, guardUnwrap},
 	"NSS":          {guardSet},

@@ -18,8 +18,8 @@ var elfMachine = map[string]elf.Machine{
 	"s390x":   elf.EM_S390,
 }
 
-// checkArchitecture refuses a file that is no shared library for this
-// program. Where libraries are not ELF files the loader decides.
+// checkArchitecture refuses a file that is not a shared library for this program. Where
+// libraries are not ELF files, the loader decides.
 func checkArchitecture(path string) error {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "aix" {
 		return nil

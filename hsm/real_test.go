@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 )
 
-// What is no module is refused with a reason.
+// A file that is not a module is refused with a reason.
 func TestOpenModule(t *testing.T) {
 	tokens := hsmtest.SoftHSM(t)
 	dir := t.TempDir()

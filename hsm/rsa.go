@@ -132,11 +132,10 @@ func leftPad(out []byte, n int) []byte {
 	return out
 }
 
-// GenerateKey makes an RSA key pair of the given size in bits in the token,
-// under a label that no other key has. The private key is sensitive and cannot
-// be exported; that is read back, not assumed, and the key is used once before
-// it is returned. If the context ends too early the key may exist all the same:
-// Key finds it.
+// GenerateKey makes an RSA key pair of the given size in bits in the token, under a label
+// that no other key has. The private key is sensitive and cannot be exported; that is
+// read back, not assumed, and the key is used once before it is returned. If the context
+// ends too early, the key may exist: Key finds it.
 //
 // Errors: those of Exponentiate, and ErrKeyExists and ErrExposed.
 func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, error) {

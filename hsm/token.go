@@ -178,8 +178,8 @@ func (t *Token) Serial() string {
 // Then it leaves the module as it is, since finalizing it during a call would crash the
 // process.
 //
-// Errors: ErrUnavailable, when calls still run; the token is closed for new
-// ones all the same, and Close may be repeated.
+// Errors: ErrUnavailable, when calls still run; the token takes no new ones, and Close
+// may be repeated.
 func (t *Token) Close(ctx context.Context) error {
 	if err := t.made(ctx); err != nil {
 		return err

@@ -73,8 +73,7 @@ func sealWith(storageKey []byte) (cipher.AEAD, error) {
 // OpenLockbox reads what [Lockbox.Seal] wrote under the same storage key. It returns
 // [ErrSealed] for any truncated, extended or changed byte and for another key,
 // [ErrStorageKey] for a key of another length, [splitkey.ErrFIPS] in FIPS 140-only mode,
-// and [ErrLockbox] if the seal is right and what is under it is not a lockbox of this
-// version.
+// and [ErrLockbox] if the seal is right but does not hold a lockbox of this version.
 func OpenLockbox(sealed, storageKey []byte) (*Lockbox, error) {
 	aead, err := sealWith(storageKey)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestStorageKeySize(t *testing.T) {
 	}
 }
 
-// TestSealedBodyIsParsed: a right seal does not make a lockbox of what is none.
+// TestSealedBodyIsParsed: other bytes under a right seal are no lockbox.
 func TestSealedBodyIsParsed(t *testing.T) {
 	sealed, share := testSealed(t, "TestSealedBodyIsParsed")
 	aead, err := newX(testStorageKey)

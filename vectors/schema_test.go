@@ -126,7 +126,7 @@ func (s *schema) check(v any, path string) error {
 	return nil
 }
 
-// TestStrictSchemas: every object of every schema says that it has no other properties.
+// TestStrictSchemas: every object of every schema forbids other properties.
 func TestStrictSchemas(t *testing.T) {
 	files, err := FS.ReadDir("schemas")
 	require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counts are the numbers of tests, exactly: what is lost must not go unnoticed.
+// counts are the exact numbers of tests: a lost one must not go unnoticed.
 var counts = map[string]struct{ valid, invalid int }{
 	"complete":                  {43, 266},
 	"complete_composite":        {78, 618},
@@ -49,7 +49,7 @@ type file struct {
 }
 
 // TestFiles: every file fits its schema, has the number of tests that it says, each under
-// a number of its own, uses all flags that it explains and explains all that it uses.
+// a number of its own, and uses exactly the flags that it explains.
 func TestFiles(t *testing.T) {
 	entries, err := FS.ReadDir(".")
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-// Package keystock keeps keys ready that take long to make.
+// Package keystock keeps a stock of keys that take long to make.
 package keystock
 
 import (
@@ -23,7 +23,7 @@ type Stock[T any] struct {
 }
 
 // New returns a stock of up to size keys. One goroutine draws them, until Close or
-// [ErrEnd]; with size 0 there is none. wipe is given the keys that nobody took.
+// [ErrEnd]; with size 0 nothing is drawn. Keys that nobody took go to wipe.
 func New[T any](size int, draw func(context.Context) (T, error), wipe func(T)) *Stock[T] {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Stock[T]{ready: make(chan T, size), wipe: wipe, stop: stop}

@@ -60,8 +60,7 @@ func TestNone(t *testing.T) {
 	require.Zero(t, c.drawn.Load())
 }
 
-// TestFailing: after a failure the stock waits, and tries again, until there is nothing
-// to hope for.
+// TestFailing: after a failure the stock waits, and tries again until ErrEnd.
 func TestFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int64

@@ -18,7 +18,7 @@ type Elem struct {
 	words []uint64 // as many as n has
 }
 
-// ErrRange is returned for bytes that are no element: not exactly Size of them, or a
+// ErrRange is returned for bytes that are not an element: not exactly Size of them, or a
 // number that is not less than the modulus.
 var ErrRange = errors.New("modexp: number has the wrong length or is not reduced")
 
@@ -26,7 +26,7 @@ var ErrRange = errors.New("modexp: number has the wrong length or is not reduced
 var ErrRoot = errors.New("modexp: wrong root")
 
 // Elem returns the element with the bytes b, exactly [Modulus.Size] of them, leading
-// zeros kept. It returns [ErrRange] where b is no element.
+// zeros kept. It returns [ErrRange] if b is not an element.
 func (m *Modulus) Elem(b []byte) (*Elem, error) {
 	if len(b) != m.size {
 		return nil, ErrRange

@@ -189,9 +189,9 @@ func (s *Integers) GCD(x, y []uint64) (gcd []uint64, ok uint64) {
 	return gcd, ok
 }
 
-// Inverse returns x^-1 mod m, as long as m, and 1; or, if there is none, a number without
-// meaning and 0. x must be odd, less than 2^64 times m, and not zero modulo m; m > 1 may
-// be even.
+// Inverse returns x^-1 mod m, as long as m, and 1. If there is no inverse, it returns a
+// meaningless number and 0. x must be odd, less than 2^64 times m, and not zero modulo m;
+// m > 1 may be even.
 //
 // With t = m^-1 mod x and k = x-t, k*m = -1 mod x: so (1 + k*m)/x is an integer, and it
 // is the inverse. It takes an inversion modulo an odd number only, and a short one for a

@@ -5,8 +5,8 @@ package taint
 // Secret marks every bit of b as secret.
 func Secret(b []byte) {}
 
-// SecretPrime marks a prime that fills its bytes as secret, except for what is public of
-// it: that it is odd, and its length, which the top bit says.
+// SecretPrime marks a prime that fills its bytes as secret, except for its lowest and its
+// top bit: that it is odd and how long it is are public.
 func SecretPrime(p []byte) {}
 
 // Declassify returns v, which is public from here on.

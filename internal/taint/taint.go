@@ -1,4 +1,4 @@
-// Package taint says to a checker what is secret, and where it may become public.
+// Package taint tells a checker what is secret, and where it may become public.
 //
 // [Secret] marks bytes as secret. Constant-time code has a few places where something
 // that was computed from a secret is meant to be seen: whether a partial signature is

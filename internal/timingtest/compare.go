@@ -94,8 +94,8 @@ func below(samples []float64, limit float64) []float64 {
 }
 
 // welch returns Welch's t: the difference of the means, divided by its standard error (B.
-// L. Welch, Biometrika 34, 1947). Too few samples in one class, where cropping left
-// hardly any, are as good as a difference if the other class has many.
+// L. Welch, Biometrika 34, 1947). If cropping leaves hardly any sample of one class and
+// many of the other, that counts as a difference.
 func welch(a, b []float64) float64 {
 	const few = 10
 	if len(a) < few || len(b) < few {

@@ -53,7 +53,7 @@ func completeComposite() *file {
 	return f
 }
 
-// whole returns m^d mod n, with the exponent that only the vectors' author can know.
+// whole returns m^d mod n, with the exponent that only the author of the vectors knows.
 func (p pair) whole(m *big.Int) *big.Int {
 	if p.server == nil {
 		return p.key.exp(m, p.key.d)
@@ -67,7 +67,7 @@ func (p pair) whole(m *big.Int) *big.Int {
 	return s1.Add(s1, s2).Mod(s1, p.n())
 }
 
-// verify is crypto/rsa's opinion of a signature.
+// verify panics unless crypto/rsa verifies the signature.
 func (p pair) verify(m message, sig []byte) {
 	pub := &rsa.PublicKey{N: p.n(), E: int(p.key.e.Int64())}
 	if m.padding == "PSS" {
@@ -84,7 +84,7 @@ func (p pair) verify(m message, sig []byte) {
 	}
 }
 
-// completion is what the groups of one pair have in common.
+// completion is what the groups of one pair share.
 type completion struct {
 	f       *file
 	p       pair
@@ -92,7 +92,7 @@ type completion struct {
 	variant int // of the next message: its hash and padding
 }
 
-// num is n1 and a little.
+// num is n1 plus delta.
 func (c *completion) num(delta int64) *big.Int { return new(big.Int).Add(c.p.key.n, big.NewInt(delta)) }
 
 func (c *completion) group(kind string) *group {
@@ -105,7 +105,7 @@ func (c *completion) group(kind string) *group {
 	return c.f.group(kind, t)
 }
 
-// message is one for the next test, of one of the hashes and paddings in turn.
+// message is a message for the next test, of each hash and padding in turn.
 func (c *completion) message(id int) message {
 	c.variant++
 	return c.f.message(id, c.variant-1, c.p.n())
@@ -165,7 +165,8 @@ func (c *completion) complete(g *group, id int, comment string, m message, count
 	g.add(id, comment, flags(fl...), t)
 }
 
-// malformedForms are what no honest device sends: y is a number, or made of the right y.
+// malformedForms are partial signatures that no honest device sends: numbers, or changes
+// of the right y.
 var malformedForms = []struct {
 	comment, form, flag string
 	number              func(c *completion) *big.Int
@@ -206,8 +207,8 @@ func (c *completion) malformed(g *group) {
 	}
 }
 
-// wrongForms are what a wrong PIN gives, and everything that must not be told from it.
-// make gets the right y.
+// wrongForms are what a wrong PIN gives, and everything that must look the same. make
+// gets the right y.
 var wrongForms = []struct {
 	comment, form, flag string
 	make                func(c *completion, id int, m message, y *big.Int) *big.Int
@@ -292,8 +293,7 @@ func (c *completion) wrong(g *group) {
 	}
 }
 
-// otherMessages are right partial signatures for messages that belong to another final
-// key.
+// otherMessages are right partial signatures for messages of another final key.
 func (c *completion) otherMessages(g *group) {
 	for _, o := range []struct {
 		comment, change string

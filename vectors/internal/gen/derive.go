@@ -52,14 +52,13 @@ const (
 	belowPower  = "below-power"   // below 2^L - 2^(L-101), down
 )
 
-// factors are the r of kinds whose candidates are 2r+1 modulo 4r.
+// factors are the r of the kinds whose candidates are 2r+1 modulo 4r.
 var factors = map[string]uint64{factor65537: 65537, factor65539: 65539, factor33bits: 4294967311, factor2to40: 1 << 39}
 
 func power(bits int) *big.Int { return new(big.Int).Lsh(one, uint(bits)) }
 
-// near is the first candidate of the kinds that are the first from a number on, and the
-// step to the next; p is the other prime, which is 3 mod 4. The step is 0 for other
-// kinds.
+// near is the first candidate of the kinds that start from a number, and the step to the
+// next; p is the other prime, which is 3 mod 4. The step is 0 for other kinds.
 func near(kind string, p *big.Int, bitLen int) (from *big.Int, step int64) {
 	switch kind {
 	case nextLSafe:
@@ -205,7 +204,7 @@ func qualifies(kind string, c, e *big.Int, bitLen int) bool {
 }
 
 // prime returns the first candidate of a label that qualifies, and its number. p is the
-// other prime, if it is there already.
+// other prime, if it is known.
 func prime(label, kind string, bitLen int, e, p *big.Int) (*big.Int, int) {
 	if c, step := near(kind, p, bitLen); step != 0 {
 		for i := 0; ; i++ {
@@ -270,8 +269,8 @@ func (k *key) rsa() *rsa.PrivateKey {
 	return r
 }
 
-// exp returns c^x mod n, by the Chinese remainder theorem: it is called thousands of
-// times.
+// exp returns c^x mod n, by the Chinese remainder theorem, since it is called thousands
+// of times.
 func (k *key) exp(c, x *big.Int) *big.Int {
 	yp := new(big.Int).Exp(c, new(big.Int).Mod(x, new(big.Int).Sub(k.p, one)), k.p)
 	yq := new(big.Int).Exp(c, new(big.Int).Mod(x, new(big.Int).Sub(k.q, one)), k.q)
@@ -280,7 +279,7 @@ func (k *key) exp(c, x *big.Int) *big.Int {
 	return h.Mul(h, k.q).Add(h, yq)
 }
 
-// object is the key as it stands in the files.
+// object is the key as the files have it.
 func (k *key) object() T {
 	return T{
 		"name": k.name, "kindP": k.kindP, "kindQ": k.kindQ, "pBits": k.pBits, "qBits": k.qBits,

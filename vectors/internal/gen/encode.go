@@ -42,8 +42,7 @@ func (h hashFunc) pkcs1(digest []byte, emLen int) []byte {
 	return append(append(em, 0), info...)
 }
 
-// pss is EMSA-PSS (RFC 8017, section 9.1.1), with the numbers of its steps. It also
-// returns H.
+// pss is EMSA-PSS (RFC 8017, section 9.1.1), with its step numbers. It also returns H.
 func (h hashFunc) pss(digest, salt []byte, emBits int) (em, hash []byte) {
 	emLen, hLen := (emBits+7)/8, h.h.Size()
 	hash = h.sum(make([]byte, 8), digest, salt) // 5, 6
@@ -95,7 +94,7 @@ func (m message) put(t T) T {
 
 func (m message) int() *big.Int { return os2ip(m.em) }
 
-// message derives a message for a test, of one of the hashes and paddings in turn.
+// message derives a message for a test, of each hash and padding in turn.
 func (f *file) message(id, variant int, n *big.Int) message {
 	return f.messageAs(id, "digest", hashes[variant%len(hashes)], []string{"PKCS1", "PSS"}[variant%2], n)
 }

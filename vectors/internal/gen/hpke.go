@@ -12,8 +12,8 @@ import (
 	"encoding/binary"
 )
 
-// HPKE (RFC 9180) in base mode with MLKEM768-X25519, HKDF-SHA256 and AES-256-GCM, of
-// which every random number is given.
+// HPKE (RFC 9180) in base mode with MLKEM768-X25519, HKDF-SHA256 and AES-256-GCM. Every
+// random number is given.
 
 // recipient is the server's key pair.
 type recipient struct {

@@ -11,7 +11,7 @@ import (
 var orderL, _ = new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
 
 // keyDocuments are signed key documents (docs/protocol.md, section 3), for a device that
-// has used one of serial 7.
+// has used one with serial 7.
 func keyDocuments() *file {
 	f := &file{name: "key_document", algorithm: "tandem-key-document", schema: "key_document", notes: map[string]note{
 		"Serial":         {"NORMAL", "A document with the serial that the device has used, or a larger one.", "A device that is left behind.", nil},

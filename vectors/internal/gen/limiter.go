@@ -67,7 +67,7 @@ func (p policy) left(wrong int) (next, all int) {
 	return next, max(0, all-wrong)
 }
 
-// step is one attempt: section 5.3 and, if it is admitted, 5.4.
+// step is one attempt: section 5.3 and, if that admits it, 5.4.
 func (p policy) step(s state, outcome string, now int64) (state, T) {
 	t := T{"at": now, "outcome": outcome}
 	answer := func(verdict string, until int64, remaining, total int) (state, T) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// sequence is a state, and attempts from a time on. w and r are wrong and right PINs, a
-// second apart; other words say when the next one comes, counted from the last one.
+// sequence is a state and attempts from a given time on. w and r are wrong and right
+// PINs, a second apart; other words say how long after the last one the next one comes.
 type sequence struct {
 	comment string
 	policy  policy
@@ -113,7 +113,7 @@ func (s sequence) attempts() (out []attempt) {
 	return out
 }
 
-// randomSequence has its steps from the seed.
+// randomSequence derives its steps from the seed.
 func (f *file) randomSequence(id, i int) (policy, []attempt) {
 	b, now := f.derive(id, "steps", 2*24), int64(t0)
 	var out []attempt

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// cost is what Argon2id is asked for.
+// cost is the cost of Argon2id.
 type cost struct {
 	t, m uint32
 	p    uint8

@@ -18,7 +18,7 @@ import (
 	"sync"
 )
 
-// T is a JSON object: its keys are written in order.
+// T is a JSON object, written in the order of its keys.
 type T map[string]any
 
 // file is one file of vectors.
@@ -54,7 +54,7 @@ func (f *file) group(kind string, fields T) *group {
 
 const vectorVersion = "1.0.0"
 
-// add appends a test. Its number was taken before, by next, where values depend on it.
+// add appends a test. Where values depend on its number, next has given that before.
 func (g *group) add(id int, comment string, flags []string, fields T) {
 	if flags == nil {
 		flags = []string{}

@@ -10,8 +10,8 @@ type note struct {
 	CVEs        []string `json:"cves"`
 }
 
-// sharedNotes are those of flags that mean the same in several files. A file's own come
-// first.
+// sharedNotes are notes of flags that mean the same in several files. A file's own notes
+// come first.
 var sharedNotes = map[string]note{
 	"CompositeShort": {"EDGE_CASE", "n1*n2 has one bit less than n1 and n2 together.", "A wrong emBits.", nil},
 	"DigestLength":   {"MODIFIED_PARAMETER", "The digest has not the length of its hash function.", "Something else than a digest is signed.", nil},
@@ -32,7 +32,7 @@ var sharedNotes = map[string]note{
 	"UnknownHash":    {"WEAK_PARAMS", "A hash function that is not in the list.", "Collisions.", nil},
 }
 
-// note is what a file says of a flag.
+// note returns a file's note of a flag.
 func (f *file) note(flag string) note {
 	n, ok := f.notes[flag]
 	if !ok {
@@ -60,7 +60,7 @@ func (f *file) usedNotes() map[string]note {
 	return used
 }
 
-// checkNotes ends the program if there is a note that no file has.
+// checkNotes ends the program if a note is used in no file.
 func checkNotes(files []*file) {
 	used := map[string]bool{}
 	for _, f := range files {

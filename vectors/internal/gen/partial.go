@@ -6,8 +6,7 @@ import (
 	"math/big"
 )
 
-// pair is a client key, with the server key of a composite or without one, under one
-// sharing.
+// pair is a client key under one sharing, with the server key of a composite or without.
 type pair struct {
 	sharing string
 	key     *key
@@ -184,7 +183,7 @@ func (f *file) refusedPartials() {
 	}
 }
 
-// length is one of a modulus that is not accepted, and the flag that says so.
+// length is the length of a modulus that is not accepted, and its flag.
 type length struct {
 	bits int
 	flag string

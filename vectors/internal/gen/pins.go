@@ -314,8 +314,8 @@ func weakPINs() *file {
 		}
 		g.add(f.next(), comment, flags(flag), refuse(t, "check-pin", "WeakPINError"))
 	}
-	// Every rule at every length, where it refuses anything: up to four PINs, spread over
-	// all that were found.
+	// For every rule and length, up to four PINs that it refuses, spread over all that
+	// were found.
 	byRule := map[string][]string{}
 	for n := 4; n <= 12; n++ {
 		found := map[string][]string{}
@@ -409,8 +409,8 @@ func derivedPIN(label string, n int) string {
 	return fmt.Sprintf("%0*s", n, v)
 }
 
-// pinCandidates are PINs of n digits among which every rule that can refuse any finds
-// some.
+// pinCandidates are PINs of n digits; each rule that can refuse PINs of this length
+// refuses some of them.
 func pinCandidates(n int) (out []string) {
 	if n <= 5 {
 		for i := range pow10(n) {

@@ -268,7 +268,7 @@ func (f *file) badKey(g *group, comment, change, flag, class string, base *key, 
 	}, "check-key", class))
 }
 
-// weakKeys are more keys that must not be split: weak in what a caller cannot see.
+// weakKeys are more keys that must not be split: weak in a way that a caller cannot see.
 func (f *file) weakKeys(sharing string, bits int) {
 	g := f.group("Key", T{"sharing": sharing})
 	h := bits / 2
@@ -286,8 +286,7 @@ func (f *file) weakKeys(sharing string, bits int) {
 	whole("p and q as RSALib makes them", "ROCA", "ErrKey", newKey(fmt.Sprintf("roca-%d", bits), roca, roca, h, h, 65537))
 }
 
-// severalDefects are keys and shares that could be refused for two reasons: which comes
-// first.
+// severalDefects are keys and shares with two defects each, and say which is named.
 func (f *file) severalDefects(sharing string, bits int) {
 	k, d := ordinaryKey(bits, 1), big.NewInt(2)
 	g := f.group("Key", T{"sharing": sharing})
@@ -383,8 +382,7 @@ func (f *file) serverShares(sharing string, k *key) {
 	}
 }
 
-// modulus is an odd number of a given length, derived: enough where nobody computes with
-// it.
+// modulus is a derived odd number of a given length, for where nobody computes with it.
 func modulus(label string, bits int) []byte {
 	n := os2ip(stream(label, (bits+7)/8))
 	n.And(n, new(big.Int).Sub(new(big.Int).Lsh(one, uint(bits)), one))

@@ -52,7 +52,7 @@ func hash(parts ...[]byte) []byte {
 	return h[:]
 }
 
-// request is one that was made, as the server sees it and as its author remembers it.
+// request is a request as the server sees it and as its author remembers it.
 type request struct {
 	id        int // the test that made it
 	op        string
@@ -72,7 +72,7 @@ type request struct {
 	otherID   bool // an enrolment under another key id
 }
 
-// subject is the number and the hash of the request that is settled by this one.
+// subject is the number and the hash of the request that this one settles.
 func (r *request) subject() []byte {
 	if r.op == "cancel" {
 		return r.target
@@ -80,7 +80,7 @@ func (r *request) subject() []byte {
 	return hash(r.bytes)
 }
 
-// options are what was chosen for a request.
+// options are the choices for a request.
 type options struct {
 	hash      int // of hashes
 	padding   string
@@ -88,7 +88,7 @@ type options struct {
 	change    string
 }
 
-// issue is a challenge.
+// issue makes a challenge.
 func (p *party) issue(label string, purpose byte, binding []byte, issued int64) []byte {
 	return p.issueFor(p.id, label, purpose, binding, issued)
 }
@@ -288,8 +288,8 @@ func binding(o options, digests [][]byte) []byte {
 
 func item(field string, i int) string { return field + "/" + string(rune('0'+i)) }
 
-// documents makes what is signed and the partial signatures, and returns the fields of
-// the plaintext from the hash function on.
+// documents makes the messages to sign and the partial signatures, and returns the fields
+// of the plaintext from the hash function on.
 func (p *party) documents(r *request, o options, t T) []byte {
 	head := []byte{0, 0}
 	salt := 0
@@ -380,8 +380,8 @@ func point(d *big.Int) []byte {
 	return key.PublicKey().Bytes()
 }
 
-// hardwareSign is the ECDSA signature of a body by the phone's hardware, with the nonce
-// from the seed; nothing where there is no such key.
+// hardwareSign is the ECDSA signature of a body by the phone's hardware, with a nonce
+// from the seed; empty where there is no such key.
 func (p *party) hardwareSign(id int, body []byte, change string, t T) []byte {
 	var d *big.Int
 	switch {

@@ -20,7 +20,7 @@ func (p *party) cloneLocked() {
 }
 
 // misled: the copy acts, and forges the answer to the owner's pending request, so that
-// the owner's chain is another one from then on.
+// the owner's chain is wrong from then on.
 func (p *party) misled() {
 	p.begin()
 	q := p.sign("the owner's request is kept back", options{}, requestLost)

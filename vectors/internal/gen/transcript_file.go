@@ -55,7 +55,7 @@ func transcript() *file {
 	return f
 }
 
-// everythingAgain sends each request once more, and none of them changes anything.
+// everythingAgain sends each request once more, which must change nothing.
 func (p *party) everythingAgain() {
 	before := p.rec
 	for _, q := range p.sent {
@@ -66,7 +66,7 @@ func (p *party) everythingAgain() {
 	}
 }
 
-// reported is how an owner ends who was told that his key is superseded or dead.
+// reported is how an owner ends whose key is superseded or dead.
 func (p *party) reported() {
 	p.do("the owner's device reports it", "report", options{}, delivered)
 }

@@ -62,7 +62,7 @@ func (r *record) settle(q *request, fate byte, verdict []byte) {
 	r.events++
 }
 
-// judge is what the server answers: a code and a body, or 0.
+// judge returns the server's answer: a code and a body, or 0.
 func (p *party) judge(q *request) (byte, []byte) {
 	rec := &p.rec
 	switch {
@@ -107,7 +107,7 @@ func (p *party) judge(q *request) (byte, []byte) {
 	return p.judgePIN(q)
 }
 
-// judgePIN is what comes from 15 on.
+// judgePIN has the checks from 15 on.
 func (p *party) judgePIN(q *request) (byte, []byte) {
 	rec := &p.rec
 	outcome := p.outcome(q)
@@ -133,7 +133,7 @@ func (p *party) judgePIN(q *request) (byte, []byte) {
 	return 3, p.signatures(q)
 }
 
-// outcome looks at all partial signatures: s1^e = m1.
+// outcome checks all partial signatures: s1^e = m1.
 func (p *party) outcome(q *request) string {
 	outcome, k := "right", p.pair.key
 	if q.unfit {
@@ -165,7 +165,7 @@ func (p *party) signatures(q *request) []byte {
 	return body
 }
 
-// judgeAgain is step 8: the fate again.
+// judgeAgain is step 8: it answers with the fate again.
 func (p *party) judgeAgain(q *request) (byte, []byte) {
 	rec := &p.rec
 	switch {
@@ -224,7 +224,7 @@ type phone struct {
 	challenge []byte // that came with the answer which made it superseded
 }
 
-// hear takes the answer to a request of this device's.
+// hear handles the answer to a request of this device.
 func (ph *phone) hear(q *request, code byte, body, challenge []byte) {
 	end := func(dead bool) {
 		if *ph = (phone{phase: "superseded", challenge: challenge}); dead {

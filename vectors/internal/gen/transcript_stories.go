@@ -54,14 +54,14 @@ func newParty(f *file, name string, pr pair, hardware bool) *party {
 	return p
 }
 
-// delivery is what happens to a request on the way.
+// delivery says what happens to a request on the way.
 type delivery struct {
 	device, way, forgery string
 }
 
 var delivered, requestLost, answerLost = delivery{"owner", "delivered", ""}, delivery{"owner", "request-lost", ""}, delivery{"owner", "answer-lost", ""}
 
-// byCopy is the same of the copy.
+// byCopy is the same delivery of the copy's request.
 func (d delivery) byCopy() delivery { d.device = "copy"; return d }
 
 // begin enrols, confirms and signs once.
@@ -83,8 +83,8 @@ func (p *party) enrolledAs(comment, change string, d delivery) *request {
 	return q
 }
 
-// sign is do for signatures: SHA-256 and PKCS #1 v1.5 of one document unless the options
-// say otherwise.
+// sign is do for signatures: of one document with SHA-256 and PKCS #1 v1.5, unless the
+// options say otherwise.
 func (p *party) sign(comment string, o options, d delivery) *request {
 	if o.padding == "" {
 		o.padding = "PKCS1"
@@ -131,10 +131,10 @@ func (p *party) again(comment string, q *request, d delivery) {
 
 var byStranger = delivery{"stranger", "delivered", ""}
 
-// stranger sends what gets no answer.
+// stranger sends a request that gets no answer.
 func (p *party) stranger(comment string, o options) { p.sign(comment, o, byStranger) }
 
-// refused is a request that is not looked at, and cancelled.
+// refused is a request that is refused unread, and then cancelled.
 func (p *party) refused(comment string, o options) {
 	p.sign(comment, o, delivered)
 	p.cancel("and it is cancelled, with the same challenge")
@@ -232,7 +232,7 @@ func (p *party) forge(id int, q *request, forgery string) (code byte, body, secr
 var codeClass = map[byte]string{0: "ErrRefused", 2: "ErrKeyRefused", 4: "WrongPINError", 5: "LockedError", 6: "DestroyedError", 7: "ErrExpired",
 	8: "ErrCancelled", 9: "ErrUnconfirmed", 10: "ErrRejected", 12: "ErrSuperseded"}
 
-// verdict says how the test ends.
+// verdict records how the test ends.
 func (p *party) verdict(t T, op string, d delivery, code byte, believed bool) {
 	good := code == 1 || code == 3 || code == 8 && op == "cancel" || code == 6 && op == "report"
 	switch {
