@@ -43,7 +43,8 @@ func ExampleOpen() {
 	token, err := hsm.Open(ctx, hsm.Config{
 		Module: module,
 		Label:  "tandem-test",
-		PIN:    func(context.Context) ([]byte, error) { return []byte("1234"), nil }, // from a secret store
+		// In earnest the PIN comes from a secret store.
+		PIN:    func(context.Context) ([]byte, error) { return []byte("1234"), nil },
 		Logger: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	})
 	if err != nil {

@@ -69,8 +69,8 @@ func keypadShape(d []int) int {
 	}
 	shape := 0
 	for _, keys := range [...][4]int{
-		{1, 3, 7, 9},                                           // the corners
-		{2, 4, 6, 8},                                           // the middles of the sides
+		{1, 3, 7, 9},                                           // corners
+		{2, 4, 6, 8},                                           // middles of the sides
 		{1, 2, 4, 5}, {2, 3, 5, 6}, {4, 5, 7, 8}, {5, 6, 8, 9}, // squares of four
 	} {
 		all := 1

@@ -7,7 +7,7 @@ type arithmetic interface {
 	expShortVarTime(x []uint64, e uint) // x = x^e
 	mul(x, y []uint64)                  // x = x*y
 	reduce(x []uint64, b []byte)        // x = b, of any length
-	wipe()                              // clears what was computed from n, where it can be reached
+	wipe()                              // clears what was computed from n, if reachable
 }
 
 // implementation is a way to compute modulo some n.

@@ -104,7 +104,7 @@ func TestTiming(t *testing.T) {
 // TestTimingLeaky measures exponentiations as they must not be.
 func TestTimingLeaky(t *testing.T) {
 	n := randomModulus(2048)
-	long := 2 * max(timingtest.Long(), 10*time.Second) // finds a few percent on a busy machine
+	long := 2 * max(timingtest.Long(), 10*time.Second) // to find a few percent
 	for _, implementation := range available(2048) {
 		m := modulusFor(n, implementation)
 		base := m.Reduce(randomElement(len(n)))

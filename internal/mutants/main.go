@@ -14,7 +14,7 @@
 //
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some
-//	go run ./internal/mutants -part 4/5                  of the tables, a fifth, drawn by name
+//	go run ./internal/mutants -part 4/5                  of the tables, a fifth, by name
 //	go run ./internal/mutants -table=false -sample 300   300 by rule
 //	go run ./internal/mutants -table=false -all -rule '^pinlock/seal'
 //

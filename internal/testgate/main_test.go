@@ -20,7 +20,7 @@ const (
 		`{"Action":"fail","Package":"p","Test":"TestC/x"}` + "\n"
 	end     = `{"Action":"pass","Package":"p","Elapsed":1.5}` + "\n"
 	endFail = `{"Action":"output","Package":"p","Output":"exit status 1\n"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n"
-	none    = `{"Action":"start","Package":"q"}` + "\n" + `{"Action":"skip","Package":"q"}` + "\n" // no tests
+	none    = `{"Action":"start","Package":"q"}` + "\n" + `{"Action":"skip","Package":"q"}` + "\n"
 	build   = `{"ImportPath":"p [p.test]","Action":"build-output","Output":"undefined: x\n"}` + "\n" +
 		`{"ImportPath":"p [p.test]","Action":"build-fail"}` + "\n"
 )

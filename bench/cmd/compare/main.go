@@ -2,7 +2,8 @@
 // turns, and fails if benchstat finds one that got significantly worse by more than a
 // tenth. Run it in the root of the repository.
 //
-//	go run ./bench/cmd/compare -base main [-count 10] [-benchtime 200ms] [-bench REGEXP] [package folder ...]
+//	go run ./bench/cmd/compare -base main [-count 10] [-benchtime 200ms]
+//		[-bench REGEXP] [package folder ...]
 package main
 
 import (

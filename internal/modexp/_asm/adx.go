@@ -9,9 +9,9 @@ import "fmt"
 // them (adx_amd64.go) loops over the rows:
 //
 //	mul:    t = x*y:  for each block y8 of y:  t[8i:] += x * y8
-//	sqr:    t = x*x:  for each block x8 of x:  t[16i:] += products of x8 with what follows it;
-//	                  then t = 2t + squares
-//	reduce: for each block of t:  t[8i:] += q8 * N, with q8 such that the block becomes 0
+//	sqr:    t = x*x:  for each block x8 of x:  t[16i:] += products of x8 with
+//	                  what follows it; then t = 2t + squares
+//	reduce: for each block of t:  t[8i:] += q8 * N, with q8 so that the block gets 0
 //
 // # One block
 //

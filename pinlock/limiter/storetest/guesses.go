@@ -56,7 +56,7 @@ func guess(t tester, stores []limiter.Store, id string, right func(i int) bool) 
 			a.wrong++
 		case errors.As(err, &locked):
 			a.locked++
-		case errors.Is(err, context.DeadlineExceeded): // slow store, many conflicts: no answer
+		case errors.Is(err, context.DeadlineExceeded): // slow store or many conflicts
 			a.none++
 		default:
 			return err

@@ -12,14 +12,15 @@ import (
 // reads beyond a page, or accepts what bbolt would not have written. bbolt's integers
 // have the byte order of the machine.
 //
-//	page    id 8 | flags 2 | count 2 | overflow 4 | elements | keys and values, without a gap
-//	branch  position 4 | key length 4 | child 8           the child's first key is the element's
+//	page    id 8 | flags 2 | count 2 | overflow 4 | elements |
+//	        keys and values, without a gap
+//	branch  position 4 | key length 4 | child 8
 //	leaf    flags 4 | position 4 | key length 4 | value length 4
 //	meta    magic 4 | version 4 | page size 4 | flags 4 | root 8 | sequence 8 |
 //	        freelist 8 | end 8 | transaction 8 | checksum 8
 //
 // A page that needs more room goes on in the overflow pages after it. A position counts
-// from its element.
+// from its element. The first key of a child is the key of its element.
 const (
 	branchPage   = 0x01
 	leafPage     = 0x02

@@ -8,10 +8,10 @@
 // It reads commands from standard input, one a line, and answers each with one line:
 //
 //	info                            ok TEXT
-//	load SLOT exp BASE EXPONENT N   ok RESULT       numbers in hexadecimal, of whole bytes
+//	load SLOT exp BASE EXPONENT N   ok RESULT
 //	run SLOT COUNT                  ok NANOSECONDS ALLOCATIONS
 //
-// Anything else is answered by "error TEXT".
+// Numbers are in hexadecimal, of whole bytes. It answers anything else with "error TEXT".
 package main
 
 import (

@@ -40,12 +40,12 @@ const (
 	factor65537  = "factor-65537"   // l-safe but for the factor 65537
 	factor65539  = "factor-65539"   // l-safe, with the factor 65539
 	factor33bits = "factor-33-bits" // l-safe, with the factor 4294967311
-	factor2to40  = "factor-2-40"    // = 1 mod 2^40, not 2^41; (p-1)/2^40 as for one-mod-four
-	roca         = "roca"           // odd, a power of 65537 modulo the product of the primes to 701
+	factor2to40  = "factor-2-40"    // = 1 mod 2^40, not 2^41; else as one-mod-four
+	roca         = "roca"           // odd, a power of 65537 mod rocaProduct
 
 	// l-safe, and the first from a number on, in steps of 4.
 	nextLSafe   = "next-l-safe"   // after p
-	fermatLSafe = "fermat-l-safe" // from p + 2^(L/2+4) up: some 35 steps of Fermat's method
+	fermatLSafe = "fermat-l-safe" // from p + 2^(L/2+4) up: some 35 Fermat steps
 	apartLSafe  = "apart-l-safe"  // from p + 2^(L-100) up
 	withinLSafe = "within-l-safe" // below p + 2^(L-100), down
 	abovePower  = "above-power"   // from 2^(L-1) + 2^(L-103) up
