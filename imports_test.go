@@ -42,8 +42,8 @@ var apart = []struct{ from, to, why string }{
 	{"pinlock", "pinlock/limiter", "it is the device's half, and counts nothing"},
 }
 
-// arrows are all that the packages of the protocol import of this module, beside
-// internal. Tests may import more: those of one party have the other to talk to.
+// arrows are all that the packages of the protocol import of this module, apart from
+// internal. Tests may import more: those of one party talk to the other.
 var arrows = map[string][]string{
 	"protocol":               {"splitkey", "pinlock/limiter"},
 	"protocol/internal/wire": {"protocol", "splitkey", "pinlock/limiter"},

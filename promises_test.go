@@ -395,8 +395,8 @@ func brokenPromises(fsys fs.FS, complete map[string][]string) (rows int, bad []s
 	return len(promises), bad, nil
 }
 
-// unpromised returns the sentences of a section with a word of promising, of which no row
-// quotes a part.
+// unpromised returns the sentences of a section that have a word of promising and that no
+// row quotes.
 func unpromised(text, document, section string, promises []promise) []string {
 	var out []string
 	for from := 0; from < len(text); {

@@ -29,7 +29,7 @@ func script(t *testing.T, lines string, env ...string) (string, bool) {
 }
 
 // TestSteps: a step that fails ends the script, at whatever depth of its functions, and
-// is named last, behind what it printed. What runs beside it still runs to its end.
+// is named last, after what it printed. What runs beside it still runs to its end.
 func TestSteps(t *testing.T) {
 	const functions = `
 good() { echo good; }

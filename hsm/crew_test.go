@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCrew: everything that is started runs once, beside what has not ended yet,
-// and no goroutine stays.
+// TestCrew: everything that is started runs once, in parallel with the rest, and no
+// goroutine stays.
 func TestCrew(t *testing.T) {
 	c := newCrew()
 	var all sync.WaitGroup

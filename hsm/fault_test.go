@@ -153,8 +153,7 @@ func (l *lax) GenerateKeyPair(s handle, m mechanism, public, private []attribute
 	return l.fake.GenerateKeyPair(s, m, public, private)
 }
 
-// Keys get what guards them on this module, no more and no less, and the
-// capabilities say which.
+// Keys get exactly the guards that this module keeps to, and the capabilities list them.
 func TestGuards(t *testing.T) {
 	for name, c := range map[string]struct {
 		lax        lax

@@ -129,7 +129,7 @@ func (s *session) tryGuard(hasAES bool) ([]string, error) {
 	return kept, nil
 }
 
-// refuses reports whether an error is a no, and not a failure.
+// refuses reports whether an error is a refusal rather than a failure.
 func refuses(err error) bool {
 	var code CKR
 	return errors.As(err, &code) && (code.react() == refused || code == pkcs11.CKR_ACTION_PROHIBITED)

@@ -314,7 +314,7 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	}
 	_, err := run(ctx, ks.t, "destroy AES key", func(s *session) (struct{}, error) {
 		for _, id := range ids {
-			// The AES key first: without it its secret is of no use.
+			// The AES key goes first: its secret is useless without it.
 			for _, template := range [][]attribute{ks.aesTemplate(id[:]), ks.secretTemplate(id[:])} {
 				list, err := s.mod.FindObjects(s.h, template, maxKeys)
 				if err != nil {

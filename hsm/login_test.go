@@ -18,8 +18,7 @@ func foreign(blob []byte) []byte {
 	return blob
 }
 
-// A look for an unknown version under a lost login does not forget the keys that
-// are known: it logs in again.
+// A look for an unknown version with a lost login keeps the known keys: it logs in again.
 func TestLoginLostBeforeUnknownVersion(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, nil)

@@ -58,11 +58,11 @@
 //
 // # Timing
 //
-// The digits of a PIN decide nothing but values: no branch and no index in this package,
-// in ChaCha20 or in BLAKE2b depends on them. The one exception is Argon2id, which
-// addresses memory by its data from the third quarter of its first pass on (RFC 9106,
-// section 3.4.1.3). An attacker who watches the device's cache while a PIN is typed may
-// use that to test PINs afterwards.
+// The digits of a PIN decide values only: no branch and no index in this package, in
+// ChaCha20 or in BLAKE2b depends on them. The one exception is Argon2id, which addresses
+// memory by its data from the third quarter of its first pass on (RFC 9106, section
+// 3.4.1.3). An attacker who watches the device's cache while a PIN is typed may use that
+// to test PINs afterwards.
 //
 // May leak: the number of digits, whether a PIN has the right format, the rule that
 // [CheckPIN] reports for a PIN that it refuses, and everything in a lockbox. [CheckPIN]

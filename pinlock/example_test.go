@@ -114,7 +114,7 @@ func ExampleCheckPIN() {
 	// pinlock: PIN is not 4 to 12 digits
 }
 
-// A lockbox at rest under the device's own key, which has nothing to do with the PIN.
+// A lockbox at rest is sealed under a storage key, which has nothing to do with the PIN.
 func ExampleOpenLockbox() {
 	client, _, err := splitkey.GenerateKey(2048, splitkey.Multiplicative)
 	if err != nil {

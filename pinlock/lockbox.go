@@ -27,8 +27,8 @@ var ErrLockbox = errors.New("pinlock: malformed lockbox")
 //
 // Make one with [Lock], [ParseLockbox] or [OpenLockbox].
 type Lockbox struct {
-	// Hidden, so that it gets into no log: the ciphertext is not as secret as a PIN, but
-	// beside the server's share it is all that an offline guess needs.
+	// Hidden from logs: the ciphertext is less secret than a PIN, but with the server's
+	// share it is all that an offline guess needs.
 	c secret.Value[*contents]
 }
 

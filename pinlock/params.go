@@ -48,8 +48,8 @@ func (p Params) check() error {
 	return nil
 }
 
-// within returns an error unless limit is valid and no field of p is above limit's. A
-// zero limit is invalid, not boundless.
+// within returns an error if limit is invalid, as a zero limit is, or if a field of p is
+// above limit's.
 func (p Params) within(limit Params) error {
 	if err := limit.check(); err != nil {
 		return fmt.Errorf("limit: %w", err)

@@ -113,7 +113,7 @@ func CheckPIN(pin []byte) error {
 }
 
 // validPIN looks at every byte before it answers: it leaks the length and whether all
-// bytes are digits, but not which byte is not.
+// bytes are digits, and nothing else.
 func validPIN(pin []byte) bool {
 	if len(pin) < minPINLen || len(pin) > maxPINLen {
 		return false

@@ -3,7 +3,7 @@ package protocol
 import "crypto/sha256"
 
 const (
-	// MaxRequest is the longest request in bytes: of 64 documents for a device's key of
+	// MaxRequest is the longest request in bytes: of 64 documents for a client key of
 	// 4096 bits. One document takes 2 KiB. A transport may refuse more.
 	MaxRequest = 128 << 10
 	// MaxResponse is the longest response in bytes.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// ErrFIPS is returned, beside the error that says what was refused ([ErrKey] or
-// [ErrMessage]), for a key or salt whose signatures crypto/rsa does not verify where the
-// process enforces FIPS 140-3 (GODEBUG=fips140=only).
+// ErrFIPS is returned, together with [ErrKey] or [ErrMessage], for a key or salt whose
+// signatures crypto/rsa does not verify where the process enforces FIPS 140-3
+// (GODEBUG=fips140=only).
 var ErrFIPS = errors.New("splitkey: FIPS 140-only mode (GODEBUG=fips140=only) does not allow it")
 
 // The rules are crypto/rsa's. What they forbid is refused where it first shows: the

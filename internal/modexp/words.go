@@ -87,7 +87,7 @@ func addMod(x, y, n []uint64) {
 		x[i], carry = bits.Add64(x[i], y[i], carry)
 		_, borrow = bits.Sub64(x[i], n[i], borrow)
 	}
-	// The sum is below n only where it neither carries nor is at least n.
+	// Subtract n where the sum carries or is not below n.
 	_, below := bits.Sub64(carry, 0, borrow)
 	subMasked(x, n, below-1)
 }

@@ -18,10 +18,10 @@
 //	go run ./internal/mutants -table=false -sample 300   300 by rule
 //	go run ./internal/mutants -table=false -all -rule '^pinlock/seal'
 //
-// A tool that does the second part, go-gremlins/gremlins, was tried (v0.6.0) and does not
-// fit: it removes no statement (a clear, a Wipe, a defer), which is what this library
-// must notice first, drops no error, draws no sample, and runs all tests of a package on
-// each mutant, in a copy of the whole module for each worker.
+// go-gremlins/gremlins (v0.6.0), a tool for the second part, does not fit: it removes no
+// statement (a clear, a Wipe, a defer), which is what this library must notice first,
+// drops no error, draws no sample, and runs all tests of a package on each mutant, in a
+// copy of the whole module for each worker.
 package main
 
 import (

@@ -60,7 +60,7 @@ var pinlockMutants = []mutant{
 	{"no square of keys", "pinlock/keypad.go", "\t\t{1, 2, 4, 5}, {2, 3, 5, 6}, {4, 5, 7, 8}, {5, 6, 8, 9}, // squares of four\n", "", inPinlock, "TestPublishedPINs"},
 	{"a published PIN forgotten", "pinlock/famous.go", "\"5150\", ", "", inPinlock, "TestPublishedPINs"},
 
-	// What passed the suite once.
+	// Faults that are easily missed.
 	{"lock every share as a multiplicative one", "pinlock/lockbox.go", "sharing: share.Sharing(),", "sharing: splitkey.Multiplicative,", inPinlock, "TestLockTakesNothingKeepsNothing"},
 	{"lock every key with the usual exponent", "pinlock/lockbox.go", "e: uint32(pub.E),", "e: 65537,", inPinlock, "TestLockKeepsPublicKey"},
 	{"print a storage key that is damaged or wrong", "pinlock/seal.go", "\tif err != nil {\n\t\treturn nil, ErrSealed\n\t}", "\tif err != nil {\n\t\treturn nil, fmt.Errorf(\"%w: %x\", ErrSealed, storageKey)\n\t}", inPinlock, "TestNothingPrinted"},

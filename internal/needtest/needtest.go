@@ -3,7 +3,7 @@
 //
 // Without it the test is skipped, and says which Debian package to install; "make test"
 // repeats that in one list at its end (see internal/testgate). With CI=true in the
-// environment the test fails instead: a check that was not made is not one that passed.
+// environment the test fails instead: a check that was skipped has not passed.
 package needtest
 
 import (

@@ -43,8 +43,8 @@ func Own(b []byte) Bytes { return Bytes{Hide(&b)} }
 // Copy returns Bytes that hold a copy of b.
 func Copy(b []byte) Bytes { return Own(bytes.Clone(b)) }
 
-// Get returns the bytes themselves and no copy: nil if there are none, or they were
-// wiped.
+// Get returns the bytes themselves, not a copy. It returns nil if there are none, or they
+// were wiped.
 func (b Bytes) Get() []byte {
 	if p := b.b.Get(); p != nil {
 		return *p

@@ -110,8 +110,8 @@ func exported(e ast.Expr) string {
 	return s.Sel.Name
 }
 
-// TestAssembly: what the audit of package modexp does not see is here, and in no ordinary
-// build.
+// TestAssembly: assembly that the audit of package modexp does not see is here only, and
+// in no ordinary build.
 func TestAssembly(t *testing.T) {
 	seen := map[string]int{}
 	require.NoError(t, filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {

@@ -3,8 +3,8 @@
 //
 //	go test -json ./... | go run ./internal/testgate
 //
-// "go test" calls a skipped test a success. With CI=true in the environment
-// this does not: a check that was not made is not a check that passed.
+// "go test" calls a skipped test a success. With CI=true in the environment testgate does
+// not: a check that was skipped has not passed.
 //
 // With $SKIPPED in the environment it adds each skipped test to that file, of
 // which "testgate -skipped FILE" makes one list, by what is missing.

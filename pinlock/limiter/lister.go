@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// Lister is what a [Store] may offer besides: the ids of its records, page by page, for a
+// Lister is what a [Store] may also offer: the ids of its records, page by page, for a
 // caller that visits all of them, such as a sweep of unconfirmed enrolments. Counting an
 // attempt does not need it.
 //

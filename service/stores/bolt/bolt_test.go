@@ -505,7 +505,7 @@ func meddle(t *testing.T, s *Store, f func(records *bbolt.Bucket) error) {
 	s.settle(txID(t, s), nil)
 }
 
-// TestDamagedRecord concerns nobody but its own key.
+// TestDamagedRecord: a damaged record stops its own key only.
 func TestDamagedRecord(t *testing.T) {
 	s := openNew(t)
 	require.NoError(t, s.Create(t.Context(), "id", []byte("value")))
