@@ -266,7 +266,7 @@ func faultsOf(fsys fs.FS) (map[string]fault, error) {
 		packages, okPackages := stringOf(r.Elts[4], constants)
 		tests, okTests := stringOf(r.Elts[5], constants)
 		if !okName || !okPackages || !okTests {
-			return nil, fmt.Errorf("internal/mutants: a row that is no strings")
+			return nil, fmt.Errorf("internal/mutants: a row that is not all strings")
 		}
 		out[name] = fault{packages, tests}
 	}

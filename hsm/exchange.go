@@ -267,7 +267,7 @@ func (s *session) generateExchange(w exchangeWay, token bool, names ...attribute
 	return s.madePair(s.mod.GenerateKeyPair(s.h, mechanism{kind: w.generate}, public, s.guarded(private)))
 }
 
-var errPoint = errors.New("no X25519 point")
+var errPoint = errors.New("not an X25519 point")
 
 // exchangePoint reads a public key, which some modules wrap in an OCTET STRING.
 func (s *session) exchangePoint(pub handle) (*ecdh.PublicKey, error) {

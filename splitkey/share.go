@@ -55,7 +55,7 @@ func (s *Sharing) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %q is no sharing", ErrShare, text)
+	return fmt.Errorf("%w: %q is not a sharing", ErrShare, text)
 }
 
 func (s Sharing) valid() bool { return s == Multiplicative || s == Additive }

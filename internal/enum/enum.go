@@ -26,5 +26,5 @@ func Unmarshal[T Type](v *T, text []byte, first, last T, malformed error) error 
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %q is no %T", malformed, text, first)
+	return fmt.Errorf("%w: %q is not a %T", malformed, text, first)
 }
