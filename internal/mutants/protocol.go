@@ -235,7 +235,7 @@ var protocolMutants = []mutant{
 	{"a challenge that lives as it likes", "protocol/server/challenge.go", "s.config.Clock(), s.config.ChallengeLife, binding", "s.config.Clock(), DefaultChallengeLife, binding", inServer, "TestChallengeLifeIsTheConfigs"},
 	{"a policy that changes under the server", "protocol/server/server.go", "slices.Clone(config.Policy), nil", "config.Policy, nil", inServer, "TestServerKeepsItsOwn"},
 	{"give away the server's own bytes", "protocol/server/server.go", "return slices.Clone(s.current)", "return s.current", inServer, "TestServerKeepsItsOwn"},
-	{"forget the serial with an update of the app", "protocol/device/keydocument.go", "d.config.ServerKey, max(serial, s.serial)", "d.config.ServerKey, serial", inDevice, "TestUpdateAndDocument"},
+	{"forget the serial with an update of the app", "protocol/device/keydocument.go", "d.config.HPKEKey, max(serial, s.serial)", "d.config.HPKEKey, serial", inDevice, "TestUpdateAndDocument"},
 	{"read a state whose seal was taken off", "protocol/device/storage.go", "form == storageChecked && storageKey == nil && len(body)", "form == storageChecked && len(body)", inDevice, "TestStorageKey"},
 	{"a restarted lock that is not recorded", "protocol/server/pin.go", "d := decision{write: counter != rec.counter}", "d := decision{}", inServer, "TestRestartedLockIsRecorded"},
 	{"an update of the app that leads back to a key that leaked", "protocol/device/keydocument.go", "case serial > s.serial, serial == s.serial && shipped != s.shipped:", "case serial > s.serial, shipped != s.shipped:", inDevice, "TestUpdateAndDocument"},

@@ -30,21 +30,21 @@ type Config struct {
 	Storage   Storage   // required
 	Transport Transport // required
 
-	// ServerKey is the server's HPKE public key, which the app is shipped with: see
-	// server.Server.ServerKey. Required.
-	ServerKey []byte
+	// HPKEKey is the HPKE public key of the server, which the app is shipped with: see
+	// server.Server.HPKEKey. Required.
+	HPKEKey []byte
 
 	// Authority, if not nil, is the Ed25519 key that signs key documents, by which the
 	// server's HPKE key is replaced without an update of the app: see
 	// [Device.UseKeyDocument].
 	Authority ed25519.PublicKey
 
-	// Serial is the serial of ServerKey among the key documents of Authority. The key
+	// Serial is the serial of HPKEKey among the key documents of Authority. The key
 	// with the highest serial is used, whether an app or a document brought it: an update
 	// of the app with a lower serial than the device has used changes nothing, and a
 	// document with a lower serial than the app's is refused. So an app that replaces a
 	// key that leaked is shipped with a higher serial than that key's document. Without
-	// an Authority ServerKey is used.
+	// an Authority HPKEKey is used.
 	Serial uint64
 
 	// StorageKey, if not nil, seals the storage: 32 bytes from the platform's key store.
@@ -76,7 +76,7 @@ type Config struct {
 type Device struct {
 	config     Config // without StorageKey
 	storageKey secret.Bytes
-	shipped    hpke.PublicKey // config.ServerKey, parsed
+	shipped    hpke.PublicKey // config.HPKEKey, parsed
 	hardware   []byte         // config.Hardware's public key, or nothing
 	busy       sync.Mutex
 }
@@ -87,7 +87,7 @@ func New(config Config) (*Device, error) {
 	if isnil.Value(config.Storage) || config.Transport == nil {
 		return nil, fmt.Errorf("%w: no storage or no transport", protocol.ErrConfig)
 	}
-	shipped, err := wire.ParseServerKey(config.ServerKey)
+	shipped, err := wire.ParseHPKEKey(config.HPKEKey)
 	if err != nil {
 		return nil, fmt.Errorf("%w: server key: %w", protocol.ErrConfig, err)
 	}
@@ -121,7 +121,7 @@ func New(config Config) (*Device, error) {
 		return nil, fmt.Errorf("%w: Argon2id parameters above the limit", protocol.ErrConfig)
 	}
 	d := &Device{config: config, storageKey: secret.Copy(config.StorageKey), shipped: shipped, hardware: hardware}
-	d.config.ServerKey, d.config.StorageKey = bytes.Clone(config.ServerKey), nil
+	d.config.HPKEKey, d.config.StorageKey = bytes.Clone(config.HPKEKey), nil
 	return d, nil
 }
 

@@ -163,7 +163,7 @@ func testStorageKey(t *testing.T) {
 	s := newService(t)
 	key := bytes.Repeat([]byte{3}, 32)
 	open := func(state Storage, storageKey []byte) *phone {
-		d, err := New(Config{Storage: state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: storageKey, Params: protocoltest.Cheapest})
+		d, err := New(Config{Storage: state, Transport: s.Handle, HPKEKey: s.HPKEKey(), StorageKey: storageKey, Params: protocoltest.Cheapest})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
@@ -206,15 +206,15 @@ func testStorageKey(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	s := newService(t)
-	good := Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, ServerKey: s.ServerKey()}
+	good := Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, HPKEKey: s.HPKEKey()}
 	_, err := New(good)
 	require.NoError(t, err)
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Storage = nil },
 		func(c *Config) { c.Transport = nil },
-		func(c *Config) { c.ServerKey = nil },
-		func(c *Config) { c.ServerKey = c.ServerKey[1:] },
-		func(c *Config) { c.ServerKey = make([]byte, len(c.ServerKey)) },
+		func(c *Config) { c.HPKEKey = nil },
+		func(c *Config) { c.HPKEKey = c.HPKEKey[1:] },
+		func(c *Config) { c.HPKEKey = make([]byte, len(c.HPKEKey)) },
 		func(c *Config) { c.StorageKey = bytes.Repeat([]byte{1}, 16) },
 		func(c *Config) { c.StorageKey = make([]byte, 32) },
 		func(c *Config) { c.StorageKey = []byte{} },
@@ -234,7 +234,7 @@ func TestOneOperationAtATime(t *testing.T) {
 	state, err := NewFileStorage(folder)
 	require.NoError(t, err)
 	var during func()
-	d, err := New(Config{Storage: state, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest,
+	d, err := New(Config{Storage: state, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest,
 		Transport: func(ctx context.Context, request []byte) ([]byte, error) {
 			during()
 			return s.Handle(ctx, request)
@@ -333,7 +333,7 @@ func TestFailingState(t *testing.T) {
 	p := newReadyPhone(t, s)
 	sent := 0
 	broken := errors.New("disk is full")
-	d, err := New(Config{Storage: &brokenState{p.state, broken}, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest,
+	d, err := New(Config{Storage: &brokenState{p.state, broken}, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest,
 		Transport: func(context.Context, []byte) ([]byte, error) { sent++; return nil, protocoltest.ErrLost }})
 	require.NoError(t, err)
 	q := &phone{Device: d, service: s, id: p.id}
@@ -361,7 +361,7 @@ func TestNothingPrintsState(t *testing.T) {
 	var sealed *Device
 	fips140.WithoutEnforcement(func() {
 		var err error
-		sealed, err = New(Config{Storage: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: x})
+		sealed, err = New(Config{Storage: p.state, Transport: s.Handle, HPKEKey: s.HPKEKey(), StorageKey: x})
 		require.NoError(t, err)
 	})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d", "%s", "%q"} {

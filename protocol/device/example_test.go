@@ -33,7 +33,7 @@ func ExampleDevice() {
 	state, err := device.NewFileStorage(folder)
 	check(err)
 	phone, err := device.New(device.Config{
-		Storage: state, Transport: server.Handle, ServerKey: server.ServerKey(),
+		Storage: state, Transport: server.Handle, HPKEKey: server.HPKEKey(),
 		// For a fast example only: leave it out.
 		Params: pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1},
 	})

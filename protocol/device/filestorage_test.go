@@ -36,7 +36,7 @@ func TestChangePINKilled(t *testing.T) {
 	s := newService(t)
 	folder := t.TempDir()
 	open := func(state *FileStorage) *phone {
-		d, err := New(Config{Storage: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
+		d, err := New(Config{Storage: state, Transport: s.Handle, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest})
 		require.NoError(t, err)
 		return &phone{Device: d, service: s}
 	}
@@ -105,7 +105,7 @@ func TestChangePINUndecided(t *testing.T) {
 		if !took {
 			state = &failsAt{p.state, 2}
 		}
-		d, err := New(Config{Storage: state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
+		d, err := New(Config{Storage: state, Transport: s.Handle, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest})
 		require.NoError(t, err)
 		require.ErrorIs(t, d.ChangePIN(t.Context(), p.challenge(t), protocoltest.RightPIN, protocoltest.NewPIN), errKilled)
 		_, err = d.Resume(t.Context())

@@ -68,7 +68,7 @@ func openPhone(tb testing.TB, s *service, storage *protocoltest.MemoryStorage, s
 	if send == nil {
 		send = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
 	}
-	d, err := New(Config{Storage: storage, Transport: send, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
+	d, err := New(Config{Storage: storage, Transport: send, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest})
 	require.NoError(tb, err)
 	return &phone{Device: d, state: storage, service: s}
 }

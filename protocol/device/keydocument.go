@@ -29,14 +29,14 @@ func (d *Device) use(s *state, document []byte) error {
 	if d.config.Authority == nil {
 		return fmt.Errorf("%w: the device knows no authority", ErrKeyDocument)
 	}
-	serial, serverKey, err := wire.ParseKeyDocument(document, d.config.Authority)
+	serial, hpkeKey, err := wire.ParseKeyDocument(document, d.config.Authority)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKeyDocument, err)
 	}
 	if serial < s.serial {
 		return fmt.Errorf("%w: serial %d, and %d was used", ErrKeyDocument, serial, s.serial)
 	}
-	s.serial, s.serverKey = serial, serverKey
+	s.serial, s.hpkeKey = serial, hpkeKey
 	return nil
 }
 
@@ -44,23 +44,23 @@ func (d *Device) use(s *state, document []byte) error {
 // before or has a higher serial. Under an authority it never replaces one with a higher
 // serial.
 func (d *Device) takeShipped(s *state) {
-	shipped, serial := wire.HPKEKeyIDOf(d.config.ServerKey), d.config.Serial
+	shipped, serial := wire.HPKEKeyIDOf(d.config.HPKEKey), d.config.Serial
 	switch {
 	case d.config.Authority == nil && shipped != s.shipped:
 	case serial > s.serial, serial == s.serial && shipped != s.shipped:
 	default:
 		return
 	}
-	s.shipped, s.serverKey, s.serial = shipped, d.config.ServerKey, max(serial, s.serial)
+	s.shipped, s.hpkeKey, s.serial = shipped, d.config.HPKEKey, max(serial, s.serial)
 }
 
 // publicKey returns the server's key to encrypt to. Parsing one costs a tenth of
 // encrypting to it, so the usual one is parsed once.
 func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
-	if bytes.Equal(s.serverKey, d.config.ServerKey) {
+	if bytes.Equal(s.hpkeKey, d.config.HPKEKey) {
 		return d.shipped, nil
 	}
-	pub, err := wire.KEM.NewPublicKey(s.serverKey)
+	pub, err := wire.KEM.NewPublicKey(s.hpkeKey)
 	if err != nil {
 		return nil, fmt.Errorf("%w: server key: %w", ErrStorage, err)
 	}

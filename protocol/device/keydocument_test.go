@@ -78,7 +78,7 @@ func TestAwayForAYear(t *testing.T) {
 		}
 		var document []byte
 		s.Server, _, document = s.rotated(t, 3)
-		restarted, err := New(Config{Storage: p.state, Transport: l.transport, ServerKey: p.config.ServerKey, Params: protocoltest.Cheapest, Authority: p.config.Authority})
+		restarted, err := New(Config{Storage: p.state, Transport: l.transport, HPKEKey: p.config.HPKEKey, Params: protocoltest.Cheapest, Authority: p.config.Authority})
 		require.NoError(t, err)
 		p.Device = restarted
 		require.NoError(t, p.UseKeyDocument(document))
@@ -102,7 +102,7 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	before := bytes.Clone(p.state.Data)
 	foreign, err := server.SignKeyDocument(ed25519.NewKeyFromSeed(make([]byte, 32)), 6, key)
 	require.NoError(t, err)
-	bad := [][]byte{nil, good[1:], append(bytes.Clone(good), 0), foreign, protocoltest.DocumentOf(t, 4, s.ServerKey())}
+	bad := [][]byte{nil, good[1:], append(bytes.Clone(good), 0), foreign, protocoltest.DocumentOf(t, 4, s.HPKEKey())}
 	for i := 0; i < len(good); i += 97 {
 		damaged := bytes.Clone(good)
 		damaged[i] ^= 1
@@ -116,7 +116,7 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	require.ErrorIs(t, err, protocol.ErrConfig)
 	_, err = server.SignKeyDocument(nil, 1, key)
 	require.ErrorIs(t, err, protocol.ErrConfig)
-	_, err = New(Config{Storage: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), Authority: make([]byte, 31)})
+	_, err = New(Config{Storage: p.state, Transport: s.Handle, HPKEKey: s.HPKEKey(), Authority: make([]byte, 31)})
 	require.ErrorIs(t, err, protocol.ErrConfig)
 }
 
@@ -138,7 +138,7 @@ func TestForgedKey(t *testing.T) {
 			return copyOf(t, p).stored(t).pending.reply().Seal(plaintext)
 		}
 		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
-		require.Equal(t, s.ServerKey(), p.stored(t).serverKey)
+		require.Equal(t, s.HPKEKey(), p.stored(t).hpkeKey)
 	}
 }
 
@@ -159,15 +159,15 @@ func TestUpdateAndDocument(t *testing.T) {
 	authority := protocoltest.Authority.Public().(ed25519.PublicKey)
 	leaked, next := protocoltest.NewHPKE(t).PublicKey().Bytes(), protocoltest.NewHPKE(t).PublicKey().Bytes()
 	p := newReadyPhone(t, s)
-	open := func(serverKey []byte, serial uint64, authority ed25519.PublicKey) *Device {
-		d, err := New(Config{Storage: p.state.Copy(), Transport: s.Handle, ServerKey: serverKey, Serial: serial, Authority: authority, Params: protocoltest.Cheapest})
+	open := func(hpkeKey []byte, serial uint64, authority ed25519.PublicKey) *Device {
+		d, err := New(Config{Storage: p.state.Copy(), Transport: s.Handle, HPKEKey: hpkeKey, Serial: serial, Authority: authority, Params: protocoltest.Cheapest})
 		require.NoError(t, err)
 		return d
 	}
 	used := func(d *Device) []byte {
 		st, err := d.load()
 		require.NoError(t, err)
-		return st.serverKey
+		return st.hpkeKey
 	}
 	p.config.Authority = authority
 	require.NoError(t, p.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked)))
@@ -189,8 +189,8 @@ func TestUpdateAndDocument(t *testing.T) {
 
 	// The key that was shipped before, with a higher serial; and an app that has no
 	// authority any more.
-	require.Equal(t, s.ServerKey(), used(open(s.ServerKey(), 6, authority)))
-	require.Equal(t, leaked, used(open(s.ServerKey(), 5, authority)))
+	require.Equal(t, s.HPKEKey(), used(open(s.HPKEKey(), 6, authority)))
+	require.Equal(t, leaked, used(open(s.HPKEKey(), 5, authority)))
 	without := open(next, 0, nil)
 	require.Equal(t, next, used(without))
 	st, err := without.load()
@@ -207,7 +207,7 @@ func TestSerialIsKept(t *testing.T) {
 	old := p.config
 	old.Authority, old.Serial = authority, 1
 	updated := old
-	updated.ServerKey, updated.Serial = next.PublicKey().Bytes(), 2
+	updated.HPKEKey, updated.Serial = next.PublicKey().Bytes(), 2
 	for _, c := range []Config{updated, old} {
 		d, err := New(c)
 		require.NoError(t, err)
@@ -216,7 +216,7 @@ func TestSerialIsKept(t *testing.T) {
 		}
 		st, err := d.load()
 		require.NoError(t, err)
-		require.Equal(t, next.PublicKey().Bytes(), st.serverKey)
+		require.Equal(t, next.PublicKey().Bytes(), st.hpkeKey)
 		require.Equal(t, uint64(2), st.serial)
 	}
 }

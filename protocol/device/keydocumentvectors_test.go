@@ -33,9 +33,9 @@ func TestVectorsKeyDocument(t *testing.T) {
 	for _, g := range file.TestGroups {
 		for _, v := range g.Tests {
 			storage := new(protocoltest.MemoryStorage)
-			d, err := New(Config{Storage: storage, Transport: func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost }, ServerKey: g.HpkePublic, Params: protocoltest.Cheapest, Authority: []byte(g.AuthorityPublic)})
+			d, err := New(Config{Storage: storage, Transport: func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost }, HPKEKey: g.HpkePublic, Params: protocoltest.Cheapest, Authority: []byte(g.AuthorityPublic)})
 			require.NoError(t, err)
-			used := &state{serverKey: protocoltest.NewHPKE(t).PublicKey().Bytes(), shipped: wire.HPKEKeyIDOf(g.HpkePublic), serial: binary.BigEndian.Uint64(g.UsedSerial)}
+			used := &state{hpkeKey: protocoltest.NewHPKE(t).PublicKey().Bytes(), shipped: wire.HPKEKeyIDOf(g.HpkePublic), serial: binary.BigEndian.Uint64(g.UsedSerial)}
 			data, err := used.encode(nil)
 			require.NoError(t, err)
 			require.NoError(t, storage.Save(data))
@@ -50,7 +50,7 @@ func TestVectorsKeyDocument(t *testing.T) {
 			require.NoError(t, err, "%d %s", v.TcID, v.Comment)
 			s, err := parseState(storage.Data, nil)
 			require.NoError(t, err)
-			require.Equal(t, []byte(g.HpkePublic), s.serverKey)
+			require.Equal(t, []byte(g.HpkePublic), s.hpkeKey)
 			require.Equal(t, binary.BigEndian.Uint64(v.Serial), s.serial)
 			taken++
 		}

@@ -43,16 +43,16 @@ func TestNothing(t *testing.T) {
 	})
 	transport := func(context.Context, []byte) ([]byte, error) { panic("sent") }
 	for _, state := range []Storage{nil, (*pointerStorage)(nil), (*FileStorage)(nil)} {
-		_, err := New(Config{Storage: state, Transport: transport, ServerKey: s.ServerKey()})
+		_, err := New(Config{Storage: state, Transport: transport, HPKEKey: s.HPKEKey()})
 		require.ErrorIs(t, err, protocol.ErrConfig)
 	}
-	_, err := New(Config{Storage: new(protocoltest.MemoryStorage), Transport: transport, ServerKey: s.ServerKey(), Hardware: (*protocoltest.Hardware)(nil)})
+	_, err := New(Config{Storage: new(protocoltest.MemoryStorage), Transport: transport, HPKEKey: s.HPKEKey(), Hardware: (*protocoltest.Hardware)(nil)})
 	require.ErrorIs(t, err, protocol.ErrConfig)
 	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	client, share := protocoltest.Shares()
 	for _, key := range []ecdsa.PublicKey{{}, {Curve: elliptic.P256()}, {Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}} {
-		_, err := New(Config{Storage: new(protocoltest.MemoryStorage), Transport: transport, ServerKey: s.ServerKey(),
+		_, err := New(Config{Storage: new(protocoltest.MemoryStorage), Transport: transport, HPKEKey: s.HPKEKey(),
 			Hardware: &protocoltest.Hardware{Key: &ecdsa.PrivateKey{PublicKey: key}}})
 		require.ErrorIs(t, err, protocol.ErrConfig)
 	}

@@ -24,14 +24,14 @@ import (
 // From Unconfirmed on, nothing is pending or one request is; another one is made only
 // once that is resolved.
 type state struct {
-	phase     Phase
-	reason    protocol.Reason // of a dead or superseded key, as far as it is known
-	shipped   wire.HPKEKeyID  // of the key that the app was shipped with
-	serverKey []byte          // the HPKE key
-	serial    uint64          // of serverKey; it never goes back
-	key       *enrolledKey    // of Enrolling to Ready, and what is left of one that is superseded
-	pending   *pending
-	held      []wire.Secret // all secrets that were read or made for this operation
+	phase   Phase
+	reason  protocol.Reason // of a dead or superseded key, as far as it is known
+	shipped wire.HPKEKeyID  // of the key that the app was shipped with
+	hpkeKey []byte          // the HPKE key
+	serial  uint64          // of hpkeKey; it never goes back
+	key     *enrolledKey    // of Enrolling to Ready, and what is left of one that is superseded
+	pending *pending
+	held    []wire.Secret // all secrets that were read or made for this operation
 }
 
 // hold returns the secret, which is wiped when the operation ends.

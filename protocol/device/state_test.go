@@ -160,7 +160,7 @@ func TestEnrollmentAnswerIsChecked(t *testing.T) {
 // TestDeviceDefaults: what a configuration leaves out.
 func TestDeviceDefaults(t *testing.T) {
 	s := newService(t)
-	config := Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, ServerKey: s.ServerKey()}
+	config := Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, HPKEKey: s.HPKEKey()}
 	d, err := New(config)
 	require.NoError(t, err)
 	require.Equal(t, pinlock.DefaultParams(), d.config.Params)

@@ -142,7 +142,7 @@ func (s *state) body() ([]byte, error) {
 	b.AddUint8(uint8(s.phase))
 	b.AddUint8(uint8(s.reason))
 	b.AddBytes(s.shipped[:])
-	b.AddBytes(s.serverKey)
+	b.AddBytes(s.hpkeKey)
 	b.AddUint64(s.serial)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		k := s.key
@@ -201,12 +201,12 @@ func (s *state) read(body cryptobyte.String) bool {
 	var length uint32
 	var waiting []byte
 	if !body.ReadUint8(&phase) || !body.ReadUint8(&reason) || !body.CopyBytes(s.shipped[:]) ||
-		!body.ReadBytes(&s.serverKey, wire.ServerKeySize) || !body.ReadUint64(&s.serial) ||
+		!body.ReadBytes(&s.hpkeKey, wire.HPKEKeySize) || !body.ReadUint64(&s.serial) ||
 		!body.ReadUint16LengthPrefixed(&key) || !body.ReadUint24(&length) ||
 		!body.ReadBytes(&waiting, int(length)) || !body.Empty() {
 		return false
 	}
-	s.serverKey = bytes.Clone(s.serverKey)
+	s.hpkeKey = bytes.Clone(s.hpkeKey)
 	s.phase, s.reason = Phase(phase), protocol.Reason(reason)
 	return (key.Empty() || s.readKey(key)) && (len(waiting) == 0 || s.readPending(waiting)) && s.consistent()
 }

@@ -37,7 +37,7 @@ func newTranscriptDevice(t *testing.T, g *protocoltest.TranscriptGroup, state *p
 	private, err := wire.KEM.NewPrivateKey(g.HpkePrivate)
 	require.NoError(t, err)
 	d := &transcriptDevice{g: g, state: state, private: private}
-	config := Config{Storage: state, Transport: d.transport, ServerKey: g.HpkePublic, Params: protocoltest.Cheapest}
+	config := Config{Storage: state, Transport: d.transport, HPKEKey: g.HpkePublic, Params: protocoltest.Cheapest}
 	if len(g.HardwarePublic) > 0 {
 		config.Hardware = d
 	}
@@ -100,7 +100,7 @@ func (d *transcriptDevice) begin(t *testing.T, v *protocoltest.TranscriptTest) {
 	require.NoError(t, err)
 	lockbox, err := box.MarshalBinary()
 	require.NoError(t, err)
-	s := &state{phase: Enrolling, serverKey: d.g.HpkePublic, shipped: wire.HPKEKeyIDOf(d.g.HpkePublic)}
+	s := &state{phase: Enrolling, hpkeKey: d.g.HpkePublic, shipped: wire.HPKEKeyIDOf(d.g.HpkePublic)}
 	s.key = &enrolledKey{id: protocol.KeyID(d.g.KeyID), authKey: wire.NewSecret(d.g.AuthKey), hardware: d.g.HardwarePublic, lockbox: lockbox,
 		token: wire.NewSecret(d.g.Token), chain: wire.FirstChain(v.RequestEnc)}
 	s.pending = d.pendingOf(t, v)

@@ -360,6 +360,6 @@ func TestLoweredCost(t *testing.T) {
 	_, err := p.sign(t, "x", protocoltest.RightPIN)
 	require.ErrorIs(t, err, pinlock.ErrParams)
 	requireNothingPending(t, p)
-	_, err = device.New(device.Config{Storage: p.state, Transport: s.Handle, ServerKey: s.ServerKey(), Params: costly, Limit: protocoltest.Cheapest})
+	_, err = device.New(device.Config{Storage: p.state, Transport: s.Handle, HPKEKey: s.HPKEKey(), Params: costly, Limit: protocoltest.Cheapest})
 	require.ErrorIs(t, err, protocol.ErrConfig)
 }

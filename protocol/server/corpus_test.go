@@ -24,7 +24,7 @@ func corpus(t *testing.T) map[string]protocoltest.Seeds {
 			"key": {[]byte("aad"), sealedByFixture(t)}, "version": {[]byte("aad"), append([]byte{3}, sealedByFixture(t)[1:]...)}},
 		"FuzzHandle": {"empty": {[]byte{}}},
 	}
-	pub, err := wire.KEM.NewPublicKey(x.server.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(x.server.HPKEKey())
 	require.NoError(t, err)
 	inside := make(protocoltest.Seeds)
 	for name, plaintext := range x.Requests(t) {

@@ -77,13 +77,13 @@ func TestServerKeepsItsOwn(t *testing.T) {
 	p := newReadyPhone(t, s)
 	s.config.Policy[0].Tries = 1
 	clear(s.config.ChallengeKey[:0])
-	clear(s.ServerKey())
+	clear(s.HPKEKey())
 	_, err := p.sign(t, "x", protocoltest.WrongPIN)
 	require.Error(t, err)
 	status, err := s.Status(t.Context(), p.id)
 	require.NoError(t, err)
 	require.Equal(t, 2, status.Attempts.Remaining)
-	require.Equal(t, s.config.HPKE.Current.PublicKey().Bytes(), s.ServerKey())
+	require.Equal(t, s.config.HPKE.Current.PublicKey().Bytes(), s.HPKEKey())
 }
 
 // keepingSealer keeps the slices that it was given.

@@ -31,7 +31,7 @@ func enrollKey(t *testing.T, s *service, share []byte) *wire.Answer {
 
 // exchange seals a plaintext, sends it and reads the answer, which there must be.
 func exchange(t *testing.T, s *service, op protocol.Operation, id protocol.KeyID, plaintext []byte) *wire.Answer {
-	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
 	request, r, err := wire.SealRequest(pub, op, id, plaintext)
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestEnrollIsIdempotent(t *testing.T) {
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
 	request, r, err := wire.SealRequest(pub, protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)

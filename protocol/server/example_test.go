@@ -38,7 +38,7 @@ func ExampleServer_Revoke() {
 	ctx := context.Background()
 	server, storage := newServer(), new(memory)
 	phone, err := device.New(device.Config{
-		Storage: storage, Transport: server.Handle, ServerKey: server.ServerKey(),
+		Storage: storage, Transport: server.Handle, HPKEKey: server.HPKEKey(),
 		Params: pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}, // for a fast example only
 	})
 	check(err)

@@ -22,7 +22,7 @@ func TestFIPSOnly(t *testing.T) {
 		return
 	}
 	s := newService(t)
-	_, err := device.New(device.Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, ServerKey: s.ServerKey(), StorageKey: bytes.Repeat([]byte{3}, 32)})
+	_, err := device.New(device.Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, HPKEKey: s.HPKEKey(), StorageKey: bytes.Repeat([]byte{3}, 32)})
 	require.ErrorIs(t, err, protocol.ErrConfig)
 	require.ErrorIs(t, err, splitkey.ErrFIPS)
 

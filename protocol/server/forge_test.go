@@ -63,7 +63,7 @@ func (f *forgery) send(t *testing.T, s *service) (wire.Code, bool) {
 	t.Helper()
 	plaintext, err := f.request.Encode(f.key, f.id, nil)
 	require.NoError(t, err)
-	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
 	request, r, err := wire.SealRequest(pub, f.envelope, f.id, plaintext)
 	require.NoError(t, err)

@@ -145,7 +145,7 @@ func FuzzHandle(f *testing.F) {
 // plaintext has there, a fresh challenge.
 func FuzzHandlePlaintext(f *testing.F) {
 	x := newServerFixture(f)
-	pub, err := wire.KEM.NewPublicKey(x.server.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(x.server.HPKEKey())
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, op byte, plaintext []byte) {
 		x.reset(t)

@@ -112,7 +112,7 @@ func openPhone(tb testing.TB, s *service, state *protocoltest.MemoryStorage, tra
 		transport = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) } // s.Server may change
 	}
 	p := &phone{state: state, service: s, transport: transport}
-	p.config = device.Config{Storage: state, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest,
+	p.config = device.Config{Storage: state, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest,
 		Transport: func(ctx context.Context, r []byte) ([]byte, error) { return p.transport(ctx, r) }}
 	p.restart(tb, func(*device.Config) {})
 	return p

@@ -100,7 +100,7 @@ func TestJSON(t *testing.T) {
 		"server.Config": {s.config}, "server.HPKEKeys": {HPKEKeys{}, s.config.HPKE}, "server.Signed": {Signed{}, signed},
 		"server.KeyStatus": {KeyStatus{}, pending, known, KeyStatus{Condition: Destroyed, Reason: protocol.ReasonClone}},
 		"server.Event":     {Event{Time: now}, event}, "protocol.DestroyedError": {protocol.DestroyedError{}, &protocol.DestroyedError{Reason: protocol.ReasonClone}},
-		"device.Device": {p.Device}, "device.Config": {device.Config{}, device.Config{Storage: p.state, ServerKey: s.ServerKey()}},
+		"device.Device": {p.Device}, "device.Config": {device.Config{}, device.Config{Storage: p.state, HPKEKey: s.HPKEKey()}},
 		"device.KeyStatus":          {device.KeyStatus{}, status, busy, device.KeyStatus{Phase: device.Dead, Reason: protocol.ReasonPIN}},
 		"device.Request":            {device.Request{}, waiting, device.Request{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Signatures: [][]byte{make([]byte, 512)}}},
 		"device.EnrollOptions":      {device.EnrollOptions{}, device.EnrollOptions{PIN: protocoltest.RightPIN, Client: client, Server: server, Sharing: splitkey.Additive}},

@@ -57,9 +57,9 @@ func (s *Server) made(ctx context.Context) error {
 // Format says nothing of the configuration.
 func (s Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "server.Server") }
 
-// ServerKey returns the HPKE public key that new devices are shipped with (see
+// HPKEKey returns the HPKE public key that new devices are shipped with (see
 // device.Config): 1216 bytes.
-func (s *Server) ServerKey() []byte {
+func (s *Server) HPKEKey() []byte {
 	if s == nil {
 		return nil
 	}

@@ -159,7 +159,7 @@ func (w *world) known(p *protocoltest.Pending) bool {
 }
 
 func (w *world) restartDevice() {
-	d, err := device.New(device.Config{Storage: w.state, Transport: w.transport, ServerKey: w.nodes[0].ServerKey(), Params: protocoltest.Cheapest,
+	d, err := device.New(device.Config{Storage: w.state, Transport: w.transport, HPKEKey: w.nodes[0].HPKEKey(), Params: protocoltest.Cheapest,
 		Authority: w.authority.Public().(ed25519.PublicKey), Serial: w.serial})
 	w.must(err)
 	w.device = d

@@ -140,7 +140,7 @@ func (b *batch) request(t *testing.T, partials [][]byte) []byte {
 		Number: k.Number + 1, Token: k.Token, Chain: k.Chain, Target: wire.DrawSecret().Commitment()}
 	plaintext, err := r.Encode(k.AuthKey, k.ID, nil)
 	require.NoError(t, err)
-	pub, err := wire.KEM.NewPublicKey(b.service.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(b.service.HPKEKey())
 	require.NoError(t, err)
 	request, _, err := wire.SealRequest(pub, protocol.OpSign, k.ID, plaintext)
 	require.NoError(t, err)

@@ -49,7 +49,7 @@ func (w *wiretap) transport(ctx context.Context, request []byte) ([]byte, error)
 // outcome, recorded.
 func life(t *testing.T, s *service, state device.Storage, after func(p *phone)) (*phone, *wiretap) {
 	tap := &wiretap{service: s}
-	d, err := device.New(device.Config{Storage: state, Transport: tap.transport, ServerKey: s.ServerKey(), Params: protocoltest.Cheapest})
+	d, err := device.New(device.Config{Storage: state, Transport: tap.transport, HPKEKey: s.HPKEKey(), Params: protocoltest.Cheapest})
 	require.NoError(t, err)
 	p := &phone{Device: d, service: s}
 	step := func(err error) {
@@ -224,7 +224,7 @@ func forge(t *testing.T, s *service, id, challengeFor protocol.KeyID, op protoco
 	}
 	plaintext, err := r.Encode(key, id, nil)
 	require.NoError(t, err)
-	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
 	request, _, err := wire.SealRequest(pub, op, id, plaintext)
 	require.NoError(t, err)
@@ -238,7 +238,7 @@ func forgeEnrollment(t *testing.T, s *service, id protocol.KeyID, raw []byte) []
 	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Commitment: wire.DrawSecret().Commitment()}
 	plaintext, err := e.Encode(id, nil)
 	require.NoError(t, err)
-	pub, err := wire.KEM.NewPublicKey(s.ServerKey())
+	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
 	request, _, err := wire.SealRequest(pub, protocol.OpEnroll, id, plaintext)
 	require.NoError(t, err)

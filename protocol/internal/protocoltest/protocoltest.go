@@ -139,8 +139,8 @@ var ErrLost = errors.New("lost")
 
 var Authority = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x33}, ed25519.SeedSize))
 
-func DocumentOf(tb testing.TB, serial uint64, serverKey []byte) []byte {
-	document, err := wire.SignKeyDocument(Authority, serial, serverKey)
+func DocumentOf(tb testing.TB, serial uint64, hpkeKey []byte) []byte {
+	document, err := wire.SignKeyDocument(Authority, serial, hpkeKey)
 	require.NoError(tb, err)
 	require.Len(tb, document, wire.KeyDocumentSize)
 	return document

@@ -61,7 +61,7 @@ func ParseState(data []byte) (*State, error) {
 	var key cryptobyte.String
 	var length uint32
 	var waiting []byte
-	if !body.ReadUint8(&s.Phase) || !body.Skip(1+8+wire.ServerKeySize+8) || !body.ReadUint16LengthPrefixed(&key) ||
+	if !body.ReadUint8(&s.Phase) || !body.Skip(1+8+wire.HPKEKeySize+8) || !body.ReadUint16LengthPrefixed(&key) ||
 		!body.ReadUint24(&length) || !body.ReadBytes(&waiting, int(length)) || !body.Empty() {
 		return nil, errStorage
 	}

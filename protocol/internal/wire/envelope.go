@@ -30,12 +30,12 @@ var (
 )
 
 const (
-	encSize       = 1120 // of MLKEM768-X25519: an ML-KEM-768 ciphertext and an X25519 share
-	ServerKeySize = 1216
-	TagSize       = 16
-	headerSize    = 2 + 8 + protocol.KeyIDSize
-	minRequest    = headerSize + encSize + TagSize + 1
-	responseSalt  = 32
+	encSize      = 1120 // of MLKEM768-X25519: an ML-KEM-768 ciphertext and an X25519 share
+	HPKEKeySize  = 1216
+	TagSize      = 16
+	headerSize   = 2 + 8 + protocol.KeyIDSize
+	minRequest   = headerSize + encSize + TagSize + 1
+	responseSalt = 32
 )
 
 // HPKEKeyID names an HPKE key: the first 8 bytes of SHA-256 of its public key.
@@ -47,9 +47,9 @@ func HPKEKeyIDOf(public []byte) HPKEKeyID {
 	return HPKEKeyID(sum[:8])
 }
 
-// ParseServerKey reads the public key that requests are encrypted to, and tries it:
+// ParseHPKEKey reads the public key that requests are encrypted to, and tries it:
 // nothing can be encrypted to zeros, say.
-func ParseServerKey(public []byte) (hpke.PublicKey, error) {
+func ParseHPKEKey(public []byte) (hpke.PublicKey, error) {
 	pub, err := KEM.NewPublicKey(public)
 	if err == nil {
 		_, _, err = hpke.NewSender(pub, kdf, aead, nil)

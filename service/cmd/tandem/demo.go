@@ -135,10 +135,10 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if d.server, d.shut, err = d.backend.open(d.c); err != nil {
 		return err
 	}
-	if err := bind(d.path("device"), d.server.ServerKey()); err != nil {
+	if err := bind(d.path("device"), d.server.HPKEKey()); err != nil {
 		return err
 	}
-	if d.device, err = openDevice(d.path("device"), pin2Key, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams()); err != nil {
+	if d.device, err = openDevice(d.path("device"), pin2Key, d.server.HPKEKey(), wire(d.c, d.server), pinlock.DefaultParams()); err != nil {
 		return err
 	}
 	k := &newKey{key: pin2Key, device: d.device, fresh: true, sharing: sharing, pin: d.pin, again: d.pin}
@@ -256,7 +256,7 @@ func (d *demo) onlineThief(ctx context.Context) error {
 	if err := os.CopyFS(d.path("thief"), os.DirFS(d.path("device"))); err != nil {
 		return err
 	}
-	thief, err := openDevice(d.path("thief"), pin2Key, d.server.ServerKey(), wire(d.c, d.server), pinlock.DefaultParams())
+	thief, err := openDevice(d.path("thief"), pin2Key, d.server.HPKEKey(), wire(d.c, d.server), pinlock.DefaultParams())
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func look(folder, key string, hpkeKey []byte) (device.KeyStatus, error) {
 	if err != nil {
 		return device.KeyStatus{}, err
 	}
-	d, err := device.New(device.Config{Storage: snapshot(stored), Transport: offline, ServerKey: hpkeKey})
+	d, err := device.New(device.Config{Storage: snapshot(stored), Transport: offline, HPKEKey: hpkeKey})
 	if err != nil {
 		return device.KeyStatus{}, err
 	}
@@ -100,7 +100,7 @@ func openDevice(folder, key string, hpkeKey []byte, transport device.Transport, 
 	if err != nil {
 		return nil, err
 	}
-	return device.New(device.Config{Storage: storage, Transport: transport, ServerKey: hpkeKey, Params: params})
+	return device.New(device.Config{Storage: storage, Transport: transport, HPKEKey: hpkeKey, Params: params})
 }
 
 // readHPKEKey returns what bind stored.

@@ -302,7 +302,7 @@ func (k *newKey) make(ctx context.Context, c *call, config serverConfig) error {
 }
 
 func (e *enrollment) enroll(ctx context.Context, c *call, srv *server.Server, k *newKey) (err error) {
-	if k.device, err = openDevice(e.device, k.key, srv.ServerKey(), wire(c, srv), e.params); err != nil {
+	if k.device, err = openDevice(e.device, k.key, srv.HPKEKey(), wire(c, srv), e.params); err != nil {
 		return err
 	}
 	return k.enroll(ctx, c, srv)
