@@ -29,9 +29,9 @@ var layers = map[string][]string{
 	"splitkey": {"splitkey", "internal"},
 	"pinlock":  {"pinlock", "splitkey", "internal"},
 	"protocol": {"protocol", "pinlock", "splitkey", "internal"},
-	"hsm":      {"hsm", "splitkey", "internal"},                                   // in tests
-	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"}, // durable
-	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},        // in tests
+	"hsm":      {"hsm", "splitkey", "internal"},
+	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"},
+	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 

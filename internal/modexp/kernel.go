@@ -14,7 +14,7 @@ type kernel interface {
 	// tmp is working space of 2*len(n) words.
 	mul(z, x, y, tmp []uint64)           // z = x*y/R; z may be an operand
 	sqr(z []uint64, n int, tmp []uint64) // z = z*z/R, n times; n is at most windowBits
-	gather(z, table []uint64, index int) // z = table[index]; reads all 2^windowBits entries
+	gather(z, table []uint64, index int) // z = table[index]; reads every entry
 
 	wipeModulus() // clears what was computed from n
 }

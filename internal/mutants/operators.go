@@ -20,7 +20,7 @@ type change struct {
 	text     string // "old => new"
 	number   int    // 1 for the first of this text in the function
 	line     int
-	runs     int // the line that a profile has: of a case its switch's, as no block has the case
+	runs     int // the line in a profile: for a case, that of its switch
 	from, to int // offsets of what is replaced
 	new      string
 	unit     unit
@@ -268,7 +268,7 @@ func (m *maker) add(whole ast.Node, from, to int, with string) {
 	for i := len(m.stack) - 1; i >= 2; i-- {
 		if clause, ok := m.stack[i].(*ast.CaseClause); ok {
 			if from < m.fset.Position(clause.Colon).Offset {
-				c.runs = m.fset.Position(m.stack[i-2].Pos()).Line // switch, its block, the clause
+				c.runs = m.fset.Position(m.stack[i-2].Pos()).Line // of the switch
 			}
 			break
 		}
