@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// FuzzParseDeviceState also tries the data as what is inside of a right checksum.
+// FuzzParseState also tries the data as what is inside of a right checksum.
 func FuzzParseState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		inside := append([]byte(storageMagic), wire.Version, storageChecked)

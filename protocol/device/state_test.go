@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestDeviceStateConsistent: what a phase can have beside it.
+// TestStateConsistent: what a phase can have beside it.
 func TestStateConsistent(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

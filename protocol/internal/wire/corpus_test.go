@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestWireCorpora: see checkCorpora.
+// TestCorpora: see checkCorpora.
 func TestCorpora(t *testing.T) {
 	x := protocoltest.NewFixture()
 	requests := x.Requests(t)
