@@ -12,7 +12,7 @@ var protocolMutants = []mutant{
 
 	// What the server checks, in the order of docs/protocol.md, section 5.
 	{"read a request of version 1", "protocol/internal/wire/envelope.go", "version != Version || !s.ReadUint8(&op) || !KnownOperation(protocol.Operation(op))", "version > Version || !s.ReadUint8(&op) || !KnownOperation(protocol.Operation(op))", inServer, "TestVersion1"},
-	{"fields that go with nothing", "protocol/internal/wire/request.go", "return r, r.check(int(documents), int(salt), int(partial))", "return r, r.checkPurpose()", inServer, "TestFieldsGoTogether"},
+	{"fields that go with nothing", "protocol/internal/wire/request.go", "return r.check(int(documents), int(salt), int(partial))", "return r.checkPurpose()", inServer, "TestFieldsGoTogether"},
 	{"skip the request's MAC", "protocol/internal/wire/request.go", "return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body.Get(), []byte{byte(len(r.Hardware))}, r.Hardware))", "return len(r.mac) == len(requestMAC(authKey, id, r.Body.Get()))", inServer, "TestStranger"},
 	{"skip the hardware's signature", "protocol/server/attempt.go", "if !wire.HardwareSigned(rec.hardware, t.id, t.Body.Get(), t.Request.Hardware) {", "if t.Body.Get() == nil {", inServer, "TestHardwareKey"},
 	{"a hardware key that did not sign its enrolment", "protocol/server/enroll.go", "if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {", "if e.Body.Get() == nil {", inServer, "TestHardwareProvesItselfAtEnrolment"},
@@ -125,6 +125,8 @@ var protocolMutants = []mutant{
 	{"the server keeps the share as it came", "protocol/internal/wire/enrollment.go", "\te.Share.Wipe()\n", "", inServer, "TestMemoryExchange/fastest"},
 	{"the server keeps the enrolment as it was signed", "protocol/internal/wire/enrollment.go", "\te.Body.Wipe()\n", "", inServer, "TestMemoryExchange/fastest"},
 	{"the server keeps a request's plaintext", "protocol/server/server.go", "\tdefer o.Wipe()\n", "", inServer, "TestMemoryExchange/fastest"},
+	{"the server keeps the key of a reply", "protocol/internal/wire/envelope.go", "\to.Reply.Secret.Wipe()\n", "", inWire, "TestOpenedIsWiped"},
+	{"the server keeps what a refused request held", "protocol/internal/wire/request.go", "\t\t\tr.Wipe()\n", "\t\t\t_ = r.Wipe\n", inWire, "TestRefusedRequestIsWiped"},
 	{"the server keeps a share that was enrolled", "protocol/server/enroll.go", "\tdefer share.Wipe()\n", "", inServer, "TestMemoryExchange/fastest"},
 	{"the server keeps a share as it is encoded", "protocol/server/enroll.go", "\tdefer clear(sec.share)\n", "", inServer, "TestMemoryExchange/fastest"},
 	{"the server keeps the plaintext that it seals", "protocol/server/enroll.go", "\tdefer clear(plaintext)\n", "", inServer, "TestMemoryExchange/fastest"},

@@ -58,7 +58,7 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint16LengthPrefixed(&attestation) {
 		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
 	}
-	e.Body = secret.Copy(plaintext[:len(plaintext)-len(s)])
+	body := plaintext[:len(plaintext)-len(s)]
 	if !s.ReadUint8LengthPrefixed(&signature) || !s.Empty() || len(attestation) > maxAttestation {
 		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
 	}
@@ -73,7 +73,8 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 	if len(hardware) == 0 && len(attestation)+len(signature) > 0 {
 		return nil, fmt.Errorf("%w: attestation without a key", protocol.ErrMalformed)
 	}
-	e.Share, e.AuthKey = secret.Copy(share), NewSecret(key)
+	// Secrets are copied last: a refused enrolment leaves none behind.
+	e.Share, e.AuthKey, e.Body = secret.Copy(share), NewSecret(key), secret.Copy(body)
 	return e, nil
 }
 

@@ -18,7 +18,8 @@ import (
 // Version is the version byte of everything that this package encodes.
 const Version = 2
 
-// MaxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package pinlock.
+// MaxTime is 9999-12-31T23:59:59.999Z in milliseconds since 1970, as in package
+// pinlock/limiter.
 const MaxTime = 253402300799999
 
 // The HPKE suite (RFC 9180): MLKEM768-X25519 (draft-ietf-hpke-pq) against whoever records
@@ -124,8 +125,11 @@ type Opened struct {
 	Reply     Reply
 }
 
-// Wipe clears the plaintext.
-func (o *Opened) Wipe() { clear(o.Plaintext) }
+// Wipe clears the plaintext and the key of the reply.
+func (o *Opened) Wipe() {
+	clear(o.Plaintext)
+	o.Reply.Secret.Wipe()
+}
 
 // OpenRequest decrypts a request with the one of the keys that it names. The error wraps
 // [protocol.ErrMalformed].
@@ -142,12 +146,13 @@ func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
-	reply, err := newReply(recipient.Export, request)
+	plaintext, err := recipient.Open(e.KeyID[:], e.sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
-	plaintext, err := recipient.Open(e.KeyID[:], e.sealed)
+	reply, err := newReply(recipient.Export, request)
 	if err != nil {
+		clear(plaintext)
 		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
 	return &Opened{e, plaintext, reply}, nil

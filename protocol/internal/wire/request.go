@@ -93,6 +93,19 @@ func (r *Request) Authentic(authKey Secret, id protocol.KeyID) bool {
 // ParseRequest reads what Encode writes, and nothing else. It checks no MAC.
 func ParseRequest(plaintext []byte) (*Request, error) {
 	r := new(Request)
+	if err := r.parse(plaintext); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// parse wipes what it has read of a request that it refuses.
+func (r *Request) parse(plaintext []byte) (err error) {
+	defer func() {
+		if err != nil {
+			r.Wipe()
+		}
+	}()
 	s := cryptobyte.String(plaintext)
 	malformed := fmt.Errorf("%w: request", protocol.ErrMalformed)
 	var version, op, padded, documents uint8
@@ -103,17 +116,17 @@ func ParseRequest(plaintext []byte) (*Request, error) {
 		!s.ReadUint64(&r.Number) || !s.ReadBytes(&token, SecretSize) || !s.CopyBytes(r.Chain[:]) || !s.CopyBytes(r.Target[:]) ||
 		!s.ReadUint8(&r.Messages.Hash) || !s.ReadUint8(&padded) || !s.ReadUint8(&documents) ||
 		!s.ReadUint16(&salt) || !s.ReadUint16(&partial) {
-		return nil, malformed
+		return malformed
 	}
 	r.Op, r.Token = protocol.Operation(op), NewSecret(token)
 	r.Messages.Padding, r.Messages.SaltLength = Padding(padded), int(salt)
 	if !r.Messages.Valid() || documents > protocol.MaxDocuments || salt > MaxSalt || partial > maxPartial {
-		return nil, malformed
+		return malformed
 	}
 	for range documents {
 		var digest, saltBytes, y []byte
 		if !s.ReadBytes(&digest, r.Messages.DigestSize()) || !s.ReadBytes(&saltBytes, int(salt)) || !s.ReadBytes(&y, int(partial)) {
-			return nil, malformed
+			return malformed
 		}
 		if r.Messages.Hash != 0 {
 			r.Messages.Digests = append(r.Messages.Digests, bytes.Clone(digest))
@@ -123,14 +136,13 @@ func ParseRequest(plaintext []byte) (*Request, error) {
 	r.Body = secret.Copy(plaintext[:len(plaintext)-len(s)])
 	if !s.ReadUint8LengthPrefixed(&hardware) || len(hardware) != 0 && len(hardware) != hardwareSignatureSize ||
 		!s.CopyBytes(r.mac[:]) || !s.Empty() {
-		return nil, malformed
+		return malformed
 	}
 	r.Hardware = bytes.Clone(hardware)
-	var err error
 	if r.Challenge, err = ParseChallenge(challenge); err != nil {
-		return nil, err
+		return err
 	}
-	return r, r.check(int(documents), int(salt), int(partial))
+	return r.check(int(documents), int(salt), int(partial))
 }
 
 // check refuses what no operation can mean.
@@ -179,7 +191,7 @@ func (r *Request) Signed() Messages {
 	return OwnMessage(r.Op, r.Challenge.Raw[:])
 }
 
-// Wipe clears the partial signatures and the token.
+// Wipe clears the partial signatures, the token and the bytes that held them.
 func (r *Request) Wipe() {
 	r.WipePartials()
 	r.Body.Wipe()

@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/hpke"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+)
+
+// TestOpenedIsWiped: Wipe takes the plaintext and the key of the reply.
+func TestOpenedIsWiped(t *testing.T) {
+	private, err := KEM.GenerateKey()
+	require.NoError(t, err)
+	public := private.PublicKey()
+	request, _, err := SealRequest(public, protocol.OpConfirm, protocol.KeyID{1}, []byte("plaintext"))
+	require.NoError(t, err)
+	o, err := OpenRequest(request, map[HPKEKeyID]hpke.PrivateKey{HPKEKeyIDOf(public.Bytes()): private})
+	require.NoError(t, err)
+	key := o.Reply.Secret.Get()
+	require.False(t, AllZero(key))
+	o.Wipe()
+	require.True(t, AllZero(key))
+	require.Nil(t, o.Reply.Secret.Get())
+	require.Equal(t, make([]byte, len("plaintext")), o.Plaintext)
+}
+
+// TestRefusedRequestIsWiped: of a request that is cut off anywhere, or whose fields do not
+// go together, neither token nor body nor a partial signature is kept.
+func TestRefusedRequestIsWiped(t *testing.T) {
+	challenges, err := NewChallengeKey(bytes.Repeat([]byte{7}, SecretSize))
+	require.NoError(t, err)
+	id := protocol.KeyID{1}
+	challenge, err := ParseChallenge(challenges.Issue(ForOwnUse, id, time.UnixMilli(1), time.Minute, Hash{}))
+	require.NoError(t, err)
+	encode := func(number uint64) []byte {
+		r := &Request{Op: protocol.OpConfirm, Challenge: challenge, Number: number, Token: DrawSecret(), Salts: [][]byte{nil}, Partials: [][]byte{bytes.Repeat([]byte{9}, 256)}}
+		plaintext, err := r.Encode(DrawSecret(), id, nil)
+		require.NoError(t, err)
+		return plaintext
+	}
+	whole := encode(1)
+	right := new(Request)
+	require.NoError(t, right.parse(whole))
+	require.NotNil(t, right.Token.Get())
+	refused := [][]byte{encode(0)}
+	for n := range whole {
+		refused = append(refused, whole[:n])
+	}
+	for _, plaintext := range refused {
+		r := new(Request)
+		require.ErrorIs(t, r.parse(plaintext), protocol.ErrMalformed)
+		require.Nil(t, r.Token.Get(), len(plaintext))
+		require.Nil(t, r.Body.Get(), len(plaintext))
+		for _, y := range r.Partials {
+			require.Equal(t, make([]byte, 256), y)
+		}
+		none, err := ParseRequest(plaintext)
+		require.Error(t, err)
+		require.Nil(t, none)
+	}
+}
