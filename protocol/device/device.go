@@ -160,6 +160,7 @@ func (d *Device) load() (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device: load: %w", err)
 	}
+	defer clear(data)
 	s := new(state)
 	if data != nil {
 		if s, err = parseState(data, d.storageKey.Get()); err != nil {

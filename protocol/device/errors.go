@@ -18,7 +18,8 @@ var (
 
 	// ErrRejected is returned for what the challenge is not for (other digests, another
 	// hash function or padding), for what the key cannot sign, and for a defect of the
-	// device. Nothing was counted, and nothing is pending.
+	// device. Nothing was counted. Nothing is pending either, unless the connection broke
+	// before the request was cancelled: then a new one is [ErrPending].
 	ErrRejected = errors.New("device: the server rejects the request")
 
 	// ErrKeyRefused is returned for an enrolment with a key that the server does not
@@ -37,12 +38,13 @@ var (
 	// still be. Call [Device.Resume], or [Device.Cancel].
 	ErrPending = errors.New("device: an earlier request is not answered yet")
 
-	// ErrNothingPending is returned by [Device.Resume] where there is nothing to resume.
+	// ErrNothingPending is returned by [Device.Resume], [Device.Cancel] and
+	// [Device.Report] where there is nothing to resume, cancel or report.
 	ErrNothingPending = errors.New("device: no request is pending")
 
 	// ErrCarriedOut is returned for a request that was to be cancelled, or whose answer
 	// is too old to be given again: it was carried out. The service has the signatures.
-	ErrCarriedOut = errors.New("device: the request was carried out before it could be cancelled")
+	ErrCarriedOut = errors.New("device: the request was carried out")
 
 	// ErrPINUnchanged is returned for a [Device.ChangePIN] that was resumed or cancelled:
 	// the old PIN was proved perhaps, and it holds. Also for one to the same PIN: nothing

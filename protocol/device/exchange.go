@@ -66,7 +66,7 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 		}
 	}
 	if err := d.save(s); err != nil {
-		return nil, errors.Join(outcome(a), err) // likewise: Resume gets the same answer
+		return nil, errors.Join(outcome(a), err) // the request is still pending in what is stored, and Resume gets the same answer
 	}
 	switch {
 	case s.phase == Superseded:
@@ -84,12 +84,13 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 }
 
 // drop cancels a request that the server has answered and not looked at: what was said of
-// it is the error, unless it was carried out all the same.
+// it is the error, unless the answer to the Cancel says more. An expired request may have
+// been carried out before it expired, which only that answer tells.
 func (d *Device) drop(ctx context.Context, s *state, said error) error {
 	c := s.pending.challenge
 	err := d.cancel(ctx, s, c)
 	switch {
-	case err == nil, errors.Is(err, ErrUnanswered):
+	case err == nil, errors.Is(err, ErrUnanswered) && !errors.Is(said, ErrNotCarriedOut):
 		return said
 	}
 	return err

@@ -186,7 +186,8 @@ func (d *Device) encrypt(s *state, op protocol.Operation, id protocol.KeyID, pla
 	}
 	sealed, reply, err := wire.SealRequest(pub, op, id, plaintext)
 	if err == nil && len(sealed) > protocol.MaxRequest {
-		err = fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, len(sealed))
+		reply.Secret.Wipe()
+		return nil, wire.Reply{}, fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, len(sealed))
 	}
 	return sealed, reply, err
 }

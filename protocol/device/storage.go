@@ -21,7 +21,8 @@ import (
 // for a clone and destroy the key. It is not trusted with the PIN or the share: a thief
 // who reads it cannot sign (docs/protocol.md, "What the device keeps").
 type Storage interface {
-	// Load returns what the last successful Save wrote, or nil if there was none.
+	// Load returns what the last successful Save wrote, or nil if there was none. The
+	// device clears the slice when it has read it.
 	Load() ([]byte, error)
 
 	// Save replaces the value as one atomic step and returns nil when the new one is
@@ -46,7 +47,7 @@ const (
 	storageHeader  = len(storageMagic) + 2
 
 	// maxStorage bounds what a device reads; a storage has about 8 KiB with a request
-	// pending, and most with one of 64 documents with long salts.
+	// pending, and the most with one of 64 documents with long salts.
 	maxStorage = 256 << 10
 )
 

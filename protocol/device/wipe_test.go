@@ -11,10 +11,16 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// seenStorage remembers the very bytes that it was given to save.
+// seenStorage remembers the very bytes that it was given to save, and that it gave out.
 type seenStorage struct {
 	Storage
-	saved [][]byte
+	saved, loaded [][]byte
+}
+
+func (s *seenStorage) Load() ([]byte, error) {
+	data, err := s.Storage.Load()
+	s.loaded = append(s.loaded, data)
+	return data, err
 }
 
 func (s *seenStorage) Save(data []byte) error {
@@ -23,7 +29,7 @@ func (s *seenStorage) Save(data []byte) error {
 }
 
 // TestSecretsAreWiped: when an operation has ended nothing is left of K_dev, the tokens
-// and the keys of replies that it read or made, nor of what it saved.
+// and the keys of replies that it read or made, nor of what it loaded and saved.
 func TestSecretsAreWiped(t *testing.T) {
 	s := newService(t)
 	lost := func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost }
@@ -69,7 +75,9 @@ func TestSecretsAreWiped(t *testing.T) {
 		return nil
 	})
 	require.Len(t, storage.saved, 3)
-	for _, data := range storage.saved {
+	require.Nil(t, storage.loaded[0])
+	require.Greater(t, len(storage.loaded), 3)
+	for _, data := range append(storage.saved, storage.loaded[1:]...) {
 		require.NotEmpty(t, data)
 		require.Equal(t, make([]byte, len(data)), data)
 	}

@@ -194,6 +194,11 @@ func TestAnswerIsNotMadeForever(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, taken, 1)
+	l.loseSecond = true // the answer that it has expired is heard, that to the Cancel is not
+	_, err = p.Resume(t.Context())
+	require.ErrorIs(t, err, device.ErrUnanswered)
+	l.loseResponse = false
+	require.NotErrorIs(t, err, device.ErrNotCarriedOut, "it was carried out")
 	_, err = p.Resume(t.Context())
 	require.ErrorIs(t, err, device.ErrCarriedOut)
 	requireNothingPending(t, p)

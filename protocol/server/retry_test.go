@@ -24,6 +24,7 @@ type lossy struct {
 	service      *service
 	loseRequest  bool
 	loseResponse bool
+	loseSecond   bool // the next response is heard, and then loseResponse holds
 	requests     [][]byte
 }
 
@@ -36,6 +37,7 @@ func (l *lossy) transport(ctx context.Context, request []byte) ([]byte, error) {
 	if l.loseResponse {
 		return nil, protocoltest.ErrLost
 	}
+	l.loseResponse, l.loseSecond = l.loseSecond, false
 	return response, err
 }
 
