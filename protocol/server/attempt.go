@@ -59,7 +59,9 @@ func (s *Server) attempt(ctx context.Context, o *wire.Opened) (*wire.Answer, err
 	case err == nil:
 		return d.answer, nil
 	case t.authenticated:
-		// Whether the attempt was counted is not known: nothing may be told of it.
+		// Whether the attempt was counted is not known: nothing may be told of it. This
+		// comes before the cases below: to the device, a record that the store has lost
+		// or damaged since is a failure of the server's, and no unknown key.
 		return s.later(ctx, t.id, err), nil
 	case errors.Is(err, limiter.ErrNotFound):
 		t.pretend(ctx)
@@ -70,8 +72,9 @@ func (s *Server) attempt(ctx context.Context, o *wire.Opened) (*wire.Answer, err
 	return nil, err
 }
 
-// checkChallenge refuses a challenge that is not for this key, or not from this server,
-// and returns the time. It says nothing of what the challenge names, nor of its age.
+// checkChallenge is check 3: it refuses a challenge that is not for this key, not from this
+// server, or of the future (the parser checked its purpose). It returns the time that all
+// later checks go by, whether the challenge has expired among them.
 func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID) (now int64, err error) {
 	if now, err = s.now(); err != nil {
 		return 0, fmt.Errorf("%w: %w", errInternal, err)

@@ -35,42 +35,44 @@ func destroyed(rec *record, why protocol.Reason, now int64) decision {
 }
 
 // decide weighs a request of the device's against the record, and changes the record:
-// checks 7 to 14 of docs/protocol.md, section 5, in their order.
+// checks 7 to 14 of docs/protocol.md, section 5, in their order. Each case has the number
+// of its check.
 func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	subject := t.Subject(t.hash)
+	// A Cancel always works, however old the challenge that it carries.
 	live := t.Op == protocol.OpCancel || t.Challenge.Expires > t.now
 	dead := rec.condition == Destroyed
 	switch {
-	case t.Op == protocol.OpReport && dead:
+	case t.Op == protocol.OpReport && dead: // 7
 		return toldDestroyed(rec), nil
-	case t.Op == protocol.OpReport:
+	case t.Op == protocol.OpReport: // 7
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Number == rec.last.number && subject == rec.last.request:
+	case t.Number == rec.last.number && subject == rec.last.request: // 8
 		return t.again(ctx, rec)
-	case t.Number == rec.last.number && live && !dead:
+	case t.Number == rec.last.number && live && !dead: // 9
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Number <= rec.last.number:
+	case t.Number <= rec.last.number: // 10
 		return told(wire.CodeSuperseded), nil
-	case dead:
+	case dead: // 11
 		return toldDestroyed(rec), nil
-	case !live:
+	case !live: // 11
 		return told(wire.CodeExpired), nil
-	case rec.condition == Pending && t.now >= rec.until && t.Op != protocol.OpCancel:
+	case rec.condition == Pending && t.now >= rec.until && t.Op != protocol.OpCancel: // 11
 		return destroyed(rec, protocol.ReasonExpired, t.now), nil
-	case rec.condition == Pending && t.Op != protocol.OpConfirm && t.Op != protocol.OpCancel:
+	case rec.condition == Pending && t.Op != protocol.OpConfirm && t.Op != protocol.OpCancel: // 11
 		return told(wire.CodeUnconfirmed), nil
-	case t.Number != rec.last.number+1 || t.Chain != rec.chain || !t.holdsToken(rec.current):
+	case t.Number != rec.last.number+1 || t.Chain != rec.chain || !t.holdsToken(rec.current): // 12
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Op == protocol.OpCancel:
+	case t.Op == protocol.OpCancel: // 13
 		return t.settle(rec, wire.FateCancelled, event{kind: cancelledEvent}), nil
-	case t.Op == protocol.OpRefresh:
+	case t.Op == protocol.OpRefresh: // 13
 		return t.settle(rec, wire.FateRight, event{kind: refreshedEvent}), nil
-	case t.Op == protocol.OpSign && t.Challenge.Binding != t.Messages.Binding():
+	case t.Op == protocol.OpSign && t.Challenge.Binding != t.Messages.Binding(): // 14
 		t.server.config.Log.LogAttrs(ctx, slog.LevelInfo, "request rejected",
 			slog.String("key", t.id.String()), slog.String("cause", "the challenge is for other digests"))
 		return told(wire.CodeRejected), nil
 	}
-	return t.count(ctx, rec)
+	return t.count(ctx, rec) // 15 to 17
 }
 
 func (t *trial) holdsToken(current wire.Hash) bool {
@@ -102,21 +104,4 @@ func (t *trial) again(ctx context.Context, rec *record) (decision, error) {
 	d := told(wire.CodeRight)
 	d.sign = true
 	return d, err
-}
-
-// settle puts the fate of a request into the record. A right PIN and a Refresh replace
-// the token.
-func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
-	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
-	if f == wire.FateRight {
-		rec.current = t.Target
-	}
-	e.at = t.now
-	answer := &wire.Answer{Code: codes[f], Verdict: e.verdict}
-	return decision{answer: answer, event: e, write: true}
-}
-
-// codes tell the device the fate of its request.
-var codes = map[wire.Fate]wire.Code{
-	wire.FateRight: wire.CodeRight, wire.FateWrong: wire.CodeWrong, wire.FateCancelled: wire.CodeCancelled,
 }

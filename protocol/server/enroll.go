@@ -212,9 +212,3 @@ func wipeKey(key splitkey.RSAKey) {
 		k.Wipe()
 	}
 }
-
-func shareAAD(id protocol.KeyID) []byte { return append([]byte("tandem v2 share "), id[:]...) }
-
-func authKeyAAD(id protocol.KeyID) []byte {
-	return append([]byte("tandem v2 authentication key "), id[:]...)
-}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +52,23 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	d.sign = true
 	rec.condition, rec.counter = Active, counter
 	return d, nil
+}
+
+// settle puts the fate of a request into the record. A right PIN and a Refresh replace
+// the token.
+func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
+	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
+	if f == wire.FateRight {
+		rec.current = t.Target
+	}
+	e.at = t.now
+	answer := &wire.Answer{Code: codes[f], Verdict: e.verdict}
+	return decision{answer: answer, event: e, write: true}
+}
+
+// codes tell the device the fate of its request.
+var codes = map[wire.Fate]wire.Code{
+	wire.FateRight: wire.CodeRight, wire.FateWrong: wire.CodeWrong, wire.FateCancelled: wire.CodeCancelled,
 }
 
 func verdictOf(wrong *limiter.WrongPINError) wire.Verdict {
@@ -147,41 +163,4 @@ func (t *trial) restore(ctx context.Context, rec *record) error {
 	}
 	t.completer = c
 	return nil
-}
-
-// finish makes the signatures of a right request, new or repeated, after it was counted.
-// Whatever fails now costs no attempt: the device sends the same bytes again.
-func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
-	s := t.server
-	signatures := make([][]byte, len(t.checked))
-	for i, c := range t.checked {
-		var err error
-		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
-			return s.later(ctx, t.id, err)
-		}
-	}
-	if t.Op == protocol.OpSign && s.config.Signed != nil {
-		if err := s.config.Signed(ctx, t.signed(signatures)); err != nil {
-			return s.later(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
-		}
-	}
-	a.Signatures = signatures
-	return a
-}
-
-// signed is what the service gets: copies, which it may keep.
-func (t *trial) signed(signatures [][]byte) Signed {
-	return Signed{
-		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
-		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(),
-		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
-	}
-}
-
-func cloneAll(all [][]byte) [][]byte {
-	copies := make([][]byte, len(all))
-	for i, b := range all {
-		copies[i] = bytes.Clone(b)
-	}
-	return copies
 }

@@ -37,9 +37,10 @@ const recordPrefix = "key/"
 // recordID is where the store keeps a key's record.
 func recordID(id protocol.KeyID) string { return recordPrefix + id.String() }
 
-// KeyOfRecord returns which key's record is under an id of the store, and false for what else the
-// server keeps there. The ids of records begin with "key/". A sweep over them calls [Server.Expire],
-// [Server.DeliverEvents] or [Server.Reseal] for the keys that it finds.
+// KeyOfRecord returns which key's record is under an id of the store, and false for what
+// else the server keeps there. The ids of records begin with "key/". A sweep over them
+// calls [Server.Expire], [Server.DeliverEvents] or [Server.Reseal] for the keys that it
+// finds.
 func KeyOfRecord(storeID string) (protocol.KeyID, bool) {
 	name, ok := strings.CutPrefix(storeID, recordPrefix)
 	if !ok {
@@ -180,4 +181,11 @@ func parseSecrets(plaintext []byte) (*secrets, error) {
 		return nil, fmt.Errorf("%w: sealed share", ErrRecord)
 	}
 	return &secrets{share, key, pre}, nil
+}
+
+// What is sealed is bound to its key, and to which of the two it is.
+func shareAAD(id protocol.KeyID) []byte { return append([]byte("tandem v2 share "), id[:]...) }
+
+func authKeyAAD(id protocol.KeyID) []byte {
+	return append([]byte("tandem v2 authentication key "), id[:]...)
 }

@@ -21,13 +21,13 @@ func (s *Server) load(ctx context.Context, id protocol.KeyID) (*record, error) {
 // once it is durable, and so is what a crash has left.
 func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*record) (decision, error)) (decision, error) {
 	var d decision
-	var now *record // as it is stored
+	var stored *record // what the store has, once limiter.Update returned no error
 	err := limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) ([]byte, error) {
 		rec, err := parseRecord(value)
 		if err != nil {
 			return nil, err
 		}
-		now = rec
+		stored = rec
 		if d, err = decide(rec); err != nil || !d.write {
 			return nil, err
 		}
@@ -41,6 +41,6 @@ func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*rec
 	if err != nil {
 		return decision{}, err
 	}
-	_ = s.deliver(ctx, id, now) // what fails is logged, and delivered later
+	_ = s.deliver(ctx, id, stored) // what fails is logged, and delivered later
 	return d, nil
 }

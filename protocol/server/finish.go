@@ -1,0 +1,48 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+)
+
+// finish makes the signatures of a right request, new or repeated, after it was counted.
+// Whatever fails now costs no attempt: the device sends the same bytes again.
+func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
+	s := t.server
+	signatures := make([][]byte, len(t.checked))
+	for i, c := range t.checked {
+		var err error
+		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
+			return s.later(ctx, t.id, err)
+		}
+	}
+	if t.Op == protocol.OpSign && s.config.Signed != nil {
+		if err := s.config.Signed(ctx, t.signed(signatures)); err != nil {
+			return s.later(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
+		}
+	}
+	a.Signatures = signatures
+	return a
+}
+
+// signed is what the service gets: copies, which it may keep.
+func (t *trial) signed(signatures [][]byte) Signed {
+	return Signed{
+		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
+		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(),
+		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
+	}
+}
+
+func cloneAll(all [][]byte) [][]byte {
+	copies := make([][]byte, len(all))
+	for i, b := range all {
+		copies[i] = bytes.Clone(b)
+	}
+	return copies
+}
