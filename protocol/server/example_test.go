@@ -65,7 +65,7 @@ func ExampleServer_Revoke() {
 	// the app says: revoked
 }
 
-// memory is a State that forgets when the program ends: for examples only.
+// memory is a Storage that forgets when the program ends: for examples only.
 type memory struct{ data []byte }
 
 func (m *memory) Load() ([]byte, error) { return m.data, nil }
@@ -87,14 +87,15 @@ func newServer() *server.Server {
 	pool.Close() // no need to make more than this example uses
 	server, err := server.New(server.Config{
 		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Keys: pool, Sealer: sealer,
-		HPKE: server.HPKEKeys{Current: private}, ChallengeKey: random(32), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		HPKE: server.HPKEKeys{Current: private}, ChallengeKey: random(32),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	check(err)
 	return server
 }
 
-// Events go to a log of their own, whose failure stops the answers instead of losing events. What was
-// written is as durable as the writer makes it.
+// Events go to a log of their own, whose failure stops the answers instead of losing
+// events. What was written is as durable as the writer makes it.
 func ExampleNewAuditLog() {
 	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
