@@ -33,12 +33,13 @@ type Process struct {
 // Start runs the calling test once more as a child, in which [IsChild] is true, with
 // settings for GODEBUG. Asynchronous preemption is off in the child: it would save the
 // vector registers, which hold the last 256 bytes that were copied, to memory at times
-// that nobody controls.
+// that nobody controls. So is the shrinking of stacks: the collector would leave the old
+// stack behind, with the words that a function had spilled, before erase.Do clears them.
 func Start(t testing.TB, godebug string) *Process {
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(exe, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1")
-	cmd.Env = append(os.Environ(), childVariable+"=1", "GODEBUG=asyncpreemptoff=1,"+godebug)
+	cmd.Env = append(os.Environ(), childVariable+"=1", "GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1,"+godebug)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
