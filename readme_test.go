@@ -44,11 +44,11 @@ func service(ctx context.Context, store limiter.Store, pool *server.KeyPool, sea
 func main() {}
 `
 
-// TestReplace makes modules outside of this repository with the replace lines of
+// TestReplaceLines makes modules outside of this repository with the replace lines of
 // README.md, and builds them: one of its Go lines, one that imports the library, and one
 // that imports a store as well. What they need has to be in the module cache already,
 // since this repository needs it.
-func TestReplace(t *testing.T) {
+func TestReplaceLines(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	here, err := os.Getwd()

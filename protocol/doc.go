@@ -41,5 +41,5 @@
 // to find a key id or nothing (an unknown id is then handled with a dummy key); and the
 // verdict, since answers differ in length, and only a right PIN is followed by an
 // operation of the server key. Whoever sees the encrypted traffic sees both. How long the
-// device takes tells nothing about the PIN.
+// device takes tells nothing about a PIN that is well formed.
 package protocol

@@ -21,7 +21,7 @@ func FuzzParseKeyID(f *testing.F) {
 	})
 }
 
-// TestCorpora: see checkCorpora.
+// TestCorpora: see protocoltest.CheckCorpora.
 func TestCorpora(t *testing.T) {
 	id := protocol.KeyID{1, 2, 3}.String()
 	protocoltest.CheckCorpora(t, map[string]protocoltest.Seeds{

@@ -1600,7 +1600,7 @@ class TranscriptDevice {
   }
 }
 
-// The groups: key, server's key, sharing, and whether the phone's hardware has a key.
+// The groups: client key, server key, sharing, and whether the phone's hardware has a key.
 const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false];
 const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true],
   ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',

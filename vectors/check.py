@@ -167,7 +167,7 @@ def main():
         print("python: not all files are there, or there are others")
         bad += 1
     quick = " (--quick: earlier candidates for primes not looked at)" if a.quick else f", {len(jobs)} primes searched"
-    print(f"python: {total} tests in {len(paths)} files {'ok' if not bad else 'NOT ok'}{quick if a.quick else ''}")
+    print(f"python: {total} tests in {len(paths)} files {'ok' if not bad else 'NOT ok'}{quick}")
     return 1 if bad else 0
 
 

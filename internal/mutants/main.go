@@ -37,6 +37,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -129,6 +130,9 @@ func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, err
 			list = append(list, m)
 		}
 	}
+	if err := pass(list); err != nil {
+		return false, err
+	}
 	type result struct {
 		by  string
 		err error
@@ -166,6 +170,24 @@ func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, err
 	wg.Wait()
 	fmt.Printf("mutants: %d of %d caught, part %d of %d of the tables\n", caught, len(list), p.number+1, p.of)
 	return caught == len(list) && len(list) > 0, nil
+}
+
+// pass runs the tests of the mutants on the source as it is. They must pass: one that fails
+// anyway would catch every mutant.
+func pass(list []mutant) error {
+	tests := map[string][]string{}
+	for _, m := range list {
+		if !slices.Contains(tests[m.packages], m.tests) {
+			tests[m.packages] = append(tests[m.packages], m.tests)
+		}
+	}
+	for packages, names := range tests {
+		args := append([]string{"test", "-count=1", "-vet=off", "-timeout=10m", "-run", strings.Join(names, "|")}, strings.Fields(packages)...)
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("tests of %s fail without a mutant: %w\n%s", packages, err, out)
+		}
+	}
+	return nil
 }
 
 // A part is one of several of the tables: the mutants whose names have a hash that is its

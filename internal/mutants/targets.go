@@ -18,7 +18,7 @@ type target struct {
 	tests []string
 }
 
-// targets are splitkey, pinlock, protocol and the stores, without what is there for tests
+// targets are splitkey, internal/modexp, pinlock, protocol and the stores, without what is there for tests
 // only.
 var targets = []target{
 	{"splitkey", []string{"splitkey"}},

@@ -36,7 +36,7 @@ func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
 		case s.pending == nil:
 			return ErrNothingPending
 		case s.phase == Enrolling:
-			s.phase, s.key, s.pending = NoKey, nil, nil
+			s.forget()
 			return d.save(s)
 		}
 		c, err := s.key.challengeFor(challenge)
@@ -137,8 +137,7 @@ func (d *Device) report(ctx context.Context, s *state, given []byte) error {
 			return fmt.Errorf("%w: %w", ErrSuperseded, err)
 		}
 	}
-	none := wire.NewSecret(make([]byte, wire.SecretSize))
-	a, err := d.ask(ctx, s, &wire.Request{Op: protocol.OpReport, Challenge: c, Token: none})
+	a, err := d.ask(ctx, s, &wire.Request{Op: protocol.OpReport, Challenge: c, Token: s.key.token})
 	if err == nil && a.Code != wire.CodeDestroyed {
 		err = fmt.Errorf("%w: %w: code %d to a report", ErrUnanswered, errAnswer, a.Code)
 	}

@@ -10,12 +10,12 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 )
 
-// TestCorpora: see checkCorpora.
+// TestCorpora: see protocoltest.CheckCorpora.
 func TestCorpora(t *testing.T) {
 	protocoltest.CheckCorpora(t, map[string]protocoltest.Seeds{"FuzzParseState": protocoltest.Variants(states(t))})
 }
 
-// states are the insides of device states, which FuzzParseDeviceState wraps, in each
+// states are the insides of device states, which FuzzParseState wraps, in each
 // phase.
 func states(t *testing.T) map[string][]byte {
 	inside := make(map[string][]byte)

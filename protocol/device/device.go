@@ -89,7 +89,7 @@ func New(config Config) (*Device, error) {
 	}
 	shipped, err := wire.ParseHPKEKey(config.HPKEKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: server key: %w", protocol.ErrConfig, err)
+		return nil, fmt.Errorf("%w: HPKE key: %w", protocol.ErrConfig, err)
 	}
 	hardware, err := encodeHardwareKey(config.Hardware)
 	if err != nil {
@@ -121,7 +121,7 @@ func New(config Config) (*Device, error) {
 		return nil, fmt.Errorf("%w: Argon2id parameters above the limit", protocol.ErrConfig)
 	}
 	d := &Device{config: config, storageKey: secret.Copy(config.StorageKey), shipped: shipped, hardware: hardware}
-	d.config.HPKEKey, d.config.StorageKey = bytes.Clone(config.HPKEKey), nil
+	d.config.HPKEKey, d.config.Authority, d.config.StorageKey = bytes.Clone(config.HPKEKey), bytes.Clone(config.Authority), nil
 	return d, nil
 }
 

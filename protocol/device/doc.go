@@ -19,5 +19,6 @@
 //
 // # Timing
 //
-// How long a call takes tells nothing about the PIN, until the server's answer is there.
+// Before the server's answer is there, the time that a call has taken tells nothing of a
+// PIN that is well formed, and for a new one not weak.
 package device

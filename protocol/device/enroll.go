@@ -153,9 +153,9 @@ func (d *Device) finishEnrollment(ctx context.Context, s *state) (*Request, erro
 			return nil, err
 		}
 	case wire.CodeKeyRefused, wire.CodeExpired, wire.CodeRejected:
-		s.phase, s.key, s.pending = NoKey, nil, nil
+		s.forget()
 	case wire.CodeDestroyed: // it was not confirmed: there is nothing to report
-		s.phase, s.reason, s.key, s.pending = Dead, a.Reason, nil, nil
+		s.end(a.Reason, nil, true)
 	default:
 		return nil, fmt.Errorf("%w: %w: code %d to an enrolment", ErrUnanswered, errAnswer, a.Code)
 	}

@@ -30,10 +30,10 @@ func ExampleDevice() {
 	folder, err := os.MkdirTemp("", "device")
 	check(err)
 	defer os.RemoveAll(folder)
-	state, err := device.NewFileStorage(folder)
+	storage, err := device.NewFileStorage(folder)
 	check(err)
 	phone, err := device.New(device.Config{
-		Storage: state, Transport: server.Handle, HPKEKey: server.HPKEKey(),
+		Storage: storage, Transport: server.Handle, HPKEKey: server.HPKEKey(),
 		// For a fast example only: leave it out.
 		Params: pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1},
 	})
@@ -94,20 +94,20 @@ func newServer() *server.Server {
 	return server
 }
 
-// A folder keeps one device's state, and lets one process at a time use it.
+// A folder keeps one device's storage, and lets one process at a time use it.
 func ExampleFileStorage() {
 	folder, err := os.MkdirTemp("", "device")
 	check(err)
 	defer os.RemoveAll(folder)
-	state, err := device.NewFileStorage(folder)
+	storage, err := device.NewFileStorage(folder)
 	check(err)
-	unlock, err := state.Lock()
+	unlock, err := storage.Lock()
 	check(err)
-	check(state.Save([]byte("one")))
-	_, err = state.Lock()
+	check(storage.Save([]byte("one")))
+	_, err = storage.Lock()
 	fmt.Println(errors.Is(err, device.ErrBusy))
 	unlock()
-	data, err := state.Load()
+	data, err := storage.Load()
 	check(err)
 	fmt.Printf("%s\n", data)
 	// Output:

@@ -65,8 +65,10 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 			return nil, err // the request is still pending in what is stored
 		}
 	}
+	// If this fails, the request is still pending in what is stored, and Resume gets the
+	// same answer.
 	if err := d.save(s); err != nil {
-		return nil, errors.Join(outcome(a), err) // the request is still pending in what is stored, and Resume gets the same answer
+		return nil, errors.Join(outcome(a), err)
 	}
 	switch {
 	case s.phase == Superseded:
@@ -106,7 +108,7 @@ func (d *Device) tell(ctx context.Context, s *state, a *wire.Answer) error {
 }
 
 // send exchanges a request for an answer that only the server can have made, or, if the
-// reply key was stored, a copier of the state. The error wraps ErrUnanswered.
+// reply key was stored, a copier of the storage. The error wraps ErrUnanswered.
 func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply) (*wire.Answer, error) {
 	response, err := d.config.Transport(ctx, sealed)
 	if err != nil {

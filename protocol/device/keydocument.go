@@ -2,6 +2,7 @@ package device
 
 import (
 	"bytes"
+	"context"
 	"crypto/hpke"
 	"fmt"
 
@@ -14,8 +15,8 @@ import (
 // first try. A device with an Authority also takes the document that the server sends
 // with its answers. The error wraps [ErrKeyDocument], or is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
-	if d == nil || d.config.Storage == nil {
-		return wire.ErrNothing
+	if err := d.made(context.Background()); err != nil {
+		return err
 	}
 	return d.exclusively(func(s *state) error {
 		if err := d.use(s, document); err != nil {
@@ -54,7 +55,7 @@ func (d *Device) takeShipped(s *state) {
 	s.shipped, s.hpkeKey, s.serial = shipped, d.config.HPKEKey, max(serial, s.serial)
 }
 
-// publicKey returns the server's key to encrypt to. Parsing one costs a tenth of
+// publicKey returns the HPKE key to encrypt to. Parsing one costs a tenth of
 // encrypting to it, so the usual one is parsed once.
 func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
 	if bytes.Equal(s.hpkeKey, d.config.HPKEKey) {
@@ -62,7 +63,7 @@ func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
 	}
 	pub, err := wire.KEM.NewPublicKey(s.hpkeKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: server key: %w", ErrStorage, err)
+		return nil, fmt.Errorf("%w: HPKE key: %w", ErrStorage, err)
 	}
 	return pub, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/hpke"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -108,11 +109,16 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 		damaged[i] ^= 1
 		bad = append(bad, damaged)
 	}
+	zeros := binary.BigEndian.AppendUint64([]byte{wire.Version}, 6)
+	zeros = append(zeros, make([]byte, wire.HPKEKeySize)...)
+	bad = append(bad, append(zeros, ed25519.Sign(protocoltest.Authority, append([]byte("tandem v2 key document"), zeros...))...))
 	for _, document := range bad {
 		require.ErrorIs(t, p.UseKeyDocument(document), ErrKeyDocument)
 		require.Equal(t, before, p.state.Data)
 	}
 	_, err = server.SignKeyDocument(protocoltest.Authority, 1, key[1:])
+	require.ErrorIs(t, err, protocol.ErrConfig)
+	_, err = server.SignKeyDocument(protocoltest.Authority, 1, make([]byte, len(key)))
 	require.ErrorIs(t, err, protocol.ErrConfig)
 	_, err = server.SignKeyDocument(nil, 1, key)
 	require.ErrorIs(t, err, protocol.ErrConfig)

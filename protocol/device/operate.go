@@ -1,7 +1,6 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -169,7 +168,7 @@ func (k *enrolledKey) unlock(pin []byte, limit pinlock.Params) (*splitkey.Client
 	return box.Unlock(pin, limit)
 }
 
-// seal authenticates a request and encrypts it to the server's key of now.
+// seal authenticates a request and encrypts it to the HPKE key of now.
 func (d *Device) seal(s *state, r *wire.Request, signer *wire.HardwareSigner) ([]byte, wire.Reply, error) {
 	plaintext, err := r.Encode(s.key.authKey, s.key.id, signer)
 	if err != nil {
@@ -220,6 +219,6 @@ func (d *Device) relock(s *state, share *splitkey.ClientShare, newPIN []byte) er
 	if err != nil {
 		return err
 	}
-	s.key.lockbox = bytes.Clone(lockbox)
+	s.key.lockbox = lockbox
 	return nil
 }

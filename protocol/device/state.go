@@ -165,6 +165,9 @@ func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
 	return true, nil
 }
 
+// forget is for an enrolment that leaves no key.
+func (s *state) forget() { s.phase, s.key, s.pending = NoKey, nil, nil }
+
 // end is for a key that is not to be used any more. It is dead if only the server can
 // have said so, and has to be reported else: then K_dev stays until a Report is answered.
 func (s *state) end(why protocol.Reason, challenge *wire.Challenge, dead bool) {
@@ -199,8 +202,8 @@ func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
 	return box.PublicKey()
 }
 
-// finalKey returns the final key of an enrolled device. The first time it costs as much
-// as a partial signature, a small part of what the PIN's key derivation does.
+// finalKey returns the final key of an enrolled device, which is checked once an
+// operation.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	if k.final != nil {
 		return k.final, nil

@@ -35,21 +35,31 @@ func TestStateConsistent(t *testing.T) {
 	pendingOf := func(op protocol.Operation) *pending { return &pending{op: op, challenge: c} }
 	for name, change := range map[string]func(st *state){
 		"ready, an enrolment pending": func(st *state) { st.pending = pendingOf(protocol.OpEnroll) },
-		"enrolling, nothing pending":  func(st *state) { st.phase = Enrolling },
-		"dead, with a key":            func(st *state) { st.phase, st.reason = Dead, protocol.ReasonPIN },
+		"enrolling, nothing pending":  func(st *state) { st.phase, st.key.public = Enrolling, rsa.PublicKey{} },
+		"dead, with a key": func(st *state) {
+			st.end(protocol.ReasonPIN, nil, false)
+			st.phase = Dead
+		},
 		"dead, a request pending": func(st *state) {
 			st.phase, st.reason, st.key, st.pending = Dead, protocol.ReasonPIN, nil, pendingOf(protocol.OpSign)
 		},
-		"dead, for no reason":         func(st *state) { st.phase, st.key = Dead, nil },
-		"ready, with a reason":        func(st *state) { st.reason = protocol.ReasonPIN },
-		"ready, without a key":        func(st *state) { st.key = nil },
-		"ready, without a lockbox":    func(st *state) { st.key.lockbox = nil },
-		"no key, with a key":          func(st *state) { st.phase = NoKey },
-		"a phase after the last":      func(st *state) { st.phase = Superseded + 1 },
+		"dead, for no reason":      func(st *state) { st.phase, st.key = Dead, nil },
+		"ready, with a reason":     func(st *state) { st.reason = protocol.ReasonPIN },
+		"ready, without a key":     func(st *state) { st.key = nil },
+		"ready, without a lockbox": func(st *state) { st.key.lockbox = nil },
+		"no key, with a key": func(st *state) {
+			st.phase, st.key.public, st.key.lockbox = NoKey, rsa.PublicKey{}, nil
+		},
+		"a phase after the last":      func(st *state) { st.phase, st.key = Superseded+1, nil },
 		"enrolling, with a known key": func(st *state) { st.phase, st.pending = Enrolling, pendingOf(protocol.OpEnroll) },
-		"superseded, with a lockbox":  func(st *state) { st.phase, st.reason = Superseded, protocol.ReasonRevoked },
+		"superseded, with a lockbox": func(st *state) {
+			lockbox := st.key.lockbox
+			st.end(protocol.ReasonRevoked, nil, false)
+			st.key.lockbox = lockbox
+		},
 		"superseded, a request pending": func(st *state) {
-			st.phase, st.reason, st.key.lockbox, st.pending = Superseded, protocol.ReasonRevoked, nil, pendingOf(protocol.OpSign)
+			st.end(protocol.ReasonRevoked, nil, false)
+			st.pending = pendingOf(protocol.OpSign)
 		},
 	} {
 		st := base()

@@ -46,7 +46,7 @@ const (
 	storageKeySize = 32 // of the platform's key store
 	storageHeader  = len(storageMagic) + 2
 
-	// maxStorage bounds what a device reads; a storage has about 8 KiB with a request
+	// maxStorage bounds what a device reads; a value has about 8 KiB with a request
 	// pending, and the most with one of 64 documents with long salts.
 	maxStorage = 256 << 10
 )

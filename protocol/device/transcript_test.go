@@ -77,7 +77,7 @@ func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte,
 		if err != nil {
 			return nil, err
 		}
-		d.made = o.Plaintext
+		d.made = o.Plaintext.Get()
 		if response, err = o.Reply.Seal(v.ResponsePlaintext); err != nil {
 			return nil, err
 		}

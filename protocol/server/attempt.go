@@ -33,7 +33,7 @@ var errHardware = errors.New("server: not signed by the phone's hardware")
 
 // attempt answers every request but an enrolment: checks 2 to 6, then decide.
 func (s *Server) attempt(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
-	r, err := wire.ParseRequest(o.Plaintext)
+	r, err := wire.ParseRequest(o.Plaintext.Get())
 	if err != nil {
 		return nil, err
 	}

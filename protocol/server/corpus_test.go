@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestCorpora: see checkCorpora.
+// TestCorpora: see protocoltest.CheckCorpora.
 func TestCorpora(t *testing.T) { protocoltest.CheckCorpora(t, corpus(t)) }
 
 func corpus(t *testing.T) map[string]protocoltest.Seeds {

@@ -18,7 +18,7 @@ import (
 // repetition of the same bytes, at any time and on any node, finds the record that the
 // first one made.
 func (s *Server) enroll(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
-	e, err := wire.ParseEnrollment(o.Plaintext)
+	e, err := wire.ParseEnrollment(o.Plaintext.Get())
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ func forgeSigned(t *testing.T, s *service, id protocol.KeyID, op protocol.Operat
 func openedForgery(t *testing.T, s *service, id protocol.KeyID, op protocol.Operation, key wire.Secret) []byte {
 	o, err := wire.OpenRequest(forge(t, s, id, id, op, key), s.keys.Get())
 	require.NoError(t, err)
-	return o.Plaintext
+	return o.Plaintext.Get()
 }
 
 // TestHardwarePolicy: the service decides which hardware will do, and whether none will.

@@ -181,7 +181,7 @@ func AppendPublicKey(b *cryptobyte.Builder, pub *rsa.PublicKey) {
 	b.AddUint32(uint32(pub.E))
 }
 
-// ReadPublicKey reads a final key: of 2048 to 16384 bits, with no leading zero byte.
+// ReadPublicKey reads a final key: of 256 to 2048 bytes, with no leading zero byte, with no leading zero byte.
 func ReadPublicKey(s *cryptobyte.String, pub *rsa.PublicKey) bool {
 	var n cryptobyte.String
 	var e uint32

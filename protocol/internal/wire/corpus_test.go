@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// TestCorpora: see checkCorpora.
+// TestCorpora: see protocoltest.CheckCorpora.
 func TestCorpora(t *testing.T) {
 	x := protocoltest.NewFixture()
 	requests := x.Requests(t)
@@ -19,10 +19,12 @@ func TestCorpora(t *testing.T) {
 		require.NoError(t, err)
 		return request
 	}
+	enrolment, _, err := wire.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.OpEnroll, x.Id, x.Enrollment(t))
+	require.NoError(t, err)
 	answer, err := wire.Reply{Secret: x.AuthKey}.Seal(answers(t)["good-right"])
 	require.NoError(t, err)
 	protocoltest.CheckCorpora(t, map[string]protocoltest.Seeds{
-		"FuzzParseEnvelope":    protocoltest.Variants(map[string][]byte{"good-sign": sealed("good-right"), "good-enroll": sealed("good-refresh")}),
+		"FuzzParseEnvelope":    protocoltest.Variants(map[string][]byte{"good-sign": sealed("good-right"), "good-enroll": enrolment}),
 		"FuzzParseChallenge":   protocoltest.Variants(map[string][]byte{"good-own": x.Challenge(wire.ForOwnUse, wire.Hash{}), "good-enrolment": x.Challenge(wire.ForEnrolment, wire.Hash{})}),
 		"FuzzParseEnrollment":  protocoltest.Variants(map[string][]byte{"good": x.Enrollment(t)}),
 		"FuzzParseRequest":     protocoltest.Variants(x.Requests(t)),

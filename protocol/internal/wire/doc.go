@@ -9,9 +9,9 @@
 //
 // # Security
 //
-// Secrets are held where no printer reaches them. What holds a partial signature or a
-// share while it is encoded has room for all of it: a buffer that grows leaves what it
-// had behind.
+// Secrets are held where no printer reaches them; the partial signatures of a [Request]
+// are hidden by its Format. What holds a partial signature or a share while it is encoded
+// has room for all of it: a buffer that grows leaves what it had behind.
 //
 // # Timing
 //

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
@@ -121,13 +122,13 @@ func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, p
 // Opened is a request that was decrypted.
 type Opened struct {
 	*Envelope
-	Plaintext []byte
+	Plaintext secret.Bytes
 	Reply     Reply
 }
 
 // Wipe clears the plaintext and the key of the reply.
 func (o *Opened) Wipe() {
-	clear(o.Plaintext)
+	o.Plaintext.Wipe()
 	o.Reply.Secret.Wipe()
 }
 
@@ -155,7 +156,7 @@ func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, e
 		clear(plaintext)
 		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
 	}
-	return &Opened{e, plaintext, reply}, nil
+	return &Opened{e, secret.Own(plaintext), reply}, nil
 }
 
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which
@@ -165,10 +166,12 @@ func (r Reply) aead(salt []byte) (cipher.AEAD, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	defer clear(prk)
 	key, err := hkdf.Expand(sha256.New, prk, "key", 32)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer clear(key)
 	nonce, err := hkdf.Expand(sha256.New, prk, "nonce", 12)
 	if err != nil {
 		return nil, nil, err

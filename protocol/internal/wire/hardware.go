@@ -22,8 +22,14 @@ type HardwareSigner struct {
 	Public []byte
 }
 
-// append appends the signature of body, with its length.
-func (h *HardwareSigner) append(id protocol.KeyID, body []byte) ([]byte, error) {
+// append appends the signature of body, with its length. body holds secrets: it is cleared
+// where the hardware does not sign.
+func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, err error) {
+	defer func() {
+		if err != nil {
+			clear(body)
+		}
+	}()
 	if h == nil {
 		return append(body, 0), nil
 	}

@@ -15,7 +15,7 @@ const KeyDocumentSize = 1 + 8 + HPKEKeySize + ed25519.SignatureSize
 
 // SignKeyDocument makes a key document. The error wraps [protocol.ErrConfig].
 func SignKeyDocument(authority ed25519.PrivateKey, serial uint64, hpkeKey []byte) ([]byte, error) {
-	if _, err := KEM.NewPublicKey(hpkeKey); err != nil || len(authority) != ed25519.PrivateKeySize {
+	if _, err := ParseHPKEKey(hpkeKey); err != nil || len(authority) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%w: key document: wrong keys", protocol.ErrConfig)
 	}
 	var b cryptobyte.Builder
@@ -41,7 +41,7 @@ func ParseKeyDocument(document []byte, authority ed25519.PublicKey) (serial uint
 	if authority != nil && !ed25519.Verify(authority, signedPart(document[:len(document)-len(s)]), s) {
 		return 0, nil, fmt.Errorf("%w: a key document that is not the authority's", protocol.ErrMalformed)
 	}
-	if _, err := KEM.NewPublicKey(hpkeKey); err != nil {
+	if _, err := ParseHPKEKey(hpkeKey); err != nil {
 		return 0, nil, fmt.Errorf("%w: key of a key document", protocol.ErrMalformed)
 	}
 	return serial, bytes.Clone(hpkeKey), nil

@@ -2,7 +2,10 @@ package wire
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/hpke"
+	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -20,12 +23,29 @@ func TestOpenedIsWiped(t *testing.T) {
 	require.NoError(t, err)
 	o, err := OpenRequest(request, map[HPKEKeyID]hpke.PrivateKey{HPKEKeyIDOf(public.Bytes()): private})
 	require.NoError(t, err)
-	key := o.Reply.Secret.Get()
+	key, plaintext := o.Reply.Secret.Get(), o.Plaintext.Get()
 	require.False(t, AllZero(key))
+	require.Equal(t, []byte("plaintext"), plaintext)
 	o.Wipe()
 	require.True(t, AllZero(key))
 	require.Nil(t, o.Reply.Secret.Get())
-	require.Equal(t, make([]byte, len("plaintext")), o.Plaintext)
+	require.True(t, AllZero(plaintext))
+	require.Nil(t, o.Plaintext.Get())
+}
+
+// noSigner is hardware that does not sign: its owner did not unlock it.
+type noSigner struct{ crypto.Signer }
+
+func (noSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("not unlocked")
+}
+
+// TestUnsignedIsWiped: what the hardware does not sign is not kept.
+func TestUnsignedIsWiped(t *testing.T) {
+	body := []byte("token and partial signatures")
+	_, err := (&HardwareSigner{Key: noSigner{}}).append(protocol.KeyID{1}, body)
+	require.Error(t, err)
+	require.True(t, AllZero(body))
 }
 
 // TestRefusedRequestIsWiped: of a request that is cut off anywhere, or whose fields do not

@@ -10,7 +10,7 @@
 // to trust is the disk: one that confirms what it only holds in a volatile cache loses
 // counts with the power.
 //
-// If a sync fails, nobody knows what is on disk, and and asking again may get a wrong
+// If a sync fails, nobody knows what is on disk, and asking again may get a wrong
 // answer: the kernel may have dropped the pages and still show them. The store then
 // refuses everything. Opening it in a new process is not enough, since the kernel's pages
 // are the same: reboot, or move the file to a disk that can be trusted, before the
@@ -72,10 +72,10 @@ type Options struct {
 	// one second.
 	LockTimeout time.Duration
 
-	disk durable.Disk // tests see the directory's sync
-	// the sync of the file when it is opened; nil: (*bbolt.DB).Sync
-	sync    func(*bbolt.DB) error
-	between func() // and write between the check of the file and its lock
+	// For tests:
+	disk    durable.Disk          // shows the sync of the directory
+	sync    func(*bbolt.DB) error // in place of (*bbolt.DB).Sync when the file is opened
+	between func()                // called between the check of the file and its lock
 }
 
 var (

@@ -15,7 +15,7 @@ import (
 // HPKE (RFC 9180) in base mode with MLKEM768-X25519, HKDF-SHA256 and AES-256-GCM. Every
 // random number is given.
 
-// recipient is the server's key pair.
+// recipient is the server's HPKE key pair.
 type recipient struct {
 	seed []byte
 	pq   *mlkem.DecapsulationKey768
