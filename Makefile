@@ -22,7 +22,7 @@ stress:           # every test RUNS (20) times in a row, with all cores busy
 fuzz:             # every fuzz target for FUZZTIME (10s)
 	.ci/fuzz
 
-taint:            # every operation on secrets under valgrind, with and without seeded leaks
+taint:            # the operations on shares, partial signatures, server keys and PINs under valgrind, with and without seeded leaks
 	.ci/taint
 
 dudect:           # timing of every kernel and of right and wrong PINs, DUDECT (10s) for each comparison

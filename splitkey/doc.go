@@ -33,8 +33,8 @@
 //     is a test of PINs, and in [Additive] sharing a few bits of it are.
 //   - A partial signature y and the digest it belongs to let whoever also holds a
 //     PIN-locked share test PINs. Never log, store or send y in the clear.
-//   - Shares are as long as lambda, always reduced, never shortened, never derived from a
-//     PIN.
+//   - The client's share is 8 bytes longer than the modulus; the server's is as long as
+//     the modulus, and below lambda. Neither is ever shortened, or derived from a PIN.
 //
 // # FIPS 140-3
 //

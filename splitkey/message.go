@@ -76,8 +76,8 @@ func (k *FinalKey) saltLength(opts *rsa.PSSOptions) (int, error) {
 	if opts.SaltLength < rsa.PSSSaltLengthEqualsHash {
 		return 0, fmt.Errorf("%w: negative salt length", ErrMessage)
 	}
-	if !opts.Hash.Available() {
-		return 0, fmt.Errorf("%w: %v", ErrMessage, emsa.CheckHash(opts.Hash))
+	if err := emsa.CheckHash(opts.Hash); err != nil {
+		return 0, fmt.Errorf("%w: %v", ErrMessage, err)
 	}
 	size := opts.SaltLength
 	if size <= 0 {

@@ -140,6 +140,24 @@ func TestSyncIsReal(t *testing.T) {
 	require.Equal(t, "sync", failed.Op)
 }
 
+// TestLogSyncIsReal: a line is durable by a sync of the log's own file.
+func TestLogSyncIsReal(t *testing.T) {
+	var opened bool
+	disk := Observed(func(s Step) error {
+		if opened && s.Op == Sync {
+			require.NoError(t, s.File.Close())
+		}
+		return nil
+	})
+	l, err := disk.OpenLog(filepath.Join(t.TempDir(), "log"), 0o600)
+	require.NoError(t, err)
+	opened = true
+	_, err = l.Write([]byte("line\n"))
+	var failed *fs.PathError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, "sync", failed.Op)
+}
+
 // TestReplaceFollowsNoLeftover: what lies in the draft's place, a link or a file that
 // others may read, is replaced.
 func TestReplaceFollowsNoLeftover(t *testing.T) {

@@ -131,5 +131,6 @@ func (m *Modulus) Bytes() []byte {
 	return b
 }
 
-// Implementation names what computes modulo n: "ifma", "adx" or "bigmod".
-func (m *Modulus) Implementation() string { return available(m.bits)[0].name }
+// Assembly reports whether this process computes in assembly modulo a number of so many
+// bits.
+func Assembly(bits int) bool { return available(bits)[0].name != portable.name }

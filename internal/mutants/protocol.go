@@ -85,6 +85,7 @@ var protocolMutants = []mutant{
 	// What a device keeps.
 	{"save without syncing the value", "internal/durable/durable.go", "if err == nil {\n\t\terr = d.step(Sync, name, file, file.Sync)\n\t}", "", inDevice, "TestSaveIsDurable"},
 	{"save without syncing the folder", "internal/durable/durable.go", "\treturn d.SyncFolder(filepath.Dir(name))\n}\n\n// RemoveLeftover", "\treturn nil\n}\n\n// RemoveLeftover", inDevice, "TestSaveIsDurable"},
+	{"a log that syncs nothing", "internal/durable/append.go", "l.file, l.file.Sync)", "l.file, func() error { return nil })", inDurable, "TestLogSyncIsReal"},
 	{"a log without a sync", "internal/durable/append.go", "err = l.disk.step(Sync, l.name, l.file, l.file.Sync)", "err = nil", inDurable, "TestLog"},
 	{"a log whose name is not durable", "internal/durable/append.go", "err = d.SyncFolder(filepath.Dir(name)); err == nil {", "_ = filepath.Dir(name); err == nil {", inDurable, "TestLog"},
 	{"a log that goes on within a line", "internal/durable/append.go", `return last[0] != '\n', err`, "return false, err", inDurable, "TestLog"},

@@ -11,9 +11,10 @@
 // what memcheck reports as a jump or an address that depends on uninitialised memory is
 // one that depends on a secret. (The idea is A. Langley's ctgrind, 2010.)
 //
-// "make taint" runs the check. Its driver is the tests of this package: they call every
-// operation with its secrets marked, and count what memcheck finds. Built with taintleak
-// too, each operation leaks, and that must be found.
+// "make taint" runs the check. Its driver is the tests of this package: they call the
+// operations on shares, partial signatures, server keys and PINs with their secrets
+// marked, and count what memcheck finds. (Not those that deal keys: see package splitkey,
+// Timing.) Built with taintleak too, each operation leaks, and that must be found.
 package taint
 
 // Result is where [LeakResult] leaks.

@@ -117,7 +117,7 @@ func FuzzParseCounter(f *testing.F) {
 		again, err := s.MarshalBinary()
 		require.NoError(t, err)
 		require.Equal(t, b, again)
-		// Whatever was read can be counted on, and leaves a state that can be read.
+		// Whatever was read can be counted on, and leaves a counter that can be read.
 		for _, now := range []time.Time{time.UnixMilli(s.at), time.UnixMilli(s.at / 2), epoch} {
 			for _, o := range []Outcome{Wrong, Right} {
 				next, verdict := DefaultPolicy().Next(s, o, now)

@@ -71,7 +71,7 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 	})
 }
 
-// TestLimiterAlone holds what the warning at Limiter says: a right PIN gives all tries
+// TestLimiterAlone holds what the warning in the package documentation says: a right PIN gives all tries
 // back, so who guesses twice between any two right PINs is never locked out.
 func TestLimiterAlone(t *testing.T) {
 	l := enrolled(t, new(storetest.MemoryStore))

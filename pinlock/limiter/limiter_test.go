@@ -150,7 +150,7 @@ func TestPolicyAtHand(t *testing.T) {
 	status, err = strict.Peek(ctx, "key")
 	require.NoError(t, err)
 	require.Equal(t, limiter.Status{Destroyed: true}, status)
-	require.False(t, counterOf(t, store, "key").Destroyed(), "Status wrote")
+	require.False(t, counterOf(t, store, "key").Destroyed(), "Peek wrote")
 	require.Equal(t, limiter.ErrDestroyed, strict.Attempt(ctx, "key", never(t)))
 	require.True(t, counterOf(t, store, "key").Destroyed())
 	require.Equal(t, limiter.ErrDestroyed, lax.Attempt(ctx, "key", never(t)))

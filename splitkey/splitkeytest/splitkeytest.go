@@ -120,7 +120,7 @@ func FinalKey(tb testing.TB, client *rsa.PublicKey) *splitkey.FinalKey {
 // Assembly reports whether this process computes in assembly modulo a number of 2048
 // bits.
 func Assembly() bool {
-	return modexp.NewModulus(Key(2048).N.Bytes()).Implementation() != "bigmod"
+	return modexp.Assembly(2048)
 }
 
 // PrivateKey returns the RSA key with the given primes, for vectors that publish

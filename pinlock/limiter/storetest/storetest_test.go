@@ -199,9 +199,11 @@ func TestEveryFaultIsFound(t *testing.T) {
 // TestNodesAreNeeded: a store whose handles do not agree passes every check on one
 // handle.
 func TestNodesAreNeeded(t *testing.T) {
+	ran := 0
 	for _, c := range checks {
 		switch c.name {
 		case "ConcurrentCreate", "ConcurrentSwap", "ConcurrentCount":
+			ran++
 			for _, fault := range []string{"swap atomic in the process only", "create atomic in the process only"} {
 				db := newDatabase(fault).tested()
 				db.Single = true
@@ -209,6 +211,7 @@ func TestNodesAreNeeded(t *testing.T) {
 			}
 		}
 	}
+	require.Equal(t, 3, ran)
 }
 
 // TestEveryReopenFaultIsFound reopens in ways that lose something.
@@ -241,14 +244,16 @@ func TestEveryReopenFaultIsFound(t *testing.T) {
 		{"loses an id", func(d *database) { delete(d.records, oddIDs[3]) }, "ListSurvives"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			found := false
 			for _, check := range reopenChecks {
 				require.False(t, fails(check, newDatabase("").tested()), check.name)
 				if check.name == c.found {
 					d := newDatabase("")
 					d.reopen = c.reopen
-					require.True(t, fails(check, d.tested()), check.name)
+					found = fails(check, d.tested())
 				}
 			}
+			require.True(t, found, c.found)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 
 	"github.com/tandem-rsa/tandem/internal/modexp"
+	"github.com/tandem-rsa/tandem/internal/secret"
 )
 
 var (
@@ -30,7 +31,7 @@ const maxDivisor = 1 << 32
 
 // Dealer knows a whole key. Wipe it when the shares are made.
 type Dealer struct {
-	secret *dealerSecret
+	secret secret.Value[*dealerSecret]
 }
 
 type dealerSecret struct {
@@ -45,7 +46,7 @@ type dealerSecret struct {
 // It returns [ErrDivisor] and [ErrExponent].
 func New(p, q []byte, size int, e uint) (*Dealer, error) {
 	k := &dealerSecret{size: size}
-	dealer := &Dealer{k}
+	dealer := &Dealer{secret.Hide(k)}
 	if err := k.compute(p, q, uint64(e)); err != nil {
 		dealer.Wipe()
 		return nil, err
@@ -96,12 +97,12 @@ func (k *dealerSecret) compute(p, q []byte, e uint64) error {
 }
 
 // Wipe clears the key.
-func (d *Dealer) Wipe() { d.secret.integers.Wipe() }
+func (d *Dealer) Wipe() { d.secret.Get().integers.Wipe() }
 
 // Multiplicative returns d_s = (e * (2x+1))^-1 mod lambda, or false where 2x+1 has no
 // inverse and the caller must draw another x.
 func (d *Dealer) Multiplicative(x []byte) ([]byte, bool) {
-	k := d.secret
+	k := d.secret.Get()
 	s := new(modexp.Integers)
 	defer s.Wipe()
 	dc := ClientExponent(x)
@@ -122,7 +123,7 @@ func (d *Dealer) Multiplicative(x []byte) ([]byte, bool) {
 // Additive returns d_s = e^-1 - x mod lambda. For a random x it is zero, which is no
 // share, with probability 1/lambda.
 func (d *Dealer) Additive(x []byte) []byte {
-	k := d.secret
+	k := d.secret.Get()
 	s := new(modexp.Integers)
 	defer s.Wipe()
 	reduced := s.Mod(s.FromBytes(x, (len(x)+7)/8), k.lambda)
