@@ -11,8 +11,8 @@ import (
 // ErrEnd is what draw returns when it will never make another key.
 var ErrEnd = errors.New("keystock: no more keys")
 
-// Pause is how long a stock waits after draw failed.
-const Pause = time.Second
+// pause is how long a stock waits after draw failed.
+const pause = time.Second
 
 // Stock keeps a number of keys ready. It is used from many goroutines at once.
 type Stock[T any] struct {
@@ -41,7 +41,7 @@ func (s *Stock[T]) fill(ctx context.Context, draw func(context.Context) (T, erro
 			return
 		case err != nil:
 			select {
-			case <-time.After(Pause):
+			case <-time.After(pause):
 			case <-ctx.Done():
 			}
 			continue

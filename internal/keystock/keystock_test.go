@@ -73,9 +73,9 @@ func TestFailing(t *testing.T) {
 		for want := int64(1); want <= 4; want++ {
 			synctest.Wait()
 			require.Equal(t, want, tries.Load())
-			time.Sleep(Pause)
+			time.Sleep(pause)
 		}
-		time.Sleep(10 * Pause)
+		time.Sleep(10 * pause)
 		require.Equal(t, int64(4), tries.Load())
 		s.Close()
 	})

@@ -175,7 +175,7 @@ var splitkeyMutants = []mutant{
 	{"keep the dealer's working space, multiplicative", "splitkey/internal/deal/deal.go", "\tdefer s.Wipe()\n\tdc :=", "\tdc :=", inSplitkey, "TestMemoryGenerateKey/fastest/multiplicative"},
 	{"keep the dealer's working space, additive", "splitkey/internal/deal/deal.go", "\tdefer s.Wipe()\n\treduced :=", "\treduced :=", inSplitkey, "TestMemoryGenerateKey/fastest/additive"},
 	{"leave the stack as it is", "internal/erase/off.go", "\tdefer overwrite()\n", "", "./internal/erase", "TestStack"},
-	{"wipe nothing of a dealer", "splitkey/internal/deal/deal.go", "func (d *Dealer) Wipe() { d.secret.integers.Wipe() }", "func (d *Dealer) Wipe() {}", inSplitkey, "TestMemoryGenerateKey/fastest/multiplicative"},
+	{"wipe nothing of a dealer", "splitkey/internal/deal/deal.go", "func (d *Dealer) Wipe() { d.secret.Get().integers.Wipe() }", "func (d *Dealer) Wipe() {}", inSplitkey, "TestMemoryGenerateKey/fastest/multiplicative"},
 	{"keep the factors of a key that was checked", "splitkey/internal/deal/check.go", "\ts := new(modexp.Integers)\n\tdefer s.Wipe()\n\tproduct", "\ts := new(modexp.Integers)\n\tproduct", inSplitkey, "TestMemorySplit/fastest/multiplicative"},
 	{"keep p-1 and d of a key that was checked", "splitkey/internal/deal/check.go", "\ts := new(modexp.Integers)\n\tdefer s.Wipe()\n\tp1", "\ts := new(modexp.Integers)\n\tp1", inSplitkey, "TestMemorySplit/fastest/multiplicative"},
 	{"do not clear whole pieces", "internal/modexp/integers.go", "\t\t\tclear(s.pieces[i])\n", "\t\t\t_ = s.pieces[i]\n", inSplitkey, "TestMemoryGenerateKey/fastest/multiplicative"},

@@ -42,11 +42,8 @@ type Event struct {
 // MarshalJSON writes one object: time, level, kind, key and the attributes by their
 // names.
 func (e Event) MarshalJSON() ([]byte, error) {
-	object := map[string]any{"time": e.Time.UTC(), "level": e.Level, "kind": e.Kind, "key": e.Key}
-	if e.Number > 0 {
-		object["event"] = e.Number
-	}
-	for _, a := range e.Attrs {
+	object := map[string]any{"time": e.Time.UTC(), "level": e.Level, "kind": e.Kind}
+	for _, a := range e.attrs() {
 		object[a.Key] = a.Value.Any()
 	}
 	return json.Marshal(object)

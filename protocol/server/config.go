@@ -42,7 +42,7 @@ type Config struct {
 	// Policy limits wrong PINs. Required: see [limiter.DefaultPolicy].
 	Policy limiter.Policy
 
-	// Keys makes the server's own keys. nil means that new keys are two-prime: the final
+	// Keys makes server keys. nil means that new keys are two-prime: the final
 	// key is then the device's own (n1, e), and the server holds no more than a share of
 	// it.
 	Keys KeySource

@@ -57,7 +57,7 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 		return toldDestroyed(rec), nil
 	case !live: // 11
 		return told(wire.CodeExpired), nil
-	case rec.condition == Pending && t.now >= rec.until && t.Op != protocol.OpCancel: // 11
+	case rec.over(t.now) && t.Op != protocol.OpCancel: // 11
 		return destroyed(rec, protocol.ReasonExpired, t.now), nil
 	case rec.condition == Pending && t.Op != protocol.OpConfirm && t.Op != protocol.OpCancel: // 11
 		return told(wire.CodeUnconfirmed), nil
@@ -98,10 +98,13 @@ func (t *trial) again(ctx context.Context, rec *record) (decision, error) {
 		return told(wire.CodeExpired), nil
 	}
 	outcome, err := t.try(ctx, rec)
-	if err == nil && outcome != limiter.Right {
-		err = errors.New("server: a right partial signature is wrong now")
+	if err != nil {
+		return decision{}, err
+	}
+	if outcome != limiter.Right {
+		return decision{}, errors.New("server: a right partial signature is wrong now")
 	}
 	d := told(wire.CodeRight)
 	d.sign = true
-	return d, err
+	return d, nil
 }

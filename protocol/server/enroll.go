@@ -118,9 +118,9 @@ func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request 
 		return nil, fmt.Errorf("%w: the challenge was used for another enrolment", protocol.ErrMalformed)
 	}
 	if rec.condition == Destroyed {
-		return &wire.Answer{Code: wire.CodeDestroyed, Reason: rec.reason}, nil
+		return toldDestroyed(rec).answer, nil
 	}
-	if rec.condition == Pending && now >= rec.until {
+	if rec.over(now) {
 		return &wire.Answer{Code: wire.CodeDestroyed, Reason: protocol.ReasonExpired}, nil
 	}
 	return &wire.Answer{Code: wire.CodeEnrolled, Public: rec.public, ConfirmBy: rec.until}, nil
@@ -175,7 +175,7 @@ func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitke
 	return c.PublicKey(), sealed, err
 }
 
-// serverKey draws the server's own key, or returns none where keys are two-prime. A key
+// serverKey draws a server key, or returns none where keys are two-prime. A key
 // that is not what KeySource promises is a fault of the source.
 func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	keys := s.config.Keys
@@ -205,7 +205,7 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	return nil, nil, err
 }
 
-// wipeKey wipes a key that was drawn and will never be used. One in an HSM is not the
+// wipeKey wipes a key that was drawn and will not be sealed. One in an HSM is not the
 // server's to wipe.
 func wipeKey(key splitkey.RSAKey) {
 	if k, ok := key.(*splitkey.SoftwareKey); ok && k != nil {

@@ -135,3 +135,39 @@ func TestExpire(t *testing.T) {
 	require.ErrorAs(t, p.Confirm(t.Context(), p.challenge(t), protocoltest.RightPIN), &dead)
 	require.Equal(t, protocol.ReasonExpired, dead.Reason)
 }
+
+// TestConfirmedKeyDoesNotExpire, however late it is.
+func TestConfirmedKeyDoesNotExpire(t *testing.T) {
+	s := newService(t)
+	p := newPhone(t, s, nil)
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+	s.clock.Add(1000 * DefaultPendingLife)
+	gone, err := s.Expire(t.Context(), p.id)
+	require.NoError(t, err)
+	require.False(t, gone)
+	_, err = p.sign(t, "late", protocoltest.RightPIN)
+	require.NoError(t, err)
+}
+
+// TestSweepCosts: what docs/operating.md says that a sweep costs for each key.
+func TestSweepCosts(t *testing.T) {
+	m := new(meter)
+	s := newService(t, m.config)
+	p := newPhone(t, s, nil)
+	p.enroll(t)
+	measure := func(want costs, f func() error) {
+		t.Helper()
+		m.costs = costs{}
+		require.NoError(t, f())
+		require.Equal(t, want, m.costs)
+	}
+	expire := func() error { _, err := s.Expire(t.Context(), p.id); return err }
+	reseal := func() error { return s.Reseal(t.Context(), p.id) }
+	measure(costs{reads: 1}, expire)
+	measure(costs{reads: 1, writes: 1, opens: 2, seals: 2}, reseal)
+	s.clock.Add(DefaultPendingLife)
+	measure(costs{reads: 1, writes: 1}, expire)
+	measure(costs{reads: 1}, expire)
+	measure(costs{reads: 1, writes: 1, opens: 1, seals: 1}, reseal)
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// KeySource makes the server's own keys (n2, d2), one for each enrolment, and finds them
+// KeySource makes server keys (n2, d2), one for each enrolment, and finds them
 // again. Package hsm has one whose keys never leave the HSM unwrapped, and [KeyPool] is
 // one in software. It is used from many goroutines at once.
 //
@@ -26,7 +26,7 @@ type KeySource interface {
 	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a
 	// wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it,
 	// and wipes the slice. It wipes the key as well, if that is a splitkey.SoftwareKey
-	// and the enrolment fails.
+	// and is not what this interface promises, or cannot be used or sealed.
 	//
 	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever
 	// is sent with it and however often.

@@ -15,7 +15,8 @@ import (
 var errInternal = errors.New("server: server failure")
 
 // refused logs why a request gets no answer, and returns ErrRefused. Errors of this
-// package and its neighbours hold no secret and nothing of the request. What only the
+// package and its neighbours hold no secret and nothing of the request; those of the
+// service's own Sealer, KeySource and Store must not either. What only the
 // sender can be at fault for is for debugging.
 func (s *Server) refused(ctx context.Context, err error) error {
 	cause := slog.String("cause", err.Error())

@@ -98,22 +98,19 @@ func (s *Server) Expire(ctx context.Context, id protocol.KeyID) (bool, error) {
 	if err := s.made(ctx); err != nil {
 		return false, err
 	}
-	status, err := s.Status(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	if status.Condition == Destroyed {
-		return status.Reason == protocol.ReasonExpired, nil
-	}
 	now, err := s.now()
 	if err != nil {
 		return false, fmt.Errorf("server: expire: %w", err)
 	}
-	gone, err := s.expire(ctx, id, now)
-	if err != nil {
-		return false, fmt.Errorf("server: expire: %w", err)
-	}
-	return gone, nil
+	var gone bool
+	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
+		if rec.over(now) {
+			d = destroyed(rec, protocol.ReasonExpired, now)
+		}
+		gone = rec.reason == protocol.ReasonExpired
+		return d, nil
+	})
+	return gone && err == nil, known(err, "expire")
 }
 
 // expire destroys a key that was not confirmed by the time at, and reports whether it is
@@ -126,11 +123,10 @@ func (s *Server) expire(ctx context.Context, id protocol.KeyID, at int64) (bool,
 	}
 	var gone bool
 	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
-		gone = rec.condition == Destroyed && rec.reason == protocol.ReasonExpired && at >= rec.until
-		if rec.condition == Pending && at >= rec.until {
-			gone = true
+		if rec.over(at) {
 			d = destroyed(rec, protocol.ReasonExpired, now)
 		}
+		gone = rec.reason == protocol.ReasonExpired && at >= rec.until
 		return d, nil
 	})
 	if errors.Is(err, limiter.ErrNotFound) {

@@ -37,7 +37,7 @@ func TestNothingEncoded(t *testing.T) {
 	encoded := share.Bytes()
 	enrolled := wire.Enrollment{Share: secret.Own(encoded), Body: secret.Own(encoded), AuthKey: key}
 	printtest.Hidden(t, map[string][]byte{
-		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server's own key": pooled.blob.Get()[100:140],
+		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server key": pooled.blob.Get()[100:140],
 		"the key": secretKey, "K_dev": bytes.Clone(st.Key.AuthKey.Get()), "the HPKE key": private, "the PIN": pin,
 	},
 		sealer, *sealer, key, challenges, &challenges, wire.Reply{Secret: key}, s.Server,

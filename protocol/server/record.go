@@ -152,6 +152,10 @@ func parseRecord(value []byte) (*record, error) {
 	return r, nil
 }
 
+// over reports whether the key was not confirmed by the time at, and is not yet destroyed
+// for that.
+func (r *record) over(at int64) bool { return r.condition == Pending && at >= r.until }
+
 // destroy erases the share, for ever. K_dev stays, so that the device can be told.
 func (r *record) destroy(why protocol.Reason) {
 	r.condition, r.reason = Destroyed, why

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// unfit returns why a device's modulus cannot be enrolled, as far as it can be told from
+// unfit returns why a client modulus cannot be enrolled, as far as it can be told from
 // the modulus alone, or 0. All of it is known before the server draws a key of its own.
 func (s *Server) unfit(pub *rsa.PublicKey) wire.Refusal {
 	if splitkey.CheckModulus(pub) != nil {

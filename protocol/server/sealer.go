@@ -16,8 +16,8 @@ import (
 // stands for the HSM's AES key: package hsm has one, and [SoftwareSealer] is one without
 // an HSM.
 //
-// A Sealer is trusted with the server's shares and with what keeps them
-// apart from the database. It is used from many goroutines at once.
+// Whoever can use the Sealer and read the store has every server share. Its errors go into
+// the log, and hold no secret. It is used from many goroutines at once.
 type Sealer interface {
 	// Seal returns plaintext encrypted, with whatever it needs to open it again.
 	Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error)
@@ -39,7 +39,8 @@ const SealerKeySize = 32
 //	21      n+16    AES-256-GCM (NIST SP 800-38D) with its tag
 //
 // Nonces are random: NIST SP 800-38D, section 8.3, allows 2^32 of them for a key. A key
-// is written to twice for each enrolment, and not for signatures.
+// seals twice for each enrolment and each Reseal, once or so for each node, and never for
+// a signature.
 type SoftwareSealer struct {
 	current sealerKeyID
 	keys    secret.Value[map[sealerKeyID]cipher.AEAD]

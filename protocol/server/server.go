@@ -13,9 +13,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Server is the service's half of the protocol. It keeps nothing between calls but its
-// configuration: any number of servers with the same one may share a store, and any of
-// them answers any request. All methods may be called from many goroutines at once.
+// Server is the service's half of the protocol. It keeps nothing between calls that it
+// may not lose: any number of servers with the same configuration may share a store, and
+// any of them answers any request. All methods may be called from many goroutines at once.
 type Server struct {
 	config     Config
 	challenges wire.ChallengeKey
