@@ -126,9 +126,11 @@ func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 				packages++
 				cut(e.Package)
 				// A package of its own prints its verdict, or why it could not start.
-				if e.Action == "pass" {
-					fmt.Fprintf(w, "ok   %s %.1f s\n", k, e.Elapsed)
-				} else {
+				// One without tests has nothing to say.
+				switch e.Action {
+				case "pass":
+					fmt.Fprintf(w, "ok  \t%s\t%.1fs\n", k, e.Elapsed)
+				case "fail":
 					fmt.Fprint(w, strings.Join(output[k], ""))
 				}
 			case e.Action == "pass":
@@ -146,7 +148,7 @@ func gate(r io.Reader, w io.Writer, strict bool) (bool, []skip) {
 	for _, k := range slices.SortedFunc(maps.Keys(running), func(a, b key) int { return strings.Compare(a.pkg, b.pkg) }) {
 		cut(k.pkg)
 	}
-	fmt.Fprintf(w, "%d tests passed in %d packages, %d failed, %d skipped\n", passed, packages, len(failed), len(skipped))
+	fmt.Fprintf(w, "%d packages\n%d passed, %d failed, %d skipped\n", packages, passed, len(failed), len(skipped))
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		fmt.Fprintln(w, "FAIL", name)
 	}

@@ -43,7 +43,7 @@ func TestGate(t *testing.T) {
 		loose, ci    bool // the verdict without and with CI=true
 		says, hushes string
 	}{
-		{"pass", start + pass + none + end, true, true, "1 tests passed in 2 packages, 0 failed, 0 skipped", "SKIP"},
+		{"pass", start + pass + none + end, true, true, "\n1 passed, 0 failed, 0 skipped\n", "SKIP"},
 		{"skip", start + pass + skips + end, true, false, "no token\n", "FAIL"},
 		{"skip named", start + pass + skips + end, true, false, "SKIP p.TestB\n", "FAIL"},
 		{"fail", start + pass + fail + endFail, false, false, "not equal\n", "SKIP"},
@@ -57,12 +57,12 @@ func TestGate(t *testing.T) {
 		{"panic named", start + pass + begin + stack + endFail, false, false, "FAIL p.TestD\n", "SKIP"},
 		{"panic printed once", start + pass + begin + stack + another + endFail, false, false, "=== RUN   TestD\npanic: test timed out after 1s\nexit status 1\n", "SKIP"},
 		{"waited for its turn", start + pass + waits + begin + stack + endFail, false, false, "FAIL p.TestD\n", "TestE"},
-		{"waited and passed", start + waits + ends + end, true, true, "1 tests passed in 1 packages, 0 failed", "TestE"},
+		{"waited and passed", start + waits + ends + end, true, true, "ok  \tp\t1.5s\n1 packages\n1 passed, 0 failed, 0 skipped\n", "TestE"},
 		{"cut off in a panic", start + pass + begin + stack, false, false, "panic: test timed out after 1s\n", "SKIP"},
 		{"passed without an end", start + pass + begin + end, false, false, "FAIL p.TestD\n", "SKIP"},
 		{"not events", start + pass + end + "go: no such module\n", false, false, "no such module", "SKIP"},
-		{"nothing ran", none, false, false, "0 tests passed", "SKIP"},
-		{"empty", "", false, false, "0 tests passed", "SKIP"},
+		{"nothing ran", none, false, false, "0 passed", "SKIP"},
+		{"empty", "", false, false, "0 passed", "SKIP"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, strict := range []bool{false, true} {
