@@ -130,9 +130,13 @@ func parse(r io.Reader, inputs int) ([]Table, error) {
 		case record[0] == "":
 			inTable = false
 		case record[0] == "geomean":
-		case !inTable || len(record) < 1+2*inputs:
+		case !inTable || len(record) < 3:
 			return nil, fmt.Errorf("benchstat: unexpected line %q", record)
 		default:
+			// A benchmark that only the first side has ends after its cells.
+			for len(record) < 1+2*inputs {
+				record = append(record, "")
+			}
 			row, err := parseRow(record, inputs)
 			if err != nil {
 				return nil, err
