@@ -19,6 +19,13 @@ var storeMutants = []mutant{
 	{"storetest: versions of a removed record", "pinlock/limiter/storetest/reopen.go", "		h.db.Remove(\"id\")", "		h.db.Remove(\"other\")\n		return", inStoretest, everyFault},
 	{"storetest: lists that leave out what is new", "pinlock/limiter/storetest/list.go", "if begin < id && id <= end && !listed[id] {", "if begin < id && id <= end && listed[id] && len(id) == 0 {", inStoretest, everyFault},
 	{"storetest: lists that leave out what was there", "pinlock/limiter/storetest/list.go", "		if !listed[id] {\n			return fmt.Errorf(\"%q was there", "		if listed[id] && len(id) == 0 {\n			return fmt.Errorf(\"%q was there", inStoretest, everyFault},
+	{"storetest: a lost swap that succeeds", "pinlock/limiter/storetest/network.go", "require.Equal(t, \"new\", string(value), \"a write that was confirmed\")", "_ = value", inStoretest, everyFault},
+	{"storetest: a lost swap that conflicts", "pinlock/limiter/storetest/network.go", "	} else {\n		requireUnknown(t, err)\n		require.Contains(", "	} else {\n		require.Contains(", inStoretest, everyFault},
+	{"storetest: connections that stay cut", "pinlock/limiter/storetest/network.go", "[]func(){l.Cut, l.Break, cancel}[kind]", "[]func(){l.Cut, l.Cut, cancel}[kind]", inStoretest, everyFault},
+	{"storetest: cuts on the way there only", "pinlock/limiter/storetest/network.go", "trap := l.At(proxytest.Direction(d), moment, spring)", "trap := l.At(proxytest.Direction(d*0), moment, spring)", inStoretest, everyFault},
+	{"storetest: what is held never arrives", "pinlock/limiter/storetest/network.go", "			l.Hold()\n			cancel()", "			l.Cut()\n			cancel()", inStoretest, everyFault},
+	{"storetest: parts of two values", "pinlock/limiter/storetest/large.go", "if len(b) == 0 || !bytes.Equal(b, value(b[0])) {", "if len(b) == 0 {", inStoretest, everyFault},
+	{"storetest: contexts that never end", "pinlock/limiter/storetest/cancelled.go", "time.AfterFunc(rand.N(longest), cancel)", "time.AfterFunc(rand.N(longest)+time.Hour, cancel)", inStoretest, everyFault},
 
 	// Listing.
 	{"a page that begins with the last id", "pinlock/limiter/storetest/memory.go", "if id > after && strings", "if id >= after && strings", inStoretest, "TestMemoryStore"},

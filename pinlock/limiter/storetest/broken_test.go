@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
@@ -40,16 +41,27 @@ func newDatabase(fault string) *database {
 	return &database{records: make(map[string]*record), clock: make(map[string]uint64), fault: fault}
 }
 
+// handle opens one.
+func (d *database) handle() *broken {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open++
+	return &broken{database: d, cache: make(map[string]record), absent: make(map[string]bool)}
+}
+
 // tested is the database as the checks get it.
-func (d *database) tested() Database {
+func (d *database) tested(t *testing.T) Database {
+	server := d.serve(t)
 	return Database{
-		Open: func() limiter.Store {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.open++
-			return &broken{database: d, cache: make(map[string]record), absent: make(map[string]bool)}
+		Open:   func() limiter.Store { return d.handle() },
+		Close:  func(s limiter.Store) { s.(interface{ close() }).close() },
+		Server: server,
+		OpenAt: func(address string) limiter.Store {
+			if d.is("goes another way") {
+				address = server
+			}
+			return &remote{address: address, fault: d.fault}
 		},
-		Close: func(s limiter.Store) { s.(*broken).close() },
 		Remove: func(id string) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -174,6 +186,13 @@ func (b *broken) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 		if r.loads++; r.before != nil && r.loads%7 == 0 {
 			return bytes.Clone(r.before), r.version, nil
 		}
+	case b.is("reads in pieces") && len(r.value) > 1<<15:
+		half := bytes.Clone(r.value[:1<<15])
+		b.mu.Unlock()
+		trip()
+		b.mu.Lock()
+		r = b.records[b.key(id)]
+		return append(half, r.value[1<<15:]...), r.version, nil
 	case b.is("load bumps version"):
 		b.last++
 		r.version = b.last
@@ -195,6 +214,11 @@ func (d *database) closedForAll(b *broken) bool {
 func (b *broken) Create(ctx context.Context, id string, value []byte) error {
 	if err := b.check(ctx, id, value); err != nil {
 		return err
+	}
+	if b.is("a cancelled creation succeeds") {
+		if time.Sleep(time.Millisecond); ctx.Err() != nil {
+			return nil
+		}
 	}
 	// This create looks, and then writes. At best no other caller of this handle comes
 	// between.
@@ -232,6 +256,11 @@ func (b *broken) Create(ctx context.Context, id string, value []byte) error {
 func (b *broken) Swap(ctx context.Context, id string, version uint64, value []byte) error {
 	if err := b.check(ctx, id, value); err != nil {
 		return err
+	}
+	if b.is("a cancelled swap succeeds") {
+		if time.Sleep(time.Millisecond); ctx.Err() != nil {
+			return nil
+		}
 	}
 	looks := b.is("swap atomic in the process only")
 	if looks {
@@ -285,6 +314,11 @@ func (b *broken) Swap(ctx context.Context, id string, version uint64, value []by
 		return nil
 	}
 	b.put(id, value)
+	if b.is("a cancelled swap conflicts") {
+		if time.Sleep(time.Millisecond); ctx.Err() != nil {
+			return limiter.ErrConflict
+		}
+	}
 	if b.is("swap shows up late") {
 		r := b.records[b.key(id)]
 		now := r.value

@@ -8,6 +8,7 @@ package storetest
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,19 @@ type Database struct {
 	// Remove deletes a record behind the Store's back, as an administrator might. Only
 	// one check needs it, and is left out if it is nil.
 	Remove func(id string)
+
+	// Server and OpenAt are for a store that reaches its records over TCP: Server is the
+	// address ("host:port") of what serves them, and OpenAt does what Open does, with
+	// another address in its place. There is a proxy at that address, which loses, holds
+	// and cuts connections before, during and after a write. All calls of this handle
+	// must go to that address. The checks of lost connections are left out if OpenAt is
+	// nil.
+	Server string
+	OpenAt func(address string) limiter.Store
+
+	// EveryByte has connections cut at every byte of a call, which takes minutes: else at
+	// some of them, which differ from run to run.
+	EveryByte bool
 }
 
 // Run runs every check of the contract, each in a subtest on a database of its own.
@@ -75,11 +89,13 @@ func (c check) on(t tester, db Database) {
 	c.run(t, h)
 }
 
-var checks = append(append([]check{
+var checks = slices.Concat([]check{
 	{"ConcurrentCreate", concurrentCreate},
 	{"ConcurrentSwap", concurrentSwap},
 	{"ConcurrentCount", concurrentCount},
 	{"ConcurrentReaders", concurrentReaders},
+	{"ConcurrentLarge", concurrentLarge},
+	{"CancelledMeanwhile", cancelledMeanwhile},
 	{"GuessesWrong", guessesWrong},
 	{"GuessesMixed", guessesMixed},
 	{"HandleCloses", handleCloses},
@@ -101,7 +117,7 @@ var checks = append(append([]check{
 	sequence{"CopiesOnWrite", copiesOnWrite},
 	sequence{"CopiesOnRead", copiesOnRead},
 	sequence{"ContextDone", contextDone},
-)...), listChecks...)
+), listChecks, networkChecks)
 
 var reopenChecks = []check{
 	{"RecordsSurvive", recordsSurvive},

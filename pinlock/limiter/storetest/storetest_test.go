@@ -80,9 +80,9 @@ const attempts = 50
 
 // finds reports whether a check finds a fault: in one run, if its calls follow one
 // another.
-func finds(c check, fault string) bool {
+func finds(t *testing.T, c check, fault string) bool {
 	for range attempts {
-		if fails(c, newDatabase(fault).tested()) {
+		if fails(c, newDatabase(fault).tested(t)) {
 			return true
 		}
 		if !atOnce(c.name) {
@@ -150,6 +150,25 @@ var faults = map[string][]string{
 	"closes for all":                    {"HandleCloses"},
 	"takes its records with it":         {"HandleCloses"},
 
+	"reads in pieces":               {"ConcurrentLarge"},
+	"a cancelled creation succeeds": {"CancelledMeanwhile"},
+	"a cancelled swap succeeds":     {"CancelledMeanwhile"},
+	"a cancelled swap conflicts":    {"CancelledMeanwhile"},
+
+	// Faults of the way to the server.
+	"a lost swap succeeds":        {"LostDuringSwap", "Unreachable"},
+	"a lost swap conflicts":       {"LostDuringSwap", "LateSwap"},
+	"a lost swap is repeated":     {"LostDuringSwap"},
+	"a lost creation succeeds":    {"LostDuringCreate", "Unreachable"},
+	"a lost creation conflicts":   {"LostDuringCreate", "LateCreate"},
+	"a lost creation is repeated": {"LostDuringCreate"},
+	"what is lost is not found":   {"LostDuringLoad", "Unreachable"},
+	"what is lost is empty":       {"LostDuringLoad"},
+	"a lost list is at its end":   {"LostDuringList"},
+	"looks, and then swaps":       {"LateSwap"},
+	"looks, and then creates":     {"LateCreate"},
+	"goes another way":            {"LostDuringSwap", "LateSwap"},
+
 	// Faults of lists.
 	"list unsorted":            {"ListOrder", "ListMany"},
 	"list folds case":          {"ListOrder"},
@@ -174,14 +193,14 @@ func TestEveryFaultIsFound(t *testing.T) {
 	for _, c := range checks {
 		require.NotContains(t, byName, c.name)
 		byName[c.name] = c
-		require.False(t, fails(c, newDatabase("").tested()), c.name)
+		require.False(t, fails(c, newDatabase("").tested(t)), c.name)
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
 		t.Run(fault, func(t *testing.T) {
 			require.NotEmpty(t, faults[fault])
 			for _, name := range faults[fault] {
 				require.Contains(t, byName, name)
-				require.True(t, finds(byName[name], fault), "%s passes", name)
+				require.True(t, finds(t, byName[name], fault), "%s passes", name)
 				caught[name] = true
 			}
 		})
@@ -205,7 +224,7 @@ func TestNodesAreNeeded(t *testing.T) {
 		case "ConcurrentCreate", "ConcurrentSwap", "ConcurrentCount":
 			ran++
 			for _, fault := range []string{"swap atomic in the process only", "create atomic in the process only"} {
-				db := newDatabase(fault).tested()
+				db := newDatabase(fault).tested(t)
 				db.Single = true
 				require.False(t, fails(c, db), "%s: %s", c.name, fault)
 			}
@@ -246,11 +265,11 @@ func TestEveryReopenFaultIsFound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			found := false
 			for _, check := range reopenChecks {
-				require.False(t, fails(check, newDatabase("").tested()), check.name)
+				require.False(t, fails(check, newDatabase("").tested(t)), check.name)
 				if check.name == c.found {
 					d := newDatabase("")
 					d.reopen = c.reopen
-					found = fails(check, d.tested())
+					found = fails(check, d.tested(t))
 				}
 			}
 			require.True(t, found, c.found)
