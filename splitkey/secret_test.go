@@ -94,11 +94,12 @@ func TestNothingPrinted(t *testing.T) {
 func forms(b []byte) []string {
 	head := b[:16]
 	words := new(big.Int).SetBytes(b).Bits()
+	word := uint64(words[len(words)/2])
 	return []string{
 		string(head), hex.EncodeToString(head), strings.ToUpper(hex.EncodeToString(head)),
 		base64.StdEncoding.EncodeToString(b)[:20],
 		strings.Trim(fmt.Sprint(head), "[]"), strings.ReplaceAll(strings.Trim(fmt.Sprint(head), "[]"), " ", ", "),
 		new(big.Int).SetBytes(b).String()[:30],
-		fmt.Sprint(uint64(words[len(words)/2])),
+		fmt.Sprint(word), fmt.Sprintf("%x", word), fmt.Sprintf("%X", word), fmt.Sprintf("%o", word), fmt.Sprintf("%b", word),
 	}
 }

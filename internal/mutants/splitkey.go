@@ -30,7 +30,7 @@ var splitkeyMutants = []mutant{
 	{"a PSS salt of zeros", "splitkey/message.go", "\trand.Read(salt)\n", "\trand.Read(salt[:0])\n", inSplitkey, "TestPSSSaltsAreRandom"},
 	{"a PSS salt with one zero byte", "splitkey/message.go", "\trand.Read(salt)\n", "\trand.Read(salt[1:])\n", inSplitkey, "TestPSSSaltsAreRandom"},
 	{"finish without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); false && err != nil {", inSplitkey, "TestFaultAfterCheck"},
-	{"finish composites only without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); c.own == nil && err != nil {", inSplitkey, "TestFaultAfterCheck"},
+	{"finish composites only without the final verification", "splitkey/complete.go", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); err != nil {", "if err := ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature)); c.server == nil && err != nil {", inSplitkey, "TestFaultAfterCheck"},
 	{"verify with the arithmetic that computed", "splitkey/complete.go", "ch.m.verifyCryptoRSA(taint.DeclassifyBytes(sig, taint.VerifiedSignature))", "ch.m.Verify(taint.DeclassifyBytes(sig, taint.VerifiedSignature))", inSplitkey, "TestFinishVerifiesWithCryptoRSA"},
 	{"release a signature that does not verify", "splitkey/complete.go", "\t\tclear(sig)\n\t\treturn nil, err\n\t}\n\treturn sig, nil", "\t\treturn sig, err\n\t}\n\treturn sig, nil", inSplitkey, "TestFaultAfterCheck"},
 	{"believe every PSS signature", "splitkey/message.go", "err = rsa.VerifyPSS(pub, m.hash, m.digest, sig, opts)", "_ = opts", inSplitkey, "TestFaultAfterCheck"},
@@ -92,7 +92,8 @@ var splitkeyMutants = []mutant{
 	{"lose the carry of a word", "internal/modexp/words.go", "carry = high + c\n", "carry = high\n", inModexp, "TestGarner"},
 	{"read the last bytes of a number from the wrong end", "internal/modexp/words.go", "w = w<<8 | uint64(x)", "w = w<<8 + uint64(x)&0x7f", inModexp, "TestAgainstBig"},
 	{"print x", "splitkey/share.go", "func (c ClientShare) Format(f fmt.State, _ rune) { format(f, \"ClientShare\", c.pub, c.sharing) }", "func (c ClientShare) Format(f fmt.State, _ rune) { fmt.Fprintf(f, \"%x\", c.x.Get()) }", inSplitkey, "TestNothingPrinted"},
-	{"print s1", "splitkey/complete.go", "fmt.Fprint(f, \"splitkey.Checked\")", "fmt.Fprintf(f, \"%x\", ch.s1.Get())", inSplitkey, "TestNothingPrinted"},
+	{"print s1", "splitkey/complete.go", "fmt.Fprint(f, \"splitkey.Checked\")", "fmt.Fprintf(f, \"%x\", ch.s1.Get().Bytes())", inSplitkey, "TestNothingPrinted"},
+	{"print s1 in words", "splitkey/complete.go", "fmt.Fprint(f, \"splitkey.Checked\")", "fmt.Fprintf(f, \"%x\", ch.s1.Get())", inSplitkey, "TestNothingPrinted"},
 	{"take a client key that does not fill its bytes", "splitkey/finalkey.go", "p, err := newClientKey(client)", "p, err := newPublicKey(client)", inSplitkey, "TestShareRefused"},
 
 	// FIPS 140-only mode.
