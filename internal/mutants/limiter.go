@@ -3,6 +3,10 @@ package main
 var limiterMutants = []mutant{
 	{"crash on a store that is a nil in an interface", "pinlock/limiter/limiter.go", "if isnil.Value(store) {", "if isnil.Value(store) && store == nil {", inLimiter, "TestNothing"},
 	{"lock one wrong PIN late", "pinlock/limiter/policy.go", "if end += r.Tries; wrong < end {", "if end += r.Tries; wrong <= end {", inLimiter, limits},
+	{"charge one try", "pinlock/limiter/charge.go", "for range p.roundOf(wrong) {", "for range min(1, p.roundOf(wrong)) {", inLimiter, "TestCharge"},
+	{"charge a round without its lock", "pinlock/limiter/charge.go", "\t\tlock = max(lock, p.lockAfter(wrong))\n", "\t\tlock = p.lockAfter(wrong)\n", inLimiter, "TestCharge"},
+	{"charge a round, whatever is known", "pinlock/limiter/charge.go", "wrong = max(wrong, total-left)", "wrong = max(wrong, total-total)", inLimiter, "TestCharge"},
+	{"charge from the last wrong PIN on", "pinlock/limiter/charge.go", "at: at, lock: lock}", "at: min(at, c.at), lock: lock}", inLimiter, "TestCharge"},
 	{"a round more", "pinlock/limiter/policy.go", "} else if wrong == end && r.Lock != Forever {", "} else if r.Lock != Forever {", inLimiter, limits},
 	{"forget a clock that went back", "pinlock/limiter/policy.go", "case at < c.at:", "case at < 0:", inLimiter, limits},
 	{"restart no lock that had run out", "pinlock/limiter/policy.go", "c.at, c.lock = at, lock\n", "c.lock = lock\n", inLimiter, limits},

@@ -17,7 +17,7 @@ func TestCorpora(t *testing.T) { protocoltest.CheckCorpora(t, corpus(t)) }
 func corpus(t *testing.T) map[string]protocoltest.Seeds {
 	x := newServerFixture(t)
 	all := map[string]protocoltest.Seeds{
-		"FuzzParseRecord":  protocoltest.Variants(map[string][]byte{"good-active": x.template, "good-events": recordWithEvents(t, x.template), "good-destroyed": deadRecord(t, x.template)}),
+		"FuzzParseRecord":  protocoltest.Variants(map[string][]byte{"good-active": x.template, "good-events": recordWithEvents(t, x.template), "good-destroyed": deadRecord(t, x.template), "good-recovered": recoveredRecord(t, x.template)}),
 		"FuzzParseSecrets": protocoltest.Variants(map[string][]byte{"good": someSecrets(t)}),
 		"FuzzParseSpent":   protocoltest.Variants(map[string][]byte{"good-begun": spent{request: wire.Hash{1}}.encode(), "good-refused": spent{wire.Hash{2}, wire.RefusedFactor}.encode(), "reason": spent{wire.Hash{3}, wire.RefusedSmall + 1}.encode()}),
 		"FuzzOpenSealed": {"empty": {[]byte{}, []byte{}}, "no-key": {[]byte("a"), append([]byte{2}, make([]byte, 60)...)},
@@ -67,6 +67,13 @@ func recordWithEvents(t *testing.T, template []byte) []byte {
 
 func deadRecord(t *testing.T, template []byte) []byte {
 	return changedRecord(t, template, func(r *record) { r.destroy(protocol.ReasonClone) })
+}
+
+func recoveredRecord(t *testing.T, template []byte) []byte {
+	return changedRecord(t, template, func(r *record) {
+		r.recovered, r.unheard = protocoltest.FixtureTime.UnixMilli(), true
+		r.events, r.eventNumber = []event{{kind: recoveredEvent, at: r.recovered, verdict: wire.Verdict{Total: 6}}}, 3
+	})
 }
 
 func someSecrets(t *testing.T) []byte {

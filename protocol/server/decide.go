@@ -41,6 +41,10 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	subject := t.Subject(t.hash)
 	// A Cancel always works, however old the challenge that it carries.
 	live := t.Op == protocol.OpCancel || t.Challenge.Expires > t.now
+	// But none from before a recovery: anybody may have recorded it.
+	if rec.unheard && t.Challenge.Issued <= rec.recovered {
+		live = false
+	}
 	dead := rec.condition == Destroyed
 	switch {
 	case t.Op == protocol.OpReport && dead: // 7
@@ -61,7 +65,7 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 		return destroyed(rec, protocol.ReasonExpired, t.now), nil
 	case rec.condition == Pending && t.Op != protocol.OpConfirm && t.Op != protocol.OpCancel: // 11
 		return told(wire.CodeUnconfirmed), nil
-	case t.Number != rec.last.number+1 || t.Chain != rec.chain || !t.holdsToken(rec.current): // 12
+	case !rec.unheard && (t.Number != rec.last.number+1 || t.Chain != rec.chain || !t.holdsToken(rec.current)): // 12
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
 	case t.Op == protocol.OpCancel: // 13
 		return t.settle(rec, wire.FateCancelled, event{kind: cancelledEvent}), nil

@@ -27,6 +27,7 @@ const (
 	cancelledEvent eventKind = 6
 	wrongEvent     eventKind = 7 // it may have locked or destroyed the key
 	destroyedEvent eventKind = 8 // for another reason than a wrong PIN at hand
+	recoveredEvent eventKind = 9 // the record went back, and was charged
 )
 
 // The texts are stable: operators search for them. docs/protocol.md lists them.
@@ -44,6 +45,7 @@ const (
 	eventClone     = "clone detected"
 	eventRevoked   = "key revoked"
 	eventExpired   = "enrolment expired"
+	eventRecovered = "key recovered"
 )
 
 // maxEvents bounds the events that a record holds. The destruction of the key, its last
@@ -93,10 +95,13 @@ func readEvents(s cryptobyte.String, last uint64) ([]event, error) {
 }
 
 func (e event) consistent() bool {
-	wrong := e.kind == wrongEvent
+	wrong, verdict := e.kind == wrongEvent, e.verdict == wire.Verdict{}
+	if e.kind == recoveredEvent {
+		verdict = e.verdict.Total > 0
+	}
 	destroys := e.kind == destroyedEvent || wrong && e.verdict.Total == 0
-	return e.kind >= enrolledEvent && e.kind <= destroyedEvent && (e.kind == signedEvent) == (e.documents > 0) &&
-		(wrong || e.verdict == wire.Verdict{}) && destroys == wire.KnownReason(e.reason) && (destroys || e.reason == 0)
+	return e.kind >= enrolledEvent && e.kind <= recoveredEvent && (e.kind == signedEvent) == (e.documents > 0) &&
+		(wrong || verdict) && destroys == wire.KnownReason(e.reason) && (destroys || e.reason == 0)
 }
 
 // tell returns what is told of an event: of one that ends something, that as well.
@@ -118,6 +123,8 @@ func (e event) tell(id protocol.KeyID, number uint64, r *record) []Event {
 		add(slog.LevelInfo, eventRefreshed)
 	case cancelledEvent:
 		add(slog.LevelInfo, eventCancelled)
+	case recoveredEvent:
+		add(slog.LevelWarn, eventRecovered, slog.Int("tries_left_in_all", int(e.verdict.Total)), slog.Time("until", time.UnixMilli(e.verdict.Until).UTC()))
 	case wrongEvent:
 		add(slog.LevelWarn, eventWrong, slog.Int("tries_left", int(e.verdict.Remaining)), slog.Int("tries_left_in_all", int(e.verdict.Total)))
 		if e.verdict.Until != 0 && e.verdict.Total > 0 {

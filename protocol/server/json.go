@@ -26,8 +26,9 @@ func (s KeyStatus) MarshalJSON() ([]byte, error) {
 		Hardware  bool            `json:"hardware"`
 		Requests  uint64          `json:"requests"`
 		Waiting   int             `json:"waiting_events"`
+		Recovered time.Time       `json:"recovered,omitzero"`
 		Attempts  limiter.Status  `json:"attempts"`
-	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Hardware, s.Requests, s.Waiting, s.Attempts})
+	}{s.Condition, s.Reason, pub, s.Enrolled, s.ConfirmBy, s.Hardware, s.Requests, s.Waiting, s.Recovered, s.Attempts})
 }
 
 // MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo

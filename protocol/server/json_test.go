@@ -99,6 +99,7 @@ func TestJSON(t *testing.T) {
 	values := map[string][]any{
 		"server.Config": {s.config}, "server.HPKEKeys": {HPKEKeys{}, s.config.HPKE}, "server.Signed": {Signed{}, signed},
 		"server.KeyStatus": {KeyStatus{}, pending, known, KeyStatus{Condition: Destroyed, Reason: protocol.ReasonClone}},
+		"server.Recovery":  {Recovery{}, Recovery{now, 7, 6, protocol.ReasonClone, true}},
 		"server.Event":     {Event{Time: now}, event}, "protocol.DestroyedError": {protocol.DestroyedError{}, &protocol.DestroyedError{Reason: protocol.ReasonClone}},
 		"device.Device": {p.Device}, "device.Config": {device.Config{}, device.Config{Storage: p.state, HPKEKey: s.HPKEKey()}},
 		"device.KeyStatus":          {device.KeyStatus{}, status, busy, device.KeyStatus{Phase: device.Dead, Reason: protocol.ReasonPIN}},

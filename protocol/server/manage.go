@@ -22,6 +22,7 @@ type KeyStatus struct {
 	Requests  uint64         // number of the last one that was settled
 	Waiting   int            // events that the record holds, and that may not be delivered
 	ConfirmBy time.Time      // of a pending key; if that time has passed, it never will be
+	Recovered time.Time      // when the recovery began since which the device has not proved its PIN, or zero
 	Attempts  limiter.Status // of the PIN
 }
 
@@ -46,6 +47,9 @@ func (s *Server) Status(ctx context.Context, id protocol.KeyID) (*KeyStatus, err
 		Condition: rec.condition, Reason: rec.reason, PublicKey: &rec.public,
 		Enrolled: time.UnixMilli(rec.created).UTC(), Attempts: attempts,
 		Hardware: len(rec.hardware) > 0, Requests: rec.last.number, Waiting: len(rec.events),
+	}
+	if rec.unheard {
+		status.Recovered = time.UnixMilli(rec.recovered).UTC()
 	}
 	if rec.condition == Pending {
 		status.ConfirmBy = time.UnixMilli(rec.until).UTC()

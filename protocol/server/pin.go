@@ -50,13 +50,16 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	}
 	d := t.settle(rec, wire.FateRight, e)
 	d.sign = true
-	rec.condition, rec.counter = Active, counter
+	rec.condition, rec.counter, rec.unheard = Active, counter, false
 	return d, nil
 }
 
 // settle puts the fate of a request into the record. A right PIN and a Refresh replace
 // the token.
 func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
+	if rec.unheard {
+		rec.chain = t.Chain // the store lost what the device's has more
+	}
 	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
 	if f == wire.FateRight {
 		rec.current = t.Target

@@ -25,6 +25,8 @@ type record struct {
 	current     wire.Hash
 	chain       wire.Hash
 	last        settled
+	recovered   int64 // when the latest recovery began that charged this key; 0 if none did
+	unheard     bool  // the device has not proved its PIN since
 	hardware    []byte
 	eventNumber uint64
 	events      []event
@@ -100,6 +102,12 @@ func (r *record) encode() ([]byte, error) {
 	b.AddBytes(r.current[:])
 	b.AddBytes(r.chain[:])
 	r.last.append(b)
+	b.AddUint64(uint64(r.recovered))
+	unheard := uint8(0)
+	if r.unheard {
+		unheard = 1
+	}
+	b.AddUint8(unheard)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r.hardware) })
 	b.AddUint64(r.eventNumber)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
@@ -115,17 +123,18 @@ func (r *record) encode() ([]byte, error) {
 func parseRecord(value []byte) (*record, error) {
 	r := new(record)
 	s := cryptobyte.String(value)
-	var version, condition, reason uint8
-	var created, until uint64
+	var version, condition, reason, unheard uint8
+	var created, until, recovered uint64
 	var counter []byte
 	var hardware, events, sealedKey, sealedShare cryptobyte.String
 	if !s.ReadUint8(&version) || version != wire.Version || !s.ReadUint8(&condition) || !s.ReadUint8(&reason) ||
 		!s.ReadUint64(&created) || !s.ReadUint64(&until) ||
 		!s.ReadBytes(&counter, limiter.CounterSize) || !wire.ReadPublicKey(&s, &r.public) ||
 		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
+		!s.ReadUint64(&recovered) || !s.ReadUint8(&unheard) ||
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint64(&r.eventNumber) || !s.ReadUint8LengthPrefixed(&events) ||
 		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) || !s.Empty() ||
-		created > wire.MaxTime || until > wire.MaxUntil {
+		created > wire.MaxTime || until > wire.MaxUntil || recovered > wire.MaxTime || unheard > 1 {
 		return nil, ErrRecord
 	}
 	var err error
@@ -142,11 +151,12 @@ func parseRecord(value []byte) (*record, error) {
 	}
 	r.condition, r.reason = Condition(condition), protocol.Reason(reason)
 	r.created, r.until = int64(created), int64(until)
+	r.recovered, r.unheard = int64(recovered), unheard == 1
 	r.sealedKey, r.sealedShare = append([]byte(nil), sealedKey...), append([]byte(nil), sealedShare...)
 	dead := r.condition == Destroyed
 	if r.condition < Pending || r.condition > Destroyed || dead != wire.KnownReason(r.reason) || !dead && r.reason != 0 ||
 		dead != r.counter.Destroyed() || dead != (len(r.sealedShare) == 0) || len(r.sealedKey) == 0 ||
-		!dead && len(r.events) > maxEvents {
+		!dead && len(r.events) > maxEvents || r.unheard && (dead || r.recovered == 0) {
 		return nil, fmt.Errorf("%w: contradictory", ErrRecord)
 	}
 	return r, nil
@@ -160,7 +170,7 @@ func (r *record) over(at int64) bool { return r.condition == Pending && at >= r.
 func (r *record) destroy(why protocol.Reason) {
 	r.condition, r.reason = Destroyed, why
 	r.counter = r.counter.Destroy()
-	r.sealedShare = nil
+	r.sealedShare, r.unheard = nil, false
 }
 
 // secrets is the plaintext of the sealed share.
