@@ -91,10 +91,21 @@ func (c *Completer) Precomputed() []byte {
 }
 
 // Checked is a partial signature that was found right, on its way to [Completer.Finish].
+// Whoever checked it wipes it, finished or not: in the two-prime shape s1 is the
+// signature.
 type Checked struct {
 	completer *Completer
 	m         *Message
 	s1        secret.Value[*modexp.Elem] // m1^d mod n1: part of the signature to be
+}
+
+// Wipe clears s1. The checked partial signature cannot be finished afterwards, and Wipe
+// must not run at the same time as Finish.
+func (ch *Checked) Wipe() {
+	if ch != nil && ch.completer != nil {
+		ch.completer = nil
+		ch.s1.Get().Wipe()
+	}
 }
 
 // Format hides s1: together with the digest it is a test of PINs.

@@ -52,6 +52,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer checked.Wipe()
 	signature, err := completer.Finish(context.Background(), checked)
 	if err != nil {
 		log.Fatal(err)
@@ -152,6 +153,7 @@ func ExampleClientShare_Signer() {
 		if err != nil {
 			return nil, err
 		}
+		defer checked.Wipe()
 		return completer.Finish(ctx, checked)
 	}
 	signer := client.Signer(context.Background(), completer.FinalKey(), ask)

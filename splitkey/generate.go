@@ -206,6 +206,6 @@ func proveShares(c *ClientShare, s *ServerShare) error {
 	if err != nil {
 		return fmt.Errorf("%w: shares do not belong together", ErrKey)
 	}
-	checked.s1.Get().Wipe()
+	checked.Wipe()
 	return nil
 }

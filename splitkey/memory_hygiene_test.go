@@ -16,8 +16,11 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// hygieneDigest is what is signed in the process that is searched.
-var hygieneDigest = sha256.Sum256([]byte("memory"))
+// What is signed in the process that is searched, and what is checked only.
+var (
+	hygieneDigest    = sha256.Sum256([]byte("memory"))
+	unfinishedDigest = sha256.Sum256([]byte("unfinished"))
+)
 
 // TestMemory signs in another process, which wipes its shares and collects its garbage,
 // and searches that process's memory for what must be gone.
@@ -34,6 +37,9 @@ func TestMemory(t *testing.T) {
 	m, err := splitkeytest.FinalKey(t, &pub.PublicKey).Encode(hygieneDigest[:], crypto.SHA256)
 	require.NoError(t, err)
 	em := new(big.Int).SetBytes(m.Bytes())
+	m, err = splitkeytest.FinalKey(t, &pub.PublicKey).Encode(unfinishedDigest[:], crypto.SHA256)
+	require.NoError(t, err)
+	unfinished := new(big.Int).SetBytes(m.Bytes())
 	power := func(base, exponent, n *big.Int) []byte { return new(big.Int).Exp(base, exponent, n).Bytes() }
 	number := func(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 	odd := func(x []byte) *big.Int { x2 := new(big.Int).Lsh(number(x), 1); return x2.SetBit(x2, 0, 1) }
@@ -46,12 +52,14 @@ func TestMemory(t *testing.T) {
 			_, s, err := splitkeytest.Split(device, splitkey.Multiplicative, x)
 			require.NoError(t, err)
 			y, wrongY := power(em, odd(x), n), power(em, odd(wrong), n)
+			unfinishedY := power(unfinished, odd(x), n)
 			p, q := server.Primes[0], server.Primes[1]
 			secrets := map[string][]byte{
 				"x": x, "d_c": odd(x).Bytes(), "d_s": s.Secret(), "y": y,
 				"wrong x": wrong, "wrong d_c": odd(wrong).Bytes(), "wrong y": wrongY,
-				"wrong s1": power(number(wrongY), number(s.Secret()), n),
-				"y_p":      power(em, server.Precomputed.Dp, p), "y_q": power(em, server.Precomputed.Dq, q),
+				"wrong s1":                power(number(wrongY), number(s.Secret()), n),
+				"s1 that is not finished": power(number(unfinishedY), number(s.Secret()), n),
+				"y_p":                     power(em, server.Precomputed.Dp, p), "y_q": power(em, server.Precomputed.Dq, q),
 			}
 			child := memorytest.Start(t, kernel.godebug)
 			child.Send(x)
@@ -99,6 +107,16 @@ func signAndForget(t *testing.T) {
 	_, err = complete(t.Context(), completer, m, y)
 	require.NoError(t, err)
 	clear(y)
+	m, err = completer.FinalKey().Encode(unfinishedDigest[:], crypto.SHA256)
+	require.NoError(t, err)
+	y, err = client.SignPartial(m)
+	require.NoError(t, err)
+	ch, err := completer.Check(m, y)
+	require.NoError(t, err)
+	clear(y)
+	ch.Wipe()
+	_, err = completer.Finish(t.Context(), ch)
+	require.ErrorIs(t, err, splitkey.ErrMessage)
 	client.Wipe()
 	thief.Wipe()
 	share.Wipe()

@@ -74,6 +74,7 @@ func (t *tandem) complete(ctx context.Context, _ *splitkey.Message, y []byte) ([
 	if err != nil {
 		return nil, err
 	}
+	defer checked.Wipe()
 	return t.completer.Finish(ctx, checked)
 }
 

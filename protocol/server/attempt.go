@@ -24,7 +24,7 @@ type trial struct {
 	authenticated bool
 	completer     *splitkey.Completer
 	share         *splitkey.ServerShare
-	checked       []*splitkey.Checked // one for each document, of a right PIN
+	checked       []*splitkey.Checked // one for each document that is right
 	outcome       limiter.Outcome     // 0 until the partial signatures were looked at
 }
 
@@ -143,7 +143,12 @@ func (t *trial) pretend(ctx context.Context) {
 
 var nobodyAAD = []byte("tandem v2 nobody's authentication key")
 
+// wipe clears the share, and what it made of the partial signatures: also where one of
+// them was wrong, or the signatures could not be finished.
 func (t *trial) wipe() {
+	for _, c := range t.checked {
+		c.Wipe()
+	}
 	if t.share != nil {
 		t.share.Wipe()
 	}

@@ -146,6 +146,35 @@ func (k *countedKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error)
 	return k.RSAKey.Exponentiate(ctx, x)
 }
 
+// underPINs is a request of a list of documents, each under a PIN of its own.
+func (p *phone) underPINs(t *testing.T, digests [][]byte, pin func(i int) []byte) *wire.Request {
+	m, err := wire.NewMessages(digests, crypto.SHA256)
+	require.NoError(t, err)
+	raw, err := p.service.ChallengeSignAll(t.Context(), p.id, digests, crypto.SHA256)
+	require.NoError(t, err)
+	c, err := wire.ParseChallenge(raw)
+	require.NoError(t, err)
+	st := p.stored(t)
+	r := &wire.Request{
+		Op: protocol.OpSign, Challenge: c, Number: st.Key.Number + 1, Token: st.Key.Token, Chain: st.Key.Chain, Target: wire.Hash{1}, Messages: m,
+	}
+	box, err := pinlock.ParseLockbox(st.Key.Lockbox)
+	require.NoError(t, err)
+	final, err := st.Key.FinalKey()
+	require.NoError(t, err)
+	for i, digest := range digests {
+		share, err := box.Unlock(pin(i), protocoltest.Cheapest)
+		require.NoError(t, err)
+		message, err := final.Encode(digest, crypto.SHA256)
+		require.NoError(t, err)
+		y, err := share.SignPartial(message)
+		require.NoError(t, err)
+		share.Wipe()
+		r.Salts, r.Partials = append(r.Salts, nil), append(r.Partials, y)
+	}
+	return r
+}
+
 // TestOneGuessOfMany: partial signatures made under as many PINs as there are documents
 // are one wrong guess. Whether one of them is right, which one, and how many, shows in
 // nothing: not in the answer, the record, the log, Signed, nor in a call of the server's
@@ -177,32 +206,12 @@ func TestOneGuessOfMany(t *testing.T) {
 		p := newReadyPhone(t, s)
 		hsm.operations.Store(0)
 		s.log.Reset()
-		m, err := wire.NewMessages(digests, crypto.SHA256)
-		require.NoError(t, err)
-		raw, err := s.ChallengeSignAll(t.Context(), p.id, digests, crypto.SHA256)
-		require.NoError(t, err)
-		c, err := wire.ParseChallenge(raw)
-		require.NoError(t, err)
-		r := &wire.Request{Op: protocol.OpSign, Challenge: c, Number: loadRecord(t, s, p.id).last.number + 1, Messages: m, Target: wire.Hash{1}}
-		st := p.stored(t)
-		box, err := pinlock.ParseLockbox(st.Key.Lockbox)
-		require.NoError(t, err)
-		final, err := st.Key.FinalKey()
-		require.NoError(t, err)
-		for i, digest := range digests {
-			pin := []byte(fmt.Sprintf("83065%04d", i))
+		a := p.exchangeAs(t, p.underPINs(t, digests, func(i int) []byte {
 			if right(i) {
-				pin = protocoltest.RightPIN
+				return protocoltest.RightPIN
 			}
-			share, err := box.Unlock(pin, protocoltest.Cheapest)
-			require.NoError(t, err)
-			message, err := final.Encode(digest, crypto.SHA256)
-			require.NoError(t, err)
-			y, err := share.SignPartial(message)
-			require.NoError(t, err)
-			r.Salts, r.Partials = append(r.Salts, nil), append(r.Partials, y)
-		}
-		a := p.exchangeAs(t, r)
+			return []byte(fmt.Sprintf("83065%04d", i))
+		}))
 		encoded, err := a.Encode()
 		require.NoError(t, err)
 		rec := loadRecord(t, s, p.id)

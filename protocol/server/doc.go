@@ -37,7 +37,8 @@
 // Everything that counts is durable in the store when Handle returns. A store that goes
 // back in time gives wrong PINs back, and destroyed keys (docs/operating.md). See package
 // protocol for what the two parties achieve together, and docs/threats.md for what a
-// thief of each part gets.
+// thief of each part gets. The share that was opened for a request, and what it made of
+// the partial signatures, are wiped when Handle returns, whatever came of them.
 //
 // # Timing
 //

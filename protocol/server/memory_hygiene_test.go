@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/memorytest"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
+	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -44,8 +46,9 @@ func TestMemoryKeyPool(t *testing.T) {
 }
 
 // TestMemoryExchange: a process with a device and a server, which enrolled a key, changed
-// its PIN and signed, and wiped the shares that it was given, has nothing of the two
-// shares and of the partial signatures.
+// its PIN, signed at two nodes at once, and looked at a list of documents of which one is
+// under a wrong PIN, and wiped the shares that it was given, has nothing of the two
+// shares, of the partial signatures, and of what the server made of them.
 func TestMemoryExchange(t *testing.T) {
 	device, server := splitkeytest.Key(2048), splitkeytest.NamedKey(splitkeytest.Server, 2048)
 	pub := server.PublicKey
@@ -74,7 +77,8 @@ func TestMemoryExchange(t *testing.T) {
 				m, err := final.Encode(digest, crypto.SHA256)
 				require.NoError(t, err)
 				y := new(big.Int).Exp(new(big.Int).SetBytes(m.Bytes()), dc, device.N)
-				runs = append(runs, map[string][]byte{"x": x, "d_c": dc.Bytes(), "d_s": share.Secret(), "y": y.Bytes()})
+				runs = append(runs, map[string][]byte{"x": x, "d_c": dc.Bytes(), "d_s": share.Secret(), "y": y.Bytes(),
+					"s1": new(big.Int).Exp(y, new(big.Int).SetBytes(share.Secret()), device.N).Bytes()})
 			}
 			p := memorytest.Start(t, c.godebug)
 			p.Send(x)
@@ -108,9 +112,39 @@ func exchangeAndForget(t *testing.T, digests [][]byte) {
 	require.NoError(t, p.ChangePIN(t.Context(), p.challenge(t), protocoltest.RightPIN, protocoltest.NewPIN))
 	challenge, err = s.ChallengeSignAll(t.Context(), id, digests, crypto.SHA256)
 	require.NoError(t, err)
+	p.transport = func(ctx context.Context, request []byte) ([]byte, error) {
+		faster := func() { _, _ = s.Handle(ctx, request) }
+		return s.node(t, func(c *Config) { c.Store = &overtakenStore{Store: c.Store, faster: faster} }).Handle(ctx, request)
+	}
 	_, err = p.SignAll(t.Context(), challenge, digests, crypto.SHA256, protocoltest.NewPIN)
 	require.NoError(t, err)
 	require.NoError(t, s.Reseal(t.Context(), id))
+
+	r := p.underPINs(t, digests, func(i int) []byte {
+		if i == 1 {
+			return protocoltest.WrongPIN
+		}
+		return protocoltest.NewPIN
+	})
+	signer, err := hardware.Signer()
+	require.NoError(t, err)
+	plaintext, err := r.Encode(p.stored(t).Key.AuthKey, id, signer)
+	require.NoError(t, err)
+	require.Equal(t, wire.CodeWrong, exchange(t, s, r.Op, id, plaintext).Code)
+	clear(plaintext)
+	r.WipePartials()
+}
+
+// overtakenStore is the store of a node that another one overtakes, between the load of a
+// record and its write.
+type overtakenStore struct {
+	limiter.Store
+	faster func()
+}
+
+func (o *overtakenStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	o.faster()
+	return o.Store.Swap(ctx, id, version, value)
 }
 
 // columnOf is the column of a table of memory, which is bigmod's where there is no

@@ -20,16 +20,15 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil {
 			return t.refuse(rec, counter, refusal)
 		}
-		outcome, err := t.try(ctx, rec)
-		if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
-			return told(wire.CodeRejected), nil
-		}
-		if err != nil {
-			return decision{}, err
-		}
-		t.outcome = outcome
 	}
-	counter, refusal := policy.Next(rec.counter, t.outcome, now)
+	outcome, err := t.try(ctx, rec)
+	if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
+		return told(wire.CodeRejected), nil
+	}
+	if err != nil {
+		return decision{}, err
+	}
+	counter, refusal := policy.Next(rec.counter, outcome, now)
 	if wrong, ok := errors.AsType[*limiter.WrongPINError](refusal); ok {
 		e := event{kind: wrongEvent, verdict: verdictOf(wrong)}
 		rec.counter = counter
@@ -97,10 +96,13 @@ func (t *trial) refuse(rec *record, counter limiter.Counter, refusal error) (dec
 	return d, nil
 }
 
-// try looks at the partial signatures, at all of them whatever it finds: partial
-// signatures under several PINs are one wrong guess, and which of them was right shows
-// nowhere. It has no effect that anybody can see.
+// try looks at the partial signatures, once, and at all of them whatever it finds:
+// partial signatures under several PINs are one wrong guess, and which of them was right
+// shows nowhere. It has no effect that anybody can see.
 func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
+	if t.outcome != 0 {
+		return t.outcome, nil
+	}
 	if err := t.restore(ctx, rec); err != nil {
 		return 0, err
 	}
@@ -128,6 +130,7 @@ func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	if malformed != nil {
 		return 0, malformed
 	}
+	t.outcome = outcome
 	return outcome, nil
 }
 

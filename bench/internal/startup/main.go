@@ -104,6 +104,7 @@ func server(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer checked.Wipe()
 	return completer.Finish(context.Background(), checked)
 }
 
