@@ -34,10 +34,10 @@ var storeMutants = []mutant{
 	{"a page of no ids", "pinlock/limiter/lister.go", "case limit < 1:", "case limit < 0:", inStoretest, "TestMemoryStore"},
 
 	// bolt.
-	{"bolt: a checksum that is not bound to the id", "service/stores/bolt/record.go", "h.Write(key)", "h.Write(key[:0])", inBolt, "TestDamagedRecord"},
-	{"bolt: a checksum without the version", "service/stores/bolt/record.go", "h.Write(binary.BigEndian.AppendUint64(nil, r.version))", "h.Write(binary.BigEndian.AppendUint64(nil, 0))", inBolt, "TestEveryFlippedBitOfARecord"},
-	{"bolt: a checksum without the value", "service/stores/bolt/record.go", "h.Write(r.value)", "h.Write(nil)", inBolt, "TestEveryFlippedBitOfARecord"},
-	{"bolt: a checksum that nobody checks", "service/stores/bolt/record.go", "if string(r.sum(key)) != string(b[8:recordHeader]) {", "if len(r.sum(key)) != len(b[8:recordHeader]) {", inBolt, "TestEveryFlippedBitOfARecord|TestDamagedRecord"},
+	{"bolt: a checksum that is not bound to the id", "service/stores/internal/checked/checked.go", "h.Write(key)", "h.Write(key[:0])", inBolt, "TestDamagedRecord"},
+	{"bolt: a checksum without the version", "service/stores/internal/checked/checked.go", "h.Write(binary.BigEndian.AppendUint64(nil, r.Version))", "h.Write(binary.BigEndian.AppendUint64(nil, 0))", inBolt, "TestEveryFlippedBitOfARecord"},
+	{"bolt: a checksum without the value", "service/stores/internal/checked/checked.go", "h.Write(r.Value)", "h.Write(nil)", inBolt, "TestEveryFlippedBitOfARecord"},
+	{"bolt: a checksum that nobody checks", "service/stores/internal/checked/checked.go", "if string(r.sum(label, key)) != string(b[8:Header]) {", "if len(r.sum(label, key)) != len(b[8:Header]) {", inBolt, "TestEveryFlippedBitOfARecord|TestDamagedRecord"},
 	{"bolt: a version that was never given", "service/stores/bolt/snapshot.go", "if err == nil && r.version > s.last {", "if err == nil && s.last == 0 {", inBolt, "TestDamagedRecord"},
 	{"bolt: no fsync", "service/stores/bolt/bolt.go", "ReadOnly: readOnly}", "ReadOnly: readOnly, NoSync: true}", inBolt, "TestSyncs"},
 	{"bolt: no sync of the directory", "service/stores/bolt/bolt.go", "errors.Join(err, o.sync(h.db), o.disk.SyncFolder(filepath.Dir(path)))", "errors.Join(err, o.sync(h.db), map[string]error{}[filepath.Dir(path)])", inBolt, "TestOpenSyncs"},

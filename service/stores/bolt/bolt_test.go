@@ -513,7 +513,7 @@ func TestDamagedRecord(t *testing.T) {
 	whole := record{2, []byte("value")}.encode(recordKey("id"))
 	for name, stored := range map[string][]byte{
 		"short":               make([]byte, recordHeader-1),
-		"without checksum":    append(append(whole[:8:8], make([]byte, sumLength)...), "value"...),
+		"without checksum":    append(append(whole[:8:8], make([]byte, recordHeader-8)...), "value"...),
 		"of another id":       record{2, []byte("value")}.encode(recordKey("ix")),
 		"version 0":           record{0, []byte("value")}.encode(recordKey("id")),
 		"version never given": record{1000, []byte("value")}.encode(recordKey("id")),

@@ -1,12 +1,9 @@
 package bolt
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"math"
 
-	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/service/stores/internal/checked"
 )
 
 // The file holds two buckets. Integers of this layout are big-endian.
@@ -34,9 +31,9 @@ var (
 const (
 	format       = 2
 	idKind       = 1 // first byte of an id's key
-	sumLength    = 16
-	recordHeader = 8 + sumLength
-	lastVersion  = math.MaxInt64
+	recordLabel  = "tandem bolt record 2"
+	recordHeader = checked.Header
+	lastVersion  = checked.LastVersion
 )
 
 // recordKey is the key of an id in the records bucket.
@@ -51,34 +48,14 @@ type record struct {
 // encode returns the stored form. The checksum covers the key, so that a record that is
 // found under another one is damaged, too.
 func (r record) encode(key []byte) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordHeader+len(r.value)), r.version)
-	b = append(b, r.sum(key)...)
-	return append(b, r.value...)
-}
-
-// sum is the first half of a SHA-256, against faults of the disk and of memory. It is no
-// secret: whoever can write to the file can make it.
-func (r record) sum(key []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte("tandem bolt record 2"))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(key))))
-	h.Write(key)
-	h.Write(binary.BigEndian.AppendUint64(nil, r.version))
-	h.Write(r.value)
-	return h.Sum(nil)[:sumLength]
+	return checked.Record{Version: r.version, Value: r.value}.Encode(recordLabel, key)
 }
 
 // parseRecord reads what encode wrote for this key. The value is b's memory.
 func parseRecord(key, b []byte) (record, error) {
-	if len(b) < recordHeader || len(b) > recordHeader+limiter.MaxValue {
-		return record{}, fmt.Errorf("%w: a record of %d bytes", ErrDamaged, len(b))
+	r, err := checked.Parse(recordLabel, key, b)
+	if err != nil {
+		return record{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	r := record{binary.BigEndian.Uint64(b), b[recordHeader:]}
-	if string(r.sum(key)) != string(b[8:recordHeader]) {
-		return record{}, fmt.Errorf("%w: a record's checksum is wrong", ErrDamaged)
-	}
-	if r.version < 1 || r.version > lastVersion {
-		return record{}, fmt.Errorf("%w: a record of version %d", ErrDamaged, r.version)
-	}
-	return r, nil
+	return record{r.Version, r.Value}, nil
 }
