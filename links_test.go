@@ -96,12 +96,13 @@ func TestLinksCaught(t *testing.T) {
 }
 
 var (
-	mdTestFunc = regexp.MustCompile("`(?:[\\w/]+\\.)?((?:Test|Benchmark|Example|Fuzz)\\w+)(?:/[^`]*)?`")
+	mdTestFunc = regexp.MustCompile("`(?:([\\w/]+)\\.)?((?:Test|Benchmark|Example|Fuzz)\\w+)(?:/[^`]*)?`")
 	goTestFunc = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Example|Fuzz)\w+)\(`)
 )
 
 // unknownTests returns how often the documents name a test, and one line for each name
-// that no test has. TestPromises reads promises.md.
+// that no test has, in the package that stands before it or, if there is none, anywhere.
+// TestPromises reads promises.md.
 func unknownTests(fsys fs.FS) (named int, unknown []string, err error) {
 	tests := map[string]bool{}
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -110,7 +111,7 @@ func unknownTests(fsys fs.FS) (named int, unknown []string, err error) {
 		}
 		text, err := fs.ReadFile(fsys, name)
 		for _, m := range goTestFunc.FindAllSubmatch(text, -1) {
-			tests[string(m[1])] = true
+			tests[string(m[1])], tests[path.Dir(name)+"."+string(m[1])] = true, true
 		}
 		return err
 	})
@@ -127,8 +128,12 @@ func unknownTests(fsys fs.FS) (named int, unknown []string, err error) {
 			return 0, nil, err
 		}
 		for _, m := range mdTestFunc.FindAllSubmatch(text, -1) {
-			if named++; !tests[string(m[1])] {
-				unknown = append(unknown, fmt.Sprintf("%s: no test %s", name, m[1]))
+			test := string(m[2])
+			if len(m[1]) > 0 {
+				test = string(m[1]) + "." + test
+			}
+			if named++; !tests[test] {
+				unknown = append(unknown, fmt.Sprintf("%s: no test %s", name, test))
 			}
 		}
 	}
@@ -144,11 +149,11 @@ func TestNamedTests(t *testing.T) {
 
 func TestNamedTestsCaught(t *testing.T) {
 	named, unknown, err := unknownTests(fstest.MapFS{
-		"docs/a.md":     {Data: []byte("`TestA`, `p.TestA/sub`, `p/q.BenchmarkB`, `TestGone`, TestNotQuoted")},
+		"docs/a.md":     {Data: []byte("`TestA`, `p.TestA/sub`, `p/q.BenchmarkB`, `TestGone`, `q.BenchmarkB`, `p/q.TestA`, TestNotQuoted")},
 		"p/a_test.go":   {Data: []byte("package p\n\nfunc TestA(t *testing.T) {}\n")},
 		"p/q/b_test.go": {Data: []byte("package q\n\nfunc BenchmarkB(b *testing.B) {}\n")},
 	})
 	require.NoError(t, err)
-	require.Equal(t, 4, named)
-	require.Equal(t, []string{"docs/a.md: no test TestGone"}, unknown)
+	require.Equal(t, 6, named)
+	require.Equal(t, []string{"docs/a.md: no test TestGone", "docs/a.md: no test q.BenchmarkB", "docs/a.md: no test p/q.TestA"}, unknown)
 }

@@ -34,7 +34,7 @@ type Op string
 
 const (
 	Remove     Op = "remove"
-	Create     Op = "create" // a file that must not exist
+	Create     Op = "create" // a new file
 	Write      Op = "write"
 	Sync       Op = "sync"
 	Close      Op = "close"

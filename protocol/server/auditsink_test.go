@@ -266,3 +266,23 @@ func TestLevels(t *testing.T) {
 	}
 	require.Equal(t, linesAtOnce, strings.Count(s.logged(), "request not finished"))
 }
+
+// TestDeliveredIsBounded: a node remembers what it has delivered for 16,384 keys, and
+// then begins anew.
+func TestDeliveredIsBounded(t *testing.T) {
+	id := func(i int) protocol.KeyID { return protocol.KeyID{byte(i), byte(i >> 8)} }
+	d, said := new(delivered), delivery{number: 1}
+	for i := range 16_384 {
+		d.add(id(i), said)
+	}
+	for i := range 16_384 {
+		require.True(t, d.has(id(i), said), i)
+	}
+	d.add(id(16_384), said)
+	require.True(t, d.has(id(16_384), said))
+	require.Len(t, d.said, 1)
+	for i := range 2 * maxEvents {
+		d.add(id(0), delivery{number: uint64(i)})
+	}
+	require.Len(t, d.said[id(0)], maxEvents+1, "of one key no more than a record holds")
+}

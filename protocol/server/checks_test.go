@@ -301,3 +301,51 @@ func TestEnrolmentOfADeadKey(t *testing.T) {
 	require.Equal(t, wire.CodeDestroyed, a.Code)
 	require.Equal(t, protocol.ReasonRevoked, a.Reason)
 }
+
+// lostStore loses a record, or damages it, at its first change.
+type lostStore struct {
+	limiter.Store
+	value []byte // in place of the record; nil if there is none
+	lost  bool
+}
+
+func (l *lostStore) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+	switch {
+	case !l.lost:
+		return l.Store.Load(ctx, id)
+	case l.value == nil:
+		return nil, 0, limiter.ErrNotFound
+	}
+	return l.value, 1, nil
+}
+
+func (l *lostStore) Swap(context.Context, string, uint64, []byte) error {
+	l.lost = true
+	return limiter.ErrConflict
+}
+
+// TestRecordThatIsLost: once the device has proved itself, a record that the store loses
+// or damages is a failure of the server's, "later", and no unknown key. A stranger hears
+// nothing of it, before and after.
+func TestRecordThatIsLost(t *testing.T) {
+	for name, value := range map[string][]byte{"lost": nil, "damaged": {1}} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			p := newReadyPhone(t, s)
+			store := &lostStore{Store: s.store, value: value}
+			node := s.node(t, func(c *Config) { c.Store = store })
+			p.transport = node.Handle
+			err := p.Refresh(t.Context(), p.challenge(t))
+			require.True(t, store.lost)
+			require.ErrorIs(t, err, device.ErrUnanswered)
+			require.ErrorContains(t, err, "the server asks to try again")
+
+			_, err = p.Resume(t.Context())
+			require.ErrorIs(t, err, device.ErrUnanswered)
+			require.ErrorIs(t, err, ErrRefused, "K_dev is gone too: nobody can prove himself")
+			store.lost = false
+			_, err = node.Handle(t.Context(), forge(t, s, p.id, p.id, protocol.OpSign, wire.DrawSecret()))
+			require.ErrorIs(t, err, ErrRefused)
+		})
+	}
+}

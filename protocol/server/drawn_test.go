@@ -119,12 +119,17 @@ func TestEnrolmentIsWiped(t *testing.T) {
 	require.Equal(t, make([]byte, maxBlob+1), blob)
 }
 
-// TestUnusedServerKeyIsWiped: a key that was drawn for an enrolment that failed is gone.
-func TestUnusedServerKeyIsWiped(t *testing.T) {
+// TestDrawnServerKeyIsWiped: a key that was drawn for an enrolment is gone when that is
+// over, whatever came of it. The source finds it again.
+func TestDrawnServerKeyIsWiped(t *testing.T) {
 	for name, c := range map[string]struct {
 		blob  []byte
 		seals int
-	}{"not as promised": {nil, 9}, "not sealed": {[]byte("fixed"), 1}} {
+		want  error
+	}{
+		"not as promised": {nil, 9, device.ErrUnanswered}, "not sealed": {[]byte("fixed"), 1, device.ErrUnanswered},
+		"enrolled": {[]byte("fixed"), 9, nil},
+	} {
 		t.Run(name, func(t *testing.T) {
 			key, err := protocoltest.FixedServerKey()
 			require.NoError(t, err)
@@ -134,9 +139,13 @@ func TestUnusedServerKeyIsWiped(t *testing.T) {
 				config.Sealer = &failingSealer{Sealer: config.Sealer, seals: c.seals}
 			})
 			client, server := protocoltest.Shares()
-			err = newPhone(t, s, nil).Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server})
-			require.ErrorIs(t, err, device.ErrUnanswered)
+			p := newPhone(t, s, nil)
+			err = p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server})
+			require.ErrorIs(t, err, c.want)
 			require.Empty(t, key.Bytes())
+			if err == nil {
+				require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+			}
 		})
 	}
 }

@@ -154,12 +154,8 @@ func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitke
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() {
-		clear(blob)
-		if err != nil {
-			wipeKey(serverKey)
-		}
-	}()
+	defer clear(blob)
+	defer wipeKey(serverKey)
 	c, err := splitkey.NewCompleter(share, serverKey, nil)
 	if err != nil {
 		return nil, nil, err
@@ -205,8 +201,8 @@ func (s *Server) serverKey(ctx context.Context) (splitkey.RSAKey, []byte, error)
 	return nil, nil, err
 }
 
-// wipeKey wipes a key that was drawn and will not be sealed. One in an HSM is not the
-// server's to wipe.
+// wipeKey wipes a key that was drawn, which is the server's. Of one in an HSM there is
+// nothing to wipe.
 func wipeKey(key splitkey.RSAKey) {
 	if k, ok := key.(*splitkey.SoftwareKey); ok && k != nil {
 		k.Wipe()

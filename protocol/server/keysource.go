@@ -23,10 +23,10 @@ type KeySource interface {
 	// Bits returns the length of the keys' moduli: a multiple of 8, from 2048 to 4096. It
 	// never changes.
 	Bits() int
-	// NewKey returns a key that was never returned before. blob is what LoadKey needs (a
-	// wrapped key, a handle), of 1 to 8192 bytes, and may be secret: the server seals it,
-	// and wipes the slice. It wipes the key as well, if that is a splitkey.SoftwareKey
-	// and is not what this interface promises, or cannot be used or sealed.
+	// NewKey returns a key that was never returned before, and gives it away: the server
+	// wipes it, if it is a splitkey.SoftwareKey, once it is enrolled or cannot be. blob is
+	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret:
+	// the server seals it, and wipes the slice.
 	//
 	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever
 	// is sent with it and however often.
