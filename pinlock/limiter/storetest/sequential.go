@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -277,8 +278,9 @@ func contextDone(t tester, s limiter.Store) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	// Several times: a store that selects between the context and the work passes now and
-	// then.
+	// then. Its worker is given time to wait for work, or there is nothing to select.
 	for range 20 {
+		time.Sleep(time.Millisecond)
 		_, _, err := s.Load(ctx, "id")
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, s.Create(ctx, "new", []byte("value")), context.Canceled)
