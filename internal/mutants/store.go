@@ -33,6 +33,28 @@ var storeMutants = []mutant{
 	{"a page longer than its limit", "pinlock/limiter/storetest/memory.go", "ids[:min(len(ids), limit)], nil", "ids, nil", inStoretest, "TestMemoryStore"},
 	{"a page of no ids", "pinlock/limiter/lister.go", "case limit < 1:", "case limit < 0:", inStoretest, "TestMemoryStore"},
 
+	// The mark outside of the store.
+	{"watermark: any checkpoint of a high number", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c.number < m.last.number {", inWatermark, "TestForkIsRefused"},
+	{"watermark: a checkpoint of any number", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c.number == 0 {", inWatermark, "TestOlderCopyIsRefused"},
+	{"watermark: an alarm after a crash", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c != m.last {", inWatermark, "TestCrashIsNoAlarm"},
+	{"watermark: a refusal until the restart", "service/stores/watermark/checkpoint.go", "	m.condition = wentBack\n", "	m.condition = sound\n", inWatermark, "TestOlderCopyIsRefused"},
+	{"watermark: a lag without a bound", "service/stores/watermark/watermark.go", "<= s.lag })", "<= s.lag+1<<20 })", inWatermark, "TestLagIsABound"},
+	{"watermark: a write that came after the checkpoint is under it", "service/stores/watermark/checkpoint.go", "s.under = confirmed", "s.under = s.confirmed", inWatermark, "TestWriteDuringACheckpoint"},
+	{"watermark: a mark before its checkpoint", "service/stores/watermark/checkpoint.go", "		c = s.mark.following()\n", "		c = s.mark.following()\n		if err := s.save(ctx, s.mark.advance(c)); err != nil {\n			return err\n		}\n", inWatermark, "TestCrashIsNoAlarm"},
+	{"watermark: no checkpoint at the end", "service/stores/watermark/checkpoint.go", "		s.step(closing)\n", "		if !closing {\n			s.step(false)\n		}\n", inWatermark, "TestWithinTheLag"},
+	{"watermark: write where no mark can be saved", "service/stores/watermark/watermark.go", "return s.failing == nil })", "return true })", inWatermark, "TestKeeperFails"},
+	{"watermark: an alarm for a slow reader", "service/stores/watermark/watermark.go", "case version < least:", "case version < s.seen.version(id):", inWatermark, "TestReadersAreNoAlarm"},
+	{"watermark: forget what was confirmed to this node", "service/stores/watermark/watermark.go", "	s.seen.note(id, least)\n", "", inWatermark, "TestRecordThatGoesBack"},
+	{"watermark: forget what this node has read", "service/stores/watermark/watermark.go", "	s.seen.note(id, version)\n", "", inWatermark, "TestRecordThatGoesBack"},
+	{"watermark: a record that is gone was never there", "service/stores/watermark/watermark.go", "&& least > 0:", "&& least > 1<<62:", inWatermark, "TestRecordThatGoesBack"},
+	{"watermark: look only where there were writes", "service/stores/watermark/checkpoint.go", "		case <-ticker.C:\n", "		case <-ticker.C:\n			if s.last() == nil {\n				continue\n			}\n", inWatermark, "TestNoticedWhileRunning"},
+	{"watermark: two recoveries of one time", "service/stores/watermark/recovery.go", "max(now.UnixMilli(), m.recovered+1)", "now.UnixMilli()", inWatermark, "TestRecovery"},
+	{"watermark: begin a recovery that has begun", "service/stores/watermark/recovery.go", "if m.condition != recovering {", "if m.condition != 0 {", inWatermark, "TestRecovery"},
+	{"watermark: use a store that is being recovered", "service/stores/watermark/recovery.go", "m.condition, m.recovered = recovering,", "m.condition, m.recovered = sound,", inWatermark, "TestRecovery"},
+	{"watermark: a mark that is not synced", "service/stores/watermark/file.go", "f.disk.Replace(f.name, mark, 0o600)", "os.WriteFile(f.name, mark, 0o600)", inWatermark, "TestFileIsSynced"},
+	{"watermark: a mark with any checksum", "service/stores/watermark/mark.go", "!bytes.Equal(sum[:sumSize], b[len(body):])", "bytes.Equal(sum[:1], nil)", inWatermark, "TestMarkEncoding"},
+	{"storetest: versions that go down", "pinlock/limiter/storetest/sequential.go", "require.Less(t, earlier, version,", "require.NotEqual(t, earlier, version,", inStoretest, everyFault},
+
 	// bolt.
 	{"bolt: a checksum that is not bound to the id", "service/stores/internal/checked/checked.go", "h.Write(key)", "h.Write(key[:0])", inBolt, "TestDamagedRecord"},
 	{"bolt: a checksum without the version", "service/stores/internal/checked/checked.go", "h.Write(binary.BigEndian.AppendUint64(nil, r.Version))", "h.Write(binary.BigEndian.AppendUint64(nil, 0))", inBolt, "TestEveryFlippedBitOfARecord"},

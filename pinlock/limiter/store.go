@@ -45,9 +45,9 @@ var (
 //
 // A version is the store's own number for one write of one record, between 1 and 2^63-1
 // (so that it fits a signed column). Every successful Create and Swap gives the record a
-// version that it never had before, even if the value is the same, or the record was
-// removed and created again by other means. Versions need not be consecutive and mean
-// nothing between records.
+// version above every one that it had before, even if the value is the same, or the
+// record was removed and created again by other means. Versions need not be consecutive
+// and mean nothing between records.
 //
 // There is no way to delete: a record that vanishes could be created anew, with all tries
 // left. A store that can list its ids is a [Lister] as well.

@@ -346,6 +346,8 @@ func (b *broken) put(id string, value []byte) {
 		r.value = value
 	case "versions wrap":
 		r.version = b.last%16 + 1
+	case "versions go down":
+		r.version = 1<<40 - b.last
 	case "versions go beyond 63 bits":
 		r.version = b.last | 1<<63
 	case "versions start at 0":

@@ -52,11 +52,14 @@ func requireConflict(t tester, s limiter.Store, id string, version uint64) {
 // versions are those that a record had.
 type versions map[uint64]bool
 
-// note adds the version of the record "id", which must be new, and returns it.
+// note adds the version of the record "id", which must be above all others, and returns
+// it.
 func (v versions) note(t tester, s limiter.Store) uint64 {
 	t.Helper()
 	_, version := load(t, s, "id")
-	require.False(t, v[version], "version %d twice", version)
+	for earlier := range v {
+		require.Less(t, earlier, version, "a version that is not above the earlier ones")
+	}
 	v[version] = true
 	return version
 }

@@ -131,6 +131,7 @@ var faults = map[string][]string{
 	"versions start at 0":         {"CreateLoad"},
 	"version from value":          {"VersionNeverReused", "SwapStale"},
 	"one version for all":         {"RecordsApart"},
+	"versions go down":            {"VersionNeverReused"},
 	"versions of each record":     {"VersionNeverReusedAfterRemoval"},
 	"empty is absent":             {"Values"},
 	"zero ends value":             {"Values"},
