@@ -286,3 +286,25 @@ func (s *Server) Reload(t testing.TB) { t.Helper(); s.Exec(t, "SELECT pg_reload_
 
 // Log is what the server has printed since it was started. The server must have ended.
 func (s *Server) Log() string { return s.log.String() }
+
+// Tool runs one of PostgreSQL's programs on the folder of a server that is stopped.
+func (s *Server) Tool(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	return s.run(t, name, args...)
+}
+
+// Commits returns how many transactions were committed to the server's log while f ran:
+// those that wrote something. The server should run with autovacuum=off.
+func (s *Server) Commits(t testing.TB, f func()) int {
+	t.Helper()
+	const where = "SELECT pg_current_wal_insert_lsn()::text"
+	begin := s.Value(t, where)
+	f()
+	end := s.Value(t, where)
+	if end == begin {
+		return 0
+	}
+	s.Exec(t, "SELECT pg_switch_wal()") // so that all of it is in a file
+	out := s.run(t, "pg_waldump", "-p", filepath.Join(s.data(), "pg_wal"), "-r", "Transaction", "-s", begin, "-e", end)
+	return strings.Count(out, " desc: COMMIT ")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,10 +41,9 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	for tries := 0; ; tries++ {
 		err := tryMigrate(ctx, conn, steps)
 		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || conn.IsClosed() || tries == 20 {
+		if !errors.As(err, &refused) || !slices.Contains(raced, refused.Code) || tries == 20 {
 			return err
 		}
-		// Two processes that create a table at once: one of them fails, and finds it now.
 		select {
 		case <-time.After(time.Duration(tries) * 10 * time.Millisecond):
 		case <-ctx.Done():
@@ -56,9 +56,13 @@ func tryMigrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	format, err := readFormat(ctx, conn, "")
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == undefinedTable {
-		if _, err = conn.Exec(ctx, createMeta); err == nil {
-			_, err = conn.Exec(ctx, "INSERT INTO tandem_meta (one, format, block) VALUES (true, 0, 0) ON CONFLICT (one) DO NOTHING")
-		}
+		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, createMeta); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, "INSERT INTO tandem_meta (one, format, block) VALUES (true, 0, 0) ON CONFLICT (one) DO NOTHING")
+			return err
+		})
 	}
 	if err == nil && format < int64(len(steps)) {
 		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return climb(ctx, tx, steps) })
@@ -76,6 +80,16 @@ func tryMigrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 }
 
 const undefinedTable = "42P01"
+
+// raced are the errors of processes that create a table at once: all but one fail, and
+// find it next time.
+var raced = []string{
+	"23505", // unique_violation, in the catalogue
+	"42P07", // duplicate_table
+	"42710", // duplicate_object
+	"40001", // serialization_failure
+	"40P01", // deadlock_detected
+}
 
 // querier is a connection or a transaction.
 type querier interface {
