@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
+	"github.com/tandem-rsa/tandem/service/internal/durabletest"
 	"github.com/tandem-rsa/tandem/service/internal/pgtest"
 )
 
@@ -69,7 +70,7 @@ func database(t *testing.T) storetest.Database {
 			_, err := remover.pool.Exec(context.Background(), "DELETE FROM tandem_records WHERE id = $1", []byte(id))
 			require.NoError(t, err)
 		},
-		EveryByte: os.Getenv("TANDEM_DURABLE") != "",
+		EveryByte: durabletest.Long(),
 	}
 }
 

@@ -1,0 +1,15 @@
+package bolt
+
+import (
+	"testing"
+
+	"github.com/tandem-rsa/tandem/service/internal/durabletest"
+	"github.com/tandem-rsa/tandem/service/stores/internal/lineartest"
+)
+
+// TestLinearizable: some order of them, one after the other, explains what concurrent
+// attempts are answered.
+func TestLinearizable(t *testing.T) {
+	f := lineartest.Run(t, durabletest.Times(2000, 60, 20), database(t))
+	durabletest.Claim(t, "linearizable: bolt, %d histories of %d calls", f.Histories, f.Calls/f.Histories)
+}
