@@ -71,7 +71,7 @@ var confined = []struct {
 		"it is predictable"},
 	{"unsafe", []string{"hsm/..."}, true,
 		"nothing but calls into C needs it"},
-	{"C", []string{"hsm/...", "bench/peers/..."}, false,
+	{"C", []string{"bench/peers/..."}, false,
 		"all else builds without a C compiler"},
 	{"testing", nil, true,
 		"it belongs to tests and to packages named *test"},

@@ -70,16 +70,16 @@ func BenchmarkRawRSA(b *testing.B) {
 			cfg := config(m.New(b))
 			cfg.Sessions = 16
 			tok := openToken(b, cfg)
-			keeper, err := tok.mod.OpenSession(tok.slot)
+			keeper, err := tok.mod.OpenSession(tok.slot, false)
 			require.NoError(b, err)
 			for _, bits := range []int{2048, 3072} {
 				// A session object, since NSS takes 25 ms for each use of a token object.
 				s := &session{t: tok, mod: tok.mod, h: keeper, gen: tok.gen}
-				pub, priv, err := s.generateRSA(bits, false, false)
+				pub, priv, err := s.generateRSA(bits, false, false, tok.guard)
 				require.NoError(b, err)
-				public, err := s.publicKeyOf(pub)
+				public, err := s.publicKey(pub)
 				require.NoError(b, err)
-				key := tok.newKey(public, func(*session) (handle, func(), error) { return priv, func() {}, nil })
+				key := tok.newKey(public, "C_Sign", func(*session) (handle, func(), error) { return priv, func() {}, nil })
 				x := make([]byte, bits/8)
 				rand.Read(x[1:])
 				counts := []int{1, 2, 4, 8, 16}
@@ -146,28 +146,24 @@ func BenchmarkSeal(b *testing.B) {
 			tok := openToken(b, config(m.New(b)))
 			sealer, err := tok.GenerateSealingKey(b.Context(), "seal")
 			require.NoError(b, err)
-			h, err := tok.mod.OpenSession(tok.slot)
+			h, err := tok.mod.OpenSession(tok.slot, false)
 			require.NoError(b, err)
 			s := &session{t: tok, mod: tok.mod, h: h, gen: tok.gen}
 			aes, err := s.find(sealer.keys.current().aes)
 			require.NoError(b, err)
-			kind := sealedGCM
-			if tok.caps.Seal == sealCBC {
-				kind = sealedCBC
-			}
 			plain, aad := make([]byte, 300), make([]byte, 32)
 			sealed, err := sealer.Seal(b.Context(), aad, plain)
 			require.NoError(b, err)
-			body, err := s.encrypt(kind, aes, aad, plain)
+			boxed, err := s.encryptKey(aes, plain[:secretKeyBytes])
 			require.NoError(b, err)
 			for _, c := range []struct {
 				name string
 				op   func() error
 			}{
 				{"seal/sealer", func() error { _, err := sealer.Seal(b.Context(), aad, plain); return err }},
-				{"seal/bare", func() error { _, err := s.encrypt(kind, aes, aad, plain); return err }},
+				{"seal/bare", func() error { _, err := s.encryptKey(aes, plain[:secretKeyBytes]); return err }},
 				{"open/sealer", func() error { _, err := sealer.Open(b.Context(), aad, sealed); return err }},
-				{"open/bare", func() error { _, err := s.decrypt(kind, aes, aad, body); return err }},
+				{"open/bare", func() error { _, err := s.decryptKey(aes, boxed); return err }},
 			} {
 				b.Run("300/"+c.name, func(b *testing.B) {
 					b.ReportAllocs()

@@ -13,17 +13,16 @@ import (
 // A blob is what this package gives out for storage elsewhere:
 //
 //	 0   1  version, 1
-//	 1   1  kind: 1 sealed with AES-GCM, 2 sealed with AES-CBC, 3 wrapped key
+//	 1   1  kind: 1 sealed secret, 2 wrapped key
 //	 2  16  id of the key; its first 4 bytes are a big-endian version number
 //	18   n  body
 //	     32  HMAC-SHA256(authentication key of that id,
 //	         bytes 0 to 17 || len(aad), 8 bytes big-endian || aad || body)
 //
 // The authentication key is derived in the token from a key that never leaves
-// it, kept in memory while the token is open and wiped at Close (but for what
-// crypto/hmac copied). So a blob is known to be
-// authentic before a module sees it: tampered blobs have crashed modules, and
-// have been unwrapped without complaint.
+// it, kept in memory while the token is open and wiped at Close (but for what crypto/hmac
+// copied). So a blob is known to be authentic before a module sees it: tampered blobs
+// have crashed modules, and have been unwrapped without complaint.
 const (
 	blobVersion = 1
 	headerBytes = 2 + idBytes
@@ -36,9 +35,8 @@ const (
 type blobKind uint8
 
 const (
-	sealedGCM  blobKind = 1
-	sealedCBC  blobKind = 2
-	wrappedKey blobKind = 3
+	sealedBlob  blobKind = 1
+	wrappedBlob blobKind = 2
 )
 
 // keyID names one key of a key set.
@@ -63,7 +61,7 @@ func parseBlob(b []byte) (*blob, error) {
 		return nil, fmt.Errorf("%w: %d bytes", ErrBlob, len(b))
 	case b[0] != blobVersion:
 		return nil, fmt.Errorf("%w: version %d", ErrBlob, b[0])
-	case blobKind(b[1]) < sealedGCM || blobKind(b[1]) > wrappedKey:
+	case blobKind(b[1]) != sealedBlob && blobKind(b[1]) != wrappedBlob:
 		return nil, fmt.Errorf("%w: kind %d", ErrBlob, b[1])
 	}
 	return &blob{
@@ -93,14 +91,14 @@ func (m *macKey) wipe() {
 
 // macKey keeps a derived key until the token is closed. An id has one key,
 // however often it is derived.
-func (t *Token) macKey(id keyID, derived *[tagBytes]byte) *macKey {
+func (t *Token) macKey(id keyID, derived []byte) *macKey {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.macKeys == nil {
 		t.macKeys = make(map[keyID]*macKey)
 	}
 	if t.macKeys[id] == nil {
-		t.macKeys[id] = &macKey{key: secret.Copy(derived[:])}
+		t.macKeys[id] = &macKey{key: secret.Copy(derived)}
 	}
 	return t.macKeys[id]
 }

@@ -20,79 +20,69 @@ type session struct {
 	gen uint64
 }
 
-// A call is tried at most so often: once, and once more after each of a dropped pool, a
-// login and a restart of the module.
-const maxTries = 4
+// operation is what a call does.
+type operation struct {
+	name string
+	// proven: it was seen to work on this token.
+	proven bool
+	// long: it makes an RSA key, and may take Config.GenerateTimeout.
+	long bool
+	// discard closes the session afterwards, with all objects that were made in it.
+	discard bool
+}
 
 // run executes f in a session, and again after the token was recovered. f may
 // run in a goroutine that outlives run, so it must not touch what belongs to
 // the caller; and it must be harmless to repeat.
-func run[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (T, error) {
+func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
 	start := time.Now()
 	v, err := attempt(ctx, t, op, f)
 	t.count(err, time.Since(start))
 	return v, err
 }
 
-func attempt[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (T, error) {
+func attempt[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
 	var zero T
-	logins := 0
-	for try := 1; ; try++ {
-		if err := t.admit(ctx, op); err != nil {
+	var used [len(remedies)]int
+	for {
+		if err := t.admit(ctx, op.name); err != nil {
 			return zero, err
 		}
 		v, gen, err := once(ctx, t, op, f)
 		if err == nil {
 			return v, nil
 		}
-		var code CKR
+		what := react(err, op.proven)
 		var missing *missingError
-		what, final := refused, unavailable(op, err)
-		switch {
-		case errors.As(err, &missing):
+		if errors.As(err, &missing) {
 			// The object was there before. Some modules look again only after a new
 			// login, others only after a restart.
-			what = logIn
-			if logins == 0 && !t.maySearch(missing.o) {
-				return zero, final
+			if used[logIn] > 0 {
+				what = doubt
+			} else if !t.maySearch(missing.o) {
+				what = giveUp
 			}
-			if logins > 0 {
-				what = restartOnce
-			}
-		case errors.As(err, &code):
-			what = code.react()
-		default:
+		}
+		switch what {
+		case passOn:
 			return zero, err
-		}
-		if what == refused {
-			return zero, fmt.Errorf("%w: %s: %w", ErrUnsupported, op, err)
-		}
-		if what == latchPIN {
+		case refused:
+			return zero, fmt.Errorf("%w: %s: %w", ErrUnsupported, op.name, err)
+		case latchPIN:
 			return zero, t.latch(err)
 		}
-		if try == maxTries {
-			return zero, final
+		for used[what] == remedies[what].budget {
+			what = remedies[what].next
 		}
-		if what == logIn && logins < 2 {
-			// The second time somebody may have taken the login away again.
-			logins++
-			if err := t.recover(ctx, levelLogin, gen, err); err != nil {
-				return zero, err
-			}
-			continue
+		used[what]++
+		if what == giveUp || what == doubt && !t.mayRestart() {
+			return zero, unavailable(op.name, err)
 		}
-		if what == logIn {
-			what = restartOnce // logins are of no help
-		}
-		if what == restartOnce && !t.mayRestart() {
-			return zero, final
-		}
-		if what == restart || what == restartOnce {
-			if err := t.recover(ctx, levelRestart, gen, err); err != nil {
+		if l := remedies[what].level; l != 0 {
+			if err := t.recover(ctx, l, gen, err); err != nil {
 				return zero, err
 			}
 		}
-		// dropPool and shrinkPool were done on the way.
 	}
 }
 
@@ -126,16 +116,16 @@ func (t *Token) admit(ctx context.Context, op string) error {
 }
 
 // once runs f in one session. It returns when f has, when the context ends or
-// after CallTimeout; in the last two cases f goes on by itself.
-func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, error)) (v T, gen uint64, err error) {
+// after the time limit; in the last two cases f goes on by itself.
+func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (v T, gen uint64, err error) {
 	select {
 	case <-t.slots:
 	case <-ctx.Done():
-		return v, 0, unavailable(op, ctx.Err())
+		return v, 0, unavailable(op.name, ctx.Err())
 	}
 	if err := t.gate.enter(ctx); err != nil {
 		t.slots <- struct{}{}
-		return v, 0, unavailable(op, err)
+		return v, 0, unavailable(op.name, err)
 	}
 	if t.finalized { // while this waited
 		t.gate.leave()
@@ -150,8 +140,8 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 	}
 	done := make(chan result, 1)
 	var settled atomic.Bool // by the first of: f returned, caller gave up
-	t.crew.run(func() {
-		v, keepSlot, err := lend(t, f)
+	go func() {
+		v, keepSlot, err := lend(t, op, f)
 		t.gate.leave()
 		if keepSlot {
 			t.slots <- struct{}{}
@@ -164,8 +154,12 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 			return
 		}
 		done <- result{v, err}
-	})
-	timer := time.NewTimer(t.cfg.CallTimeout)
+	}()
+	limit := t.cfg.CallTimeout
+	if op.long {
+		limit = t.cfg.GenerateTimeout
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case r := <-done:
@@ -184,8 +178,8 @@ func once[T any](ctx context.Context, t *Token, op string, f func(*session) (T, 
 	t.abandoned++
 	t.stats.Abandoned++
 	t.mu.Unlock()
-	t.log.Warn("hsm: call abandoned", slog.String("op", op))
-	return v, gen, unavailable(op, err)
+	t.log.Warn("hsm: call abandoned", slog.String("op", op.name))
+	return v, gen, unavailable(op.name, err)
 }
 
 func (t *Token) returned() {
@@ -196,7 +190,7 @@ func (t *Token) returned() {
 
 // lend takes a session from the pool, or opens one, for f. It reports whether
 // the slot may be used again.
-func lend[T any](t *Token, f func(*session) (T, error)) (v T, keepSlot bool, err error) {
+func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, keepSlot bool, err error) {
 	s := &session{t: t, mod: t.mod, gen: t.gen}
 	t.mu.Lock()
 	if n := len(t.idle); n > 0 {
@@ -204,11 +198,11 @@ func lend[T any](t *Token, f func(*session) (T, error)) (v T, keepSlot bool, err
 		t.mu.Unlock()
 	} else {
 		t.mu.Unlock()
-		if s.h, err = t.mod.OpenSession(t.slot); err != nil {
+		if s.h, err = t.mod.OpenSession(t.slot, t.readOnly); err != nil {
 			return v, !t.shrink(err), err
 		}
 	}
-	if v, err = f(s); err == nil {
+	if v, err = f(s); err == nil && !op.discard {
 		t.mu.Lock()
 		t.idle = append(t.idle, s.h)
 		t.mu.Unlock()
@@ -217,8 +211,7 @@ func lend[T any](t *Token, f func(*session) (T, error)) (v T, keepSlot bool, err
 	// A session that saw an error may be stuck in an operation for ever
 	// (opencryptoki, tpm2-pkcs11), and holds what f left behind.
 	_ = t.mod.CloseSession(s.h)
-	var code CKR
-	if errors.As(err, &code) && code.react() == dropPool {
+	if react(err, false) == dropPool {
 		t.drop()
 	}
 	return v, !t.shrink(err), err
@@ -235,10 +228,13 @@ func (t *Token) drop() {
 	}
 }
 
-// shrink takes one slot out of the pool if the token has no more sessions.
+// shrinkPause is how long a pool stays smaller after CKR_SESSION_COUNT. Others who use the
+// token may have closed sessions by then.
+const shrinkPause = time.Second
+
+// shrink takes one slot out of the pool for a while if the token has no more sessions.
 func (t *Token) shrink(err error) bool {
-	var code CKR
-	if !errors.As(err, &code) || code != pkcs11.CKR_SESSION_COUNT {
+	if !isCode(err, pkcs11.CKR_SESSION_COUNT) {
 		return false
 	}
 	t.mu.Lock()
@@ -247,5 +243,11 @@ func (t *Token) shrink(err error) bool {
 		return false
 	}
 	t.live--
+	time.AfterFunc(shrinkPause, func() {
+		t.mu.Lock()
+		t.live++
+		t.mu.Unlock()
+		t.slots <- struct{}{}
+	})
 	return true
 }

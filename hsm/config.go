@@ -13,8 +13,7 @@ type Config struct {
 	// Module is the path of the PKCS #11 library.
 	Module string
 	// Parameters is passed to C_Initialize as pReserved, for the modules that
-	// want it: NSS softoken (configdir='sql:/path' ...). All others refuse it,
-	// so leave it empty for them.
+	// want it: NSS softoken (configdir='sql:/path' ...). All others refuse it.
 	Parameters string
 	// Label and Serial select the token. Exactly one token must have both. An empty
 	// Serial matches any. The serial that was found is remembered, so that another token
@@ -30,16 +29,14 @@ type Config struct {
 	Sessions int
 	// CallTimeout bounds one call into the module. A call that takes longer is abandoned:
 	// it keeps its session and its thread until it returns, since nothing can stop it.
-	// Default: 10 s.
+	// So is a recovery, the PIN callback included. Default: 10 s.
 	CallTimeout time.Duration
+	// GenerateTimeout does the same for a call that makes an RSA key, which takes a token
+	// from a tenth of a second to minutes. Default: 5 min.
+	GenerateTimeout time.Duration
 	// MaxBackoff is the longest pause between two attempts to get a lost
 	// token back; the first is 100 ms or MaxBackoff. Default: 500 ms.
 	MaxBackoff time.Duration
-
-	// ExponentBits lists the modulus sizes in bits for which exponents are to
-	// be kept in the token (Token.ImportExponent). Each size is tested when
-	// the token is opened. Default: none.
-	ExponentBits []int
 
 	// Logger receives one record for each login, recovery, wrong result and
 	// refused capability. Never an input, an output or a PIN. Default: none.
@@ -62,19 +59,17 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("%w: no PIN callback", ErrConfig)
 	case c.Sessions < 0 || c.Sessions > maxSessions:
 		return c, fmt.Errorf("%w: %d sessions, must be 0 to %d", ErrConfig, c.Sessions, maxSessions)
-	case c.CallTimeout < 0 || c.MaxBackoff < 0:
+	case c.CallTimeout < 0 || c.GenerateTimeout < 0 || c.MaxBackoff < 0:
 		return c, fmt.Errorf("%w: negative time", ErrConfig)
-	}
-	for _, bits := range c.ExponentBits {
-		if _, ok := exponentAnswers[bits]; !ok {
-			return c, fmt.Errorf("%w: exponents of %d bits, must be 2048, 3072 or 4096", ErrConfig, bits)
-		}
 	}
 	if c.Sessions == 0 {
 		c.Sessions = 2 * runtime.GOMAXPROCS(0)
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
+	}
+	if c.GenerateTimeout == 0 {
+		c.GenerateTimeout = 5 * time.Minute
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = 500 * time.Millisecond

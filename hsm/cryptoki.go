@@ -8,12 +8,11 @@ import (
 // handle is a session or object handle: a number that the module chose.
 type handle uint
 
-// cryptoki is the part of PKCS #11 that this package uses. Every call to a
-// module goes through it, so that a test can record what reaches a module.
+// cryptoki is the part of PKCS #11 that this package uses. Every call to a module goes
+// through it, so that a test can record what reaches a module.
 //
-// Outputs go to buffers that the caller sized: no call asks for a length
-// first. Errors are of type CKR. None of the methods locks anything; the gate
-// of the Token that owns the module does.
+// Errors are of type CKR. None of the methods locks anything; the gate of the Token that
+// owns the module does.
 type cryptoki interface {
 	Initialize() error
 	Finalize() error
@@ -22,20 +21,18 @@ type cryptoki interface {
 	TokenInfo(slot uint) (tokenInfo, error)
 	Mechanisms(slot uint) ([]uint, error)
 
-	// OpenSession opens a read-write session.
-	OpenSession(slot uint) (handle, error)
+	OpenSession(slot uint, readOnly bool) (handle, error)
 	// SessionState is the state in CK_SESSION_INFO.
 	SessionState(s handle) (uint, error)
 	CloseSession(s handle) error
 	CloseAllSessions(slot uint) error
-	// Login logs in the user. The PIN is not copied.
+	// Login logs in the user.
 	Login(s handle, pin []byte) error
 
 	// FindObjects returns at most limit objects that match the template.
 	FindObjects(s handle, template []attribute, limit int) ([]handle, error)
-	// Attribute reads one attribute into buf and returns its length. A nil
-	// buf asks for the length only.
-	Attribute(s, object handle, kind uint, buf []byte) (int, error)
+	// Attribute reads one attribute.
+	Attribute(s, object handle, kind uint) ([]byte, error)
 	SetAttributes(s, object handle, template []attribute) error
 	CreateObject(s handle, template []attribute) (handle, error)
 	CopyObject(s, object handle, template []attribute) (handle, error)
@@ -44,26 +41,21 @@ type cryptoki interface {
 	GenerateKey(s handle, m mechanism, template []attribute) (handle, error)
 	GenerateKeyPair(s handle, m mechanism, public, private []attribute) (pub, priv handle, err error)
 
-	Sign(s handle, m mechanism, key handle, in, out []byte) (int, error)
-	Decrypt(s handle, m mechanism, key handle, in, out []byte) (int, error)
-	Encrypt(s handle, m mechanism, key handle, in, out []byte) (int, error)
-	WrapKey(s handle, m mechanism, kek, key handle, out []byte) (int, error)
+	Sign(s handle, m mechanism, key handle, in []byte) ([]byte, error)
+	Decrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error)
+	Encrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error)
+	WrapKey(s handle, m mechanism, kek, key handle) ([]byte, error)
 	UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error)
-	DeriveKey(s handle, m mechanism, key handle, template []attribute) (handle, error)
 }
 
-// mechanism is CK_MECHANISM. For AES-GCM, param is the IV, which the module
-// may replace by its own during the call (AWS CloudHSM does), and aad the
-// associated data; for CKM_ECDH1_DERIVE param is the other's public key; for all
-// others it is passed as it is.
+// mechanism is CK_MECHANISM.
 type mechanism struct {
 	kind  uint
 	param []byte
-	aad   []byte
 }
 
-// attribute is CK_ATTRIBUTE. A template attribute (CKA_UNWRAP_TEMPLATE) has
-// nested attributes in the place of a value.
+// attribute is CK_ATTRIBUTE. A template attribute (CKA_UNWRAP_TEMPLATE) has nested
+// attributes in the place of a value.
 type attribute struct {
 	kind   uint
 	value  []byte

@@ -1,14 +1,11 @@
 // Package hsm keeps the server's secrets in a hardware security module, through
-// PKCS #11 (version 2.40).
+// PKCS #11 (version 2.40 and later) and github.com/miekg/pkcs11.
 //
 // [Open] logs in to a token and finds out what it can do. Then
 //   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,
 //   - [Token.ServerKeys] makes RSA keys for millions of users, which are stored
 //     outside, wrapped under a key of the token,
-//   - [Token.Sealer] encrypts the server's shares under a key of the token,
-//   - [Token.GenerateExchanger] makes the classical half of a hybrid HPKE key,
-//   - [Token.ImportExponent] keeps a share itself in the token, on the modules
-//     that can (optional).
+//   - [Token.Sealer] encrypts the server's shares under keys that the token encrypts.
 //
 // A Token survives what happens to tokens: sessions that die, a login that is lost, a
 // slot that is empty for a while, a module that forgets everything. While the token is
@@ -35,15 +32,16 @@
 // the public key before it is returned. Sealed and wrapped blobs are
 // authenticated in this program before the module sees them, with a key
 // that is derived in the token at start. Inputs of wrong length or range never
-// reach a module: they have ended processes and given wrong numbers. Results of
-// [Exponent] are the exception: nothing can check them.
+// reach a module: they have ended processes and given wrong numbers.
 //
 // A module runs in this process and can read its memory, and a crash of the module is a
 // crash of the process; docs/hsm.md says how to run it in another one, and what trusts
-// what. A sealed share is in this process's memory while it is used.
+// what. A sealed share is in this process's memory while it is used, in Go's. What passes
+// through C memory that nobody wipes is a PIN, the 32-byte key of a share, and signatures.
 //
-// A PIN is tried once. If the token refuses it, no other attempt follows until
-// the token is opened anew; the last try that the token allows is not spent.
+// A PIN is tried once. If the token refuses it, or says anything else that could mean
+// so, no other attempt follows until the token is opened anew; the last try that the
+// token allows is not spent.
 //
 // # Timing
 //

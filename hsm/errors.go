@@ -3,8 +3,7 @@ package hsm
 import (
 	"errors"
 	"fmt"
-
-	"github.com/miekg/pkcs11"
+	"slices"
 )
 
 // Each of these stands for one decision that a caller can take. Test them with errors.Is.
@@ -25,11 +24,13 @@ var (
 	// ErrBlob: a sealed or wrapped blob is damaged, truncated, made under
 	// another key or for other associated data. The module never saw it.
 	ErrBlob = errors.New("hsm: blob is not authentic")
-	// ErrUnsupported: the module cannot do this, or does it wrongly. Repeating
-	// the call is of no use.
+	// ErrUnsupported: the module or the token cannot do this, or does it wrongly.
+	// Repeating the call is of no use.
 	ErrUnsupported = errors.New("hsm: not supported by the module")
-	// ErrUnavailable: not now. The state of everything is unchanged and the
-	// call may be repeated.
+	// ErrUnavailable: not now, and the call may be repeated. No secret was used up, and
+	// nothing that exists was changed. A call that makes or destroys a key may have done
+	// so all the same, or may do so yet: then it goes on after a time limit. Repeated,
+	// it says ErrKeyExists or ErrKeyNotFound.
 	ErrUnavailable = errors.New("hsm: unavailable")
 	// ErrPIN: the module refused the PIN, or asking it might lock the token.
 	// No further attempt is made: correct the PIN and open the token anew.
@@ -72,63 +73,10 @@ func (e *TokenError) Error() string {
 // to module: decide by the errors above.
 type CKR uint
 
-func (r CKR) Error() string {
-	if name, ok := ckrNames[r]; ok {
-		return fmt.Sprintf("%s (%#x)", name, uint(r))
-	}
-	return fmt.Sprintf("CKR %#x", uint(r))
-}
-
-// reaction is what a return value asks this package to do.
-type reaction uint8
-
-const (
-	refused     reaction = iota // the module does not do this: tell the caller
-	dropPool                    // sessions died: drop them all and try again
-	shrinkPool                  // too many sessions: use fewer
-	logIn                       // logged out, or handles are stale: level 1
-	restart                     // the module lost its state: level 2
-	restartOnce                 // as restart, but the code is also used for other things
-	latchPIN                    // never try this PIN again
-)
-
-// react sorts return values as measured on SoftHSM, NSS softoken, opencryptoki
-// and tpm2-pkcs11, and as reported by users of others. Codes that are not
-// listed, among them all vendor codes, count as the module's trouble.
-func (r CKR) react() reaction {
-	switch r {
-	case pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE,
-		pkcs11.CKR_ENCRYPTED_DATA_INVALID, pkcs11.CKR_ENCRYPTED_DATA_LEN_RANGE,
-		pkcs11.CKR_SIGNATURE_INVALID, pkcs11.CKR_SIGNATURE_LEN_RANGE,
-		pkcs11.CKR_WRAPPED_KEY_INVALID, pkcs11.CKR_WRAPPED_KEY_LEN_RANGE,
-		pkcs11.CKR_WRAPPING_KEY_SIZE_RANGE, pkcs11.CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
-		pkcs11.CKR_UNWRAPPING_KEY_SIZE_RANGE, pkcs11.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
-		pkcs11.CKR_TEMPLATE_INCOMPLETE, pkcs11.CKR_TEMPLATE_INCONSISTENT,
-		pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_ATTRIBUTE_SENSITIVE,
-		pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID,
-		pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID,
-		pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_KEY_SIZE_RANGE,
-		pkcs11.CKR_KEY_UNEXTRACTABLE, pkcs11.CKR_KEY_NOT_WRAPPABLE,
-		pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_ARGUMENTS_BAD,
-		pkcs11.CKR_BUFFER_TOO_SMALL, pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY:
-		return refused
-	case pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED,
-		pkcs11.CKR_OPERATION_ACTIVE, pkcs11.CKR_OPERATION_NOT_INITIALIZED:
-		return dropPool
-	case pkcs11.CKR_SESSION_COUNT:
-		return shrinkPool
-	case pkcs11.CKR_USER_NOT_LOGGED_IN, pkcs11.CKR_OBJECT_HANDLE_INVALID, pkcs11.CKR_KEY_HANDLE_INVALID,
-		pkcs11.CKR_KEY_TYPE_INCONSISTENT, pkcs11.CKR_WRAPPING_KEY_HANDLE_INVALID,
-		pkcs11.CKR_UNWRAPPING_KEY_HANDLE_INVALID:
-		return logIn
-	case pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_DEVICE_REMOVED,
-		pkcs11.CKR_TOKEN_NOT_RECOGNIZED, pkcs11.CKR_SLOT_ID_INVALID:
-		return restart
-	case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_PIN_EXPIRED,
-		pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_INVALID:
-		return latchPIN
-	}
-	return restartOnce
+// isCode reports whether the module returned one of these values.
+func isCode(err error, codes ...CKR) bool {
+	var code CKR
+	return errors.As(err, &code) && slices.Contains(codes, code)
 }
 
 // unavailable wraps the cause of a passing failure.

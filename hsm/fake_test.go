@@ -69,7 +69,7 @@ func openFake(t testing.TB, f *fake, change func(*Config)) (*Token, error) {
 	}
 	cfg, err := cfg.complete()
 	require.NoError(t, err)
-	return open(t.Context(), cfg, f)
+	return open(t.Context(), cfg, &owned{mod: f})
 }
 
 func mustOpenFake(t testing.TB, f *fake, change func(*Config)) *Token {
@@ -121,11 +121,12 @@ func (f *fake) enter(call string, s handle) error {
 	return nil
 }
 
-func (f *fake) done(call string, out []byte) {
-	if f.corrupt != nil {
+func (f *fake) done(call string, out []byte) []byte {
+	if f.corrupt != nil && out != nil {
 		f.corrupt(call, out)
 	}
 	f.mu.Unlock()
+	return out
 }
 
 func (f *fake) Initialize() error {
@@ -183,11 +184,11 @@ func (f *fake) Mechanisms(slot uint) ([]uint, error) {
 		return nil, err
 	}
 	defer f.mu.Unlock()
-	return []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509, pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_AES_GCM,
-		pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmAESKeyWrapKWP, pkcs11.CKM_DH_PKCS_DERIVE}, nil
+	return []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509, pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_AES_CBC,
+		pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmAESKeyWrapKWP}, nil
 }
 
-func (f *fake) OpenSession(slot uint) (handle, error) {
+func (f *fake) OpenSession(slot uint, readOnly bool) (handle, error) {
 	if err := f.enter("C_OpenSession", 0); err != nil {
 		return 0, err
 	}
@@ -274,26 +275,23 @@ func (f *fake) object(h handle) (*fakeObject, error) {
 	return o, nil
 }
 
-func (f *fake) Attribute(s, h handle, kind uint, buf []byte) (int, error) {
+func (f *fake) Attribute(s, h handle, kind uint) ([]byte, error) {
 	if err := f.enter("C_GetAttributeValue", s); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer f.mu.Unlock()
 	o, err := f.object(h)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	v, ok := o.attrs[kind]
 	switch {
 	case !ok:
-		return 0, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
+		return nil, CKR(pkcs11.CKR_ATTRIBUTE_TYPE_INVALID)
 	case kind == pkcs11.CKA_VALUE && len(o.attrs[pkcs11.CKA_SENSITIVE]) == 1 && o.attrs[pkcs11.CKA_SENSITIVE][0] == 1:
-		return 0, CKR(pkcs11.CKR_ATTRIBUTE_SENSITIVE)
-	case buf != nil && len(v) > len(buf):
-		return 0, CKR(pkcs11.CKR_BUFFER_TOO_SMALL)
+		return nil, CKR(pkcs11.CKR_ATTRIBUTE_SENSITIVE)
 	}
-	copy(buf, v)
-	return len(v), nil
+	return bytes.Clone(v), nil
 }
 
 func (f *fake) SetAttributes(s, h handle, template []attribute) error {
@@ -341,6 +339,9 @@ func (f *fake) add(s handle, key *rsa.PrivateKey, templates ...[]attribute) hand
 	for _, t := range templates {
 		for _, a := range t {
 			o.attrs[a.kind] = bytes.Clone(a.value)
+			if a.nested != nil {
+				o.attrs[a.kind] = make([]byte, 24*len(a.nested))
+			}
 		}
 	}
 	if bytes.Equal(o.attrs[pkcs11.CKA_TOKEN], []byte{1}) {

@@ -3,7 +3,6 @@ package hsm
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -47,101 +46,83 @@ func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribut
 
 func (f *fake) violation(what string) { f.violations = append(f.violations, what) }
 
-func (f *fake) Sign(s handle, m mechanism, key handle, in, out []byte) (int, error) {
+func (f *fake) Sign(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
 	if err := f.enter("C_Sign", s); err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer f.done("C_Sign", out)
 	o, err := f.object(key)
 	if err != nil {
-		return 0, err
+		return f.done("C_Sign", nil), err
 	}
 	if m.kind == pkcs11.CKM_SHA256_HMAC {
 		mac := hmac.New(sha256.New, o.attrs[pkcs11.CKA_VALUE])
 		mac.Write(in)
-		return copy(out, mac.Sum(nil)), nil
+		return f.done("C_Sign", mac.Sum(nil)), nil
 	}
-	return f.raw(o.rsa, in, out)
+	out, err := f.raw(o.rsa, in)
+	return f.done("C_Sign", out), err
 }
 
-func (f *fake) raw(key *rsa.PrivateKey, in, out []byte) (int, error) {
+func (f *fake) raw(key *rsa.PrivateKey, in []byte) ([]byte, error) {
 	x := new(big.Int).SetBytes(in)
 	if len(in) != key.Size() || x.Cmp(key.N) >= 0 || x.Sign() == 0 {
 		f.violation("raw RSA of a bad operand")
-		return 0, CKR(pkcs11.CKR_GENERAL_ERROR)
+		return nil, CKR(pkcs11.CKR_GENERAL_ERROR)
 	}
 	// With the CRT, as hardware does.
 	m1 := new(big.Int).Exp(x, key.Precomputed.Dp, key.Primes[0])
 	m2 := new(big.Int).Exp(x, key.Precomputed.Dq, key.Primes[1])
 	h := m1.Sub(m1, m2)
 	h.Mul(h, key.Precomputed.Qinv).Mod(h, key.Primes[0])
-	h.Mul(h, key.Primes[1]).Add(h, m2).FillBytes(out)
-	return len(out), nil
+	return h.Mul(h, key.Primes[1]).Add(h, m2).FillBytes(make([]byte, len(in))), nil
 }
 
-func (f *fake) Decrypt(s handle, m mechanism, key handle, in, out []byte) (int, error) {
-	if err := f.enter("C_Decrypt", s); err != nil {
-		return 0, err
+func (f *fake) Decrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
+	return f.crypt("C_Decrypt", s, m, key, in, cipher.NewCBCDecrypter)
+}
+
+func (f *fake) Encrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
+	return f.crypt("C_Encrypt", s, m, key, in, cipher.NewCBCEncrypter)
+}
+
+func (f *fake) crypt(call string, s handle, m mechanism, key handle, in []byte, mode func(cipher.Block, []byte) cipher.BlockMode) ([]byte, error) {
+	if err := f.enter(call, s); err != nil {
+		return nil, err
 	}
-	defer f.done("C_Decrypt", out)
 	o, err := f.object(key)
 	if err != nil {
-		return 0, err
+		return f.done(call, nil), err
 	}
 	if m.kind == pkcs11.CKM_RSA_X_509 {
-		return f.raw(o.rsa, in, out)
+		out, err := f.raw(o.rsa, in)
+		return f.done(call, out), err
 	}
-	plain, err := f.gcm(o).Open(nil, m.param, in, m.aad)
-	if err != nil {
-		if len(o.attrs[pkcs11.CKA_LABEL]) > 0 { // not the self-test's
-			f.violation("AES-GCM of a tampered blob")
-		}
-		return 0, CKR(pkcs11.CKR_GENERAL_ERROR)
+	if len(m.param) != aes.BlockSize || len(in) != secretKeyBytes {
+		f.violation("AES-CBC of a bad length")
+		return f.done(call, nil), CKR(pkcs11.CKR_DATA_LEN_RANGE)
 	}
-	return copy(out, plain), nil
-}
-
-func (f *fake) gcm(o *fakeObject) cipher.AEAD {
 	block, err := aes.NewCipher(o.attrs[pkcs11.CKA_VALUE])
 	if err != nil {
-		panic(err)
+		return f.done(call, nil), CKR(pkcs11.CKR_KEY_SIZE_RANGE)
 	}
-	var gcm cipher.AEAD
-	// an HSM's rules are its own
-	fips140.WithoutEnforcement(func() { gcm, err = cipher.NewGCM(block) })
-	if err != nil {
-		panic(err)
-	}
-	return gcm
+	out := make([]byte, len(in))
+	mode(block, m.param).CryptBlocks(out, in)
+	return f.done(call, out), nil
 }
 
-func (f *fake) Encrypt(s handle, m mechanism, key handle, in, out []byte) (int, error) {
-	if err := f.enter("C_Encrypt", s); err != nil {
-		return 0, err
-	}
-	defer f.done("C_Encrypt", out)
-	o, err := f.object(key)
-	if err != nil {
-		return 0, err
-	}
-	// This one chooses its own IV, as AWS CloudHSM does.
-	rand.Read(m.param)
-	return copy(out, f.gcm(o).Seal(nil, m.param, in, m.aad)), nil
-}
-
-func (f *fake) WrapKey(s handle, m mechanism, kek, key handle, out []byte) (int, error) {
+func (f *fake) WrapKey(s handle, m mechanism, kek, key handle) ([]byte, error) {
 	if err := f.enter("C_WrapKey", s); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer f.mu.Unlock()
 	o, err := f.object(key)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	b := make([]byte, 5*o.rsa.Size())
 	rand.Read(b)
 	f.wrapped[string(b)] = o.rsa
-	return copy(out, b), nil
+	return b, nil
 }
 
 func (f *fake) UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error) {
@@ -159,21 +140,6 @@ func (f *fake) UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, temp
 		return 0, CKR(pkcs11.CKR_WRAPPED_KEY_INVALID)
 	}
 	return f.add(s, key, template), nil
-}
-
-func (f *fake) DeriveKey(s handle, m mechanism, key handle, template []attribute) (handle, error) {
-	if err := f.enter("C_DeriveKey", s); err != nil {
-		return 0, err
-	}
-	o, err := f.object(key)
-	if err != nil {
-		f.mu.Unlock()
-		return 0, err
-	}
-	out := power(o.attrs[pkcs11.CKA_PRIME], o.attrs[pkcs11.CKA_VALUE], m.param)
-	h := f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, out)})
-	f.done("C_DeriveKey", f.objects[h].attrs[pkcs11.CKA_VALUE])
-	return h, nil
 }
 
 func decodeUint(b []byte) uint {

@@ -41,7 +41,7 @@ func TestFault(t *testing.T) {
 // The self-test refuses what gives wrong answers with CKR_OK, and takes the
 // second way where there is one.
 func TestSelfTest(t *testing.T) {
-	all := Capabilities{RSA: "C_Sign", Seal: sealGCM, Wrap: "AES-KWP", Exponents: []int{2048, 3072, 4096}, Guards: []string{guardSet, guardCopy}}
+	all := Capabilities{Seal: sealCBC, Wrap: "AES-KWP", Guards: []string{guardSet, guardCopy}}
 	without := func(change func(*Capabilities)) Capabilities {
 		c := all
 		change(&c)
@@ -51,38 +51,34 @@ func TestSelfTest(t *testing.T) {
 		name    string
 		corrupt func(call string, out []byte)
 		want    Capabilities
+		by      string // what raw RSA is done by
 	}{
-		{"all right", nil, all},
+		{"all right", nil, all, "C_Sign"},
 		{"C_Sign", func(call string, out []byte) {
 			if call == "C_Sign" && len(out) == 256 {
 				out[100] ^= 1
 			}
-		}, without(func(c *Capabilities) { c.RSA = "C_Decrypt" })},
+		}, all, "C_Decrypt"},
 		{"raw RSA", func(call string, out []byte) {
 			if len(out) == 256 {
 				out[255] ^= 1
 			}
-		}, without(func(c *Capabilities) { c.RSA, c.Wrap, c.Exponents = "", "", []int{3072, 4096} })},
+		}, without(func(c *Capabilities) { c.Wrap = "" }), ""},
 		{"HMAC", func(call string, out []byte) {
 			if call == "C_Sign" && len(out) == 32 {
 				out[0] ^= 1
 			}
-		}, without(func(c *Capabilities) { c.Seal, c.Wrap = "", "" })},
-		{"AES-GCM", func(call string, out []byte) {
+		}, without(func(c *Capabilities) { c.Seal, c.Wrap = "", "" }), "C_Sign"},
+		{"AES-CBC", func(call string, out []byte) {
 			if call == "C_Encrypt" {
 				out[0] ^= 1
 			}
-		}, without(func(c *Capabilities) { c.Seal = "" })},
-		{"leading zeros of a power", func(call string, out []byte) {
-			if call == "C_DeriveKey" && out[0] == 0 {
-				out[0] = 1
-			}
-		}, without(func(c *Capabilities) { c.Exponents = nil })},
+		}, without(func(c *Capabilities) { c.Seal = "" }), "C_Sign"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake()
 			f.corrupt = c.corrupt
-			tok := mustOpenFake(t, f, func(c *Config) { c.ExponentBits = []int{2048, 3072, 4096} })
+			tok := mustOpenFake(t, f, nil)
 			got := tok.Capabilities()
 			t.Log(got.Refused)
 			if c.corrupt != nil {
@@ -90,13 +86,15 @@ func TestSelfTest(t *testing.T) {
 			}
 			got.Refused = nil
 			require.Equal(t, c.want, got)
-			// What the self-test refused, every call refuses.
+			// What the self-test refused, every call refuses, and a key what it does not do.
 			ctx := t.Context()
-			if got.RSA == "" {
-				_, err := tok.GenerateKey(ctx, "key", 2048)
-				require.ErrorIs(t, err, ErrUnsupported)
-				_, err = tok.Key(ctx, "key")
-				require.ErrorIs(t, err, ErrUnsupported)
+			key, err := tok.GenerateKey(ctx, "key", 2048)
+			if c.by == "" {
+				require.ErrorIs(t, err, ErrFault)
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, c.by, key.by)
+				require.NoError(t, key.prove(ctx))
 			}
 			if got.Seal == "" {
 				_, err := tok.GenerateSealingKey(ctx, "seal")
@@ -108,13 +106,12 @@ func TestSelfTest(t *testing.T) {
 				require.ErrorIs(t, tok.GenerateWrappingKey(ctx, "wrap"), ErrUnsupported)
 				_, err := tok.ServerKeys(ctx, "wrap", 2048, 0)
 				require.ErrorIs(t, err, ErrUnsupported)
-			}
-			q := exponentQuestion(2048, 0)
-			_, err := tok.ImportExponent(ctx, "exponent", q.n, q.d)
-			if tok.servesExponent(2048) {
-				require.NoError(t, err)
 			} else {
-				require.ErrorIs(t, err, ErrUnsupported)
+				require.NoError(t, tok.GenerateWrappingKey(ctx, "wrap"))
+				keys, err := tok.ServerKeys(ctx, "wrap", 2048, 0)
+				require.NoError(t, err)
+				_, _, err = keys.NewKey(ctx)
+				require.NoError(t, err)
 			}
 		})
 	}
@@ -169,7 +166,7 @@ func TestGuards(t *testing.T) {
 		c.lax.pin = "0000"
 		cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
 		require.NoError(t, err)
-		tok, err := open(t.Context(), cfg, &c.lax)
+		tok, err := open(t.Context(), cfg, &owned{mod: &c.lax})
 		require.NoError(t, err)
 		require.Equal(t, c.want, tok.Capabilities().Guards, name)
 		require.NoError(t, tok.GenerateWrappingKey(t.Context(), "wrap"), name)
@@ -182,26 +179,6 @@ func TestGuards(t *testing.T) {
 		}
 		require.NoError(t, tok.Close(t.Context()))
 	}
-}
-
-// A restart repeats the test of what cannot be checked later.
-func TestExponentRetest(t *testing.T) {
-	f := newFake()
-	tok := mustOpenFake(t, f, func(c *Config) { c.ExponentBits = []int{2048} })
-	q := exponentQuestion(2048, 0)
-	e, err := tok.ImportExponent(t.Context(), "exponent", q.n, q.d)
-	require.NoError(t, err)
-	f.set(func() {
-		f.initialized = false
-		f.corrupt = func(call string, out []byte) {
-			if call == "C_DeriveKey" {
-				out[9] ^= 1
-			}
-		}
-	})
-	_, err = e.Exponentiate(t.Context(), q.m)
-	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorIs(t, err, errWrong)
 }
 
 // A key that the token would give away is not used.
@@ -308,7 +285,7 @@ func TestUnwrappedReadable(t *testing.T) {
 		r := &readable{fake: newFake()}
 		cfg, err := Config{Module: "fake", Label: "fake", PIN: func(context.Context) ([]byte, error) { return []byte("1234"), nil }}.complete()
 		require.NoError(t, err)
-		tok, err := open(t.Context(), cfg, r)
+		tok, err := open(t.Context(), cfg, &owned{mod: r})
 		require.NoError(t, err)
 		require.Equal(t, "AES-KWP", tok.Capabilities().Wrap)
 		require.NoError(t, tok.GenerateWrappingKey(t.Context(), "wrap"))
@@ -342,7 +319,6 @@ func TestNothingPrinted(t *testing.T) {
 	tok := mustOpenFake(t, f, func(c *Config) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		c.PIN = func(context.Context) ([]byte, error) { return []byte(f.pin), nil }
-		c.ExponentBits = []int{2048}
 	})
 	s, err := tok.GenerateSealingKey(t.Context(), "seal")
 	require.NoError(t, err)
@@ -374,19 +350,16 @@ func TestNothingPrinted(t *testing.T) {
 	defer keys.Close()
 	rsaKey, _, err := keys.NewKey(t.Context())
 	require.NoError(t, err)
-	exponent := exponentQuestion(2048, 2)
-	e, err := tok.ImportExponent(t.Context(), "exponent", exponent.n, exponent.d)
-	require.NoError(t, err)
 	_, damaged := s.Open(t.Context(), nil, sealed[:len(sealed)-1])
 	require.Error(t, damaged)
 	printtest.Hidden(t, map[string][]byte{
-		"the authentication key": secret, "the share": share, "the PIN": []byte(f.pin), "the exponent": exponent.d,
+		"the authentication key": secret, "the share": share, "the PIN": []byte(f.pin),
 		"d": splitkeytest.Key(2048).D.Bytes(),
-	}, kept, struct{ m *macKey }{kept}, s, *s, keys, rsaKey, *rsaKey.(*Key), e, *e, tok.Capabilities(), tok.Stats(), damaged)
+	}, kept, struct{ m *macKey }{kept}, s, *s, keys, rsaKey, *rsaKey.(*Key), tok.Capabilities(), tok.Stats(), damaged)
 	f.set(func() { f.initialized = false })
 	_, err = s.Seal(t.Context(), nil, []byte("plaintext"))
 	require.NoError(t, err)
-	require.Contains(t, log.String(), "CKR_CRYPTOKI_NOT_INITIALIZED")
+	require.Contains(t, log.String(), CKR(pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED).Error())
 	require.NotContains(t, log.String(), f.pin)
 	require.NotContains(t, log.String(), "plaintext")
 }

@@ -15,45 +15,25 @@ import (
 // what comes out is right.
 func FuzzOperand(f *testing.F) {
 	fake := newFake()
-	tok := mustOpenFake(f, fake, func(c *Config) { c.ExponentBits = []int{2048} })
+	tok := mustOpenFake(f, fake, nil)
 	key, err := tok.GenerateKey(f.Context(), "key", 2048)
-	require.NoError(f, err)
-	q := exponentQuestion(2048, 1)
-	exponent, err := tok.ImportExponent(f.Context(), "exponent", q.n, q.d)
 	require.NoError(f, err)
 	// The operand is n + delta, or just the bytes; cut and padded.
 	f.Fuzz(func(t *testing.T, raw []byte, relative bool, delta int64, pad uint16) {
-		for _, modulus := range []*big.Int{key.pub.N, new(big.Int).SetBytes(q.n)} {
-			x := bytes.Clone(raw)
-			if relative {
-				x = new(big.Int).Add(modulus, big.NewInt(delta)).Bytes()
-			}
-			x = append(make([]byte, pad%300), x...)
-			number := new(big.Int).SetBytes(x)
-			good := len(x) == 256 && number.Sign() > 0 && number.Cmp(modulus) < 0
-			calls := fake.count("C_Sign") + fake.count("C_DeriveKey")
-			if modulus == key.pub.N {
-				y, err := key.Exponentiate(t.Context(), x)
-				if good {
-					require.NoError(t, err)
-					require.True(t, right(key.mod, x, y))
-				} else {
-					require.ErrorIs(t, err, ErrInput)
-				}
-			} else {
-				edge := number.IsInt64() && number.Int64() == 1 || new(big.Int).Sub(modulus, number).Cmp(big.NewInt(1)) == 0
-				good = good && !edge
-				y, err := exponent.Exponentiate(t.Context(), x)
-				if good {
-					require.NoError(t, err)
-					require.Equal(t, power(q.n, q.d, x), y)
-				} else {
-					require.ErrorIs(t, err, ErrInput)
-				}
-			}
-			if !good {
-				require.Equal(t, calls, fake.count("C_Sign")+fake.count("C_DeriveKey"), "the module was asked")
-			}
+		x := bytes.Clone(raw)
+		if relative {
+			x = new(big.Int).Add(key.pub.N, big.NewInt(delta)).Bytes()
+		}
+		x = append(make([]byte, pad%300), x...)
+		number := new(big.Int).SetBytes(x)
+		calls := fake.count("C_Sign")
+		y, err := key.Exponentiate(t.Context(), x)
+		if len(x) == 256 && number.Sign() > 0 && number.Cmp(key.pub.N) < 0 {
+			require.NoError(t, err)
+			require.True(t, right(key.mod, x, y))
+		} else {
+			require.ErrorIs(t, err, ErrInput)
+			require.Equal(t, calls, fake.count("C_Sign"), "the module was asked")
 		}
 		require.Empty(t, fake.violations)
 	})
@@ -115,7 +95,6 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if b, err := parseBlob(in); err == nil {
 			require.Equal(t, in, bytes.Join([][]byte{blobHeader(b.kind, b.id), b.body, b.tag}, nil))
-			_ = b.checkSealed()
 		} else {
 			require.ErrorIs(t, err, ErrBlob)
 		}

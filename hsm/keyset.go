@@ -73,7 +73,7 @@ func (ks *keySet) load(ctx context.Context) error {
 	ks.started++
 	turn := ks.started
 	ks.mu.Unlock()
-	keys, err := run(ctx, ks.t, "find AES key", func(s *session) (map[keyID]*setKey, error) {
+	keys, err := run(ctx, ks.t, operation{name: "find AES key"}, func(s *session) (map[keyID]*setKey, error) {
 		list, err := s.search(ks.aesTemplate(nil), maxKeys)
 		if err != nil {
 			return nil, err
@@ -83,24 +83,14 @@ func (ks *keySet) load(ctx context.Context) error {
 		}
 		keys := make(map[keyID]*setKey)
 		for _, h := range list {
-			raw, err := s.value(h, pkcs11.CKA_ID, 64)
+			raw, err := s.mod.Attribute(s.h, h, pkcs11.CKA_ID)
 			if err != nil {
 				return nil, err
 			}
 			if len(raw) != idBytes {
-				return nil, fmt.Errorf("%w: AES key %q was not made by this package", ErrUnsupported, ks.label)
+				return nil, ks.foreign()
 			}
-			if err := s.check(h, fmt.Sprintf("AES key %q", ks.label), ks.checks()); err != nil {
-				return nil, err
-			}
-			if err := s.hidden(h, ks.label, pkcs11.CKA_VALUE); err != nil {
-				return nil, err
-			}
-			// An earlier version of the module may have made it, or another tool. To
-			// refuse it would make what is under it unreadable.
-			if err := s.check(h, fmt.Sprintf("AES key %q", ks.label), s.t.guard); errors.Is(err, ErrExposed) {
-				s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
-			} else if err != nil {
+			if err := ks.checkFound(s, h); err != nil {
 				return nil, err
 			}
 			k, err := ks.key(s, keyID(raw))
@@ -126,6 +116,48 @@ func (ks *keySet) load(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkFound checks a key that the token has as one that is made. One without the guard
+// or the template that this token's keys get is used, though, with a warning: an earlier
+// version of the module may have made it, or another tool, and to refuse it would make
+// what is under it unreadable.
+func (ks *keySet) checkFound(s *session, h handle) error {
+	err := ks.checkAES(s, h)
+	if err == nil {
+		if err = ks.checkGuards(s, h); errors.Is(err, ErrExposed) {
+			s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
+			err = nil
+		}
+	}
+	return err
+}
+
+// checkAES refuses a key with another role, and one that the token would give away.
+func (ks *keySet) checkAES(s *session, h handle) error {
+	name := fmt.Sprintf("AES key %q", ks.label)
+	if err := s.check(h, name, slices.Concat(ks.role.uses(), kept)); err != nil {
+		return err
+	}
+	return s.hidden(h, name, pkcs11.CKA_VALUE)
+}
+
+// checkGuards refuses a key that can be given another use, although this token has means
+// against that.
+func (ks *keySet) checkGuards(s *session, h handle) error {
+	name := fmt.Sprintf("AES key %q", ks.label)
+	if err := s.check(h, name, s.t.guard); err != nil || ks.role != roleWrap || !s.t.unwrapTemplate {
+		return err
+	}
+	template, err := s.mod.Attribute(s.h, h, pkcs11.CKA_UNWRAP_TEMPLATE)
+	if err == nil && len(template) == 0 {
+		err = fmt.Errorf("%w: %s has no CKA_UNWRAP_TEMPLATE", ErrExposed, name)
+	}
+	return err
+}
+
+func (ks *keySet) foreign() error {
+	return fmt.Errorf("%w: AES key %q was not made by this package", ErrUnsupported, ks.label)
 }
 
 // missing is the error for a token that shows no key of the set. The newest key is never
@@ -155,17 +187,16 @@ func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	if err := s.check(list[0], "authentication secret of "+name, kept); err != nil {
 		return nil, err
 	}
-	var derived [tagBytes]byte
 	in := append([]byte(authenticationLabel), id[:]...)
-	n, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in, derived[:])
+	derived, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in)
 	if err != nil {
 		return nil, err
 	}
-	if n != tagBytes {
+	defer clear(derived)
+	if len(derived) != tagBytes {
 		return nil, s.t.fault("HMAC")
 	}
-	k.mac = s.t.macKey(id, &derived)
-	clear(derived[:])
+	k.mac = s.t.macKey(id, derived)
 	return k, nil
 }
 
@@ -174,14 +205,15 @@ var kept = []attributeCheck{
 	{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false},
 }
 
-func (ks *keySet) checks() []attributeCheck {
-	seal := ks.role == roleSeal
-	return append([]attributeCheck{
+// uses are the attributes that a role gives a key.
+func (r role) uses() []attributeCheck {
+	seal := r == roleSeal
+	return []attributeCheck{
 		{pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", seal},
 		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", seal},
 		{pkcs11.CKA_WRAP, "CKA_WRAP", !seal},
 		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", !seal},
-	}, kept...)
+	}
 }
 
 func (ks *keySet) aesTemplate(id []byte) []attribute {
@@ -210,58 +242,72 @@ func (ks *keySet) template(keyType uint, id []byte) []attribute {
 // Looking and generating are one step under one login: without a login no keys show, and
 // a second one would be made under a taken label.
 func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (version uint32, err error)) error {
-	var made []keyID // by tries whose answer was lost
-	_, err := run(ctx, ks.t, "generate AES key", func(s *session) (struct{}, error) {
-		list, err := s.search(ks.aesTemplate(nil), maxKeys)
-		if err != nil {
-			return struct{}{}, err
-		}
-		var newest *keyID
-		for _, h := range list {
-			raw, err := s.value(h, pkcs11.CKA_ID, 64)
-			if err != nil {
-				return struct{}{}, err
-			}
-			if len(raw) != idBytes {
-				return struct{}{}, fmt.Errorf("%w: AES key %q was not made by this package", ErrUnsupported, ks.label)
-			}
-			id := keyID(raw)
-			if slices.Contains(made, id) {
-				return struct{}{}, nil
-			}
-			if newest == nil || bytes.Compare(id[:], newest[:]) > 0 {
-				newest = &id
-			}
-		}
-		if newest == nil && ks.current() != nil {
-			return struct{}{}, ks.missing()
-		}
-		version, err := next(newest)
-		if err != nil {
-			return struct{}{}, err
-		}
-		var id keyID
-		binary.BigEndian.PutUint32(id[:4], version)
-		rand.Read(id[4:])
-		made = append(made, id)
-		label := attrString(pkcs11.CKA_LABEL, ks.label)
-		secret, err := s.generateSecret(true, label, attrBytes(pkcs11.CKA_ID, secretID(id[:])))
-		if err != nil {
-			return struct{}{}, err
-		}
-		if _, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id[:])); err != nil {
-			// If only the answer was lost, the key needs its secret.
-			if list, e := s.mod.FindObjects(s.h, ks.aesTemplate(id[:]), 1); e == nil && len(list) == 0 {
-				_ = s.mod.DestroyObject(s.h, secret)
-			}
-			return struct{}{}, err
-		}
-		return struct{}{}, nil
+	made := make(map[string]bool) // ids of tries whose answer was lost
+	_, err := run(ctx, ks.t, operation{name: "generate AES key"}, func(s *session) (struct{}, error) {
+		return struct{}{}, s.makeOnce(ks.aesTemplate(nil), func(id []byte) bool { return made[string(id)] },
+			func(h handle) error { return ks.checkMade(s, h) },
+			func(ids [][]byte) (handle, error) {
+				id, err := ks.nextID(ids, next)
+				if err != nil {
+					return 0, err
+				}
+				made[string(id)] = true
+				return ks.generateVersion(s, id)
+			})
 	})
 	if err != nil {
 		return err
 	}
 	return ks.load(ctx)
+}
+
+// nextID makes an id for the version that next names.
+func (ks *keySet) nextID(ids [][]byte, next func(newest *keyID) (uint32, error)) ([]byte, error) {
+	var newest *keyID
+	for _, raw := range ids {
+		if len(raw) != idBytes {
+			return nil, ks.foreign()
+		}
+		if newest == nil || bytes.Compare(raw, newest[:]) > 0 {
+			newest = (*keyID)(raw)
+		}
+	}
+	if newest == nil && ks.current() != nil {
+		return nil, ks.missing()
+	}
+	version, err := next(newest)
+	if err != nil {
+		return nil, err
+	}
+	id := make([]byte, idBytes)
+	binary.BigEndian.PutUint32(id, version)
+	rand.Read(id[4:])
+	return id, nil
+}
+
+// generateVersion makes the secret and the AES key of one id.
+func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
+	label := attrString(pkcs11.CKA_LABEL, ks.label)
+	secret, err := s.generateSecret(true, label, attrBytes(pkcs11.CKA_ID, secretID(id)))
+	if err != nil {
+		return 0, err
+	}
+	h, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id))
+	if err != nil {
+		// If only the answer was lost, the key needs its secret.
+		if list, e := s.mod.FindObjects(s.h, ks.aesTemplate(id), 1); e == nil && len(list) == 0 {
+			_ = s.mod.DestroyObject(s.h, secret)
+		}
+	}
+	return h, err
+}
+
+// checkMade refuses a new key unless it is all that it was asked to be.
+func (ks *keySet) checkMade(s *session, h handle) error {
+	if err := ks.checkAES(s, h); err != nil {
+		return err
+	}
+	return ks.checkGuards(s, h)
 }
 
 // generateKeySet makes version 1 of a label that has no AES key yet.
@@ -312,19 +358,14 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	if newest.id.version() == version {
 		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
 	}
-	_, err := run(ctx, ks.t, "destroy AES key", func(s *session) (struct{}, error) {
+	_, err := run(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) (struct{}, error) {
 		for _, id := range ids {
 			// The AES key goes first: its secret is useless without it.
-			for _, template := range [][]attribute{ks.aesTemplate(id[:]), ks.secretTemplate(id[:])} {
-				list, err := s.mod.FindObjects(s.h, template, maxKeys)
-				if err != nil {
-					return struct{}{}, err
-				}
-				for _, h := range list {
-					if err := s.mod.DestroyObject(s.h, h); err != nil {
-						return struct{}{}, err
-					}
-				}
+			if err := s.remove(ks.aesTemplate(id[:])); err != nil {
+				return struct{}{}, err
+			}
+			if err := s.remove(ks.secretTemplate(id[:])); err != nil {
+				return struct{}{}, err
 			}
 		}
 		return struct{}{}, nil
@@ -333,6 +374,31 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 		return err
 	}
 	return ks.load(ctx)
+}
+
+// DestroyKeys removes all versions of the sealing or wrapping key with this label from
+// the token, and what a GenerateSealingKey or GenerateWrappingKey that failed left of it.
+// Everything under it is lost for good, in every backup too. No key is no error.
+//
+// Errors: ErrInput, ErrUnsupported, ErrUnavailable, ErrPIN and ErrClosed.
+func (t *Token) DestroyKeys(ctx context.Context, label string) error {
+	if err := t.made(ctx); err != nil {
+		return err
+	}
+	if label == "" {
+		return fmt.Errorf("%w: empty label", ErrInput)
+	}
+	ks := &keySet{t: t, label: label}
+	_, err := run(ctx, t, operation{name: "destroy keys"}, func(s *session) (struct{}, error) {
+		if err := s.loggedIn(); err != nil {
+			return struct{}{}, err
+		}
+		if err := s.remove(ks.aesTemplate(nil)); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, s.remove(ks.template(pkcs11.CKK_GENERIC_SECRET, nil))
+	})
+	return err
 }
 
 // current is the version that seals and wraps. It is nil only before the first
@@ -371,16 +437,8 @@ func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
 }
 
 func (s *session) generateSecret(token bool, names ...attribute) (handle, error) {
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, s.guarded(append([]attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
-		attrUint(pkcs11.CKA_VALUE_LEN, 32),
-		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_SENSITIVE, true),
-		attrBool(pkcs11.CKA_EXTRACTABLE, false),
-		attrBool(pkcs11.CKA_SIGN, true),
-	}, names...))))
+	template := secretKey(pkcs11.CKK_GENERIC_SECRET, token, names, []attributeCheck{{pkcs11.CKA_SIGN, "CKA_SIGN", true}}, s.t.guard)
+	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, template))
 }
 
 // generateAES makes an AES-256 key for one role. Wrapping keys get
@@ -388,24 +446,20 @@ func (s *session) generateSecret(token bool, names ...attribute) (handle, error)
 // login from unwrapping a key readable; SoftHSM keeps to it, NSS takes it and
 // does not, opencryptoki refuses it.
 func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
-	template := s.guarded(append([]attribute{
+	template := secretKey(pkcs11.CKK_AES, token, names, r.uses(), s.t.guard)
+	if r == roleWrap && s.t.unwrapTemplate {
+		template = append(template, attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: with(nil, kept)})
+	}
+	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template))
+}
+
+// secretKey is the template of a key of 32 bytes.
+func secretKey(keyType uint, token bool, names []attribute, checks ...[]attributeCheck) []attribute {
+	return with(append([]attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
+		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
 		attrUint(pkcs11.CKA_VALUE_LEN, 32),
 		attrBool(pkcs11.CKA_TOKEN, token),
 		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_SENSITIVE, true),
-		attrBool(pkcs11.CKA_EXTRACTABLE, false),
-		attrBool(pkcs11.CKA_ENCRYPT, r == roleSeal),
-		attrBool(pkcs11.CKA_DECRYPT, r == roleSeal),
-		attrBool(pkcs11.CKA_WRAP, r == roleWrap),
-		attrBool(pkcs11.CKA_UNWRAP, r == roleWrap),
-	}, names...))
-	if r == roleWrap && s.t.unwrapTemplate {
-		template = append(template, attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: []attribute{
-			attrBool(pkcs11.CKA_SENSITIVE, true),
-			attrBool(pkcs11.CKA_EXTRACTABLE, false),
-		}})
-	}
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template))
+	}, names...), append(slices.Concat(checks...), kept...))
 }

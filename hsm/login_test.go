@@ -65,7 +65,7 @@ func TestKeySetNeverEmpty(t *testing.T) {
 	cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
 	require.NoError(t, err)
 	b.pin = "0000"
-	tok, err := open(ctx, cfg, b)
+	tok, err := open(ctx, cfg, &owned{mod: b})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, tok.Close(ctx)) }()
 	sealer, err := tok.GenerateSealingKey(ctx, "seal")
@@ -94,13 +94,11 @@ func TestKeySetNeverEmpty(t *testing.T) {
 func TestLoginLostBeforeGenerating(t *testing.T) {
 	ctx := t.Context()
 	f := newFake()
-	tok := mustOpenFake(t, f, func(c *Config) { c.ExponentBits = []int{2048} })
-	q := exponentQuestion(2048, 2)
+	tok := mustOpenFake(t, f, nil)
 	for name, generate := range map[string]func() error{
 		"sealing key":  func() error { _, err := tok.GenerateSealingKey(ctx, "seal"); return err },
 		"wrapping key": func() error { return tok.GenerateWrappingKey(ctx, "wrap") },
 		"RSA key":      func() error { _, err := tok.GenerateKey(ctx, "key", 2048); return err },
-		"exponent":     func() error { _, err := tok.ImportExponent(ctx, "exponent", q.n, q.d); return err },
 	} {
 		f.set(func() { f.loggedIn = false })
 		require.NoError(t, generate(), name)
@@ -137,17 +135,15 @@ func TestLoginLostBeforeRotating(t *testing.T) {
 // for nobody else's, and makes it once.
 func TestLostAnswers(t *testing.T) {
 	ctx := t.Context()
-	q := exponentQuestion(2048, 2)
 	for call, generate := range map[string]func(*Token) error{
 		"C_GenerateKey":     func(t *Token) error { _, err := t.GenerateSealingKey(ctx, "new"); return err },
 		"C_GenerateKeyPair": func(t *Token) error { _, err := t.GenerateKey(ctx, "new", 2048); return err },
-		"C_CreateObject":    func(t *Token) error { _, err := t.ImportExponent(ctx, "new", q.n, q.d); return err },
 	} {
 		l := &lossy{fake: newFake()}
-		cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN, ExponentBits: []int{2048}}.complete()
+		cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
 		require.NoError(t, err)
 		l.pin = "0000"
-		tok, err := open(ctx, cfg, l)
+		tok, err := open(ctx, cfg, &owned{mod: l})
 		require.NoError(t, err)
 		l.lose = call
 		require.NoError(t, generate(tok), call)
@@ -190,11 +186,6 @@ func (l *lossy) GenerateKey(s handle, m mechanism, template []attribute) (handle
 func (l *lossy) GenerateKeyPair(s handle, m mechanism, public, private []attribute) (handle, handle, error) {
 	pub, priv, err := l.fake.GenerateKeyPair(s, m, public, private)
 	return pub, priv, errors.Join(err, l.lost("C_GenerateKeyPair", private))
-}
-
-func (l *lossy) CreateObject(s handle, template []attribute) (handle, error) {
-	h, err := l.fake.CreateObject(s, template)
-	return h, errors.Join(err, l.lost("C_CreateObject", template))
 }
 
 // A recovery that was on its way when the token was closed leaves the module
@@ -275,16 +266,16 @@ func TestCloseWipes(t *testing.T) {
 // unsure is a token that does not answer whether a private exponent can be read.
 type unsure struct{ *fake }
 
-func (u *unsure) Attribute(s, h handle, kind uint, buf []byte) (int, error) {
+func (u *unsure) Attribute(s, h handle, kind uint) ([]byte, error) {
 	if kind == pkcs11.CKA_PRIVATE_EXPONENT {
 		u.mu.Lock()
 		labelled := len(u.objects[h].attrs[pkcs11.CKA_LABEL]) > 0 // not the self-test's
 		u.mu.Unlock()
 		if labelled {
-			return 0, CKR(pkcs11.CKR_DEVICE_ERROR)
+			return nil, CKR(pkcs11.CKR_DEVICE_ERROR)
 		}
 	}
-	return u.fake.Attribute(s, h, kind, buf)
+	return u.fake.Attribute(s, h, kind)
 }
 
 // A token that does not say whether a secret can be read has not said no.
@@ -293,7 +284,7 @@ func TestHiddenNeedsAnAnswer(t *testing.T) {
 	cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
 	require.NoError(t, err)
 	u.pin = "0000"
-	tok, err := open(t.Context(), cfg, u)
+	tok, err := open(t.Context(), cfg, &owned{mod: u})
 	require.NoError(t, err)
 	_, err = tok.GenerateKey(t.Context(), "key", 2048)
 	require.ErrorIs(t, err, ErrUnavailable)

@@ -19,7 +19,9 @@ func config(tok hsmtest.Token) Config {
 		Module:     tok.Module,
 		Parameters: tok.Parameters,
 		Label:      tok.Label,
-		PIN:        func(context.Context) ([]byte, error) { return []byte(tok.PIN), nil },
+		// Only a hang takes so long, on whatever machine.
+		CallTimeout: time.Minute,
+		PIN:         func(context.Context) ([]byte, error) { return []byte(tok.PIN), nil },
 	}
 }
 
@@ -44,4 +46,10 @@ type logTo struct{ t testing.TB }
 func (l logTo) Write(p []byte) (int, error) {
 	l.t.Logf("%s", p)
 	return len(p), nil
+}
+
+// use runs f once in a session of its own.
+func (t *Token) use(tb testing.TB, f func(*session) error) error {
+	_, _, err := once(tb.Context(), t, operation{name: "test", discard: true}, func(s *session) (struct{}, error) { return struct{}{}, f(s) })
+	return err
 }

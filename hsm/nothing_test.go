@@ -34,7 +34,7 @@ func TestNothing(t *testing.T) {
 	}
 	niltest.Check(t, niltest.Package{
 		Types: []any{
-			(*Token)(nil), (*Key)(nil), (*Exponent)(nil), (*Exchanger)(nil), (*Sealer)(nil), (*ServerKeys)(nil), (*TokenError)(nil), (*CKR)(nil),
+			(*Token)(nil), (*Key)(nil), (*Sealer)(nil), (*ServerKeys)(nil), (*TokenError)(nil), (*CKR)(nil),
 		},
 		Values:    []func() any{func() any { return mustOpenFake(t, newFake(), nil) }, sealer, keys, key},
 		Functions: map[string]any{"Open": Open, "BlobVersion": BlobVersion},

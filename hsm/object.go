@@ -1,7 +1,6 @@
 package hsm
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -76,7 +75,7 @@ func (s *session) loggedIn() error {
 		return nil
 	}
 	state, err := s.mod.SessionState(s.h)
-	if err == nil && state != pkcs11.CKS_RW_USER_FUNCTIONS {
+	if err == nil && state != pkcs11.CKS_RW_USER_FUNCTIONS && state != pkcs11.CKS_RO_USER_FUNCTIONS {
 		err = CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
 	}
 	return err
@@ -94,22 +93,8 @@ func (t *Token) maySearch(o *object) bool {
 // flag reads a boolean attribute. A module that does not know the attribute
 // gives the error.
 func (s *session) flag(h handle, kind uint) (bool, error) {
-	var buf [1]byte
-	n, err := s.mod.Attribute(s.h, h, kind, buf[:])
-	if err != nil {
-		return false, err
-	}
-	return n == 1 && buf[0] != 0, nil
-}
-
-// value reads an attribute of at most limit bytes.
-func (s *session) value(h handle, kind uint, limit int) ([]byte, error) {
-	buf := make([]byte, limit)
-	n, err := s.mod.Attribute(s.h, h, kind, buf)
-	if err != nil {
-		return nil, err
-	}
-	return buf[:min(n, limit)], nil
+	v, err := s.mod.Attribute(s.h, h, kind)
+	return len(v) == 1 && v[0] != 0, err
 }
 
 // attributeCheck is a boolean attribute and what it must be.
@@ -135,22 +120,66 @@ func (s *session) check(h handle, name string, list []attributeCheck) error {
 	return nil
 }
 
-// hidden refuses a key whose secret attribute can be read. It asks for the
-// length only, so that nothing comes out if the token is as bad as feared. The
-// attribute is hidden if the token says so, or does not have it; any other
-// error says nothing about that.
+// hidden refuses a key whose secret attribute can be read. The attribute is hidden if the
+// token says so, or does not have it; any other error says nothing about that.
 func (s *session) hidden(h handle, name string, kinds ...uint) error {
 	for _, kind := range kinds {
-		n, err := s.mod.Attribute(s.h, h, kind, nil)
-		var code CKR
+		v, err := s.mod.Attribute(s.h, h, kind)
+		clear(v) // the token is as bad as feared
 		switch {
-		case err == nil && n > 0:
+		case err == nil && len(v) > 0:
 			return fmt.Errorf("%w: the secret of %s can be read", ErrExposed, name)
-		case err == nil:
-		case errors.As(err, &code) && (code == pkcs11.CKR_ATTRIBUTE_SENSITIVE || code == pkcs11.CKR_ATTRIBUTE_TYPE_INVALID):
-		default:
+		case err != nil && !isCode(err, pkcs11.CKR_ATTRIBUTE_SENSITIVE, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID):
 			return fmt.Errorf("asking for the secret of %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// discard destroys an object that must not be used. Its session is closed
+// next, because of the error.
+func (s *session) discard(h handle, err error) error {
+	_ = s.mod.DestroyObject(s.h, h)
+	return err
+}
+
+// remove destroys all objects that match a template.
+func (s *session) remove(template []attribute) error {
+	list, err := s.mod.FindObjects(s.h, template, maxKeys)
+	for i := 0; i < len(list) && err == nil; i++ {
+		err = s.mod.DestroyObject(s.h, list[i])
+	}
+	return err
+}
+
+// makeOnce makes a key under a label, however often a call is tried. An earlier try whose
+// answer was lost may have made it: then its id is mine. The key passes the same check
+// either way, or is destroyed. ids are those of all other keys that match the template.
+func (s *session) makeOnce(template []attribute, mine func(id []byte) bool, check func(handle) error, generate func(ids [][]byte) (handle, error)) error {
+	list, err := s.search(template, maxKeys)
+	if err != nil {
+		return err
+	}
+	var ids [][]byte
+	var h handle
+	found := false
+	for _, other := range list {
+		id, err := s.mod.Attribute(s.h, other, pkcs11.CKA_ID)
+		if err != nil {
+			return err
+		}
+		if mine(id) {
+			h, found = other, true
+		}
+		ids = append(ids, id)
+	}
+	if !found {
+		if h, err = generate(ids); err != nil {
+			return err
+		}
+	}
+	if err := check(h); err != nil {
+		return s.discard(h, err)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"github.com/miekg/pkcs11"
 )
 
 // modules holds what this process loaded, by file. A library is loaded once
@@ -14,21 +16,25 @@ var modules struct {
 	list []*owned
 }
 
+// owned is a module, and for now whoever has it.
 type owned struct {
 	file       os.FileInfo
 	parameters string
 	mod        cryptoki
 	busy       bool
+	// initialized: by this package, and not yet finalized, or in vain. Only the owner
+	// looks at it.
+	initialized bool
 }
 
-// claim makes the caller the owner of a module until it calls release.
-func claim(path, parameters string) (mod cryptoki, release func(), err error) {
+// claim makes the caller the owner of a module until it calls free.
+func claim(path, parameters string) (*owned, error) {
 	if !loadable {
-		return nil, nil, ErrNoPKCS11
+		return nil, ErrNoPKCS11
 	}
 	file, err := os.Stat(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
 	modules.Lock()
 	defer modules.Unlock()
@@ -39,12 +45,12 @@ func claim(path, parameters string) (mod cryptoki, release func(), err error) {
 		}
 	}
 	if o != nil && o.busy {
-		return nil, nil, fmt.Errorf("%w: %s", ErrInUse, path)
+		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 	}
 	if o == nil || o.parameters != parameters {
 		mod, err := load(path, parameters)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if o == nil {
 			o = &owned{file: file}
@@ -53,11 +59,39 @@ func claim(path, parameters string) (mod cryptoki, release func(), err error) {
 		o.parameters, o.mod = parameters, mod
 	}
 	o.busy = true
-	return o.mod, o.free, nil
+	return o, nil
 }
 
 func (o *owned) free() {
 	modules.Lock()
 	o.busy = false
 	modules.Unlock()
+}
+
+// initialize is C_Initialize. If C_Finalize failed before, the module is taken as it is.
+func (o *owned) initialize() error {
+	err := o.mod.Initialize()
+	if isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		if !o.initialized {
+			return fmt.Errorf("%w: another library of this program initialized it: %w", ErrInUse, err)
+		}
+		err = nil
+	}
+	if err != nil {
+		return unavailable("C_Initialize", err)
+	}
+	o.initialized = true
+	return nil
+}
+
+// finalize is C_Finalize, if it is due.
+func (o *owned) finalize() error {
+	if !o.initialized {
+		return nil
+	}
+	if err := o.mod.Finalize(); err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		return unavailable("C_Finalize", err)
+	}
+	o.initialized = false
+	return nil
 }

@@ -10,13 +10,6 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-type level uint8
-
-const (
-	levelLogin   level = iota + 1 // sessions and login anew
-	levelRestart                  // C_Finalize, C_Initialize, find the token, login
-)
-
 // recovery is the one that runs now. All who need it wait for the same one.
 type recovery struct {
 	started time.Time
@@ -47,7 +40,7 @@ func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) e
 		r = &recovery{started: time.Now(), done: make(chan struct{})}
 		t.recovery = r
 		t.stats.Recoveries++
-		go t.runRecovery(r, l, cause)
+		go t.runRecovery(ctx, r, l, cause)
 	}
 	t.mu.Unlock()
 	timer := time.NewTimer(t.cfg.CallTimeout)
@@ -62,32 +55,38 @@ func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) e
 	}
 }
 
-func (t *Token) runRecovery(r *recovery, l level, cause error) {
+func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause error) {
+	if l != levelStart { // which is for its caller alone
+		ctx = context.Background()
+	}
 	// Calls that hang keep the gate. Nothing may be taken away under them.
-	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.CallTimeout)
 	defer cancel()
 	err := t.gate.lock(ctx)
 	locked := err == nil
-	if locked && t.finalized {
+	switch {
+	case !locked:
+		err = fmt.Errorf("calls into the module have not returned: %w", err)
+	case t.finalized:
 		// Close came first, so the module may belong to another owner by now.
 		err = ErrClosed
-	} else if locked {
+	default:
 		// Level 1 first finds out whether the token is still there.
-		if l == levelRestart || t.loginAnew(ctx) != nil {
-			l = levelRestart
-			if t.pinLatched() == nil {
+		if l != levelLogin || t.loginAnew(ctx) != nil {
+			if l == levelLogin {
+				l = levelRestart
+			}
+			if err = t.pinLatched(); err == nil {
 				err = t.restartModule(ctx)
 			}
 		}
-	} else {
-		err = fmt.Errorf("calls into the module have not returned: %w", err)
 	}
 	t.mu.Lock()
 	t.recovery = nil
 	switch {
 	case t.pinErr != nil:
 		r.err = t.pinErr
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrClosed), l == levelStart:
 		r.err = err
 	case err != nil:
 		t.downErr = err
@@ -102,8 +101,10 @@ func (t *Token) runRecovery(r *recovery, l level, cause error) {
 	if locked {
 		t.gate.unlock()
 	}
-	t.log.Warn("hsm: recovery", slog.Int("level", int(l)), slog.Any("cause", cause),
-		slog.Any("result", r.err), slog.Duration("took", time.Since(r.started)))
+	if l != levelStart {
+		t.log.Warn("hsm: recovery", slog.Int("level", int(l-levelStart)), slog.Any("cause", cause),
+			slog.Any("result", r.err), slog.Duration("took", time.Since(r.started)))
+	}
 	close(r.done)
 }
 
@@ -116,38 +117,61 @@ func (t *Token) loginAnew(ctx context.Context) error {
 	if !t.isMeant(info) {
 		return errors.New("another token is in the slot")
 	}
-	t.forget()
-	if err := t.mod.CloseAllSessions(t.slot); err != nil {
+	if err := t.closeAll(); err != nil {
 		return err
 	}
 	return t.logIn(ctx, info)
 }
 
-// restartModule is level 2. The gate is locked.
+// restartModule is level 2, and the start. The gate is locked.
 func (t *Token) restartModule(ctx context.Context) error {
 	t.mu.Lock()
 	t.stats.Restarts++
+	t.idle = nil
 	t.mu.Unlock()
-	t.forget()
-	// Fails if somebody else did it already, or the module is beyond it.
-	_ = t.mod.Finalize()
-	if err := t.mod.Initialize(); err != nil {
-		return fmt.Errorf("C_Initialize: %w", err)
-	}
-	if err := t.start(ctx); err != nil {
+	finalized := t.own.finalize()
+	if err := t.own.initialize(); err != nil {
 		return err
 	}
-	return t.retestExponents()
+	info, err := t.findToken()
+	if err != nil {
+		return err
+	}
+	if finalized != nil {
+		// Then what it holds goes like this.
+		if err := t.closeAll(); err != nil {
+			return err
+		}
+	}
+	if t.slots == nil {
+		t.makePool(info)
+	}
+	return t.logIn(ctx, info)
 }
 
-// forget drops all sessions without closing them one by one.
-func (t *Token) forget() {
+// closeAll ends all sessions, pooled ones too.
+func (t *Token) closeAll() error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.idle = nil
-	for ; t.live < cap(t.slots); t.live++ {
-		t.slots <- struct{}{}
+	t.mu.Unlock()
+	return t.mod.CloseAllSessions(t.slot)
+}
+
+// makePool makes room for as many calls as there may be sessions.
+func (t *Token) makePool(info tokenInfo) {
+	n := t.cfg.Sessions
+	// 0 is "no information" and ^0 "no limit"; one session holds the login.
+	if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
+		n = min(n, int(limit)-1)
 	}
+	slots := make(chan struct{}, n)
+	for range n {
+		slots <- struct{}{}
+	}
+	t.mu.Lock()
+	t.live = n
+	t.mu.Unlock()
+	t.slots = slots
 }
 
 // pause lets something happen at growing intervals: at once after a quiet
@@ -185,7 +209,13 @@ func (t *Token) mayRestart() bool {
 // logIn opens the session that holds the login and logs in. It stays open until the next
 // recovery; C_Logout is never called, since it would log out all sessions of the process.
 func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
-	anchor, err := t.mod.OpenSession(t.slot)
+	t.readOnly = false
+	anchor, err := t.mod.OpenSession(t.slot, false)
+	if isCode(err, pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY) {
+		// Its keys can be used all the same.
+		t.readOnly = true
+		anchor, err = t.mod.OpenSession(t.slot, true)
+	}
 	if err != nil {
 		return unavailable("C_OpenSession", err)
 	}
@@ -213,24 +243,25 @@ func (t *Token) login(ctx context.Context, anchor handle, flags uint) error {
 		return fmt.Errorf("%w: one try is left, and it is not spent here: log in with the token's own tool first", ErrPIN)
 	}
 	pin, err := t.cfg.PIN(ctx)
+	if err == nil {
+		err = ctx.Err() // nobody waits any more
+	}
 	if err != nil {
+		clear(pin)
 		return unavailable("PIN callback", err)
 	}
 	err = t.mod.Login(anchor, pin)
-	empty := len(pin) == 0
 	clear(pin)
-	var code CKR
 	switch {
-	case err == nil:
+	case err == nil, isCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN):
 		return nil
-	case !errors.As(err, &code):
+	case isCode(err, pinNotTried...):
 		return unavailable("C_Login", err)
-	case code == pkcs11.CKR_USER_ALREADY_LOGGED_IN:
-		return nil
-	case code.react() == latchPIN, code == pkcs11.CKR_ARGUMENTS_BAD && empty:
-		return t.latch(err)
 	}
-	return unavailable("C_Login", err)
+	if _, gone := t.mod.TokenInfo(t.slot); gone != nil {
+		return unavailable("C_Login", err) // it was no longer there to try the PIN
+	}
+	return t.latch(err)
 }
 
 // latch ends all attempts to log in: a PIN that was refused once will be refused again,

@@ -32,10 +32,11 @@ func TestReactions(t *testing.T) {
 		logins, restarts int
 		err              error
 	}{
-		{pkcs11.CKR_DATA_LEN_RANGE, 0, 0, ErrUnsupported},
-		{pkcs11.CKR_SIGNATURE_INVALID, 0, 0, ErrUnsupported},
-		{pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, 0, 0, ErrUnsupported},
-		{pkcs11.CKR_MECHANISM_INVALID, 0, 0, ErrUnsupported},
+		// What was seen to work is not refused: the token is in trouble.
+		{pkcs11.CKR_DATA_LEN_RANGE, 1, 1, nil},
+		{pkcs11.CKR_SIGNATURE_INVALID, 1, 1, nil},
+		{pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, 1, 1, nil},
+		{pkcs11.CKR_MECHANISM_INVALID, 1, 1, nil},
 		{pkcs11.CKR_SESSION_HANDLE_INVALID, 0, 0, nil},
 		{pkcs11.CKR_SESSION_CLOSED, 0, 0, nil},
 		{pkcs11.CKR_OPERATION_ACTIVE, 0, 0, nil},
@@ -79,6 +80,40 @@ func TestReactions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A refusal counts at the first use of a key, and later only if the token comes back from
+// a recovery and works: SoftHSM refuses keys of a token that is being restored.
+func TestRefusals(t *testing.T) {
+	f := newFake()
+	tok := mustOpenFake(t, f, nil)
+	key, err := tok.GenerateKey(t.Context(), "key", 2048)
+	require.NoError(t, err)
+	fails(f, "C_Sign", 1<<30, CKR(pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED))
+	x := make([]byte, 256)
+	x[9] = 9
+	for range 100 {
+		_, err = key.Exponentiate(t.Context(), x)
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.NotErrorIs(t, err, ErrUnsupported)
+	}
+	require.LessOrEqual(t, tok.Stats().Restarts, uint64(12))
+	restarts := tok.Stats().Restarts
+	key, err = tok.Key(t.Context(), "key")
+	require.NoError(t, err, "by the other function")
+	require.Equal(t, "C_Decrypt", key.by)
+	f.set(func() {
+		f.trouble = func(call string) error {
+			if call == "C_Sign" || call == "C_Decrypt" {
+				return CKR(pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED)
+			}
+			return nil
+		}
+	})
+	_, err = tok.Key(t.Context(), "key")
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.NotErrorIs(t, err, ErrUnavailable)
+	require.Equal(t, restarts, tok.Stats().Restarts)
 }
 
 // A token that is away fails fast, is looked for at intervals, and works again when it is

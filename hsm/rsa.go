@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -22,6 +24,7 @@ type Key struct {
 	pub *rsa.PublicKey
 	n   []byte // big-endian, no leading zeros: k bytes
 	mod *modexp.Modulus
+	by  string // of rawFunctions; empty before prove has found it
 	// borrow gives the private key's handle in a session, and what to do with
 	// the handle after use.
 	borrow func(*session) (h handle, giveBack func(), err error)
@@ -30,9 +33,9 @@ type Key struct {
 var _ splitkey.RSAKey = (*Key)(nil)
 
 // newKey prepares a key of newPublicKey for use.
-func (t *Token) newKey(pub *rsa.PublicKey, borrow func(*session) (handle, func(), error)) *Key {
+func (t *Token) newKey(pub *rsa.PublicKey, by string, borrow func(*session) (handle, func(), error)) *Key {
 	n := pub.N.Bytes()
-	return &Key{t: t, pub: pub, n: n, mod: modexp.NewModulus(n), borrow: borrow}
+	return &Key{t: t, pub: pub, n: n, mod: modexp.NewModulus(n), by: by, borrow: borrow}
 }
 
 // right reports whether y is x^d mod n: whether y^e is x.
@@ -72,16 +75,21 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k == nil || k.t == nil || ctx == nil {
 		return nil, errNothing
 	}
-	if err := checkOperand(x, k.n); err != nil {
-		return nil, err
+	// What is out of range ends here: modules crash at it, disagree about it, and every
+	// failure of C_Sign costs memory (see module).
+	if elem, err := k.mod.Elem(x); err != nil || elem.IsZero() == 1 {
+		return nil, fmt.Errorf("%w: %w", ErrInput, errOperand)
 	}
-	in := append([]byte(nil), x...)
-	y, err := run(ctx, k.t, "raw RSA", func(s *session) ([]byte, error) {
+	return k.exponentiate(ctx, operation{name: "raw RSA", proven: true}, k.by, append([]byte(nil), x...))
+}
+
+func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []byte) ([]byte, error) {
+	y, err := run(ctx, k.t, op, func(s *session) ([]byte, error) {
 		h, giveBack, err := k.borrow(s)
 		if err != nil {
 			return nil, err
 		}
-		y, err := s.raw(k.t.caps.RSA, h, in)
+		y, err := s.raw(by, h, in)
 		if err == nil {
 			giveBack()
 		}
@@ -100,36 +108,29 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	return y, nil
 }
 
+// rawFunctions do raw RSA, most modules by both.
+var rawFunctions = []string{"C_Sign", "C_Decrypt"}
+
 // raw is one raw RSA operation. The operand has been checked: SoftHSM ends the process at
 // a C_Sign of more than k bytes, and modules disagree about every other operand that is
 // not exactly k bytes and below n.
-func (s *session) raw(by string, key handle, in []byte) ([]byte, error) {
+func (s *session) raw(by string, key handle, in []byte) (out []byte, err error) {
 	m := mechanism{kind: pkcs11.CKM_RSA_X_509}
-	out := make([]byte, len(in))
-	var n int
-	var err error
-	switch by {
-	case "C_Sign":
-		n, err = s.mod.Sign(s.h, m, key, in, out)
-	case "C_Decrypt":
-		n, err = s.mod.Decrypt(s.h, m, key, in, out)
-	default:
-		return nil, fmt.Errorf("%w: raw RSA", ErrUnsupported)
+	if by == rawFunctions[0] {
+		out, err = s.mod.Sign(s.h, m, key, in)
+	} else {
+		out, err = s.mod.Decrypt(s.h, m, key, in)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return leftPad(out, n), nil
+	return leftPad(out, len(in)), err
 }
 
-// leftPad moves the n bytes at the start of out to its end. A module that
-// strips leading zeros still means the same number.
-func leftPad(out []byte, n int) []byte {
-	if n < len(out) {
-		copy(out[len(out)-n:], out[:n])
-		clear(out[:len(out)-n])
+// leftPad fills up with zeros. A module that strips leading zeros still means the same
+// number.
+func leftPad(b []byte, size int) []byte {
+	if missing := size - len(b); missing > 0 {
+		b = append(make([]byte, missing, size), b...)
 	}
-	return out
+	return b
 }
 
 // GenerateKey makes an RSA key pair of the given size in bits in the token, under a label
@@ -148,35 +149,19 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 	if label == "" {
 		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
-	if t.caps.RSA == "" {
-		return nil, fmt.Errorf("%w: raw RSA", ErrUnsupported)
-	}
 	id := make([]byte, 16)
 	rand.Read(id)
-	_, err := run(ctx, t, "generate key", func(s *session) (struct{}, error) {
-		list, err := s.search(privateKeys(label), 2)
-		if err != nil {
-			return struct{}{}, err
+	// The self-test found the guard that keys of this token take, if it has AES keys.
+	choices := [][]attributeCheck{t.guard}
+	if t.guard == nil {
+		choices = [][]attributeCheck{guards[0], guards[0], guards[1], guards[1], nil}
+	}
+	var err error
+	for _, guard := range choices {
+		if err = t.generateKey(ctx, label, bits, id, guard); !errors.Is(err, ErrUnsupported) {
+			break
 		}
-		for _, h := range list {
-			// An earlier try of this call made it, and its answer was lost.
-			if got, err := s.value(h, pkcs11.CKA_ID, 64); err == nil && string(got) == string(id) {
-				return struct{}{}, nil
-			}
-		}
-		if len(list) > 0 {
-			return struct{}{}, fmt.Errorf("%w: %q", ErrKeyExists, label)
-		}
-		pub, priv, err := s.generateRSA(bits, true, false, attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id))
-		if err != nil {
-			return struct{}{}, err
-		}
-		if err = s.checkPrivate(priv, label); err != nil {
-			_ = s.mod.DestroyObject(s.h, priv)
-			_ = s.mod.DestroyObject(s.h, pub)
-		}
-		return struct{}{}, err
-	})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,25 +172,49 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 	return k, err
 }
 
-// Key returns the RSA key with this label. It is used once before it is
-// returned.
+func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
+	names := []attribute{attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id)}
+	_, err := run(ctx, t, operation{name: "generate key", long: true}, func(s *session) (struct{}, error) {
+		var pub handle
+		err := s.makeOnce(privateKeys(label), func(got []byte) bool { return bytes.Equal(got, id) },
+			func(h handle) error { return s.checkPrivate(h, label, guard) },
+			func(ids [][]byte) (priv handle, err error) {
+				if len(ids) > 0 {
+					return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
+				}
+				pub, priv, err = s.generateRSA(bits, true, false, guard, names...)
+				return priv, err
+			})
+		if err != nil && pub != 0 {
+			_ = s.mod.DestroyObject(s.h, pub)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Key returns the RSA key with this label. It is used before it is returned, by C_Sign
+// and if that does not work by C_Decrypt.
 //
-// Errors: those of Exponentiate, and ErrKeyNotFound, ErrAmbiguous and
-// ErrExposed, the last also for a key that the token would give away.
+// Errors: those of Exponentiate, and ErrKeyNotFound, ErrAmbiguous and ErrExposed, the
+// last also for a key that the token would give away. ErrUnsupported also for a key that
+// wants a login for each use (CKA_ALWAYS_AUTHENTICATE).
 func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
 	}
-	if t.caps.RSA == "" {
-		return nil, fmt.Errorf("%w: raw RSA", ErrUnsupported)
-	}
 	o := &object{name: fmt.Sprintf("RSA key %q", label), template: privateKeys(label)}
-	pub, err := run(ctx, t, "find key", func(s *session) (*rsa.PublicKey, error) {
+	pub, err := run(ctx, t, operation{name: "find key"}, func(s *session) (*rsa.PublicKey, error) {
 		h, err := s.find(o)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.checkPrivate(h, label); err != nil {
+		if err := s.checkPrivate(h, label, nil); err != nil {
+			return nil, err
+		}
+		if always, err := s.flag(h, pkcs11.CKA_ALWAYS_AUTHENTICATE); always {
+			return nil, fmt.Errorf("%w: %s wants a login for each use", ErrUnsupported, o.name)
+		} else if err != nil && !refuses(err) { // else the token knows no such keys
 			return nil, err
 		}
 		return s.publicKey(h)
@@ -213,21 +222,29 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := t.newKey(pub, func(s *session) (handle, func(), error) {
+	k := t.newKey(pub, "", func(s *session) (handle, func(), error) {
 		h, err := s.find(o)
 		return h, func() {}, err
 	})
-	if err := k.prove(ctx); err != nil {
-		return nil, err
-	}
-	return k, nil
+	return k, k.prove(ctx)
 }
 
-// prove uses the key once, for a random x.
-func (k *Key) prove(ctx context.Context) error {
-	x := make([]byte, len(k.n))
-	rand.Read(x[1:])
-	_, err := k.Exponentiate(ctx, x)
+// prove uses the key for a random number, and finds out by which function.
+func (k *Key) prove(ctx context.Context) (err error) {
+	for _, by := range rawFunctions {
+		if k.by != "" && k.by != by {
+			continue
+		}
+		x := make([]byte, len(k.n))
+		rand.Read(x[1:])
+		_, err = k.exponentiate(ctx, operation{name: "raw RSA"}, by, x)
+		if err == nil {
+			k.by = by
+		}
+		if !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrFault) {
+			return err
+		}
+	}
 	return err
 }
 
@@ -239,11 +256,11 @@ func privateKeys(label string) []attribute {
 	}
 }
 
-// generateRSA makes a key pair: in the token, or for this session only.
-func (s *session) generateRSA(bits int, token, extractable bool, names ...attribute) (pub, priv handle, err error) {
+// generateRSA makes a key pair: in the token, or for this session only. CKA_PRIVATE of
+// the public half is left to the token, since some want it true.
+func (s *session) generateRSA(bits int, token, extractable bool, guard []attributeCheck, names ...attribute) (pub, priv handle, err error) {
 	public := append([]attribute{
 		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_PRIVATE, false),
 		attrBool(pkcs11.CKA_VERIFY, true),
 		attrBool(pkcs11.CKA_ENCRYPT, true),
 		attrUint(pkcs11.CKA_MODULUS_BITS, uint(bits)),
@@ -257,22 +274,16 @@ func (s *session) generateRSA(bits int, token, extractable bool, names ...attrib
 		attrBool(pkcs11.CKA_SIGN, true),
 		attrBool(pkcs11.CKA_DECRYPT, true),
 	}, names...)
-	m := mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}
-	if extractable { // for a moment, to be wrapped
-		return s.mod.GenerateKeyPair(s.h, m, public, private)
-	}
-	return s.madePair(s.mod.GenerateKeyPair(s.h, m, public, s.guarded(private)))
+	return s.mod.GenerateKeyPair(s.h, mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, public, with(private, guard))
 }
 
 // checkPrivate refuses a private key that the token would give away. CKA_LOCAL
 // is not asked for: NSS says that a key it generated is not local.
-func (s *session) checkPrivate(h handle, name string) error {
-	err := s.check(h, name, []attributeCheck{
-		{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true},
-		{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false},
+func (s *session) checkPrivate(h handle, name string, guard []attributeCheck) error {
+	err := s.check(h, name, append([]attributeCheck{
 		{pkcs11.CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", true},
 		{pkcs11.CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true},
-	})
+	}, slices.Concat(kept, guard)...))
 	if err != nil {
 		return err
 	}
@@ -284,16 +295,19 @@ func (s *session) hiddenRSA(h handle, name string) error {
 		pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT)
 }
 
-// publicKey reads n and e, from the private key or else from the public key
-// with the same id.
+// publicKey reads n and e, from either half or, what a private half does not have, from
+// the public half with the same id.
 func (s *session) publicKey(h handle) (*rsa.PublicKey, error) {
-	n, err := s.value(h, pkcs11.CKA_MODULUS, maxBits/8+1)
+	n, err := s.mod.Attribute(s.h, h, pkcs11.CKA_MODULUS)
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.value(h, pkcs11.CKA_PUBLIC_EXPONENT, 16)
-	if err != nil || len(e) == 0 {
-		id, err := s.value(h, pkcs11.CKA_ID, 256)
+	e, err := s.mod.Attribute(s.h, h, pkcs11.CKA_PUBLIC_EXPONENT)
+	if err != nil && !refuses(err) {
+		return nil, err
+	}
+	if len(e) == 0 {
+		id, err := s.mod.Attribute(s.h, h, pkcs11.CKA_ID)
 		if err != nil {
 			return nil, err
 		}
@@ -308,7 +322,7 @@ func (s *session) publicKey(h handle) (*rsa.PublicKey, error) {
 		if len(list) == 0 {
 			return nil, fmt.Errorf("%w: public half", ErrKeyNotFound)
 		}
-		if e, err = s.value(list[0], pkcs11.CKA_PUBLIC_EXPONENT, 16); err != nil {
+		if e, err = s.mod.Attribute(s.h, list[0], pkcs11.CKA_PUBLIC_EXPONENT); err != nil {
 			return nil, err
 		}
 	}
@@ -327,20 +341,3 @@ func newPublicKey(n, e []byte) (*rsa.PublicKey, error) {
 }
 
 var errOperand = errors.New("operand must have the length of the modulus and be between 0 and it")
-
-// checkOperand checks 0 < x < n and the length, in constant time for a given
-// length: x may be a value that nobody should know yet.
-func checkOperand(x, n []byte) error {
-	if len(x) != len(n) {
-		return fmt.Errorf("%w: %w", ErrInput, errOperand)
-	}
-	borrow, or := 0, byte(0)
-	for i := len(x) - 1; i >= 0; i-- {
-		borrow = (int(x[i]) - int(n[i]) - borrow) >> 8 & 1
-		or |= x[i]
-	}
-	if borrow == 0 || or == 0 {
-		return fmt.Errorf("%w: %w", ErrInput, errOperand)
-	}
-	return nil
-}

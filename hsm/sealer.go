@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"fmt"
 
@@ -10,18 +11,26 @@ import (
 )
 
 // Sealer encrypts small secrets under an AES-256 key of the token, for storage elsewhere.
-// It uses AES-GCM where the module has it, else AES-CBC and HMAC-SHA256 over the
-// ciphertext. It is safe for concurrent use.
+// It is safe for concurrent use.
+//
+// Each secret is encrypted here, with AES-256-GCM under a random key of its own. The
+// token encrypts that key with AES-CBC, and HMAC-SHA256 covers all of it. So the token
+// and its module see 32 bytes of no use without the blob, and no secret stays in memory
+// that the module or miekg/pkcs11 freed without wiping it.
 type Sealer struct {
-	keys *keySet
+	keys   *keySet
+	proven bool // it was seen to work
 }
 
 // MaxSealed is the longest plaintext and the longest associated data, in bytes.
 const MaxSealed = 64 << 10
 
+// A sealed body is IV and AES-CBC ciphertext of the key, two blocks, without padding;
+// then nonce, ciphertext and tag of AES-GCM.
 const (
-	gcmIVBytes  = 12
-	gcmTagBytes = 16
+	secretKeyBytes = 32
+	boxedKeyBytes  = aes.BlockSize + secretKeyBytes
+	gcmExtraBytes  = 12 + 16
 )
 
 // GenerateSealingKey makes version 1 of a sealing key under a label that has no
@@ -29,17 +38,7 @@ const (
 //
 // Errors: ErrKeyExists and those of Sealer.
 func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, error) {
-	if err := t.made(ctx); err != nil {
-		return nil, err
-	}
-	if t.caps.Seal == "" {
-		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
-	}
-	ks, err := t.generateKeySet(ctx, label, roleSeal)
-	if err != nil {
-		return nil, err
-	}
-	return t.newSealer(ctx, ks)
+	return t.sealer(ctx, label, t.generateKeySet)
 }
 
 // Sealer returns the sealer of all versions of the key with this label.
@@ -47,38 +46,37 @@ func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, 
 // Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable,
 // ErrFault, ErrPIN and ErrClosed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
+	return t.sealer(ctx, label, t.openKeySet)
+}
+
+// sealer uses the key once before it gives the sealer out.
+func (t *Token) sealer(ctx context.Context, label string, get func(context.Context, string, role) (*keySet, error)) (*Sealer, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
 	}
 	if t.caps.Seal == "" {
 		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
 	}
-	ks, err := t.openKeySet(ctx, label, roleSeal)
+	ks, err := get(ctx, label, roleSeal)
 	if err != nil {
 		return nil, err
 	}
-	return t.newSealer(ctx, ks)
-}
-
-// newSealer uses the key once before it gives the sealer out.
-func (t *Token) newSealer(ctx context.Context, ks *keySet) (*Sealer, error) {
 	s := &Sealer{keys: ks}
 	b, err := s.Seal(ctx, nil, []byte("tandem"))
+	if err == nil {
+		_, err = s.Open(ctx, nil, b)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if p, err := s.Open(ctx, nil, b); err != nil {
-		return nil, err
-	} else if string(p) != "tandem" {
-		return nil, t.fault("sealing")
-	}
+	s.proven = true
 	return s, nil
 }
 
 // Rotate makes a new version of the key. What is sealed from now on is sealed
 // under it, in this process at once, in others when they open the sealer anew;
 // blobs of older versions stay readable, everywhere, as long as their keys are
-// in the token. Rotate well before 2^32 blobs (NIST SP 800-38D, section 8.3).
+// in the token.
 //
 // Errors: those of Token.Sealer.
 func (s *Sealer) Rotate(ctx context.Context) error {
@@ -119,9 +117,8 @@ func BlobVersion(sealed []byte) (uint32, error) {
 	return b.id.version(), nil
 }
 
-// Seal encrypts a plaintext of at most MaxSealed bytes. The result is 78 bytes
-// longer (with AES-CBC, 67 to 82), names the key's version and can only be
-// opened with the same associated data.
+// Seal encrypts a plaintext of at most MaxSealed bytes. The result is 126 bytes longer,
+// names the key's version and can only be opened with the same associated data.
 //
 // Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
 // wait), ErrUnsupported, ErrPIN and ErrClosed.
@@ -132,34 +129,32 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 	if len(plaintext) > MaxSealed || len(aad) > MaxSealed {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInput, MaxSealed)
 	}
-	t, key := s.keys.t, s.keys.current()
-	kind := sealedGCM
-	if t.caps.Seal == sealCBC {
-		kind = sealedCBC
+	key := s.keys.current()
+	secret := make([]byte, secretKeyBytes)
+	rand.Read(secret)
+	box, err := newBox(secret)
+	if err != nil {
+		return nil, err
 	}
-	header := blobHeader(kind, key.id)
-	// The call may outlive this function, so it gets copies.
-	aad = append([]byte(nil), aad...)
-	in := append([]byte(nil), plaintext...)
-	sealed, err := run(ctx, t, "seal", func(ss *session) ([]byte, error) {
+	boxed, err := run(ctx, s.keys.t, operation{name: "seal", proven: s.proven}, func(ss *session) ([]byte, error) {
 		h, err := ss.find(key.aes)
 		if err != nil {
 			return nil, err
 		}
-		body, err := ss.encrypt(kind, h, joined(header, aad), in)
-		if err != nil {
-			return nil, err
-		}
-		tag, err := key.mac.sum(header, aad, body)
-		if err != nil {
-			return nil, err
-		}
-		return append(append(header[:headerBytes:headerBytes], body...), tag...), nil
+		return ss.encryptKey(h, secret)
 	})
-	if err == nil {
-		clear(in)
+	if err != nil {
+		return nil, err // and a call that goes on still uses the secret
 	}
-	return sealed, err
+	clear(secret)
+	sealed := make([]byte, 0, headerBytes+len(boxed)+gcmExtraBytes+len(plaintext)+tagBytes)
+	sealed = append(append(sealed, blobHeader(sealedBlob, key.id)...), boxed...)
+	sealed = box.Seal(sealed, nil, plaintext, joined(sealed[:headerBytes], aad))
+	tag, err := key.mac.sum(sealed[:headerBytes], aad, sealed[headerBytes:])
+	if err != nil {
+		return nil, err
+	}
+	return append(sealed, tag...), nil
 }
 
 // Open decrypts what Seal made, under whatever version of the key.
@@ -178,71 +173,68 @@ func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.checkSealed(); err != nil {
-		return nil, err
+	if b.kind != sealedBlob || len(b.body) < boxedKeyBytes+gcmExtraBytes {
+		return nil, fmt.Errorf("%w: not a sealed secret", ErrBlob)
 	}
 	key, err := s.keys.lookup(ctx, b.id)
 	if err != nil {
 		return nil, err
 	}
+	// A changed blob ends here: what modules say to one differs, and every failure of
+	// C_Decrypt costs memory (see module).
 	if err := key.mac.check(b, aad); err != nil {
 		return nil, err
 	}
-	bound, body := joined(b.header, aad), append([]byte(nil), b.body...)
-	return run(ctx, s.keys.t, "open", func(ss *session) ([]byte, error) {
+	t, boxed := s.keys.t, append([]byte(nil), b.body[:boxedKeyBytes]...)
+	secret, err := run(ctx, t, operation{name: "open", proven: s.proven}, func(ss *session) ([]byte, error) {
 		h, err := ss.find(key.aes)
 		if err != nil {
 			return nil, err
 		}
-		return ss.decrypt(b.kind, h, bound, body)
+		return ss.decryptKey(h, boxed)
 	})
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	box, err := newBox(secret)
+	if err != nil {
+		return nil, t.fault("open")
+	}
+	plaintext, err := box.Open(nil, nil, b.body[boxedKeyBytes:], joined(b.header, aad))
+	if err != nil {
+		return nil, t.fault("open") // the blob is authentic, so the key is not
+	}
+	return plaintext, nil
+}
+
+// newBox returns AES-256-GCM, the key of which is used once.
+func newBox(secret []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 func joined(header, aad []byte) []byte {
 	return append(header[:len(header):len(header)], aad...)
 }
 
-// checkSealed checks the lengths that the modules trip over: opencryptoki's
-// session hangs after a ciphertext shorter than its tag.
-func (b *blob) checkSealed() error {
-	n := len(b.body)
-	switch {
-	case b.kind == sealedGCM && n >= gcmIVBytes+gcmTagBytes:
-	case b.kind == sealedCBC && n >= 2*aes.BlockSize && n%aes.BlockSize == 0:
-	default:
-		return fmt.Errorf("%w: kind %d with a body of %d bytes", ErrBlob, b.kind, n)
-	}
-	return nil
-}
-
-// encrypt returns IV and ciphertext.
-func (s *session) encrypt(kind blobKind, key handle, aad, in []byte) ([]byte, error) {
-	m, ivBytes := mechanism{kind: pkcs11.CKM_AES_GCM, aad: aad}, gcmIVBytes
-	if kind == sealedCBC {
-		m, ivBytes = mechanism{kind: pkcs11.CKM_AES_CBC_PAD}, aes.BlockSize
-	}
-	body := make([]byte, ivBytes+len(in)+aes.BlockSize, ivBytes+len(in)+aes.BlockSize+tagBytes)
-	m.param = make([]byte, ivBytes)
-	rand.Read(m.param)
-	n, err := s.mod.Encrypt(s.h, m, key, in, body[ivBytes:])
+// encryptKey returns IV and ciphertext of two blocks.
+func (s *session) encryptKey(key handle, secret []byte) ([]byte, error) {
+	iv := make([]byte, aes.BlockSize, boxedKeyBytes)
+	rand.Read(iv)
+	out, err := s.mod.Encrypt(s.h, mechanism{pkcs11.CKM_AES_CBC, iv}, key, secret)
 	if err != nil {
 		return nil, err
 	}
-	copy(body, m.param) // read after the call: some HSMs choose their own IV
-	return body[:ivBytes+n], nil
+	if len(out) != secretKeyBytes {
+		return nil, s.t.fault("seal")
+	}
+	return append(iv, out...), nil
 }
 
-func (s *session) decrypt(kind blobKind, key handle, aad, body []byte) ([]byte, error) {
-	m, ivBytes := mechanism{kind: pkcs11.CKM_AES_GCM, aad: aad}, gcmIVBytes
-	if kind == sealedCBC {
-		m, ivBytes = mechanism{kind: pkcs11.CKM_AES_CBC_PAD}, aes.BlockSize
-	}
-	m.param = append([]byte(nil), body[:ivBytes]...)
-	out := make([]byte, len(body)-ivBytes)
-	n, err := s.mod.Decrypt(s.h, m, key, body[ivBytes:], out)
-	if err != nil {
-		clear(out)
-		return nil, err
-	}
-	return out[:n], nil
+func (s *session) decryptKey(key handle, boxed []byte) ([]byte, error) {
+	return s.mod.Decrypt(s.h, mechanism{pkcs11.CKM_AES_CBC, boxed[:aes.BlockSize]}, key, boxed[aes.BlockSize:])
 }

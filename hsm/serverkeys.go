@@ -2,16 +2,9 @@ package hsm
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
-
-	"github.com/miekg/pkcs11"
 
 	"github.com/tandem-rsa/tandem/internal/keystock"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -156,7 +149,7 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.kind != wrappedKey {
+	if b.kind != wrappedBlob {
 		return nil, fmt.Errorf("%w: not a wrapped key", ErrBlob)
 	}
 	kek, err := p.keys.lookup(ctx, b.id)
@@ -170,7 +163,7 @@ func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.keys.t.newKey(w.pub, func(s *session) (handle, func(), error) {
+	return p.keys.t.newKey(w.pub, p.keys.t.wrapping.by, func(s *session) (handle, func(), error) {
 		h, err := s.find(kek.aes)
 		if err != nil {
 			return 0, nil, err
@@ -184,19 +177,19 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 	t := p.keys.t
 	kek := p.keys.current()
 	for {
-		sealed, err := run(ctx, t, "generate wrapped key", func(s *session) ([]byte, error) {
+		sealed, err := run(ctx, t, operation{name: "generate wrapped key", long: true}, func(s *session) ([]byte, error) {
 			h, err := s.find(kek.aes)
 			if err != nil {
 				return nil, err
 			}
-			w, err := s.generateWrapped(h, t.caps.Wrap, p.bits)
+			w, err := s.generateWrapped(h, t.wrapping.method, p.bits)
 			if err != nil {
 				return nil, err
 			}
 			if w.pub.N.BitLen() != p.bits {
 				return nil, t.fault("key generation")
 			}
-			header, body := blobHeader(wrappedKey, kek.id), w.marshal()
+			header, body := blobHeader(wrappedBlob, kek.id), w.marshal()
 			tag, err := kek.mac.sum(header, nil, body)
 			if err != nil {
 				return nil, err
@@ -218,170 +211,4 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 		}
 		return pooledKey{k, sealed}, nil
 	}
-}
-
-// wrapped is the body of a blob that holds a key: format (1 byte), length of n
-// (2 bytes, big-endian), n, IV (16 bytes for AES-CBC, else none), and what
-// C_WrapKey gave. The format says how, since mechanism 0x210A is RFC 5649 on
-// some modules and PKCS #7 padding with RFC 3394 on others.
-type wrapped struct {
-	method wrapMethod
-	pub    *rsa.PublicKey
-	iv     []byte
-	key    []byte
-}
-
-// wrapMethod is a mechanism that wraps private keys.
-type wrapMethod struct {
-	format  byte
-	kind    uint
-	ivBytes int
-}
-
-// ckmAESKeyWrapKWP is CKM_AES_KEY_WRAP_KWP of PKCS #11 3.0, RFC 5649.
-const ckmAESKeyWrapKWP = 0x210B
-
-// wrapMethods in order of preference: with integrity before without.
-var wrapMethods = []struct {
-	name string
-	wrapMethod
-}{
-	{"AES-KWP", wrapMethod{1, ckmAESKeyWrapKWP, 0}},
-	{"AES-KEY-WRAP-PAD", wrapMethod{2, pkcs11.CKM_AES_KEY_WRAP_PAD, 0}},
-	{"AES-KEY-WRAP", wrapMethod{3, pkcs11.CKM_AES_KEY_WRAP, 0}},
-	{"AES-CBC-PAD", wrapMethod{4, pkcs11.CKM_AES_CBC_PAD, aes.BlockSize}},
-}
-
-func (w *wrapped) marshal() []byte {
-	n := w.pub.N.Bytes()
-	b := append(make([]byte, 0, 3+len(n)+len(w.iv)+len(w.key)), w.method.format)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(n)))
-	b = append(b, n...)
-	b = append(b, w.iv...)
-	return append(b, w.key...)
-}
-
-// parseWrapped returns ErrBlob.
-func parseWrapped(b []byte) (*wrapped, error) {
-	bad := fmt.Errorf("%w: malformed wrapped key", ErrBlob)
-	if len(b) < 3 {
-		return nil, bad
-	}
-	w := new(wrapped)
-	for _, m := range wrapMethods {
-		if m.format == b[0] {
-			w.method = m.wrapMethod
-		}
-	}
-	size, b := int(binary.BigEndian.Uint16(b[1:])), b[3:]
-	if w.method.format == 0 || len(b) < size+w.method.ivBytes || size == 0 || b[0] == 0 {
-		return nil, bad
-	}
-	pub, err := newPublicKey(b[:size], big.NewInt(publicExponent).Bytes())
-	if err != nil {
-		return nil, bad
-	}
-	w.pub, b = pub, b[size:]
-	w.iv, w.key = b[:w.method.ivBytes], b[w.method.ivBytes:]
-	// Whatever the padding, a private key is longer than its modulus, and its
-	// wrapped form comes in blocks of 8 bytes.
-	if len(w.key) < size || len(w.key)%8 != 0 {
-		return nil, bad
-	}
-	return w, nil
-}
-
-// generateWrapped makes a key for this session and wraps it.
-func (s *session) generateWrapped(kek handle, method string, bits int) (*wrapped, error) {
-	pub, priv, err := s.generateRSA(bits, false, true)
-	if err != nil {
-		return nil, err
-	}
-	public, err := s.publicKeyOf(pub)
-	if err != nil {
-		return nil, err
-	}
-	w, err := s.wrap(kek, method, priv, public)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mod.DestroyObject(s.h, priv); err != nil {
-		return nil, err
-	}
-	return w, s.mod.DestroyObject(s.h, pub)
-}
-
-func (s *session) publicKeyOf(pub handle) (*rsa.PublicKey, error) {
-	n, err := s.value(pub, pkcs11.CKA_MODULUS, maxBits/8+1)
-	if err != nil {
-		return nil, err
-	}
-	e, err := s.value(pub, pkcs11.CKA_PUBLIC_EXPONENT, 16)
-	if err != nil {
-		return nil, err
-	}
-	return newPublicKey(n, e)
-}
-
-func (s *session) wrap(kek handle, method string, priv handle, pub *rsa.PublicKey) (*wrapped, error) {
-	for _, m := range wrapMethods {
-		if m.name != method {
-			continue
-		}
-		w := &wrapped{method: m.wrapMethod, pub: pub, iv: make([]byte, m.ivBytes), key: make([]byte, 16<<10)}
-		rand.Read(w.iv)
-		n, err := s.mod.WrapKey(s.h, mechanism{kind: m.kind, param: w.iv}, kek, priv, w.key)
-		if err != nil {
-			return nil, err
-		}
-		w.key = w.key[:n]
-		return w, nil
-	}
-	return nil, fmt.Errorf("%w: wrapping by %q", ErrUnsupported, method)
-}
-
-// unwrap brings a key back for this session. The blob it came from has been
-// authenticated; the key that came out has not, and opencryptoki leaves it
-// readable whatever the template says. So it is made what it should be, and
-// that is read back.
-func (s *session) unwrap(kek handle, w *wrapped) (h handle, giveBack func(), err error) {
-	m := mechanism{kind: w.method.kind, param: append([]byte(nil), w.iv...)}
-	h, err = s.mod.UnwrapKey(s.h, m, kek, w.key, []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		attrBool(pkcs11.CKA_TOKEN, false),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_SENSITIVE, true),
-		attrBool(pkcs11.CKA_EXTRACTABLE, false),
-		attrBool(pkcs11.CKA_SIGN, true),
-		attrBool(pkcs11.CKA_DECRYPT, true),
-	})
-	if err != nil {
-		return 0, nil, err
-	}
-	const name = "unwrapped key"
-	if s.check(h, name, kept) != nil {
-		err := s.mod.SetAttributes(s.h, h, []attribute{
-			attrBool(pkcs11.CKA_SENSITIVE, true),
-			attrBool(pkcs11.CKA_EXTRACTABLE, false),
-		})
-		if err == nil {
-			err = s.check(h, name, kept)
-		}
-		if err != nil {
-			return 0, nil, s.discard(h, err)
-		}
-	}
-	if err := s.hiddenRSA(h, name); err != nil {
-		return 0, nil, s.discard(h, err)
-	}
-	// If this fails the session still destroys the object when it is closed.
-	return h, func() { _ = s.mod.DestroyObject(s.h, h) }, nil
-}
-
-// discard destroys an object that must not be used. Its session is closed
-// next, because of the error.
-func (s *session) discard(h handle, err error) error {
-	_ = s.mod.DestroyObject(s.h, h)
-	return err
 }

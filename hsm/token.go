@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -18,30 +17,30 @@ import (
 // goroutines. They return errors that wrap ErrUnavailable while the token is
 // away, and work again when it is back; nothing needs to be opened anew.
 type Token struct {
-	cfg     Config
-	mod     cryptoki
-	log     *slog.Logger
-	release func() // gives the module up for another Open
-	caps    Capabilities
-	gate    *gate
-	crew    *crew         // runs what calls into the module
-	slots   chan struct{} // one element for each call that may run
+	cfg   Config
+	own   *owned
+	mod   cryptoki // own.mod
+	log   *slog.Logger
+	caps  Capabilities
+	gate  *gate
+	slots chan struct{} // one element for each call that may run
 
 	// Written with the gate locked, read inside it.
 	slot      uint
 	serial    string
 	gen       uint64 // counts logins; object handles live as long
 	finalized bool
-	// needsLogin is CKF_LOGIN_REQUIRED.
-	needsLogin bool
+	// needsLogin is CKF_LOGIN_REQUIRED; readOnly: the token is write-protected.
+	needsLogin, readOnly bool
+
 	// What keys are made with; found out by the self-test.
 	guard          []attributeCheck
 	unwrapTemplate bool // wrapping keys get CKA_UNWRAP_TEMPLATE
-	keepsTemplate  bool // and the token keeps to it
+	wrapping       wrapping
 
 	mu        sync.Mutex
 	idle      []handle // pooled sessions
-	live      int      // slots that shrinkPool left
+	live      int      // slots that shrink left
 	closed    bool
 	pinErr    error     // set once, never cleared
 	downErr   error     // the last recovery failed
@@ -54,11 +53,13 @@ type Token struct {
 	macKeys   map[keyID]*macKey // wiped at Close
 }
 
-// Open loads the module, logs in to the token and finds out what it can do. The context
-// is for the PIN callback; it does not cut short a wait for the module.
+// Open loads the module, logs in to the token and finds out what it can do. It returns
+// when the context ends, or a step takes longer than Config.CallTimeout (the self-test's
+// RSA key: Config.GenerateTimeout). The module is in use then until that step returns.
 //
 // Errors: ErrNoPKCS11, ErrConfig, ErrModule, ErrInUse, *TokenError, ErrPIN and
-// ErrUnavailable.
+// ErrUnavailable, the last also if the module fails in the self-test otherwise than by
+// refusing: what a token can do is not decided by a passing fault.
 func Open(ctx context.Context, cfg Config) (*Token, error) {
 	if ctx == nil {
 		return nil, errNothing
@@ -67,63 +68,51 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	mod, release, err := claim(cfg.Module, cfg.Parameters)
+	own, err := claim(cfg.Module, cfg.Parameters)
 	if err != nil {
 		return nil, err
 	}
-	t, err := open(ctx, cfg, mod)
-	if err != nil {
-		release()
-		return nil, err
-	}
-	t.release = release
-	return t, nil
+	return open(ctx, cfg, own)
 }
 
 // open starts a module that nobody else uses.
-func open(ctx context.Context, cfg Config, mod cryptoki) (*Token, error) {
-	t := &Token{cfg: cfg, mod: mod, log: cfg.Logger, release: func() {}, gate: newGate(), crew: newCrew(), backoff: min(firstBackoff, cfg.MaxBackoff)}
-	if err := ctx.Err(); err != nil {
-		return nil, unavailable("open", err)
-	}
-	if err := mod.Initialize(); err != nil {
-		var code CKR
-		if errors.As(err, &code) && code == pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED {
-			return nil, fmt.Errorf("%w: another library of this program initialized %s: %w", ErrInUse, cfg.Module, err)
-		}
-		return nil, unavailable("C_Initialize", err)
-	}
-	err := t.start(ctx)
-	if err == nil {
-		err = t.selfTest()
+func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
+	t := &Token{cfg: cfg, own: own, mod: own.mod, log: cfg.Logger, gate: newGate(), backoff: min(firstBackoff, cfg.MaxBackoff)}
+	err := ctx.Err()
+	if err != nil {
+		err = unavailable("open", err)
+	} else if err = t.recover(ctx, levelStart, 0, nil); err == nil {
+		err = t.selfTest(ctx)
 	}
 	if err != nil {
-		// The error that matters is the one above.
-		_ = mod.Finalize()
+		t.abandon(ctx)
 		return nil, err
 	}
+	t.mu.Lock()
+	t.stats = Stats{}
+	t.mu.Unlock()
 	return t, nil
 }
 
-// start finds the token, logs in and makes the pool.
-func (t *Token) start(ctx context.Context) error {
-	info, err := t.findToken()
-	if err != nil {
-		return err
+// abandon ends an Open that failed: now, or when the last call has returned.
+func (t *Token) abandon(ctx context.Context) {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = t.gate.lock(context.Background())
+		defer t.gate.unlock()
+		_ = t.own.finalize() // the error that matters is that of Open
+		t.finalized = true
+		t.own.free()
+	}()
+	select {
+	case <-ended: // so that it can be opened anew at once
+	case <-ctx.Done():
+	case <-time.After(time.Second):
 	}
-	if t.slots == nil {
-		n := t.cfg.Sessions
-		// 0 is "no information" and ^0 "no limit"; one session holds the login.
-		if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
-			n = min(n, int(limit)-1)
-		}
-		t.slots = make(chan struct{}, n)
-		t.live = n
-		for range n {
-			t.slots <- struct{}{}
-		}
-	}
-	return t.logIn(ctx, info)
 }
 
 // findToken looks for the one token meant.
@@ -178,8 +167,8 @@ func (t *Token) Serial() string {
 // Then it leaves the module as it is, since finalizing it during a call would crash the
 // process.
 //
-// Errors: ErrUnavailable, when calls still run; the token takes no new ones, and Close
-// may be repeated.
+// Errors: ErrUnavailable, when calls still run or C_Finalize fails; the token takes no
+// new calls, and Close may be repeated.
 func (t *Token) Close(ctx context.Context) error {
 	if err := t.made(ctx); err != nil {
 		return err
@@ -190,25 +179,34 @@ func (t *Token) Close(ctx context.Context) error {
 	if err := t.gate.lock(ctx); err != nil {
 		return unavailable("close", fmt.Errorf("calls into the module still run: %w", err))
 	}
-	defer t.gate.unlock()
+	done := make(chan error, 1)
+	go func() {
+		defer t.gate.unlock()
+		done <- t.shut()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return unavailable("C_Finalize", ctx.Err())
+	}
+}
+
+// shut forgets what was derived in the token, and gives the module up. The gate is locked.
+func (t *Token) shut() error {
 	if t.finalized {
 		return nil
 	}
-	t.finalized = true
 	t.mu.Lock()
 	t.idle = nil
 	for _, k := range t.macKeys {
 		k.wipe()
 	}
 	t.mu.Unlock()
-	err := t.mod.Finalize()
-	t.release()
-	var code CKR
-	if errors.As(err, &code) && code == pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED {
-		err = nil
+	if err := t.own.finalize(); err != nil {
+		return err
 	}
-	if err != nil {
-		return unavailable("C_Finalize", err)
-	}
+	t.finalized = true
+	t.own.free()
 	return nil
 }

@@ -52,13 +52,6 @@ func startWorkload(ctx context.Context, goroutines int, work ...func(context.Con
 	return l
 }
 
-// rate measures the work done in a while.
-func (l *workload) rate(d time.Duration) float64 {
-	before := l.ok.Load()
-	time.Sleep(d)
-	return float64(l.ok.Load()-before) / d.Seconds()
-}
-
 func (l *workload) finish(t *testing.T) {
 	t.Helper()
 	l.stop()

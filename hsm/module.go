@@ -1,0 +1,256 @@
+//go:build cgo && unix && !nopkcs11
+
+package hsm
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"github.com/miekg/pkcs11"
+)
+
+const loadable = true
+
+// module is a loaded library, called through miekg/pkcs11. What to know of that:
+//
+//   - It asks for the length of each output first. NSS softoken encrypts by AES-GCM and
+//     wraps by AES-KWP at that call already, so both fail there.
+//   - It frees an output's buffer without wiping it, and not at all if the second call
+//     fails. So what comes out is small or no secret (see sealer.go), and what makes a
+//     second call fail, a number out of range or a changed blob, is refused before.
+//   - A length that a module reports is believed.
+type module struct {
+	ctx        *pkcs11.Ctx
+	parameters []byte // ends with a zero byte; nil if there are none
+}
+
+// load opens the library at path. It stays loaded for the life of the process: a module
+// that was unloaded while one of its threads still runs takes the process with it.
+func load(path, parameters string) (cryptoki, error) {
+	if err := checkLibrary(path); err != nil {
+		return nil, err
+	}
+	ctx := pkcs11.New(path)
+	if ctx == nil {
+		return nil, fmt.Errorf("%w: %s: %s", ErrModule, path, whyNotLoaded(path))
+	}
+	// New does not look at what C_GetFunctionList returned. Without its list every call
+	// would crash, so this reads what struct ctx of pkcs11.go holds.
+	if c := *(**struct{ library, functions unsafe.Pointer })(unsafe.Pointer(ctx)); c.functions == nil {
+		return nil, fmt.Errorf("%w: %s: C_GetFunctionList failed", ErrModule, path)
+	}
+	m := &module{ctx: ctx}
+	if parameters != "" {
+		m.parameters = append([]byte(parameters), 0)
+	}
+	return m, nil
+}
+
+// ckr gives an error of miekg/pkcs11 this package's type.
+func ckr(err error) error {
+	var code pkcs11.Error
+	if errors.As(err, &code) {
+		return CKR(code)
+	}
+	return err
+}
+
+func result[T any](v T, err error) (T, error) { return v, ckr(err) }
+
+// Error names the code as miekg/pkcs11 does.
+func (r CKR) Error() string { return pkcs11.Error(r).Error() }
+
+func (m *module) Initialize() error {
+	if m.parameters == nil {
+		return ckr(m.ctx.Initialize())
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&m.parameters[0])
+	return ckr(m.ctx.Initialize(pkcs11.InitializeWithReserved(unsafe.Pointer(&m.parameters[0]))))
+}
+
+func (m *module) Finalize() error { return ckr(m.ctx.Finalize()) }
+
+func (m *module) Slots() ([]uint, error) { return result(m.ctx.GetSlotList(true)) }
+
+func (m *module) TokenInfo(slot uint) (tokenInfo, error) {
+	info, err := m.ctx.GetTokenInfo(slot)
+	// Names of fixed length end with blanks by the standard, with zero bytes by habit.
+	name := func(s string) string { return strings.TrimRight(s, " \x00") }
+	return result(tokenInfo{
+		label:         name(info.Label),
+		serial:        name(info.SerialNumber),
+		model:         name(info.Model),
+		flags:         info.Flags,
+		maxRWSessions: info.MaxRwSessionCount,
+	}, err)
+}
+
+func (m *module) Mechanisms(slot uint) ([]uint, error) {
+	list, err := m.ctx.GetMechanismList(slot)
+	kinds := make([]uint, len(list))
+	for i, k := range list {
+		kinds[i] = k.Mechanism
+	}
+	return result(kinds, err)
+}
+
+func (m *module) OpenSession(slot uint, readOnly bool) (handle, error) {
+	flags := uint(pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION)
+	if readOnly {
+		flags = pkcs11.CKF_SERIAL_SESSION
+	}
+	s, err := m.ctx.OpenSession(slot, flags)
+	return result(handle(s), err)
+}
+
+func (m *module) SessionState(s handle) (uint, error) {
+	info, err := m.ctx.GetSessionInfo(pkcs11.SessionHandle(s))
+	return result(info.State, err)
+}
+
+func (m *module) CloseSession(s handle) error {
+	return ckr(m.ctx.CloseSession(pkcs11.SessionHandle(s)))
+}
+
+func (m *module) CloseAllSessions(slot uint) error { return ckr(m.ctx.CloseAllSessions(slot)) }
+
+// Login makes no Go string of the PIN, which could not be wiped. The C string that
+// miekg/pkcs11 makes is freed and not wiped.
+func (m *module) Login(s handle, pin []byte) error {
+	return ckr(m.ctx.Login(pkcs11.SessionHandle(s), pkcs11.CKU_USER, unsafe.String(unsafe.SliceData(pin), len(pin))))
+}
+
+func (m *module) FindObjects(s handle, template []attribute, limit int) ([]handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	session := pkcs11.SessionHandle(s)
+	if err := m.ctx.FindObjectsInit(session, attributes(&pin, template)); err != nil {
+		return nil, ckr(err)
+	}
+	list, _, err := m.ctx.FindObjects(session, limit)
+	if end := m.ctx.FindObjectsFinal(session); err == nil {
+		err = end
+	}
+	found := make([]handle, len(list))
+	for i, h := range list {
+		found[i] = handle(h)
+	}
+	return result(found, err)
+}
+
+func (m *module) Attribute(s, object handle, kind uint) ([]byte, error) {
+	list, err := m.ctx.GetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), []*pkcs11.Attribute{{Type: kind}})
+	if err != nil {
+		return nil, ckr(err)
+	}
+	return list[0].Value, nil
+}
+
+func (m *module) SetAttributes(s, object handle, template []attribute) error {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	return ckr(m.ctx.SetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(&pin, template)))
+}
+
+func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	h, err := m.ctx.CreateObject(pkcs11.SessionHandle(s), attributes(&pin, template))
+	return result(handle(h), err)
+}
+
+func (m *module) CopyObject(s, object handle, template []attribute) (handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	h, err := m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(&pin, template))
+	return result(handle(h), err)
+}
+
+func (m *module) DestroyObject(s, object handle) error {
+	return ckr(m.ctx.DestroyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object)))
+}
+
+func (m *module) GenerateKey(s handle, mech mechanism, template []attribute) (handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	h, err := m.ctx.GenerateKey(pkcs11.SessionHandle(s), mech.list(), attributes(&pin, template))
+	return result(handle(h), err)
+}
+
+func (m *module) GenerateKeyPair(s handle, mech mechanism, public, private []attribute) (handle, handle, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pub, priv, err := m.ctx.GenerateKeyPair(pkcs11.SessionHandle(s), mech.list(), attributes(&pin, public), attributes(&pin, private))
+	return handle(pub), handle(priv), ckr(err)
+}
+
+func (m *module) Sign(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+	if err := m.ctx.SignInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
+		return nil, ckr(err)
+	}
+	return result(m.ctx.Sign(pkcs11.SessionHandle(s), in))
+}
+
+func (m *module) Decrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+	if err := m.ctx.DecryptInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
+		return nil, ckr(err)
+	}
+	return result(m.ctx.Decrypt(pkcs11.SessionHandle(s), in))
+}
+
+func (m *module) Encrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+	if err := m.ctx.EncryptInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
+		return nil, ckr(err)
+	}
+	return result(m.ctx.Encrypt(pkcs11.SessionHandle(s), in))
+}
+
+func (m *module) WrapKey(s handle, mech mechanism, kek, key handle) ([]byte, error) {
+	return result(m.ctx.WrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), pkcs11.ObjectHandle(key)))
+}
+
+func (m *module) UnwrapKey(s handle, mech mechanism, kek handle, wrapped []byte, template []attribute) (handle, error) {
+	if len(wrapped) == 0 { // miekg/pkcs11 panics
+		return 0, CKR(pkcs11.CKR_WRAPPED_KEY_LEN_RANGE)
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	h, err := m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(&pin, template))
+	return result(handle(h), err)
+}
+
+func (m mechanism) list() []*pkcs11.Mechanism {
+	return []*pkcs11.Mechanism{pkcs11.NewMechanism(m.kind, m.param)}
+}
+
+func attributes(pin *runtime.Pinner, template []attribute) []*pkcs11.Attribute {
+	list := make([]*pkcs11.Attribute, len(template))
+	for i, a := range template {
+		if a.nested != nil {
+			a.value = layOut(pin, a.nested)
+		}
+		list[i] = &pkcs11.Attribute{Type: a.kind, Value: a.value}
+	}
+	return list
+}
+
+// layOut returns CK_ATTRIBUTEs as C has them, to be the value of another attribute. They
+// point to their values in Go memory, which is pinned until the caller unpins it.
+func layOut(pin *runtime.Pinner, template []attribute) []byte {
+	list := make([]struct {
+		kind   uint
+		value  unsafe.Pointer
+		length uint
+	}, len(template))
+	for i, a := range template {
+		p := unsafe.SliceData(a.value)
+		pin.Pin(p)
+		list[i].kind, list[i].value, list[i].length = a.kind, unsafe.Pointer(p), uint(len(a.value))
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&list[0])), len(list)*int(unsafe.Sizeof(list[0])))
+}

@@ -1,0 +1,297 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/miekg/pkcs11"
+
+	"github.com/tandem-rsa/tandem/internal/modexp"
+)
+
+// Capabilities is what the module was seen to do right when the token was opened. Raw RSA
+// is not among it: each key shows for itself whether it works (Token.Key), since tokens
+// may have keys that they cannot make.
+type Capabilities struct {
+	// Seal is AES-CBC+HMAC. Empty: none.
+	Seal string
+	// Wrap is the mechanism that takes RSA keys out of the token and back.
+	// Empty: none.
+	Wrap string
+	// Guards lists the functions that the token refuses to whoever is logged in and that
+	// could expose keys of this package: C_SetAttributeValue and C_CopyObject, which
+	// could let a wrapping key decrypt, and C_UnwrapKey, which could unwrap a key
+	// readable.
+	Guards []string
+	// Refused says what is missing from the above, and why.
+	Refused []string
+}
+
+const sealCBC = "AES-CBC+HMAC"
+
+// Capabilities returns what the token can do.
+func (t *Token) Capabilities() Capabilities {
+	if t == nil {
+		return Capabilities{}
+	}
+	c := t.caps
+	c.Guards, c.Refused = slices.Clone(c.Guards), slices.Clone(c.Refused)
+	return c
+}
+
+// errWrong is a wrong answer with CKR_OK.
+var errWrong = errors.New("wrong result with CKR_OK")
+
+// probe is one thing that a module may be able to do.
+type probe struct {
+	what  string
+	needs []uint // mechanisms
+	long  bool   // it makes an RSA key
+	test  func(*session) error
+}
+
+// prober tries what a module can do. Its first error ends it.
+type prober struct {
+	ctx    context.Context
+	t      *Token
+	listed []uint // mechanisms
+	err    error
+}
+
+// selfTest finds out what the module can do, by doing it: mechanism lists say little
+// (opencryptoki lists sizes at which it fails). What is not listed is not tried.
+// Everything happens on session objects with valid inputs, before anybody else uses the
+// token.
+func (t *Token) selfTest(ctx context.Context) error {
+	p := &prober{ctx: ctx, t: t}
+	p.listed, p.err = run(ctx, t, operation{name: "C_GetMechanismList"}, func(s *session) ([]uint, error) {
+		return s.mod.Mechanisms(t.slot)
+	})
+	p.guards()
+	mac := p.works(probe{
+		what:  "HMAC",
+		needs: []uint{pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN},
+		test:  (*session).testHMAC,
+	})
+	if mac && p.works(probe{what: "sealing", needs: []uint{pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_AES_CBC}, test: (*session).testSealing}) {
+		t.caps.Seal = sealCBC
+	}
+	if mac {
+		p.wrapping()
+	}
+	t.log.Info("hsm: self-test", slog.String("seal", t.caps.Seal), slog.String("wrap", t.caps.Wrap),
+		slog.Any("guards", t.caps.Guards), slog.Any("refused", t.caps.Refused))
+	return p.err
+}
+
+// works reports whether a test succeeds. A refusal is believed when it is repeated, and
+// noted; any other failure, which the token's recovery did not mend, ends the self-test.
+func (p *prober) works(c probe) bool {
+	if p.err != nil {
+		return false
+	}
+	for _, kind := range c.needs {
+		if !slices.Contains(p.listed, kind) {
+			p.refuse(c.what, fmt.Errorf("mechanism %#x is not listed", kind))
+			return false
+		}
+	}
+	var err error
+	for range 2 {
+		_, err = run(p.ctx, p.t, operation{name: c.what, discard: true, long: c.long}, func(s *session) (struct{}, error) {
+			return struct{}{}, c.test(s)
+		})
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrPIN) || errors.Is(err, ErrClosed) {
+			p.err = err
+			return false
+		}
+	}
+	p.refuse(c.what, err)
+	return false
+}
+
+func (p *prober) refuse(what string, why error) {
+	var code CKR
+	if errors.As(why, &code) {
+		why = code
+	}
+	p.t.caps.Refused = append(p.t.caps.Refused, what+": "+why.Error())
+}
+
+// guards finds the best guard that the module keeps to: NSS takes CKA_COPYABLE for keys
+// of a session, copies them all the same, and refuses it for keys of the token;
+// opencryptoki 3.8 does not know it.
+func (p *prober) guards() {
+	for _, guard := range guards {
+		p.t.guard = guard
+		var kept []string
+		if p.works(probe{what: "keys with " + guardName(guard), needs: []uint{pkcs11.CKM_AES_KEY_GEN}, test: func(s *session) (err error) {
+			kept, err = s.tryGuard()
+			if err == nil && len(kept) < len(guard) {
+				err = fmt.Errorf("of no effect beyond %q", kept)
+			}
+			return err
+		}}) {
+			p.t.caps.Guards = kept
+			return
+		}
+	}
+	p.t.guard = nil
+}
+
+// wrapping finds the mechanism that wraps keys, and what such keys do raw RSA by.
+func (p *prober) wrapping() {
+	t := p.t
+	methods := slices.DeleteFunc(slices.Clone(wrapMethods), func(m wrapMethod) bool { return !slices.Contains(p.listed, m.kind) })
+	if len(methods) == 0 {
+		p.refuse("wrapping", errors.New("no mechanism for it is listed"))
+		return
+	}
+	t.unwrapTemplate = true
+	t.unwrapTemplate = p.works(probe{
+		what:  "wrapping keys with CKA_UNWRAP_TEMPLATE",
+		needs: []uint{pkcs11.CKM_AES_KEY_GEN},
+		test:  func(s *session) error { _, err := s.generateAES(roleWrap, false); return err },
+	})
+	for _, m := range methods {
+		for _, by := range rawFunctions {
+			var keeps bool
+			if p.works(probe{
+				what:  fmt.Sprintf("wrapping by %s for %s", m.name, by),
+				needs: []uint{pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509},
+				long:  true,
+				test:  func(s *session) (err error) { keeps, err = s.testWrapping(wrapping{m, by}); return err },
+			}) {
+				t.wrapping, t.caps.Wrap = wrapping{m, by}, m.name
+				if keeps {
+					t.caps.Guards = append(t.caps.Guards, guardUnwrap)
+				}
+				return
+			}
+		}
+	}
+}
+
+// testKey makes a secret key with a known value. A module that does not let
+// keys in makes its own: then the answers are only compared with each other.
+func (s *session) testKey(keyType uint, usage ...uint) (h handle, value []byte, err error) {
+	value = make([]byte, 32)
+	rand.Read(value)
+	template := []attribute{
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
+		attrBool(pkcs11.CKA_TOKEN, false),
+		attrBool(pkcs11.CKA_SENSITIVE, true),
+		attrBool(pkcs11.CKA_EXTRACTABLE, false),
+		attrBytes(pkcs11.CKA_VALUE, value),
+	}
+	for _, u := range usage {
+		template = append(template, attrBool(u, true))
+	}
+	if h, err = s.mod.CreateObject(s.h, template); err == nil {
+		return h, value, nil
+	}
+	if keyType == pkcs11.CKK_AES {
+		h, err = s.generateAES(roleSeal, false)
+	} else {
+		h, err = s.generateSecret(false)
+	}
+	return h, nil, err
+}
+
+func (s *session) testHMAC() error {
+	h, key, err := s.testKey(pkcs11.CKK_GENERIC_SECRET, pkcs11.CKA_SIGN)
+	if err != nil {
+		return err
+	}
+	var want []byte
+	if key != nil {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte("tandem"))
+		want = mac.Sum(nil)
+	}
+	for range 2 {
+		got, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, h, []byte("tandem"))
+		if err != nil {
+			return err
+		}
+		if len(got) != sha256.Size || want != nil && !hmac.Equal(got, want) {
+			return errWrong
+		}
+		want = got
+	}
+	return nil
+}
+
+// testSealing compares with this program's AES, and has the module open its own work.
+func (s *session) testSealing() error {
+	h, key, err := s.testKey(pkcs11.CKK_AES, pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT)
+	if err != nil {
+		return err
+	}
+	secret := make([]byte, secretKeyBytes)
+	rand.Read(secret)
+	boxed, err := s.encryptKey(h, secret)
+	if err != nil {
+		return err
+	}
+	if key != nil {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return err
+		}
+		want := bytes.Clone(secret)
+		cipher.NewCBCEncrypter(block, boxed[:aes.BlockSize]).CryptBlocks(want, want)
+		if !bytes.Equal(boxed[aes.BlockSize:], want) {
+			return errWrong
+		}
+	}
+	out, err := s.decryptKey(h, boxed)
+	if err == nil && (!bytes.Equal(secret, out) || bytes.Contains(boxed, secret[:aes.BlockSize])) {
+		err = errWrong
+	}
+	return err
+}
+
+// testWrapping takes a key out, brings it back and uses it. It reports whether the token
+// keeps to CKA_UNWRAP_TEMPLATE.
+func (s *session) testWrapping(way wrapping) (keeps bool, err error) {
+	kek, err := s.generateAES(roleWrap, false)
+	if err != nil {
+		return false, err
+	}
+	w, err := s.generateWrapped(kek, way.method, minBits)
+	if err != nil {
+		return false, err
+	}
+	if w, err = parseWrapped(w.marshal()); err != nil {
+		return false, err
+	}
+	h, _, err := s.unwrap(kek, w)
+	if err != nil {
+		return false, err
+	}
+	mod := modexp.NewModulus(w.pub.N.Bytes())
+	x := make([]byte, w.pub.Size())
+	rand.Read(x[1:])
+	y, err := s.raw(way.by, h, x)
+	if err != nil {
+		return false, err
+	}
+	if !right(mod, x, y) {
+		return false, errWrong
+	}
+	return s.keepsTemplate(kek, w), nil
+}
