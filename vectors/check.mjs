@@ -1467,6 +1467,7 @@ const NO_VERDICT = Buffer.alloc(10);
 const verdictBytes = (v) => join2(byte(v.remaining, v.remainingTotal), i2osp(v.lockedUntil ?? 0, 8)); // 0 for ever: section 3, code 4
 class TranscriptServer {
   constructor(G) { this.G = G; this.records = new Map(); this.reserved = new Map(); }
+  documentFor(request) { return this.G.document && !hpkeKeyId(this.G.hpkeKeys[0].bytes).equals(request.subarray(2, 10)) ? this.G.document : NOTHING; } // section 3, the last field of a response's plaintext
   openRequest(request) { // steps 1 and 2
     const { G } = this, must = (v) => v || refuse('server', 'ErrRefused');
     must(request.length <= LARGEST && request.length >= 1146 + 16 && request[0] === 2 && request[1] >= 1 && request[1] <= OPERATIONS.length);
@@ -1571,7 +1572,7 @@ class TranscriptServer {
 
 // A device: section 7. `pending` is the request (as made below) that waits for its answer.
 class TranscriptDevice {
-  constructor(token) { Object.assign(this, { phase: 'no key', number: 0, token, chain: ZERO32, pending: undefined, mark: false, challenge: undefined }); }
+  constructor(token, hpke) { Object.assign(this, { hpke, phase: 'no key', number: 0, token, chain: ZERO32, pending: undefined, mark: false, challenge: undefined }); }
   copy() { return Object.assign(new TranscriptDevice(), this); }
   supersede(challenge) { Object.assign(this, { phase: 'superseded', pending: undefined, mark: false, token: undefined, challenge: challenge.length ? challenge : undefined }); }
   resolve(fate) {
@@ -1604,9 +1605,9 @@ class TranscriptDevice {
 const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false];
 const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true],
   ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',
-    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number'].map((name) => [name, TWO_PRIME])),
+    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents', 'key-document', 'key-document-enrolment'].map((name) => [name, TWO_PRIME])),
   hardware: ['device-2048-1', undefined, 'multiplicative', true] };
-const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
+const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'too-many', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
   'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
 const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
 const CLASSES = { 2: 'ErrKeyRefused', 4: 'WrongPINError', 5: 'LockedError', 6: 'DestroyedError', 7: 'ErrExpired', 8: 'ErrCancelled', 9: 'ErrUnconfirmed', 10: 'ErrRejected', 12: 'ErrSuperseded' };
@@ -1616,7 +1617,7 @@ const scalarP256 = (b) => (os2ip(b) % (P256.n - 1n)) + 1n;
 
 // What was chosen in a group. Most of it changes what is computed; the hashes find a change of the rest (when a replay without an answer was sent, and which).
 const CHOSEN = ['tcId', 'at', 'device', 'way', 'operation', 'again', 'cancels', 'hash', 'padding', 'change', 'forgery'];
-const choices = (g) => hexOf(sha256(text(JSON.stringify([g.name, g.copiedAfter ?? 0, g.tests.map((t) => [...CHOSEN.map((f) => t[f] ?? ''), t.documents?.length ?? 0])]))).subarray(0, 8));
+const choices = (g) => hexOf(sha256(text(JSON.stringify([g.name, g.copiedAfter ?? 0, ...(g.rotatedAfter === undefined ? [] : [g.rotatedAfter]), g.tests.map((t) => [...CHOSEN.map((f) => t[f] ?? ''), t.documents?.length ?? 0])]))).subarray(0, 8));
 const TRANSCRIPT_CHOICES = {
   'two-prime': '10ae454f026ac92d', composite: '5f1cc859ebf28193', 'clone-token': '6e8d99df913382c0', 'clone-number': 'e75e824a81ac4e5d', 'clone-chain': 'e23c0b6aae2f508c',
   'clone-hash': '24e38bc54a1b0064', 'clone-cancel': '8a7a78d509d46822', superseded: '6d12145ba43c7999', 'superseded-late': '442de2f07309808e', forged: '178e04add50409ff',
@@ -1624,7 +1625,8 @@ const TRANSCRIPT_CHOICES = {
   'clone-refresh': 'fb64c5249600dc80', 'clone-range': 'f8724e7ff6e72215', 'clone-cancel-late': '74cca1be39279dca', 'clone-pending': '74ddbf3a4e275055',
   'destroyed-right': 'ef2ac16cef95e2cf', 'destroyed-refresh': 'c51d8f04cd367b79', 'destroyed-pending': 'f61afff1d1d91f8c', 'end-of-pending': '2c29c270100fce44',
   'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: 'c1597a0cc4265b2c', 'enrolment-expired': 'f5feccae1cd27676', 'enrolment-in-time': '22d614f5507be3b4',
-  'enrolment-refused': 'e7c2fb91a8a99dde', hardware: '4d6fd3926ccd7da8', 'clone-pending-number': '8519e73cfaa8a3bd'
+  'enrolment-refused': 'e7c2fb91a8a99dde', hardware: '4d6fd3926ccd7da8', 'clone-pending-number': '8519e73cfaa8a3bd',
+  documents: '2e6e04fe2e1d5ccf', 'key-document': 'c94743741be24532', 'key-document-enrolment': 'c6ba2e43b35d5476'
 };
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on
@@ -1635,18 +1637,21 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
   const x = own('x', G.k1 + 8), keyId = own('keyId', 16), authKey = own('deviceKey', 32), firstToken = own('token', 32), hpkePrivate = own('hpkePrivate', 32);
   const hardwareKey = withHardware && own('hardwareKey', 32), hardwarePublic = withHardware ? pointEnc(timesP256(scalarP256(hardwareKey))) : NOTHING, attestation = withHardware ? own('attestation', 300) : NOTHING;
   const hpke = hybridKey(hpkePrivate);
+  const rotates = g.name.startsWith('key-document'), authorityPrivate = rotates && own('authorityPrivate', 32), authorityPublic = rotates && ed25519PublicOf(authorityPrivate), nextHpke = rotates && hybridKey(own('nextHpkePrivate', 32));
+  const documentBody = rotates && join2(byte(2), i2osp(1, 8), nextHpke.bytes), keyDocument = rotates && join2(documentBody, sign(null, join2(text(KEY_DOCUMENT), documentBody), ed25519Private(authorityPrivate)));
   Object.assign(G, { challengeKey: own('challengeKey', 32), hpkeKeys: [hpke], ds: deal(sharing, x, G.key) });
   const share = shareEnc(sharing, G.key.n, G.e, G.ds);
   const group = { ...G.json, name: g.name, x: hexOf(x), ds: hexInt(G.ds, G.k1), serverShareEnc: hexOf(share), keyId: hexOf(keyId), authKey: hexOf(authKey), token: hexOf(firstToken),
     challengeKey: hexOf(G.challengeKey), hpkePrivate: hexOf(hpkePrivate), hpkePublic: hexOf(hpke.bytes), ...(g.copiedAfter !== undefined && { copiedAfter: g.copiedAfter }),
-    ...(withHardware && { hardwareKey: hexOf(hardwareKey), hardwarePublic: hexOf(hardwarePublic), attestation: hexOf(attestation) }) };
-  const server = new TranscriptServer(G), made = new Map(), devices = { owner: new TranscriptDevice(firstToken) };
+    ...(withHardware && { hardwareKey: hexOf(hardwareKey), hardwarePublic: hexOf(hardwarePublic), attestation: hexOf(attestation) }),
+    ...(rotates && { rotatedAfter: g.rotatedAfter, authorityPrivate: hexOf(authorityPrivate), authorityPublic: hexOf(authorityPublic), nextHpkePrivate: hexOf(own('nextHpkePrivate', 32)), nextHpkePublic: hexOf(nextHpke.bytes), keyDocument: hexOf(keyDocument) }) };
+  const server = new TranscriptServer(G), made = new Map(), devices = { owner: new TranscriptDevice(firstToken, hpke) };
 
   const make = (t, state) => { // a new request of a device in that state
     const { operation, change: what, at } = t, d = (f, n) => field(F, t, f, n), sign = operation === 'sign', out = {};
     const p = { operation, hash: 'SHA-256', padding: 'PKCS1', documents: [], what };
     if (sign) {
-      if (!HASHES[t.hash] || !PADDINGS.includes(t.padding) || !(t.documents?.length >= (what === 'no-documents' ? 0 : 1) && t.documents.length <= 64)) throw new Error('hash, padding or documents');
+      if (!HASHES[t.hash] || !PADDINGS.includes(t.padding) || !(t.documents?.length >= (what === 'no-documents' ? 0 : 1) && (t.documents.length > 64) === (what === 'too-many'))) throw new Error('hash, padding or documents');
       Object.assign(p, { hash: t.hash, padding: t.padding });
       Object.assign(out, { hash: p.hash, padding: p.padding });
       p.documents = t.documents.map((_, i) => ({ digest: d(`digest/${i}`, hLen(p.hash)), salt: d(`salt/${i}`, what === 'long-salt' ? bytesFor(bits(G.n) - 1) - hLen(p.hash) - 1 : p.padding === 'PSS' ? hLen(p.hash) : what === 'salt-pkcs1' ? 1 : 0) }));
@@ -1701,9 +1706,9 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     if (operation !== 'enroll') plaintext = join2(plaintext, requestMac(authKey, keyId, plaintext));
     if (what === 'bad-mac') plaintext = lastBit(plaintext);
     if (what === 'byte-more') plaintext = join2(plaintext, byte(0));
-    const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(hpke, encapsulation, ephemeral);
+    const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(state.hpke, encapsulation, ephemeral);
     const keys = keySchedule(sharedSecret, text(`tandem v2 ${operation}`));
-    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(hpke.bytes), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
+    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(state.hpke.bytes), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
     AFTER_SEALING[what]?.(request);
     if (request.length > LARGEST) throw new Error('a request that is too long');
     Object.assign(out, { encapsulation: hexOf(encapsulation), ephemeral: hexOf(ephemeral), sharedSecret: hexOf(sharedSecret), plaintext: hexOf(plaintext), requestEnc: hexOf(request),
@@ -1713,9 +1718,9 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
   };
 
   // The answer of code, body and challenge to a request, sealed. It is opened again.
-  const seal = (t, { code, body, challenge }, { request, responseSecret }, secret = responseSecret) => {
+  const seal = (t, { code, body, challenge, document = NOTHING }, { request, responseSecret }, secret = responseSecret) => {
     const responseSalt = field(F, t, 'responseSalt', 32), { responseKey, responseNonce } = responseKeys(secret, request, responseSalt);
-    const plaintext = join2(byte(2, code), short(challenge), longer(body), long(NOTHING)), response = join2(byte(2), responseSalt, sealGCM(responseKey, responseNonce, NOTHING, plaintext));
+    const plaintext = join2(byte(2, code), short(challenge), longer(body), long(document)), response = join2(byte(2), responseSalt, sealGCM(responseKey, responseNonce, NOTHING, plaintext));
     const mine = responseKeys(responseSecret, request, response.subarray(1, 33)), opened = openGCM(mine.responseKey, mine.responseNonce, NOTHING, response.subarray(33));
     if (response.length > LARGEST || (opened !== null) !== (secret === responseSecret) || (opened && !opened.equals(plaintext))) throw new Error('the response does not open, or opens under another key');
     return { opened, json: { code, responsePlaintext: hexOf(plaintext), responseSalt: hexOf(responseSalt), responseEnc: hexOf(response), responseKey: hexOf(responseKey), responseNonce: hexOf(responseNonce) } };
@@ -1772,6 +1777,7 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     } else if (way !== 'request-lost') {
       ({ verdict, value: answer } = attempt(() => server.handle(of.request, at, () => field(F, t, 'answerChallenge', 16))));
       if (answer) {
+        answer.document = server.documentFor(of.request);
         if (!server.responseSecret.equals(of.responseSecret)) throw new Error('the server has another secret');
         reply = seal(t, answer, of);
         if (answer.code === 3 && !verifies(answer, of)) throw new Error('the signatures do not verify');
@@ -1779,7 +1785,10 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     }
     Object.assign(out, reply?.json);
     const { code } = answer ?? {}, believed = answer && reply.opened && (code !== 3 || verifies(answer, of));
-    if (device && way !== 'answer-lost' && believed) device.hear(operation, answer);
+    if (device && way !== 'answer-lost' && believed) {
+      device.hear(operation, answer);
+      if (answer.document?.length) device.hpke = nextHpke.bytes.equals(useKeyDocument(answer.document, authorityPublic, 0n).key) ? nextHpke : undefined;
+    }
     if (t.device === 'stranger' && answer && answer.code !== 2) throw new Error('a stranger has an answer');
     // What follows.
     const r = record();
@@ -1790,6 +1799,7 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     const result = way === 'request-lost' ? invalid('network', 'ErrUnanswered') : way === 'forged' ? invalid('network', believed ? CLASSES[code] : 'ErrAnswer')
       : verdict.reject ? verdict : isValid ? { result: 'valid' } : invalid('server', CLASSES[code]);
     if (t.tcId === g.copiedAfter) devices.copy = devices.owner.copy();
+    if (rotates && t.tcId === g.rotatedAfter) Object.assign(G, { hpkeKeys: [nextHpke, hpke], document: keyDocument });
     const kept = r && { condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(counterBytes(r.counter)), current: hexOf(r.commitment),
       chainAfter: hexOf(r.chain), lastEnc: hexOf(join2(i2osp(r.last.number, 8), r.last.hash, byte(r.last.fate), r.last.verdict)), events: r.eventNumber };
     return { ...out, ...result, flags, ...kept, ...(device && { storage: device.json() }) };
@@ -1803,7 +1813,7 @@ GROUPS.Transcript = (F, g) => {
   const chosen = choices(g), id = JSON.stringify([chosen, g.sharing, g.key, g.serverKey]);
   if (!transcriptMemo.has(id)) transcriptMemo.set(id, transcript(F, g));
   const { group, list } = transcriptMemo.get(id);
-  return { group, errors: chosen === TRANSCRIPT_CHOICES[g.name] ? [] : [`what was chosen (${CHOSEN.join(', ')}, copiedAfter, number of documents) has the hash ${chosen}, not ${TRANSCRIPT_CHOICES[g.name]}`],
+  return { group, errors: chosen === TRANSCRIPT_CHOICES[g.name] ? [] : [`what was chosen (${CHOSEN.join(', ')}, copiedAfter, rotatedAfter, number of documents) has the hash ${chosen}, not ${TRANSCRIPT_CHOICES[g.name]}`],
     test: (t, ti) => { const want = list[ti] ?? { error: 'one of the tests before cannot be computed' }; if (want.error) throw new Error(want.error); return want; } };
 };
 

@@ -1074,7 +1074,7 @@ AFTER_SEALING = {  # change: the byte, and what becomes of it
     "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
 OF_STRANGERS = {"future", "other-purpose", "other-key", "bad-challenge", "bad-mac", "no-hardware", "other-hardware",
                 "stray-hardware", "inner-version", "inner-operation", "byte-more", "number-zero", "report-token", "other-hash",
-                "no-documents", "salt-pkcs1", "second", "other-id", "unknown-key", *AFTER_SEALING}
+                "no-documents", "too-many", "salt-pkcs1", "second", "other-id", "unknown-key", *AFTER_SEALING}
 
 
 class Transcript:
@@ -1087,8 +1087,10 @@ class Transcript:
         sizes = {"x": self.key.k + 8, "hpkePrivate": 32, "challengeKey": 32, "authKey": 32, "keyId": 16, "token": 32}
         if "hardwarePublic" in g:
             sizes |= {"hardwareKey": 32, "attestation": 300}
+        if "keyDocument" in g:
+            sizes |= {"authorityPrivate": 32, "nextHpkePrivate": 32}
         self.value = {name: derive({"authKey": "deviceKey"}.get(name, name), size) for name, size in sizes.items()}
-        self.hpke_public = xwing_public(self.value["hpkePrivate"])
+        hpke_public = xwing_public(self.value["hpkePrivate"])
         self.d, self.hardware = 0, b""
         if "hardwarePublic" in g:
             self.d = p256_scalar(self.value["hardwareKey"])
@@ -1097,12 +1099,18 @@ class Transcript:
         ds = deal(self.key, self.value["x"], g["sharing"])
         self.share = server_share(g["sharing"], self.key.e, self.key.n, ds)
         want |= {name: v.hex() for name, v in self.value.items()}
-        want |= {"name": g["name"], "ds": file.hexed(ds, self.key.k), "hpkePublic": self.hpke_public.hex(),
+        want |= {"name": g["name"], "ds": file.hexed(ds, self.key.k), "hpkePublic": hpke_public.hex(),
                  "serverShareEnc": self.share.hex()}
-        file.fields(g, want, {"key", "sharing", "source", "tests", "type"} | {"serverKey", "copiedAfter"} & set(g))
+        if "keyDocument" in g:
+            self.next_public, self.authority = xwing_public(self.value["nextHpkePrivate"]), ed25519_public(self.value["authorityPrivate"])
+            body = b"\2" + i2osp(1, 8) + self.next_public
+            self.document = body + ed25519_sign(self.value["authorityPrivate"], KEY_DOCUMENT + body)
+            want |= {"nextHpkePublic": self.next_public.hex(), "authorityPublic": self.authority.hex(), "keyDocument": self.document.hex()}
+        file.same("rotatedAfter", "rotatedAfter" in g, "keyDocument" in g)
+        file.fields(g, want, {"key", "sharing", "source", "tests", "type"} | {"serverKey", "copiedAfter", "rotatedAfter"} & set(g))
         self.server = Server(self.key, server, g["sharing"], self.n, self.value["challengeKey"], self.value["keyId"],
-                             self.hpke_public)
-        self.owner, self.copy = Device(self.value["token"]), None
+                             hpke_public)
+        self.owner, self.copy = Device(self.value["token"], hpke_public), None
 
     def run(self):
         tests, end = self.g["tests"], 0
@@ -1130,19 +1138,22 @@ class Transcript:
         file.same("operation", t["operation"], sent.operation)
         self.check_time(t, sent)
         was = server.condition
-        answer, secret = None, sent.secret
+        answer, secret, document = None, sent.secret, b""
         if way == "forged":
             answer = self.forged(t, sent)
             if t["forgery"] == "other-key":
                 secret = self.derived(t, "forgedSecret", 32)
         elif way != "request-lost":
             answer = server.answer(sent.request, t["at"], sent.enc, sent.shared)
+            document = server.document_for(sent.request)
         code = answer[0] if answer else None
         if answer:
-            challenge, fields = self.answer_fields(t, sent, answer, secret)
+            challenge, fields = self.answer_fields(t, sent, answer, secret, document)
             want |= fields
             if device and way != "answer-lost" and secret == sent.secret:
                 device.hear(sent, code, answer[1], challenge, self.verifies)
+                if document:
+                    device.hpke_public = use_key_document(document, self.authority, 0)[1]
         if server.condition:
             want |= {"condition": server.condition, "counterEnc": counter_bytes(*server.counter).hex(),
                      "current": server.current.hex(), "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(),
@@ -1154,6 +1165,8 @@ class Transcript:
             self.copy = copy.copy(self.owner)
             # a copy that forges has the key of the response, and no other has one
             file.same("copiedAfter", self.copy.pending is not None, any(u["way"] == "forged" for u in self.g["tests"]))
+        if t["tcId"] == self.g.get("rotatedAfter"):
+            server.rotate(self.next_public, self.document)
         clone = was != "destroyed" and server.condition == "destroyed" and server.reason == 2
         chosen = {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t)
         file.fields(t, file.judged(want, self.reject(t, sent, code), self.flags(t, code, clone)),
@@ -1180,6 +1193,7 @@ class Transcript:
         want = {"challenge": challenge.hex()}
         sent = Sent(t["tcId"], operation, challenge)
         self.file.same("change", change in OF_STRANGERS, t["device"] == "stranger")
+        self.file.same("documents", len(t.get("documents", ())) > 64, change == "too-many")
         sign = lambda message: p256_sign(self.d, p256_scalar(self.derived(t, "hardwareNonce", 32)), message)
         if change in ("other-hardware", "stray-hardware"):
             d = p256_scalar(self.derived(t, "otherHardware", 32))
@@ -1224,10 +1238,10 @@ class Transcript:
         if signature:
             want["hardwareSignature"] = signature.hex()
         m, ephemeral = self.derived(t, "encapsulation", 32), self.derived(t, "ephemeral", 32)
-        sent.shared, sent.enc = xwing_encaps(self.hpke_public, m, ephemeral)
+        sent.shared, sent.enc = xwing_encaps(device.hpke_public, m, ephemeral)
         hpke_key, nonce, exporter = key_schedule(sent.shared, b"tandem v2 " + operation.encode())
         sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(self.hpke_public)[:8] + key_id
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(device.hpke_public)[:8] + key_id
                             + sent.enc + gcm_seal(hpke_key, nonce, key_id, plaintext))
         if change in AFTER_SEALING:
             at, changed = AFTER_SEALING[change]
@@ -1309,13 +1323,13 @@ class Transcript:
             signatures = [i2osp(pow(os2ip(em), whole, self.n), k) for em in sent.ems]
         return 3, self.server.right_body(signatures), False
 
-    def answer_fields(self, t, sent, answer, secret):
+    def answer_fields(self, t, sent, answer, secret, document):
         code, body, next_step = answer
         challenge = b""
         if next_step:
             challenge = challenge_bytes(self.value["challengeKey"], 3, self.value["keyId"], t["at"], t["at"] + LIFE,
                                         self.derived(t, "answerChallenge", 16))
-        plain = bytes([2, code]) + with_length(challenge, 1) + with_length(body, 3) + with_length(b"", 2)
+        plain = bytes([2, code]) + with_length(challenge, 1) + with_length(body, 3) + with_length(document, 2)
         salt = self.derived(t, "responseSalt", 32)
         key, nonce = response_key(secret, sent.request, salt)
         sealed = b"\2" + salt + gcm_seal(key, nonce, b"", plain)
@@ -2050,7 +2064,7 @@ class Server:
 
     def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_public):
         self.key, self.server, self.sharing, self.n = key, server, sharing, n
-        self.challenge_key, self.key_id, self.hpke_id = challenge_key, key_id, sha256(hpke_public)[:8]
+        self.challenge_key, self.key_id, self.hpke_ids, self.document = challenge_key, key_id, [sha256(hpke_public)[:8]], b""
         self.condition, self.reason, self.counter, self.event_number = None, 0, (0, 0, 0), 0
         self.last, self.pending_end = (0, bytes(32), 0, NO_VERDICT), 0
 
@@ -2061,7 +2075,7 @@ class Server:
 
     def answer(self, request, now, enc, shared):
         if (not 1146 <= len(request) <= 131072 or request[0] != 2 or not 1 <= request[1] <= 7
-                or request[2:10] != self.hpke_id or request[26:1146] != enc):                                       # 1
+                or request[2:10] not in self.hpke_ids or request[26:1146] != enc):                                       # 1
             return None
         operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
         key, nonce, _ = key_schedule(shared, b"tandem v2 " + operation.encode())
@@ -2074,6 +2088,14 @@ class Server:
             return self.request(operation, sha256(request), parse_request(plaintext, operation), now)
         except Malformed:
             return None
+
+    def rotate(self, hpke_public, document):
+        """11: another HPKE key, beside the ones that retire, and a document that names it."""
+        self.hpke_ids, self.document = [sha256(hpke_public)[:8], *self.hpke_ids], document
+
+    def document_for(self, request):
+        """3, plaintext of a response: of a request that was encrypted to a key other than the one that the document names."""
+        return self.document if request[2:10] != self.hpke_ids[0] else b""
 
     def enroll(self, key_id, h, r, now):
         if r["hardware"] and not p256_verify(r["hardware"], hardware_message(key_id, r["signed"]), r["signature"]):
@@ -2222,8 +2244,8 @@ class Sent:
 class Device:
     """Sections 6 and 7 of the protocol: what a device keeps, and what it does on an answer."""
 
-    def __init__(self, token):
-        self.phase, self.number, self.token, self.chain = "no key", 0, token, None
+    def __init__(self, token, hpke_public):
+        self.phase, self.number, self.token, self.chain, self.hpke_public = "no key", 0, token, None, hpke_public
         self.pending, self.marked, self.refused = None, False, False     # refused: with code 5, 7, 9 or 10
         self.challenge = b""                                             # for the Report
 

@@ -37,7 +37,15 @@ HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
 
 STEPS = [  # what is wrong, with the number of the step; what check.py has, once; what it has then
     ("1: any version of the envelope", """ or request[0] != 2 or""", """ or"""),
-    ("1: any HPKE key", """request[2:10] != self.hpke_id or """, """"""),
+    ("1: any HPKE key", """request[2:10] not in self.hpke_ids or """, """"""),
+    ("1: the current HPKE key only", """[sha256(hpke_public)[:8], *self.hpke_ids], document""", """[sha256(hpke_public)[:8]], document"""),
+    ("2: 65 documents", """not 1 <= count <= 64 if sign""", """not 1 <= count <= 65 if sign"""),
+    ("2: 63 documents at most", """not 1 <= count <= 64 if sign""", """not 1 <= count <= 63 if sign"""),
+    ("answer: the key document to everybody", 'return self.document if request[2:10] != self.hpke_ids[0] else b""', 'return self.document'),
+    ("answer: no key document", 'return self.document if request[2:10] != self.hpke_ids[0] else b""', 'return b""'),
+    ("device: takes no key document", """                if document:
+""", """                if False:
+"""),
     ("1: any encapsulated key", """ or request[26:1146] != enc""", """"""),
     ("1: the key id is not bound", """gcm_open(key, nonce, key_id, request""", """gcm_open(key, nonce, self.key_id, request"""),
     ("2: any version of the plaintext", """malformed_if(r.number(1) != 2 or r.number(1) !=""", """malformed_if(r.number(1) == 0 or r.number(1) !="""),

@@ -13,6 +13,9 @@ var protocolMutants = []mutant{
 	// What the server checks, in the order of docs/protocol.md, section 5.
 	{"read a request of version 1", "protocol/internal/wire/envelope.go", "version != Version || !s.ReadUint8(&op) || !KnownOperation(protocol.Operation(op))", "version > Version || !s.ReadUint8(&op) || !KnownOperation(protocol.Operation(op))", inServer, "TestVersion1"},
 	{"fields that go with nothing", "protocol/internal/wire/request.go", "return r.check(int(documents), int(salt), int(partial))", "return r.checkPurpose()", inServer, "TestFieldsGoTogether"},
+	{"a key document to everybody", "protocol/server/server.go", "if o.HPKEKey != wire.HPKEKeyIDOf(s.current) {", "{", inServer, "TestVectorsTranscript"},
+	{"take 65 documents", "protocol/internal/wire/request.go", "!r.Messages.Valid() || documents > protocol.MaxDocuments ||", "!r.Messages.Valid() || documents > protocol.MaxDocuments+1 ||", inServer, "TestVectorsTranscript"},
+	{"take 63 documents at most", "protocol/internal/wire/request.go", "!r.Messages.Valid() || documents > protocol.MaxDocuments ||", "!r.Messages.Valid() || documents >= protocol.MaxDocuments ||", inServer, "TestVectorsTranscript"},
 	{"skip the request's MAC", "protocol/internal/wire/request.go", "return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body.Get(), []byte{byte(len(r.Hardware))}, r.Hardware))", "return len(r.mac) == len(requestMAC(authKey, id, r.Body.Get()))", inServer, "TestStranger"},
 	{"skip the hardware's signature", "protocol/server/attempt.go", "if !wire.HardwareSigned(rec.hardware, t.id, t.Body.Get(), t.Request.Hardware) {", "if t.Body.Get() == nil {", inServer, "TestHardwareKey"},
 	{"a hardware key that did not sign its enrolment", "protocol/server/enroll.go", "if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {", "if e.Body.Get() == nil {", inServer, "TestHardwareProvesItselfAtEnrolment"},

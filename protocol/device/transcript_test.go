@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/hpke"
 	"errors"
 	"io"
@@ -25,22 +26,27 @@ import (
 // requests in place of its own, which are random. Cancels and Reports it makes itself.
 type transcriptDevice struct {
 	*Device
-	g       *protocoltest.TranscriptGroup
-	state   *protocoltest.MemoryStorage
-	private hpke.PrivateKey
-	now     *protocoltest.TranscriptTest
-	calls   int
-	made    []byte // plaintext of the Cancel or Report that it made
+	g     *protocoltest.TranscriptGroup
+	state *protocoltest.MemoryStorage
+	keys  map[wire.HPKEKeyID]hpke.PrivateKey
+	now   *protocoltest.TranscriptTest
+	calls int
+	made  []byte // plaintext of the Cancel or Report that it made
 }
 
 func newTranscriptDevice(t *testing.T, g *protocoltest.TranscriptGroup, state *protocoltest.MemoryStorage) *transcriptDevice {
-	private, err := wire.KEM.NewPrivateKey(g.HpkePrivate)
-	require.NoError(t, err)
-	d := &transcriptDevice{g: g, state: state, private: private}
-	config := Config{Storage: state, Transport: d.transport, HPKEKey: g.HpkePublic, Params: protocoltest.Cheapest}
+	d := &transcriptDevice{g: g, state: state, keys: make(map[wire.HPKEKeyID]hpke.PrivateKey)}
+	for _, seed := range [][]byte{g.HpkePrivate, g.NextHpkePrivate} {
+		if private, err := wire.KEM.NewPrivateKey(seed); seed != nil {
+			require.NoError(t, err)
+			d.keys[wire.HPKEKeyIDOf(private.PublicKey().Bytes())] = private
+		}
+	}
+	config := Config{Storage: state, Transport: d.transport, HPKEKey: g.HpkePublic, Authority: ed25519.PublicKey(g.AuthorityPublic), Params: protocoltest.Cheapest}
 	if len(g.HardwarePublic) > 0 {
 		config.Hardware = d
 	}
+	var err error
 	d.Device, err = New(config)
 	require.NoError(t, err)
 	return d
@@ -73,9 +79,12 @@ func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte,
 	}
 	response := []byte(v.ResponseEnc)
 	if !bytes.Equal(request, v.Request.RequestEnc) {
-		o, err := wire.OpenRequest(request, map[wire.HPKEKeyID]hpke.PrivateKey{wire.HPKEKeyIDOf(d.private.PublicKey().Bytes()): d.private})
+		o, err := wire.OpenRequest(request, d.keys)
 		if err != nil {
 			return nil, err
+		}
+		if !bytes.Equal(request[2:10], v.Request.RequestEnc[2:10]) {
+			return nil, errors.New("encrypted to another HPKE key")
 		}
 		d.made = o.Plaintext.Get()
 		if response, err = o.Reply.Seal(v.ResponsePlaintext); err != nil {
@@ -190,6 +199,9 @@ func (d *transcriptDevice) exchange(t *testing.T, v *protocoltest.TranscriptTest
 		}
 		require.ErrorIs(t, err, ErrUnanswered, v.Name()...)
 	}
+	if len(d.g.KeyDocument) > 0 && v.Way == "delivered" && bytes.Contains(v.ResponsePlaintext, d.g.KeyDocument) {
+		require.Equal(t, []byte(d.g.NextHpkePublic), d.stored(t).hpkeKey, v.Name()...)
+	}
 	d.keeps(t, v)
 }
 
@@ -252,7 +264,7 @@ func TestVectorsTranscriptDevice(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []int{249, 22, 507}, []int{owner, copied, answered})
+	require.Equal(t, []int{269, 22, 542}, []int{owner, copied, answered})
 }
 
 // requireClass: the answer is the error that is recorded.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/hpke"
 	"crypto/rsa"
 	"crypto/sha256"
 	"slices"
@@ -60,9 +61,17 @@ func TestVectorsTranscript(t *testing.T) {
 				replayed++
 			}
 			ran++
+			if v.TcID == g.RotatedAfter {
+				next, err := wire.KEM.NewPrivateKey(g.NextHpkePrivate)
+				require.NoError(t, err)
+				s.Server = s.node(t, func(c *Config) {
+					c.HPKE = HPKEKeys{Current: next, Retiring: []hpke.PrivateKey{private}, Document: g.KeyDocument}
+				})
+				require.Equal(t, []byte(g.NextHpkePublic), s.HPKEKey())
+			}
 		}
 	}
-	require.Equal(t, []int{619, 507, 306}, []int{ran, answered, replayed})
+	require.Equal(t, []int{658, 542, 324}, []int{ran, answered, replayed})
 }
 
 // onServer reports whether the server answered.

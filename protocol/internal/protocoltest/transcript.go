@@ -24,7 +24,8 @@ type TranscriptGroup struct {
 	ServerKey                                                                *transcriptKey
 	HpkePrivate, HpkePublic, ChallengeKey, AuthKey, KeyID, X, HardwarePublic HexBytes
 	Token                                                                    HexBytes
-	CopiedAfter                                                              int
+	AuthorityPublic, NextHpkePrivate, NextHpkePublic, KeyDocument            HexBytes
+	CopiedAfter, RotatedAfter                                                int
 	Tests                                                                    []TranscriptTest
 
 	Made map[int]*TranscriptTest `json:"-"` // by tcId: those that have a request

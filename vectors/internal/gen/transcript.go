@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"slices"
+	"strconv"
 )
 
 // The messages of docs/protocol.md, section 3, all bytes from the seed.
@@ -115,10 +116,14 @@ func (p *party) otherID() []byte {
 // seal makes the request around a plaintext.
 func (p *party) seal(r *request, id, plaintext []byte, t T) {
 	m, e := p.f.derive(r.id, "encapsulation", 32), p.f.derive(r.id, "ephemeral", 32)
-	shared, enc := p.recipient.encapsulate(m, e)
+	to := p.recipient
+	if p.taken {
+		to = p.next
+	}
+	shared, enc := to.encapsulate(m, e)
 	key, nonce, exporter := schedule(shared, "tandem v2 "+r.op)
 	ct := gcm(key, nonce, plaintext, id)
-	r.bytes = cat([]byte{2, operations[r.op]}, hash(p.recipient.public())[:8], id, enc, ct)
+	r.bytes = cat([]byte{2, operations[r.op]}, hash(to.public())[:8], id, enc, ct)
 	r.secret = labeledExpand(exporter, "sec", []byte("tandem v2 response"), 32)
 	for name, b := range map[string][]byte{"plaintext": plaintext, "encapsulation": m, "ephemeral": e, "sharedSecret": shared,
 		"hpkeKey": key, "hpkeNonce": nonce, "exporterSecret": exporter, "responseSecret": r.secret} {
@@ -205,7 +210,7 @@ func (p *party) ask(ph *phone, op string, o options) (*request, T) {
 
 var notAnswered = []string{"other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", "stray-hardware",
 	"last-bit", "enc-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
-	"byte-more", "number-zero", "report-token", "other-hash", "no-documents", "salt-pkcs1"}
+	"byte-more", "number-zero", "report-token", "other-hash", "no-documents", "too-many", "salt-pkcs1"}
 
 // damage changes a request that was sealed.
 func damage(b []byte, change string) {
@@ -286,7 +291,7 @@ func binding(o options, digests [][]byte) []byte {
 	return hash([]byte("tandem v2 transaction"), []byte{byte(o.hash + 1), paddings[o.padding], byte(len(digests))}, cat(digests...))
 }
 
-func item(field string, i int) string { return field + "/" + string(rune('0'+i)) }
+func item(field string, i int) string { return field + "/" + strconv.Itoa(i) }
 
 // documents makes the messages to sign and the partial signatures, and returns the fields
 // of the plaintext from the hash function on.

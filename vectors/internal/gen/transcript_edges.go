@@ -212,3 +212,36 @@ func (p *party) hardware() {
 	p.cancel("and cancelled")
 	p.everythingAgain()
 }
+
+func (p *party) documents64() {
+	p.enrolled(delivered)
+	p.do("confirmation", "confirm", options{}, delivered)
+	p.sign("64 documents", options{documents: 64}, delivered)
+	p.sign("the last of 64 documents is under a wrong PIN", options{documents: 64, change: "last-wrong"}, delivered)
+	p.stranger("65 documents", options{documents: 65, change: "too-many"})
+	p.sign("a signature", options{}, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) keyDocument() {
+	p.begin()
+	p.rotate()
+	q := p.sign("a request to the old HPKE key, and the answer is lost", options{}, answerLost)
+	p.again("the same bytes again: the answer has the key document", q, delivered)
+	p.sign("a request to the new HPKE key", options{}, delivered)
+	p.sign("a wrong PIN", options{change: "wrong-pin"}, delivered)
+	p.sign("a request is lost", options{}, requestLost)
+	p.cancel("and cancelled")
+	p.do("refresh", "refresh", options{}, delivered)
+	p.everythingAgain()
+}
+
+func (p *party) keyDocumentEnrolment() {
+	p.enrolled(requestLost)
+	p.rotate()
+	p.again("the same bytes again, to the old HPKE key, and the answer is lost", p.sent[0], answerLost)
+	p.again("the same bytes again: the answer has a challenge and the key document", p.sent[0], delivered)
+	p.do("confirmation", "confirm", options{}, delivered)
+	p.sign("a signature", options{}, delivered)
+	p.everythingAgain()
+}

@@ -52,6 +52,9 @@ func transcript() *file {
 	}
 	newParty(f, "hardware", two, true).hardware()
 	newParty(f, "clone-pending-number", two, false).clonePendingNumber()
+	newParty(f, "documents", two, false).documents64()
+	newParty(f, "key-document", two, false).keyDocument()
+	newParty(f, "key-document-enrolment", two, false).keyDocumentEnrolment()
 	return f
 }
 

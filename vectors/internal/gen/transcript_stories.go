@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
@@ -17,6 +19,9 @@ type party struct {
 	pair           pair
 	d              dealt
 	recipient      recipient
+	next           recipient // the HPKE key that document names
+	document       []byte    // nil until the server has one
+	taken          bool      // the owner has taken it
 	challengeKey   []byte
 	kdev           []byte
 	token          []byte // the first one
@@ -159,6 +164,19 @@ func (p *party) stolen() {
 	p.g.fields["copiedAfter"] = p.f.id
 }
 
+// rotate gives the server another HPKE key, and a key document that names it.
+func (p *party) rotate() {
+	authority := ed25519.NewKeyFromSeed(stream(p.label("authorityPrivate"), 32))
+	p.next = newRecipient(stream(p.label("nextHpkePrivate"), 32))
+	body := cat([]byte{2}, u64(1), p.next.public())
+	p.document = cat(body, ed25519.Sign(authority, cat([]byte("tandem v2 key document"), body)))
+	p.g.fields["rotatedAfter"] = p.f.id
+	for name, b := range map[string][]byte{"authorityPrivate": authority.Seed(), "authorityPublic": authority.Public().(ed25519.PublicKey),
+		"nextHpkePrivate": p.next.seed, "nextHpkePublic": p.next.public(), "keyDocument": p.document} {
+		p.g.fields[name] = hex.EncodeToString(b)
+	}
+}
+
 // send records one message and what follows.
 func (p *party) send(id int, comment string, q *request, t T, d delivery) {
 	if t["again"] == nil {
@@ -174,18 +192,22 @@ func (p *party) send(id int, comment string, q *request, t T, d delivery) {
 	case "forged":
 		code, body, secret = p.forge(id, q, d.forgery)
 	}
-	var challenge []byte
+	var challenge, document []byte
 	if code != 0 {
+		if d.way != "forged" && p.document != nil && !bytes.Equal(q.bytes[2:10], hash(p.next.public())[:8]) {
+			document = p.document
+		}
 		if hasChallenge(code, body) {
 			challenge = p.issue(p.f.label(id, "answerChallenge"), 3, nil, p.now)
 		}
-		p.response(id, q, secret, cat([]byte{2, code}, u8(challenge), u24(body), u16(nil)), t)
+		p.response(id, q, secret, cat([]byte{2, code}, u8(challenge), u24(body), u16(document)), t)
 		t["code"] = code
 	}
 	believed := d.forgery != "right" && d.forgery != "other-key"
 	if ph := p.phone(d.device); ph != nil {
 		if code != 0 && d.way != "answer-lost" && believed {
 			ph.hear(q, code, body, challenge)
+			p.taken = p.taken || document != nil
 		}
 		t["storage"] = ph.object()
 	}
