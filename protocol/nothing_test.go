@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"crypto/rsa"
 	"testing"
 
 	"github.com/tandem-rsa/tandem/internal/niltest"
@@ -13,7 +14,9 @@ func TestNothing(t *testing.T) {
 		Types: []any{(*protocol.KeyID)(nil), (*protocol.DestroyedError)(nil), (*protocol.Operation)(nil), (*protocol.Reason)(nil)},
 		Functions: map[string]any{
 			"ParseKeyID": protocol.ParseKeyID, "VerificationCode": protocol.VerificationCode, "CodeChoice": protocol.CodeChoice,
+			"FormatOptions": protocol.FormatOptions, "ParseOptions": protocol.ParseOptions,
 		},
-		May: map[string]string{"KeyID.MarshalText": "an id of zeros is an id"},
+		Nils: []any{(*rsa.PSSOptions)(nil)},
+		May:  map[string]string{"KeyID.MarshalText": "an id of zeros is an id"},
 	})
 }

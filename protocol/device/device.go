@@ -79,6 +79,7 @@ type Device struct {
 	shipped    hpke.PublicKey // config.HPKEKey, parsed
 	hardware   []byte         // config.Hardware's public key, or nothing
 	busy       sync.Mutex
+	turns      turns // of its signers
 }
 
 // New returns a device. It does not touch the storage. The error wraps

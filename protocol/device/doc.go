@@ -6,6 +6,9 @@
 //   - [Storage] is where the device keeps its one value. It must be durable and must not go
 //     back in time: [FileStorage] is one in a folder.
 //
+// [Device.NewSigner] makes a [Signer] of a device whose key is confirmed: a crypto.Signer
+// for TLS, ssh, X.509 and the like, which queues, and asks for challenges and PINs.
+//
 // A request that was not answered is saved: [Device.Resume] sends it again, without a
 // PIN, and [Device.Cancel] ends it.
 //

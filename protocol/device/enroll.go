@@ -51,7 +51,7 @@ type EnrollOptions struct {
 // Errors of this call alone: [ErrPhase] for a device with a key in use,
 // [pinlock.ErrPINFormat], a [*pinlock.WeakPINError], [pinlock.ErrParams],
 // [protocol.ErrMalformed] for the challenge, splitkey.ErrKey and splitkey.ErrShare for
-// bad options. Answers of the server: [ErrKeyRefused], [ErrNotCarriedOut], a
+// bad options. Answers of the server: [ErrRejected], [ErrNotCarriedOut], a
 // [*protocol.DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := d.made(ctx); err != nil {

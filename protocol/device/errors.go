@@ -17,14 +17,11 @@ var (
 	ErrSuperseded = errors.New("device: the device's storage was copied or went back")
 
 	// ErrRejected is returned for what the challenge is not for (other digests, another
-	// hash function or padding), for what the key cannot sign, and for a defect of the
-	// device. Nothing was counted. Nothing is pending either, unless the connection broke
-	// before the request was cancelled: then a new one is [ErrPending].
+	// hash function or padding), for what the key cannot sign, for a defect of the device,
+	// and for an enrolment with a key that the server does not accept: see the text for
+	// the reason. Nothing was counted. Nothing is pending either, unless the connection
+	// broke before the request was cancelled: then a new one is [ErrPending].
 	ErrRejected = errors.New("device: the server rejects the request")
-
-	// ErrKeyRefused is returned for an enrolment with a key that the server does not
-	// accept: see the text for the reason.
-	ErrKeyRefused = errors.New("device: the server refuses the key")
 )
 
 // Errors that only a Device returns.
@@ -64,10 +61,10 @@ var (
 	ErrStorage = errors.New("device: the device's storage is damaged")
 )
 
-// ErrKeyDocument is returned by [Device.UseKeyDocument] for a document that the authority
-// did not sign, or that is older than one that the device has used.
-var ErrKeyDocument = errors.New("device: key document is not the authority's, or out of date")
-
 // errAnswer is for an answer that is not what the server must say: forged, or damaged on
 // the way. It is always wrapped in ErrUnanswered.
 var errAnswer = errors.New("device: unacceptable answer")
+
+// errExpired tells a signer that a new challenge is needed, and no new PIN. It is always
+// wrapped in ErrNotCarriedOut.
+var errExpired = errors.New("the challenge has expired")

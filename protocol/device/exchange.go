@@ -163,7 +163,7 @@ func outcome(a *wire.Answer) error {
 	case wire.CodeEnrolled, wire.CodeRight:
 		return nil
 	case wire.CodeKeyRefused:
-		return fmt.Errorf("%w: %v", ErrKeyRefused, a.Refusal)
+		return fmt.Errorf("%w: the key: %v", ErrRejected, a.Refusal)
 	case wire.CodeWrong:
 		return a.Verdict.WrongPIN()
 	case wire.CodeLocked:
@@ -171,7 +171,7 @@ func outcome(a *wire.Answer) error {
 	case wire.CodeDestroyed:
 		return &protocol.DestroyedError{Reason: a.Reason}
 	case wire.CodeExpired:
-		return fmt.Errorf("%w: the challenge has expired", ErrNotCarriedOut)
+		return fmt.Errorf("%w: %w", ErrNotCarriedOut, errExpired)
 	case wire.CodeCancelled:
 		return fmt.Errorf("%w: it was cancelled", ErrNotCarriedOut)
 	case wire.CodeUnconfirmed:

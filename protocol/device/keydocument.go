@@ -6,6 +6,7 @@ import (
 	"crypto/hpke"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
@@ -13,7 +14,9 @@ import (
 // which may come from anywhere. An app calls it before it signs, with the document that
 // came with the challenge: so a phone that was away while all keys changed signs at its
 // first try. A device with an Authority also takes the document that the server sends
-// with its answers. The error wraps [ErrKeyDocument], or is the storage's.
+// with its answers. The error wraps [protocol.ErrMalformed] for a document that the
+// authority did not sign, or that is older than one that the device has used, and
+// [protocol.ErrConfig] without an Authority; else it is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
 	if err := d.made(context.Background()); err != nil {
 		return err
@@ -28,14 +31,14 @@ func (d *Device) UseKeyDocument(document []byte) error {
 
 func (d *Device) use(s *state, document []byte) error {
 	if d.config.Authority == nil {
-		return fmt.Errorf("%w: the device knows no authority", ErrKeyDocument)
+		return fmt.Errorf("%w: the device knows no authority for key documents", protocol.ErrConfig)
 	}
 	serial, hpkeKey, err := wire.ParseKeyDocument(document, d.config.Authority)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKeyDocument, err)
+		return fmt.Errorf("device: key document: %w", err)
 	}
 	if serial < s.serial {
-		return fmt.Errorf("%w: serial %d, and %d was used", ErrKeyDocument, serial, s.serial)
+		return fmt.Errorf("%w: key document is out of date: serial %d, and %d was used", protocol.ErrMalformed, serial, s.serial)
 	}
 	s.serial, s.hpkeKey = serial, hpkeKey
 	return nil

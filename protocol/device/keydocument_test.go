@@ -96,7 +96,7 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	p := newReadyPhone(t, s)
 	key := protocoltest.NewHPKE(t).PublicKey().Bytes()
 	good := protocoltest.DocumentOf(t, 5, key)
-	require.ErrorIs(t, p.UseKeyDocument(good), ErrKeyDocument)
+	require.ErrorIs(t, p.UseKeyDocument(good), protocol.ErrConfig)
 	p.config.Authority = protocoltest.Authority.Public().(ed25519.PublicKey)
 	require.NoError(t, p.UseKeyDocument(good))
 	require.NoError(t, p.UseKeyDocument(good))
@@ -113,7 +113,7 @@ func TestKeyDocumentIsChecked(t *testing.T) {
 	zeros = append(zeros, make([]byte, wire.HPKEKeySize)...)
 	bad = append(bad, append(zeros, ed25519.Sign(protocoltest.Authority, append([]byte("tandem v2 key document"), zeros...))...))
 	for _, document := range bad {
-		require.ErrorIs(t, p.UseKeyDocument(document), ErrKeyDocument)
+		require.ErrorIs(t, p.UseKeyDocument(document), protocol.ErrMalformed)
 		require.Equal(t, before, p.state.Data)
 	}
 	_, err = server.SignKeyDocument(protocoltest.Authority, 1, key[1:])
@@ -182,13 +182,13 @@ func TestUpdateAndDocument(t *testing.T) {
 		require.Equal(t, want, used(updated), serial)
 		err := updated.UseKeyDocument(protocoltest.DocumentOf(t, 5, leaked))
 		if serial == 6 {
-			require.ErrorIs(t, err, ErrKeyDocument)
+			require.ErrorIs(t, err, protocol.ErrMalformed)
 			require.Equal(t, next, used(updated))
 		} else {
 			require.NoError(t, err)
 			require.Equal(t, leaked, used(updated))
 		}
-		require.ErrorIs(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 4, next)), ErrKeyDocument)
+		require.ErrorIs(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 4, next)), protocol.ErrMalformed)
 		require.NoError(t, updated.UseKeyDocument(protocoltest.DocumentOf(t, 6, next)))
 		require.Equal(t, next, used(updated))
 	}

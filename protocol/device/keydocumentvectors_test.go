@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
@@ -42,7 +43,7 @@ func TestVectorsKeyDocument(t *testing.T) {
 
 			err = d.UseKeyDocument(v.DocumentEnc)
 			if v.Result != "valid" {
-				require.ErrorIs(t, err, ErrKeyDocument, "%d %s", v.TcID, v.Comment)
+				require.ErrorIs(t, err, protocol.ErrMalformed, "%d %s", v.TcID, v.Comment)
 				require.Equal(t, data, storage.Data)
 				refused++
 				continue

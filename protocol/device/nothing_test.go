@@ -30,15 +30,22 @@ func TestNothing(t *testing.T) {
 		require.NoError(t, err)
 		return f
 	}
+	signer := func() any {
+		s, _ := newSigner(t, newReadyPhone(t, newService(t)))
+		return s
+	}
 	niltest.Check(t, niltest.Package{
-		Types:     []any{(*Device)(nil), (*FileStorage)(nil), (*Config)(nil), (*EnrollOptions)(nil), (*Phase)(nil)},
-		Values:    []func() any{phone, folder},
+		Types:     []any{(*Device)(nil), (*FileStorage)(nil), (*Config)(nil), (*EnrollOptions)(nil), (*Phase)(nil), (*Signer)(nil)},
+		Values:    []func() any{phone, folder, signer},
 		Functions: map[string]any{"New": New, "NewFileStorage": NewFileStorage},
 		Good:      []any{protocoltest.DigestOf("x"), crypto.SHA256, protocoltest.RightPIN},
 		Nils:      []any{(*rsa.PSSOptions)(nil)},
 		May: map[string]string{
-			"NewFileStorage":    "a relative path is meant from the working directory",
-			"Phase.MarshalText": "no key is a phase",
+			"NewFileStorage":       "a relative path is meant from the working directory",
+			"Phase.MarshalText":    "no key is a phase",
+			"Signer.Err":           "no signature, no error",
+			"Signer.Sign:0":        "the reader is not used",
+			"Signer.SignMessage:0": "the reader is not used",
 		},
 	})
 	transport := func(context.Context, []byte) ([]byte, error) { panic("sent") }

@@ -287,12 +287,12 @@ func requireClass(t *testing.T, v *protocoltest.TranscriptTest, a *wire.Answer) 
 		class = "ErrCancelled"
 	case errors.Is(err, ErrPhase):
 		class = "ErrUnconfirmed"
+	case errors.Is(err, ErrRejected) && strings.Contains(err.Error(), "the key"):
+		class = "ErrKeyRefused"
 	case errors.Is(err, ErrRejected):
 		class = "ErrRejected"
 	case errors.Is(err, ErrSuperseded):
 		class = "ErrSuperseded"
-	case errors.Is(err, ErrKeyRefused):
-		class = "ErrKeyRefused"
 	default:
 		require.NoError(t, err)
 	}

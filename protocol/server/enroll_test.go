@@ -101,7 +101,7 @@ func TestServerChecksModulus(t *testing.T) {
 		require.NoError(t, err)
 		client, server := protocoltest.Shares()
 		err = again.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server})
-		require.ErrorIs(t, err, device.ErrKeyRefused)
+		require.ErrorIs(t, err, device.ErrRejected)
 		require.ErrorContains(t, err, "already")
 		status, err := again.Status()
 		require.NoError(t, err)

@@ -31,7 +31,7 @@ func TestEnrollSharesAgain(t *testing.T) {
 	require.NoError(t, p.Cancel(t.Context(), nil))
 	l.loseResponse = false
 	s.clock.Add(DefaultPendingLife - time.Millisecond)
-	require.ErrorIs(t, enrol(p), device.ErrKeyRefused)
+	require.ErrorIs(t, enrol(p), device.ErrRejected)
 	gone, err := s.Expire(t.Context(), first)
 	require.NoError(t, err)
 	require.False(t, gone)
@@ -50,12 +50,12 @@ func TestEnrollSharesAgain(t *testing.T) {
 
 	other := newPhone(t, s, nil)
 	s.clock.Add(DefaultPendingLife)
-	require.ErrorIs(t, enrol(other), device.ErrKeyRefused, "confirmed")
+	require.ErrorIs(t, enrol(other), device.ErrRejected, "confirmed")
 	gone, err = s.Expire(t.Context(), p.id)
 	require.NoError(t, err)
 	require.False(t, gone)
 	require.NoError(t, s.Revoke(t.Context(), p.id, "x"))
-	require.ErrorIs(t, enrol(other), device.ErrKeyRefused, "revoked")
+	require.ErrorIs(t, enrol(other), device.ErrRejected, "revoked")
 }
 
 // TestRefusedEnrolmentStaysRefused: what was refused because its modulus was waiting to
@@ -71,7 +71,7 @@ func TestRefusedEnrolmentStaysRefused(t *testing.T) {
 	l := &lossy{service: s}
 	p := newPhone(t, s, l.transport)
 	options := device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server}
-	require.ErrorIs(t, p.Enroll(t.Context(), options), device.ErrKeyRefused)
+	require.ErrorIs(t, p.Enroll(t.Context(), options), device.ErrRejected)
 	s.clock.Add(2 * time.Second)
 	store.Writes = 0
 	for range 2 {
@@ -110,7 +110,7 @@ func TestEnrollSharesAgainAtOnce(t *testing.T) {
 		if err == nil {
 			enrolled++
 		} else {
-			require.ErrorIs(t, err, device.ErrKeyRefused)
+			require.ErrorIs(t, err, device.ErrRejected)
 		}
 	}
 	require.Equal(t, 1, enrolled)

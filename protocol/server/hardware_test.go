@@ -110,7 +110,7 @@ func TestHardwarePolicy(t *testing.T) {
 	client, server := protocoltest.Shares()
 	p := newPhone(t, s, nil)
 	err := p.Enroll(t.Context(), device.EnrollOptions{Challenge: mustEnrollChallenge(t, s), PIN: protocoltest.RightPIN, Client: client, Server: server})
-	require.ErrorIs(t, err, device.ErrKeyRefused)
+	require.ErrorIs(t, err, device.ErrRejected)
 	require.ErrorContains(t, err, "hardware")
 	require.Contains(t, s.logged(), "a phone without hardware")
 	newHardwarePhone(t, s, protocoltest.NewHardware(t))

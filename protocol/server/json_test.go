@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
@@ -92,6 +93,9 @@ func TestJSON(t *testing.T) {
 	client, server := protocoltest.Shares()
 	state, err := device.NewFileStorage(t.TempDir())
 	require.NoError(t, err)
+	ask := func(context.Context, *device.Request) ([]byte, error) { return nil, nil }
+	signer, err := p.NewSigner(t.Context(), device.SignerConfig{Challenge: ask, PIN: ask})
+	require.NoError(t, err)
 	pool, err := NewKeyPool(2048, 0)
 	require.NoError(t, err)
 	sealer := s.config.Sealer.(*SoftwareSealer)
@@ -106,14 +110,15 @@ func TestJSON(t *testing.T) {
 		"device.Request":            {device.Request{}, waiting, device.Request{Operation: protocol.OpSign, Challenge: p.challenge(t), Digests: [][]byte{protocoltest.DigestOf("x")}, Options: pss, Signatures: [][]byte{make([]byte, 512)}}},
 		"device.EnrollOptions":      {device.EnrollOptions{}, device.EnrollOptions{PIN: protocoltest.RightPIN, Client: client, Server: server, Sharing: splitkey.Additive}},
 		"server.HardwareEnrollment": {HardwareEnrollment{}, HardwareEnrollment{KeyID: p.id, PublicKey: &protocoltest.NewHardware(t).Key.PublicKey, Attestation: []byte("x")}},
-		"device.FileStorage":        {*state}, "server.KeyPool": {pool}, "server.SoftwareSealer": {sealer}, "server.Server": {s.Server},
+		"device.SignerConfig":       {device.SignerConfig{}}, "device.Signer": {signer},
+		"device.FileStorage": {*state}, "server.KeyPool": {pool}, "server.SoftwareSealer": {sealer}, "server.Server": {s.Server},
 	}
 	for _, name := range exportedStructs(t) {
 		require.NotEmpty(t, values[name], "%s is exported and not tried", name)
 		for _, v := range values[name] {
 			text, err := json.Marshal(v)
 			if err != nil { // a function
-				require.Contains(t, []string{"server.Config", "device.Config"}, name)
+				require.Contains(t, []string{"server.Config", "device.Config", "device.SignerConfig"}, name)
 				continue
 			}
 			require.NotRegexp(t, longNumber, string(text), name)

@@ -147,7 +147,7 @@ func (s *schedule) enroll() bool {
 		switch s.phase() {
 		case device.NoKey, device.Enrolling:
 			err = s.attempt(wire.FateRight, func(d *device.Device) error { return d.Enroll(ctx, options) })
-			if errors.Is(err, device.ErrNotCarriedOut) || errors.Is(err, device.ErrKeyRefused) {
+			if errors.Is(err, device.ErrNotCarriedOut) || errors.Is(err, device.ErrRejected) {
 				s.over = true // too late; the modulus may be taken by the attempt that was given up
 				return false
 			}

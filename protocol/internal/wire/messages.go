@@ -42,22 +42,16 @@ type Messages struct {
 // NewMessages checks the digests against the options, and copies them. The error wraps
 // splitkey.ErrMessage.
 func NewMessages(digests [][]byte, opts crypto.SignerOpts) (Messages, error) {
-	p, isPSS := opts.(*rsa.PSSOptions)
-	if opts == nil || isPSS && p == nil {
-		return Messages{}, fmt.Errorf("%w: no options", splitkey.ErrMessage)
+	h, err := HashOf(opts)
+	if err != nil {
+		return Messages{}, err
 	}
 	if len(digests) < 1 || len(digests) > protocol.MaxDocuments {
 		return Messages{}, fmt.Errorf("%w: %d digests, want 1 to %d", splitkey.ErrMessage, len(digests), protocol.MaxDocuments)
 	}
-	m := Messages{Padding: PKCS1v15}
-	if isPSS {
+	m := Messages{Hash: uint8(slices.Index(hashes[:], h)), Padding: PKCS1v15}
+	if p, ok := opts.(*rsa.PSSOptions); ok {
 		m.Padding, m.SaltLength = PSS, p.SaltLength
-	}
-	h := opts.HashFunc()
-	if i := slices.Index(hashes[1:], h); i >= 0 {
-		m.Hash = uint8(i + 1)
-	} else {
-		return Messages{}, fmt.Errorf("%w: unsupported hash function %v", splitkey.ErrMessage, h)
 	}
 	for _, d := range digests {
 		if len(d) != h.Size() {
@@ -66,6 +60,19 @@ func NewMessages(digests [][]byte, opts crypto.SignerOpts) (Messages, error) {
 		m.Digests = append(m.Digests, slices.Clone(d))
 	}
 	return m, nil
+}
+
+// HashOf returns the hash function of options that sign. The error wraps
+// splitkey.ErrMessage.
+func HashOf(opts crypto.SignerOpts) (crypto.Hash, error) {
+	if p, isPSS := opts.(*rsa.PSSOptions); opts == nil || isPSS && p == nil {
+		return 0, fmt.Errorf("%w: no options", splitkey.ErrMessage)
+	}
+	h := opts.HashFunc()
+	if !slices.Contains(hashes[1:], h) {
+		return 0, fmt.Errorf("%w: unsupported hash function %v", splitkey.ErrMessage, h)
+	}
+	return h, nil
 }
 
 // Valid reports whether the numbers name something and go together.

@@ -131,8 +131,8 @@ func explain(err error, now time.Time) *failure {
 		f.Message, f.Next = "a PIN is 4 to 12 digits; nothing was sent or counted", "run the same command again with a PIN"
 	case errors.Is(err, pinlock.ErrParams):
 		f.Kind, f.exit = "usage", exitUsage
-	case errors.Is(err, device.ErrKeyRefused):
-		f.Kind, f.Next = "bad_key", "run the same command again: it makes another key; one that was imported is refused again"
+	case errors.Is(err, device.ErrRejected):
+		f.Kind, f.Next = "bad_key", "to enroll, run the same command again: it makes another key; one that was imported is rejected again"
 	case errors.Is(err, device.ErrPending):
 		f.Kind, f.Next = "pending", "finish it with tandem sign -resume -o SIG, or end it with -cancel"
 	case errors.Is(err, device.ErrSuperseded):
