@@ -19,10 +19,10 @@ import (
 //	     32  HMAC-SHA256(authentication key of that id,
 //	         bytes 0 to 17 || len(aad), 8 bytes big-endian || aad || body)
 //
-// The authentication key is derived in the token from a key that never leaves
-// it, kept in memory while the token is open and wiped at Close (but for what crypto/hmac
-// copied). So a blob is known to be authentic before a module sees it: tampered blobs
-// have crashed modules, and have been unwrapped without complaint.
+// The authentication key is derived in the token from a key that never leaves it, kept in
+// memory while the token is open and wiped at Close (but for what crypto/hmac copied). So
+// a blob is known to be authentic before a module sees it: tampered blobs have crashed
+// modules, and have been unwrapped without complaint.
 const (
 	blobVersion = 1
 	headerBytes = 2 + idBytes
@@ -44,8 +44,8 @@ type keyID [idBytes]byte
 
 func (id keyID) version() uint32 { return binary.BigEndian.Uint32(id[:4]) }
 
-// blob is a parsed blob whose tag has not been checked. The slices point into
-// what was parsed.
+// blob is a parsed blob whose tag has not been checked. The slices point into what was
+// parsed.
 type blob struct {
 	kind   blobKind
 	id     keyID
@@ -89,8 +89,8 @@ func (m *macKey) wipe() {
 	m.key.Wipe()
 }
 
-// macKey keeps a derived key until the token is closed. An id has one key,
-// however often it is derived.
+// macKey keeps a derived key until the token is closed. An id has one key, however often
+// it is derived.
 func (t *Token) macKey(id keyID, derived []byte) *macKey {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// session is one session, lent to one call. Its handle and the object handles
-// found through it are valid until the call returns.
+// session is one session, lent to one call. Its handle and the object handles found
+// through it are valid until the call returns.
 type session struct {
 	t   *Token
 	mod cryptoki
@@ -31,9 +31,9 @@ type operation struct {
 	discard bool
 }
 
-// run executes f in a session, and again after the token was recovered. f may
-// run in a goroutine that outlives run, so it must not touch what belongs to
-// the caller; and it must be harmless to repeat.
+// run executes f in a session, and again after the token was recovered. f may run in a
+// goroutine that outlives run, so it must not touch what belongs to the caller; and it
+// must be harmless to repeat.
 func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
 	start := time.Now()
 	v, err := attempt(ctx, t, op, f)
@@ -86,8 +86,7 @@ func attempt[T any](ctx context.Context, t *Token, op operation, f func(*session
 	}
 }
 
-// admit refuses calls that are bound to fail, and starts the recovery that is
-// due.
+// admit refuses calls that are bound to fail, and starts the recovery that is due.
 func (t *Token) admit(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(op, err)
@@ -115,8 +114,8 @@ func (t *Token) admit(ctx context.Context, op string) error {
 	return nil
 }
 
-// once runs f in one session. It returns when f has, when the context ends or
-// after the time limit; in the last two cases f goes on by itself.
+// once runs f in one session. It returns when f has, when the context ends or after the
+// time limit; in the last two cases f goes on by itself.
 func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (v T, gen uint64, err error) {
 	select {
 	case <-t.slots:
@@ -188,8 +187,8 @@ func (t *Token) returned() {
 	t.mu.Unlock()
 }
 
-// lend takes a session from the pool, or opens one, for f. It reports whether
-// the slot may be used again.
+// lend takes a session from the pool, or opens one, for f. It reports whether the slot
+// may be used again.
 func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, keepSlot bool, err error) {
 	s := &session{t: t, mod: t.mod, gen: t.gen}
 	t.mu.Lock()
@@ -208,8 +207,8 @@ func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, keep
 		t.mu.Unlock()
 		return v, true, nil
 	}
-	// A session that saw an error may be stuck in an operation for ever
-	// (opencryptoki, tpm2-pkcs11), and holds what f left behind.
+	// A session that saw an error may be stuck in an operation for ever (opencryptoki,
+	// tpm2-pkcs11), and holds what f left behind.
 	_ = t.mod.CloseSession(s.h)
 	if react(err, false) == dropPool {
 		t.drop()
@@ -228,8 +227,8 @@ func (t *Token) drop() {
 	}
 }
 
-// shrinkPause is how long a pool stays smaller after CKR_SESSION_COUNT. Others who use the
-// token may have closed sessions by then.
+// shrinkPause is how long a pool stays smaller after CKR_SESSION_COUNT. Others who use
+// the token may have closed sessions by then.
 const shrinkPause = time.Second
 
 // shrink takes one slot out of the pool for a while if the token has no more sessions.

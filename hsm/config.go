@@ -12,34 +12,33 @@ import (
 type Config struct {
 	// Module is the path of the PKCS #11 library.
 	Module string
-	// Parameters is passed to C_Initialize as pReserved, for the modules that
-	// want it: NSS softoken (configdir='sql:/path' ...). All others refuse it.
+	// Parameters is passed to C_Initialize as pReserved, for the modules that want it:
+	// NSS softoken (configdir='sql:/path' ...). All others refuse it.
 	Parameters string
 	// Label and Serial select the token. Exactly one token must have both. An empty
 	// Serial matches any. The serial that was found is remembered, so that another token
 	// of the same label is never taken for it.
 	Label, Serial string
-	// PIN returns the user PIN. It is called at every login: when the token
-	// is opened and whenever the module forgot its state. The slice is wiped
-	// after use.
+	// PIN returns the user PIN. It is called at every login: when the token is opened and
+	// whenever the module forgot its state. The slice is wiped after use.
 	PIN func(context.Context) ([]byte, error)
 
-	// Sessions is the number of calls that run in the module at one time.
-	// Default: twice GOMAXPROCS. A token that allows fewer gets fewer.
+	// Sessions is the number of calls that run in the module at one time. Default: twice
+	// GOMAXPROCS. A token that allows fewer gets fewer.
 	Sessions int
 	// CallTimeout bounds one call into the module. A call that takes longer is abandoned:
-	// it keeps its session and its thread until it returns, since nothing can stop it.
-	// So is a recovery, the PIN callback included. Default: 10 s.
+	// it keeps its session and its thread until it returns, since nothing can stop it. So
+	// is a recovery, the PIN callback included. Default: 10 s.
 	CallTimeout time.Duration
 	// GenerateTimeout does the same for a call that makes an RSA key, which takes a token
 	// from a tenth of a second to minutes. Default: 5 min.
 	GenerateTimeout time.Duration
-	// MaxBackoff is the longest pause between two attempts to get a lost
-	// token back; the first is 100 ms or MaxBackoff. Default: 500 ms.
+	// MaxBackoff is the longest pause between two attempts to get a lost token back; the
+	// first is 100 ms or MaxBackoff. Default: 500 ms.
 	MaxBackoff time.Duration
 
-	// Logger receives one record for each login, recovery, wrong result and
-	// refused capability. Never an input, an output or a PIN. Default: none.
+	// Logger receives one record for each login, recovery, wrong result and refused
+	// capability. Never an input, an output or a PIN. Default: none.
 	Logger *slog.Logger
 }
 

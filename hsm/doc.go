@@ -1,5 +1,5 @@
-// Package hsm keeps the server's secrets in a hardware security module, through
-// PKCS #11 (version 2.40 and later) and github.com/miekg/pkcs11.
+// Package hsm keeps the server's secrets in a hardware security module, through PKCS #11
+// (version 2.40 and later) and github.com/miekg/pkcs11.
 //
 // [Open] logs in to a token and finds out what it can do. Then
 //   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,
@@ -28,24 +28,25 @@
 // opencryptoki those of ServerKeys: by unwrapping one readable, and by a copy of the
 // wrapping key that decrypts.
 //
-// Modules are not trusted to be right. Every raw RSA result is checked against
-// the public key before it is returned. Sealed and wrapped blobs are
-// authenticated in this program before the module sees them, with a key
-// that is derived in the token at start. Inputs of wrong length or range never
-// reach a module: they have ended processes and given wrong numbers.
+// Modules are not trusted to be right. Every raw RSA result is checked against the public
+// key before it is returned. Sealed and wrapped blobs are authenticated in this program
+// before the module sees them, with a key that is derived in the token at start. Inputs
+// of wrong length or range never reach a module: they have ended processes and given
+// wrong numbers.
 //
 // A module runs in this process and can read its memory, and a crash of the module is a
 // crash of the process; docs/hsm.md says how to run it in another one, and what trusts
 // what. A sealed share is in this process's memory while it is used, in Go's. What passes
-// through C memory that nobody wipes is a PIN, the 32-byte key of a share, and signatures.
+// through C memory that nobody wipes is a PIN, the 32-byte key of a share, and
+// signatures.
 //
-// A PIN is tried once. If the token refuses it, or says anything else that could mean
-// so, no other attempt follows until the token is opened anew; the last try that the
-// token allows is not spent.
+// A PIN is tried once. If the token refuses it, or says anything else that could mean so,
+// no other attempt follows until the token is opened anew; the last try that the token
+// allows is not spent.
 //
 // # Timing
 //
-// The time of a private operation is the module's. What this package adds does
-// not depend on the values of operands, results, plaintexts or keys, only on
-// their lengths, on the public key and on whether an operand was in range.
+// The time of a private operation is the module's. What this package adds does not depend
+// on the values of operands, results, plaintexts or keys, only on their lengths, on the
+// public key and on whether an operand was in range.
 package hsm

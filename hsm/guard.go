@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/miekg/pkcs11"
@@ -51,8 +52,8 @@ func (s *session) made(h handle, err error) (handle, error) {
 	return h, nil
 }
 
-// tryGuard makes a key and tries to give it, and a copy of it, another use. It
-// returns the functions that refused.
+// tryGuard makes a key and tries to give it, and a copy of it, another use. It returns
+// the functions that refused.
 func (s *session) tryGuard() ([]string, error) {
 	h, err := s.generateAES(roleWrap, false)
 	if err != nil {
@@ -82,10 +83,10 @@ func (s *session) tryGuard() ([]string, error) {
 // refuses reports whether an error is a refusal rather than a failure.
 func refuses(err error) bool { return react(err, false) == refused }
 
-// keepsTemplate reports whether a key wrapped under kek cannot be unwrapped
-// readable: whether the token keeps to CKA_UNWRAP_TEMPLATE. Modules that do not
-// may still refuse one template, and ignore what another says.
-func (s *session) keepsTemplate(kek handle, w *wrapped) bool {
+// keepsTemplate reports whether a key wrapped under kek cannot be unwrapped readable:
+// whether the token keeps to CKA_UNWRAP_TEMPLATE. Modules that do not may still refuse
+// one template, and ignore what another says.
+func (s *session) keepsTemplate(kek handle, w *wrapped) (bool, error) {
 	asKey := []attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
@@ -116,9 +117,12 @@ func (s *session) keepsTemplate(kek handle, w *wrapped) bool {
 		if err == nil {
 			err = s.hidden(h, "unwrapped key", pkcs11.CKA_VALUE)
 		}
+		if errors.Is(err, ErrExposed) || refuses(err) {
+			return false, nil
+		}
 		if err != nil {
-			return false
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// role is what an AES key of the token is for. No key has both: a key that
-// wraps and decrypts turns every wrapped key into plaintext (Clulow, CHES 2003).
+// role is what an AES key of the token is for. No key has both: a key that wraps and
+// decrypts turns every wrapped key into plaintext (Clulow, CHES 2003).
 type role uint8
 
 const (
@@ -66,8 +66,8 @@ func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, 
 // maxKeys bounds the versions of one key.
 const maxKeys = 1024
 
-// load reads the keys of the label anew. A set that was once loaded is never
-// empty again: a token that shows nothing where there were keys is away.
+// load reads the keys of the label anew. A set that was once loaded is never empty again:
+// a token that shows nothing where there were keys is away.
 func (ks *keySet) load(ctx context.Context) error {
 	ks.mu.Lock()
 	ks.started++
@@ -401,8 +401,8 @@ func (t *Token) DestroyKeys(ctx context.Context, label string) error {
 	return err
 }
 
-// current is the version that seals and wraps. It is nil only before the first
-// load, when nobody but this file has the set.
+// current is the version that seals and wraps. It is nil only before the first load, when
+// nobody but this file has the set.
 func (ks *keySet) current() *setKey {
 	ks.mu.RLock()
 	defer ks.mu.RUnlock()
@@ -441,10 +441,9 @@ func (s *session) generateSecret(token bool, names ...attribute) (handle, error)
 	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, template))
 }
 
-// generateAES makes an AES-256 key for one role. Wrapping keys get
-// CKA_UNWRAP_TEMPLATE if the module takes it, which stops those who reached the
-// login from unwrapping a key readable; SoftHSM keeps to it, NSS takes it and
-// does not, opencryptoki refuses it.
+// generateAES makes an AES-256 key for one role. Wrapping keys get CKA_UNWRAP_TEMPLATE if
+// the module takes it, which stops those who reached the login from unwrapping a key
+// readable; SoftHSM keeps to it, NSS takes it and does not, opencryptoki refuses it.
 func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
 	template := secretKey(pkcs11.CKK_AES, token, names, r.uses(), s.t.guard)
 	if r == roleWrap && s.t.unwrapTemplate {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"os"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
-	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -61,17 +59,6 @@ func TestModules(t *testing.T) {
 	}
 	require.NoError(t, w.Flush())
 	fmt.Fprintf(os.Stdout, "\n%s\n", table.String())
-}
-
-// exponentiate checks one result in the test, too.
-func exponentiate(t testing.TB, key splitkey.RSAKey, zeros int) {
-	t.Helper()
-	pub := key.Public().(*rsa.PublicKey)
-	x := make([]byte, pub.Size())
-	rand.Read(x[max(1, zeros):])
-	y, err := key.Exponentiate(t.Context(), x)
-	require.NoError(t, err)
-	require.True(t, right(modexp.NewModulus(pub.N.Bytes()), x, y))
 }
 
 func testKey(t *testing.T, tok *Token, bits int) *Key {

@@ -8,8 +8,8 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// object is an object of the token: a template that exactly one object
-// matches, and its handle in the current generation.
+// object is an object of the token: a template that exactly one object matches, and its
+// handle in the current generation.
 type object struct {
 	name     string
 	template []attribute
@@ -31,9 +31,8 @@ func (e *missingError) Error() string {
 
 func (e *missingError) Unwrap() error { return ErrKeyNotFound }
 
-// find returns the handle of an object. Handles are looked up once for each
-// login: some modules invalidate all of them, and a search costs a look at
-// every object of the token.
+// find returns the handle of an object. Handles are looked up once for each login: some
+// modules invalidate all of them, and a search costs a look at every object of the token.
 func (s *session) find(o *object) (handle, error) {
 	last := o.located.Load()
 	if last != nil && last.gen == s.gen {
@@ -57,9 +56,9 @@ func (s *session) find(o *object) (handle, error) {
 	return list[0], nil
 }
 
-// search is C_FindObjects for objects that may not exist. All modules say
-// CKR_OK and show no private objects to whoever is not logged in, so nothing
-// found counts only in a session that is.
+// search is C_FindObjects for objects that may not exist. All modules say CKR_OK and show
+// no private objects to whoever is not logged in, so nothing found counts only in a
+// session that is.
 func (s *session) search(template []attribute, limit int) ([]handle, error) {
 	list, err := s.mod.FindObjects(s.h, template, limit)
 	if err == nil && len(list) == 0 {
@@ -68,8 +67,8 @@ func (s *session) search(template []attribute, limit int) ([]handle, error) {
 	return list, err
 }
 
-// loggedIn returns CKR_USER_NOT_LOGGED_IN, which causes a login, if the
-// session does not see private objects.
+// loggedIn returns CKR_USER_NOT_LOGGED_IN, which causes a login, if the session does not
+// see private objects.
 func (s *session) loggedIn() error {
 	if !s.t.needsLogin {
 		return nil
@@ -90,8 +89,8 @@ func (t *Token) maySearch(o *object) bool {
 	return t.recovery != nil || o.searches.ready(time.Now())
 }
 
-// flag reads a boolean attribute. A module that does not know the attribute
-// gives the error.
+// flag reads a boolean attribute. A module that does not know the attribute gives the
+// error.
 func (s *session) flag(h handle, kind uint) (bool, error) {
 	v, err := s.mod.Attribute(s.h, h, kind)
 	return len(v) == 1 && v[0] != 0, err
@@ -104,9 +103,9 @@ type attributeCheck struct {
 	want bool
 }
 
-// check refuses an object with other attributes than it should have. Modules
-// accept templates and do something else (opencryptoki's C_UnwrapKey ignores
-// CKA_SENSITIVE), so all that matters is what can be read back.
+// check refuses an object with other attributes than it should have. Modules accept
+// templates and do something else (opencryptoki's C_UnwrapKey ignores CKA_SENSITIVE), so
+// all that matters is what can be read back.
 func (s *session) check(h handle, name string, list []attributeCheck) error {
 	for _, c := range list {
 		got, err := s.flag(h, c.kind)
@@ -136,8 +135,8 @@ func (s *session) hidden(h handle, name string, kinds ...uint) error {
 	return nil
 }
 
-// discard destroys an object that must not be used. Its session is closed
-// next, because of the error.
+// discard destroys an object that must not be used. Its session is closed next, because
+// of the error.
 func (s *session) discard(h handle, err error) error {
 	_ = s.mod.DestroyObject(s.h, h)
 	return err

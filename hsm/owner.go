@@ -8,9 +8,8 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// modules holds what this process loaded, by file. A library is loaded once
-// and stays; it has at most one owner, since C_Initialize and C_Finalize
-// concern the whole process.
+// modules holds what this process loaded, by file. A library is loaded once and stays; it
+// has at most one owner, since C_Initialize and C_Finalize concern the whole process.
 var modules struct {
 	sync.Mutex
 	list []*owned

@@ -45,8 +45,8 @@ var remedies = [...]struct {
 	doubt:      {levelRestart, 1, giveUp},
 }
 
-// react sorts the errors of a call. An operation that was seen to work is not refused: the
-// token is in trouble then, or on its way back from it.
+// react sorts the errors of a call. An operation that was seen to work is not refused:
+// the token is in trouble then, or on its way back from it.
 func react(err error, proven bool) reaction {
 	var code CKR
 	switch {

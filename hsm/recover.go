@@ -174,8 +174,8 @@ func (t *Token) makePool(info tokenInfo) {
 	t.slots = slots
 }
 
-// pause lets something happen at growing intervals: at once after a quiet
-// half minute, then after 100 ms, 200 ms and so on.
+// pause lets something happen at growing intervals: at once after a quiet half minute,
+// then after 100 ms, 200 ms and so on.
 type pause struct {
 	last time.Time
 	wait time.Duration
@@ -197,8 +197,8 @@ func (p *pause) ready(now time.Time) bool {
 	return true
 }
 
-// mayRestart limits the restarts that a single sick key or a wrong reading of
-// a return value can cause, since each stops the work of all.
+// mayRestart limits the restarts that a single sick key or a wrong reading of a return
+// value can cause, since each stops the work of all.
 func (t *Token) mayRestart() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

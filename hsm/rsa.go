@@ -17,16 +17,16 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// Key is an RSA key whose private half is in the token, or can only be used
-// there. It is a splitkey.RSAKey, and safe for concurrent use.
+// Key is an RSA key whose private half is in the token, or can only be used there. It is
+// a splitkey.RSAKey, and safe for concurrent use.
 type Key struct {
 	t   *Token
 	pub *rsa.PublicKey
 	n   []byte // big-endian, no leading zeros: k bytes
 	mod *modexp.Modulus
 	by  string // of rawFunctions; empty before prove has found it
-	// borrow gives the private key's handle in a session, and what to do with
-	// the handle after use.
+	// borrow gives the private key's handle in a session, and what to do with the handle
+	// after use.
 	borrow func(*session) (h handle, giveBack func(), err error)
 }
 
@@ -69,8 +69,8 @@ func (k *Key) Public() crypto.PublicKey {
 // x < n in exactly k bytes, k being the length of the modulus; so is the result. It is
 // checked against the public key before it is returned.
 //
-// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
-// wait), ErrFault, ErrPIN, ErrClosed, ErrUnsupported.
+// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the wait),
+// ErrFault, ErrPIN, ErrClosed, ErrUnsupported.
 func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k == nil || k.t == nil || ctx == nil {
 		return nil, errNothing
@@ -98,9 +98,9 @@ func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []by
 	if err != nil {
 		return nil, err
 	}
-	// Modules blind, use the CRT and fail: a result with CKR_OK may be wrong,
-	// and one that is wrong modulo one prime gives the primes away (Boneh,
-	// DeMillo, Lipton, EUROCRYPT 1997).
+	// Modules blind, use the CRT and fail: a result with CKR_OK may be wrong, and one
+	// that is wrong modulo one prime gives the primes away (Boneh, DeMillo, Lipton,
+	// EUROCRYPT 1997).
 	if !right(k.mod, in, y) {
 		clear(y)
 		return nil, k.t.fault("raw RSA")
@@ -277,8 +277,8 @@ func (s *session) generateRSA(bits int, token, extractable bool, guard []attribu
 	return s.mod.GenerateKeyPair(s.h, mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, public, with(private, guard))
 }
 
-// checkPrivate refuses a private key that the token would give away. CKA_LOCAL
-// is not asked for: NSS says that a key it generated is not local.
+// checkPrivate refuses a private key that the token would give away. CKA_LOCAL is not
+// asked for: NSS says that a key it generated is not local.
 func (s *session) checkPrivate(h handle, name string, guard []attributeCheck) error {
 	err := s.check(h, name, append([]attributeCheck{
 		{pkcs11.CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", true},

@@ -33,8 +33,8 @@ const (
 	gcmExtraBytes  = 12 + 16
 )
 
-// GenerateSealingKey makes version 1 of a sealing key under a label that has no
-// AES key yet, and returns its Sealer.
+// GenerateSealingKey makes version 1 of a sealing key under a label that has no AES key
+// yet, and returns its Sealer.
 //
 // Errors: ErrKeyExists and those of Sealer.
 func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, error) {
@@ -43,8 +43,8 @@ func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, 
 
 // Sealer returns the sealer of all versions of the key with this label.
 //
-// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable,
-// ErrFault, ErrPIN and ErrClosed.
+// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable, ErrFault,
+// ErrPIN and ErrClosed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
 	return t.sealer(ctx, label, t.openKeySet)
 }
@@ -73,10 +73,9 @@ func (t *Token) sealer(ctx context.Context, label string, get func(context.Conte
 	return s, nil
 }
 
-// Rotate makes a new version of the key. What is sealed from now on is sealed
-// under it, in this process at once, in others when they open the sealer anew;
-// blobs of older versions stay readable, everywhere, as long as their keys are
-// in the token.
+// Rotate makes a new version of the key. What is sealed from now on is sealed under it,
+// in this process at once, in others when they open the sealer anew; blobs of older
+// versions stay readable, everywhere, as long as their keys are in the token.
 //
 // Errors: those of Token.Sealer.
 func (s *Sealer) Rotate(ctx context.Context) error {
@@ -90,8 +89,7 @@ func (s *Sealer) Rotate(ctx context.Context) error {
 // lost for good, in every backup too: a store that is restored from such a backup cannot
 // be used. BlobVersion tells what must be sealed anew first.
 //
-// Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of
-// Token.Sealer.
+// Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of Token.Sealer.
 func (s *Sealer) Destroy(ctx context.Context, version uint32) error {
 	if !s.made() || ctx == nil {
 		return errNothing
@@ -107,8 +105,8 @@ func (s *Sealer) Version() uint32 {
 	return s.keys.current().id.version()
 }
 
-// BlobVersion returns the version of the key that a blob names, so that old
-// ones can be sealed anew. The blob is not checked. It returns ErrBlob.
+// BlobVersion returns the version of the key that a blob names, so that old ones can be
+// sealed anew. The blob is not checked. It returns ErrBlob.
 func BlobVersion(sealed []byte) (uint32, error) {
 	b, err := parseBlob(sealed)
 	if err != nil {
@@ -120,8 +118,8 @@ func BlobVersion(sealed []byte) (uint32, error) {
 // Seal encrypts a plaintext of at most MaxSealed bytes. The result is 126 bytes longer,
 // names the key's version and can only be opened with the same associated data.
 //
-// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the
-// wait), ErrUnsupported, ErrPIN and ErrClosed.
+// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the wait),
+// ErrUnsupported, ErrPIN and ErrClosed.
 func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error) {
 	if !s.made() || ctx == nil {
 		return nil, errNothing
@@ -159,9 +157,9 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 
 // Open decrypts what Seal made, under whatever version of the key.
 //
-// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of
-// the version that the blob names), ErrInput, ErrUnavailable, ErrUnsupported,
-// ErrFault, ErrPIN and ErrClosed.
+// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of the version
+// that the blob names), ErrInput, ErrUnavailable, ErrUnsupported, ErrFault, ErrPIN and
+// ErrClosed.
 func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	if !s.made() || ctx == nil {
 		return nil, errNothing

@@ -10,10 +10,10 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// ServerKeys makes RSA keys for composite keys, one for each user. They are
-// generated in the token, leave it wrapped under an AES key of the token, are
-// stored by the caller, and come back into the token for one operation at a
-// time: no token holds millions of keys. It is safe for concurrent use.
+// ServerKeys makes RSA keys for composite keys, one for each user. They are generated in
+// the token, leave it wrapped under an AES key of the token, are stored by the caller,
+// and come back into the token for one operation at a time: no token holds millions of
+// keys. It is safe for concurrent use.
 type ServerKeys struct {
 	keys  *keySet
 	bits  int
@@ -25,11 +25,11 @@ type pooledKey struct {
 	blob []byte
 }
 
-// GenerateWrappingKey makes version 1 of a wrapping key under a label that has
-// no AES key yet.
+// GenerateWrappingKey makes version 1 of a wrapping key under a label that has no AES key
+// yet.
 //
-// Errors: ErrInput, ErrKeyExists, ErrUnsupported, ErrUnavailable, ErrPIN,
-// ErrExposed and ErrClosed.
+// Errors: ErrInput, ErrKeyExists, ErrUnsupported, ErrUnavailable, ErrPIN, ErrExposed and
+// ErrClosed.
 func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 	if err := t.made(ctx); err != nil {
 		return err
@@ -41,13 +41,13 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 	return err
 }
 
-// ServerKeys makes and uses keys with moduli of the given number of bits,
-// wrapped under the wrapping key with this label. It keeps ready (0 to 1024)
-// keys in stock, since a token takes from a tenth of a second to seconds for
-// one; they are lost at Close. With ready = 0 each NewKey makes its own.
+// ServerKeys makes and uses keys with moduli of the given number of bits, wrapped under
+// the wrapping key with this label. It keeps ready (0 to 1024) keys in stock, since a
+// token takes from a tenth of a second to seconds for one; they are lost at Close. With
+// ready = 0 each NewKey makes its own.
 //
-// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable,
-// ErrPIN and ErrClosed.
+// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable, ErrPIN
+// and ErrClosed.
 func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (*ServerKeys, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
@@ -82,8 +82,8 @@ func (p *ServerKeys) draw(ctx context.Context) (pooledKey, error) {
 	return k, err
 }
 
-// Close stops filling the stock, and drops the keys in it. Keys that were given
-// out stay usable.
+// Close stops filling the stock, and drops the keys in it. Keys that were given out stay
+// usable.
 func (p *ServerKeys) Close() {
 	if p.made() {
 		p.stock.Close()
@@ -109,9 +109,9 @@ func (p *ServerKeys) Bits() int {
 	return p.bits
 }
 
-// NewKey returns a key that nobody else has, and its wrapped form to store and
-// give to LoadKey. The blob is secret only as far as the token's wrapping key
-// is safe. The key was used once in its wrapped form.
+// NewKey returns a key that nobody else has, and its wrapped form to store and give to
+// LoadKey. The blob is secret only as far as the token's wrapping key is safe. The key
+// was used once in its wrapped form.
 //
 // Errors: those of Key.Exponentiate, and ErrExposed.
 func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
@@ -128,11 +128,11 @@ func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error
 	return k.key, k.blob, nil
 }
 
-// LoadKey returns the key in a blob that NewKey made. It is checked in memory;
-// the module sees it when the key is used.
+// LoadKey returns the key in a blob that NewKey made. It is checked in memory; the module
+// sees it when the key is used.
 //
-// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of
-// the version that the blob names), ErrUnavailable, ErrPIN and ErrClosed.
+// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of the version
+// that the blob names), ErrUnavailable, ErrPIN and ErrClosed.
 func (p *ServerKeys) LoadKey(ctx context.Context, wrapped []byte) (splitkey.RSAKey, error) {
 	if !p.made() || ctx == nil {
 		return nil, errNothing

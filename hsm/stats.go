@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Stats counts what happened since the token was opened. The numbers only
-// grow, except Running, Idle and Sessions.
+// Stats counts what happened since the token was opened. The numbers only grow, except
+// Running, Idle and Sessions.
 type Stats struct {
-	// Calls by result. Refused are ErrInput from the module's side and
-	// ErrUnsupported; inputs refused before the module are not counted.
+	// Calls by result. Refused are ErrInput from the module's side and ErrUnsupported;
+	// inputs refused before the module are not counted.
 	OK, Unavailable, Refused, Faults uint64
 	// Abandoned calls did not return in time; Running have not returned yet.
 	Abandoned uint64

@@ -10,12 +10,12 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Token is one open token. It owns its module: no other library in the same
-// process may use the same file.
+// Token is one open token. It owns its module: no other library in the same process may
+// use the same file.
 //
-// Its methods, and those of what it returns, may be called from many
-// goroutines. They return errors that wrap ErrUnavailable while the token is
-// away, and work again when it is back; nothing needs to be opened anew.
+// Its methods, and those of what it returns, may be called from many goroutines. They
+// return errors that wrap ErrUnavailable while the token is away, and work again when it
+// is back; nothing needs to be opened anew.
 type Token struct {
 	cfg   Config
 	own   *owned
@@ -123,16 +123,23 @@ func (t *Token) findToken() (tokenInfo, error) {
 	}
 	miss := &TokenError{Label: t.cfg.Label, Serial: t.wantSerial()}
 	var found tokenInfo
+	var unread error
 	for _, slot := range slots {
 		info, err := t.mod.TokenInfo(slot)
-		if err != nil || info.flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 {
-			continue // a slot whose token cannot be read is not the one
+		switch {
+		case isCode(err, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_TOKEN_NOT_RECOGNIZED):
+		case err != nil:
+			unread = err
+		case info.flags&pkcs11.CKF_TOKEN_INITIALIZED != 0:
+			miss.Found = append(miss.Found, info.label+"/"+info.serial)
+			if t.isMeant(info) {
+				miss.Matches++
+				found, t.slot = info, slot
+			}
 		}
-		miss.Found = append(miss.Found, info.label+"/"+info.serial)
-		if t.isMeant(info) {
-			miss.Matches++
-			found, t.slot = info, slot
-		}
+	}
+	if miss.Matches == 0 && unread != nil {
+		return tokenInfo{}, unavailable("C_GetTokenInfo", unread) // it may be that one
 	}
 	if miss.Matches != 1 {
 		return tokenInfo{}, miss
@@ -192,7 +199,8 @@ func (t *Token) Close(ctx context.Context) error {
 	}
 }
 
-// shut forgets what was derived in the token, and gives the module up. The gate is locked.
+// shut forgets what was derived in the token, and gives the module up. The gate is
+// locked.
 func (t *Token) shut() error {
 	if t.finalized {
 		return nil

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/modexp"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -90,4 +92,15 @@ func opening(s *Sealer, blob []byte, want string) func(context.Context) error {
 		}
 		return nil
 	}
+}
+
+// exponentiate checks one result in the test, too.
+func exponentiate(t testing.TB, key splitkey.RSAKey, zeros int) {
+	t.Helper()
+	pub := key.Public().(*rsa.PublicKey)
+	x := make([]byte, pub.Size())
+	rand.Read(x[max(1, zeros):])
+	y, err := key.Exponentiate(t.Context(), x)
+	require.NoError(t, err)
+	require.True(t, right(modexp.NewModulus(pub.N.Bytes()), x, y))
 }

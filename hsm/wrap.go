@@ -11,10 +11,10 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// wrapped is the body of a blob that holds a key: format (1 byte), length of n
-// (2 bytes, big-endian), n, IV (16 bytes for AES-CBC, else none), and what
-// C_WrapKey gave. The format says how, since mechanism 0x210A is RFC 5649 on
-// some modules and PKCS #7 padding with RFC 3394 on others.
+// wrapped is the body of a blob that holds a key: format (1 byte), length of n (2 bytes,
+// big-endian), n, IV (16 bytes for AES-CBC, else none), and what C_WrapKey gave. The
+// format says how, since mechanism 0x210A is RFC 5649 on some modules and PKCS #7 padding
+// with RFC 3394 on others.
 type wrapped struct {
 	method wrapMethod
 	pub    *rsa.PublicKey
@@ -78,8 +78,8 @@ func parseWrapped(b []byte) (*wrapped, error) {
 	}
 	w.pub, b = pub, b[size:]
 	w.iv, w.key = b[:w.method.ivBytes], b[w.method.ivBytes:]
-	// Whatever the padding, a private key is longer than its modulus, and its
-	// wrapped form comes in blocks of 8 bytes.
+	// Whatever the padding, a private key is longer than its modulus, and its wrapped
+	// form comes in blocks of 8 bytes.
 	if len(w.key) < size || len(w.key)%8 != 0 {
 		return nil, bad
 	}
@@ -110,9 +110,8 @@ func (s *session) generateWrapped(kek handle, method wrapMethod, bits int) (*wra
 }
 
 // unwrap brings a key back for this session. The blob it came from has been
-// authenticated; the key that came out has not, and opencryptoki leaves it
-// readable whatever the template says. So it is made what it should be, and
-// that is read back.
+// authenticated; the key that came out has not, and opencryptoki leaves it readable
+// whatever the template says. So it is made what it should be, and that is read back.
 func (s *session) unwrap(kek handle, w *wrapped) (h handle, giveBack func(), err error) {
 	h, err = s.mod.UnwrapKey(s.h, mechanism{w.method.kind, w.iv}, kek, w.key, with([]attribute{
 		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
