@@ -9,6 +9,34 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
+// Resume sends the request again that was not answered, byte for byte, without a PIN, and
+// returns what became of it. The server counts nothing twice. Its errors are those of the
+// method that made the request, [ErrNotCarriedOut], and [ErrNothingPending] if there is
+// none. A [Device.ChangePIN] that is resumed is [ErrPINUnchanged], though the server may
+// have found the old PIN right.
+//
+// A request whose challenge or HPKE key the server does not know any more is never
+// answered: only [Device.Cancel] ends it.
+func (d *Device) Resume(ctx context.Context) (*Request, error) {
+	var done *Request
+	err := d.exclusively(ctx, func(s *state) (err error) {
+		switch {
+		case s.phase == Superseded:
+			return d.report(ctx, s, nil)
+		case s.phase == Dead:
+			return &protocol.DestroyedError{Reason: s.reason}
+		case s.pending == nil:
+			return ErrNothingPending
+		case s.phase == Enrolling:
+			done, err = d.finishEnrollment(ctx, s)
+		default:
+			done, err = d.finish(ctx, s, nil)
+		}
+		return err
+	})
+	return done, err
+}
+
 // Cancel ends the request that is pending: nil means that it was not carried out and
 // never will be. If it was carried out before, the error is [ErrCarriedOut]: the service
 // has the signatures then, and a device that wants them calls [Device.Resume] in place of
@@ -24,10 +52,7 @@ import (
 // again with another challenge, and Resume as well. [ErrNothingPending] if there is
 // nothing to cancel.
 func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
-	return d.exclusively(func(s *state) error {
+	return d.exclusively(ctx, func(s *state) error {
 		switch {
 		case s.phase == Superseded:
 			return d.report(ctx, s, challenge)
@@ -110,10 +135,7 @@ func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answ
 // wraps [ErrSuperseded] before. It is [ErrNothingPending] for a key that is not
 // superseded.
 func (d *Device) Report(ctx context.Context, challenge []byte) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
-	return d.exclusively(func(s *state) error {
+	return d.exclusively(ctx, func(s *state) error {
 		switch {
 		case s.phase == Dead:
 			return &protocol.DestroyedError{Reason: s.reason}

@@ -126,19 +126,15 @@ func New(config Config) (*Device, error) {
 	return d, nil
 }
 
-func (d *Device) made(ctx context.Context) error {
-	if d == nil || d.config.Storage == nil || ctx == nil {
-		return wire.ErrNothing
-	}
-	return nil
-}
-
 // Format hides the configuration, except where package fmt cannot call it: in an
 // unexported field of a struct that is printed.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.Config(hidden)") }
 
 // exclusively runs one operation with the state as it is stored, and wipes its secrets.
-func (d *Device) exclusively(operation func(*state) error) error {
+func (d *Device) exclusively(ctx context.Context, operation func(*state) error) error {
+	if d == nil || d.config.Storage == nil || ctx == nil {
+		return wire.ErrNothing
+	}
 	if !d.busy.TryLock() {
 		return ErrBusy
 	}

@@ -2,8 +2,10 @@ package device
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -54,9 +56,6 @@ type EnrollOptions struct {
 // bad options. Answers of the server: [ErrRejected], [ErrNotCarriedOut], a
 // [*protocol.DestroyedError] (not confirmed in time).
 func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
-	if err := d.made(ctx); err != nil {
-		return err
-	}
 	c, err := wire.ParseChallenge(o.Challenge)
 	if err == nil && c.Purpose != wire.ForEnrolment {
 		err = fmt.Errorf("%w: not a challenge for an enrolment", protocol.ErrMalformed)
@@ -67,7 +66,7 @@ func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := pinlock.CheckPIN(o.PIN); err != nil {
 		return err
 	}
-	return d.exclusively(func(s *state) error {
+	return d.exclusively(ctx, func(s *state) error {
 		switch {
 		case s.phase == Ready:
 			return fmt.Errorf("%w: there is a key in use", ErrPhase)
@@ -104,11 +103,7 @@ func (d *Device) beginEnrollment(s *state, c *wire.Challenge, o EnrollOptions) e
 		defer client.Wipe()
 		defer server.Wipe()
 	}
-	box, err := pinlock.Lock(client, o.PIN, d.config.Params)
-	if err != nil {
-		return err
-	}
-	lockbox, err := box.MarshalBinary()
+	lockbox, err := d.lock(client, o.PIN)
 	if err != nil {
 		return err
 	}
@@ -163,6 +158,34 @@ func (d *Device) finishEnrollment(ctx context.Context, s *state) (*Request, erro
 		return nil, err
 	}
 	return p.shown(), nil
+}
+
+// enrolled takes up the final key, if it is made of the device's own.
+func (s *state) enrolled(a *wire.Answer) error {
+	box, err := s.key.box()
+	if err != nil {
+		return err
+	}
+	own, err := box.PublicKey()
+	if err != nil {
+		return err
+	}
+	if a.Parsed.KeyID != s.key.id || !divides(own, &a.Public) {
+		return fmt.Errorf("%w: %w: enrolment", ErrUnanswered, errAnswer)
+	}
+	s.phase, s.pending = Unconfirmed, nil
+	s.key.public, s.key.challenge = a.Public, a.Parsed
+	return nil
+}
+
+// divides reports whether the final key is one that splitkey accepts for the client key,
+// and has full length: that key itself, or its product with another of the same length.
+func divides(device, final *rsa.PublicKey) bool {
+	if _, err := splitkey.CheckFinalKey(final, device); err != nil {
+		return false
+	}
+	n2 := new(big.Int).Quo(final.N, device.N)
+	return n2.BitLen() == 1 || n2.BitLen() == device.N.BitLen() && final.N.BitLen() == 2*device.N.BitLen()
 }
 
 func (o EnrollOptions) shares() (*splitkey.ClientShare, *splitkey.ServerShare, error) {

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -9,35 +10,31 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// Resume sends the request again that was not answered, byte for byte, without a PIN, and
-// returns what became of it. The server counts nothing twice. Its errors are those of the
-// method that made the request, [ErrNotCarriedOut], and [ErrNothingPending] if there is
-// none. A [Device.ChangePIN] that is resumed is [ErrPINUnchanged], though the server may
-// have found the old PIN right.
-//
-// A request whose challenge or HPKE key the server does not know any more is never
-// answered: only [Device.Cancel] ends it.
-func (d *Device) Resume(ctx context.Context) (*Request, error) {
-	if err := d.made(ctx); err != nil {
-		return nil, err
+// pending is the one request that may have been sent: of number enrolledKey.number + 1.
+type pending struct {
+	op        protocol.Operation
+	cancel    bool // a Cancel of it may have been sent
+	challenge *wire.Challenge
+	messages  wire.Messages
+	salts     [][]byte
+	next      wire.Secret // the next token
+	request   []byte      // sealed, as it is sent
+	secret    wire.Secret // of the reply
+}
+
+func (p *pending) reply() wire.Reply { return wire.Reply{Secret: p.secret, Request: p.hash()} }
+
+func (p *pending) hash() wire.Hash { return sha256.Sum256(p.request) }
+
+// signed is what the answer's signatures must verify for. A Refresh has none.
+func (p *pending) signed() wire.Messages {
+	switch p.op {
+	case protocol.OpSign:
+		return p.messages
+	case protocol.OpRefresh:
+		return wire.Messages{}
 	}
-	var done *Request
-	err := d.exclusively(func(s *state) (err error) {
-		switch {
-		case s.phase == Superseded:
-			return d.report(ctx, s, nil)
-		case s.phase == Dead:
-			return &protocol.DestroyedError{Reason: s.reason}
-		case s.pending == nil:
-			return ErrNothingPending
-		case s.phase == Enrolling:
-			done, err = d.finishEnrollment(ctx, s)
-		default:
-			done, err = d.finish(ctx, s, nil)
-		}
-		return err
-	})
-	return done, err
+	return wire.OwnMessage(p.op, p.challenge.Raw[:])
 }
 
 // finish sends the pending request, which is saved, and acts on the answer. right, if not
@@ -154,6 +151,45 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// resolve changes the state as the answer to the pending request says, or the answer to a
+// Cancel of it, and reports whether nothing is pending any more. The reply key of a
+// Cancel was never stored, so that nobody can have forged its answer.
+func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
+	k, p := s.key, s.pending
+	f := wire.FateWrong
+	switch {
+	case a.Code == wire.CodeRight:
+		f, k.token = wire.FateRight, p.next
+		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
+	case a.Code == wire.CodeCancelled && p.cancel:
+		f = wire.FateCancelled
+	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:
+	case a.Code == wire.CodeWrong:
+		s.end(protocol.ReasonPIN, a.Parsed, fresh)
+		return true, nil
+	case a.Code == wire.CodeDestroyed:
+		s.end(a.Reason, a.Parsed, fresh)
+		return true, nil
+	case a.Code == wire.CodeSuperseded:
+		s.end(protocol.ReasonClone, a.Parsed, false)
+		return true, nil
+	case a.Code == wire.CodeCancelled: // no challenge comes with it, and a Report takes the request's own
+		s.end(protocol.ReasonClone, p.challenge, false)
+		return true, nil
+	case fresh, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
+		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, errAnswer, a.Code)
+	default:
+		if a.Code == wire.CodeExpired && k.challenge != nil && k.challenge.Raw == p.challenge.Raw {
+			k.challenge = nil
+		}
+		return false, nil
+	}
+	k.number++
+	k.chain = wire.NextChain(k.chain, p.hash(), f)
+	s.pending = nil
+	return true, nil
 }
 
 // outcome is the answer as the device's caller sees it: nil for wire.CodeEnrolled and

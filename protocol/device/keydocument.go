@@ -18,10 +18,7 @@ import (
 // authority did not sign, or that is older than one that the device has used, and
 // [protocol.ErrConfig] without an Authority; else it is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
-	if err := d.made(context.Background()); err != nil {
-		return err
-	}
-	return d.exclusively(func(s *state) error {
+	return d.exclusively(context.Background(), func(s *state) error {
 		if err := d.use(s, document); err != nil {
 			return err
 		}

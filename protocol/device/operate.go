@@ -21,10 +21,7 @@ type operation struct {
 
 // operate makes a request, saves it, sends it and acts on the answer.
 func (d *Device) operate(ctx context.Context, o operation) (done *Request, err error) {
-	if err := d.made(ctx); err != nil {
-		return nil, err
-	}
-	err = d.exclusively(func(s *state) error {
+	err = d.exclusively(ctx, func(s *state) error {
 		if s.phase == Superseded {
 			return d.report(ctx, s, o.challenge)
 		}
@@ -73,6 +70,15 @@ func (o *operation) parse(k *enrolledKey) (*wire.Challenge, error) {
 	return c, nil
 }
 
+// challengeFor parses a challenge that this key's requests may carry.
+func (k *enrolledKey) challengeFor(raw []byte) (*wire.Challenge, error) {
+	c, err := wire.ParseChallenge(raw)
+	if err == nil && (c.KeyID != k.id || c.Purpose == wire.ForEnrolment) {
+		err = fmt.Errorf("%w: the challenge is for another key or an enrolment", protocol.ErrMalformed)
+	}
+	return c, err
+}
+
 // repeats reports whether the pending request is this operation, so that it is to be sent
 // again.
 func (o *operation) repeats(p *pending, c *wire.Challenge) bool {
@@ -107,7 +113,11 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 		if err != nil {
 			return nil, err
 		}
-		if share, err = k.unlock(o.pin, d.config.Limit); err != nil {
+		box, err := k.box()
+		if err != nil {
+			return nil, err
+		}
+		if share, err = box.Unlock(o.pin, d.config.Limit); err != nil {
 			return nil, err
 		}
 		defer share.Wipe()
@@ -135,7 +145,10 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 	if o.newPIN == nil {
 		return d.finish(ctx, s, nil)
 	}
-	return d.finish(ctx, s, func() error { return d.relock(s, share, o.newPIN) })
+	return d.finish(ctx, s, func() (err error) {
+		k.lockbox, err = d.lock(share, o.newPIN)
+		return err
+	})
 }
 
 // encode pads what the request signs, and fills in the salts that were drawn for it.
@@ -159,13 +172,42 @@ func (k *enrolledKey) encode(r *wire.Request) ([]*splitkey.Message, error) {
 	return encoded, nil
 }
 
-// unlock opens the lockbox. The caller wipes the share.
-func (k *enrolledKey) unlock(pin []byte, limit pinlock.Params) (*splitkey.ClientShare, error) {
+// finalKey returns the final key of an enrolled device, which is checked once an
+// operation.
+func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
+	if k.final != nil {
+		return k.final, nil
+	}
+	box, err := k.box()
+	if err != nil {
+		return nil, err
+	}
+	client, err := box.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	if k.final, err = splitkey.CheckFinalKey(&k.public, client); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	return k.final, nil
+}
+
+// box is the lockbox.
+func (k *enrolledKey) box() (*pinlock.Lockbox, error) {
 	box, err := pinlock.ParseLockbox(k.lockbox)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStorage, err)
 	}
-	return box.Unlock(pin, limit)
+	return box, nil
+}
+
+// lock puts a share under a PIN.
+func (d *Device) lock(share *splitkey.ClientShare, pin []byte) ([]byte, error) {
+	box, err := pinlock.Lock(share, pin, d.config.Params)
+	if err != nil {
+		return nil, err
+	}
+	return box.MarshalBinary()
 }
 
 // seal authenticates a request and encrypts it to the HPKE key of now.
@@ -206,19 +248,5 @@ func (d *Device) saveUnsent(ctx context.Context, s, before *state) error {
 		}
 		return err
 	}
-	return nil
-}
-
-// relock puts the share, which the server has just found right, under a new PIN.
-func (d *Device) relock(s *state, share *splitkey.ClientShare, newPIN []byte) error {
-	box, err := pinlock.Lock(share, newPIN, d.config.Params)
-	if err != nil {
-		return err
-	}
-	lockbox, err := box.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	s.key.lockbox = lockbox
 	return nil
 }

@@ -2,11 +2,8 @@ package device
 
 import (
 	"crypto/rsa"
-	"crypto/sha256"
 	"fmt"
-	"math/big"
 
-	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -61,33 +58,6 @@ type enrolledKey struct {
 	final     *splitkey.FinalKey // finalKey's, which is computed once an operation
 }
 
-// pending is the one request that may have been sent: of number enrolledKey.number + 1.
-type pending struct {
-	op        protocol.Operation
-	cancel    bool // a Cancel of it may have been sent
-	challenge *wire.Challenge
-	messages  wire.Messages
-	salts     [][]byte
-	next      wire.Secret // the next token
-	request   []byte      // sealed, as it is sent
-	secret    wire.Secret // of the reply
-}
-
-func (p *pending) reply() wire.Reply { return wire.Reply{Secret: p.secret, Request: p.hash()} }
-
-func (p *pending) hash() wire.Hash { return sha256.Sum256(p.request) }
-
-// signed is what the answer's signatures must verify for. A Refresh has none.
-func (p *pending) signed() wire.Messages {
-	switch p.op {
-	case protocol.OpSign:
-		return p.messages
-	case protocol.OpRefresh:
-		return wire.Messages{}
-	}
-	return wire.OwnMessage(p.op, p.challenge.Raw[:])
-}
-
 // usable returns why there is nothing to operate with, or nil.
 func (s *state) usable() error {
 	switch s.phase {
@@ -101,68 +71,6 @@ func (s *state) usable() error {
 		return ErrSuperseded
 	}
 	return nil
-}
-
-// challengeFor parses a challenge that this key's requests may carry.
-func (k *enrolledKey) challengeFor(raw []byte) (*wire.Challenge, error) {
-	c, err := wire.ParseChallenge(raw)
-	if err == nil && (c.KeyID != k.id || c.Purpose == wire.ForEnrolment) {
-		err = fmt.Errorf("%w: the challenge is for another key or an enrolment", protocol.ErrMalformed)
-	}
-	return c, err
-}
-
-// enrolled takes up the final key, if it is made of the device's own.
-func (s *state) enrolled(a *wire.Answer) error {
-	own, err := s.key.clientKey()
-	if err != nil {
-		return err
-	}
-	if a.Parsed.KeyID != s.key.id || !divides(own, &a.Public) {
-		return fmt.Errorf("%w: %w: enrolment", ErrUnanswered, errAnswer)
-	}
-	s.phase, s.pending = Unconfirmed, nil
-	s.key.public, s.key.challenge = a.Public, a.Parsed
-	return nil
-}
-
-// resolve changes the state as the answer to the pending request says, or the answer to a
-// Cancel of it, and reports whether nothing is pending any more. The reply key of a
-// Cancel was never stored, so that nobody can have forged its answer.
-func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
-	k, p := s.key, s.pending
-	f := wire.FateWrong
-	switch {
-	case a.Code == wire.CodeRight:
-		f, k.token = wire.FateRight, p.next
-		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
-	case a.Code == wire.CodeCancelled && p.cancel:
-		f = wire.FateCancelled
-	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:
-	case a.Code == wire.CodeWrong:
-		s.end(protocol.ReasonPIN, a.Parsed, fresh)
-		return true, nil
-	case a.Code == wire.CodeDestroyed:
-		s.end(a.Reason, a.Parsed, fresh)
-		return true, nil
-	case a.Code == wire.CodeSuperseded:
-		s.end(protocol.ReasonClone, a.Parsed, false)
-		return true, nil
-	case a.Code == wire.CodeCancelled: // no challenge comes with it, and a Report takes the request's own
-		s.end(protocol.ReasonClone, p.challenge, false)
-		return true, nil
-	case fresh, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
-		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, errAnswer, a.Code)
-	default:
-		if a.Code == wire.CodeExpired && k.challenge != nil && k.challenge.Raw == p.challenge.Raw {
-			k.challenge = nil
-		}
-		return false, nil
-	}
-	k.number++
-	k.chain = wire.NextChain(k.chain, p.hash(), f)
-	s.pending = nil
-	return true, nil
 }
 
 // forget is for an enrolment that leaves no key.
@@ -191,39 +99,4 @@ func (s *state) consistent() bool {
 		(inUse || s.phase == Superseded) == (s.key != nil) && (s.pending == nil || inUse) &&
 		enrolls == (s.phase == Enrolling) && known == (s.phase == Unconfirmed || s.phase == Ready) &&
 		(s.key == nil || inUse == (len(s.key.lockbox) > 0))
-}
-
-// clientKey is (n1, e), as the lockbox has it.
-func (k *enrolledKey) clientKey() (*rsa.PublicKey, error) {
-	box, err := pinlock.ParseLockbox(k.lockbox)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStorage, err)
-	}
-	return box.PublicKey()
-}
-
-// finalKey returns the final key of an enrolled device, which is checked once an
-// operation.
-func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
-	if k.final != nil {
-		return k.final, nil
-	}
-	client, err := k.clientKey()
-	if err != nil {
-		return nil, err
-	}
-	if k.final, err = splitkey.CheckFinalKey(&k.public, client); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStorage, err)
-	}
-	return k.final, nil
-}
-
-// divides reports whether the final key is one that splitkey accepts for the client key,
-// and has full length: that key itself, or its product with another of the same length.
-func divides(device, final *rsa.PublicKey) bool {
-	if _, err := splitkey.CheckFinalKey(final, device); err != nil {
-		return false
-	}
-	n2 := new(big.Int).Quo(final.N, device.N)
-	return n2.BitLen() == 1 || n2.BitLen() == device.N.BitLen() && final.N.BitLen() == 2*device.N.BitLen()
 }

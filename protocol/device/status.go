@@ -43,11 +43,8 @@ func (p *pending) shown() *Request {
 
 // Status returns what the device knows by itself, without the server.
 func (d *Device) Status() (KeyStatus, error) {
-	if err := d.made(context.Background()); err != nil {
-		return KeyStatus{}, err
-	}
 	var status KeyStatus
-	err := d.exclusively(func(s *state) error {
+	err := d.exclusively(context.Background(), func(s *state) error {
 		status.Phase, status.Reason = s.phase, s.reason
 		if k := s.key; k != nil {
 			status.KeyID = k.id

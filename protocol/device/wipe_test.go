@@ -38,7 +38,7 @@ func TestSecretsAreWiped(t *testing.T) {
 	p.config.Storage = storage
 	var secrets []wire.Secret
 	operate := func(f func(*state) error) {
-		require.NoError(t, p.exclusively(func(st *state) error {
+		require.NoError(t, p.exclusively(t.Context(), func(st *state) error {
 			if st.key != nil {
 				secrets = append(secrets, st.key.authKey, st.key.token)
 			}
