@@ -68,9 +68,6 @@ var (
 // for a device without a final key, [protocol.ErrConfig], [ErrBusy], [ErrStorage] and
 // those of the storage.
 func (d *Device) NewSigner(ctx context.Context, c SignerConfig) (*Signer, error) {
-	if err := d.made(ctx); err != nil {
-		return nil, err
-	}
 	if c.Challenge == nil || c.PIN == nil || c.Queue < 0 {
 		return nil, fmt.Errorf("%w: a signer without challenges or PINs, or with a queue below 0", protocol.ErrConfig)
 	}
@@ -78,7 +75,7 @@ func (d *Device) NewSigner(ctx context.Context, c SignerConfig) (*Signer, error)
 		c.Queue = 64
 	}
 	s := &Signer{device: d, config: c, ctx: ctx}
-	err := d.exclusively(func(st *state) (err error) {
+	err := d.exclusively(ctx, func(st *state) (err error) {
 		if st.key == nil || st.key.public.N == nil {
 			return fmt.Errorf("%w: there is no final key", ErrPhase)
 		}
