@@ -28,8 +28,13 @@ type trial struct {
 	outcome       limiter.Outcome     // 0 until the partial signatures were looked at
 }
 
-// errHardware is for a request with the right MAC and without the hardware's signature.
-var errHardware = errors.New("server: not signed by the phone's hardware")
+// Causes of refusals.
+var (
+	errChallenge = errors.New("challenge")
+	errMAC       = errors.New("MAC")
+	// errHardware is for the right MAC without the hardware's signature.
+	errHardware = errors.New("server: not signed by the phone's hardware")
+)
 
 // attempt answers every request but an enrolment: checks 2 to 6, then decide.
 func (s *Server) attempt(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
@@ -80,10 +85,10 @@ func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID) (now int64
 		return 0, fmt.Errorf("%w: %w", errInternal, err)
 	}
 	if c.KeyID != id || !s.challenges.Authentic(c) {
-		return 0, fmt.Errorf("%w: not the server's challenge for this key", protocol.ErrMalformed)
+		return 0, fmt.Errorf("%w: %w: not the server's for this key", protocol.ErrMalformed, errChallenge)
 	}
 	if c.Issued > now+clockSkew.Milliseconds() {
-		return 0, fmt.Errorf("%w: a challenge of the future", protocol.ErrMalformed)
+		return 0, fmt.Errorf("%w: %w: of the future", protocol.ErrMalformed, errChallenge)
 	}
 	return now, nil
 }
@@ -105,7 +110,7 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	k := wire.NewSecret(key)
 	defer k.Wipe()
 	if !t.Authentic(k, t.id) {
-		return fmt.Errorf("%w: not the device's", protocol.ErrMalformed)
+		return fmt.Errorf("%w: %w: not the device's", protocol.ErrMalformed, errMAC)
 	}
 	if !wire.HardwareSigned(rec.hardware, t.id, t.Body.Get(), t.Request.Hardware) {
 		return fmt.Errorf("%w: key %v", errHardware, t.id)

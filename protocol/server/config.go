@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 const (
@@ -86,6 +87,10 @@ type Config struct {
 	// nil. nil means slog.Default().
 	Log *slog.Logger
 
+	// Observer, if not nil, is told what the server does, for metrics. service/metrics
+	// has one for Prometheus. It never gets a key id: Audit does.
+	Observer observe.Observer
+
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 
@@ -145,6 +150,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: a source of server keys of %d bits", protocol.ErrConfig, c.Keys.Bits())
 	case c.Audit != nil && isnil.Value(c.Audit):
 		return fmt.Errorf("%w: the audit sink is a nil", protocol.ErrConfig)
+	case c.Observer != nil && isnil.Value(c.Observer):
+		return fmt.Errorf("%w: the observer is a nil", protocol.ErrConfig)
 	case c.ChallengeLife < 0 || c.ChallengeLife > wire.MaxChallengeLife || c.ChallengeLife%time.Millisecond != 0:
 		return fmt.Errorf("%w: challenge life of %v, want up to %v", protocol.ErrConfig, c.ChallengeLife, wire.MaxChallengeLife)
 	case c.PendingLife < 0 || c.PendingLife > 30*24*time.Hour:
@@ -178,6 +185,7 @@ func (c *Config) check() error {
 	if c.Audit == nil {
 		c.Audit = loggerSink{c.Log}
 	}
+	c.observe()
 	return nil
 }
 

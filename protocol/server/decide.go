@@ -73,7 +73,7 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 		return t.settle(rec, wire.FateRight, event{kind: refreshedEvent}), nil
 	case t.Op == protocol.OpSign && t.Challenge.Binding != t.Messages.Binding(): // 14
 		t.server.config.Log.LogAttrs(ctx, slog.LevelInfo, "request rejected",
-			slog.String("key", t.id.String()), slog.String("cause", "the challenge is for other digests"))
+			named(ctx, slog.String("key", t.id.String()), slog.String("cause", "the challenge is for other digests"))...)
 		return told(wire.CodeRejected), nil
 	}
 	return t.count(ctx, rec) // 15 to 17

@@ -63,7 +63,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	}
 	if err := s.acceptHardware(ctx, id, e); err != nil {
 		s.config.Log.LogAttrs(ctx, slog.LevelWarn, "hardware key not accepted",
-			slog.String("key", id.String()), slog.String("cause", err.Error()))
+			named(ctx, slog.String("key", id.String()), slog.String("cause", err.Error()))...)
 		return refuseKey(wire.RefusedHardware), nil
 	}
 	index := indexID(share)
@@ -115,7 +115,7 @@ func (s *Server) enrolledBefore(ctx context.Context, id protocol.KeyID, request 
 		return nil, err
 	}
 	if rec.enrollment != request {
-		return nil, fmt.Errorf("%w: the challenge was used for another enrolment", protocol.ErrMalformed)
+		return nil, fmt.Errorf("%w: %w: used for another enrolment", protocol.ErrMalformed, errChallenge)
 	}
 	if rec.condition == Destroyed {
 		return toldDestroyed(rec).answer, nil
@@ -135,6 +135,7 @@ func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*w
 	}
 	switch err := s.config.Store.Create(ctx, recordID(id), value); {
 	case err == nil:
+		s.happened(rec.events[0], rec)
 		_ = s.deliver(ctx, id, rec)
 	case !errors.Is(err, limiter.ErrConflict):
 		return nil, err

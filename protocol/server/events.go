@@ -198,7 +198,7 @@ func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) erro
 		}
 		for _, told := range e.tell(id, number, r) {
 			if err := s.record(ctx, told); err != nil {
-				s.undelivered(ctx, told, err)
+				s.undelivered(ctx, told, err, len(r.events)-i)
 				return err
 			}
 		}

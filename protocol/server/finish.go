@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 // finish makes the signatures of a right request, new or repeated, after it was counted.
@@ -17,7 +18,12 @@ func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 	signatures := make([][]byte, len(t.checked))
 	for i, c := range t.checked {
 		var err error
-		if signatures[i], err = t.completer.Finish(ctx, c); err != nil {
+		began := time.Now()
+		signatures[i], err = t.completer.Finish(ctx, c)
+		if o := s.config.Observer; o != nil {
+			called(o, observe.Keys, "finish", began, err)
+		}
+		if err != nil {
 			return s.later(ctx, t.id, err)
 		}
 	}

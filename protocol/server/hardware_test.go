@@ -181,7 +181,7 @@ func TestStrangerVerifiesNothing(t *testing.T) {
 	id := protocol.KeyID{7}
 	nobody := s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{8}, 32) })
 	for challenger, cause := range map[*Server]string{
-		nobody:   "not the server's challenge for this key",
+		nobody:   "not the server's for this key",
 		s.Server: "not signed by the hardware key",
 	} {
 		c, err := wire.ParseChallenge(challenger.issue(wire.ForEnrolment, id, wire.Hash{}))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 // errInternal marks failures that are the server's own.
@@ -17,11 +18,11 @@ var errInternal = errors.New("server: server failure")
 // refused logs why a request gets no answer, and returns ErrRefused. Errors of this
 // package and its neighbours hold no secret and nothing of the request; those of the
 // service's own Sealer, KeySource and Store must not either. What only the
-// sender can be at fault for is for debugging.
+// sender can be at fault for leaves room for the rest.
 func (s *Server) refused(ctx context.Context, err error) error {
 	cause := slog.String("cause", err.Error())
 	if (errors.Is(err, protocol.ErrMalformed) || errors.Is(err, ErrUnknownKey)) && !errors.Is(err, errInternal) {
-		s.config.Log.LogAttrs(ctx, slog.LevelDebug, "request refused", cause)
+		s.lines.strangers.log(ctx, s.config.Clock(), s.config.Log, slog.LevelInfo, "request refused", cause)
 		return ErrRefused
 	}
 	s.lines.refused.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request refused", cause)
@@ -35,8 +36,11 @@ func (s *Server) later(ctx context.Context, id protocol.KeyID, err error) *wire.
 	return &wire.Answer{Code: wire.CodeLater}
 }
 
-// undelivered logs that the audit sink did not take an event, which waits.
-func (s *Server) undelivered(ctx context.Context, e Event, err error) {
+// undelivered logs that the audit sink did not take an event, which waits with others.
+func (s *Server) undelivered(ctx context.Context, e Event, err error, waiting int) {
+	if o := s.config.Observer; o != nil {
+		o.Undelivered(waiting)
+	}
 	s.lines.undelivered.log(ctx, s.config.Clock(), s.config.Log, slog.LevelError, "event not delivered",
 		slog.String("key", e.Key.String()), slog.Uint64("event", e.Number), slog.String("cause", err.Error()))
 }
@@ -57,9 +61,9 @@ const (
 	linesPeriod = time.Minute
 )
 
-// lines bounds what anybody can make a node log above debug: linesAtOnce of each message
-// in a linesPeriod. The next line after that says how many were left out.
-type lines struct{ refused, failed, undelivered throttle }
+// lines bounds what anybody can make a node log: linesAtOnce of each kind in a
+// linesPeriod. The next line after that says how many were left out.
+type lines struct{ strangers, refused, failed, undelivered throttle }
 
 type throttle struct {
 	mu               sync.Mutex
@@ -72,8 +76,16 @@ func (t *throttle) log(ctx context.Context, now time.Time, log *slog.Logger, lev
 		if leftOut > 0 {
 			attrs = append(attrs, slog.Int("left_out", leftOut))
 		}
-		log.LogAttrs(ctx, level, text, attrs...)
+		log.LogAttrs(ctx, level, text, named(ctx, attrs...)...)
 	}
+}
+
+// named adds the request's id, if the transport gave it one.
+func named(ctx context.Context, attrs ...slog.Attr) []slog.Attr {
+	if id := observe.RequestID(ctx); id != "" {
+		attrs = append(attrs, slog.String("request", id))
+	}
+	return attrs
 }
 
 // pass reports whether a line may be written, and how many were left out before it.

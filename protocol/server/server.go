@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hpke"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 // Server is the service's half of the protocol. It keeps nothing between calls that it
@@ -80,18 +82,33 @@ func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 	if s.made(ctx) != nil {
 		return nil, ErrRefused
 	}
-	o, err := wire.OpenRequest(request, s.keys.Get())
+	var w watch
+	began := time.Now()
+	response, err := s.handle(ctx, request, &w)
+	if o := s.config.Observer; o != nil {
+		o.Handled(w.handled(err, time.Since(began)))
+	}
 	if err != nil {
 		return nil, s.refused(ctx, err)
 	}
+	return response, nil
+}
+
+// handle is Handle, with the cause of a refusal.
+func (s *Server) handle(ctx context.Context, request []byte, w *watch) ([]byte, error) {
+	o, err := wire.OpenRequest(request, s.keys.Get())
+	if err != nil {
+		return nil, err
+	}
 	defer o.Wipe()
+	w.operation = o.Op
 	answer := s.attempt
 	if o.Op == protocol.OpEnroll {
 		answer = s.enroll
 	}
 	a, err := answer(ctx, o)
 	if err != nil {
-		return nil, s.refused(ctx, err)
+		return nil, err
 	}
 	if o.HPKEKey != wire.HPKEKeyIDOf(s.current) {
 		a.Document = s.document
@@ -99,11 +116,23 @@ func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 	if a.HasChallenge() {
 		a.Challenge = s.issue(wire.ForOwnUse, o.KeyID, wire.Hash{})
 	}
-	response, err := o.Reply.SealAnswer(a)
-	if err != nil {
-		return nil, s.refused(ctx, err)
+	w.code = a.Code
+	return o.Reply.SealAnswer(a)
+}
+
+// Refuse refuses a request that a transport does not give to [Server.Handle]: one that is
+// too long, say. It is logged and counted like what Handle refuses, and the error is
+// [ErrRefused]. cause is one of a few words of the transport's, and holds nothing of the
+// request.
+func (s *Server) Refuse(ctx context.Context, cause string) error {
+	if s.made(ctx) != nil {
+		return ErrRefused
 	}
-	return response, nil
+	if o := s.config.Observer; o != nil {
+		o.Handled(observe.Handled{Outcome: "refused", Cause: cause})
+	}
+	s.lines.strangers.log(ctx, s.config.Clock(), s.config.Log, slog.LevelInfo, "request refused", slog.String("cause", cause))
+	return ErrRefused
 }
 
 func (s *Server) now() (int64, error) {

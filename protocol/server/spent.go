@@ -63,7 +63,7 @@ func (s *Server) spentBefore(ctx context.Context, id protocol.KeyID, request wir
 	case err != nil:
 		return nil, err
 	case p.request != request:
-		return nil, fmt.Errorf("%w: the challenge was used for another enrolment", protocol.ErrMalformed)
+		return nil, fmt.Errorf("%w: %w: used for another enrolment", protocol.ErrMalformed, errChallenge)
 	case p.refused != 0:
 		return refuseKey(p.refused), nil
 	}

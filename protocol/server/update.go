@@ -41,6 +41,7 @@ func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*rec
 	if err != nil {
 		return decision{}, err
 	}
+	s.happened(d.event, stored)
 	_ = s.deliver(ctx, id, stored) // what fails is logged, and delivered later
 	return d, nil
 }

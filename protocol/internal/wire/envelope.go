@@ -8,6 +8,7 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -132,8 +133,11 @@ func (o *Opened) Wipe() {
 	o.Reply.Secret.Wipe()
 }
 
+// ErrHPKE is for a request that was not encrypted to a key of the server's.
+var ErrHPKE = errors.New("not for an HPKE key of the server's")
+
 // OpenRequest decrypts a request with the one of the keys that it names. The error wraps
-// [protocol.ErrMalformed].
+// [protocol.ErrMalformed], and ErrHPKE once the form of the request is right.
 func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, error) {
 	e, err := ParseEnvelope(request)
 	if err != nil {
@@ -141,15 +145,15 @@ func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, e
 	}
 	key := keys[e.HPKEKey]
 	if key == nil {
-		return nil, fmt.Errorf("%w: unknown HPKE key", protocol.ErrMalformed)
+		return nil, fmt.Errorf("%w: %w: unknown key", protocol.ErrMalformed, ErrHPKE)
 	}
 	recipient, err := hpke.NewRecipient(e.enc, key, kdf, aead, info(e.Op))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
+		return nil, fmt.Errorf("%w: %w: %w", protocol.ErrMalformed, ErrHPKE, err)
 	}
 	plaintext, err := recipient.Open(e.KeyID[:], e.sealed)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
+		return nil, fmt.Errorf("%w: %w: %w", protocol.ErrMalformed, ErrHPKE, err)
 	}
 	reply, err := newReply(recipient.Export, request)
 	if err != nil {
