@@ -31,4 +31,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants, signerMutants, serviceMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants, signerMutants, serviceMutants, httpMutants)

@@ -21,12 +21,16 @@ import (
 // arithmetic of as many documents costs alone. What the device does is not in it.
 //
 //	2048/two-prime   one document, for a key without a server key
+//	2048/observed    the same, with an observer that does nothing
 //	4096/composite   one document
 //	4096/batch8      a list of 8
 //	4096/complete8   8 times Check and Finish of a splitkey.Completer, and encoding
 //	4096/batch64     a list of 64, and so on
 func BenchmarkHandle(b *testing.B) {
 	b.Run("2048/two-prime", func(b *testing.B) { newBenchPhone(b, nil).handle(b, 1) })
+	b.Run("2048/observed", func(b *testing.B) {
+		newReadyPhone(b, newService(b, func(c *Config) { c.Keys, c.Log, c.Observer = nil, slog.New(slog.DiscardHandler), silent{} })).handle(b, 1)
+	})
 	b.Run("4096/composite", func(b *testing.B) { newBenchPhone(b, protocoltest.FixedKeys{}).handle(b, 1) })
 	for _, n := range []int{8, protocol.MaxDocuments} {
 		b.Run(fmt.Sprintf("4096/batch%d", n), func(b *testing.B) { newBenchPhone(b, protocoltest.FixedKeys{}).handle(b, n) })
