@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"fmt"
-
-	"github.com/tandem-rsa/tandem/internal/enum"
-)
+import "github.com/tandem-rsa/tandem/internal/enum"
 
 // Operation is what a request asks for.
 type Operation uint8
@@ -19,26 +15,19 @@ const (
 	OpReport    Operation = 7 // Device.Report
 )
 
-var operationNames = [...]string{
+var operationNames = enum.Names[Operation]{
 	OpEnroll: "enroll", OpConfirm: "confirm", OpSign: "sign", OpRefresh: "refresh",
 	OpChangePIN: "change pin", OpCancel: "cancel", OpReport: "report",
 }
 
 // String returns "enroll", "confirm", "sign", "refresh", "change pin", "cancel" or
 // "report".
-func (o Operation) String() string {
-	if o < OpEnroll || o > OpReport {
-		return fmt.Sprintf("Operation(%d)", uint8(o))
-	}
-	return operationNames[o]
-}
+func (o Operation) String() string { return operationNames.String(o) }
 
 // MarshalText returns what String does, for JSON and logs.
-func (o Operation) MarshalText() ([]byte, error) {
-	return enum.Marshal(o, OpEnroll, OpReport, ErrMalformed)
-}
+func (o Operation) MarshalText() ([]byte, error) { return operationNames.Marshal(o, ErrMalformed) }
 
 // UnmarshalText reads what MarshalText writes, and nothing else.
 func (o *Operation) UnmarshalText(text []byte) error {
-	return enum.Unmarshal(o, text, OpEnroll, OpReport, ErrMalformed)
+	return operationNames.Unmarshal(o, text, ErrMalformed)
 }

@@ -55,3 +55,34 @@ func BreakArithmetic(k *FinalKey) {
 	another := modexp.NewModulus(new(big.Int).Add(k.pub.N, big.NewInt(2)).Bytes())
 	k.verify = func() *modexp.Modulus { return another }
 }
+
+// SharesWithFault deals shares of a key, as GenerateKey and Split do, with a fault in the
+// computation of d_s.
+func SharesWithFault(key *rsa.PrivateKey, s Sharing, fault func(ds []byte)) (*ClientShare, *ServerShare, error) {
+	d, err := newDealer(key.Primes[0].Bytes(), key.Primes[1].Bytes(), &key.PublicKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Wipe()
+	d.sharer = faulty{d.sharer, fault}
+	return d.shares(s)
+}
+
+type faulty struct {
+	sharer
+	fault func(ds []byte)
+}
+
+func (f faulty) Multiplicative(x []byte) ([]byte, bool) {
+	ds, ok := f.sharer.Multiplicative(x)
+	if ok {
+		f.fault(ds)
+	}
+	return ds, ok
+}
+
+func (f faulty) Additive(x []byte) []byte {
+	ds := f.sharer.Additive(x)
+	f.fault(ds)
+	return ds
+}

@@ -25,11 +25,11 @@ const publicExponent = 65537
 // The primes are l-safe (see [Multiplicative]) and otherwise as FIPS 186-5, appendix
 // A.1.3, asks, except that they have their upper three bits set, not two.
 func GenerateKey(bits int, s Sharing) (c *ClientShare, srv *ServerShare, err error) {
-	if bits != 2048 && bits != 3072 && bits != 4096 {
-		return nil, nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
+	if err := checkGenerated(bits); err != nil {
+		return nil, nil, err
 	}
-	if !s.valid() {
-		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	if err := s.check(); err != nil {
+		return nil, nil, err
 	}
 	for range generateTries {
 		erase.Do(func() { c, srv, err = generate(bits, s) })
@@ -38,6 +38,14 @@ func GenerateKey(bits int, s Sharing) (c *ClientShare, srv *ServerShare, err err
 		}
 	}
 	return nil, nil, err
+}
+
+// checkGenerated returns ErrKey for a size of key that is not made.
+func checkGenerated(bits int) error {
+	if bits != 2048 && bits != 3072 && bits != 4096 {
+		return fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
+	}
+	return nil
 }
 
 // generateTries bounds the loop of GenerateKey. One try fails with probability below
@@ -64,8 +72,8 @@ func generate(bits int, s Sharing) (*ClientShare, *ServerShare, error) {
 // (see [LeastServerModulus]). Nothing but the key stays in memory. It returns [ErrKey]
 // for any other size.
 func GenerateSoftwareKey(bits int) (k *SoftwareKey, err error) {
-	if bits != 2048 && bits != 3072 && bits != 4096 {
-		return nil, fmt.Errorf("%w: cannot generate %d bits, want 2048, 3072 or 4096", ErrKey, bits)
+	if err := checkGenerated(bits); err != nil {
+		return nil, err
 	}
 	for range generateTries {
 		erase.Do(func() { k, err = generateSoftwareKey(bits) })
@@ -99,8 +107,8 @@ func productOf(p, q []byte, e int) *rsa.PublicKey {
 // for [Multiplicative] sharing of a key whose primes are not l-safe, and [ErrShare] for
 // an unknown sharing.
 func Split(key *rsa.PrivateKey, s Sharing) (c *ClientShare, srv *ServerShare, err error) {
-	if !s.valid() {
-		return nil, nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	if err := s.check(); err != nil {
+		return nil, nil, err
 	}
 	if key != nil {
 		if _, err := newClientKey(&key.PublicKey); err != nil {
@@ -131,10 +139,17 @@ func splitKey(key *rsa.PrivateKey, s Sharing) (*ClientShare, *ServerShare, error
 	return dealer.shares(s)
 }
 
-// dealer draws the client's secret, computes the server's, and forgets the rest.
+// dealer draws the client's secret, has the server's computed, and forgets the rest.
 type dealer struct {
-	*deal.Dealer
+	sharer
 	pub *rsa.PublicKey
+}
+
+// sharer is what computes the server's secret, a deal.Dealer.
+type sharer interface {
+	Multiplicative(x []byte) ([]byte, bool)
+	Additive(x []byte) []byte
+	Wipe()
 }
 
 // newDealer returns the dealer of the primes of pub. It refuses a weak key: conditions 3

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 
+	"github.com/tandem-rsa/tandem/internal/enum"
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
@@ -27,38 +28,25 @@ const (
 	Additive Sharing = 2
 )
 
+var sharingNames = enum.Names[Sharing]{Multiplicative: "multiplicative", Additive: "additive"}
+
 // String returns "multiplicative" or "additive".
-func (s Sharing) String() string {
-	switch s {
-	case Multiplicative:
-		return "multiplicative"
-	case Additive:
-		return "additive"
-	}
-	return fmt.Sprintf("Sharing(%d)", uint8(s))
-}
+func (s Sharing) String() string { return sharingNames.String(s) }
 
 // MarshalText returns what String does, for JSON and logs. It returns [ErrShare] for an
 // unknown sharing.
-func (s Sharing) MarshalText() ([]byte, error) {
-	if !s.valid() {
-		return nil, fmt.Errorf("%w: %v", ErrShare, s)
-	}
-	return []byte(s.String()), nil
-}
+func (s Sharing) MarshalText() ([]byte, error) { return sharingNames.Marshal(s, ErrShare) }
 
 // UnmarshalText reads what MarshalText writes, and returns [ErrShare] for anything else.
-func (s *Sharing) UnmarshalText(text []byte) error {
-	for _, known := range []Sharing{Multiplicative, Additive} {
-		if s != nil && known.String() == string(text) {
-			*s = known
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: %q is not a sharing", ErrShare, text)
-}
+func (s *Sharing) UnmarshalText(text []byte) error { return sharingNames.Unmarshal(s, text, ErrShare) }
 
-func (s Sharing) valid() bool { return s == Multiplicative || s == Additive }
+// check returns ErrShare for an unknown sharing.
+func (s Sharing) check() error {
+	if !sharingNames.Has(s) {
+		return fmt.Errorf("%w: unknown sharing", ErrShare)
+	}
+	return nil
+}
 
 // blindingBytes is how much longer than the modulus the client's secret is: 64 bits
 // more make d_c mod lambda uniform up to a statistical distance of about 2^-64.
@@ -80,8 +68,8 @@ func NewClientShare(pub *rsa.PublicKey, s Sharing, x []byte) (*ClientShare, erro
 	if err != nil {
 		return nil, err
 	}
-	if !s.valid() {
-		return nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	if len(x) != p.mod.Size()+blindingBytes {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(x), p.mod.Size()+blindingBytes)
@@ -144,8 +132,8 @@ func newServerShare(pub *rsa.PublicKey, s Sharing, d []byte) (*ServerShare, erro
 	if err != nil {
 		return nil, err
 	}
-	if !s.valid() {
-		return nil, fmt.Errorf("%w: unknown sharing", ErrShare)
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	if len(d) != p.mod.Size() {
 		return nil, fmt.Errorf("%w: a secret of %d bytes, want %d", ErrShare, len(d), p.mod.Size())

@@ -3,7 +3,8 @@ package splitkey
 import (
 	"fmt"
 	"math/big"
-	"sync"
+
+	"github.com/tandem-rsa/tandem/splitkey/internal/prime"
 )
 
 // checkStrength refuses a modulus that anybody can factor.
@@ -21,16 +22,6 @@ func checkStrength(n *big.Int) error {
 // 3936 bits. For longer ones M has these primes and more.
 const rocaBound = 701
 
-var rocaPrimes = sync.OnceValue(func() []int64 {
-	var primes []int64
-	for r := int64(3); r <= rocaBound; r += 2 {
-		if big.NewInt(r).ProbablyPrime(0) {
-			primes = append(primes, r)
-		}
-	}
-	return primes
-})
-
 // hasROCAFormVarTime reports whether n may come from Infineon's RSALib (CVE-2017-15361;
 // M. Nemec, M. Sys, P. Svenda, D. Klinec, V. Matyas, "The Return of Coppersmith's
 // Attack", ACM CCS 2017, section 2). Its primes are k*M + (65537^a mod M) for a product M
@@ -41,8 +32,11 @@ var rocaPrimes = sync.OnceValue(func() []int64 {
 // first two or three r, which takes some microseconds.
 func hasROCAFormVarTime(n *big.Int) bool {
 	rest, divisor := new(big.Int), new(big.Int)
-	for _, r := range rocaPrimes() {
-		want, power := rest.Mod(n, divisor.SetInt64(r)).Int64(), int64(1)
+	for _, r := range prime.Odd() {
+		if r > rocaBound {
+			break
+		}
+		want, power := rest.Mod(n, divisor.SetUint64(r)).Uint64(), uint64(1)
 		for power != want {
 			if power = power * 65537 % r; power == 1 { // all powers seen
 				return false

@@ -39,6 +39,16 @@ func TestFermat(t *testing.T) {
 	require.False(t, factorsByFermatVarTime(new(big.Int).Mul(randomOdd(t, 1024), randomOdd(t, 1024)), fermatSteps))
 }
 
+// rocaPrimes are the primes of RSALib's product for keys of 1984 to 3936 bits, but for 2.
+func rocaPrimes() (primes []int64) {
+	for r := int64(3); r <= 701; r += 2 {
+		if big.NewInt(r).ProbablyPrime(0) {
+			primes = append(primes, r)
+		}
+	}
+	return primes
+}
+
 // TestROCA: it finds a power of 65537 modulo every prime, and not a number that is none
 // modulo a single prime.
 func TestROCA(t *testing.T) {

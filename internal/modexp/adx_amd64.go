@@ -31,7 +31,7 @@ type adx struct {
 }
 
 func newADX(n []uint64) arithmetic {
-	k := &adx{n: n, k0: minusInverse(n[0]), blocks: len(n) / blockWords}
+	k := &adx{n: n, k0: -Inverse64(n[0]), blocks: len(n) / blockWords}
 	return newMontgomery(k, n)
 }
 

@@ -64,7 +64,7 @@ func (a *bigmodArithmetic) reduce(x []uint64, b []byte) {
 		if length == 0 {
 			length = a.chunk
 		}
-		setBytes(digit, b[:length])
+		SetBytes(digit, b[:length])
 		d := natOf(digit, a.m)
 		y.Mul(a.base, a.m).Add(d, a.m)
 		wipe(d)

@@ -32,7 +32,7 @@ func (m *Modulus) Elem(b []byte) (*Elem, error) {
 		return nil, ErrRange
 	}
 	x := m.zero()
-	setBytes(x.words, b)
+	SetBytes(x.words, b)
 	if taint.Declassify(int(lessThan(x.words, m.n)), taint.OperandInRange) == 0 {
 		x.Wipe()
 		return nil, ErrRange

@@ -84,7 +84,7 @@ func newIFMA(n []uint64) arithmetic {
 	w := k.words()
 	k.context = aligned(3*w + 2)
 	k.pack(k.context[w:2*w], n)
-	k0 := minusInverse(n[0]) & digitMask
+	k0 := -Inverse64(n[0]) & digitMask
 	k.context[3*w], k.context[3*w+1] = k0, digitMask
 
 	// Dividing by 2^52 modulo n, once and twice, starting from 1, makes

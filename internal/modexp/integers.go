@@ -55,7 +55,7 @@ func (s *Integers) release(m mark) {
 // FromBytes returns the big-endian number b in so many words, which must be enough.
 func (s *Integers) FromBytes(b []byte, words int) []uint64 {
 	x := s.take(words)
-	setBytes(x, b)
+	SetBytes(x, b)
 	return x
 }
 
@@ -204,10 +204,10 @@ func (s *Integers) Inverse(x, m []uint64) (inverse []uint64, ok uint64) {
 	u, v := s.take(len(x)), s.take(len(x))
 	u[0] = 1
 	euclid(a, b, u, v, x)
-	ok = isOne(b)
+	ok = IsOne(b)
 	// For x = 1 there is nothing to invert modulo x, and k = 0 gives the right result.
 	k := s.Distance(x, v)
-	mask := isOne(x) - 1
+	mask := IsOne(x) - 1
 	for i := range k {
 		k[i] &= mask
 	}
@@ -254,8 +254,8 @@ func euclid(a, b, u, v, n []uint64) {
 	}
 }
 
-// isOne returns 1 if x = 1, and 0 otherwise.
-func isOne(x []uint64) uint64 {
+// IsOne returns 1 if x = 1, and 0 otherwise.
+func IsOne(x []uint64) uint64 {
 	rest := x[0] ^ 1
 	for _, w := range x[1:] {
 		rest |= w

@@ -14,7 +14,7 @@ func (s *Integers) fromBig(x *big.Int, words int) []uint64 { return s.FromBytes(
 // wordsOf returns an x of whole bytes in as many words as it has.
 func wordsOf(x *big.Int) []uint64 {
 	words := make([]uint64, wordsFor(len(x.Bytes())))
-	setBytes(words, x.Bytes())
+	SetBytes(words, x.Bytes())
 	return words
 }
 

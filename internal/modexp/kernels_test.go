@@ -27,7 +27,7 @@ func kernelsOf(n *big.Int) map[string]*montgomery {
 
 func (m *montgomery) fromBig(x *big.Int) []uint64 {
 	words := make([]uint64, len(m.n)+1)
-	setBytes(words, x.Bytes())
+	SetBytes(words, x.Bytes())
 	z := aligned(m.words())
 	m.pack(z, words)
 	return z

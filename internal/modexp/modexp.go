@@ -99,7 +99,7 @@ func newModulus(n []byte) *Modulus {
 		panic("modexp: internal error: a modulus that is even, or too small")
 	}
 	m := &Modulus{n: make([]uint64, wordsFor(len(n))), size: len(n)}
-	setBytes(m.n, n)
+	SetBytes(m.n, n)
 	if m.bits = modulusLength(m.n); m.bits < 16 {
 		panic("modexp: internal error: a modulus that is too small")
 	}

@@ -177,7 +177,7 @@ func (m *montgomery) reduce(x []uint64, b []byte) {
 		if length == 0 {
 			length = m.digit
 		}
-		setBytes(digit, b[:length])
+		SetBytes(digit, b[:length])
 		subIfNotLess(digit, m.n)
 		addMod(sum, digit, m.n)
 		b = b[length:]

@@ -16,7 +16,7 @@ type plain struct {
 var wipeable = implementation{"go", newPlain}
 
 func newPlain(n []uint64) arithmetic {
-	return newMontgomery(&plain{n, minusInverse(n[0])}, n)
+	return newMontgomery(&plain{n, -Inverse64(n[0])}, n)
 }
 
 func (k *plain) words() int           { return len(k.n) }

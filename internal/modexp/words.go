@@ -26,8 +26,8 @@ func wordAt(b []byte, i int) uint64 {
 	return w
 }
 
-// setBytes sets x to the big-endian number b, which must not be longer than x.
-func setBytes(x []uint64, b []byte) {
+// SetBytes sets x to the big-endian number b, which must not be longer than x.
+func SetBytes(x []uint64, b []byte) {
 	for i := range x {
 		x[i] = wordAt(b, i)
 	}
@@ -128,12 +128,12 @@ func mulAdd(z, x, y []uint64) {
 	}
 }
 
-// minusInverse returns -1/x mod 2^64 for an odd x, by Newton's iteration: x is its own
+// Inverse64 returns 1/x mod 2^64 for an odd x, by Newton's iteration: x is its own
 // inverse modulo 8, and each step doubles the number of right bits.
-func minusInverse(x uint64) uint64 {
+func Inverse64(x uint64) uint64 {
 	y := x
 	for range 5 {
 		y *= 2 - x*y
 	}
-	return -y
+	return y
 }

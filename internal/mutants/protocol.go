@@ -179,8 +179,8 @@ var protocolMutants = []mutant{
 	{"log no more after the first minute", "protocol/server/log.go", "age >= linesPeriod || age < 0", "age > 1000*time.Hour", inServer, "TestLogIsBounded"},
 
 	// What prints, and what a configuration may be.
-	{"a name for any number", "internal/enum/enum.go", "if v < first || v > last {", "if v > last+9 {", inServer, "TestNames"},
-	{"read any name", "internal/enum/enum.go", "if known.String() == string(text) {", "if known.String() == string(text) || len(text) > 6 {", inServer, "TestNames"},
+	{"a name for any number", "internal/enum/enum.go", "if !n.Has(v) {", "if int(v) > len(n)+9 {", inServer, "TestNames"},
+	{"read any name", "internal/enum/enum.go", "name != \"\" && name == string(text) {", "name != \"\" && (name == string(text) || len(text) > 6) {", inServer, "TestNames"},
 	{"a public key as a number", "protocol/server/json.go", "\t}{s.Condition, s.Reason, pub, ", "\t}{s.Condition, s.Reason, pub[:0], ", inServer, "TestJSON"},
 	{"a zero time in a status", "protocol/server/json.go", "`json:\"confirm_by,omitzero\"`", "`json:\"confirm_by\"`", inServer, "TestJSON"},
 	{"take an HPKE key of zeros", "protocol/server/config.go", "if wire.AllZero(seed) {", "if wire.AllZero(seed[:0]) {", inServer, "TestServerConfigIsChecked"},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/enum"
 )
 
 // Outcome is what one try said about the PIN. The zero value is invalid.
@@ -15,25 +17,17 @@ const (
 	Right Outcome = 2
 )
 
+var (
+	outcomeNames = enum.Names[Outcome]{Wrong: "wrong", Right: "right"}
+	errOutcome   = errors.New("limiter: unknown outcome")
+)
+
 // String returns "wrong" or "right".
-func (o Outcome) String() string {
-	switch o {
-	case Wrong:
-		return "wrong"
-	case Right:
-		return "right"
-	}
-	return fmt.Sprintf("Outcome(%d)", uint8(o))
-}
+func (o Outcome) String() string { return outcomeNames.String(o) }
 
 // MarshalText returns what String does, for JSON and logs; for an invalid value, an
 // error.
-func (o Outcome) MarshalText() ([]byte, error) {
-	if o != Wrong && o != Right {
-		return nil, fmt.Errorf("limiter: invalid %v", o)
-	}
-	return []byte(o.String()), nil
-}
+func (o Outcome) MarshalText() ([]byte, error) { return outcomeNames.Marshal(o, errOutcome) }
 
 // Forever as the lock of the last round destroys the key instead of locking it.
 const Forever time.Duration = math.MaxInt64

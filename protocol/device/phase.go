@@ -1,8 +1,6 @@
 package device
 
 import (
-	"fmt"
-
 	"github.com/tandem-rsa/tandem/internal/enum"
 	"github.com/tandem-rsa/tandem/protocol"
 )
@@ -19,21 +17,18 @@ const (
 	Superseded  Phase = 5 // the key is not to be used any more; Report is next
 )
 
-// String returns "no key", "enrolling", "unconfirmed", "ready", "dead" or "superseded".
-func (p Phase) String() string {
-	names := [...]string{"no key", "enrolling", "unconfirmed", "ready", "dead", "superseded"}
-	if int(p) < len(names) {
-		return names[p]
-	}
-	return fmt.Sprintf("Phase(%d)", uint8(p))
+var phaseNames = enum.Names[Phase]{
+	NoKey: "no key", Enrolling: "enrolling", Unconfirmed: "unconfirmed", Ready: "ready",
+	Dead: "dead", Superseded: "superseded",
 }
 
+// String returns "no key", "enrolling", "unconfirmed", "ready", "dead" or "superseded".
+func (p Phase) String() string { return phaseNames.String(p) }
+
 // MarshalText returns what String does, for JSON and logs.
-func (p Phase) MarshalText() ([]byte, error) {
-	return enum.Marshal(p, NoKey, Superseded, protocol.ErrMalformed)
-}
+func (p Phase) MarshalText() ([]byte, error) { return phaseNames.Marshal(p, protocol.ErrMalformed) }
 
 // UnmarshalText reads what MarshalText writes, and nothing else.
 func (p *Phase) UnmarshalText(text []byte) error {
-	return enum.Unmarshal(p, text, NoKey, Superseded, protocol.ErrMalformed)
+	return phaseNames.Unmarshal(p, text, protocol.ErrMalformed)
 }

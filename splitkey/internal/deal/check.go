@@ -32,7 +32,7 @@ func inverseBelow(p, d []byte, e uint) bool {
 	p1 := s.FromBytes(p, (len(p)+7)/8)
 	p1[0] &^= 1
 	reduced := s.Mod(s.FromBytes(d, (len(d)+7)/8), p1)
-	return isOne(s.MulMod(reduced, s.FromWord(uint64(e), 1), p1))
+	return modexp.IsOne(s.MulMod(reduced, s.FromWord(uint64(e), 1), p1)) == 1
 }
 
 // equal compares y with x, which may be shorter. The answer is not secret: unequal is a

@@ -23,9 +23,6 @@ var (
 	ErrDivisor = errors.New("deal: p-1 and q-1 have a large common divisor")
 )
 
-// Fault is nil, except in tests of a fault in the computation of d_s.
-var Fault func(ds []byte)
-
 // maxDivisor bounds gcd(p-1, q-1).
 const maxDivisor = 1 << 32
 
@@ -78,7 +75,7 @@ func (k *dealerSecret) compute(p, q []byte, e uint64) error {
 		return ErrExponent
 	}
 	k.d = d
-	if !isOne(s.MulMod(k.d, k.e, k.lambda)) {
+	if modexp.IsOne(s.MulMod(k.d, k.e, k.lambda)) == 0 {
 		panic("deal: internal error: e*d != 1 mod lambda")
 	}
 	// For random primes d is this small with probability 2^(-bits/2).
@@ -114,7 +111,7 @@ func (d *Dealer) Multiplicative(x []byte) ([]byte, bool) {
 		return nil, false
 	}
 	// The invariant of the scheme: e * d_c * d_s = 1 mod lambda.
-	if !isOne(s.MulMod(u, ds, k.lambda)) {
+	if modexp.IsOne(s.MulMod(u, ds, k.lambda)) == 0 {
 		panic("deal: internal error: e*dc*ds != 1 mod lambda")
 	}
 	return k.bytes(ds), true
@@ -133,19 +130,7 @@ func (d *Dealer) Additive(x []byte) []byte {
 func (k *dealerSecret) bytes(x []uint64) []byte {
 	b := make([]byte, k.size)
 	modexp.FillBytes(b, x)
-	if Fault != nil {
-		Fault(b)
-	}
 	return b
-}
-
-// isOne reports whether x = 1. The answer is not secret: false is an internal error.
-func isOne(x []uint64) bool {
-	rest := x[0] ^ 1
-	for _, w := range x[1:] {
-		rest |= w
-	}
-	return rest == 0
 }
 
 // ClientExponent returns d_c = 2x+1 in one byte more than x.

@@ -17,7 +17,6 @@ package prime
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 
 	"github.com/tandem-rsa/tandem/internal/modexp"
 )
@@ -50,7 +49,7 @@ func New(bits int) []byte {
 		rand.Read(p)
 		p[0] |= 0b1110_0000
 		p[size-1] |= 3
-		setLimbs(limbs, p)
+		modexp.SetBytes(limbs, p)
 		if s.rejectsVarTime(limbs, true) || !millerRabinVarTime(p, roundsRandom) {
 			continue
 		}
@@ -164,16 +163,6 @@ func shiftRight(x []byte) {
 
 func limbsOf(p []byte) []uint64 {
 	limbs := make([]uint64, (len(p)+7)/8)
-	padded := make([]byte, 8*len(limbs))
-	copy(padded[len(padded)-len(p):], p)
-	setLimbs(limbs, padded)
-	clear(padded)
+	modexp.SetBytes(limbs, p)
 	return limbs
-}
-
-// setLimbs sets limbs, least significant first, from big-endian bytes.
-func setLimbs(limbs []uint64, b []byte) {
-	for i := range limbs {
-		limbs[i] = binary.BigEndian.Uint64(b[len(b)-8*(i+1):])
-	}
 }

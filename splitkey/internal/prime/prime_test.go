@@ -15,9 +15,9 @@ var one = big.NewInt(1)
 // TestSieve compares the sieve with math/big on random numbers and on multiples
 // of each prime, and their successors.
 func TestSieve(t *testing.T) {
-	require.Len(t, oddPrimes(), 6542) // pi(65537) = 6543, less the prime 2
+	require.Len(t, Odd(), 6542) // pi(65537) = 6543, less the prime 2
 	product := big.NewInt(1)
-	for _, r := range oddPrimes() {
+	for _, r := range Odd() {
 		product.Mul(product, new(big.Int).SetUint64(r))
 	}
 	coprime := func(x *big.Int) bool { return new(big.Int).GCD(nil, nil, x, product).Cmp(one) == 0 }
@@ -37,8 +37,8 @@ func TestSieve(t *testing.T) {
 		check(new(big.Int).Sub(max, one))
 		check(one)
 		// Each prime alone must be found, in p and in p-1.
-		for i := 0; i < len(oddPrimes()); i += 1 + i/40 {
-			r := new(big.Int).SetUint64(oddPrimes()[i])
+		for i := 0; i < len(Odd()); i += 1 + i/40 {
+			r := new(big.Int).SetUint64(Odd()[i])
 			x, _ := rand.Int(rand.Reader, new(big.Int).Rsh(max, 17))
 			x.Mul(x, r)
 			p := limbsOf(x.FillBytes(make([]byte, 8*limbs)))
@@ -60,7 +60,7 @@ func TestNew(t *testing.T) {
 		require.True(t, x.ProbablyPrime(32))
 		half := new(big.Int).Rsh(x, 1)
 		require.EqualValues(t, 1, half.Bit(0), "p = 3 mod 4")
-		for _, r := range oddPrimes() {
+		for _, r := range Odd() {
 			require.NotZero(t, new(big.Int).Mod(half, new(big.Int).SetUint64(r)).Sign(), r)
 		}
 		require.True(t, IsPrimeVarTime(p))

@@ -3,6 +3,8 @@ package prime
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // Bound is the largest prime by which (p-1)/2 of an l-safe prime p must not be
@@ -46,8 +48,8 @@ type divisor struct {
 	shift uint64 // B^-limbs mod r
 }
 
-// oddPrimes are the odd primes up to Bound.
-var oddPrimes = sync.OnceValue(func() []uint64 {
+// Odd returns the odd primes up to Bound.
+var Odd = sync.OnceValue(func() []uint64 {
 	composite := make([]bool, Bound+1)
 	var ps []uint64
 	for i := 3; i <= Bound; i += 2 {
@@ -72,7 +74,7 @@ func sieveFor(limbs int) *sieve {
 	}
 	s := &sieve{limbs: limbs}
 	var g *group
-	for _, r := range oddPrimes() {
+	for _, r := range Odd() {
 		if g != nil {
 			if hi, lo := bits.Mul64(g.m, r); hi == 0 && lo < 1<<63 {
 				g.m = lo
@@ -85,26 +87,16 @@ func sieveFor(limbs int) *sieve {
 			g = &s.groups[len(s.groups)-1]
 		}
 		g.primes = append(g.primes, divisor{
-			inv:   inverse64(r),
+			inv:   modexp.Inverse64(r),
 			limit: (1<<64 - 1) / r,
 			shift: minusPower(r, limbs),
 		})
 	}
 	for i := range s.groups {
-		s.groups[i].minv = inverse64(s.groups[i].m)
+		s.groups[i].minv = modexp.Inverse64(s.groups[i].m)
 	}
 	actual, _ := sieves.LoadOrStore(limbs, s)
 	return actual.(*sieve)
-}
-
-// inverse64 returns x^-1 mod 2^64 for an odd x, by Newton's iteration: x is its
-// own inverse mod 8, and each step doubles the number of correct bits.
-func inverse64(x uint64) uint64 {
-	y := x
-	for range 5 {
-		y *= 2 - x*y
-	}
-	return y
 }
 
 // minusPower returns 2^(-64*limbs) mod r for a small odd r.
