@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
@@ -25,6 +26,9 @@ const loadable = true
 type module struct {
 	ctx        *pkcs11.Ctx
 	parameters []byte // ends with a zero byte; nil if there are none
+	// A search is alone with respect to calls that make and destroy the objects of a
+	// session: SoftHSM 2.6.1 looks at objects while they are freed. Searches are rare.
+	search sync.RWMutex
 }
 
 // load opens the library at path. It stays loaded for the life of the process: a module
@@ -114,6 +118,8 @@ func (m *module) SessionState(s handle) (uint, error) {
 }
 
 func (m *module) CloseSession(s handle) error {
+	m.search.RLock()
+	defer m.search.RUnlock()
 	return ckr(m.ctx.CloseSession(pkcs11.SessionHandle(s)))
 }
 
@@ -128,6 +134,8 @@ func (m *module) Login(s handle, pin []byte) error {
 func (m *module) FindObjects(s handle, template []attribute, limit int) ([]handle, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
+	m.search.Lock()
+	defer m.search.Unlock()
 	session := pkcs11.SessionHandle(s)
 	if err := m.ctx.FindObjectsInit(session, attributes(&pin, template)); err != nil {
 		return nil, ckr(err)
@@ -172,6 +180,8 @@ func (m *module) CopyObject(s, object handle, template []attribute) (handle, err
 }
 
 func (m *module) DestroyObject(s, object handle) error {
+	m.search.RLock()
+	defer m.search.RUnlock()
 	return ckr(m.ctx.DestroyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object)))
 }
 
@@ -218,6 +228,8 @@ func (m *module) UnwrapKey(s handle, mech mechanism, kek handle, wrapped []byte,
 	if len(wrapped) == 0 { // miekg/pkcs11 panics
 		return 0, CKR(pkcs11.CKR_WRAPPED_KEY_LEN_RANGE)
 	}
+	m.search.RLock()
+	defer m.search.RUnlock()
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	h, err := m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(&pin, template))

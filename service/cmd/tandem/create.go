@@ -36,7 +36,7 @@ func createServer(ctx context.Context, c *call, folder string, config serverConf
 	if err := checkFolder(folder); err != nil {
 		return err
 	}
-	if err := fillServer(ctx, c, folder, &config, hsmPIN); err != nil {
+	if err := fillServer(ctx, c, folder, &config, hsmPIN, func() error { return nil }); err != nil {
 		return errors.Join(err, emptyFolder(folder))
 	}
 	return nil
@@ -50,11 +50,15 @@ func createFolder(ctx context.Context, c *call, folder string, config serverConf
 	if err != nil {
 		return err
 	}
-	if err := fillServer(ctx, c, draft, &config, hsmPIN); err != nil {
-		return errors.Join(err, os.RemoveAll(draft))
-	}
-	// Somebody may have made the folder meanwhile. If it has anything in it, this fails.
-	if err := disk.Rename(draft, folder); err != nil {
+	err = fillServer(ctx, c, draft, &config, hsmPIN, func() error {
+		// Somebody may have made the folder meanwhile. If it has anything in it, this fails.
+		err := disk.Rename(draft, folder)
+		if _, e := os.Lstat(draft); err != nil && errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, os.RemoveAll(folder)) // it has its name, which a crash may lose
+		}
+		return err
+	})
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(draft))
 	}
 	return nil
@@ -101,7 +105,9 @@ func emptyFolder(folder string) error {
 	return errors.Join(errs...)
 }
 
-func fillServer(ctx context.Context, c *call, folder string, config *serverConfig, hsmPIN hsmPIN) (err error) {
+// fillServer makes the server, and has it in place with its last step. If that fails, no
+// keys are left in a token.
+func fillServer(ctx context.Context, c *call, folder string, config *serverConfig, hsmPIN hsmPIN, place func() error) (err error) {
 	var v *vault
 	if config.HSM != nil {
 		v, err = createTokenVault(ctx, c, config, hsmPIN)
@@ -119,7 +125,12 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, v.close()) }()
+	defer func() {
+		if err != nil {
+			err = v.undo(err)
+		}
+		err = errors.Join(err, v.close())
+	}()
 	private, err := hpke.MLKEM768X25519().GenerateKey()
 	if err != nil {
 		return err
@@ -152,5 +163,8 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 		return err
 	}
 	// The last one: a folder that has it is a whole server.
-	return writeNew(filepath.Join(folder, configFile), append(text, '\n'), secretMode)
+	if err := writeNew(filepath.Join(folder, configFile), append(text, '\n'), secretMode); err != nil {
+		return err
+	}
+	return place()
 }

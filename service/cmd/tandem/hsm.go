@@ -64,6 +64,10 @@ func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) 
 	return c.ask(ctx, fmt.Sprintf("PIN of the token %q: ", token))
 }
 
+// closePatience is how long the end of a command waits for calls that still run in a
+// module.
+const closePatience = 3 * time.Second
+
 // openToken asks for the PIN once, before the module is loaded.
 func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (*hsm.Token, func() error, error) {
 	if _, err := os.Stat(config.Module); err != nil {
@@ -77,8 +81,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 	defer c.done()
 	token, err := hsm.Open(ctx, hsm.Config{
 		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: 1,
-		CallTimeout: time.Minute, // tokens take long to make an RSA key, and nobody else waits
-		PIN:         func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
+		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
 	})
 	if err != nil {
 		clear(pin)
@@ -86,7 +89,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 	}
 	return token, func() error {
 		clear(pin)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 		defer cancel()
 		return token.Close(ctx)
 	}, nil
@@ -102,17 +105,45 @@ func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hs
 	rand.Read(name)
 	h := config.HSM
 	h.Serial, h.SealingKey = token.Serial(), "tandem-"+hex.EncodeToString(name)+"-seal"
+	labels := []string{h.SealingKey}
+	if config.Shape == composite {
+		h.WrapKey = "tandem-" + hex.EncodeToString(name) + "-wrap"
+		labels = append(labels, h.WrapKey)
+	}
+	undo := func(cause error) error { return destroyKeys(ctx, token, labels, cause) }
 	c.step("server: making its keys in the token")
 	defer c.done()
-	_, err = token.GenerateSealingKey(ctx, h.SealingKey)
-	if err == nil && config.Shape == composite {
-		h.WrapKey = "tandem-" + hex.EncodeToString(name) + "-wrap"
-		err = token.GenerateWrappingKey(ctx, h.WrapKey)
+	if config.Shape == composite {
+		if err = token.GenerateWrappingKey(ctx, h.WrapKey); errors.Is(err, hsm.ErrUnsupported) {
+			return nil, errors.Join(failf("hsm", "this token wraps no keys, which composite keys need; two-prime keys do without: -shape two-prime", "%w", err), shut())
+		}
+	}
+	if err == nil {
+		_, err = token.GenerateSealingKey(ctx, h.SealingKey)
 	}
 	if err != nil {
-		return nil, errors.Join(err, shut())
+		return nil, errors.Join(undo(err), shut())
 	}
-	return tokenVault(ctx, token, *config, shut)
+	v, err := tokenVault(ctx, token, *config, func() error { return nil })
+	if err != nil {
+		return nil, errors.Join(undo(err), shut())
+	}
+	keys := v.close
+	v.undo, v.close = undo, func() error { return errors.Join(keys(), shut()) }
+	return v, nil
+}
+
+// destroyKeys removes what an init that failed made in the token.
+func destroyKeys(ctx context.Context, token *hsm.Token, labels []string, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	defer cancel()
+	for _, label := range labels {
+		if err := token.DestroyKeys(ctx, label); err != nil {
+			return failf("hsm", "remove these keys with the token's own tool",
+				"%w; the keys %q may be left in the token: %v", cause, labels, err)
+		}
+	}
+	return cause
 }
 
 func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN) (*vault, error) {
@@ -120,19 +151,23 @@ func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPI
 	if err != nil {
 		return nil, err
 	}
-	return tokenVault(ctx, token, config, shut)
+	v, err := tokenVault(ctx, token, config, shut)
+	if err != nil {
+		return nil, errors.Join(err, shut())
+	}
+	return v, nil
 }
 
 func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, shut func() error) (*vault, error) {
 	sealer, err := token.Sealer(ctx, config.HSM.SealingKey)
 	if err != nil {
-		return nil, errors.Join(err, shut())
+		return nil, err
 	}
 	v := &vault{sealer: sealer, close: shut}
 	if config.Shape == composite {
 		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.ClientBits, 0)
 		if err != nil {
-			return nil, errors.Join(err, shut())
+			return nil, err
 		}
 		v.keys, v.close = keys, func() error { keys.Close(); return shut() }
 	}

@@ -78,6 +78,9 @@ type vault struct {
 	sealer server.Sealer
 	keys   server.KeySource
 	close  func() error
+	// undo removes what was made outside the folder for a server that failed to be. It
+	// returns the cause, and what is left.
+	undo func(cause error) error
 }
 
 // backend is a server's folder without its store, which is opened while the server has
@@ -248,7 +251,7 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{sealer: sealer, close: func() error { return nil }}
+	v := &vault{sealer: sealer, close: func() error { return nil }, undo: func(cause error) error { return cause }}
 	if config.Shape == composite {
 		// One enrolment does not pay for a stock of keys.
 		pool, err := server.NewKeyPool(config.ClientBits, 0)

@@ -1,0 +1,100 @@
+//go:build cgo && unix && !nopkcs11
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/hsm/hsmtest"
+)
+
+// objects counts what a token of SoftHSM holds, by its files.
+func objects(t *testing.T, token hsmtest.Token) int {
+	files, err := filepath.Glob(filepath.Join(token.Dir, "*", "*.object"))
+	require.NoError(t, err)
+	return len(files)
+}
+
+// TestFailedInitLeavesNoKeys: whatever ends an init after it made keys in a token, Ctrl-C
+// too, takes them away.
+func TestFailedInitLeavesNoKeys(t *testing.T) {
+	token := hsmtest.SoftHSM(t)
+	before := objects(t, token)
+	for _, shape := range []string{composite, twoPrime} {
+		for _, canceled := range []bool{false, true} {
+			a := newApp()
+			a.errOut, a.env = &strings.Builder{}, func(string) string { return token.PIN }
+			ctx, cancel := context.WithCancel(t.Context())
+			config := serverConfig{Version: 1, Shape: shape, ClientBits: 2048, HSM: &hsmConfig{Module: token.Module, Token: token.Label}}
+			no := errors.New("no room")
+			made := 0
+			err := fillServer(ctx, &call{app: a, progress: newProgress(a.errOut)}, t.TempDir(), &config, hsmPIN{}, func() error {
+				made = objects(t, token) - before
+				if canceled {
+					cancel()
+					return ctx.Err()
+				}
+				return no
+			})
+			cancel()
+			if canceled {
+				require.ErrorIs(t, err, context.Canceled)
+			} else {
+				require.ErrorIs(t, err, no)
+			}
+			require.NotZero(t, made)
+			require.Equal(t, before, objects(t, token), "keys are left")
+		}
+	}
+}
+
+// TestInitWithoutWrapping: a token that wraps no keys has no composite keys, and the
+// failure says which keys it can have.
+func TestInitWithoutWrapping(t *testing.T) {
+	token := hsmtest.SoftHSM(t)
+	conf, err := os.OpenFile(os.Getenv("SOFTHSM2_CONF"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = conf.WriteString("slots.mechanisms = CKM_RSA_X_509,CKM_RSA_PKCS_KEY_PAIR_GEN,CKM_AES_CBC,CKM_AES_KEY_GEN,CKM_GENERIC_SECRET_KEY_GEN,CKM_SHA256_HMAC\n")
+	require.NoError(t, err)
+	require.NoError(t, conf.Close())
+	before := objects(t, token)
+	env := map[string]string{"TANDEM_HSM_PIN": token.PIN}
+	folder := filepath.Join(t.TempDir(), "s")
+	code, out := inProcess(env, "init", "-server", folder, "-hsm", token.Module+":"+token.Label)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, out, "-shape two-prime")
+	require.NoDirExists(t, folder)
+	require.Equal(t, before, objects(t, token), "keys are left")
+	code, out = inProcess(env, "init", "-server", folder, "-shape", twoPrime, "-hsm", token.Module+":"+token.Label)
+	require.Equal(t, exitOK, code, "%s", out)
+}
+
+// TestInterruptModule presses Ctrl-C once while the module hangs: here at a file of its
+// token that is a pipe.
+func TestInterruptModule(t *testing.T) {
+	token := hsmtest.SoftHSM(t)
+	t.Setenv("TANDEM_HSM_PIN", token.PIN)
+	files, err := filepath.Glob(filepath.Join(token.Dir, "*", "token.object"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	require.NoError(t, os.Remove(files[0]))
+	require.NoError(t, syscall.Mkfifo(files[0], 0o600))
+	folder := filepath.Join(t.TempDir(), "s")
+	var out strings.Builder
+	cmd := started(t, &out, "init", "-server", folder, "-hsm", token.Module+":"+token.Label)
+	writer := opened(t, cmd, files[0])
+	defer writer.Close()
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	ends(t, cmd)
+	require.Equal(t, exitFailure, cmd.ProcessState.ExitCode(), "%s", out.String())
+	require.Contains(t, out.String(), "interrupted")
+	require.NoDirExists(t, folder)
+}
