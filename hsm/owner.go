@@ -21,8 +21,8 @@ type owned struct {
 	parameters string
 	mod        cryptoki
 	busy       bool
-	// initialized: by this package, and not yet finalized, or in vain. Only the owner
-	// looks at it.
+	// initialized: by this package, if only perhaps, and not yet finalized, or in vain.
+	// Only the owner looks at it.
 	initialized bool
 }
 
@@ -74,12 +74,13 @@ func (o *owned) initialize() error {
 		if !o.initialized {
 			return fmt.Errorf("%w: another library of this program initialized it: %w", ErrInUse, err)
 		}
-		err = nil
+		return nil
 	}
+	// It may have worked, and its answer be lost. C_Finalize comes before the next try.
+	o.initialized = true
 	if err != nil {
 		return unavailable("C_Initialize", err)
 	}
-	o.initialized = true
 	return nil
 }
 

@@ -175,8 +175,13 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
 	names := []attribute{attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id)}
 	_, err := run(ctx, t, operation{name: "generate key", long: true}, func(s *session) (struct{}, error) {
+		done, err := t.alone(label)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer done()
 		var pub handle
-		err := s.makeOnce(privateKeys(label), func(got []byte) bool { return bytes.Equal(got, id) },
+		err = s.makeOnce(privateKeys(label), func(got []byte) bool { return bytes.Equal(got, id) },
 			func(h handle) error { return s.checkPrivate(h, label, guard) },
 			func(ids [][]byte) (priv handle, err error) {
 				if len(ids) > 0 {
@@ -191,6 +196,15 @@ func (t *Token) generateKey(ctx context.Context, label string, bits int, id []by
 		return struct{}{}, err
 	})
 	return err
+}
+
+// alone lets one call at a time make the key of a label. Two would make two keys, and the
+// second may be the repetition of one that was given up and goes on.
+func (t *Token) alone(label string) (done func(), err error) {
+	if _, taken := t.making.LoadOrStore(label, nil); taken {
+		return nil, unavailable("generate key", fmt.Errorf("a call that makes %q has not returned", label))
+	}
+	return func() { t.making.Delete(label) }, nil
 }
 
 // Key returns the RSA key with this label. It is used before it is returned, by C_Sign

@@ -38,6 +38,8 @@ type Token struct {
 	unwrapTemplate bool // wrapping keys get CKA_UNWRAP_TEMPLATE
 	wrapping       wrapping
 
+	making sync.Map // labels of the RSA keys that calls make now
+
 	mu        sync.Mutex
 	idle      []handle // pooled sessions
 	live      int      // slots that shrink left
