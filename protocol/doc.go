@@ -5,7 +5,18 @@
 // errors.
 //
 // The parties are packages of their own: protocol/device for the phone, protocol/server
-// for the service. The caller moves the bytes between them.
+// for the service. The caller moves the bytes between them:
+//
+//	service                            app
+//	id, c := ChallengeEnroll()    -->  Enroll(c, PIN): makes and splits a key
+//	Handle(request)               <->  Config.Transport
+//	c := Challenge(id)            -->  Confirm(c, PIN): proves the key and the PIN
+//	Handle(request)               <->  Config.Transport
+//
+//	c := ChallengeSign(id, digest) ->  Sign(c, digest, PIN): half a signature
+//	Handle(request): checks it,   <->  Config.Transport
+//	counts, joins, gives it to
+//	Signed and to the device           verifies the signature, and returns it
 //
 // docs/protocol.md has each message, each side's checks in their order, and the proofs;
 // docs/scheme.md, sections 5 to 9, says what is required of them.

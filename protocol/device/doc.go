@@ -12,6 +12,36 @@
 // A request that was not answered is saved: [Device.Resume] sends it again, without a
 // PIN, and [Device.Cancel] ends it.
 //
+// # Errors
+//
+// What an app does on each, of all methods:
+//
+//	*limiter.WrongPINError    shows the tries that are left, and asks for the PIN again
+//	*limiter.LockedError      shows until when, and does not ask for the PIN before
+//	*protocol.DestroyedError  says why; the person enrols a new key
+//	ErrUnanswered             calls Resume, now or later; the PIN is not asked for
+//	ErrPending                calls Resume or Cancel first
+//	ErrNothingPending         has nothing to do
+//	ErrCarriedOut             fetches the signatures from the service
+//	ErrNotCarriedOut          asks the service for a new challenge, and begins again
+//	ErrPINUnchanged           says that the old PIN holds
+//	ErrSuperseded             says that a copy was found; calls Report until it is answered
+//	ErrPhase                  looks at Status: Enroll, or Confirm, is next
+//	ErrBusy                   waits for the other call, or process
+//	pinlock.ErrPINFormat,
+//	*pinlock.WeakPINError     asks for another PIN
+//	ErrRejected               of Enroll: asks for a new challenge, and enrols another key
+//	protocol.ErrMalformed     of UseKeyDocument: goes on with the key that it has
+//	ErrRejected,
+//	protocol.ErrMalformed,
+//	splitkey.ErrMessage       else has a defect, or the service has: the challenge is for
+//	                          something else
+//	protocol.ErrConfig        is set up wrongly, or lacks the hardware of the key
+//	ErrStorage                has another storage key, or a damaged storage: then the
+//	                          person enrols a new key
+//
+// Any other error is the storage's or the context's.
+//
 // # Security
 //
 // The share that a PIN opened, K_dev, tokens and the keys of replies are wiped when the

@@ -32,7 +32,7 @@ PIN, attacks the device's half as a thief would, and ends with the openssl comma
 the signature. FILE is only read. It takes a few seconds, most of them for the attack.`,
 	plain: true,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
-		d := &demo{config: serverConfig{Version: 1}}
+		d := &demo{config: serverConfig{Version: configVersion}}
 		flags.StringVar(&d.config.Shape, "shape", composite, "`shape` of the key, composite or two-prime")
 		flags.IntVar(&d.config.ClientBits, "bits", 2048, "`length` of the client modulus, 2048, 3072 or 4096; a composite key is twice as long")
 		flags.StringVar(&d.sharing, "sharing", "multiplicative", "`kind` of split, multiplicative or additive")

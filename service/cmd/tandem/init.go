@@ -20,7 +20,7 @@ folder alone signs nothing. Every command that has -server then needs the token'
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		var (
 			f          folders
-			config     = serverConfig{Version: 1}
+			config     = serverConfig{Version: configVersion}
 			token      string
 			parameters string
 			pin        hsmPIN

@@ -45,6 +45,9 @@ const (
 	twoPrime  = "two-prime"
 )
 
+// configVersion is the version of a server's folder.
+const configVersion = 2
+
 type serverConfig struct {
 	Version    int        `json:"version"`
 	Shape      string     `json:"shape"`
@@ -62,7 +65,7 @@ func (c serverConfig) keyBits() int {
 
 func (c serverConfig) check() error {
 	switch {
-	case c.Version != 1:
+	case c.Version != configVersion:
 		return fmt.Errorf("version %d of a server's folder", c.Version)
 	case c.Shape != composite && c.Shape != twoPrime:
 		return fmt.Errorf("-shape is %s or %s, not %q", composite, twoPrime, c.Shape)
