@@ -1,0 +1,233 @@
+// Package etcdtest starts etcd clusters for tests: on 127.0.0.1, on free ports, in private
+// folders. They end with the test, also where its process dies.
+package etcdtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
+	"github.com/tandem-rsa/tandem/internal/proxytest"
+)
+
+// Program returns the path of etcd: TANDEM_ETCD, or what PATH has.
+func Program(t testing.TB) string {
+	if path := os.Getenv("TANDEM_ETCD"); path != "" {
+		return path
+	}
+	return needtest.Program(t, "etcd", "etcd-server")
+}
+
+// Cluster is a cluster that runs.
+type Cluster struct {
+	t     testing.TB
+	Nodes []*Node
+}
+
+// Node is one member. The others and the clients reach it through two proxies.
+type Node struct {
+	Name    string
+	Folder  string
+	Peers   *proxytest.Proxy // what the other members send to this one
+	Clients *proxytest.Proxy
+	direct  string // the address of the member itself, for clients
+	args    []string
+	program string
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	log     bytes.Buffer
+}
+
+// Start starts a cluster with further flags for each member.
+func Start(t testing.TB, members int, flags ...string) *Cluster {
+	t.Helper()
+	program := Program(t)
+	c := &Cluster{t: t}
+	var initial []string
+	ports := free(t, 2*members)
+	for i := range members {
+		client, peer := ports[2*i], ports[2*i+1]
+		n := &Node{Name: fmt.Sprint("n", i), Folder: t.TempDir(), direct: client, program: program,
+			Peers: proxytest.New(t, peer), Clients: proxytest.New(t, client)}
+		n.args = append([]string{
+			"--name", n.Name, "--data-dir", filepath.Join(n.Folder, "data"), "--log-level", "error", "--logger", "zap",
+			"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + n.Clients.Address(),
+			"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + n.Peers.Address(),
+			"--heartbeat-interval", "50", "--election-timeout", "500",
+		}, flags...)
+		initial = append(initial, n.Name+"=http://"+n.Peers.Address())
+		c.Nodes = append(c.Nodes, n)
+	}
+	for _, n := range c.Nodes {
+		n.args = append(n.args, "--initial-cluster", strings.Join(initial, ","))
+		n.start(t)
+	}
+	t.Cleanup(func() {
+		for _, n := range c.Nodes {
+			n.Kill()
+		}
+		if t.Failed() {
+			for _, n := range c.Nodes {
+				t.Logf("%s: %s", n.Name, n.log.String())
+			}
+		}
+	})
+	c.Await()
+	return c
+}
+
+// free returns addresses that nobody listens at.
+func free(t testing.TB, n int) (addresses []string) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
+}
+
+func (n *Node) start(t testing.TB) {
+	n.cmd = exec.Command(n.program, n.args...)
+	n.cmd.Dir = n.Folder
+	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
+	n.cmd.SysProcAttr = attributes()
+	require.NoError(t, start(n.cmd))
+	n.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait()
+		close(ended)
+	}(n.cmd, n.ended)
+}
+
+// Endpoints are where clients reach the members.
+func (c *Cluster) Endpoints() (all []string) {
+	for _, n := range c.Nodes {
+		all = append(all, n.Clients.Address())
+	}
+	return all
+}
+
+// Direct is a member's own address, without a proxy.
+func (n *Node) Direct() string { return n.direct }
+
+// Client returns a client of the whole cluster, for what a store does not do.
+func (c *Cluster) Client() *clientv3.Client {
+	client, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), Logger: zap.NewNop()})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// patience is longer than any cluster takes that will ever be ready.
+const patience = 2 * time.Minute
+
+// Await returns once every member that runs takes part in a majority.
+func (c *Cluster) Await() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if n.Running() {
+			n.await(c.t)
+		}
+	}
+}
+
+func (n *Node) await(t testing.TB) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := n.try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-n.ended:
+			require.Fail(t, "etcd ended", "%s: %s", n.Name, n.log.String())
+		default:
+		}
+		require.True(t, time.Now().Before(deadline), "%s: %v: %s", n.Name, err, &n.log)
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (n *Node) try() error {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err = client.Get(ctx, "x")
+	return err
+}
+
+// Leader returns the member that leads, as one that runs says.
+func (c *Cluster) Leader() *Node {
+	c.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		for _, n := range c.Nodes {
+			if n.Running() && n.leads() {
+				return n
+			}
+		}
+		require.True(c.t, time.Now().Before(deadline), "no leader")
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (n *Node) leads() bool {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, Logger: zap.NewNop()})
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	status, err := client.Status(ctx, n.direct)
+	return err == nil && status.Leader == status.Header.MemberId
+}
+
+// Running says whether the member was started and not killed.
+func (n *Node) Running() bool {
+	if n.ended == nil {
+		return false
+	}
+	select {
+	case <-n.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Kill ends the member as a crash of its process does (SIGKILL).
+func (n *Node) Kill() {
+	if n.Running() {
+		_ = n.cmd.Process.Kill()
+		<-n.ended
+	}
+}
+
+// Restart starts a member that was killed.
+func (n *Node) Restart(t testing.TB) { n.start(t) }
+
+// Pause stops the member's process (SIGSTOP), and Resume lets it go on.
+func (n *Node) Pause(t testing.TB) { require.NoError(t, n.cmd.Process.Signal(syscall.SIGSTOP)) }
+
+// Resume lets a member that is paused go on.
+func (n *Node) Resume(t testing.TB) { require.NoError(t, n.cmd.Process.Signal(syscall.SIGCONT)) }
