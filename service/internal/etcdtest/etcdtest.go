@@ -5,6 +5,7 @@ package etcdtest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -46,6 +47,7 @@ type Node struct {
 	direct  string // the address of the member itself, for clients
 	args    []string
 	program string
+	tls     *tls.Config
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	log     bytes.Buffer
@@ -54,17 +56,31 @@ type Node struct {
 // Start starts a cluster with further flags for each member.
 func Start(t testing.TB, members int, flags ...string) *Cluster {
 	t.Helper()
-	program := Program(t)
+	return launch(t, members, nil, flags)
+}
+
+// StartTLS starts one member whose clients use TLS. own is for this package's clients.
+func StartTLS(t testing.TB, own *tls.Config, flags ...string) *Cluster {
+	t.Helper()
+	return launch(t, 1, own, flags)
+}
+
+func launch(t testing.TB, members int, own *tls.Config, flags []string) *Cluster {
+	t.Helper()
+	program, scheme := Program(t), "http://"
+	if own != nil {
+		scheme = "https://"
+	}
 	c := &Cluster{t: t}
 	var initial []string
 	ports := free(t, 2*members)
 	for i := range members {
 		client, peer := ports[2*i], ports[2*i+1]
-		n := &Node{Name: fmt.Sprint("n", i), Folder: t.TempDir(), direct: client, program: program,
+		n := &Node{Name: fmt.Sprint("n", i), Folder: t.TempDir(), direct: client, program: program, tls: own,
 			Peers: proxytest.New(t, peer), Clients: proxytest.New(t, client)}
 		n.args = append([]string{
 			"--name", n.Name, "--data-dir", filepath.Join(n.Folder, "data"), "--log-level", "error", "--logger", "zap",
-			"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + n.Clients.Address(),
+			"--listen-client-urls", scheme + client, "--advertise-client-urls", scheme + n.Clients.Address(),
 			"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + n.Peers.Address(),
 			"--heartbeat-interval", "50", "--election-timeout", "500",
 		}, flags...)
@@ -126,7 +142,7 @@ func (n *Node) Direct() string { return n.direct }
 
 // Client returns a client of the whole cluster, for what a store does not do.
 func (c *Cluster) Client() *clientv3.Client {
-	client, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), TLS: c.Nodes[0].tls, Logger: zap.NewNop()})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { client.Close() })
 	return client
@@ -164,7 +180,7 @@ func (n *Node) await(t testing.TB) {
 }
 
 func (n *Node) try() error {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, TLS: n.tls, Logger: zap.NewNop()})
 	if err != nil {
 		return err
 	}
@@ -191,7 +207,7 @@ func (c *Cluster) Leader() *Node {
 }
 
 func (n *Node) leads() bool {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{n.direct}, TLS: n.tls, Logger: zap.NewNop()})
 	if err != nil {
 		return false
 	}
