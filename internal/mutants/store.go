@@ -55,6 +55,23 @@ var storeMutants = []mutant{
 	{"watermark: a mark with any checksum", "service/stores/watermark/mark.go", "!bytes.Equal(sum[:sumSize], b[len(body):])", "bytes.Equal(sum[:1], nil)", inWatermark, "TestMarkEncoding"},
 	{"storetest: versions that go down", "pinlock/limiter/storetest/sequential.go", "require.Less(t, earlier, version,", "require.NotEqual(t, earlier, version,", inStoretest, everyFault},
 
+	// etcd.
+	{"etcd: create over a record", "service/stores/etcd/etcd.go", "clientv3.CreateRevision(s.keyOf(id)), \"=\", 0)", "clientv3.CreateRevision(s.keyOf(id)), \">\", -1)", inEtcd, "TestContract"},
+	{"etcd: every version matches", "service/stores/etcd/etcd.go", "clientv3.ModRevision(s.keyOf(id)), \"=\", int64(version))", "clientv3.ModRevision(s.keyOf(id)), \">\", int64(version)*0)", inEtcd, "TestContract"},
+	{"etcd: version 0 is the absence of a record", "service/stores/etcd/etcd.go", "	if never {\n", "	if never && version > 0 {\n", inEtcd, "TestOneMember"},
+	{"etcd: what one member has", "service/stores/etcd/etcd.go", "s.client.Get(ctx, key) // linearizable", "s.client.Get(ctx, key, clientv3.WithSerializable()) // not linearizable", inEtcd, "TestThreeMembers"},
+	{"etcd: list what one member has", "service/stores/etcd/list.go", "clientv3.WithKeysOnly(),", "clientv3.WithKeysOnly(), clientv3.WithSerializable(),", inEtcd, "TestThreeMembers"},
+	{"etcd: an unknown result is a conflict", "service/stores/etcd/etcd.go", "return fmt.Errorf(\"etcd: result of the write unknown: %w\", known(err))", "return fmt.Errorf(\"%w: %w\", limiter.ErrConflict, known(err))", inEtcd, "TestContract"},
+	{"etcd: an answer that was lost is nothing", "service/stores/etcd/etcd.go", "		return nil, 0, fmt.Errorf(\"etcd: %w\", known(err))\n", "		return nil, 0, limiter.ErrNotFound\n", inEtcd, "TestContract"},
+	{"etcd: write until the cluster is full", "service/stores/etcd/state.go", "s.size > s.quota/10*9 }", "s.size > s.quota }", inEtcd, "TestOneMember"},
+	{"etcd: forget the quota of an old member", "service/stores/etcd/state.go", "quota = s.options.Quota", "quota = defaultQuota", inEtcd, "TestQuota"},
+	{"etcd: go on in a corrupt cluster", "service/stores/etcd/state.go", "a.Alarm == etcdserverpb.AlarmType_CORRUPT", "a.Alarm == 99", inEtcd, "TestOneMember"},
+	{"etcd: look once", "service/stores/etcd/state.go", "		_ = s.look(ctx) ", "		_ = ctx ", inEtcd, "TestOneMember"},
+	{"etcd: a record with any checksum", "service/stores/etcd/etcd.go", "	r, err := checked.Parse(recordLabel, []byte(key), read.Kvs[0].Value)\n", "	r := checked.Record{Value: read.Kvs[0].Value[min(len(read.Kvs[0].Value), checked.Header):]}\n", inEtcd, "TestOneMember"},
+	{"etcd: a store of any layout", "service/stores/etcd/etcd.go", "|| string(read.Kvs[0].Value) != format {", "|| string(read.Kvs[0].Value) == \"x\" {", inEtcd, "TestOneMember"},
+	{"etcd: list the last id again", "service/stores/etcd/list.go", "s.recordKey(after) + \"\\x00\" ", "s.recordKey(after) ", inEtcd, "TestContract"},
+	{"etcd: pages of any length", "service/stores/etcd/list.go", "int64(min(limit, longestPage))", "int64(limit)", inEtcd, "TestOneMember"},
+
 	// bolt.
 	{"bolt: a checksum that is not bound to the id", "service/stores/internal/checked/checked.go", "h.Write(key)", "h.Write(key[:0])", inBolt, "TestDamagedRecord"},
 	{"bolt: a checksum without the version", "service/stores/internal/checked/checked.go", "h.Write(binary.BigEndian.AppendUint64(nil, r.Version))", "h.Write(binary.BigEndian.AppendUint64(nil, 0))", inBolt, "TestEveryFlippedBitOfARecord"},

@@ -18,6 +18,7 @@ const (
 	inDurable   = "./internal/durable"
 	inKeystock  = "./internal/keystock"
 	inBolt      = "./service/stores/bolt"
+	inEtcd      = "./service/stores/etcd"
 	inWatermark = "./service/stores/watermark"
 	inCommand   = "./service/cmd/tandem"
 

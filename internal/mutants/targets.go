@@ -33,6 +33,7 @@ var targets = []target{
 	{"protocol/device", []string{"protocol/device", "protocol/server"}},
 	{"protocol/server", []string{"protocol/server", "protocol/device"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
+	{"service/stores/etcd", []string{"service/stores/etcd"}},
 	{"service/stores/watermark", []string{"service/stores/watermark"}},
 }
 
