@@ -204,13 +204,9 @@ func (c *Completer) compose(ctx context.Context, ch *Checked) ([]byte, error) {
 
 // Format prints the kind and size of the key, for every verb.
 func (c Completer) Format(f fmt.State, _ rune) {
-	if c.final == nil {
-		fmt.Fprint(f, "splitkey.Completer(invalid)")
-		return
-	}
-	shape := "two-prime"
+	shape := ", two-prime"
 	if c.server != nil {
-		shape = "composite"
+		shape = ", composite"
 	}
-	fmt.Fprintf(f, "splitkey.Completer(%s, %d bits, secret hidden)", shape, c.final.pub.N.BitLen())
+	format(f, "Completer", c.final.bits(), shape)
 }

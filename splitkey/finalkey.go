@@ -80,6 +80,14 @@ func newFinalKey(pub *rsa.PublicKey, client *publicKey) (*FinalKey, error) {
 
 func (k *FinalKey) valid() bool { return k != nil && k.pub != nil }
 
+// bits is the length of the modulus, 0 for nil and the zero value.
+func (k *FinalKey) bits() int {
+	if !k.valid() {
+		return 0
+	}
+	return k.pub.N.BitLen()
+}
+
 // PublicKey returns a copy of the key. For nil and the zero value it is nil.
 func (k *FinalKey) PublicKey() *rsa.PublicKey {
 	if !k.valid() {

@@ -63,6 +63,14 @@ func checkSize(pub *rsa.PublicKey, max int) error {
 	return fipsExponent(pub.E)
 }
 
+// bits is the length of the modulus, 0 for nil.
+func (p *publicKey) bits() int {
+	if p == nil {
+		return 0
+	}
+	return p.mod.BitLen()
+}
+
 // rsa returns a copy, nil for nil.
 func (p *publicKey) rsa() *rsa.PublicKey {
 	if p == nil {

@@ -82,7 +82,7 @@ func TestNothingPrinted(t *testing.T) {
 		}()
 	}
 	require.Equal(t, "splitkey.ClientShare(2048 bits, multiplicative, secret hidden)", fmt.Sprint(p.client))
-	require.Equal(t, "splitkey.Completer(composite, 4096 bits, secret hidden)", fmt.Sprint(p.completer))
+	require.Equal(t, "splitkey.Completer(4096 bits, composite, secret hidden)", fmt.Sprint(p.completer))
 	require.Equal(t, "splitkey.Signer(4096 bits, secret hidden)", fmt.Sprint(values["signer"]))
 	for _, zero := range []any{splitkey.ClientShare{}, splitkey.ServerShare{}, splitkey.Completer{}, splitkey.SoftwareKey{}, new(splitkey.ClientShare).Signer(t.Context(), nil, nil)} {
 		require.Contains(t, fmt.Sprint(zero), "invalid")

@@ -115,7 +115,9 @@ func (c *ClientShare) Wipe() {
 }
 
 // Format prints the kind and size of the share, for every verb.
-func (c ClientShare) Format(f fmt.State, _ rune) { format(f, "ClientShare", c.pub, c.sharing) }
+func (c ClientShare) Format(f fmt.State, _ rune) {
+	format(f, "ClientShare", c.pub.bits(), ", "+c.sharing.String())
+}
 
 // ServerShare is the server's half of a key: 0 < d_s < n1, of exactly k1 bytes.
 // It is safe for concurrent use.
@@ -186,12 +188,15 @@ func (s *ServerShare) Wipe() {
 }
 
 // Format prints the kind and size of the share, for every verb.
-func (s ServerShare) Format(f fmt.State, _ rune) { format(f, "ServerShare", s.pub, s.sharing) }
+func (s ServerShare) Format(f fmt.State, _ rune) {
+	format(f, "ServerShare", s.pub.bits(), ", "+s.sharing.String())
+}
 
-func format(f fmt.State, name string, p *publicKey, s Sharing) {
-	if p == nil {
+// format prints the kind and size of what has a secret; what has no size is invalid.
+func format(f fmt.State, name string, bits int, kind string) {
+	if bits == 0 {
 		fmt.Fprintf(f, "splitkey.%s(invalid)", name)
 		return
 	}
-	fmt.Fprintf(f, "splitkey.%s(%d bits, %v, secret hidden)", name, p.mod.BitLen(), s)
+	fmt.Fprintf(f, "splitkey.%s(%d bits%s, secret hidden)", name, bits, kind)
 }

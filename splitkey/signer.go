@@ -57,10 +57,4 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 }
 
 // Format prints the size of the key, for every verb.
-func (s signer) Format(f fmt.State, _ rune) {
-	if !s.key.valid() {
-		fmt.Fprint(f, "splitkey.Signer(invalid)")
-		return
-	}
-	fmt.Fprintf(f, "splitkey.Signer(%d bits, secret hidden)", s.key.pub.N.BitLen())
-}
+func (s signer) Format(f fmt.State, _ rune) { format(f, "Signer", s.key.bits(), "") }

@@ -30,13 +30,7 @@ type crt struct {
 }
 
 // Format prints the kind and size of the key, for every verb.
-func (k SoftwareKey) Format(f fmt.State, _ rune) {
-	if k.pub == nil {
-		fmt.Fprint(f, "splitkey.SoftwareKey(invalid)")
-		return
-	}
-	fmt.Fprintf(f, "splitkey.SoftwareKey(%d bits, secret hidden)", k.pub.mod.BitLen())
-}
+func (k SoftwareKey) Format(f fmt.State, _ rune) { format(f, "SoftwareKey", k.pub.bits(), "") }
 
 // newSoftwareKey returns the key of two odd factors of equal length, which it tries once,
 // or refuses a weak one.

@@ -106,37 +106,19 @@ func (s *Server) Expire(ctx context.Context, id protocol.KeyID) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("server: expire: %w", err)
 	}
-	var gone bool
-	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
-		if rec.over(now) {
-			d = destroyed(rec, protocol.ReasonExpired, now)
-		}
-		gone = rec.reason == protocol.ReasonExpired
-		return d, nil
-	})
-	return gone && err == nil, known(err, "expire")
+	rec, err := s.expire(ctx, id, now, now)
+	return err == nil && rec.reason == protocol.ReasonExpired, known(err, "expire")
 }
 
-// expire destroys a key that was not confirmed by the time at, and reports whether it is
-// gone: dead of that, and of no later time than at. An unknown key is not gone: a slow
-// node may be about to write its record.
-func (s *Server) expire(ctx context.Context, id protocol.KeyID, at int64) (bool, error) {
-	now, err := s.now()
-	if err != nil {
-		return false, err
-	}
-	var gone bool
-	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
-		if rec.over(at) {
+// expire destroys a key that was not confirmed by the time at, and returns its record.
+func (s *Server) expire(ctx context.Context, id protocol.KeyID, at, now int64) (rec *record, err error) {
+	_, err = s.update(ctx, id, func(r *record) (d decision, err error) {
+		if rec = r; rec.over(at) {
 			d = destroyed(rec, protocol.ReasonExpired, now)
 		}
-		gone = rec.reason == protocol.ReasonExpired && at >= rec.until
 		return d, nil
 	})
-	if errors.Is(err, limiter.ErrNotFound) {
-		return false, nil
-	}
-	return gone && err == nil, err
+	return rec, err
 }
 
 // Reseal seals what the record of a key has sealed anew, with the Sealer's current key:

@@ -89,7 +89,7 @@ func TestRefusedBeforeAKeyIsDrawn(t *testing.T) {
 			a := exchange(t, s, protocol.OpEnroll, id, plaintext)
 			require.Equal(t, wire.CodeKeyRefused, a.Code, name)
 			require.Equal(t, c.want, a.Refusal, name)
-			require.NotContains(t, a.Refusal.String(), "refusal(", name)
+			require.NotContains(t, a.Refusal.String(), "Refusal(", name)
 		}
 		require.Zero(t, keys.drawn.Load(), name)
 		require.Zero(t, store.Writes, name)

@@ -49,7 +49,7 @@ func (s *Server) taken(ctx context.Context, index string, id protocol.KeyID, iss
 	if err != nil || owner == nil || *owner == id {
 		return false, err
 	}
-	gone, err := s.expire(ctx, *owner, issued)
+	gone, err := s.gone(ctx, *owner, issued)
 	return !gone, err
 }
 
@@ -71,7 +71,7 @@ func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, i
 	if *owner == id {
 		return true, nil
 	}
-	if gone, err := s.expire(ctx, *owner, issued); !gone || err != nil {
+	if gone, err := s.gone(ctx, *owner, issued); !gone || err != nil {
 		return false, err
 	}
 	err = s.config.Store.Swap(ctx, index, version, reservation)
@@ -80,6 +80,21 @@ func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, i
 	}
 	owner, _, err = s.owner(ctx, index) // another node was faster, perhaps with the same request
 	return owner != nil && *owner == id, err
+}
+
+// gone destroys a key that was not confirmed by the time at, and reports whether it is dead
+// of that, and of no later time than at. An unknown key is not gone: a slow node may be
+// about to write its record.
+func (s *Server) gone(ctx context.Context, id protocol.KeyID, at int64) (bool, error) {
+	now, err := s.now()
+	if err != nil {
+		return false, err
+	}
+	rec, err := s.expire(ctx, id, at, now)
+	if errors.Is(err, limiter.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && rec.reason == protocol.ReasonExpired && at >= rec.until, err
 }
 
 // indexID is where the store keeps which key has a modulus. It hides nothing: n1 is

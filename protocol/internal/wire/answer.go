@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/tandem-rsa/tandem/internal/enum"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 )
@@ -43,24 +44,17 @@ const (
 	RefusedHardware Refusal = 6
 )
 
-// String says why the key is refused.
-func (r Refusal) String() string {
-	switch r {
-	case RefusedModulus:
-		return "its modulus is too short or too long, even, or has a small factor, or its share is malformed"
-	case RefusedEnrolled:
-		return "it is enrolled already"
-	case RefusedFactor:
-		return "its modulus has a factor in common with the server's, or its exponent is another"
-	case RefusedLength:
-		return "its modulus is longer or shorter than the server's"
-	case RefusedSmall:
-		return "its modulus is too small to make one of full length with the server's"
-	case RefusedHardware:
-		return "the service does not accept its hardware key, or wants one"
-	}
-	return fmt.Sprintf("refusal(%d)", uint8(r))
+var refusals = enum.Names[Refusal]{
+	RefusedModulus:  "its modulus is too short or too long, even, or has a small factor, or its share is malformed",
+	RefusedEnrolled: "it is enrolled already",
+	RefusedFactor:   "its modulus has a factor in common with the server's, or its exponent is another",
+	RefusedLength:   "its modulus is longer or shorter than the server's",
+	RefusedSmall:    "its modulus is too small to make one of full length with the server's",
+	RefusedHardware: "the service does not accept its hardware key, or wants one",
 }
+
+// String says why the key is refused.
+func (r Refusal) String() string { return refusals.String(r) }
 
 // Answer is the plaintext of a response.
 type Answer struct {
@@ -181,7 +175,7 @@ func AppendPublicKey(b *cryptobyte.Builder, pub *rsa.PublicKey) {
 	b.AddUint32(uint32(pub.E))
 }
 
-// ReadPublicKey reads a final key: of 256 to 2048 bytes, with no leading zero byte, with no leading zero byte.
+// ReadPublicKey reads a final key: of 256 to 2048 bytes, with no leading zero byte.
 func ReadPublicKey(s *cryptobyte.String, pub *rsa.PublicKey) bool {
 	var n cryptobyte.String
 	var e uint32
@@ -238,7 +232,7 @@ func (a *Answer) readBody(s *cryptobyte.String) bool {
 	case CodeKeyRefused:
 		ok := s.ReadUint8(&one)
 		a.Refusal = Refusal(one)
-		return ok && a.Refusal >= RefusedModulus && a.Refusal <= RefusedHardware
+		return ok && refusals.Has(a.Refusal)
 	case CodeRight:
 		return a.readSignatures(s)
 	case CodeWrong:
