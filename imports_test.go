@@ -32,6 +32,7 @@ var layers = map[string][]string{
 	"hsm":      {"hsm", "splitkey", "internal"},
 	"service":  {"service", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 	"vectors":  {"vectors", "protocol", "pinlock", "splitkey", "internal"},
+	"examples": {"examples", "protocol", "pinlock", "splitkey", "internal"},
 	"bench":    {"bench", "protocol", "hsm", "pinlock", "splitkey", "internal"},
 }
 

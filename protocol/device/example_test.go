@@ -34,8 +34,7 @@ func ExampleDevice() {
 	check(err)
 	phone, err := device.New(device.Config{
 		Storage: storage, Transport: server.Handle, HPKEKey: server.HPKEKey(),
-		// For a fast example only: leave it out.
-		Params: pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1},
+		Params: fast, // for a fast example only: leave it out
 	})
 	check(err)
 
@@ -77,6 +76,9 @@ func ExampleDevice() {
 	// key: 4096 bits
 	// verified: true
 }
+
+// fast is a cost of Argon2id with which every PIN is guessed at once.
+var fast = pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1}
 
 func newServer() *server.Server {
 	private, err := hpke.MLKEM768X25519().GenerateKey()

@@ -53,6 +53,7 @@ type Signer struct {
 	config SignerConfig
 	ctx    context.Context
 	final  *splitkey.FinalKey
+	timing timing
 
 	mu  sync.Mutex
 	err error // of the last signature of this view
@@ -74,7 +75,7 @@ func (d *Device) NewSigner(ctx context.Context, c SignerConfig) (*Signer, error)
 	if c.Queue == 0 {
 		c.Queue = 64
 	}
-	s := &Signer{device: d, config: c, ctx: ctx}
+	s := &Signer{device: d, config: c, ctx: ctx, timing: usualTiming}
 	err := d.exclusively(ctx, func(st *state) (err error) {
 		if st.key == nil || st.key.public.N == nil {
 			return fmt.Errorf("%w: there is no final key", ErrPhase)
@@ -95,7 +96,7 @@ func (s *Signer) WithContext(ctx context.Context) *Signer {
 	if s == nil {
 		return nil
 	}
-	return &Signer{device: s.device, config: s.config, ctx: ctx, final: s.final}
+	return &Signer{device: s.device, config: s.config, ctx: ctx, final: s.final, timing: s.timing}
 }
 
 // Public returns the final key, an *[rsa.PublicKey].

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -98,6 +97,29 @@ func (p *phone) waiting() int {
 	p.turns.mu.Lock()
 	defer p.turns.mu.Unlock()
 	return len(p.turns.waiting)
+}
+
+// until waits for an event, of which only the state tells. Only what hangs takes so long.
+func until(t *testing.T, event func() bool) {
+	t.Helper()
+	require.Eventually(t, event, time.Minute, 100*time.Microsecond)
+}
+
+// busy waits until so many signatures are asked for: one prompt is open, and the others
+// wait for their turn.
+func (p *person) busy(t *testing.T, signatures int) {
+	t.Helper()
+	until(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.open == 1 && p.phone.waiting() == signatures-1
+	})
+}
+
+func (p *person) names() []any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 func requireSigned(t *testing.T, s *Signer, text string, signature []byte) {
@@ -238,190 +260,210 @@ func TestSignerPassesErrorsOn(t *testing.T) {
 // TestSignerQueue: signatures are made one at a time, in the order in which they were
 // asked for, by all signers of the device; one more than may wait is refused.
 func TestSignerQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, user := newSigner(t, newReadyPhone(t, newService(t)))
-		other, err := user.phone.NewSigner(t.Context(), SignerConfig{Challenge: user.challenge, PIN: user.enter, Queue: 9})
-		require.NoError(t, err)
-		enter := make(chan struct{})
-		user.typing = func(context.Context, *Request) error { <-enter; return nil }
-		var want []any
-		results := make(chan error, 10)
-		for i := range 10 {
-			view := []*Signer{s, other}[i%2].WithContext(called(t.Context(), i))
-			go func() {
-				signature, err := view.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-				results <- errors.Join(err, rsa.VerifyPKCS1v15(s.Public().(*rsa.PublicKey), crypto.SHA256, protocoltest.DigestOf("x"), signature))
-			}()
-			synctest.Wait()
-			want = append(want, i)
-		}
-		require.Equal(t, 9, user.phone.waiting())
-		_, err = other.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrBusy)
-		require.ErrorIs(t, other.Err(), ErrBusy)
-		close(enter)
-		for range 10 {
-			require.NoError(t, <-results)
-		}
-		require.Equal(t, want, user.asked)
-		require.Zero(t, user.phone.waiting())
-	})
+	s, user := newSigner(t, newReadyPhone(t, newService(t)))
+	other, err := user.phone.NewSigner(t.Context(), SignerConfig{Challenge: user.challenge, PIN: user.enter, Queue: 9})
+	require.NoError(t, err)
+	enter := make(chan struct{})
+	user.typing = func(context.Context, *Request) error { <-enter; return nil }
+	var want []any
+	results := make(chan error, 10)
+	for i := range 10 {
+		view := []*Signer{s, other}[i%2].WithContext(called(t.Context(), i))
+		go func() {
+			signature, err := view.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+			results <- errors.Join(err, rsa.VerifyPKCS1v15(s.Public().(*rsa.PublicKey), crypto.SHA256, protocoltest.DigestOf("x"), signature))
+		}()
+		user.busy(t, i+1)
+		want = append(want, i)
+	}
+	full := make(chan error, 1)
+	go func() {
+		_, err := other.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+		full <- err
+	}()
+	require.ErrorIs(t, <-full, ErrBusy)
+	require.ErrorIs(t, other.Err(), ErrBusy)
+	close(enter)
+	for range 10 {
+		require.NoError(t, <-results)
+	}
+	require.Equal(t, want, user.names())
+	require.Zero(t, user.phone.waiting())
 }
 
 // TestSignerCancelled: a signature whose context is done returns at once, wherever it is,
 // and its place is free: the next in the queue moves up.
 func TestSignerCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newReadyPhone(t, newService(t))
-		user := &person{phone: p, pin: protocoltest.RightPIN}
-		s, err := p.NewSigner(t.Context(), SignerConfig{Challenge: user.challenge, PIN: user.enter, Queue: 1})
-		require.NoError(t, err)
-		enter := make(chan struct{})
-		user.typing = func(ctx context.Context, _ *Request) error {
-			select {
-			case <-enter:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	p := newReadyPhone(t, newService(t))
+	user := &person{phone: p, pin: protocoltest.RightPIN}
+	s, err := p.NewSigner(t.Context(), SignerConfig{Challenge: user.challenge, PIN: user.enter, Queue: 1})
+	require.NoError(t, err)
+	enter := make(chan struct{})
+	user.typing = func(ctx context.Context, _ *Request) error {
+		select {
+		case <-enter:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		type call struct {
-			cancel context.CancelFunc
-			err    chan error
-		}
-		sign := func(name string) call {
-			ctx, cancel := context.WithCancel(called(t.Context(), name))
-			c := call{cancel, make(chan error, 1)}
-			go func() {
-				_, err := s.WithContext(ctx).Sign(nil, protocoltest.DigestOf(name), crypto.SHA256)
-				c.err <- err
-			}()
-			synctest.Wait()
-			return c
-		}
-		first, second := sign("first"), sign("second")
-		require.ErrorIs(t, <-sign("too many").err, ErrBusy)
-		second.cancel()
-		require.ErrorIs(t, <-second.err, context.Canceled)
-		require.Zero(t, p.waiting())
-		third := sign("third")
-		require.Equal(t, 1, p.waiting())
-		first.cancel()
-		require.ErrorIs(t, <-first.err, context.Canceled)
-		synctest.Wait()
-		require.Equal(t, []any{"first", "third"}, user.asked)
-		enter <- struct{}{}
-		require.NoError(t, <-third.err)
-
-		// A turn that is cancelled just when it has come goes on to the next.
-		end, err := p.turns.take(t.Context(), 9)
-		require.NoError(t, err)
-		turn, err := p.turns.join(9)
-		require.NoError(t, err)
-		end()
-		p.turns.leave(turn)
-		require.False(t, p.turns.taken)
-		for _, c := range []call{first, second, third} {
-			c.cancel()
-		}
+	}
+	type call struct {
+		cancel context.CancelFunc
+		err    chan error
+	}
+	sign := func(name string) call {
+		ctx, cancel := context.WithCancel(called(t.Context(), name))
+		c := call{cancel, make(chan error, 1)}
+		go func() {
+			_, err := s.WithContext(ctx).Sign(nil, protocoltest.DigestOf(name), crypto.SHA256)
+			c.err <- err
+		}()
+		return c
+	}
+	first := sign("first")
+	user.busy(t, 1)
+	second := sign("second")
+	user.busy(t, 2)
+	require.ErrorIs(t, <-sign("too many").err, ErrBusy)
+	second.cancel()
+	require.ErrorIs(t, <-second.err, context.Canceled)
+	require.Zero(t, p.waiting())
+	third := sign("third")
+	user.busy(t, 2)
+	first.cancel()
+	require.ErrorIs(t, <-first.err, context.Canceled)
+	until(t, func() bool { return slices.Equal(user.names(), []any{"first", "third"}) })
+	enter <- struct{}{}
+	require.NoError(t, <-third.err)
+	third.cancel()
+	until(t, func() bool {
+		p.turns.mu.Lock()
+		defer p.turns.mu.Unlock()
+		return !p.turns.taken
 	})
+
+	// A turn that is cancelled just when it has come goes on to the next.
+	end, err := p.turns.take(t.Context(), 9)
+	require.NoError(t, err)
+	turn, err := p.turns.join(9)
+	require.NoError(t, err)
+	end()
+	p.turns.leave(turn)
+	require.False(t, p.turns.taken)
 }
 
 // TestSignerPromptThatStays: a prompt that does not heed the context keeps nobody's
 // signature waiting but those that would open a second prompt.
 func TestSignerPromptThatStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, user := newSigner(t, newReadyPhone(t, newService(t)))
-		enter := make(chan struct{})
-		user.typing = func(context.Context, *Request) error { <-enter; return nil }
-		ctx, cancel := context.WithTimeout(called(t.Context(), "first"), 300*time.Millisecond)
-		defer cancel()
-		start := time.Now()
+	s, user := newSigner(t, newReadyPhone(t, newService(t)))
+	enter := make(chan struct{})
+	user.typing = func(context.Context, *Request) error { <-enter; return nil }
+	ctx, cancel := context.WithCancel(called(t.Context(), "first"))
+	first := make(chan error, 1)
+	go func() {
 		_, err := s.WithContext(ctx).Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, 300*time.Millisecond, time.Since(start)) // of the bubble's clock
-		before := user.phone.state.Copy().Data
-		result := make(chan error)
-		go func() {
-			_, err := s.WithContext(called(t.Context(), "second")).Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
-			result <- err
-		}()
-		synctest.Wait()
-		require.Equal(t, []any{"first"}, user.asked)
-		enter <- struct{}{} // the PIN comes too late: nothing is sent
-		synctest.Wait()
-		require.Equal(t, []any{"first", "second"}, user.asked)
-		require.Equal(t, before, user.phone.state.Data)
-		enter <- struct{}{}
-		require.NoError(t, <-result)
-		require.Equal(t, make([]byte, len(user.typed[0])), user.typed[0])
-	})
+		first <- err
+	}()
+	user.busy(t, 1)
+	before := user.phone.state.Copy().Data
+	cancel()
+	require.ErrorIs(t, <-first, context.Canceled)
+	second := make(chan error, 1)
+	go func() {
+		_, err := s.WithContext(called(t.Context(), "second")).Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
+		second <- err
+	}()
+	user.busy(t, 2)
+	require.Equal(t, []any{"first"}, user.names())
+	enter <- struct{}{} // the PIN comes too late: nothing is sent
+	until(t, func() bool { return slices.Equal(user.names(), []any{"first", "second"}) })
+	require.Equal(t, before, user.phone.state.Copy().Data)
+	enter <- struct{}{}
+	require.NoError(t, <-second)
+	require.Equal(t, make([]byte, len(user.typed[0])), user.typed[0])
 }
 
-// TestSignerResumes: an answer that is lost is asked for again, for some seconds, and
-// later by whoever signs the same digests. Nobody types a PIN twice for it, and nothing
-// is counted twice.
+// hasty returns the signer with short pauses.
+func hasty(s *Signer) *Signer {
+	s = s.WithContext(s.ctx)
+	s.timing.firstPause = time.Millisecond
+	return s
+}
+
+// TestSignerResumes: an answer that is lost is asked for again, a few times, and later by
+// whoever signs the same digests. Nobody types a PIN twice for it, and nothing is counted
+// twice.
 func TestSignerResumes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		service := newService(t)
-		p, l := newLossyPhone(t, service)
-		s, user := newSigner(t, p)
-		loseFor := func(d time.Duration) {
-			l.loseResponse = true
-			time.AfterFunc(d, func() { l.loseResponse = false })
+	service := newService(t)
+	lose := 0 // responses that are lost from now on
+	p := newPhone(t, service, func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := service.Handle(ctx, request)
+		if lose > 0 {
+			lose--
+			return nil, protocoltest.ErrLost
 		}
-		loseFor(3 * time.Second)
-		signature, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-		require.NoError(t, err)
-		requireSigned(t, s, "x", signature)
-		require.Len(t, user.asked, 1)
-
-		loseFor(time.Minute)
-		_, err = s.Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrUnanswered)
-		require.ErrorIs(t, err, protocoltest.ErrLost)
-		require.Len(t, user.asked, 2)
-		time.Sleep(time.Minute)
-		signature, err = s.Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
-		require.NoError(t, err)
-		requireSigned(t, s, "y", signature)
-		require.Len(t, user.asked, 2, "a PIN for what was signed already")
-
-		// A wrong PIN, whose verdict is lost: the next call with these digests hears it.
-		user.pin = protocoltest.WrongPIN
-		loseFor(time.Minute)
-		_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrUnanswered)
-		time.Sleep(time.Minute)
-		_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
-		var wrong *limiter.WrongPINError
-		require.ErrorAs(t, err, &wrong)
-		require.Equal(t, 2, wrong.Remaining)
-		require.Len(t, user.asked, 3)
-
-		// With other digests it is settled first, and the new PIN is the second try.
-		loseFor(time.Minute)
-		_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrUnanswered)
-		time.Sleep(time.Minute)
-		user.pin = protocoltest.RightPIN
-		signature, err = s.Sign(nil, protocoltest.DigestOf("other"), crypto.SHA256)
-		require.NoError(t, err)
-		requireSigned(t, s, "other", signature)
-		require.Len(t, user.asked, 5)
-		status, err := service.Status(t.Context(), p.id)
-		require.NoError(t, err)
-		require.Equal(t, 3, status.Attempts.Remaining, "the right PIN cleared the count")
+		return response, err
 	})
+	p.enroll(t)
+	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
+	s, user := newSigner(t, p)
+	require.Equal(t, usualTiming, s.timing)
+	s = hasty(s)
+	all := 1 + s.timing.resumes
+
+	lose = all - 1
+	signature, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+	require.NoError(t, err)
+	requireSigned(t, s, "x", signature)
+	require.Len(t, user.asked, 1)
+
+	lose = all + 1
+	_, err = s.Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
+	require.ErrorIs(t, err, ErrUnanswered)
+	require.ErrorIs(t, err, protocoltest.ErrLost)
+	require.Len(t, user.asked, 2)
+	require.Equal(t, 1, lose)
+	signature, err = s.Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
+	require.NoError(t, err)
+	requireSigned(t, s, "y", signature)
+	require.Len(t, user.asked, 2, "a PIN for what was signed already")
+
+	// A wrong PIN, whose verdict is lost: the next call with these digests hears it.
+	user.pin = protocoltest.WrongPIN
+	lose = all
+	_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
+	require.ErrorIs(t, err, ErrUnanswered)
+	_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
+	var wrong *limiter.WrongPINError
+	require.ErrorAs(t, err, &wrong)
+	require.Equal(t, 2, wrong.Remaining)
+	require.Len(t, user.asked, 3)
+
+	// With other digests it is settled first, and the new PIN is the second try.
+	lose = all
+	_, err = s.Sign(nil, protocoltest.DigestOf("z"), crypto.SHA256)
+	require.ErrorIs(t, err, ErrUnanswered)
+	user.pin = protocoltest.RightPIN
+	signature, err = s.Sign(nil, protocoltest.DigestOf("other"), crypto.SHA256)
+	require.NoError(t, err)
+	requireSigned(t, s, "other", signature)
+	require.Len(t, user.asked, 5)
+	status, err := service.Status(t.Context(), p.id)
+	require.NoError(t, err)
+	require.Equal(t, 3, status.Attempts.Remaining, "the right PIN cleared the count")
 }
 
 // TestSignerGivesUpForgotten: a request that no server will answer any more is cancelled
 // for the next signature; one of the same digests only when its challenge is over.
 func TestSignerGivesUpForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		service := newService(t, func(c *server.Config) { c.Clock = time.Now })
+	for _, over := range []bool{false, true} {
+		service := newService(t)
+		if !over {
+			service.clock.Set(time.Now())
+		}
 		p, l := newLossyPhone(t, service)
 		s, user := newSigner(t, p)
+		s = hasty(s)
 		forget := func(text string) {
 			l.loseRequest = true
 			_, err := s.Sign(nil, protocoltest.DigestOf(text), crypto.SHA256)
@@ -436,15 +478,16 @@ func TestSignerGivesUpForgotten(t *testing.T) {
 
 		forget("c")
 		asked := len(user.asked)
-		_, err = s.Sign(nil, protocoltest.DigestOf("c"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrUnanswered)
-		require.Len(t, user.asked, asked)
-		time.Sleep(time.Hour)
 		signature, err = s.Sign(nil, protocoltest.DigestOf("c"), crypto.SHA256)
+		if !over {
+			require.ErrorIs(t, err, ErrUnanswered)
+			require.Len(t, user.asked, asked)
+			continue
+		}
 		require.NoError(t, err)
 		requireSigned(t, s, "c", signature)
 		require.Len(t, user.asked, asked+1)
-	})
+	}
 }
 
 // TestSignerLeavesPINChangeAlone: what became of a ChangePIN is for the app to hear.
@@ -482,29 +525,44 @@ func TestSignerSlowUser(t *testing.T) {
 	require.Equal(t, 2, user.challenges)
 }
 
-// TestSignerWaitsForTheStorage: another process or a Refresh in the background does not
-// make a signature fail.
-func TestSignerWaitsForTheStorage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, user := newSigner(t, newReadyPhone(t, newService(t)))
-		user.phone.busy.Lock()
-		time.AfterFunc(10*time.Second, user.phone.busy.Unlock)
-		user.typing = func(context.Context, *Request) error {
-			user.phone.busy.Lock()
-			time.AfterFunc(10*time.Second, user.phone.busy.Unlock)
-			return nil
-		}
-		signature, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-		require.NoError(t, err)
-		requireSigned(t, s, "x", signature)
-		require.Len(t, user.asked, 1)
+// inUse is a storage that somebody else uses for the next few times.
+type inUse struct {
+	*protocoltest.MemoryStorage
+	times int
+}
 
-		user.phone.busy.Lock()
-		_, err = s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
-		require.ErrorIs(t, err, ErrBusy)
-		require.Len(t, user.asked, 1)
-		user.phone.busy.Unlock()
-	})
+func (u *inUse) Lock() (func(), error) {
+	if u.times > 0 {
+		u.times--
+		return nil, ErrBusy
+	}
+	return u.MemoryStorage.Lock()
+}
+
+// TestSignerWaitsForTheStorage: another process or a Refresh in the background does not
+// make a signature fail, unless it takes very long.
+func TestSignerWaitsForTheStorage(t *testing.T) {
+	service := newService(t)
+	p := newReadyPhone(t, service)
+	storage := &inUse{MemoryStorage: p.state}
+	d, err := New(Config{Storage: storage, Transport: service.Handle, HPKEKey: service.HPKEKey(), Params: protocoltest.Cheapest})
+	require.NoError(t, err)
+	p.Device = d
+	s, user := newSigner(t, p)
+	storage.times = 3
+	user.typing = func(context.Context, *Request) error { storage.times = 3; return nil }
+	signature, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+	require.NoError(t, err)
+	requireSigned(t, s, "x", signature)
+	require.Len(t, user.asked, 1)
+	require.Zero(t, storage.times)
+
+	storage.times = 1 << 30
+	s = s.WithContext(t.Context())
+	s.timing.patience = time.Millisecond
+	_, err = s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+	require.ErrorIs(t, err, ErrBusy)
+	require.Len(t, user.asked, 1)
 }
 
 // TestSignerKnowsItsKey: a signer makes no signatures with another key than its own.

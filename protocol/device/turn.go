@@ -10,14 +10,14 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// pauses stand before each repetition of a request that was not answered.
-var pauses = []time.Duration{
-	100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond,
-	800 * time.Millisecond, 1600 * time.Millisecond, 3200 * time.Millisecond,
+// timing is how long a signer waits for what passes.
+type timing struct {
+	firstPause time.Duration // before a request that was not answered is sent again; then twice that, and so on
+	resumes    int           // how often it is sent again
+	patience   time.Duration // with a storage that is in use
 }
 
-// patience is how long a signer waits for a storage that is in use.
-const patience = 30 * time.Second
+var usualTiming = timing{firstPause: 100 * time.Millisecond, resumes: 6, patience: 30 * time.Second}
 
 // turn makes the signatures of one call of a signer's.
 type turn struct {
@@ -89,7 +89,7 @@ func (t *turn) settle() ([][]byte, error) {
 		return nil, fmt.Errorf("%w: %v", ErrPending, p.Operation)
 	}
 	if t.asksFor(p) {
-		r, err := t.resume(append([]time.Duration{0}, pauses...))
+		r, err := t.resume(0, t.timing.resumes)
 		switch {
 		case err == nil && t.asksFor(r):
 			return r.Signatures, nil
@@ -97,7 +97,7 @@ func (t *turn) settle() ([][]byte, error) {
 			errors.Is(err, ErrUnanswered) && time.Now().Before(p.Expires):
 			return nil, err
 		}
-	} else if _, err := t.resume([]time.Duration{0}); errors.Is(err, ErrUnanswered) {
+	} else if _, err := t.resume(0, 1); errors.Is(err, ErrUnanswered) {
 		t.stuck = true
 		return nil, nil
 	}
@@ -116,7 +116,7 @@ func (t *turn) status() (status KeyStatus, err error) {
 	switch {
 	case err != nil:
 	case status.Phase == Dead || status.Phase == Superseded:
-		if _, err = t.resume([]time.Duration{0}); err == nil {
+		if _, err = t.resume(0, 1); err == nil {
 			err = ErrPhase
 		}
 	case status.PublicKey == nil || !status.PublicKey.Equal(t.final.PublicKey()):
@@ -160,7 +160,7 @@ func (t *turn) ask(challenge, pin []byte) ([][]byte, error) {
 	if !errors.Is(err, ErrUnanswered) {
 		return signatures, err
 	}
-	r, err := t.resume(pauses)
+	r, err := t.resume(t.timing.firstPause, t.timing.resumes)
 	switch {
 	case err != nil:
 		return nil, err
@@ -170,10 +170,10 @@ func (t *turn) ask(challenge, pin []byte) ([][]byte, error) {
 	return r.Signatures, nil
 }
 
-// resume asks what became of the request that is pending, after each pause until there is
-// an answer.
-func (t *turn) resume(pauses []time.Duration) (r *Request, err error) {
-	for _, pause := range pauses {
+// resume asks what became of the request that is pending, several times after longer and
+// longer pauses, until there is an answer.
+func (t *turn) resume(pause time.Duration, times int) (r *Request, err error) {
+	for range times {
 		if err := t.sleep(pause); err != nil {
 			return nil, err
 		}
@@ -184,6 +184,7 @@ func (t *turn) resume(pauses []time.Duration) (r *Request, err error) {
 		if !errors.Is(err, ErrUnanswered) {
 			break
 		}
+		pause = max(2*pause, t.timing.firstPause)
 	}
 	return r, err
 }
@@ -193,7 +194,7 @@ func (t *turn) whenFree(f func() error) error {
 	start := time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := f()
-		if !errors.Is(err, ErrBusy) || time.Since(start) > patience {
+		if !errors.Is(err, ErrBusy) || time.Since(start) > t.timing.patience {
 			return err
 		}
 		if err := t.sleep(pause); err != nil {
