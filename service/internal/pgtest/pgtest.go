@@ -238,7 +238,7 @@ func (s *Server) tryStart(t testing.TB) error {
 		select {
 		case <-ended:
 			return fmt.Errorf("pgtest: server does not start: %s", log)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		conn, err := pgx.Connect(ctx, s.URL())

@@ -51,12 +51,12 @@ func checkRecords(ctx context.Context, c *pgx.Conn, after []byte) (seen int, las
 	if err != nil {
 		return 0, after, err
 	}
-	// Blocks are counted before their versions are used, so that this count is new enough.
-	var block int64
-	if err := c.QueryRow(ctx, "SELECT block FROM tandem_meta WHERE one").Scan(&block); err != nil {
+	// A creation is counted before its number is used, so that this count is new enough.
+	var creations int64
+	if err := c.QueryRow(ctx, "SELECT creations FROM tandem_meta WHERE one").Scan(&creations); err != nil {
 		return 0, after, err
 	}
-	if highest>>blockBits > block {
+	if highest>>swapBits > creations {
 		return 0, after, fmt.Errorf("%w: version %d was never given", ErrDamaged, highest)
 	}
 	return seen, last, nil
@@ -82,7 +82,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		if err := s.validate(ctx, c.Conn().PgConn()); err != nil {
 			return err
 		}
-		tag, err := c.Exec(ctx, "UPDATE tandem_meta SET block = block WHERE one")
+		tag, err := c.Exec(ctx, "UPDATE tandem_meta SET creations = creations WHERE one")
 		if err == nil && tag.RowsAffected() != 1 {
 			err = errNoMeta
 		}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,19 +81,29 @@ func encrypted(c *pgx.ConnConfig) error {
 }
 
 // neverCancel keeps pgx from asking the server to cancel a statement, which it does over
-// a connection of its own whenever it gives one up. See the package's documentation.
+// a connection of its own whenever it gives one up. See the package's documentation. The
+// connection that is given up ends at once, where pgx would wait for the server's answer.
 func neverCancel(c *pgconn.Config) {
-	var connected atomic.Bool
+	var mu sync.Mutex
+	var given net.Conn
+	connected := false
 	dial := c.DialFunc
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if connected.Load() {
+		mu.Lock()
+		defer mu.Unlock()
+		if connected {
+			given.Close()
 			return nil, errNoCancel
 		}
-		return dial(ctx, network, address)
+		conn, err := dial(ctx, network, address)
+		given = conn
+		return conn, err
 	}
 	after := c.AfterConnect
 	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		connected.Store(true)
+		mu.Lock()
+		connected = true
+		mu.Unlock()
 		if after != nil {
 			return after(ctx, conn)
 		}

@@ -22,11 +22,10 @@
 //
 // # Versions
 //
-// A version is a number that no record ever had before. A Store takes a block of 2^20 of
-// them by one transaction, when it first writes, and counts on its own from there. So the
-// version is known before the record is written, and the record's checksum covers it.
-// (The numbers of an SQL sequence can come twice: after a crash it may go back to a number
-// that a client got and had not committed.)
+// A Swap makes the next version of the one that it replaces. A Create takes one above all
+// that were given before, by a transaction of its own that counts creations in a row: it
+// is two durable writes, where Swap is one. So a version is known before its record is
+// written, and the record's checksum covers it.
 //
 // # Settings that are refused
 //

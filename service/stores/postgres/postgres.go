@@ -60,7 +60,6 @@ var (
 type Store struct {
 	options  Options
 	pool     *pgxpool.Pool
-	versions versions
 	timeline timeline
 
 	mu     sync.Mutex
@@ -81,7 +80,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if ctx == nil {
 		return nil, errors.New("postgres: no context")
 	}
-	s := &Store{options: o, versions: versions{turn: make(chan struct{}, 1)}}
+	s := &Store{options: o}
 	config, err := s.config(url)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 const childRole = "TANDEM_POSTGRES_TEST_ROLE"
 
-var roles = map[string]func(){}
+var roles = map[string]func(){"guess": guessAtOnce}
 
 var schemas atomic.Int64
 

@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
@@ -93,50 +92,48 @@ func parse(id []byte, version int64, record []byte) (checked.Record, error) {
 
 // Create implements [limiter.Store].
 func (s *Store) Create(ctx context.Context, id string, value []byte) error {
-	return s.put(ctx, id, value, func(ctx context.Context, c conn, version int64, record []byte) (pgconn.CommandTag, error) {
-		return c.Exec(ctx, "INSERT INTO tandem_records (id, version, record) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-			[]byte(id), version, record)
-	})
+	if err := s.readyFor(ctx, id, value); err != nil {
+		return err
+	}
+	version, err := s.firstVersion(ctx)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	return s.put(ctx, "INSERT INTO tandem_records (id, version, record) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+		[]byte(id), int64(version), encode(id, version, value))
 }
 
 // Swap implements [limiter.Store].
 func (s *Store) Swap(ctx context.Context, id string, version uint64, value []byte) error {
-	return s.put(ctx, id, value, func(ctx context.Context, c conn, next int64, record []byte) (pgconn.CommandTag, error) {
-		if version > math.MaxInt64 {
-			return pgconn.CommandTag{}, limiter.ErrConflict // no record has it
-		}
-		return c.Exec(ctx, "UPDATE tandem_records SET version = $3, record = $4 WHERE id = $1 AND version = $2",
-			[]byte(id), int64(version), next, record)
-	})
-}
-
-// put writes one row, or returns ErrConflict if the statement found none to write.
-func (s *Store) put(ctx context.Context, id string, value []byte,
-	statement func(ctx context.Context, c conn, version int64, record []byte) (pgconn.CommandTag, error)) error {
 	if err := s.readyFor(ctx, id, value); err != nil {
 		return err
 	}
-	version, err := s.versions.take(ctx, s.newBlock)
-	if err != nil {
-		return failed(ctx, err)
+	if version >= math.MaxInt64 {
+		return limiter.ErrConflict // no record has it
 	}
-	record := checked.Record{Version: version, Value: value}.Encode(label, []byte(id))
-	err = s.write(ctx, func(ctx context.Context, c conn) error {
-		tag, err := statement(ctx, c, int64(version), record)
-		switch {
-		case err != nil:
-			return err
-		case tag.RowsAffected() == 0:
-			return limiter.ErrConflict
-		case tag.RowsAffected() != 1:
-			return fmt.Errorf("postgres: %s", tag)
-		}
-		return nil
+	return s.put(ctx, "UPDATE tandem_records SET version = $2, record = $3 WHERE id = $1 AND version = $4",
+		[]byte(id), int64(version+1), encode(id, version+1, value), int64(version))
+}
+
+func encode(id string, version uint64, value []byte) []byte {
+	return checked.Record{Version: version, Value: value}.Encode(label, []byte(id))
+}
+
+// put runs a statement that writes one row. ErrConflict says that it found none to write.
+func (s *Store) put(ctx context.Context, statement string, args ...any) error {
+	var rows int64
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		tag, err := c.Exec(ctx, statement, args...)
+		rows = tag.RowsAffected()
+		return err
 	})
-	if err != nil && !errors.Is(err, limiter.ErrConflict) {
+	switch {
+	case err != nil:
 		return fmt.Errorf("postgres: result of the write unknown: %w", failed(ctx, err))
+	case rows == 0:
+		return limiter.ErrConflict
 	}
-	return err
+	return nil
 }
 
 // readyFor is ready for a call with an id and a value.

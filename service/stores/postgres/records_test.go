@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"sync"
 	"testing"
@@ -17,7 +16,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/stores/internal/checked"
 )
 
-func exec(t testing.TB, s *Store, sql string, args ...any) {
+func execute(t testing.TB, s *Store, sql string, args ...any) {
 	t.Helper()
 	_, err := s.pool.Exec(context.Background(), sql, args...)
 	require.NoError(t, err, sql)
@@ -38,37 +37,37 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	for bit := range 8 * (checked.Header + len("value")) {
 		flip := "UPDATE tandem_records SET record = set_bit(record, $1, 1 - get_bit(record, $1)) WHERE id = 'id'"
-		exec(t, s, flip, bit)
+		execute(t, s, flip, bit)
 		damaged("bit %d of the record", bit)
-		exec(t, s, flip, bit)
+		execute(t, s, flip, bit)
 	}
 	for bit := range 64 {
 		flip := "UPDATE tandem_records SET version = version # $1 WHERE id = 'id'"
-		exec(t, s, flip, int64(uint64(1)<<bit))
+		execute(t, s, flip, int64(uint64(1)<<bit))
 		damaged("bit %d of the version", bit)
-		exec(t, s, flip, int64(uint64(1)<<bit))
+		execute(t, s, flip, int64(uint64(1)<<bit))
 	}
 	require.NoError(t, s.Check(ctx))
 	for bit := range 16 {
 		flip := "UPDATE tandem_records SET id = set_bit(id, $1, 1 - get_bit(id, $1)) WHERE id = $2"
 		id := []byte("id")
-		exec(t, s, flip, bit, id)
+		execute(t, s, flip, bit, id)
 		id[bit/8] ^= 1 << (bit % 8)
 		_, _, err := s.Load(ctx, string(id))
 		require.ErrorIs(t, err, ErrDamaged)
 		_, _, err = s.Load(ctx, "id")
 		require.ErrorIs(t, err, limiter.ErrNotFound)
-		exec(t, s, flip, bit, id)
+		execute(t, s, flip, bit, id)
 	}
-	exec(t, s, "UPDATE tandem_records r SET record = o.record, version = o.version FROM tandem_records o WHERE r.id = 'id' AND o.id = 'other'")
+	execute(t, s, "UPDATE tandem_records r SET record = o.record, version = o.version FROM tandem_records o WHERE r.id = 'id' AND o.id = 'other'")
 	damaged("the record of another id")
-	exec(t, s, "UPDATE tandem_records SET record = '' WHERE id = 'id'")
+	execute(t, s, "UPDATE tandem_records SET record = '' WHERE id = 'id'")
 	damaged("an empty record")
 
-	// A version that no block has yet.
-	version := uint64(1000) << blockBits
+	// A version of a creation that never was.
+	version := uint64(1000) << swapBits
 	record := checked.Record{Version: version, Value: nil}.Encode(label, []byte("id"))
-	exec(t, s, "UPDATE tandem_records SET record = $1, version = $2 WHERE id = 'id'", record, int64(version))
+	execute(t, s, "UPDATE tandem_records SET record = $1, version = $2 WHERE id = 'id'", record, int64(version))
 	require.ErrorIs(t, s.Check(ctx), ErrDamaged)
 }
 
@@ -78,7 +77,7 @@ func TestCheckReadsAll(t *testing.T) {
 	s := openNew(t)
 	const n = 2*checkPage + 10
 	rows := make([][]any, n)
-	version, err := s.versions.take(ctx, s.newBlock)
+	version, err := s.firstVersion(ctx)
 	require.NoError(t, err)
 	for i := range rows {
 		id := fmt.Appendf(nil, "%05d", i)
@@ -89,51 +88,73 @@ func TestCheckReadsAll(t *testing.T) {
 	require.NoError(t, s.Check(ctx))
 	for _, i := range []int{0, checkPage - 1, checkPage, 2*checkPage - 1, 2 * checkPage, n - 1} {
 		flip := "UPDATE tandem_records SET record = set_bit(record, 5, 1 - get_bit(record, 5)) WHERE id = $1"
-		exec(t, s, flip, rows[i][0])
+		execute(t, s, flip, rows[i][0])
 		require.ErrorIs(t, s.Check(ctx), ErrDamaged, "record %d", i)
-		exec(t, s, flip, rows[i][0])
+		execute(t, s, flip, rows[i][0])
 	}
 	require.NoError(t, s.Check(ctx))
 }
 
-// TestVersions: each number is given once, whatever happens to the stores.
+// TestVersions: each creation has a number of its own, whoever creates, and each swap the
+// next version.
 func TestVersions(t *testing.T) {
 	ctx := t.Context()
 	server := pgtest.Shared(t)
 	url := server.URL(newSchema(t, server))
 	var mu sync.Mutex
 	seen := make(map[uint64]bool)
-	take := func(s *Store, n int) {
-		for range n {
-			v, err := s.versions.take(ctx, s.newBlock)
-			require.NoError(t, err)
-			mu.Lock()
-			require.False(t, seen[v], "version %d twice", v)
-			require.Positive(t, v)
-			seen[v] = true
-			mu.Unlock()
-		}
-	}
-	for range 3 {
+	for round := range 3 {
 		var wg sync.WaitGroup
 		stores := []*Store{open(t, url), open(t, url)}
 		for i := range 4 {
-			wg.Go(func() { take(stores[i%2], 50) })
+			wg.Go(func() {
+				for n := range 20 {
+					id := fmt.Sprintf("%d %d %d", round, i, n)
+					if !assert(t, stores[i%2].Create(ctx, id, nil)) {
+						return
+					}
+					_, v, err := stores[(i+1)%2].Load(ctx, id)
+					if !assert(t, err) {
+						return
+					}
+					mu.Lock()
+					if seen[v] || v == 0 || v%(1<<swapBits) != 0 {
+						t.Errorf("version %x", v)
+					}
+					seen[v] = true
+					mu.Unlock()
+				}
+			})
 		}
 		wg.Wait()
-		stores[0].versions.next = stores[0].versions.end - 1 // as after a million of writes
-		take(stores[0], 3)
 		for _, s := range stores {
 			require.NoError(t, s.Close())
 		}
 	}
 	s := open(t, url)
-	exec(t, s, "UPDATE tandem_meta SET block = $1", int64(math.MaxInt64>>blockBits-1))
-	take(s, 1)
-	s.versions.next = s.versions.end
-	require.ErrorContains(t, s.Create(ctx, "id", nil), "no versions are left")
-	_, _, err := s.Load(ctx, "id")
+	require.NoError(t, s.Create(ctx, "id", nil))
+	_, first, err := s.Load(ctx, "id")
+	require.NoError(t, err)
+	require.Equal(t, uint64(3*4*20+1)<<swapBits, first)
+	require.NoError(t, s.Swap(ctx, "id", first, nil))
+	_, next, err := s.Load(ctx, "id")
+	require.NoError(t, err)
+	require.Equal(t, first+1, next)
+
+	execute(t, s, "UPDATE tandem_meta SET creations = $1", int64(1<<(63-swapBits)-2))
+	require.NoError(t, s.Create(ctx, "the last one", nil))
+	require.ErrorIs(t, s.Create(ctx, "one more", nil), errNoVersions)
+	_, _, err = s.Load(ctx, "one more")
 	require.ErrorIs(t, err, limiter.ErrNotFound)
+	require.NoError(t, s.Check(ctx))
+}
+
+// assert is for goroutines, which must not end the test.
+func assert(t *testing.T, err error) bool {
+	if err != nil {
+		t.Error(err)
+	}
+	return err == nil
 }
 
 // TestSwapIsOneStatement: a Swap in the database is one transaction, of one statement.
@@ -159,10 +180,11 @@ func TestSwapIsOneStatement(t *testing.T) {
 			_, err = s.List(ctx, "", "", 10)
 			require.NoError(t, err)
 			require.ErrorIs(t, s.Swap(ctx, "id", 1, nil), limiter.ErrConflict)
-			require.ErrorIs(t, s.Create(ctx, "id", nil), limiter.ErrConflict)
 		}
 	})
 	require.Zero(t, commits, "what writes nothing")
+	commits = server.Commits(t, func() { require.NoError(t, s.Create(ctx, "another", nil)) })
+	require.Equal(t, 2, commits, "a creation, and its number")
 	require.Equal(t, 1, server.Commits(t, func() { require.NoError(t, s.Ping(ctx)) }), "a ping writes")
 }
 
@@ -173,13 +195,13 @@ func TestFormat(t *testing.T) {
 	s := open(t, url)
 	require.NoError(t, s.Create(t.Context(), "id", nil))
 	for _, format := range []int64{2, 1000, -1} {
-		exec(t, s, "UPDATE tandem_meta SET format = $1", format)
+		execute(t, s, "UPDATE tandem_meta SET format = $1", format)
 		require.ErrorIs(t, openError(t, url, Options{}), ErrFormat)
 		var now int64
 		require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT format FROM tandem_meta").Scan(&now))
 		require.Equal(t, format, now)
 	}
-	exec(t, s, "DELETE FROM tandem_meta")
+	execute(t, s, "DELETE FROM tandem_meta")
 	require.ErrorIs(t, openError(t, url, Options{}), ErrFormat)
 	require.ErrorIs(t, s.Ping(t.Context()), ErrFormat)
 	require.Error(t, s.Check(t.Context()))

@@ -13,8 +13,8 @@ import (
 
 // The tables are, in plain SQL that CockroachDB and YugabyteDB take as well:
 //
-//	tandem_meta     one row: the number of this layout, and the last block of versions
-//	                that was given (version.go)
+//	tandem_meta     one row: the number of this layout, and how many records were
+//	                created, which the versions of new ones begin with (version.go)
 //	tandem_records  a row for each record: its id, its version, and the version, a
 //	                checksum and the value as package checked encodes them
 //
@@ -22,7 +22,7 @@ import (
 var createMeta = `CREATE TABLE IF NOT EXISTS tandem_meta (
 	one boolean PRIMARY KEY CHECK (one),
 	format bigint NOT NULL,
-	block bigint NOT NULL
+	creations bigint NOT NULL
 )`
 
 // steps are the migrations: the step i makes layout i+1 of layout i. A new store has
@@ -60,7 +60,7 @@ func tryMigrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 			if _, err := tx.Exec(ctx, createMeta); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, "INSERT INTO tandem_meta (one, format, block) VALUES (true, 0, 0) ON CONFLICT (one) DO NOTHING")
+			_, err := tx.Exec(ctx, "INSERT INTO tandem_meta (one, format, creations) VALUES (true, 0, 0) ON CONFLICT (one) DO NOTHING")
 			return err
 		})
 	}

@@ -2,53 +2,31 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
-	"github.com/tandem-rsa/tandem/service/stores/internal/checked"
 )
 
-// blockBits is the size of a block of versions: block b is b<<blockBits and the numbers
-// that follow.
-const blockBits = 20
+// swapBits is how many bits of a version count the swaps of a record. The upper ones are
+// the number of its creation, counted over all records: 2^31 creations, and 2^32 swaps of
+// each record (one a second for 136 years) before its versions reach into the next number.
+const swapBits = 32
 
-// versions gives each number once.
-type versions struct {
-	turn      chan struct{} // holds one thing while somebody counts
-	next, end uint64
-}
+var errNoVersions = errors.New("postgres: no versions are left")
 
-// take returns a version that no record ever had. Blocks are counted in a row, so that
-// one is given twice never: the transaction that counts is durable before its block is
-// used.
-func (v *versions) take(ctx context.Context, block func(context.Context) (uint64, error)) (uint64, error) {
-	select {
-	case v.turn <- struct{}{}:
-		defer func() { <-v.turn }()
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	if v.next == v.end {
-		b, err := block(ctx)
-		if err != nil {
-			return 0, err
-		}
-		if b < 1 || b > checked.LastVersion>>blockBits {
-			return 0, fmt.Errorf("postgres: no versions are left")
-		}
-		v.next, v.end = b<<blockBits, (b+1)<<blockBits
-	}
-	v.next++
-	return v.next - 1, nil
-}
-
-// newBlock takes the next block of versions.
-func (s *Store) newBlock(ctx context.Context) (block uint64, err error) {
-	var b int64
-	err = s.write(ctx, func(ctx context.Context, c conn) error {
-		return c.QueryRow(ctx, "UPDATE tandem_meta SET block = block + 1 WHERE one RETURNING block").Scan(&b)
+// firstVersion returns the version of a record that is about to be created, above all that
+// a record of this id had before, should it have been removed. It counts creations in a
+// row, by a transaction that is durable before its number is used. (A number of an SQL
+// sequence is not: after a crash it may come again.)
+func (s *Store) firstVersion(ctx context.Context) (uint64, error) {
+	var n int64
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		return c.QueryRow(ctx, "UPDATE tandem_meta SET creations = creations + 1 WHERE one RETURNING creations").Scan(&n)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("postgres: no versions: %w", err)
+		return 0, fmt.Errorf("postgres: no version: %w", err)
 	}
-	return uint64(b), nil
+	if n < 1 || n>>(63-swapBits) > 0 {
+		return 0, errNoVersions
+	}
+	return uint64(n) << swapBits, nil
 }
