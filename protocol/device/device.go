@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/fips140"
 	"crypto/hpke"
 	"fmt"
@@ -124,6 +126,24 @@ func New(config Config) (*Device, error) {
 	d := &Device{config: config, storageKey: secret.Copy(config.StorageKey), shipped: shipped, hardware: hardware}
 	d.config.HPKEKey, d.config.Authority, d.config.StorageKey = bytes.Clone(config.HPKEKey), bytes.Clone(config.Authority), nil
 	return d, nil
+}
+
+// encodeHardwareKey returns the public key of the phone's hardware, or nothing where it
+// has none.
+func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
+	if hardware == nil {
+		return nil, nil
+	}
+	if !isnil.Value(hardware) {
+		public, ok := hardware.Public().(*ecdsa.PublicKey)
+		//lint:ignore SA1019 Bytes of a key without coordinates panics.
+		if ok && public != nil && public.Curve == elliptic.P256() && public.X != nil && public.Y != nil {
+			if encoded, err := public.Bytes(); err == nil {
+				return encoded, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: the hardware's key is not one of P-256", protocol.ErrConfig)
 }
 
 // Format hides the configuration, except where package fmt cannot call it: in an

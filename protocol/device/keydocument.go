@@ -1,9 +1,7 @@
 package device
 
 import (
-	"bytes"
 	"context"
-	"crypto/hpke"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/protocol"
@@ -53,17 +51,4 @@ func (d *Device) takeShipped(s *state) {
 		return
 	}
 	s.shipped, s.hpkeKey, s.serial = shipped, d.config.HPKEKey, max(serial, s.serial)
-}
-
-// publicKey returns the HPKE key to encrypt to. Parsing one costs a tenth of
-// encrypting to it, so the usual one is parsed once.
-func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
-	if bytes.Equal(s.hpkeKey, d.config.HPKEKey) {
-		return d.shipped, nil
-	}
-	pub, err := wire.KEM.NewPublicKey(s.hpkeKey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: HPKE key: %w", ErrStorage, err)
-	}
-	return pub, nil
 }

@@ -1,7 +1,9 @@
 package device
 
 import (
+	"bytes"
 	"context"
+	"crypto/hpke"
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/pinlock"
@@ -48,6 +50,21 @@ func (d *Device) operate(ctx context.Context, o operation) (done *Request, err e
 		return err
 	})
 	return done, err
+}
+
+// usable returns why there is nothing to operate with, or nil.
+func (s *state) usable() error {
+	switch s.phase {
+	case NoKey:
+		return fmt.Errorf("%w: no key", ErrPhase)
+	case Enrolling:
+		return fmt.Errorf("%w: the enrolment", ErrPending)
+	case Dead:
+		return &protocol.DestroyedError{Reason: s.reason}
+	case Superseded:
+		return ErrSuperseded
+	}
+	return nil
 }
 
 // parse reads the operation's challenge, and refuses one that is for something else.
@@ -151,6 +168,18 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 	})
 }
 
+// signer returns what signs the requests of a key beside their MAC; nil where nothing
+// does.
+func (d *Device) signer(k *enrolledKey) (*wire.HardwareSigner, error) {
+	switch {
+	case len(k.hardware) == 0:
+		return nil, nil
+	case d.config.Hardware == nil:
+		return nil, fmt.Errorf("%w: no hardware key, and the key was enrolled with one", protocol.ErrConfig)
+	}
+	return &wire.HardwareSigner{Key: d.config.Hardware, Public: k.hardware}, nil
+}
+
 // encode pads what the request signs, and fills in the salts that were drawn for it.
 func (k *enrolledKey) encode(r *wire.Request) ([]*splitkey.Message, error) {
 	final, err := k.finalKey()
@@ -231,6 +260,19 @@ func (d *Device) encrypt(s *state, op protocol.Operation, id protocol.KeyID, pla
 		return nil, wire.Reply{}, fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, len(sealed))
 	}
 	return sealed, reply, err
+}
+
+// publicKey returns the HPKE key to encrypt to. Parsing one costs a tenth of
+// encrypting to it, so the usual one is parsed once.
+func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
+	if bytes.Equal(s.hpkeKey, d.config.HPKEKey) {
+		return d.shipped, nil
+	}
+	pub, err := wire.KEM.NewPublicKey(s.hpkeKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: HPKE key: %w", ErrStorage, err)
+	}
+	return pub, nil
 }
 
 // saveUnsent saves a request that was not sent. If the caller wants it no more, nothing

@@ -2,7 +2,6 @@ package device
 
 import (
 	"crypto/rsa"
-	"fmt"
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -10,7 +9,7 @@ import (
 )
 
 // state is what a device's storage has. It has no x, no y, no PIN and no HPKE context, at
-// any time. Answers of the server change it, each by one of the methods below:
+// any time. Answers of the server change it (enrolled, resolve, forget, end):
 //
 //	NoKey        Enroll puts an enrolment there: Enrolling
 //	Enrolling    enrolled: Unconfirmed; refused or cancelled: NoKey; destroyed: Dead
@@ -56,21 +55,6 @@ type enrolledKey struct {
 	chain     wire.Hash
 	public    rsa.PublicKey      // the final key, once known
 	final     *splitkey.FinalKey // finalKey's, which is computed once an operation
-}
-
-// usable returns why there is nothing to operate with, or nil.
-func (s *state) usable() error {
-	switch s.phase {
-	case NoKey:
-		return fmt.Errorf("%w: no key", ErrPhase)
-	case Enrolling:
-		return fmt.Errorf("%w: the enrolment", ErrPending)
-	case Dead:
-		return &protocol.DestroyedError{Reason: s.reason}
-	case Superseded:
-		return ErrSuperseded
-	}
-	return nil
 }
 
 // forget is for an enrolment that leaves no key.
