@@ -41,6 +41,12 @@ func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T
 	return v, err
 }
 
+// do is run without a result.
+func do(ctx context.Context, t *Token, op operation, f func(*session) error) error {
+	_, err := run(ctx, t, op, func(s *session) (struct{}, error) { return struct{}{}, f(s) })
+	return err
+}
+
 func attempt[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
 	var zero T
 	var used [len(remedies)]int
@@ -146,7 +152,9 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 			t.slots <- struct{}{}
 		}
 		if !settled.CompareAndSwap(false, true) {
-			t.returned()
+			t.mu.Lock()
+			t.abandoned--
+			t.mu.Unlock()
 			if b, ok := any(v).([]byte); ok {
 				clear(b)
 			}
@@ -179,12 +187,6 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	t.mu.Unlock()
 	t.log.Warn("hsm: call abandoned", slog.String("op", op.name))
 	return v, gen, unavailable(op.name, err)
-}
-
-func (t *Token) returned() {
-	t.mu.Lock()
-	t.abandoned--
-	t.mu.Unlock()
 }
 
 // lend takes a session from the pool, or opens one, for f. It reports whether the slot

@@ -34,7 +34,6 @@ type cryptoki interface {
 	// Attribute reads one attribute.
 	Attribute(s, object handle, kind uint) ([]byte, error)
 	SetAttributes(s, object handle, template []attribute) error
-	CreateObject(s handle, template []attribute) (handle, error)
 	CopyObject(s, object handle, template []attribute) (handle, error)
 	DestroyObject(s, object handle) error
 
@@ -54,12 +53,10 @@ type mechanism struct {
 	param []byte
 }
 
-// attribute is CK_ATTRIBUTE. A template attribute (CKA_UNWRAP_TEMPLATE) has nested
-// attributes in the place of a value.
+// attribute is CK_ATTRIBUTE.
 type attribute struct {
-	kind   uint
-	value  []byte
-	nested []attribute
+	kind  uint
+	value []byte
 }
 
 func attrBool(kind uint, v bool) attribute {
@@ -67,15 +64,15 @@ func attrBool(kind uint, v bool) attribute {
 	if v {
 		b = 1
 	}
-	return attribute{kind: kind, value: []byte{b}}
+	return attribute{kind, []byte{b}}
 }
 
-func attrBytes(kind uint, v []byte) attribute { return attribute{kind: kind, value: v} }
+func attrBytes(kind uint, v []byte) attribute { return attribute{kind, v} }
 
-func attrString(kind uint, v string) attribute { return attribute{kind: kind, value: []byte(v)} }
+func attrString(kind uint, v string) attribute { return attribute{kind, []byte(v)} }
 
 // attrUint encodes a CK_ULONG, which is the platform's unsigned long.
-func attrUint(kind, v uint) attribute { return attribute{kind: kind, value: encodeUint(v)} }
+func attrUint(kind, v uint) attribute { return attribute{kind, encodeUint(v)} }
 
 const ulongBytes = bits.UintSize / 8
 

@@ -44,6 +44,12 @@
 // no other attempt follows until the token is opened anew; the last try that the token
 // allows is not spent.
 //
+// # Errors
+//
+// Every call that needs the token can return [ErrInput], [ErrUnavailable] (with the
+// context's error if that ended the wait), [ErrUnsupported], [ErrFault], [ErrPIN] and
+// [ErrClosed]. Comments name the others.
+//
 // # Timing
 //
 // The time of a private operation is the module's. What this package adds does not depend

@@ -339,9 +339,6 @@ func (f *fake) add(s handle, key *rsa.PrivateKey, templates ...[]attribute) hand
 	for _, t := range templates {
 		for _, a := range t {
 			o.attrs[a.kind] = bytes.Clone(a.value)
-			if a.nested != nil {
-				o.attrs[a.kind] = make([]byte, 24*len(a.nested))
-			}
 		}
 	}
 	if bytes.Equal(o.attrs[pkcs11.CKA_TOKEN], []byte{1}) {
@@ -350,17 +347,6 @@ func (f *fake) add(s handle, key *rsa.PrivateKey, templates ...[]attribute) hand
 	f.next++
 	f.objects[f.next] = o
 	return f.next
-}
-
-func (f *fake) CreateObject(s handle, template []attribute) (handle, error) {
-	if err := f.enter("C_CreateObject", s); err != nil {
-		return 0, err
-	}
-	defer f.mu.Unlock()
-	if !f.loggedIn {
-		return 0, CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
-	}
-	return f.add(s, nil, template), nil
 }
 
 func (f *fake) DestroyObject(s, h handle) error {

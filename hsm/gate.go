@@ -23,57 +23,54 @@ func (g *gate) signal() {
 	g.change = make(chan struct{})
 }
 
-// enter lets a reader in.
-func (g *gate) enter(ctx context.Context) error {
-	for {
-		g.mu.Lock()
-		if !g.closed {
-			g.readers++
-			g.mu.Unlock()
-			return nil
-		}
+// await returns once ready says yes, which it is asked after every change.
+func (g *gate) await(ctx context.Context, ready func() bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for !ready() {
 		change := g.change
 		g.mu.Unlock()
 		select {
 		case <-change:
+			g.mu.Lock()
 		case <-ctx.Done():
+			g.mu.Lock()
 			return ctx.Err()
 		}
 	}
+	return nil
+}
+
+// enter lets a reader in.
+func (g *gate) enter(ctx context.Context) error {
+	return g.await(ctx, func() bool {
+		if !g.closed {
+			g.readers++
+		}
+		return !g.closed
+	})
 }
 
 func (g *gate) leave() {
 	g.mu.Lock()
-	g.readers--
-	if g.readers == 0 && g.closed {
+	defer g.mu.Unlock()
+	if g.readers--; g.readers == 0 && g.closed {
 		g.signal()
 	}
-	g.mu.Unlock()
 }
 
 // lock lets the one writer in when the last reader has left.
 func (g *gate) lock(ctx context.Context) error {
-	wanted := false
-	for {
-		g.mu.Lock()
-		if !g.closed {
-			g.closed, wanted = true, true
-		}
-		if wanted && g.readers == 0 {
-			g.mu.Unlock()
-			return nil
-		}
-		change := g.change
-		g.mu.Unlock()
-		select {
-		case <-change:
-		case <-ctx.Done():
-			if wanted {
-				g.unlock()
-			}
-			return ctx.Err()
-		}
+	mine := false // closed, by this call
+	err := g.await(ctx, func() bool {
+		mine = mine || !g.closed
+		g.closed = true
+		return mine && g.readers == 0
+	})
+	if err != nil && mine {
+		g.unlock()
 	}
+	return err
 }
 
 func (g *gate) unlock() {

@@ -16,15 +16,6 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// role is what an AES key of the token is for. No key has both: a key that wraps and
-// decrypts turns every wrapped key into plaintext (Clulow, CHES 2003).
-type role uint8
-
-const (
-	roleSeal role = iota + 1 // CKA_ENCRYPT, CKA_DECRYPT
-	roleWrap                 // CKA_WRAP, CKA_UNWRAP
-)
-
 // keySet is the AES keys of one label and role, by id. Each comes with a generic secret
 // of the same label, from which the authentication key of its blobs is derived. The
 // secret's id is that of the AES key and one byte more: NSS replaces a secret key by a
@@ -51,16 +42,20 @@ type setKey struct {
 // authenticationLabel separates what is derived from the generic secret.
 const authenticationLabel = "tandem/hsm v1 blob authentication"
 
-// openKeySet finds the keys and checks that the token keeps them.
-func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, error) {
+func (t *Token) keySet(label string, r role) (*keySet, error) {
 	if label == "" {
 		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
-	ks := &keySet{t: t, label: label, role: r}
-	if err := ks.load(ctx); err != nil {
+	return &keySet{t: t, label: label, role: r}, nil
+}
+
+// openKeySet finds the keys and checks that the token keeps them.
+func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, error) {
+	ks, err := t.keySet(label, r)
+	if err != nil {
 		return nil, err
 	}
-	return ks, nil
+	return ks, ks.load(ctx)
 }
 
 // maxKeys bounds the versions of one key.
@@ -74,7 +69,7 @@ func (ks *keySet) load(ctx context.Context) error {
 	turn := ks.started
 	ks.mu.Unlock()
 	keys, err := run(ctx, ks.t, operation{name: "find AES key"}, func(s *session) (map[keyID]*setKey, error) {
-		list, err := s.search(ks.aesTemplate(nil), maxKeys)
+		list, err := s.search(ks.template(pkcs11.CKK_AES, nil), maxKeys)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +85,7 @@ func (ks *keySet) load(ctx context.Context) error {
 			if len(raw) != idBytes {
 				return nil, ks.foreign()
 			}
-			if err := ks.checkFound(s, h); err != nil {
+			if err := ks.check(s, h, true); err != nil {
 				return nil, err
 			}
 			k, err := ks.key(s, keyID(raw))
@@ -118,40 +113,28 @@ func (ks *keySet) load(ctx context.Context) error {
 	return nil
 }
 
-// checkFound checks a key that the token has as one that is made. One without the guard
-// or the template that this token's keys get is used, though, with a warning: an earlier
-// version of the module may have made it, or another tool, and to refuse it would make
-// what is under it unreadable.
-func (ks *keySet) checkFound(s *session, h handle) error {
-	err := ks.checkAES(s, h)
-	if err == nil {
-		if err = ks.checkGuards(s, h); errors.Is(err, ErrExposed) {
-			s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
-			err = nil
-		}
-	}
-	return err
-}
-
-// checkAES refuses a key with another role, and one that the token would give away.
-func (ks *keySet) checkAES(s *session, h handle) error {
+// check refuses a key with another role, one that the token would give away, and one that
+// can be given another use although this token has means against that. If it was found and
+// not made just now, the last is a warning only: an earlier version of the module may have
+// made it, or another tool, and to refuse it would make what is under it unreadable.
+func (ks *keySet) check(s *session, h handle, found bool) error {
 	name := fmt.Sprintf("AES key %q", ks.label)
 	if err := s.check(h, name, slices.Concat(ks.role.uses(), kept)); err != nil {
 		return err
 	}
-	return s.hidden(h, name, pkcs11.CKA_VALUE)
-}
-
-// checkGuards refuses a key that can be given another use, although this token has means
-// against that.
-func (ks *keySet) checkGuards(s *session, h handle) error {
-	name := fmt.Sprintf("AES key %q", ks.label)
-	if err := s.check(h, name, s.t.guard); err != nil || ks.role != roleWrap || !s.t.unwrapTemplate {
+	if err := s.hidden(h, name, pkcs11.CKA_VALUE); err != nil {
 		return err
 	}
-	template, err := s.mod.Attribute(s.h, h, pkcs11.CKA_UNWRAP_TEMPLATE)
-	if err == nil && len(template) == 0 {
-		err = fmt.Errorf("%w: %s has no CKA_UNWRAP_TEMPLATE", ErrExposed, name)
+	err := s.check(h, name, s.t.guard)
+	if err == nil && ks.role == roleWrap && s.t.unwrapTemplate {
+		var template []byte
+		if template, err = s.mod.Attribute(s.h, h, pkcs11.CKA_UNWRAP_TEMPLATE); err == nil && len(template) == 0 {
+			err = fmt.Errorf("%w: %s has no CKA_UNWRAP_TEMPLATE", ErrExposed, name)
+		}
+	}
+	if found && errors.Is(err, ErrExposed) {
+		s.t.log.Warn("hsm: key can be given another use", slog.Any("cause", err))
+		return nil
 	}
 	return err
 }
@@ -173,11 +156,11 @@ func (ks *keySet) missing() error {
 // made first.
 func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
-	k := &setKey{id: id, aes: &object{name: name, template: ks.aesTemplate(id[:])}}
+	k := &setKey{id: id, aes: &object{name: name, template: ks.template(pkcs11.CKK_AES, id[:])}}
 	if _, err := s.find(k.aes); err != nil {
 		return nil, err
 	}
-	list, err := s.mod.FindObjects(s.h, ks.secretTemplate(id[:]), 2)
+	list, err := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])), 2)
 	if err != nil {
 		return nil, err
 	}
@@ -200,30 +183,6 @@ func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	return k, nil
 }
 
-var kept = []attributeCheck{
-	{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true},
-	{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false},
-}
-
-// uses are the attributes that a role gives a key.
-func (r role) uses() []attributeCheck {
-	seal := r == roleSeal
-	return []attributeCheck{
-		{pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", seal},
-		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", seal},
-		{pkcs11.CKA_WRAP, "CKA_WRAP", !seal},
-		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", !seal},
-	}
-}
-
-func (ks *keySet) aesTemplate(id []byte) []attribute {
-	return ks.template(pkcs11.CKK_AES, id)
-}
-
-func (ks *keySet) secretTemplate(id []byte) []attribute {
-	return ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id))
-}
-
 func secretID(id []byte) []byte { return append(id[:len(id):len(id)], 'a') }
 
 func (ks *keySet) template(keyType uint, id []byte) []attribute {
@@ -243,9 +202,9 @@ func (ks *keySet) template(keyType uint, id []byte) []attribute {
 // a second one would be made under a taken label.
 func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (version uint32, err error)) error {
 	made := make(map[string]bool) // ids of tries whose answer was lost
-	_, err := run(ctx, ks.t, operation{name: "generate AES key"}, func(s *session) (struct{}, error) {
-		return struct{}{}, s.makeOnce(ks.aesTemplate(nil), func(id []byte) bool { return made[string(id)] },
-			func(h handle) error { return ks.checkMade(s, h) },
+	err := do(ctx, ks.t, operation{name: "generate AES key"}, func(s *session) error {
+		return s.makeOnce(ks.template(pkcs11.CKK_AES, nil), func(id []byte) bool { return made[string(id)] },
+			func(h handle) error { return ks.check(s, h, false) },
 			func(ids [][]byte) (handle, error) {
 				id, err := ks.nextID(ids, next)
 				if err != nil {
@@ -295,37 +254,25 @@ func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
 	h, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id))
 	if err != nil {
 		// If only the answer was lost, the key needs its secret.
-		if list, e := s.mod.FindObjects(s.h, ks.aesTemplate(id), 1); e == nil && len(list) == 0 {
+		if list, e := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_AES, id), 1); e == nil && len(list) == 0 {
 			_ = s.mod.DestroyObject(s.h, secret)
 		}
 	}
 	return h, err
 }
 
-// checkMade refuses a new key unless it is all that it was asked to be.
-func (ks *keySet) checkMade(s *session, h handle) error {
-	if err := ks.checkAES(s, h); err != nil {
-		return err
-	}
-	return ks.checkGuards(s, h)
-}
-
 // generateKeySet makes version 1 of a label that has no AES key yet.
 func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keySet, error) {
-	if label == "" {
-		return nil, fmt.Errorf("%w: empty label", ErrInput)
+	ks, err := t.keySet(label, r)
+	if err != nil {
+		return nil, err
 	}
-	ks := &keySet{t: t, label: label, role: r}
-	err := ks.generate(ctx, func(newest *keyID) (uint32, error) {
+	return ks, ks.generate(ctx, func(newest *keyID) (uint32, error) {
 		if newest != nil {
 			return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
 		}
 		return 1, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return ks, nil
 }
 
 // rotate makes a new version, which is used from now on.
@@ -358,17 +305,14 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	if newest.id.version() == version {
 		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
 	}
-	_, err := run(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) (struct{}, error) {
+	err := do(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) error {
 		for _, id := range ids {
 			// The AES key goes first: its secret is useless without it.
-			if err := s.remove(ks.aesTemplate(id[:])); err != nil {
-				return struct{}{}, err
-			}
-			if err := s.remove(ks.secretTemplate(id[:])); err != nil {
-				return struct{}{}, err
+			if err := s.remove(ks.template(pkcs11.CKK_AES, id[:]), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:]))); err != nil {
+				return err
 			}
 		}
-		return struct{}{}, nil
+		return nil
 	})
 	if err != nil {
 		return err
@@ -379,26 +323,20 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 // DestroyKeys removes all versions of the sealing or wrapping key with this label from
 // the token, and what a GenerateSealingKey or GenerateWrappingKey that failed left of it.
 // Everything under it is lost for good, in every backup too. No key is no error.
-//
-// Errors: ErrInput, ErrUnsupported, ErrUnavailable, ErrPIN and ErrClosed.
 func (t *Token) DestroyKeys(ctx context.Context, label string) error {
 	if err := t.made(ctx); err != nil {
 		return err
 	}
-	if label == "" {
-		return fmt.Errorf("%w: empty label", ErrInput)
+	ks, err := t.keySet(label, 0)
+	if err != nil {
+		return err
 	}
-	ks := &keySet{t: t, label: label}
-	_, err := run(ctx, t, operation{name: "destroy keys"}, func(s *session) (struct{}, error) {
+	return do(ctx, t, operation{name: "destroy keys"}, func(s *session) error {
 		if err := s.loggedIn(); err != nil {
-			return struct{}{}, err
+			return err
 		}
-		if err := s.remove(ks.aesTemplate(nil)); err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, s.remove(ks.template(pkcs11.CKK_GENERIC_SECRET, nil))
+		return s.remove(ks.template(pkcs11.CKK_AES, nil), ks.template(pkcs11.CKK_GENERIC_SECRET, nil))
 	})
-	return err
 }
 
 // current is the version that seals and wraps. It is nil only before the first load, when
@@ -413,52 +351,44 @@ func (ks *keySet) current() *setKey {
 // unknown id causes a look into the token. It does not do so every time, since anybody
 // can write an unknown id.
 func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
-	ks.mu.RLock()
-	k := ks.keys[id]
-	ks.mu.RUnlock()
-	if k != nil {
-		return k, nil
-	}
-	ks.mu.Lock()
-	look := ks.refresh.ready(time.Now())
-	ks.mu.Unlock()
-	if look {
+	for {
+		ks.mu.Lock()
+		k := ks.keys[id]
+		look := k == nil && ks.refresh.ready(time.Now())
+		ks.mu.Unlock()
+		switch {
+		case k != nil:
+			return k, nil
+		case !look:
+			return nil, fmt.Errorf("%w: %w: AES key %q, version %d", ErrBlob, ErrKeyNotFound, ks.label, id.version())
+		}
 		if err := ks.load(ctx); err != nil {
 			return nil, err
 		}
-		ks.mu.RLock()
-		k = ks.keys[id]
-		ks.mu.RUnlock()
 	}
-	if k == nil {
-		return nil, fmt.Errorf("%w: %w: AES key %q, version %d", ErrBlob, ErrKeyNotFound, ks.label, id.version())
-	}
-	return k, nil
 }
 
-func (s *session) generateSecret(token bool, names ...attribute) (handle, error) {
-	template := secretKey(pkcs11.CKK_GENERIC_SECRET, token, names, []attributeCheck{{pkcs11.CKA_SIGN, "CKA_SIGN", true}}, s.t.guard)
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, template))
+// blob makes a blob of one kind.
+func (k *setKey) blob(kind blobKind, aad, body []byte) ([]byte, error) {
+	header := blobHeader(kind, k.id)
+	tag, err := k.mac.sum(header, aad, body)
+	return slices.Concat(header, body, tag), err
 }
 
-// generateAES makes an AES-256 key for one role. Wrapping keys get CKA_UNWRAP_TEMPLATE if
-// the module takes it, which stops those who reached the login from unwrapping a key
-// readable; SoftHSM keeps to it, NSS takes it and does not, opencryptoki refuses it.
-func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
-	template := secretKey(pkcs11.CKK_AES, token, names, r.uses(), s.t.guard)
-	if r == roleWrap && s.t.unwrapTemplate {
-		template = append(template, attribute{kind: pkcs11.CKA_UNWRAP_TEMPLATE, nested: with(nil, kept)})
+// authentic parses a blob of one kind, and returns it with its key. A changed blob ends
+// here: what modules say to one differs, some crash at it, and every failure of C_Decrypt
+// costs memory (see module).
+func (ks *keySet) authentic(ctx context.Context, kind blobKind, aad, raw []byte) (*blob, *setKey, error) {
+	b, err := parseBlob(raw)
+	if err != nil {
+		return nil, nil, err
 	}
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template))
-}
-
-// secretKey is the template of a key of 32 bytes.
-func secretKey(keyType uint, token bool, names []attribute, checks ...[]attributeCheck) []attribute {
-	return with(append([]attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
-		attrUint(pkcs11.CKA_VALUE_LEN, 32),
-		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-	}, names...), append(slices.Concat(checks...), kept...))
+	if b.kind != kind {
+		return nil, nil, fmt.Errorf("%w: of another kind", ErrBlob)
+	}
+	key, err := ks.lookup(ctx, b.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, key, key.mac.check(b, aad)
 }

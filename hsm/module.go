@@ -132,12 +132,10 @@ func (m *module) Login(s handle, pin []byte) error {
 }
 
 func (m *module) FindObjects(s handle, template []attribute, limit int) ([]handle, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
 	m.search.Lock()
 	defer m.search.Unlock()
 	session := pkcs11.SessionHandle(s)
-	if err := m.ctx.FindObjectsInit(session, attributes(&pin, template)); err != nil {
+	if err := m.ctx.FindObjectsInit(session, attributes(template)); err != nil {
 		return nil, ckr(err)
 	}
 	list, _, err := m.ctx.FindObjects(session, limit)
@@ -160,22 +158,11 @@ func (m *module) Attribute(s, object handle, kind uint) ([]byte, error) {
 }
 
 func (m *module) SetAttributes(s, object handle, template []attribute) error {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	return ckr(m.ctx.SetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(&pin, template)))
-}
-
-func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	h, err := m.ctx.CreateObject(pkcs11.SessionHandle(s), attributes(&pin, template))
-	return result(handle(h), err)
+	return ckr(m.ctx.SetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template)))
 }
 
 func (m *module) CopyObject(s, object handle, template []attribute) (handle, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	h, err := m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(&pin, template))
+	h, err := m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template))
 	return result(handle(h), err)
 }
 
@@ -186,38 +173,33 @@ func (m *module) DestroyObject(s, object handle) error {
 }
 
 func (m *module) GenerateKey(s handle, mech mechanism, template []attribute) (handle, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	h, err := m.ctx.GenerateKey(pkcs11.SessionHandle(s), mech.list(), attributes(&pin, template))
+	h, err := m.ctx.GenerateKey(pkcs11.SessionHandle(s), mech.list(), attributes(template))
 	return result(handle(h), err)
 }
 
 func (m *module) GenerateKeyPair(s handle, mech mechanism, public, private []attribute) (handle, handle, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	pub, priv, err := m.ctx.GenerateKeyPair(pkcs11.SessionHandle(s), mech.list(), attributes(&pin, public), attributes(&pin, private))
+	pub, priv, err := m.ctx.GenerateKeyPair(pkcs11.SessionHandle(s), mech.list(), attributes(public), attributes(private))
 	return handle(pub), handle(priv), ckr(err)
 }
 
 func (m *module) Sign(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	if err := m.ctx.SignInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
-		return nil, ckr(err)
-	}
-	return result(m.ctx.Sign(pkcs11.SessionHandle(s), in))
+	return twoSteps(m.ctx.SignInit, m.ctx.Sign, s, mech, key, in)
 }
 
 func (m *module) Decrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	if err := m.ctx.DecryptInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
-		return nil, ckr(err)
-	}
-	return result(m.ctx.Decrypt(pkcs11.SessionHandle(s), in))
+	return twoSteps(m.ctx.DecryptInit, m.ctx.Decrypt, s, mech, key, in)
 }
 
 func (m *module) Encrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	if err := m.ctx.EncryptInit(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
+	return twoSteps(m.ctx.EncryptInit, m.ctx.Encrypt, s, mech, key, in)
+}
+
+func twoSteps(start func(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error,
+	run func(pkcs11.SessionHandle, []byte) ([]byte, error), s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+	if err := start(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
 		return nil, ckr(err)
 	}
-	return result(m.ctx.Encrypt(pkcs11.SessionHandle(s), in))
+	return result(run(pkcs11.SessionHandle(s), in))
 }
 
 func (m *module) WrapKey(s handle, mech mechanism, kek, key handle) ([]byte, error) {
@@ -230,9 +212,7 @@ func (m *module) UnwrapKey(s handle, mech mechanism, kek handle, wrapped []byte,
 	}
 	m.search.RLock()
 	defer m.search.RUnlock()
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	h, err := m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(&pin, template))
+	h, err := m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(template))
 	return result(handle(h), err)
 }
 
@@ -240,20 +220,19 @@ func (m mechanism) list() []*pkcs11.Mechanism {
 	return []*pkcs11.Mechanism{pkcs11.NewMechanism(m.kind, m.param)}
 }
 
-func attributes(pin *runtime.Pinner, template []attribute) []*pkcs11.Attribute {
+func attributes(template []attribute) []*pkcs11.Attribute {
 	list := make([]*pkcs11.Attribute, len(template))
 	for i, a := range template {
-		if a.nested != nil {
-			a.value = layOut(pin, a.nested)
-		}
 		list[i] = &pkcs11.Attribute{Type: a.kind, Value: a.value}
 	}
 	return list
 }
 
+var pinned runtime.Pinner // is never unpinned
+
 // layOut returns CK_ATTRIBUTEs as C has them, to be the value of another attribute. They
-// point to their values in Go memory, which is pinned until the caller unpins it.
-func layOut(pin *runtime.Pinner, template []attribute) []byte {
+// point to their values in Go memory.
+func layOut(template []attribute) []byte {
 	list := make([]struct {
 		kind   uint
 		value  unsafe.Pointer
@@ -261,7 +240,7 @@ func layOut(pin *runtime.Pinner, template []attribute) []byte {
 	}, len(template))
 	for i, a := range template {
 		p := unsafe.SliceData(a.value)
-		pin.Pin(p)
+		pinned.Pin(p)
 		list[i].kind, list[i].value, list[i].length = a.kind, unsafe.Pointer(p), uint(len(a.value))
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&list[0])), len(list)*int(unsafe.Sizeof(list[0])))

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -142,40 +143,39 @@ func (s *session) discard(h handle, err error) error {
 	return err
 }
 
-// remove destroys all objects that match a template.
-func (s *session) remove(template []attribute) error {
-	list, err := s.mod.FindObjects(s.h, template, maxKeys)
-	for i := 0; i < len(list) && err == nil; i++ {
-		err = s.mod.DestroyObject(s.h, list[i])
+// remove destroys all objects that match one of the templates.
+func (s *session) remove(templates ...[]attribute) error {
+	for _, template := range templates {
+		list, err := s.mod.FindObjects(s.h, template, maxKeys)
+		for i := 0; i < len(list) && err == nil; i++ {
+			err = s.mod.DestroyObject(s.h, list[i])
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // makeOnce makes a key under a label, however often a call is tried. An earlier try whose
 // answer was lost may have made it: then its id is mine. The key passes the same check
-// either way, or is destroyed. ids are those of all other keys that match the template.
+// either way, or is destroyed. ids are those of all keys that match the template.
 func (s *session) makeOnce(template []attribute, mine func(id []byte) bool, check func(handle) error, generate func(ids [][]byte) (handle, error)) error {
 	list, err := s.search(template, maxKeys)
 	if err != nil {
 		return err
 	}
-	var ids [][]byte
-	var h handle
-	found := false
-	for _, other := range list {
-		id, err := s.mod.Attribute(s.h, other, pkcs11.CKA_ID)
-		if err != nil {
+	ids := make([][]byte, len(list))
+	for i, h := range list {
+		if ids[i], err = s.mod.Attribute(s.h, h, pkcs11.CKA_ID); err != nil {
 			return err
 		}
-		if mine(id) {
-			h, found = other, true
-		}
-		ids = append(ids, id)
 	}
-	if !found {
-		if h, err = generate(ids); err != nil {
-			return err
-		}
+	var h handle
+	if i := slices.IndexFunc(ids, mine); i >= 0 {
+		h = list[i]
+	} else if h, err = generate(ids); err != nil {
+		return err
 	}
 	if err := check(h); err != nil {
 		return s.discard(h, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -98,7 +99,7 @@ func TestOpenUnderFaults(t *testing.T) {
 func TestOpenHangs(t *testing.T) {
 	for _, call := range []string{
 		"C_Initialize", "C_GetSlotList", "C_GetTokenInfo", "C_OpenSession", "C_Login", "C_GetMechanismList",
-		"C_GenerateKey", "C_SetAttributeValue", "C_CreateObject", "C_Encrypt", "C_GenerateKeyPair", "C_UnwrapKey",
+		"C_GenerateKey", "C_SetAttributeValue", "C_CopyObject", "C_Encrypt", "C_GenerateKeyPair", "C_UnwrapKey",
 		"C_CloseSession",
 	} {
 		for _, canceled := range []bool{false, true} {
@@ -204,8 +205,7 @@ func (b *bare) GenerateKeyPair(handle, mechanism, []attribute, []attribute) (han
 	return 0, 0, CKR(pkcs11.CKR_FUNCTION_NOT_SUPPORTED)
 }
 
-// The key decides: a token that can do nothing else signs with the keys it has. What it
-// does not list is not tried: a nested template crashed the daemon of pkcs11-proxy.
+// The key decides: a token that can do nothing else signs with the keys it has.
 func TestKeyDecides(t *testing.T) {
 	ctx := t.Context()
 	f := newFake()
@@ -309,4 +309,37 @@ func TestWriteProtected(t *testing.T) {
 	_, err = tok.Sealer(ctx, "none")
 	require.ErrorIs(t, err, ErrKeyNotFound)
 	require.Zero(t, tok.Stats().Recoveries)
+}
+
+// unlisted is a token that lists no mechanism that wraps keys.
+type unlisted struct {
+	*fake
+	templates int // with CKA_UNWRAP_TEMPLATE
+}
+
+func (u *unlisted) Mechanisms(slot uint) ([]uint, error) {
+	list, err := u.fake.Mechanisms(slot)
+	return slices.DeleteFunc(list, func(kind uint) bool { return kind == ckmAESKeyWrapKWP }), err
+}
+
+func (u *unlisted) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
+	if slices.ContainsFunc(template, func(a attribute) bool { return a.kind == pkcs11.CKA_UNWRAP_TEMPLATE }) {
+		u.templates++
+	}
+	return u.fake.GenerateKey(s, m, template)
+}
+
+// What is not listed is not tried: the nested template crashed the daemon of pkcs11-proxy.
+func TestUnlistedIsNotTried(t *testing.T) {
+	u := &unlisted{fake: newFake()}
+	cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
+	require.NoError(t, err)
+	u.pin = "0000"
+	tok, err := open(t.Context(), cfg, &owned{mod: u})
+	require.NoError(t, err)
+	require.Equal(t, sealCBC, tok.Capabilities().Seal)
+	require.Empty(t, tok.Capabilities().Wrap)
+	require.Zero(t, u.templates)
+	require.Zero(t, u.count("C_GenerateKeyPair"))
+	require.NoError(t, tok.Close(t.Context()))
 }

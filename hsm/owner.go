@@ -1,8 +1,11 @@
 package hsm
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/miekg/pkcs11"
@@ -94,4 +97,49 @@ func (o *owned) finalize() error {
 	}
 	o.initialized = false
 	return nil
+}
+
+// checkLibrary refuses a file that is not a shared library for this program: the loader
+// says no reason. Where libraries are not ELF files, the loader decides.
+func checkLibrary(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModule, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: %s is not a file", ErrModule, path)
+	}
+	if runtime.GOOS == "darwin" || runtime.GOOS == "aix" {
+		return nil
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %s is not a shared library: %w", ErrModule, path, err)
+	}
+	defer f.Close()
+	if f.Type != elf.ET_DYN {
+		return fmt.Errorf("%w: %s is not a shared library", ErrModule, path)
+	}
+	self, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return nil // not on Linux: the loader decides
+	}
+	defer self.Close()
+	if f.Machine != self.Machine {
+		return fmt.Errorf("%w: %s is built for %v, this program for %v", ErrModule, path, f.Machine, self.Machine)
+	}
+	return nil
+}
+
+// whyNotLoaded guesses why the loader refused a library that passed the check.
+func whyNotLoaded(path string) string {
+	const entry = "C_GetFunctionList"
+	if f, err := elf.Open(path); err == nil {
+		defer f.Close()
+		symbols, err := f.DynamicSymbols()
+		if err == nil && !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == entry && s.Section != elf.SHN_UNDEF }) {
+			return "it is no PKCS #11 module: it has no " + entry
+		}
+	}
+	return "the loader refuses it, perhaps for a library that it needs: see what ldd says"
 }

@@ -68,9 +68,6 @@ func (k *Key) Public() crypto.PublicKey {
 // Exponentiate returns x^d mod n (RSADP, RFC 8017 section 5.1.2). x is a number with 0 <
 // x < n in exactly k bytes, k being the length of the modulus; so is the result. It is
 // checked against the public key before it is returned.
-//
-// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the wait),
-// ErrFault, ErrPIN, ErrClosed, ErrUnsupported.
 func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k == nil || k.t == nil || ctx == nil {
 		return nil, errNothing
@@ -138,7 +135,7 @@ func leftPad(b []byte, size int) []byte {
 // read back, not assumed, and the key is used once before it is returned. If the context
 // ends too early, the key may exist: Key finds it.
 //
-// Errors: those of Exponentiate, and ErrKeyExists and ErrExposed.
+// Errors: ErrKeyExists and ErrExposed.
 func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
@@ -210,9 +207,9 @@ func (t *Token) alone(label string) (done func(), err error) {
 // Key returns the RSA key with this label. It is used before it is returned, by C_Sign
 // and if that does not work by C_Decrypt.
 //
-// Errors: those of Exponentiate, and ErrKeyNotFound, ErrAmbiguous and ErrExposed, the
-// last also for a key that the token would give away. ErrUnsupported also for a key that
-// wants a login for each use (CKA_ALWAYS_AUTHENTICATE).
+// Errors: ErrKeyNotFound, ErrAmbiguous, ErrExposed for a key that the token would give
+// away, and ErrUnsupported for one that wants a login for each use
+// (CKA_ALWAYS_AUTHENTICATE).
 func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
@@ -240,7 +237,10 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 		h, err := s.find(o)
 		return h, func() {}, err
 	})
-	return k, k.prove(ctx)
+	if err := k.prove(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // prove uses the key for a random number, and finds out by which function.

@@ -43,8 +43,7 @@ func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, 
 
 // Sealer returns the sealer of all versions of the key with this label.
 //
-// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable, ErrFault,
-// ErrPIN and ErrClosed.
+// Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
 	return t.sealer(ctx, label, t.openKeySet)
 }
@@ -117,9 +116,6 @@ func BlobVersion(sealed []byte) (uint32, error) {
 
 // Seal encrypts a plaintext of at most MaxSealed bytes. The result is 126 bytes longer,
 // names the key's version and can only be opened with the same associated data.
-//
-// Errors: ErrInput, ErrUnavailable (with the context's error if that ended the wait),
-// ErrUnsupported, ErrPIN and ErrClosed.
 func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error) {
 	if !s.made() || ctx == nil {
 		return nil, errNothing
@@ -145,21 +141,14 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 		return nil, err // and a call that goes on still uses the secret
 	}
 	clear(secret)
-	sealed := make([]byte, 0, headerBytes+len(boxed)+gcmExtraBytes+len(plaintext)+tagBytes)
-	sealed = append(append(sealed, blobHeader(sealedBlob, key.id)...), boxed...)
-	sealed = box.Seal(sealed, nil, plaintext, joined(sealed[:headerBytes], aad))
-	tag, err := key.mac.sum(sealed[:headerBytes], aad, sealed[headerBytes:])
-	if err != nil {
-		return nil, err
-	}
-	return append(sealed, tag...), nil
+	body := box.Seal(boxed, nil, plaintext, joined(blobHeader(sealedBlob, key.id), aad))
+	return key.blob(sealedBlob, aad, body)
 }
 
 // Open decrypts what Seal made, under whatever version of the key.
 //
-// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of the version
-// that the blob names), ErrInput, ErrUnavailable, ErrUnsupported, ErrFault, ErrPIN and
-// ErrClosed.
+// Errors: ErrBlob, together with ErrKeyNotFound when the token has no key of the version
+// that the blob names.
 func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	if !s.made() || ctx == nil {
 		return nil, errNothing
@@ -167,20 +156,11 @@ func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	if len(aad) > MaxSealed {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrInput, MaxSealed)
 	}
-	b, err := parseBlob(sealed)
+	b, key, err := s.keys.authentic(ctx, sealedBlob, aad, sealed)
+	if err == nil && len(b.body) < boxedKeyBytes+gcmExtraBytes {
+		err = fmt.Errorf("%w: too short", ErrBlob)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if b.kind != sealedBlob || len(b.body) < boxedKeyBytes+gcmExtraBytes {
-		return nil, fmt.Errorf("%w: not a sealed secret", ErrBlob)
-	}
-	key, err := s.keys.lookup(ctx, b.id)
-	if err != nil {
-		return nil, err
-	}
-	// A changed blob ends here: what modules say to one differs, and every failure of
-	// C_Decrypt costs memory (see module).
-	if err := key.mac.check(b, aad); err != nil {
 		return nil, err
 	}
 	t, boxed := s.keys.t, append([]byte(nil), b.body[:boxedKeyBytes]...)
@@ -196,12 +176,12 @@ func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	}
 	defer clear(secret)
 	box, err := newBox(secret)
-	if err != nil {
-		return nil, t.fault("open")
+	var plaintext []byte
+	if err == nil {
+		plaintext, err = box.Open(nil, nil, b.body[boxedKeyBytes:], joined(b.header, aad))
 	}
-	plaintext, err := box.Open(nil, nil, b.body[boxedKeyBytes:], joined(b.header, aad))
 	if err != nil {
-		return nil, t.fault("open") // the blob is authentic, so the key is not
+		return nil, t.fault("open") // the blob is authentic, so the secret is not
 	}
 	return plaintext, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/miekg/pkcs11"
+
 	"github.com/tandem-rsa/tandem/internal/keystock"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
@@ -28,8 +30,7 @@ type pooledKey struct {
 // GenerateWrappingKey makes version 1 of a wrapping key under a label that has no AES key
 // yet.
 //
-// Errors: ErrInput, ErrKeyExists, ErrUnsupported, ErrUnavailable, ErrPIN, ErrExposed and
-// ErrClosed.
+// Errors: ErrKeyExists and ErrExposed.
 func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 	if err := t.made(ctx); err != nil {
 		return err
@@ -46,8 +47,7 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 // token takes from a tenth of a second to seconds for one; they are lost at Close. With
 // ready = 0 each NewKey makes its own.
 //
-// Errors: ErrInput, ErrKeyNotFound, ErrExposed, ErrUnsupported, ErrUnavailable, ErrPIN
-// and ErrClosed.
+// Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (*ServerKeys, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
@@ -113,17 +113,17 @@ func (p *ServerKeys) Bits() int {
 // LoadKey. The blob is secret only as far as the token's wrapping key is safe. The key
 // was used once in its wrapped form.
 //
-// Errors: those of Key.Exponentiate, and ErrExposed.
+// Errors: ErrExposed.
 func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if !p.made() || ctx == nil {
 		return nil, nil, errNothing
 	}
-	if k, ok := p.stock.Take(); ok {
-		return k.key, k.blob, nil
-	}
-	k, err := p.generate(ctx)
-	if err != nil {
-		return nil, nil, err
+	k, ok := p.stock.Take()
+	if !ok {
+		var err error
+		if k, err = p.generate(ctx); err != nil {
+			return nil, nil, err
+		}
 	}
 	return k.key, k.blob, nil
 }
@@ -131,32 +131,14 @@ func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error
 // LoadKey returns the key in a blob that NewKey made. It is checked in memory; the module
 // sees it when the key is used.
 //
-// Errors: ErrBlob (together with ErrKeyNotFound when the token has no key of the version
-// that the blob names), ErrUnavailable, ErrPIN and ErrClosed.
+// Errors: ErrBlob, together with ErrKeyNotFound when the token has no key of the version
+// that the blob names.
 func (p *ServerKeys) LoadKey(ctx context.Context, wrapped []byte) (splitkey.RSAKey, error) {
 	if !p.made() || ctx == nil {
 		return nil, errNothing
 	}
-	k, err := p.load(ctx, wrapped)
+	b, kek, err := p.keys.authentic(ctx, wrappedBlob, nil, append([]byte(nil), wrapped...))
 	if err != nil {
-		return nil, err
-	}
-	return k, nil
-}
-
-func (p *ServerKeys) load(ctx context.Context, wrapped []byte) (*Key, error) {
-	b, err := parseBlob(append([]byte(nil), wrapped...))
-	if err != nil {
-		return nil, err
-	}
-	if b.kind != wrappedBlob {
-		return nil, fmt.Errorf("%w: not a wrapped key", ErrBlob)
-	}
-	kek, err := p.keys.lookup(ctx, b.id)
-	if err != nil {
-		return nil, err
-	}
-	if err := kek.mac.check(b, nil); err != nil {
 		return nil, err
 	}
 	w, err := parseWrapped(b.body)
@@ -189,20 +171,16 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 			if w.pub.N.BitLen() != p.bits {
 				return nil, t.fault("key generation")
 			}
-			header, body := blobHeader(wrappedBlob, kek.id), w.marshal()
-			tag, err := kek.mac.sum(header, nil, body)
-			if err != nil {
-				return nil, err
-			}
-			return append(append(header, body...), tag...), nil
+			return kek.blob(wrappedBlob, nil, w.marshal())
 		})
 		if err != nil {
 			return pooledKey{}, err
 		}
-		k, err := p.load(ctx, sealed)
+		loaded, err := p.LoadKey(ctx, sealed)
 		if err != nil {
 			return pooledKey{}, err
 		}
+		k := loaded.(*Key)
 		if k.pub.N.Cmp(splitkey.LeastServerModulus(p.bits)) < 0 {
 			continue
 		}
@@ -211,4 +189,24 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 		}
 		return pooledKey{k, sealed}, nil
 	}
+}
+
+// Ping asks the token for the wrapping key: nil means that the token answers, is logged
+// in, and has the key for unwrapping. It uses no key. A token that is away is recovered
+// first, as in every call.
+//
+// Errors: ErrKeyNotFound and ErrExposed.
+func (p *ServerKeys) Ping(ctx context.Context) error {
+	if !p.made() || ctx == nil {
+		return errNothing
+	}
+	key := p.keys.current()
+	return do(ctx, p.keys.t, operation{name: "ping", proven: true}, func(s *session) error {
+		h, err := s.find(key.aes)
+		if err != nil {
+			return err
+		}
+		// The handle may be a remembered one: this asks the token.
+		return s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
+	})
 }

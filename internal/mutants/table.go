@@ -32,4 +32,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants, signerMutants, serviceMutants, httpMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants, signerMutants, serviceMutants, httpMutants, hsmMutants)

@@ -1,0 +1,40 @@
+package main
+
+const inHSM = "./hsm"
+
+// Package hsm, and what the command does with it.
+var hsmMutants = []mutant{
+	{"hsm: try a PIN again", "hsm/recover.go", "\treturn t.latch(err)\n}\n\n// latch ends", "\treturn unavailable(\"C_Login\", err)\n}\n\n// latch ends", inHSM, "TestPINLatch"},
+	{"hsm: believe that the token was gone", "hsm/recover.go", "gone != nil {", "gone == nil {", inHSM, "TestPINLatch|TestPINNotTried"},
+	{"hsm: spend the last try", "hsm/recover.go", "case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:", "case flags&pkcs11.CKF_USER_PIN_FINAL_TRY == 1:", inHSM, "TestPIN"},
+	{"hsm: log in when nobody waits any more", "hsm/recover.go", "\t\terr = ctx.Err() // nobody waits any more", "\t\terr = nil", inHSM, "TestOpenHangs"},
+	{"hsm: no time limit for a start", "hsm/recover.go", "\ttimer := time.NewTimer(t.cfg.CallTimeout)", "\ttimer := time.NewTimer(1000 * t.cfg.CallTimeout)", inHSM, "TestOpenHangs"},
+	{"hsm: no time limit for a call", "hsm/call.go", "\ttimer := time.NewTimer(limit)", "\ttimer := time.NewTimer(1000 * limit)", inHSM, "TestOpenHangs"},
+	{"hsm: an operand out of range for the module", "hsm/rsa.go", "if elem, err := k.mod.Elem(x); err != nil || elem.IsZero() == 1 {", "if _, err := k.mod.Elem(x); err != nil && len(x) == 0 {", inHSM, "FuzzOperand"},
+	{"hsm: zero for the module", "hsm/rsa.go", "if elem, err := k.mod.Elem(x); err != nil || elem.IsZero() == 1 {", "if _, err := k.mod.Elem(x); err != nil {", inHSM, "FuzzOperand"},
+	{"hsm: a result that nobody checks", "hsm/rsa.go", "\tif !right(k.mod, in, y) {", "\tif !right(k.mod, in, y) && len(y) == 0 {", inHSM, "TestFault"},
+	{"hsm: a changed blob for the module", "hsm/keyset.go", "return b, key, key.mac.check(b, aad)", "return b, key, nil", inHSM, "FuzzBlob"},
+	{"hsm: associated data that nobody checks", "hsm/blob.go", "\th.Write(aad)\n", "", inHSM, "TestModules"},
+	{"hsm: a found key that nobody checks", "hsm/keyset.go", "if err := ks.check(s, h, true); err != nil {", "if err := error(nil); err != nil {", inHSM, "TestExposed|TestFoundAsMade"},
+	{"hsm: a found key without protection, in silence", "hsm/keyset.go", "\terr := s.check(h, name, s.t.guard)\n", "\terr := s.check(h, name, s.t.guard[:0])\n", inHSM, "TestFoundAsMade"},
+	{"hsm: a wrapping key without its template", "hsm/keyset.go", "err == nil && len(template) == 0 {", "err == nil && len(template) > 1<<20 {", inHSM, "TestFoundAsMade|TestMadeIsChecked"},
+	{"hsm: a made key that nobody checks", "hsm/object.go", "\tif err := check(h); err != nil {", "\tif err := error(nil); err != nil {", inHSM, "TestMadeIsChecked"},
+	{"hsm: make a key again when only the answer was lost", "hsm/object.go", "slices.IndexFunc(ids, mine); i >= 0 {", "slices.IndexFunc(ids, mine); i >= len(ids) {", inHSM, "TestLostAnswers"},
+	{"hsm: a secret that can be read", "hsm/object.go", "\tcase err == nil && len(v) > 0:", "\tcase err == nil && len(v) > 1<<20:", inHSM, "TestExposed"},
+	{"hsm: a wrapping key that decrypts", "hsm/aeskey.go", "{pkcs11.CKA_DECRYPT, \"CKA_DECRYPT\", seal}", "{pkcs11.CKA_DECRYPT, \"CKA_DECRYPT\", true}", inHSM, "TestExposed|TestMadeIsChecked|TestModules"},
+	{"hsm: an unwrapped key that stays readable", "hsm/wrap.go", "\tif s.check(h, name, kept) != nil {", "\tif name == \"\" {", inHSM, "TestUnwrappedReadable"},
+	{"hsm: believe a refusal at once", "hsm/probe.go", "\tfor range 2 {", "\tfor range 1 {", inHSM, "TestOpenUnderFaults"},
+	{"hsm: a fault takes a capability away", "hsm/probe.go", "\t\tif errors.Is(err, ErrUnavailable) || errors.Is(err, ErrPIN)", "\t\tif errors.Is(err, ErrPIN)", inHSM, "TestOpenUnderFaults"},
+	{"hsm: try what is not listed", "hsm/probe.go", "\tif len(methods) == 0 {", "\tif len(methods) < 0 {", inHSM, "TestUnlistedIsNotTried"},
+	{"hsm: a key that works is refused", "hsm/reaction.go", "what != refused || !proven {", "what != refused || !proven || proven {", inHSM, "TestRefusals|TestReactions"},
+	{"hsm: a pool that stays small", "hsm/call.go", "\ttime.AfterFunc(shrinkPause, func() {", "\ttime.AfterFunc(1000*shrinkPause, func() {", inHSM, "TestPoolGrowsBack"},
+	{"hsm: no recovery after C_Finalize failed", "hsm/owner.go", "\t\tif !o.initialized {\n\t\t\treturn fmt", "\t\tif o.initialized || !o.initialized {\n\t\t\treturn fmt", inHSM, "TestFinalizeFails"},
+	{"hsm: finalize what others initialized", "hsm/owner.go", "\tif !o.initialized {\n\t\treturn nil", "\tif o.mod == nil {\n\t\treturn nil", inHSM, "TestOpenInitialized"},
+	{"hsm: a failed Open keeps the module", "hsm/token.go", "\t\t_ = t.own.finalize() // the error", "\t\t_ = t.own.finalize // the error", inHSM, "TestOpenHangs|TestPIN"},
+	{"hsm: a key that wants a login for each use", "hsm/rsa.go", "pkcs11.CKA_ALWAYS_AUTHENTICATE); always {", "pkcs11.CKA_ALWAYS_AUTHENTICATE); always && err != nil {", inHSM, "TestKeyDecides"},
+	{"hsm: no use of a write-protected token", "hsm/recover.go", "\tif isCode(err, pkcs11.CKR_TOKEN_WRITE_PROTECTED, pkcs11.CKR_SESSION_READ_ONLY) {", "\tif isCode(err, pkcs11.CKR_SESSION_READ_ONLY) {", inHSM, "TestWriteProtected"},
+	{"hsm: leave secrets when keys are destroyed", "hsm/keyset.go", "return s.remove(ks.template(pkcs11.CKK_AES, nil), ks.template(pkcs11.CKK_GENERIC_SECRET, nil))", "return s.remove(ks.template(pkcs11.CKK_AES, nil))", inHSM, "TestRepeatedAfterTimeout"},
+	{"hsm: keep authentication keys after Close", "hsm/token.go", "\t\tk.wipe()", "\t\t_ = k", inHSM, "TestCloseWipes"},
+	{"hsm: restart at every doubt", "hsm/call.go", "what == doubt && !t.mayRestart() {", "what == doubt && t == nil {", inHSM, "TestSickKey|TestRefusals"},
+	{"hsm: leave keys in a token when an init fails", "service/cmd/tandem/create.go", "\t\t\terr = v.undo(err)", "\t\t\t_ = v.undo", inCommand, "TestFailedInitLeavesNoKeys"},
+}
