@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -52,6 +52,9 @@ mutants-all:      # the whole table and every mutant by rule (hours), or SAMPLE 
 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol/server -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
+
+durable:          # the stores under kill -9, failover, cut connections and thousands of histories (half an hour), with a line for each claim
+	.ci/durable
 
 fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make test in short form
 	.ci/fips whole

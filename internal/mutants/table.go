@@ -19,6 +19,7 @@ const (
 	inKeystock  = "./internal/keystock"
 	inBolt      = "./service/stores/bolt"
 	inEtcd      = "./service/stores/etcd"
+	inPostgres  = "./service/stores/postgres"
 	inWatermark = "./service/stores/watermark"
 	inCommand   = "./service/cmd/tandem"
 
@@ -32,4 +33,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, commandMutants, signerMutants, serviceMutants, httpMutants, hsmMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, postgresMutants, commandMutants, signerMutants, serviceMutants, httpMutants, hsmMutants)

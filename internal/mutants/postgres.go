@@ -1,0 +1,31 @@
+package main
+
+// The store in PostgreSQL.
+var postgresMutants = []mutant{
+	{"postgres: every version matches", "service/stores/postgres/records.go", "WHERE id = $1 AND version = $4\"", "WHERE id = $1 AND version >= $4 - $4\"", inPostgres, "TestContract/SwapStale"},
+	{"postgres: create over a record", "service/stores/postgres/records.go", "VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING", "VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET version = excluded.version, record = excluded.record", inPostgres, "TestContract/CreateTwice"},
+	{"postgres: an unknown result is a conflict", "service/stores/postgres/records.go", "return fmt.Errorf(\"postgres: result of the write unknown: %w\", failed(ctx, err))", "return limiter.ErrConflict", inPostgres, "TestContract/LostDuringSwap"},
+	{"postgres: repeat a write whose result is unknown", "service/stores/postgres/records.go", "	_, err := s.once(ctx, func(ctx context.Context, c conn) error {", "	err := s.read(ctx, func(ctx context.Context, c conn) error {", inPostgres, "TestContract/LostDuring"},
+	{"postgres: what cannot be read is not there", "service/stores/postgres/records.go", "		return nil, 0, failed(ctx, err)\n", "		return nil, 0, limiter.ErrNotFound\n", inPostgres, "TestContract/LostDuringLoad"},
+	{"postgres: believe the version of a row", "service/stores/postgres/records.go", "if err == nil && version != int64(r.Version) {", "if err == nil && version == 0 {", inPostgres, "TestDamagedRecord"},
+	{"postgres: a checksum that is not bound to the id", "service/stores/internal/checked/checked.go", "h.Write(key)", "h.Write(key[:0])", inPostgres, "TestDamagedRecord"},
+	{"postgres: check one page", "service/stores/postgres/check.go", "		if seen == 0 {", "		if seen <= checkPage {", inPostgres, "TestCheckReadsAll"},
+	{"postgres: a ping that writes nothing", "service/stores/postgres/check.go", "UPDATE tandem_meta SET creations = creations WHERE one", "SELECT 1", inPostgres, "TestSwapIsOneStatement"},
+	{"postgres: a ping that looks at no setting", "service/stores/postgres/check.go", "if err := s.validate(ctx, c.Conn().PgConn()); err != nil {", "if err := ctx.Err(); err != nil {", inPostgres, "TestUnsafeSettings"},
+	{"postgres: one version for all creations", "service/stores/postgres/version.go", "return uint64(n) << swapBits, nil", "return 1 << swapBits, nil", inPostgres, "TestVersions|TestContract/VersionNeverReusedAfterRemoval"},
+	{"postgres: a server without fsync", "service/stores/postgres/connect.go", "if settings[4+i] == \"off\" {", "if settings[4+i] == \"off\" && name != \"fsync\" {", inPostgres, "TestUnsafeSettings"},
+	{"postgres: a server without checksums of pages", "service/stores/postgres/connect.go", "{\"fsync\", \"full_page_writes\", \"data_checksums\"}", "{\"fsync\", \"full_page_writes\"}", inPostgres, "TestPageChecksums"},
+	{"postgres: a commit that waits for nothing", "service/stores/postgres/connect.go", "if commit != \"\" && commit != \"on\"", "if commit == \"\" && commit != \"on\"", inPostgres, "TestUnsafeSettings"},
+	{"postgres: a server that covers up damage", "service/stores/postgres/connect.go", "if settings[7+i] == \"on\" {", "if settings[7+i] == \"yes\" {", inPostgres, "TestUnsafeSettings"},
+	{"postgres: a read-only server", "service/stores/postgres/connect.go", "if readOnly == \"on\" {", "if readOnly == \"yes\" {", inPostgres, "TestUnsafeSettings"},
+	{"postgres: a standby", "service/stores/postgres/connect.go", "	if inRecovery == \"true\" {\n		return fmt.Errorf(\"%w: it is a standby\", ErrReadOnly)\n	}\n	if readOnly == \"on\" {", "	if inRecovery == \"true\" {\n		return nil\n	}\n	if readOnly == \"on\" {", inPostgres, "TestStandby"},
+	{"postgres: a former primary", "service/stores/postgres/connect.go", "	if n < was {", "	if n == 0 {", inPostgres, "TestTimeline"},
+	{"postgres: unlogged tables", "service/stores/postgres/schema.go", "relpersistence <> 'p'", "relpersistence = 'x'", inPostgres, "TestUnsafeSettings"},
+	{"postgres: a connection that anybody reads", "service/stores/postgres/connect.go", "t != nil && !t.InsecureSkipVerify", "t != nil", inPostgres, "TestInsecure"},
+	{"postgres: ask the server to cancel", "service/stores/postgres/connect.go", "		if connected {\n", "		if connected && c == nil {\n", inPostgres, "TestStandby"},
+	{"postgres: a write that ended with a warning", "service/stores/postgres/records.go", "warned && err == nil {", "warned && err != nil {", inPostgres, "TestStandby"},
+	{"postgres: timeouts of the database", "service/stores/postgres/connect.go", "c.ConnConfig.RuntimeParams[timeout] = \"0\"", "_ = timeout", inPostgres, "TestSessions"},
+	{"postgres: tables of a newer version", "service/stores/postgres/schema.go", "if format != int64(len(steps)) {", "if format < int64(len(steps)) {", inPostgres, "TestFormat"},
+	{"postgres: steps that are taken again", "service/stores/postgres/schema.go", "range steps[format:] {", "range steps {", inPostgres, "TestMigrates"},
+	{"postgres: a list beyond its prefix", "service/stores/postgres/list.go", " AND id < $4 ORDER", " AND id <> $4 ORDER", inPostgres, "TestContract/ListPrefix"},
+}
