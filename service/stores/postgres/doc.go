@@ -1,6 +1,6 @@
 // Package postgres is a [limiter.Store] in a PostgreSQL database, for a service that runs
 // on several machines. It is built on github.com/jackc/pgx, and is a [limiter.Lister].
-// The docs folder's stores.md says how to run the database.
+// docs/stores.md says how to run the database.
 //
 // # Writes
 //
@@ -34,7 +34,7 @@
 // off, whose synchronous_commit is not "on" or "remote_apply", or that covers up damage
 // (zero_damaged_pages, ignore_checksum_failure); [ErrReadOnly] for a standby, or a
 // database or role that is read-only by default; [ErrStale] for a server that is behind
-// one that this Store has written to (a former primary that came back). A setting that
+// one that this Store was connected to (a former primary that came back). A setting that
 // the server does not know, because it is CockroachDB or YugabyteDB, is not missed.
 //
 // A connection to another machine must be encrypted and the server's name verified
