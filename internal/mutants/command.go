@@ -7,8 +7,8 @@ var commandMutants = []mutant{
 	{"the device in the folder of the server", "service/cmd/tandem/folders.go", "case within(device, server[0]):", `case within(device, server[0]) && f.device == "":`, inCommand, "TestScripts/testdata/folders"},
 	{"the server in the folder of the device", "service/cmd/tandem/folders.go", "case within(server, device[0]):", `case within(server, device[0]) && f.device == "":`, inCommand, "TestScripts/testdata/folders"},
 	{"status of one folder", "service/cmd/tandem/status.go", "if f.device != \"\" && f.server != \"\" {\n\t\t\t\tif err := f.apart(); err != nil {", "if f.device != \"\" && f.server != \"\" {\n\t\t\t\tif err := f.apart(); err != nil && c.json {", inCommand, "TestScripts/testdata/folders"},
-	{"begin a new store in place of one that is missing", "service/cmd/tandem/server.go", `return failf("damaged", next, "%s is missing: it has the server's shares and counts", name)`, "return nil", inCommand, "TestScripts/testdata/folders"},
-	{"begin a new store in an empty file", "service/cmd/tandem/server.go", "case !info.Mode().IsRegular() || info.Size() == 0:", "case !info.Mode().IsRegular():", inCommand, "TestScripts/testdata/folders"},
+	{"begin a new store in place of one that is missing", "service/cmd/tandem/engine.go", `return failf("damaged", next, "%s is missing: it has the server's shares and counts", name)`, "return nil", inCommand, "TestScripts/testdata/folders"},
+	{"begin a new store in an empty file", "service/cmd/tandem/engine.go", "case !info.Mode().IsRegular() || info.Size() == 0:", "case !info.Mode().IsRegular():", inCommand, "TestScripts/testdata/folders"},
 	{"put a server in place of an empty folder", "service/cmd/tandem/create.go", "if errors.Is(err, fs.ErrNotExist) {\n\t\treturn createFolder(", "if err == nil || errors.Is(err, fs.ErrNotExist) {\n\t\treturn createFolder(", inCommand, "TestInitInPlace"},
 	{"put a server in place of a link", "service/cmd/tandem/create.go", "_, err = os.Lstat(folder)", "_, err = os.Stat(folder)", inCommand, "TestScripts/testdata/folders"},
 	{"fill a folder that is not empty", "service/cmd/tandem/create.go", `case other != "":`, "case other == lostAndFound:", inCommand, "TestScripts/testdata/folders"},
@@ -19,6 +19,18 @@ var commandMutants = []mutant{
 	{"a sealing key that its group may read", "service/cmd/tandem/folders.go", "info.Mode().Perm()&0o077 != 0", "info.Mode().Perm()&0o007 != 0", inCommand, "TestScripts/testdata/folders"},
 	{"a public file whatever the umask", "service/cmd/tandem/output.go", "return disk.Create(name, data, mode) }", "return errors.Join(disk.Create(name, data, mode), os.Chmod(name, mode)) }", inCommand, "TestScripts/testdata/folders"},
 	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.KeyStatus{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
+
+	// The store: its mark, its recovery, its move.
+	{"recover a store that is sound", "service/cmd/tandem/recover.go", "case !s.restored && err == nil:", "case !s.restored && err == nil && s.noAudit:", inCommand, "TestScripts/testdata/recover"},
+	{"recover without a look at the log", "service/cmd/tandem/recover.go", "k, ok := known[key]\n		if !ok {", "k, ok := known[key]\n		if k, ok = (server.Recovery{}), false; !ok {", inCommand, "TestScripts/testdata/recover"},
+	{"leave the challenges of before a recovery", "service/cmd/tandem/recover.go", "	if err := b.replaceChallengeKey(ctx); err != nil {\n		return err\n	}\n", "", inCommand, "TestScripts/testdata/recover"},
+	{"begin a recovery and not end it", "service/cmd/tandem/recover.go", "return recovery.Finish(ctx, store)", "return nil", inCommand, "TestScripts/testdata/recover"},
+	{"a late event gives tries back", "service/cmd/tandem/audit.go", "		if !again {\n", "		if true {\n", inCommand, "TestReadAudit"},
+	{"a repeated event gives tries back", "service/cmd/tandem/audit.go", "if again && r.TriesLeft >= 0 {", "if again && r.TriesLeft >= 99 {", inCommand, "TestReadAudit"},
+	{"copy a record that is still in use", "service/cmd/tandem/move.go", "	if !moved {\n		err := source.Swap(ctx, id, version, append(bytes.Clone(movedPrefix), value...))", "	if !moved {\n		err := source.Swap(ctx, id, version, append(bytes.Clone(movedPrefix[:0]), value...))", inCommand, "TestMoveUnderLoad|TestScripts/testdata/copy"},
+	{"copy once", "service/cmd/tandem/move.go", "again = again || moved", "_ = moved", inCommand, "TestMoveAgain"},
+	{"copy over another store", "service/cmd/tandem/move.go", "if !bytes.Equal(there, value) {", "if len(there) == 0 {", inCommand, "TestMoveOverOthers"},
+	{"begin a copy anew", "service/cmd/tandem/move.go", "value, moved := bytes.CutPrefix(value, movedPrefix)", "value, moved := bytes.CutPrefix(value, movedPrefix[:0])", inCommand, "TestMoveGoesOn|TestMoveUnderLoad"},
 
 	// PINs and prompts.
 	{"bind a folder before the PINs are known", "service/cmd/tandem/enroll.go", "\t// All PINs are asked for before anything is written or begun.\n", "\tif err := e.bind(b); err != nil {\n\t\treturn nil, err\n\t}\n", inCommand, "TestScripts/testdata/pins"},

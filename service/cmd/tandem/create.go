@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 
 	"github.com/tandem-rsa/tandem/protocol/server"
-	"github.com/tandem-rsa/tandem/service/stores/bolt"
 )
 
 // createServer makes a server. A folder that does not exist appears whole or not at all.
@@ -97,7 +96,7 @@ func checkEmpty(folder string) error {
 // emptyFolder removes what fillServer made in a folder that was empty.
 func emptyFolder(folder string) error {
 	var errs []error
-	for _, name := range []string{configFile, sealerFile, keysFile, storeFile} {
+	for _, name := range []string{configFile, sealerFile, keysFile, storeFile, markFile, markFile + ".lock"} {
 		if err := os.Remove(filepath.Join(folder, name)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -151,11 +150,7 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	if err := writeNew(filepath.Join(folder, keysFile), sealed, secretMode); err != nil {
 		return err
 	}
-	store, err := bolt.Open(filepath.Join(folder, storeFile), bolt.Options{})
-	if err != nil {
-		return err
-	}
-	if err := store.Close(); err != nil {
+	if err := createStore(ctx, folder, *config); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(config, "", "  ")
@@ -167,4 +162,21 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 		return err
 	}
 	return place()
+}
+
+// createStore makes the store, and its mark.
+func createStore(ctx context.Context, folder string, config serverConfig) error {
+	at, err := parseEngine(config.Store)
+	if err != nil {
+		return err
+	}
+	mark := config.markPath(folder)
+	if _, err := os.Lstat(mark); err == nil {
+		return failf("exists", "give another file with -mark", "%s exists already", mark)
+	}
+	store, err := at.openNew(ctx, folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(createMark(ctx, mark, store), store.Close())
 }

@@ -132,7 +132,7 @@ func (d *demo) enroll(ctx context.Context, sharing splitkey.Sharing) (err error)
 	if d.backend, err = openBackend(ctx, d.c, d.path("server"), hsmPIN{}); err != nil {
 		return err
 	}
-	if d.server, d.shut, err = d.backend.open(d.c); err != nil {
+	if d.server, d.shut, err = d.backend.open(ctx, d.c); err != nil {
 		return err
 	}
 	if err := bind(d.path("device"), d.server.HPKEKey()); err != nil {

@@ -122,7 +122,7 @@ func (e *enrollment) run(ctx context.Context, c *call) (_ result, err error) {
 		if err := k.make(ctx, c, b.config); err != nil {
 			return nil, err
 		}
-		if err := b.with(c, func(srv *server.Server) error { return e.enroll(ctx, c, srv, k) }); err != nil {
+		if err := b.with(ctx, c, func(srv *server.Server) error { return e.enroll(ctx, c, srv, k) }); err != nil {
 			return nil, err
 		}
 		status, err := k.device.Status()
@@ -231,7 +231,7 @@ func isNew(err error) bool {
 
 // takeUp resumes what an earlier run left behind.
 func (e *enrollment) takeUp(ctx context.Context, c *call, b *backend, key string) (status device.KeyStatus, err error) {
-	err = b.with(c, func(srv *server.Server) error {
+	err = b.with(ctx, c, func(srv *server.Server) error {
 		d, err := openDevice(e.device, key, b.hpkeKey(), wire(c, srv), e.params)
 		if err != nil {
 			return err

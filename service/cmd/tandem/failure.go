@@ -16,6 +16,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
+	"github.com/tandem-rsa/tandem/service/stores/etcd"
+	"github.com/tandem-rsa/tandem/service/stores/postgres"
+	"github.com/tandem-rsa/tandem/service/stores/watermark"
 )
 
 // Exit codes, as docs/command.md has them.
@@ -146,9 +149,15 @@ func explain(err error, now time.Time) *failure {
 		f.Kind, f.Message, f.Next = "interrupted", "interrupted", "run the same command again"
 	case errors.Is(err, device.ErrNotCarriedOut):
 		f.Kind, f.Next = "expired", "run the same command again"
-	case errors.Is(err, device.ErrBusy), errors.Is(err, bolt.ErrInUse):
+	case errors.Is(err, device.ErrBusy), errors.Is(err, bolt.ErrInUse), errors.Is(err, watermark.ErrInUse):
 		f.Kind, f.Next = "busy", "another tandem uses this folder: wait for it to end"
-	case errors.Is(err, bolt.ErrDamaged), errors.Is(err, bolt.ErrFormat), errors.Is(err, server.ErrRecord), errors.Is(err, server.ErrSealed):
+	case errors.Is(err, watermark.ErrWentBack):
+		f.Kind, f.Next = "went_back", "nobody is answered until the keys are charged: tandem store recover -server DIR (docs/operating.md)"
+	case errors.Is(err, watermark.ErrNoMark):
+		f.Kind, f.Next = "went_back", "put the mark back; without it, tandem store recover -restored -server DIR"
+	case errors.Is(err, bolt.ErrDamaged), errors.Is(err, bolt.ErrFormat), errors.Is(err, etcd.ErrDamaged), errors.Is(err, etcd.ErrFormat), errors.Is(err, etcd.ErrCorrupt),
+		errors.Is(err, postgres.ErrDamaged), errors.Is(err, postgres.ErrFormat), errors.Is(err, watermark.ErrMark),
+		errors.Is(err, server.ErrRecord), errors.Is(err, server.ErrSealed):
 		f.Kind, f.Next = "damaged", "stop using this server, and restore its folder as docs/operating.md says: an older one gives wrong PINs back"
 	case errors.Is(err, device.ErrStorage):
 		f.Kind, f.Next = "damaged", "nothing was sent. Remove this key's folder and enroll again; an older copy would be taken for a clone"

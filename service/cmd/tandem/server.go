@@ -25,7 +25,9 @@ import (
 //	config.json  what tandem init was told
 //	sealer.key   the AES-256 key that seals all below, in hexadecimal; absent with an HSM
 //	keys.sealed  the challenge key and the HPKE private key, sealed
-//	store.db     the records of the keys: shares (sealed), counters
+//	store.db     the records of the keys: shares (sealed), counters; unless -store says
+//	             another place
+//	store.mark   how far the store has come; unless -mark says another place
 //	audit.log    what happened to the keys, one JSON object a line
 const (
 	configFile = "config.json"
@@ -53,6 +55,8 @@ type serverConfig struct {
 	Shape      string     `json:"shape"`
 	ClientBits int        `json:"client_bits"`
 	HSM        *hsmConfig `json:"hsm,omitempty"`
+	Store      string     `json:"store,omitempty"` // as -store
+	Mark       string     `json:"mark,omitempty"`  // a file
 }
 
 // keyBits is the length of the final keys.
@@ -90,6 +94,7 @@ type vault struct {
 // work to do, and not while a person is asked for a PIN.
 type backend struct {
 	config       serverConfig
+	engine       engine
 	folder       string
 	vault        *vault
 	challengeKey []byte
@@ -126,7 +131,11 @@ func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*b
 		return nil, err
 	}
 	// Before anybody is asked for a PIN.
-	if err := checkStore(folder); err != nil {
+	at, err := parseEngine(config.Store)
+	if err != nil {
+		return nil, err
+	}
+	if err := at.exists(folder); err != nil {
 		return nil, err
 	}
 	var v *vault
@@ -138,7 +147,7 @@ func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*b
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{config: config, folder: folder, vault: v}
+	b := &backend{config: config, engine: at, folder: folder, vault: v}
 	if b.challengeKey, b.private, err = openKeys(ctx, v.sealer, folder); err != nil {
 		return nil, errors.Join(err, v.close())
 	}
@@ -153,50 +162,41 @@ func (b *backend) close() error {
 // hpkeKey is the public key that requests are encrypted to.
 func (b *backend) hpkeKey() []byte { return b.private.PublicKey().Bytes() }
 
-// checkStore refuses a server without its store, or with an empty file in its place.
-// bolt.Open would begin a new one, in which no wrong PIN was ever counted.
-func checkStore(folder string) error {
-	name := filepath.Join(folder, storeFile)
-	info, err := os.Stat(name)
-	const next = "restore it from a backup that is as new as it was: an older one gives wrong PINs back (docs/operating.md)"
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return failf("damaged", next, "%s is missing: it has the server's shares and counts", name)
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular() || info.Size() == 0:
-		return failf("damaged", next, "%s is empty, or no file: it has the server's shares and counts", name)
-	}
-	return nil
-}
-
-// open opens the store and starts the server. Nobody else can use the folder until shut
-// is called.
-func (b *backend) open(c *call) (srv *server.Server, shut func() error, err error) {
-	if err := checkStore(b.folder); err != nil {
-		return nil, nil, err
-	}
-	store, err := bolt.Open(b.path(storeFile), bolt.Options{})
-	if err != nil {
+// open opens the store and starts the server. Nobody else can use the mark, and a store
+// in a file, until shut is called.
+func (b *backend) open(ctx context.Context, c *call) (srv *server.Server, shut func() error, err error) {
+	if err := b.engine.exists(b.folder); err != nil {
 		return nil, nil, err
 	}
 	audit, err := disk.OpenLog(b.path(auditFile), secretMode)
 	if err != nil {
-		return nil, nil, errors.Join(err, store.Close())
+		return nil, nil, err
 	}
-	return b.start(c, store, audit, func() error { return errors.Join(audit.Close(), store.Close()) })
+	store, err := b.openMarked(ctx, logOf(audit))
+	if err != nil {
+		return nil, nil, errors.Join(err, audit.Close())
+	}
+	return b.start(c, store, audit, func() error { return errors.Join(store.Close(), audit.Close()) })
 }
 
 // openCopy starts a server over a copy of the store, which only its owner can read and
-// which goes when the server is closed: to look at a folder that cannot be written.
+// which goes when the server is closed: to look at a folder that cannot be written. A
+// store on other machines needs no copy.
 func (b *backend) openCopy(ctx context.Context, c *call) (srv *server.Server, shut func() error, err error) {
+	if !b.engine.isFile() {
+		store, err := b.engine.open(ctx, b.folder)
+		if err != nil {
+			return nil, nil, err
+		}
+		return b.start(c, store, io.Discard, store.Close)
+	}
 	folder, err := os.MkdirTemp("", "tandem-*")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() error { return os.RemoveAll(folder) }
 	name := filepath.Join(folder, storeFile)
-	err = disk.CreateFrom(name, func(f *os.File) error { return bolt.BackupFile(ctx, b.path(storeFile), f) }, secretMode)
+	err = disk.CreateFrom(name, func(f *os.File) error { return bolt.BackupFile(ctx, b.engine.file(b.folder), f) }, secretMode)
 	if err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}
@@ -222,9 +222,11 @@ func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func
 	return srv, shut, nil
 }
 
+func logOf(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+
 // with starts the server for as long as work runs.
-func (b *backend) with(c *call, work func(*server.Server) error) error {
-	srv, shut, err := b.open(c)
+func (b *backend) with(ctx context.Context, c *call, work func(*server.Server) error) error {
+	srv, shut, err := b.open(ctx, c)
 	if err != nil {
 		return err
 	}

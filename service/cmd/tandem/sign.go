@@ -195,7 +195,7 @@ func (s *signing) mine(p *device.Request) error {
 // came of it, and one is to be made: the request will never be answered, or was a
 // confirmation.
 func (s *signing) takeUp(ctx context.Context, c *call, b *backend, out *output) (done *device.Request, status device.KeyStatus, err error) {
-	err = b.with(c, func(srv *server.Server) error {
+	err = b.with(ctx, c, func(srv *server.Server) error {
 		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err
@@ -262,7 +262,7 @@ func (s *signing) sign(ctx context.Context, c *call, b *backend, out *output, st
 	}
 	defer clear(pin)
 	var signatures [][]byte
-	err = b.with(c, func(srv *server.Server) error {
+	err = b.with(ctx, c, func(srv *server.Server) error {
 		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err
@@ -295,7 +295,7 @@ func (s *signing) end(ctx context.Context, c *call, status device.KeyStatus) (_ 
 	if err := checkServer(s.device, b); err != nil {
 		return nil, err
 	}
-	err = b.with(c, func(srv *server.Server) error {
+	err = b.with(ctx, c, func(srv *server.Server) error {
 		d, err := openDevice(s.device, s.key, b.hpkeKey(), wire(c, srv), maxParams)
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ kind of server that is. It changes nothing and needs no PIN but the HSM's.`,
 				}
 				defer func() { err = errors.Join(err, b.close()) }()
 				var shut func() error
-				srv, shut, err = b.open(c)
+				srv, shut, err = b.open(ctx, c)
 				if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 					srv, shut, err = b.openCopy(ctx, c)
 				}

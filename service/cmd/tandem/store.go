@@ -7,59 +7,159 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
+	"github.com/tandem-rsa/tandem/service/stores/watermark"
 )
 
 const (
-	storeBackup = "backup"
-	storeCheck  = "check"
+	storeBackup  = "backup"
+	storeCheck   = "check"
+	storeMigrate = "migrate"
+	storeCopy    = "copy"
+	storeRecover = "recover"
 )
 
 var storeCommand = &command{
-	name: "store", args: "backup -server DIR -o FILE | check -server DIR",
-	about: "backs up the server's store, or checks it",
+	name: "store", args: "backup -server DIR -o FILE | check|migrate|recover -server DIR | copy -server DIR -to ENGINE",
+	about: "backs up the server's store, checks, moves or recovers it",
 	help: `
-Backup copies the store of a server to a file, which must not exist, or with "-o -" to standard
-output, and checks the copy. Check reads the whole store and says whether it is sound. Both are for
-a store that no process uses, and change nothing in it. A running service backs up its own store
-(bolt.Store.Backup): any other copy of the file of a running one is damaged.
+Backup copies a store in a file to another file, which must not exist, or with "-o -" to standard
+output, and checks the copy. Check reads every record and compares the store with its mark. Migrate
+brings the tables of an engine up to date. These are for a store that no process uses. A running
+service backs up its own store (bolt.Store.Backup): any other copy of the file of a running one is
+damaged. PostgreSQL and etcd have backups of their own.
 
-A backup has the server's shares, sealed, and its counts. Restored, it gives the wrong PINs back
-that were counted since: see docs/operating.md.`,
+Copy moves all records to the store that -to names, which must be empty, and has the server use
+that one. Each record is closed where it was: a node that still uses the old store gets no answers
+from it, and no count is lost. A copy that was interrupted goes on when it is run again.
+
+Recover is for a store that was restored from a backup, or went back otherwise: every key is charged
+a full round of wrong PINs, on top of what the audit log knows, and keys that the log says were
+destroyed are destroyed again. The devices then go on. It refuses a store that fits its mark, unless
+-restored says that it went back all the same. See docs/operating.md.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
-		var f folders
-		var out string
-		f.declareServer(flags)
-		flags.StringVar(&out, "o", "", "`file` to write, which must not exist; - is standard output")
-		return func(ctx context.Context, c *call) (result, error) {
-			f.fill(c)
-			if err := f.needServer(); err != nil {
-				return nil, err
-			}
-			if len(c.files) != 1 || c.files[0] != storeBackup && c.files[0] != storeCheck {
-				return nil, usagef("what to do with the store? Say %s or %s", storeBackup, storeCheck)
-			}
-			check := c.files[0] == storeCheck
-			switch {
-			case check && out != "":
-				return nil, usagef("-o is for %s", storeBackup)
-			case !check && out == "":
-				return nil, usagef("which file is the backup? Give it with -o")
-			case out == standard && c.json:
-				return nil, usagef("-json and the backup cannot both be on standard output")
-			}
-			if err := checkStore(f.server); err != nil {
-				return nil, err
-			}
-			r := storeResult{Folder: f.server, Store: filepath.Join(f.server, storeFile), Backup: out}
-			if check {
-				return r, bolt.CheckFile(ctx, r.Store)
-			}
-			return r, backUp(ctx, c, r.Store, out)
-		}
+		s := new(storeRun)
+		s.declareServer(flags)
+		s.pin.declare(flags)
+		flags.StringVar(&s.out, "o", "", "`file` to write, which must not exist; - is standard output")
+		flags.StringVar(&s.to, "to", "", "`engine` to copy to: bolt:FILE, etcd:ENDPOINTS or postgres:URL")
+		flags.BoolVar(&s.restored, "restored", false, "recover a store that fits its mark, or has none")
+		flags.BoolVar(&s.noAudit, "no-audit", false, "recover without the audit log: destroyed keys may be alive again")
+		return s.run
 	},
+}
+
+// storeRun is one run of the command.
+type storeRun struct {
+	folders
+	pin               hsmPIN
+	out, to           string
+	restored, noAudit bool
+}
+
+func (s *storeRun) run(ctx context.Context, c *call) (result, error) {
+	s.fill(c)
+	if err := s.needServer(); err != nil {
+		return nil, err
+	}
+	what := ""
+	if len(c.files) == 1 {
+		what = c.files[0]
+	}
+	if err := s.check(what, c); err != nil {
+		return nil, err
+	}
+	config, err := readServerConfig(s.server)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	at, err := parseEngine(config.Store)
+	if err != nil {
+		return nil, err
+	}
+	if err := at.exists(s.server); err != nil {
+		return nil, err
+	}
+	r := &storeResult{Folder: s.server, Store: at.shown(s.server), what: what}
+	switch what {
+	case storeBackup:
+		r.Backup = s.out
+		if !at.isFile() {
+			return nil, usagef("%s has a backup of its own: see docs/stores.md", at.kind)
+		}
+		return r, backUp(ctx, c, at.file(s.server), s.out)
+	case storeCheck:
+		return r, checkAll(ctx, at, config, s.server, r)
+	case storeMigrate:
+		store, err := at.open(ctx, s.server) // which does it
+		if err != nil {
+			return nil, err
+		}
+		return r, store.Close()
+	case storeCopy:
+		return r, s.copy(ctx, at, config, r)
+	}
+	return r, s.recover(ctx, c, r)
+}
+
+func (s *storeRun) check(what string, c *call) error {
+	switch what {
+	case storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover:
+	default:
+		return usagef("what to do with the store? Say %s, %s, %s, %s or %s", storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover)
+	}
+	switch {
+	case what != storeBackup && s.out != "":
+		return usagef("-o is for %s", storeBackup)
+	case what == storeBackup && s.out == "":
+		return usagef("which file is the backup? Give it with -o")
+	case s.out == standard && c.json:
+		return usagef("-json and the backup cannot both be on standard output")
+	case what != storeCopy && s.to != "":
+		return usagef("-to is for %s", storeCopy)
+	case what == storeCopy && s.to == "":
+		return usagef("where to? Give it with -to")
+	case what != storeRecover && (s.restored || s.noAudit):
+		return usagef("-restored and -no-audit are for %s", storeRecover)
+	}
+	return nil
+}
+
+// checkAll reads every record, and compares the store with its mark.
+func checkAll(ctx context.Context, at engine, config serverConfig, folder string, r *storeResult) (err error) {
+	if at.isFile() {
+		if err := bolt.CheckFile(ctx, at.file(folder)); err != nil {
+			return err
+		}
+	}
+	keeper, err := watermark.OpenFile(config.markPath(folder))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keeper.Close()) }()
+	store, err := at.open(ctx, folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := watermark.Check(ctx, store, keeper); err != nil {
+		return err
+	}
+	for id, err := range limiter.IDs(ctx, store, "") {
+		if err != nil {
+			return err
+		}
+		if _, _, err := store.Load(ctx, id); err != nil {
+			return fmt.Errorf("record %q: %w", id, err)
+		}
+		r.Records++
+	}
+	return nil
 }
 
 // backUp writes a checked copy of a store: the file is there, durable and whole, or not
@@ -101,17 +201,28 @@ func outputError(out string, err error) error {
 }
 
 type storeResult struct {
-	Folder string `json:"folder"`
-	Store  string `json:"store"`
-	Backup string `json:"backup,omitempty"`
+	Folder  string `json:"folder"`
+	Store   string `json:"store"`
+	Backup  string `json:"backup,omitempty"`
+	To      string `json:"to,omitempty"`
+	Records int    `json:"records,omitempty"`
+	Keys    *int   `json:"keys_charged,omitempty"`
+	Dead    *int   `json:"keys_destroyed,omitempty"` // of them
+
+	what string
 }
 
-func (r storeResult) text(w io.Writer) {
-	switch r.Backup {
-	case standard:
-	case "":
+func (r *storeResult) text(w io.Writer) {
+	switch {
+	case r.what == storeCheck:
 		fmt.Fprintf(w, "%s: sound\n", r.Store)
-	default:
+	case r.what == storeBackup && r.Backup != standard:
 		fmt.Fprintf(w, "%s: backup of %s, checked\n", r.Backup, r.Store)
+	case r.what == storeMigrate:
+		fmt.Fprintf(w, "%s: up to date\n", r.Store)
+	case r.what == storeCopy:
+		fmt.Fprintf(w, "%s: %d records, and %s uses it now\n", r.To, r.Records, r.Folder)
+	case r.what == storeRecover:
+		fmt.Fprintf(w, "%s: recovered. Keys charged a round of wrong PINs: %d; destroyed: %d\n", r.Store, *r.Keys, *r.Dead)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
@@ -173,6 +174,33 @@ func (m mark) find(ctx context.Context, store limiter.Store) (c checkpoint, vers
 		return c, 0, fmt.Errorf("%w: it is at checkpoint %d, and the mark at %d", ErrWentBack, c.number, m.last.number)
 	}
 	return c, version, nil
+}
+
+// refuses returns why the mark has the store refused, whatever it holds, or nil.
+func (m mark) refuses() error {
+	switch m.condition {
+	case wentBack:
+		return fmt.Errorf("%w: as was found before", ErrWentBack)
+	case recovering:
+		return fmt.Errorf("%w: a recovery has begun, and is not finished", ErrWentBack)
+	}
+	return nil
+}
+
+// Check compares a store with its mark, as [Open] does, and changes neither.
+func Check(ctx context.Context, store limiter.Store, k Keeper) error {
+	if ctx == nil || isnil.Value(store) || isnil.Value(k) {
+		return errNothing
+	}
+	m, err := load(ctx, k)
+	if err != nil {
+		return err
+	}
+	if err := m.refuses(); err != nil {
+		return err
+	}
+	_, _, err = m.find(ctx, store)
+	return err
 }
 
 // time returns when the latest recovery began.

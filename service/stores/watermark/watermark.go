@@ -92,11 +92,8 @@ func Open(ctx context.Context, store limiter.Store, k Keeper, o Options) (*Store
 		store: store, keeper: k, lag: uint64(max(o.Lag, 0)), log: o.Log, mark: m, seen: newSeen(remembered),
 		kick: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}), changed: make(chan struct{}),
 	}
-	switch m.condition {
-	case wentBack:
-		return nil, fmt.Errorf("%w: as was found before", ErrWentBack)
-	case recovering:
-		return nil, fmt.Errorf("%w: a recovery has begun, and is not finished", ErrWentBack)
+	if err := m.refuses(); err != nil {
+		return nil, err
 	}
 	c, _, err := m.find(ctx, store)
 	if errors.Is(err, ErrWentBack) {
