@@ -51,6 +51,8 @@ var arrows = map[string][]string{
 	"protocol/device":         {"protocol", "protocol/internal/wire", "pinlock", "splitkey"},
 	"protocol/server":         {"protocol", "protocol/internal/wire", "protocol/server/observe", "pinlock/limiter", "splitkey"},
 	"protocol/server/observe": {"protocol"},
+	"protocol/httptransport":  {"protocol", "protocol/device"},
+	"protocol/httphandler":    {"protocol", "protocol/server", "protocol/server/observe"},
 }
 
 // confined lists imports that only some directories may have, with the reason.
@@ -258,6 +260,9 @@ func TestImportsCaught(t *testing.T) {
 		{"protocol/server/a.go", module + "/pinlock", "protocol/server may import"},
 		{"protocol/internal/wire/a.go", module + "/protocol/server", "protocol/internal/wire may import"},
 		{"protocol/a.go", module + "/protocol/device", "protocol may import"},
+		{"protocol/httptransport/a.go", module + "/protocol/server", "protocol/httptransport may import"},
+		{"protocol/httptransport/a.go", module + "/protocol/httphandler", "protocol/httptransport may import"},
+		{"protocol/httphandler/a.go", module + "/protocol/device", "protocol/httphandler may import"},
 	} {
 		got := violations([]source{{c.file, []string{"fmt", c.imp}}})
 		require.Len(t, got, 1, "%s imports %s", c.file, c.imp)
@@ -328,16 +333,18 @@ func TestRequirements(t *testing.T) {
 	require.Empty(t, mod.Exclude)
 }
 
-// TestPhoneCarriesNoServer: an app for a phone or a browser compiles no server.
+// TestPhoneCarriesNoServer: an app for a phone or a browser compiles no server, with its
+// HTTP neither.
 func TestPhoneCarriesNoServer(t *testing.T) {
-	list := exec.Command("go", "list", "-deps", "./protocol/device")
+	list := exec.Command("go", "list", "-deps", "./protocol/device", "./protocol/httptransport")
 	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS=")
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	require.NoError(t, err)
 	deps := strings.Fields(string(out))
 	require.Contains(t, deps, module+"/protocol/device")
-	for _, p := range []string{module + "/protocol/server", module + "/pinlock/limiter/storetest", module + "/hsm", "log/slog"} {
+	require.Contains(t, deps, module+"/protocol/httptransport")
+	for _, p := range []string{module + "/protocol/server", module + "/protocol/httphandler", module + "/pinlock/limiter/storetest", module + "/hsm", "log/slog"} {
 		require.NotContains(t, deps, p)
 	}
 }

@@ -26,19 +26,23 @@ import (
 	"context"
 	"crypto"
 	"crypto/hpke"
+	"crypto/rsa"
+	"net/http"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/httphandler"
+	"github.com/tandem-rsa/tandem/protocol/httptransport"
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-func app(ctx context.Context, storage device.Storage, post device.Transport, hpkePublic, enrolment, challenge, digest, pin []byte) {
+func app(ctx context.Context, storage device.Storage, hpkePublic, enrolment, challenge, digest, pin []byte) {
 %s	_, _ = signature, err
 }
 
 func service(ctx context.Context, store limiter.Store, pool *server.KeyPool, sealer *server.SoftwareSealer,
-	hpkePrivate hpke.PrivateKey, challengeKey, digest, request []byte) {
-%s	_, _, _, _ = enrolment, challenge, response, err
+	hpkePrivate hpke.PrivateKey, challengeKey, digest []byte) {
+%s	_, _, _ = enrolment, challenge, err
 }
 
 func main() {}
@@ -88,4 +92,19 @@ func TestReplaceLines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExampleIsShort: the program that README.md points at, phone and service together, has
+// 60 lines at most, and "go test" runs it.
+func TestExampleIsShort(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	m := regexp.MustCompile(`\[app and service, in (\d+) lines\]\(([^)]+)\)`).FindStringSubmatch(string(readme))
+	require.NotNil(t, m)
+	example, err := os.ReadFile(m[2])
+	require.NoError(t, err)
+	require.Equal(t, m[1], strconv.Itoa(strings.Count(string(example), "\n")))
+	require.LessOrEqual(t, strings.Count(string(example), "\n"), 60)
+	require.Contains(t, string(example), "\nfunc Example() {\n")
+	require.Contains(t, string(example), "// Output:")
 }
