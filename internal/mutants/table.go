@@ -17,6 +17,8 @@ const (
 	inSecret    = "./internal/secret"
 	inDurable   = "./internal/durable"
 	inKeystock  = "./internal/keystock"
+	inHandler   = "./protocol/httphandler"
+	inTransport = "./protocol/httptransport"
 	inBolt      = "./service/stores/bolt"
 	inEtcd      = "./service/stores/etcd"
 	inPostgres  = "./service/stores/postgres"

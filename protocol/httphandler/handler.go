@@ -144,7 +144,8 @@ func (h *handler) answer(ctx context.Context, deadlines *http.ResponseController
 
 // read returns the body of a request that can be a device's, or why it is none.
 func (h *handler) read(deadlines *http.ResponseController, r *http.Request) (body []byte, cause string) {
-	// It holds for a body that is refused unread, too: net/http waits for its end.
+	// It holds for a body that is refused unread, too: net/http waits for its end. Once the
+	// body was read net/http lifts it.
 	if deadlines.SetReadDeadline(time.Now().Add(h.options.ReadTimeout)) != nil {
 		return nil, "no deadlines"
 	}
@@ -165,9 +166,6 @@ func (h *handler) read(deadlines *http.ResponseController, r *http.Request) (bod
 	case len(body) > protocol.MaxRequest:
 		return nil, "too long"
 	}
-	// From here on net/http watches the connection by reading: a deadline would look to it
-	// as if the client had hung up.
-	_ = deadlines.SetReadDeadline(time.Time{})
 	return body, ""
 }
 

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,6 +202,12 @@ func TestStrangersOverHTTP2(t *testing.T) {
 	good := p.lost(t)
 	https := httptest.NewUnstartedServer(s.handler(t, Options{}))
 	https.EnableHTTP2 = true
+	connections := new(atomic.Int32)
+	https.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
 	https.StartTLS()
 	defer https.Close()
 	ask := func(method, mediaType string, body io.Reader) *http.Response {
@@ -237,6 +245,7 @@ func TestStrangersOverHTTP2(t *testing.T) {
 	require.Len(t, responses, len(strangers(t, s, p, good))+8)
 	require.Equal(t, http.StatusOK, ask("POST", mediaType, bytes.NewReader(good)).StatusCode)
 	require.Equal(t, uint16(tls.VersionTLS13), ask("GET", "", nil).TLS.Version)
+	require.EqualValues(t, 1, connections.Load())
 }
 
 // awayStore cannot be reached.

@@ -160,6 +160,31 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// TestResponseIsBounded: of a response that goes on and on no more is read than one byte
+// too many.
+func TestResponseIsBounded(t *testing.T) {
+	body := new(zeros)
+	post, err := NewTransport("https://example.org/", &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {mediaType}}, ContentLength: -1, Body: io.NopCloser(body)}, nil
+	})})
+	require.NoError(t, err)
+	_, err = post(t.Context(), nil)
+	require.ErrorIs(t, err, ErrResponse)
+	require.Equal(t, protocol.MaxResponse+1, body.read)
+}
+
+// zeros is a gigabyte of them, and counts what is read.
+type zeros struct{ read int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.read >= 1<<30 {
+		return 0, io.EOF
+	}
+	clear(p)
+	z.read += len(p)
+	return len(p), nil
+}
+
 // TestNoRedirect: no redirect is followed, of whatever kind and to wherever, also where
 // the caller's client would; and the caller's client stays as it is.
 func TestNoRedirect(t *testing.T) {
