@@ -73,8 +73,8 @@ func (s *Server) HPKEKey() []byte {
 //
 // The one error is [ErrRefused], and means that there is no answer. It is the same for
 // everybody who does not hold the K_dev of the key that he names, whatever he sends. How
-// a service expresses it (HTTP status 403 and an empty body, say) is up to the transport,
-// which must always do so in the same way.
+// a service expresses it is up to the transport, which must always do so in the same way:
+// package protocol/httphandler does.
 //
 // Everything that counts is durable in the store when Handle returns. Once an outcome is
 // known, cancelling ctx does not stop its being counted.
