@@ -28,6 +28,8 @@ var hsmMutants = []mutant{
 	{"hsm: try what is not listed", "hsm/probe.go", "\tif len(methods) == 0 {", "\tif len(methods) < 0 {", inHSM, "TestUnlistedIsNotTried"},
 	{"hsm: a key that works is refused", "hsm/reaction.go", "what != refused || !proven {", "what != refused || !proven || proven {", inHSM, "TestRefusals|TestReactions"},
 	{"hsm: a pool that stays small", "hsm/call.go", "\ttime.AfterFunc(shrinkPause, func() {", "\ttime.AfterFunc(1000*shrinkPause, func() {", inHSM, "TestPoolGrowsBack"},
+	{"hsm: make one key by two calls", "hsm/rsa.go", "LoadOrStore(label, nil); taken {", "LoadOrStore(label, nil); taken && label == \"\" {", inHSM, "TestRepeatAfterTimeout"},
+	{"hsm: lose a C_Initialize whose answer was lost", "hsm/owner.go", "\to.initialized = true\n", "\to.initialized = err == nil\n", inHSM, "TestFaultTable"},
 	{"hsm: no recovery after C_Finalize failed", "hsm/owner.go", "\t\tif !o.initialized {\n\t\t\treturn fmt", "\t\tif o.initialized || !o.initialized {\n\t\t\treturn fmt", inHSM, "TestFinalizeFails"},
 	{"hsm: finalize what others initialized", "hsm/owner.go", "\tif !o.initialized {\n\t\treturn nil", "\tif o.mod == nil {\n\t\treturn nil", inHSM, "TestOpenInitialized"},
 	{"hsm: a failed Open keeps the module", "hsm/token.go", "\t\t_ = t.own.finalize() // the error", "\t\t_ = t.own.finalize // the error", inHSM, "TestOpenHangs|TestPIN"},
