@@ -14,6 +14,7 @@ func TestNothing(t *testing.T) {
 		Types: []any{(*protocol.KeyID)(nil), (*protocol.DestroyedError)(nil), (*protocol.Operation)(nil), (*protocol.Reason)(nil)},
 		Functions: map[string]any{
 			"ParseKeyID": protocol.ParseKeyID, "VerificationCode": protocol.VerificationCode, "CodeChoice": protocol.CodeChoice,
+			"CodeChoiceOf": protocol.CodeChoiceOf, "RandomCode": protocol.RandomCode,
 			"FormatOptions": protocol.FormatOptions, "ParseOptions": protocol.ParseOptions,
 		},
 		Nils: []any{(*rsa.PSSOptions)(nil)},

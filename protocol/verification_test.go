@@ -58,3 +58,30 @@ func TestCodeChoice(t *testing.T) {
 		}
 	}
 }
+
+// TestCodeChoiceOf: any code may be the right one.
+func TestCodeChoiceOf(t *testing.T) {
+	for _, code := range []string{"0000", "4927", "9999"} {
+		c, err := protocol.CodeChoiceOf(code)
+		require.NoError(t, err)
+		require.Contains(t, c, code)
+		require.NotEqual(t, c[0], c[1])
+		require.NotEqual(t, c[1], c[2])
+		require.NotEqual(t, c[0], c[2])
+	}
+	for _, code := range []string{"", "123", "12345", "12 4", "+123", "١٢"} {
+		_, err := protocol.CodeChoiceOf(code)
+		require.ErrorIs(t, err, protocol.ErrMalformed, code)
+	}
+}
+
+func TestRandomCode(t *testing.T) {
+	seen := map[string]bool{}
+	for range 2000 {
+		code := protocol.RandomCode()
+		require.Regexp(t, `^[0-9]{4}$`, code)
+		seen[code] = true
+	}
+	// 1813 different ones expected, standard deviation 12.
+	require.Greater(t, len(seen), 1650)
+}
