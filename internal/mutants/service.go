@@ -4,6 +4,13 @@ const (
 	inIdentity = "./service/identity"
 	inCA       = "./service/ca"
 	inCATest   = "./service/ca/catest"
+	inJSON     = "./service/strictjson"
+	inRP       = "./service/rp"
+	inRPv2     = "./service/rp/rpv2"
+	inRPv3     = "./service/rp/rpv3"
+	inACSP     = "./service/rp/acsp"
+	inLink     = "./service/rp/devicelink"
+	inOpenAPI  = "./service/rp/openapi"
 )
 
 // What an e-service and its certification authority see.
@@ -86,4 +93,83 @@ var serviceMutants = []mutant{
 	{"catest: a CRL of any number", "service/ca/catest/memory.go", "if number != s.crls[issuer].number+1 {", "if number <= s.crls[issuer].number {", inCATest, "TestMemoryStore"},
 	{"catest: one CRL for all", "service/ca/catest/memory.go", "c := s.crls[issuer]", "c := s.crls[\"i\"]", inCATest, "TestMemoryStore"},
 	{"catest: bytes that the caller still has", "service/ca/catest/memory.go", "s.records[r.Serial] = clone(r)", "s.records[r.Serial] = r", inCATest, "TestMemoryStore"},
+
+	// strictjson.
+	{"json: the last of two members", "service/strictjson/strictjson.go", "if seen[name] {", "if seen[name] && len(name) == 0 {", inJSON, "TestParseRefuses"},
+	{"json: as deep as anybody likes", "service/strictjson/strictjson.go", "(c == '{' || c == '[') && depth == MaxDepth", "(c == '{' || c == '[') && depth == 1000", inJSON, "TestParseRefuses"},
+	{"json: as long as anybody likes", "service/strictjson/strictjson.go", "len(body) > MaxBytes", "len(body) > 1<<30", inJSON, "TestParseRefuses"},
+	{"json: bytes that are no text", "service/strictjson/strictjson.go", "if !utf8.Valid(body) {", "if false && !utf8.Valid(body) {", inJSON, "TestParseRefuses"},
+	{"json: half a character", "service/strictjson/strictjson.go", "ok && r != utf8.RuneError", "ok", inJSON, "TestParseRefuses"},
+	{"json: something after the end", "service/strictjson/strictjson.go", "p.err == nil && p.at < len(p.in)", "p.err == nil && p.at < 0", inJSON, "TestParseRefuses"},
+	{"json: numbers with zeros before them", "service/strictjson/strictjson.go", `p.take("0") || digits()`, "digits()", inJSON, "TestParseRefuses"},
+	{"json: members in any case", "service/strictjson/object.go", "if m.name == name {", "if strings.EqualFold(m.name, name) {", inJSON, "TestParse$"},
+	{"json: a number for a string", "service/strictjson/object.go", "case ok && v.kind != k:", "case ok && v.kind != k && v.kind != number:", inJSON, "TestTypes"},
+	{"json: the last thing that is wrong", "service/strictjson/object.go", "o.err != nil && *o.err == nil", "o.err != nil", inJSON, "TestTypes"},
+	{"json: null is a value", "service/strictjson/object.go", "return m.value, m.value.kind != null", "return m.value, true", inJSON, "TestParse$|TestTypes"},
+	{"json: members in the order of the body", "service/strictjson/strictjson.go", "return strings.Compare(x.name, y.name)", "return 0", inJSON, "TestCanonical"},
+
+	// rp: what all versions have.
+	{"rp: texts that change direction", "service/rp/interaction.go", "unicode.Is(unicode.Bidi_Control, r) || ", "", inRP, "TestDisplayProblem"},
+	{"rp: texts with line breaks", "service/rp/interaction.go", "unicode.Is(unicode.Cc, r) || ", "r == 0 || ", inRP, "TestDisplayProblem"},
+	{"rp: texts counted in bytes", "service/rp/interaction.go", "utf8.RuneCountInString(s) > maxCharacters", "len(s) > maxCharacters", inRP, "TestDisplayProblem"},
+	{"rp: an advanced account for a qualified one", "service/rp/request.go", "return have == identity.Qualified\n	}\n	return false", "return have != 0\n	}\n	return false", inRP, "TestLevel"},
+	{"rp: wait as long as anybody likes", "service/rp/poll.go", "return min(max(time.Duration(ms)*time.Millisecond, MinPoll), MaxPoll), nil", "return max(time.Duration(ms)*time.Millisecond, MinPoll), nil", inRP, "TestPollTimeout"},
+	{"rp: the salt of another hash", "service/rp/algorithm.go", "SaltLength: h.hash.Size()", "SaltLength: 32", inRP, "TestAlgorithms"},
+	{"rp: PSS without a hash", "service/rp/algorithm.go", "signatureAlgorithm == pssName && h.name == hashAlgorithm", `signatureAlgorithm == pssName && (h.name == hashAlgorithm || hashAlgorithm == "")`, inRP, "TestAlgorithms"},
+	{"rp: base64 with line breaks", "service/rp/internal/fields/fields.go", "err == nil && base64.StdEncoding.EncodeToString(b) == s", "err == nil", inRPv2, "TestParseRefuses"},
+	{"rp: base64 with bits to spare", "service/rp/internal/fields/fields.go", "base64.StdEncoding.Strict()", "base64.StdEncoding", inRPv2 + " " + inRPv3, "TestParseRefuses"},
+	{"rp: a digest of another length", "service/rp/internal/fields/fields.go", "} else if len(r.Digest) != r.Algorithm.Hash.Size() {", "} else if len(r.Digest) == 0 {", inRPv2 + " " + inRPv3, "TestParseRefuses"},
+	{"rp: a login in a qualified device", "service/rp/internal/fields/fields.go", `level == "QSCD" && r.Kind != rp.Authentication`, `level == "QSCD"`, inRPv2 + " " + inRPv3, "TestParseRefuses"},
+	{"rp: both texts of an interaction", "service/rp/internal/fields/fields.go", "if other != member && o.Has(other) {", "if other != member && o.Has(other) && !o.Has(member) {", inRPv2 + " " + inRPv3, "TestParseRefuses|TestInteractions"},
+	{"rp: a nonce of any length", "service/rp/internal/fields/fields.go", "rp.DisplayProblem(r.Nonce, maxNonce)", "rp.DisplayProblem(r.Nonce, 1000)", inRPv2 + " " + inRPv3, "TestParseRefuses"},
+	{"rp: names counted in characters", "service/rp/internal/fields/fields.go", "n := len(r.RelyingPartyName)", "n := len([]rune(r.RelyingPartyName))", inRPv2, "TestParseRefuses"},
+	{"rp: one session for two relying parties", "service/rp/internal/fields/fields.go", "[]byte(r.RelyingPartyUUID), []byte(path), o.Canonical()", "[]byte(path)", inRPv2 + " " + inRPv3, "TestIdempotence"},
+	{"rp: one session for two persons", "service/rp/internal/fields/fields.go", "[]byte(r.RelyingPartyUUID), []byte(path), o.Canonical()", "[]byte(r.RelyingPartyUUID), o.Canonical()", inRPv2 + " " + inRPv3, "TestIdempotence"},
+
+	// rp: versions.
+	{"rpv2: tell version 1 what was refused", "service/rp/rpv2/answer.go", `if v == rp.V1 && refused != "" {`, "if false {", inRPv2, "TestStatus"},
+	{"rpv2: give out a signature that was refused", "service/rp/rpv2/answer.go", "	if o.End != rp.OK {\n		return encode(out)\n	}\n", "	if o.End == 0 {\n		return encode(out)\n	}\n", inRPv2, "TestStatus"},
+	{"rpv2: a success without a certificate", "service/rp/rpv2/answer.go", "o.Document.Check() != nil || len(o.Certificate) == 0", "o.Document.Check() != nil", inRPv2, "TestStatus"},
+	{"rpv2: tell a stranger what broke", "service/rp/rpv2/answer.go", "		p = &rp.Problem{Kind: rp.Internal}\n	}\n	code = p.Status(v)\n	message := rp.Title(code)\n", "		p = &rp.Problem{Kind: rp.Internal}\n	}\n	code = p.Status(v)\n	message := rp.Title(code)\n	if err != nil && p.Detail == \"\" {\n		message = err.Error()\n	}\n", inRPv2, "TestProblem"},
+	{"rpv2: any number of interactions", "service/rp/rpv2/request.go", "len(list) == 0 || len(list) > maxInteractions", "len(list) == 0", inRPv2, "TestParseRefuses"},
+	{"rpv3: a nonce in a login", "service/rp/rpv3/request.go", "case !e.has(m) && o.Has(m):", `case !e.has(m) && o.Has(m) && m != "nonce":`, inRPv3, "TestPlaces"},
+	{"rpv3: codes to choose from in a device link", "service/rp/rpv3/request.go", "i.Type == rp.ConfirmationMessageAndVerificationCodeChoice && flow != rp.Notification", "i.Type == rp.ConfirmationMessageAndVerificationCodeChoice && flow == 0", inRPv3, "TestInteractions"},
+	{"rpv3: an interaction twice", "service/rp/rpv3/request.go", `o.Fail("type", "is there twice")`, `_ = "twice"`, inRPv3, "TestInteractions"},
+	{"rpv3: sign what is not shown", "service/rp/rpv3/request.go", `if name != "type" && name != "displayText60" && name != "displayText200" {`, `if name == "" {`, inRPv3, "TestInteractions"},
+	{"rpv3: interactions in an order of our own", "service/rp/rpv3/request.go", "	r.Interactions = list\n", "	r.Interactions, r.InteractionsText = list, string(text)\n", inRPv3, "TestInteractions|TestParse$"},
+	{"rpv3: short challenges", "service/rp/rpv3/request.go", "len(b) < minChallenge || len(b) > maxChallenge", "len(b) > maxChallenge", inRPv3, "TestParseRefuses"},
+	{"rpv3: a callback by http", "service/rp/rpv3/request.go", `!strings.HasPrefix(r.CallbackURL, "https://")`, `!strings.HasPrefix(r.CallbackURL, "http")`, inRPv3, "TestParseRefuses"},
+	{"rpv3: a separator in a callback", "service/rp/rpv3/request.go", " || r == '|' || r == '#'", " || r == '#'", inRPv3, "TestParseRefuses"},
+	{"rpv3: a login that repeats", "service/rp/rpv3/request.go", "r.Idempotent = e.kind == rp.Signature || e.kind == rp.CertificateChoice", "r.Idempotent = e.kind != rp.Certificate", inRPv3, "TestIdempotence|TestParse$"},
+	{"rpv3: give out a signature that was refused", "service/rp/rpv3/answer.go", "	if o.End != rp.OK {\n		return encode(out)\n	}\n", "	if o.End == 0 {\n		return encode(out)\n	}\n", inRPv3, "TestStatus"},
+	{"rpv3: a refusal on no screen", "service/rp/rpv3/answer.go", "out.Result.Details = &details{o.Interaction}", "out.Result.Details = nil", inRPv3, "TestStatus"},
+	{"rpv3: a link that ends as a notification", "service/rp/rpv3/answer.go", "return f == rp.Notification || f == rp.Linked", "return f != 0", inRPv3, "TestStatus"},
+	{"rpv3: tell a stranger what broke", "service/rp/rpv3/answer.go", "if p.Kind == rp.Internal {", "if p.Kind == 0 {", inRPv3, "TestProblem"},
+	{"rpv3: a problem without its place", "service/rp/rpv3/answer.go", `if p.Pointer != "" {`, `if p.Pointer == "/" {`, inRPv3, "TestProblem"},
+
+	// rp: what a login signs, and device links.
+	{"acsp: the callback in a QR code", "service/rp/acsp/acsp.go", "if p.Flow == rp.FlowQR || p.Flow == rp.FlowNotification {", "if p.Flow == rp.FlowNotification {", inACSP, "TestMessage"},
+	{"acsp: a name as it is", "service/rp/acsp/acsp.go", "base64.StdEncoding.EncodeToString([]byte(p.RelyingPartyName))", "p.RelyingPartyName", inACSP, "TestPublishedVector|TestMessage"},
+	{"acsp: interactions without their hash", "service/rp/acsp/acsp.go", "base64.StdEncoding.EncodeToString(interactions[:])", "base64.StdEncoding.EncodeToString(interactions[:0])", inACSP, "TestPublishedVector"},
+	{"acsp: a separator in a part", "service/rp/acsp/acsp.go", "case strings.ContainsAny(callback, \"|\\x00\\r\\n\"):", "case strings.ContainsAny(callback, \"\\x00\\r\\n\"):", inACSP, "TestEveryPartIsSigned"},
+	{"acsp: a way back to nowhere", "service/rp/acsp/acsp.go", "		if callback == \"\" {\n", "		if callback == \"-\" {\n", inACSP, "TestEveryPartIsSigned"},
+	{"acsp: a challenge of the verifier's bytes", "service/rp/acsp/acsp.go", "sum := sha256.Sum256([]byte(verifier))", "raw, _ := base64.RawURLEncoding.DecodeString(verifier)\n	sum := sha256.Sum256(raw)", inACSP, "TestPublishedVector"},
+	{"acsp: come back without the secret", "service/rp/acsp/acsp.go", "subtle.ConstantTimeCompare([]byte(sessionSecretDigest), []byte(wantDigest))&", "1&", inACSP, "TestCallback"},
+	{"acsp: come back without the phone", "service/rp/acsp/acsp.go", "			subtle.ConstantTimeCompare([]byte(UserChallenge(verifier)), []byte(userChallenge)) == 1", "			1 == 1", inACSP, "TestCallback"},
+	{"link: any authCode", "service/rp/devicelink/devicelink.go", "!hmac.Equal(l.authCode, s.authCode(secret, l.unprotected, l.Type))", "len(l.authCode) != 32", inLink, "TestVerifyRefuses"},
+	{"link: a secret of nothing", "service/rp/devicelink/devicelink.go", "case len(secret.key.Get()) == 0:", "case len(s.Base) == 0:", inLink, "TestLinkRefuses"},
+	{"link: the callback in a QR code", "service/rp/devicelink/devicelink.go", "	if t == rp.FlowQR {\n		callback = \"\"\n	}\n", "", inLink, "TestPublishedVectors"},
+	{"link: sign what a choice has not", "service/rp/devicelink/devicelink.go", "		challenge, interactions = \"\", \"\"\n", "		challenge = \"\"\n", inLink, "TestPublishedVectors"},
+	{"link: parameters in any order", "service/rp/devicelink/devicelink.go", "	if l.text() != unprotected {\n", "	if len(l.text()) > 2*len(unprotected) {\n", inLink, "TestParseRefuses"},
+	{"link: no escape from escapes", "service/rp/devicelink/devicelink.go", `strings.ContainsRune("?#&|%", r)`, `strings.ContainsRune("?#&|", r)`, inLink, "TestLinkRefuses"},
+	{"link: an authCode with bits to spare", "service/rp/devicelink/devicelink.go", "base64.RawURLEncoding.Strict().DecodeString(code)", "base64.RawURLEncoding.DecodeString(code)", inLink, "TestVerifyRefuses|TestParseRefuses"},
+	{"link: yesterday's QR code", "service/rp/devicelink/devicelink.go", "age < -early || age > late", "age < -early", inLink, "TestFresh"},
+	{"link: tomorrow's QR code", "service/rp/devicelink/devicelink.go", "age < -early || age > late", "age > late", inLink, "TestFresh"},
+	{"link: a way back to nowhere", "service/rp/devicelink/devicelink.go", `case l.Type != rp.FlowQR && s.CallbackURL == "":`, `case l.Type != rp.FlowQR && s.CallbackURL == "-":`, inLink, "TestVerifyRefuses|TestLinkRefuses"},
+	{"link: print the secret", "service/rp/devicelink/devicelink.go", `fmt.Fprint(f, "devicelink.Secret(hidden)")`, `panic("shown")`, inLink, "TestSecret"},
+
+	// The description of the API.
+	{"openapi: a path that is not served", "service/rp/openapi/openapi.yaml", "  /v3/signature/certificate/{id}:", "  /v3/signature/certificates/{id}:", inOpenAPI, "TestPaths"},
+	{"openapi: an end that is not described", "service/rp/openapi/openapi.yaml", "SERVER_ERROR, ACCOUNT_UNUSABLE]", "SERVER_ERROR]", inOpenAPI, "TestAnswers"},
+	{"openapi: a member that is not required", "service/rp/openapi/openapi.yaml", "      required: [relyingPartyUUID, relyingPartyName, signatureProtocol, signatureProtocolParameters, interactions, vcType]", "      required: [relyingPartyUUID, relyingPartyName, signatureProtocol, signatureProtocolParameters, interactions]", inOpenAPI, "TestRequests"},
 }
