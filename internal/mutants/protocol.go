@@ -8,7 +8,7 @@ var protocolMutants = []mutant{
 	{"the last bytes of the digest as the code", "protocol/verification.go", "binary.BigEndian.Uint16(sum[sha256.Size-2:])", "binary.BigEndian.Uint16(append(sum[:0:0], digest...)[len(digest)-2:])", inProtocol, "TestVectorsVerificationCode"},
 	{"the first bytes of the hash as the code", "protocol/verification.go", "sum[sha256.Size-2:]", "sum[:2]", inProtocol, "TestVectorsVerificationCode"},
 	{"two wrong codes that may be equal", "protocol/verification.go", "choice[i] != choice[0] && (i == 1 || choice[i] != choice[1])", "choice[i] != choice[0]", inProtocol, "TestCodeChoice"},
-	{"a choice of any code", "protocol/verification.go", `if len(code) != 4 || strings.Trim(code, "0123456789") != "" {`, "if len(code) != 4 {", inProtocol, "TestCodeChoiceOf"},
+	{"a choice of any code", "protocol/verification.go", `if len(code) != 4 || strings.Trim(code, "0123456789") != "" {`, `if len(code) != 4 || strings.Trim(code, "0123456789") == code {`, inProtocol, "TestCodeChoiceOf"},
 	{"a code that can be foreseen", "protocol/verification.go", "func RandomCode() string { return formatCode(draw(codes)) }", "func RandomCode() string { return formatCode(draw(codes) % 100) }", inProtocol, "TestRandomCode"},
 	{"a code without leading zeros", "protocol/verification.go", `fmt.Sprintf("%04d", n)`, `fmt.Sprintf("%d", n)`, inProtocol, "TestVectorsVerificationCode"},
 

@@ -70,7 +70,7 @@ func (p Payload) Message() (string, error) {
 
 func (p Payload) check(callback string) error {
 	decodes := func(e *base64.Encoding, s string, least int) bool {
-		b, err := e.Strict().DecodeString(s)
+		b, err := e.DecodeString(s)
 		return err == nil && e.EncodeToString(b) == s && len(b) >= least
 	}
 	_, member := p.Interaction.MaxText()
@@ -143,7 +143,7 @@ func UserChallenge(verifier string) string {
 // ValidUserChallenge reports whether a text has the form of a userChallenge: 32 bytes in
 // base64url without padding.
 func ValidUserChallenge(s string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	b, err := base64.RawURLEncoding.DecodeString(s)
 	return err == nil && len(b) == 32 && base64.RawURLEncoding.EncodeToString(b) == s
 }
 

@@ -52,7 +52,7 @@ func NewSecret() Secret {
 
 // ParseSecret reads what Text returns. The error is ErrMalformed.
 func ParseSecret(text string) (Secret, error) {
-	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) < 18 || base64.StdEncoding.EncodeToString(b) != text {
 		clear(b)
 		return Secret{}, ErrMalformed
@@ -184,7 +184,7 @@ func Parse(link string) (Link, error) {
 		return Link{}, err
 	}
 	var err error
-	l.authCode, err = base64.RawURLEncoding.Strict().DecodeString(code)
+	l.authCode, err = base64.RawURLEncoding.DecodeString(code)
 	if err != nil || len(l.authCode) != sha256.Size || base64.RawURLEncoding.EncodeToString(l.authCode) != code {
 		return Link{}, fmt.Errorf("%w: authCode", ErrMalformed)
 	}

@@ -144,8 +144,8 @@ func Properties(o *strictjson.Object, r *rp.Request, known ...string) *strictjso
 // Base64 decodes canonical base64: the standard alphabet, padding, no spare bit set, no
 // white space.
 func Base64(s string) ([]byte, bool) {
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	// The decoder skips line breaks.
+	b, err := base64.StdEncoding.DecodeString(s)
+	// The decoder skips line breaks, and ignores bits to spare.
 	return b, err == nil && base64.StdEncoding.EncodeToString(b) == s
 }
 
