@@ -28,8 +28,11 @@ type Token struct {
 	PIN, SOPIN string
 	// Dir holds the token's objects.
 	Dir string
-	// Server is the process that holds it, for tokens of [Servers].
-	Server *Server
+	// Server is the process that holds it, for tokens of [Servers]. It runs.
+	Server interface {
+		Start()
+		Stop()
+	}
 }
 
 const label = "tandem-test"

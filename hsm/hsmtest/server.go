@@ -1,14 +1,15 @@
-//go:build unix
+//go:build linux
 
 package hsmtest
 
 import (
-	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,8 +27,8 @@ var Servers = []struct {
 	{"p11-kit", P11Kit},
 }
 
-// Server is a process that a module talks to.
-type Server struct {
+// server is a process that a module talks to.
+type server struct {
 	t     testing.TB
 	make  func() *exec.Cmd
 	ready func() error
@@ -36,16 +37,16 @@ type Server struct {
 }
 
 // serve runs a server until the end of the test.
-func serve(t testing.TB, make func() *exec.Cmd, ready func() error) *Server {
+func serve(t testing.TB, make func() *exec.Cmd, ready func() error) *server {
 	t.Helper()
-	s := &Server{t: t, make: make, ready: ready}
+	s := &server{t: t, make: make, ready: ready}
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s
 }
 
 // Start runs the server again, and waits until it is ready.
-func (s *Server) Start() {
+func (s *server) Start() {
 	s.t.Helper()
 	s.cmd = s.make()
 	// What it starts goes with it.
@@ -72,7 +73,7 @@ func (s *Server) Start() {
 }
 
 // Stop ends the server, and waits for its end.
-func (s *Server) Stop() {
+func (s *server) Stop() {
 	if s.cmd == nil {
 		return
 	}
@@ -87,9 +88,9 @@ func P11Kit(t testing.TB) Token {
 	t.Helper()
 	const packages = "p11-kit p11-kit-modules"
 	client := needtest.File(t, packages, "/usr/lib/*/pkcs11/p11-kit-client.so", "/usr/lib64/pkcs11/p11-kit-client.so")
-	server := needtest.Program(t, "p11-kit", packages)
+	program := needtest.Program(t, "p11-kit", packages)
 	tok := SoftHSM(t)
-	// A socket's path has about a hundred bytes, which the test's own folder may exceed.
+	// A Unix socket's path has about a hundred bytes, which the test's own folder may exceed.
 	dir, err := os.MkdirTemp("", "p11-kit")
 	require(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -97,9 +98,12 @@ func P11Kit(t testing.TB) Token {
 	module := tok.Module
 	tok.Server = serve(t, func() *exec.Cmd {
 		_ = os.Remove(socket)
-		return exec.Command(server, "server", "-f", "-n", socket, "--provider", module, "pkcs11:token="+tok.Label)
+		return exec.Command(program, "server", "-f", "-n", socket, "--provider", module, "pkcs11:token="+tok.Label)
 	}, func() error {
-		_, err := os.Stat(socket)
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			err = c.Close()
+		}
 		return err
 	})
 	t.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+socket)
@@ -120,37 +124,38 @@ func TPM2(t testing.TB) Token {
 	require(t, os.Mkdir(state, 0o700))
 	require(t, os.Mkdir(store, 0o700))
 	port := twoPorts(t)
-	server := serve(t, func() *exec.Cmd {
+	process := serve(t, func() *exec.Cmd {
 		return exec.Command(swtpm, "socket", "--tpm2", "--tpmstate", "dir="+state,
 			"--server", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port),
 			"--ctrl", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port+1),
 			"--flags", "not-need-init,startup-clear")
 	}, func() error {
-		// To connect to it would use it up: it serves one client at a time.
 		return listening(port, port+1)
 	})
 	t.Setenv("TPM2_PKCS11_STORE", store)
 	t.Setenv("TPM2_PKCS11_TCTI", fmt.Sprintf("swtpm:host=127.0.0.1,port=%d", port))
 	t.Setenv("TPM2_PKCS11_LOG_LEVEL", "0")
 	t.Setenv("TSS2_LOG", "all+none")
-	tok := Token{Name: "TPM2", Module: module, Label: label, PIN: "1234", SOPIN: "87654321", Dir: store, Server: server}
+	tok := Token{Name: "TPM2", Module: module, Label: label, PIN: "1234", SOPIN: "87654321", Dir: store, Server: process}
 	run(t, packages, tool, "--module", module, "--slot", "1", "--init-token", "--label", tok.Label, "--so-pin", tok.SOPIN)
 	run(t, packages, tool, "--module", module, "--slot", "1", "--init-pin", "--so-pin", tok.SOPIN, "--pin", tok.PIN)
 	return tok
 }
 
-// twoPorts returns the first of two free ports in a row: swtpm's client expects the
-// control channel next to the server.
+// twoPorts returns the first of two free ports in a row: the client of swtpm expects the
+// control channel next to the server. They are below those that the kernel gives to
+// whoever asks for any, so nobody takes them meanwhile.
 func twoPorts(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		require(t, err)
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		_ = a.Close()
+	free := func(port int) bool {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			_ = b.Close()
+			_ = l.Close()
+		}
+		return err == nil
+	}
+	for range 100 {
+		if port := 20_000 + rand.IntN(10_000); free(port) && free(port+1) {
 			return port
 		}
 	}
@@ -158,16 +163,17 @@ func twoPorts(t testing.TB) int {
 	return 0
 }
 
-// listening returns nil if somebody listens at the ports: nobody else can.
+// listening returns nil if somebody listens at all of the ports. It asks the kernel: to
+// connect would use swtpm up, which serves one client, and to bind could be in its way.
 func listening(ports ...int) error {
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return err
+	}
 	for _, port := range ports {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = l.Close()
+		// local address, remote address, state LISTEN
+		if !strings.Contains(string(table), fmt.Sprintf(":%04X 00000000:0000 0A ", port)) {
 			return fmt.Errorf("nobody listens at port %d", port)
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			return err
 		}
 	}
 	return nil
