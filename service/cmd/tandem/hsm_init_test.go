@@ -33,7 +33,7 @@ func TestFailedInitLeavesNoKeys(t *testing.T) {
 			a := newApp()
 			a.errOut, a.env = &strings.Builder{}, func(string) string { return token.PIN }
 			ctx, cancel := context.WithCancel(t.Context())
-			config := serverConfig{Version: 1, Shape: shape, ClientBits: 2048, HSM: &hsmConfig{Module: token.Module, Token: token.Label}}
+			config := serverConfig{Version: configVersion, Shape: shape, ClientBits: 2048, HSM: &hsmConfig{Module: token.Module, Token: token.Label}}
 			no := errors.New("no room")
 			made := 0
 			err := fillServer(ctx, &call{app: a, progress: newProgress(a.errOut)}, t.TempDir(), &config, hsmPIN{}, func() error {
