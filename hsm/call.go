@@ -41,6 +41,17 @@ func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T
 	return v, err
 }
 
+// runOn is run for an operation with one object.
+func runOn[T any](ctx context.Context, t *Token, op operation, o *object, f func(*session, handle) (T, error)) (T, error) {
+	return run(ctx, t, op, func(s *session) (v T, err error) {
+		h, err := s.find(o)
+		if err == nil {
+			v, err = f(s, h)
+		}
+		return v, err
+	})
+}
+
 // do is run without a result.
 func do(ctx context.Context, t *Token, op operation, f func(*session) error) error {
 	_, err := run(ctx, t, op, func(s *session) (struct{}, error) { return struct{}{}, f(s) })
@@ -139,11 +150,8 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	}
 	gen = t.gen
 
-	type result struct {
-		v   T
-		err error
-	}
-	done := make(chan result, 1)
+	done := make(chan error, 1)
+	var result T
 	var settled atomic.Bool // by the first of: f returned, caller gave up
 	go func() {
 		v, keepSlot, err := lend(t, op, f)
@@ -160,7 +168,8 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 			}
 			return
 		}
-		done <- result{v, err}
+		result = v
+		done <- err
 	}()
 	limit := t.cfg.CallTimeout
 	if op.long {
@@ -169,8 +178,8 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case r := <-done:
-		return r.v, gen, r.err
+	case err := <-done:
+		return result, gen, err
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
@@ -179,8 +188,8 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	t.mu.Lock()
 	if !settled.CompareAndSwap(false, true) {
 		t.mu.Unlock()
-		r := <-done
-		return r.v, gen, r.err
+		err := <-done
+		return result, gen, err
 	}
 	t.abandoned++
 	t.stats.Abandoned++

@@ -81,7 +81,7 @@ func (t *Token) selfTest(ctx context.Context) error {
 	if mac && p.works(probe{what: "sealing", needs: []uint{pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_AES_CBC}, test: (*session).testSealing}) {
 		t.caps.Seal = sealCBC
 	}
-	if mac {
+	if mac && p.err == nil {
 		p.wrapping()
 	}
 	t.log.Info("hsm: self-test", slog.String("seal", t.caps.Seal), slog.String("wrap", t.caps.Wrap),
@@ -129,6 +129,9 @@ func (p *prober) refuse(what string, why error) {
 // opencryptoki 3.8 does not know it.
 func (p *prober) guards() {
 	for _, guard := range guards {
+		if p.err != nil { // a call that was given up may look at it
+			return
+		}
 		p.t.guard = guard
 		var kept []string
 		if p.works(probe{what: "keys with " + guardName(guard), needs: []uint{pkcs11.CKM_AES_KEY_GEN}, test: func(s *session) (err error) {
@@ -142,7 +145,9 @@ func (p *prober) guards() {
 			return
 		}
 	}
-	p.t.guard = nil
+	if p.err == nil {
+		p.t.guard = nil
+	}
 }
 
 // wrapping finds the mechanism that wraps keys, and what such keys do raw RSA by.
@@ -154,11 +159,13 @@ func (p *prober) wrapping() {
 		return
 	}
 	t.unwrapTemplate = true
-	t.unwrapTemplate = p.works(probe{
+	if !p.works(probe{
 		what:  "wrapping keys with CKA_UNWRAP_TEMPLATE",
 		needs: []uint{pkcs11.CKM_AES_KEY_GEN},
 		test:  func(s *session) error { _, err := s.generateAES(roleWrap, false); return err },
-	})
+	}) && p.err == nil {
+		t.unwrapTemplate = false
+	}
 	for _, m := range methods {
 		for _, by := range rawFunctions {
 			var keeps bool

@@ -20,29 +20,10 @@ type recovery struct {
 // recover brings the token back, unless that happened after the generation in which the
 // caller met its trouble.
 func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) error {
-	t.mu.Lock()
-	r := t.recovery
-	switch {
-	case r != nil:
-	case t.closed:
-		t.mu.Unlock()
-		return ErrClosed
-	case t.pinErr != nil:
-		defer t.mu.Unlock()
-		return t.pinErr
-	case t.downErr == nil && t.gen != gen:
-		t.mu.Unlock()
-		return nil
-	case t.downErr != nil && time.Now().Before(t.retryAt):
-		defer t.mu.Unlock()
-		return unavailable("recovery", t.downErr)
-	default:
-		r = &recovery{started: time.Now(), done: make(chan struct{})}
-		t.recovery = r
-		t.stats.Recoveries++
-		go t.runRecovery(ctx, r, l, cause)
+	r, err := t.startRecovery(ctx, l, gen, cause)
+	if r == nil {
+		return err
 	}
-	t.mu.Unlock()
 	timer := time.NewTimer(t.cfg.CallTimeout)
 	defer timer.Stop()
 	select {
@@ -53,6 +34,29 @@ func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) e
 	case <-timer.C:
 		return unavailable("recovery", context.DeadlineExceeded)
 	}
+}
+
+// startRecovery returns the recovery that runs, or else says why there is no need of one,
+// or no use.
+func (t *Token) startRecovery(ctx context.Context, l level, gen uint64, cause error) (*recovery, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.recovery != nil:
+		return t.recovery, nil
+	case t.closed:
+		return nil, ErrClosed
+	case t.pinErr != nil:
+		return nil, t.pinErr
+	case t.downErr == nil && t.gen != gen:
+		return nil, nil
+	case t.downErr != nil && time.Now().Before(t.retryAt):
+		return nil, unavailable("recovery", t.downErr)
+	}
+	t.recovery = &recovery{started: time.Now(), done: make(chan struct{})}
+	t.stats.Recoveries++
+	go t.runRecovery(ctx, t.recovery, l, cause)
+	return t.recovery, nil
 }
 
 func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause error) {

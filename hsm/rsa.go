@@ -171,10 +171,10 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 
 func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
 	names := []attribute{attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id)}
-	_, err := run(ctx, t, operation{name: "generate key", long: true}, func(s *session) (struct{}, error) {
+	return do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
 		done, err := t.alone(label)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		defer done()
 		var pub handle
@@ -190,9 +190,8 @@ func (t *Token) generateKey(ctx context.Context, label string, bits int, id []by
 		if err != nil && pub != 0 {
 			_ = s.mod.DestroyObject(s.h, pub)
 		}
-		return struct{}{}, err
+		return err
 	})
-	return err
 }
 
 // alone lets one call at a time make the key of a label. Two would make two keys, and the
@@ -215,11 +214,7 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 		return nil, err
 	}
 	o := &object{name: fmt.Sprintf("RSA key %q", label), template: privateKeys(label)}
-	pub, err := run(ctx, t, operation{name: "find key"}, func(s *session) (*rsa.PublicKey, error) {
-		h, err := s.find(o)
-		if err != nil {
-			return nil, err
-		}
+	pub, err := runOn(ctx, t, operation{name: "find key"}, o, func(s *session, h handle) (*rsa.PublicKey, error) {
 		if err := s.checkPrivate(h, label, nil); err != nil {
 			return nil, err
 		}
@@ -252,7 +247,7 @@ func (k *Key) prove(ctx context.Context) (err error) {
 		x := make([]byte, len(k.n))
 		rand.Read(x[1:])
 		_, err = k.exponentiate(ctx, operation{name: "raw RSA"}, by, x)
-		if err == nil {
+		if err == nil && k.by == "" {
 			k.by = by
 		}
 		if !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrFault) {

@@ -130,11 +130,7 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	boxed, err := run(ctx, s.keys.t, operation{name: "seal", proven: s.proven}, func(ss *session) ([]byte, error) {
-		h, err := ss.find(key.aes)
-		if err != nil {
-			return nil, err
-		}
+	boxed, err := runOn(ctx, s.keys.t, operation{name: "seal", proven: s.proven}, key.aes, func(ss *session, h handle) ([]byte, error) {
 		return ss.encryptKey(h, secret)
 	})
 	if err != nil {
@@ -164,11 +160,7 @@ func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 		return nil, err
 	}
 	t, boxed := s.keys.t, append([]byte(nil), b.body[:boxedKeyBytes]...)
-	secret, err := run(ctx, t, operation{name: "open", proven: s.proven}, func(ss *session) ([]byte, error) {
-		h, err := ss.find(key.aes)
-		if err != nil {
-			return nil, err
-		}
+	secret, err := runOn(ctx, t, operation{name: "open", proven: s.proven}, key.aes, func(ss *session, h handle) ([]byte, error) {
 		return ss.decryptKey(h, boxed)
 	})
 	if err != nil {

@@ -159,11 +159,7 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 	t := p.keys.t
 	kek := p.keys.current()
 	for {
-		sealed, err := run(ctx, t, operation{name: "generate wrapped key", long: true}, func(s *session) ([]byte, error) {
-			h, err := s.find(kek.aes)
-			if err != nil {
-				return nil, err
-			}
+		sealed, err := runOn(ctx, t, operation{name: "generate wrapped key", long: true}, kek.aes, func(s *session, h handle) ([]byte, error) {
 			w, err := s.generateWrapped(h, t.wrapping.method, p.bits)
 			if err != nil {
 				return nil, err
@@ -201,12 +197,9 @@ func (p *ServerKeys) Ping(ctx context.Context) error {
 		return errNothing
 	}
 	key := p.keys.current()
-	return do(ctx, p.keys.t, operation{name: "ping", proven: true}, func(s *session) error {
-		h, err := s.find(key.aes)
-		if err != nil {
-			return err
-		}
+	_, err := runOn(ctx, p.keys.t, operation{name: "ping", proven: true}, key.aes, func(s *session, h handle) (struct{}, error) {
 		// The handle may be a remembered one: this asks the token.
-		return s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
+		return struct{}{}, s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
 	})
+	return err
 }
