@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,7 +68,36 @@ func StartTLS(t testing.TB, own *tls.Config, flags ...string) *Cluster {
 
 func launch(t testing.TB, members int, own *tls.Config, flags []string) *Cluster {
 	t.Helper()
-	program, scheme := Program(t), "http://"
+	program := Program(t)
+	var c *Cluster
+	t.Cleanup(func() {
+		for _, n := range c.Nodes {
+			n.Kill()
+			if t.Failed() {
+				t.Logf("%s: %s", n.Name, n.log.String())
+			}
+		}
+	})
+	for range 5 {
+		c = newCluster(t, program, members, own, flags)
+		var err error
+		for _, n := range c.Nodes {
+			err = errors.Join(err, n.await())
+		}
+		if err == nil {
+			return c
+		}
+		for _, n := range c.Nodes {
+			n.Kill()
+		}
+		require.ErrorIs(t, err, errTaken)
+	}
+	require.Fail(t, "no ports for etcd")
+	return nil
+}
+
+func newCluster(t testing.TB, program string, members int, own *tls.Config, flags []string) *Cluster {
+	scheme := "http://"
 	if own != nil {
 		scheme = "https://"
 	}
@@ -89,19 +119,8 @@ func launch(t testing.TB, members int, own *tls.Config, flags []string) *Cluster
 	}
 	for _, n := range c.Nodes {
 		n.args = append(n.args, "--initial-cluster", strings.Join(initial, ","))
-		n.start(t)
+		require.NoError(t, n.start())
 	}
-	t.Cleanup(func() {
-		for _, n := range c.Nodes {
-			n.Kill()
-		}
-		if t.Failed() {
-			for _, n := range c.Nodes {
-				t.Logf("%s: %s", n.Name, n.log.String())
-			}
-		}
-	})
-	c.Await()
 	return c
 }
 
@@ -116,17 +135,20 @@ func free(t testing.TB, n int) (addresses []string) {
 	return addresses
 }
 
-func (n *Node) start(t testing.TB) {
+func (n *Node) start() error {
 	n.cmd = exec.Command(n.program, n.args...)
 	n.cmd.Dir = n.Folder
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
 	n.cmd.SysProcAttr = attributes()
-	require.NoError(t, start(n.cmd))
+	if err := start(n.cmd); err != nil {
+		return err
+	}
 	n.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait()
 		close(ended)
 	}(n.cmd, n.ended)
+	return nil
 }
 
 // Endpoints are where clients reach the members.
@@ -156,25 +178,39 @@ func (c *Cluster) Await() {
 	c.t.Helper()
 	for _, n := range c.Nodes {
 		if n.Running() {
-			n.await(c.t)
+			require.NoError(c.t, n.await())
 		}
 	}
 }
 
-func (n *Node) await(t testing.TB) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
+// errTaken says that somebody else has taken a member's port, between its choice and its
+// use.
+var errTaken = errors.New("etcdtest: a port is taken")
+
+func (n *Node) await() error {
+	begin := time.Now()
 	for {
 		err := n.try()
 		if err == nil {
-			return
+			return nil
 		}
-		select {
-		case <-n.ended:
-			require.Fail(t, "etcd ended", "%s: %s", n.Name, n.log.String())
-		default:
+		taken := false
+		if !n.Running() {
+			if taken = strings.Contains(n.log.String(), "address already in use"); !taken {
+				return fmt.Errorf("etcdtest: %s ended: %s", n.Name, n.log.String())
+			}
+			// A connection of somebody's, perhaps, which will end.
+			n.log.Reset()
+			if err := n.start(); err != nil {
+				return err
+			}
 		}
-		require.True(t, time.Now().Before(deadline), "%s: %v: %s", n.Name, err, &n.log)
+		switch waited := time.Since(begin); {
+		case taken && waited > patience/10:
+			return fmt.Errorf("%w: %s", errTaken, n.Name)
+		case waited > patience:
+			return fmt.Errorf("etcdtest: %s is not ready: %w: %s", n.Name, err, n.log.String())
+		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
@@ -240,7 +276,7 @@ func (n *Node) Kill() {
 }
 
 // Restart starts a member that was killed.
-func (n *Node) Restart(t testing.TB) { n.start(t) }
+func (n *Node) Restart(t testing.TB) { require.NoError(t, n.start()) }
 
 // Pause stops the member's process (SIGSTOP), and Resume lets it go on.
 func (n *Node) Pause(t testing.TB) { require.NoError(t, n.cmd.Process.Signal(syscall.SIGSTOP)) }

@@ -171,7 +171,7 @@ func openHandle(path string, o Options, readOnly bool) (*handle, error) {
 // processes. The file is created, with mode 0600, if it does not exist; its directory
 // must. Errors are [ErrInUse], [ErrFormat], [ErrDamaged], or those of the file system.
 //
-// The check reads the whole file once: some seconds for a million records.
+// The check reads the whole file once: some ten seconds for a million records.
 func Open(path string, o Options) (*Store, error) {
 	h, err := openChecked(path, o)
 	if err != nil {

@@ -46,6 +46,13 @@ func (r *records) become(other *records) {
 	r.values, r.version, r.last = maps.Clone(other.values), maps.Clone(other.version), other.last
 }
 
+// written says how many writes there were.
+func (r *records) written() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.writes
+}
+
 func (r *records) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/service/internal/pgtest"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
+	"github.com/tandem-rsa/tandem/service/stores/postgres"
 	"github.com/tandem-rsa/tandem/service/stores/watermark/watermarktest"
 )
 
@@ -31,6 +33,24 @@ func TestBoltRestored(t *testing.T) {
 				require.NoError(t, f.Close())
 			},
 			Restore: func() { require.NoError(t, os.Rename(backup, name)) },
+		}
+	})
+}
+
+// TestPostgresRestored: the copies are those of pg_dump.
+func TestPostgresRestored(t *testing.T) {
+	watermarktest.Run(t, func(t *testing.T) watermarktest.Database {
+		server := pgtest.New(t)
+		backup := filepath.Join(server.Folder(), "backup.sql")
+		return watermarktest.Database{
+			Open: func() limiter.Store {
+				s, err := postgres.Open(t.Context(), server.URL(), postgres.Options{})
+				require.NoError(t, err)
+				return s
+			},
+			Close:   func(s limiter.Store) { require.NoError(t, s.(*postgres.Store).Close()) },
+			Backup:  func(limiter.Store) { server.Run(t, "pg_dump", "--clean", "--if-exists", "-f", backup, server.URL()) },
+			Restore: func() { server.Run(t, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", backup, server.URL()) },
 		}
 	})
 }

@@ -243,14 +243,14 @@ func TestOneWriteAnAttempt(t *testing.T) {
 		require.NoError(t, l.Create(t.Context(), "key"))
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		before := below.writes
+		before := below.written()
 		for range 100 {
 			require.NoError(t, l.Attempt(t.Context(), "key", func(context.Context) (limiter.Outcome, error) { return limiter.Right, nil }))
 		}
-		require.Equal(t, before+100, below.writes)
+		require.Equal(t, before+100, below.written())
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		require.Equal(t, before+101, below.writes)
+		require.Equal(t, before+101, below.written())
 	})
 }
 
