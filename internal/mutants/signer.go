@@ -32,3 +32,21 @@ var signerMutants = []mutant{
 	{"write options with a salt that is too long", "protocol/options.go", "p.SaltLength > 0 && p.SaltLength <= maxSalt:", "p.SaltLength > 0:", inProtocol, "TestOptions"},
 	{"write options of SHA-1", "protocol/options.go", "case h != opts.HashFunc():", "case h != opts.HashFunc() && opts.HashFunc() != crypto.SHA1:", inProtocol, "TestOptions"},
 }
+
+var agentMutants = []mutant{
+	{"an agent that signs by SHA-1", "service/cmd/tandem/agentkeys.go", "\tcase 0:\n\t\treturn nil, errors.New(\"a client asks", "\tcase 0:\n\t\ts.Format, hash = ssh.KeyAlgoRSASHA256, crypto.SHA256\n\tcase 1 << 30:\n\t\treturn nil, errors.New(\"a client asks", inCommand, "TestAgent$"},
+	{"an agent that signs with flags that it does not know", "service/cmd/tandem/agentkeys.go", "\tcase agent.SignatureFlagRsaSha512:\n", "\tcase agent.SignatureFlagRsaSha512, 6, 8:\n", inCommand, "TestAgent$"},
+	{"an agent that signs while it is locked", "service/cmd/tandem/agentkeys.go", "\tif a.isLocked() {\n\t\treturn nil, errAgentLocked\n\t}\n", "", inCommand, "TestAgent$"},
+	{"an agent that lists its keys while it is locked", "service/cmd/tandem/agentkeys.go", "\tif a.isLocked() {\n\t\treturn nil, nil\n\t}\n", "", inCommand, "TestAgent$"},
+	{"unlock an agent with any passphrase", "service/cmd/tandem/agentkeys.go", "subtle.ConstantTimeCompare(sum[:], a.locked[:]) != 1", "subtle.ConstantTimeCompare(sum[:], a.locked[:]) > 1", inCommand, "TestAgent$"},
+	{"an agent that breaks on session-bind", "service/cmd/tandem/agentkeys.go", "return nil, agent.ErrExtensionUnsupported", "return nil, errFixedKeys", inCommand, "TestAgent$"},
+	{"a socket for everybody", "service/cmd/tandem/agent.go", "os.Chmod(inside, secretMode)", "os.Chmod(inside, 0o666)", inCommand, "TestAgent$|TestAgentOfOneKey"},
+	{"a socket that stays", "service/cmd/tandem/agent.go", "return errors.Join(os.Remove(name), remove())", "return remove()", inCommand, "TestAgentOfOneKey"},
+	{"a socket in place of a file", "service/cmd/tandem/agent.go", "\t\tif err := checkNew(name); err != nil {\n\t\t\treturn nil, nil, err\n\t\t}\n", "\t\t_ = os.Remove(name)\n", inCommand, "TestAgentOfOneKey"},
+	{"a prompt that outlives its client", "service/cmd/tandem/agent.go", "\t\t_, err := io.Copy(out, conn)\n\t\tcancel()\n", "\t\t_, err := io.Copy(out, conn)\n", inCommand, "TestAgentClientLeaves"},
+	{"a prompt that outlives its time", "service/cmd/tandem/agentkeys.go", "purpose{}, purposeOf(data)), a.timeout)", "purpose{}, purposeOf(data)), a.timeout*3600)", inCommand, "TestAgentClientLeaves"},
+	{"an agent that asks nobody", "service/cmd/tandem/agent.go", "if !a.asksBy(c) && !term.IsTerminal(", "if a.timeout == 0 && !term.IsTerminal(", inCommand, "TestAgentNeedsSomebody"},
+	{"two prompts of one agent", "service/cmd/tandem/agentprompt.go", "\tcase <-a.prompt:\n", "\tcase <-a.prompt:\n\t\ta.prompt <- struct{}{}\n\t\tdefer func() { <-a.prompt }()\n", inCommand, "TestAgentAsksOneByOne"},
+	{"a prompt that does not say what for", "service/cmd/tandem/agentprompt.go", "return \"a login as \" + strconv", "return \"something \" + strconv", inCommand, "TestAgentLogin"},
+	{"cut off what is too long for a PIN", "service/cmd/tandem/agentprompt.go", "\tcase readErr == nil:\n\t\treturn nil, errors.New(\"SSH_ASKPASS wrote more than a PIN; nothing was sent\")\n\tcase err != nil:", "\tcase err != nil && readErr != nil:", inCommand, "TestAgentWrongPIN"},
+}

@@ -35,4 +35,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, postgresMutants, commandMutants, signerMutants, serviceMutants, httpMutants, hsmMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, postgresMutants, commandMutants, signerMutants, agentMutants, serviceMutants, httpMutants, hsmMutants)

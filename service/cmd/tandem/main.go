@@ -8,6 +8,7 @@
 //	tandem verify -pubkey PEM FILE
 //	tandem pubkey -device DIR
 //	tandem status -server DIR -device DIR
+//	tandem agent  -server DIR -device DIR      is an ssh-agent with these keys
 //	tandem store backup -server DIR -o FILE
 //
 // docs/command.md is the reference: flags, exit codes, JSON fields.
@@ -76,7 +77,7 @@ type command struct {
 type result interface{ text(io.Writer) }
 
 func commands() []*command {
-	return []*command{initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, storeCommand, demoCommand}
+	return []*command{initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, agentCommand, storeCommand, demoCommand}
 }
 
 // call is one run of a command.
@@ -140,7 +141,7 @@ func (a *app) call(cmd *command, args []string) int {
 		return a.fail(cmd.name, usagef("%v", err), *asJSON)
 	}
 	if cmd.plain && *asJSON {
-		return a.fail(cmd.name, usagef("%s tells a story and has no -json", cmd.name), true)
+		return a.fail(cmd.name, usagef("%s has no -json", cmd.name), true)
 	}
 	c.json = *asJSON
 	r, err := run(ctx, c)

@@ -4,14 +4,17 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/sys/unix"
 )
 
@@ -159,4 +162,43 @@ func TestPromptHoldsNothing(t *testing.T) {
 		require.Equal(t, exitOK, cmd.ProcessState.ExitCode(), "%s", rest)
 	}
 	require.FileExists(t, file+".1")
+}
+
+// TestAgentAtTerminal: without SSH_ASKPASS the agent asks at its terminal, which does not
+// show what is typed.
+func TestAgentAtTerminal(t *testing.T) {
+	t.Parallel()
+	server, device, _ := enrolled(t)
+	keyboard, terminal := openTerminal(t)
+	socket := filepath.Join(t.TempDir(), "s")
+	signed := make(chan error, 1)
+	go func() {
+		var conn net.Conn
+		var err error
+		for range 6000 {
+			if conn, err = net.Dial("unix", socket); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
+			signed <- err
+			return
+		}
+		defer conn.Close()
+		client := agent.NewClient(conn)
+		keys, err := client.List()
+		if err == nil {
+			_, err = client.SignWithFlags(keys[0], []byte("data"), agent.SignatureFlagRsaSha256)
+		}
+		signed <- err
+	}()
+	cmd, _ := prompted(t, terminal, "agent", "-server", server, "-device", device, "-key", "sign", "-a", socket)
+	_, err := keyboard.WriteString("80351\n")
+	require.NoError(t, err)
+	require.NoError(t, <-signed)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	ends(t, cmd)
+	require.Equal(t, exitOK, cmd.ProcessState.ExitCode())
+	require.True(t, echoes(t, terminal))
 }
