@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
+	"github.com/tandem-rsa/tandem/service/stores/watermark"
 )
 
 // agentKey is a key of the device's.
@@ -88,8 +89,8 @@ func (a *sshAgent) openKey(name string, id protocol.KeyID) (*agentKey, error) {
 // folder.
 func (a *sshAgent) withServer(ctx context.Context, work func(*server.Server) error) error {
 	for {
-		err := a.b.with(a.c, work)
-		if !errors.Is(err, bolt.ErrInUse) {
+		err := a.b.with(ctx, a.c, work)
+		if !errors.Is(err, bolt.ErrInUse) && !errors.Is(err, watermark.ErrInUse) {
 			return err
 		}
 		select {
