@@ -22,6 +22,7 @@ var storeMutants = []mutant{
 	{"storetest: a lost swap that succeeds", "pinlock/limiter/storetest/network.go", "require.Equal(t, \"new\", string(value), \"a write that was confirmed\")", "_ = value", inStoretest, everyFault},
 	{"storetest: a lost swap that conflicts", "pinlock/limiter/storetest/network.go", "	} else {\n		requireUnknown(t, err)\n		require.Contains(", "	} else {\n		require.Contains(", inStoretest, everyFault},
 	{"storetest: connections that stay cut", "pinlock/limiter/storetest/network.go", "[]func(){l.Cut, l.Break, cancel}[kind]", "[]func(){l.Cut, l.Cut, cancel}[kind]", inStoretest, everyFault},
+	{"storetest: cut what is once for each connection", "pinlock/limiter/storetest/network.go", "				call(context.Background()) // what is once", "				// what is once", inStoretest, everyFault},
 	{"storetest: cuts on the way there only", "pinlock/limiter/storetest/network.go", "trap := l.At(proxytest.Direction(d), moment, spring)", "trap := l.At(proxytest.Direction(d*0), moment, spring)", inStoretest, everyFault},
 	{"storetest: what is held never arrives", "pinlock/limiter/storetest/network.go", "			l.Hold()\n			cancel()", "			l.Cut()\n			cancel()", inStoretest, everyFault},
 	{"storetest: parts of two values", "pinlock/limiter/storetest/large.go", "if len(b) == 0 || !bytes.Equal(b, value(b[0])) {", "if len(b) == 0 {", inStoretest, everyFault},

@@ -107,6 +107,7 @@ func (l *line) disturb(t tester, call func(ctx context.Context)) {
 				require.False(t, hung, "a call hangs when its connection is cut")
 				require.True(t, sprung || moment > 0, "a call went another way")
 				l.returns(t)
+				call(context.Background()) // what is once for each connection is done
 			}
 		}
 	}
@@ -232,20 +233,29 @@ func lostDuringList(t tester, l *line) {
 	})
 }
 
-// delay holds a call at each moment of its way to the server and cancels it; then other
-// is called, and then what the call had sent may pass.
-func (l *line) delay(t tester, call func(ctx context.Context) error, other func()) {
+// heldUp is how long another node's call waits for one that is held on its way, which may
+// have a lock on the record by then. Only a machine that is very slow makes it wait for
+// other reasons; less is checked then.
+const heldUp = time.Second
+
+// delay holds a call at each moment of its way to the server and cancels it. Then another
+// node's call is made, and then what the first had sent may pass. It returns the numbers
+// of the calls, from 1 on, that another one came before.
+func (l *line) delay(t tester, call func(ctx context.Context) error, other func(ctx context.Context) error) (late []int) {
 	t.Helper()
-	sizes := l.sizes(t, func(ctx context.Context) {
+	n := 0
+	undisturbed := func(ctx context.Context) {
+		n++
 		require.NoError(t, call(ctx))
-		other()
-	})
+	}
+	sizes := l.sizes(t, undisturbed)
 	for _, moment := range l.moments(sizes[proxytest.ToServer]) {
 		ctx, cancel := context.WithTimeout(context.Background(), hangs)
 		trap := l.At(proxytest.ToServer, moment, func() {
 			l.Hold()
 			cancel()
 		})
+		n++
 		if err := call(ctx); err != nil {
 			requireUnknown(t, err)
 		}
@@ -254,44 +264,64 @@ func (l *line) delay(t tester, call func(ctx context.Context) error, other func(
 		sprung := l.Disarm(trap)
 		require.False(t, hung)
 		require.True(t, sprung || moment > 0)
-		other()
+		ctx, cancel = context.WithTimeout(context.Background(), heldUp)
+		if err := other(ctx); err == nil {
+			late = append(late, n)
+		} else {
+			require.Error(t, ctx.Err(), "%v", err)
+			requireUnknown(t, err)
+		}
+		cancel()
 		l.Heal()
 		l.returns(t)
+		undisturbed(context.Background()) // what is once for each connection is done
 	}
+	require.NotEmpty(t, late, "every call of another node waits for one that is held on its way")
 	time.Sleep(50 * time.Millisecond) // a store that is right needs no time here
+	return late
+}
+
+// swapWith is swap with a context, for the only writer.
+func swapWith(ctx context.Context, s limiter.Store, id, value string) error {
+	_, version, err := s.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.Swap(ctx, id, version, []byte(value))
 }
 
 // lateSwap: a Swap that reaches the server after its caller has given up, and after
 // another node wrote, changes nothing.
 func lateSwap(t tester, l *line) {
 	n := 0
-	l.delay(t, func(ctx context.Context) error {
+	late := l.delay(t, func(ctx context.Context) error {
 		n++
 		id := fmt.Sprint("id ", n)
 		create(t, l.near, id, "old")
 		_, version := load(t, l.near, id)
 		return l.far.Swap(ctx, id, version, []byte("late"))
-	}, func() { swap(t, l.near, fmt.Sprint("id ", n), "other") })
-	for i := range n {
-		requireValue(t, l.near, fmt.Sprint("id ", i+1), "other")
+	}, func(ctx context.Context) error { return swapWith(ctx, l.near, fmt.Sprint("id ", n), "other") })
+	for _, i := range late {
+		requireValue(t, l.near, fmt.Sprint("id ", i), "other")
 	}
 }
 
 // lateCreate: nor does a Create.
 func lateCreate(t tester, l *line) {
 	n := 0
-	l.delay(t, func(ctx context.Context) error {
+	late := l.delay(t, func(ctx context.Context) error {
 		n++
 		return l.far.Create(ctx, fmt.Sprint("id ", n), []byte("late"))
-	}, func() {
+	}, func(ctx context.Context) error {
 		id := fmt.Sprint("id ", n)
-		if err := l.near.Create(context.Background(), id, []byte("other")); err != nil {
-			require.ErrorIs(t, err, limiter.ErrConflict)
-			swap(t, l.near, id, "other") // it had arrived
+		err := l.near.Create(ctx, id, []byte("other"))
+		if errors.Is(err, limiter.ErrConflict) {
+			err = swapWith(ctx, l.near, id, "other") // it had arrived
 		}
+		return err
 	})
-	for i := range n {
-		requireValue(t, l.near, fmt.Sprint("id ", i+1), "other")
+	for _, i := range late {
+		requireValue(t, l.near, fmt.Sprint("id ", i), "other")
 	}
 }
 

@@ -92,6 +92,7 @@ type remote struct {
 	fault   string
 	mu      sync.Mutex
 	conn    net.Conn
+	knows   map[string]bool // what the connection has prepared
 	in      *gob.Decoder
 	out     *gob.Encoder
 }
@@ -113,11 +114,20 @@ func (r *remote) ask(ctx context.Context, q request) (a response, err error) {
 		if err != nil {
 			return a, errLost
 		}
-		r.conn, r.in, r.out = conn, gob.NewDecoder(conn), gob.NewEncoder(conn)
+		r.conn, r.in, r.out, r.knows = conn, gob.NewDecoder(conn), gob.NewEncoder(conn), make(map[string]bool)
 	}
 	conn := r.conn
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
-	err = r.out.Encode(q)
+	// As with a statement that is prepared, the first call of a kind goes there twice.
+	if !r.knows[q.Op] {
+		if err = r.out.Encode(request{Op: "prepare"}); err == nil {
+			err = r.in.Decode(&a)
+		}
+		r.knows[q.Op] = true
+	}
+	if err == nil {
+		err = r.out.Encode(q)
+	}
 	if err == nil {
 		err = r.in.Decode(&a)
 	}

@@ -226,18 +226,20 @@ func TestMigrates(t *testing.T) {
 	require.NoError(t, stores[0].Create(ctx, "id", []byte("value")))
 
 	more := append(steps[:len(steps):len(steps)], "CREATE TABLE later (a bigint)", "ALTER TABLE later ADD COLUMN b bigint", "INSERT INTO later (a, b) VALUES (1, 2)")
-	for i, s := range stores {
-		wg.Go(func() {
-			c, err := s.pool.Acquire(ctx)
-			if err == nil {
-				err = migrate(ctx, c.Conn(), more)
-				c.Release()
-			}
-			errs[i] = err
-		})
+	for _, upTo := range [][]string{more[:len(steps)+1], more} { // two versions of the program, one after the other
+		for i, s := range stores {
+			wg.Go(func() {
+				c, err := s.pool.Acquire(ctx)
+				if err == nil {
+					err = migrate(ctx, c.Conn(), upTo)
+					c.Release()
+				}
+				errs[i] = err
+			})
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
 	}
-	wg.Wait()
-	require.NoError(t, errors.Join(errs...))
 	var rows, format int
 	require.NoError(t, stores[0].pool.QueryRow(ctx, "SELECT count(*) FROM later").Scan(&rows))
 	require.Equal(t, 1, rows)

@@ -131,6 +131,7 @@ func TestSessions(t *testing.T) {
 	for name, want := range map[string]string{
 		"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
 		"transaction_isolation": "read committed", "application_name": "tandem",
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 	} {
 		var value string
 		require.NoError(t, s.pool.QueryRow(t.Context(), "SHOW "+name).Scan(&value))
