@@ -67,4 +67,11 @@ var httpMutants = []mutant{
 	{"forget the phone's context", "protocol/httptransport/transport.go", "http.NewRequestWithContext(ctx, http", "http.NewRequestWithContext(context.Background(), http", inTransport, "TestContext"},
 	{"let net/http send a request twice", "protocol/httptransport/transport.go", `r.Header.Set("Accept", mediaType)`, `r.Header.Set("Accept", mediaType)` + "\n\tr.Header.Set(\"Idempotency-Key\", \"1\")", inTransport, "TestSentOnce"},
 	{"wait for as long as a server says", "protocol/httptransport/transport.go", "return min(time.Duration(seconds)*time.Second, maxRetryAfter)", "return time.Duration(seconds) * time.Second", inTransport, "TestResponses"},
+
+	// Prometheus.
+	{"show a part that does not answer as up", "service/metrics/metrics.go", "\t\t\tup = 0\n", "\t\t\tup = 1\n", inMetrics, "TestMetrics"},
+	{"count the time of what a transport refused", "service/metrics/metrics.go", "if h.Took > 0 {", "if h.Took >= 0 {", inMetrics, "TestMetrics"},
+	{"count a list as one signature", "service/metrics/metrics.go", "m.signatures.Add(float64(f.Documents))", "m.signatures.Add(float64(min(f.Documents, 1)))", inMetrics, "TestMetrics"},
+	{"do not say why a key was destroyed", "service/metrics/metrics.go", "\t\treason = f.Reason.String()\n", "\t\treason = \"\"\n", inMetrics, "TestMetrics"},
+	{"count no refusals", "service/metrics/metrics.go", "m.refused.WithLabelValues(h.Cause).Inc()", "_ = m.refused", inMetrics, "TestMetrics"},
 }

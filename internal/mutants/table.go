@@ -18,6 +18,7 @@ const (
 	inDurable   = "./internal/durable"
 	inKeystock  = "./internal/keystock"
 	inHandler   = "./protocol/httphandler"
+	inMetrics   = "./service/metrics"
 	inTransport = "./protocol/httptransport"
 	inBolt      = "./service/stores/bolt"
 	inEtcd      = "./service/stores/etcd"
