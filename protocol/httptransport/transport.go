@@ -45,10 +45,11 @@ var ErrResponse = errors.New("httptransport: not a response of the server")
 //
 // 403 is the server's refusal: it does not answer this request, and sending it again will
 // not help unless the server itself was at fault. 503 is for later. All others, redirects
-// among them, come from something on the way, or from a URL that is wrong.
+// among them, come from something on the way, or from a URL that is wrong. RetryAfter is an
+// hour at most, whatever was said.
 type StatusError struct {
 	Status     int
-	RetryAfter time.Duration // 0 if the server says nothing of it; an hour at most
+	RetryAfter time.Duration // 0 if nothing was said of it
 }
 
 func (e *StatusError) Error() string {

@@ -16,15 +16,15 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
-// Observer counts what a server does. The server calls it in the middle of its work and
-// from many goroutines at once: each method returns soon, and does not call the server.
+// Observer counts what a server does. It is told of each request once, when its answer is
+// ready, and of each fact once at most, by the node that wrote it, when it is durable: not
+// at all if the store failed and wrote all the same.
+//
+// The server calls it in the middle of its work and from many goroutines at once: each
+// method returns soon, and does not call the server.
 type Observer interface {
-	// Handled is told of each request once, when its answer is ready.
 	Handled(h Handled)
-	// Called is told of each call of a part.
 	Called(c Call)
-	// Happened is told what happened to a key, by the node that wrote it, once it is
-	// durable: once at most, and not at all if the store failed and wrote all the same.
 	Happened(f Fact)
 	// Undelivered is told each time that the audit sink does not take an event, and how
 	// many wait then in the record of that key: 1 to 9. With 8 the key stands still.
