@@ -307,8 +307,10 @@ func escape(name string) string {
 	if len(name) > 64 {
 		name = strings.ToValidUTF8(name[:64], "") + "..."
 	}
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return escaper.Replace(name)
 }
+
+var escaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // canonical appends a value with its members in the order of their names, and without
 // white space. Two values with the same canonical form are equal.
