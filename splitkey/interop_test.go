@@ -37,6 +37,8 @@ func shapes(t *testing.T) map[string]*pair {
 		"composite 4096 multiplicative": splitOf(t, splitkeytest.Key(2048), splitkey.Multiplicative, splitkeytest.ServerKey(2048)),
 		"composite 4096 additive":       splitOf(t, splitkeytest.Key(2048), splitkey.Additive, splitkeytest.ServerKey(2048)),
 		"composite 6144 multiplicative": splitOf(t, splitkeytest.Key(3072), splitkey.Multiplicative, splitkeytest.ServerKey(3072)),
+		"two-prime 4096 multiplicative": splitOf(t, splitkeytest.Key(4096), splitkey.Multiplicative, nil),
+		"composite 8192 multiplicative": splitOf(t, splitkeytest.Key(4096), splitkey.Multiplicative, splitkeytest.ServerKey(4096)),
 	}
 }
 

@@ -308,6 +308,30 @@ func TestSignerWrongPIN(t *testing.T) {
 	}
 }
 
+// TestSignerLocked: of a lock the signer hears from the server, after it has asked for the
+// PIN, which is not looked at.
+func TestSignerLocked(t *testing.T) {
+	service := newService(t)
+	s, user := newSigner(t, newReadyPhone(t, service))
+	user.pin = protocoltest.WrongPIN
+	var wrong *limiter.WrongPINError
+	for range 3 {
+		_, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+		require.ErrorAs(t, err, &wrong)
+	}
+	require.False(t, wrong.LockedUntil.IsZero())
+	user.pin = protocoltest.RightPIN
+	_, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+	var locked *limiter.LockedError
+	require.ErrorAs(t, err, &locked)
+	require.Equal(t, wrong.LockedUntil, locked.Until)
+	require.Len(t, user.asked, 4)
+	service.clock.Set(locked.Until)
+	signature, err := s.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
+	require.NoError(t, err)
+	requireSigned(t, s, "x", signature)
+}
+
 // TestSignerCertificateRequest: crypto/x509 makes a request for a certificate, and a
 // certificate, with either padding.
 func TestSignerCertificateRequest(t *testing.T) {
