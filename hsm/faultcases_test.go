@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -470,4 +471,30 @@ func newResult(do func() error) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- do() }()
 	return result
+}
+
+// A token that takes the template of a wrapping key and forgets it makes no such key: what
+// was wrapped under it could be unwrapped readable. Nothing is left of the attempt.
+func TestForgottenTemplate(t *testing.T) {
+	f := faulty(t)
+	ctx := t.Context()
+	tok := openFaulty(t, f, nil)
+	require.Contains(t, tok.Capabilities().Guards, "C_UnwrapKey")
+	f.DropTemplates()
+	require.ErrorIs(t, tok.GenerateWrappingKey(ctx, "wrap"), hsm.ErrExposed)
+	f.Clear()
+	_, err := tok.ServerKeys(ctx, "wrap", 2048, 0)
+	require.ErrorIs(t, err, hsm.ErrKeyNotFound)
+	require.NoError(t, tok.GenerateWrappingKey(ctx, "wrap"))
+	closeToken(t, tok)
+	for kind, is := range strength(t, f) {
+		if strings.HasPrefix(kind, "wrap, class 04") && strings.Contains(is, "unwraps a key readable") {
+			require.Contains(t, is, "CKR_TEMPLATE_INCONSISTENT", kind)
+		}
+	}
+	// From the start, it is seen in the self-test.
+	f.DropTemplates()
+	tok = openFaulty(t, f, nil)
+	require.NotContains(t, tok.Capabilities().Guards, "C_UnwrapKey")
+	require.ErrorIs(t, tok.GenerateWrappingKey(ctx, "wrap-again"), hsm.ErrExposed)
 }
