@@ -110,8 +110,15 @@ static struct call enter(int function, CK_SESSION_HANDLE session) {
 	struct call c = {.function = function, .session = session, .flip = -1};
 	add(&ctl->calls[function], 1);
 	uint64_t inside = __atomic_add_fetch(&ctl->inside, 1, __ATOMIC_SEQ_CST);
-	if (function == N_C_Finalize && inside > 1) add(&ctl->overlaps, 1);
-	if (session && __atomic_exchange_n(&sessions[session % SESSIONS].busy, 1, __ATOMIC_SEQ_CST)) add(&ctl->overlaps, 1);
+	// Of either SoftHSM would die, so it sees neither.
+	if ((function == N_C_Finalize && inside > 1) ||
+	    (session && __atomic_exchange_n(&sessions[session % SESSIONS].busy, 1, __ATOMIC_SEQ_CST))) {
+		add(&ctl->overlaps, 1);
+		c.session = 0; // which stays busy
+		c.done = 1;
+		c.rv = CKR_OPERATION_ACTIVE;
+		return c;
+	}
 	for (int i = 0; i < RULES; i++) {
 		struct rule *r = &ctl->rules[i];
 		uint64_t armed = get(&r->armed);
