@@ -101,10 +101,10 @@ func TestForkIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrWentBack)
 }
 
-// TestCrashIsNoAlarm: whatever write to the store or to the mark fails or is the last one
+// TestClockCrashIsNoAlarm: whatever write to the store or to the mark fails or is the last one
 // of a process, with an effect or without one, the store is taken again, and every copy
 // from before a confirmed write with NoLag is refused.
-func TestCrashIsNoAlarm(t *testing.T) {
+func TestClockCrashIsNoAlarm(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := range 14 {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,9 +143,9 @@ func TestCrashIsNoAlarm(t *testing.T) {
 	}
 }
 
-// TestLagIsABound: while a mark cannot be saved, as many writes are confirmed as the lag
+// TestClockLagIsABound: while a mark cannot be saved, as many writes are confirmed as the lag
 // allows, and the next one waits; it is confirmed once the mark is saved.
-func TestLagIsABound(t *testing.T) {
+func TestClockLagIsABound(t *testing.T) {
 	for _, lag := range []int{NoLag, 1, 3, 0} {
 		synctest.Test(t, func(t *testing.T) {
 			below := newRecords()
@@ -179,9 +179,9 @@ func TestLagIsABound(t *testing.T) {
 	}
 }
 
-// TestWriteDuringACheckpoint: a write that is confirmed while a checkpoint is under way is
+// TestClockWriteDuringACheckpoint: a write that is confirmed while a checkpoint is under way is
 // under the next one.
-func TestWriteDuringACheckpoint(t *testing.T) {
+func TestClockWriteDuringACheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
 		s, k := newNode(t, below, Options{Lag: NoLag})
@@ -201,10 +201,10 @@ func TestWriteDuringACheckpoint(t *testing.T) {
 	})
 }
 
-// TestWithinTheLag: what the documents say of it. A copy that lacks confirmed writes and
+// TestClockWithinTheLag: what the documents say of it. A copy that lacks confirmed writes and
 // holds the mark's checkpoint passes after a crash; not after a Close, nor once another
 // checkpoint was made.
-func TestWithinTheLag(t *testing.T) {
+func TestClockWithinTheLag(t *testing.T) {
 	for _, end := range []string{"crash", "close", "second"} {
 		synctest.Test(t, func(t *testing.T) {
 			below := newRecords()
@@ -233,8 +233,8 @@ func TestWithinTheLag(t *testing.T) {
 	}
 }
 
-// TestOneWriteAnAttempt: a hundred attempts are a hundred writes, and one checkpoint.
-func TestOneWriteAnAttempt(t *testing.T) {
+// TestClockOneWriteAnAttempt: a hundred attempts are a hundred writes, and one checkpoint.
+func TestClockOneWriteAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
 		s, _ := newNode(t, below, Options{})
@@ -329,9 +329,9 @@ func (r *slowRecords) Load(ctx context.Context, id string) ([]byte, uint64, erro
 	return value, version, err
 }
 
-// TestNoticedWhileRunning: a store that is turned back under a node which does nothing,
+// TestClockNoticedWhileRunning: a store that is turned back under a node which does nothing,
 // and under one that writes on, is refused within two seconds.
-func TestNoticedWhileRunning(t *testing.T) {
+func TestClockNoticedWhileRunning(t *testing.T) {
 	for _, writes := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			below := newRecords()
@@ -351,8 +351,8 @@ func TestNoticedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestKeeperFails: once a mark cannot be saved nothing more is written, until one can.
-func TestKeeperFails(t *testing.T) {
+// TestClockKeeperFails: once a mark cannot be saved nothing more is written, until one can.
+func TestClockKeeperFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
 		s, k := newNode(t, below, Options{})
@@ -388,9 +388,9 @@ func TestCloseSaysWhatIsNotUnderTheMark(t *testing.T) {
 	require.ErrorIs(t, s.Close(), errBroken)
 }
 
-// TestTwoNodesOfOneMark: two processes that somehow have copies of one mark do not go on
+// TestClockTwoNodesOfOneMark: two processes that somehow have copies of one mark do not go on
 // side by side.
-func TestTwoNodesOfOneMark(t *testing.T) {
+func TestClockTwoNodesOfOneMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
 		a, k := newNode(t, below, Options{})
