@@ -472,3 +472,16 @@ func TestPromisesCaught(t *testing.T) {
 	_, err := readPromises("| 1 | must be wiped | `p.TestA` | |")
 	require.Error(t, err, "under no document")
 }
+
+// TestEcosystem: every test that ecosystem.md names exists, and does something.
+func TestEcosystem(t *testing.T) {
+	text, err := os.ReadFile("docs/ecosystem.md")
+	require.NoError(t, err)
+	named := regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Example)\\w+)`").FindAllStringSubmatch(string(text), -1)
+	require.Greater(t, len(named), 10)
+	for _, m := range named {
+		tests, err := testsOf(os.DirFS("."), m[1])
+		require.NoError(t, err)
+		require.True(t, tests[m[2]], m[0])
+	}
+}

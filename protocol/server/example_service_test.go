@@ -13,7 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
@@ -32,14 +32,19 @@ func ExampleServer_Handle() {
 	pool, err := server.NewKeyPool(2048, 4)
 	check(err)
 	defer pool.Close()
+	var mu sync.Mutex
+	filed := map[string][][]byte{} // by challenge; a real service has its transactions in a database
 	server, err := server.New(server.Config{
 		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Keys: pool, Sealer: sealer,
 		HPKE: server.HPKEKeys{Current: private}, ChallengeKey: random(32),
 		Signed: func(_ context.Context, s server.Signed) error {
-			if time.Now().After(s.Expires.Add(time.Minute)) {
-				return nil // the transaction ended without a signature: drop it
+			mu.Lock()
+			defer mu.Unlock()
+			// It may come more than once, and after the transaction has ended.
+			if _, there := filed[string(s.Challenge)]; !there {
+				filed[string(s.Challenge)] = s.Signatures
 			}
-			return nil // file s.Signature under the transaction that s.Challenge names, unless there is one already
+			return nil // an error: the phone gets its answer when it asks again and this succeeds
 		},
 	})
 	check(err)
