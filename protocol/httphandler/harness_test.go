@@ -32,7 +32,6 @@ const patience = 60 * time.Second
 // service is a server, and what it has told its observer and its log.
 type service struct {
 	*server.Server
-	hpke   []byte
 	mu     sync.Mutex
 	causes []string
 	log    strings.Builder

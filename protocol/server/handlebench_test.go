@@ -29,7 +29,7 @@ import (
 func BenchmarkHandle(b *testing.B) {
 	b.Run("2048/two-prime", func(b *testing.B) { newBenchPhone(b, nil).handle(b, 1) })
 	b.Run("2048/observed", func(b *testing.B) {
-		newReadyPhone(b, newService(b, func(c *Config) { c.Keys, c.Log, c.Observer = nil, slog.New(slog.DiscardHandler), silent{} })).handle(b, 1)
+		newBenchPhone(b, nil, func(c *Config) { c.Observer = silent{} }).handle(b, 1)
 	})
 	b.Run("4096/composite", func(b *testing.B) { newBenchPhone(b, protocoltest.FixedKeys{}).handle(b, 1) })
 	for _, n := range []int{8, protocol.MaxDocuments} {
@@ -58,10 +58,10 @@ func BenchmarkDevice(b *testing.B) {
 	b.Run("4096/composite", func(b *testing.B) { newBenchPhone(b, protocoltest.FixedKeys{}).device(b) })
 }
 
-func newBenchPhone(b *testing.B, keys KeySource) *phone {
-	return newReadyPhone(b, newService(b, func(c *Config) {
+func newBenchPhone(b *testing.B, keys KeySource, change ...func(*Config)) *phone {
+	return newReadyPhone(b, newService(b, append(change, func(c *Config) {
 		c.Keys, c.Log = keys, slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
+	})...))
 }
 
 func (p *phone) handle(b *testing.B, documents int) {

@@ -240,7 +240,7 @@ func TestObserverSeesNoID(t *testing.T) {
 }
 
 // TestObserverOff: without an observer nothing stands between the server and its parts,
-// and with one a request allocates nothing more.
+// and with one a request that is refused allocates nothing more.
 func TestObserverOff(t *testing.T) {
 	off := newService(t, func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
 	require.Equal(t, off.config.Store, off.Server.config.Store)
