@@ -32,6 +32,8 @@ var targets = []target{
 	{"protocol/internal/wire", []string{"protocol/internal/wire", "protocol/server", "protocol/device"}},
 	{"protocol/device", []string{"protocol/device", "protocol/server"}},
 	{"protocol/server", []string{"protocol/server", "protocol/device"}},
+	{"protocol/httptransport", []string{"protocol/httptransport"}},
+	{"protocol/httphandler", []string{"protocol/httphandler"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 	{"service/stores/etcd", []string{"service/stores/etcd"}},
 	{"service/stores/watermark", []string{"service/stores/watermark"}},
