@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -196,7 +197,7 @@ func lostDuringCreate(t tester, l *line) {
 // lostDuringLoad: what a Load returns is whole, and what it could not read is not taken
 // for absent.
 func lostDuringLoad(t tester, l *line) {
-	value := string(page('v'))
+	value := strings.Repeat("v", 300)
 	create(t, l.near, "id", value)
 	_, version := load(t, l.near, "id")
 	l.disturb(t, func(ctx context.Context) {

@@ -74,6 +74,11 @@ func database(t *testing.T) storetest.Database {
 	}
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, database) }
+func TestContract(t *testing.T) {
+	storetest.Run(t, database)
+	if durabletest.Long() {
+		durabletest.Claim(t, "unknown outcomes: PostgreSQL, connections cut, cancelled and held at every byte of a call: no write confirmed that did not happen, none of its own taken for a conflict")
+	}
+}
 
 func TestContractReopened(t *testing.T) { storetest.RunReopen(t, database) }
