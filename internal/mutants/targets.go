@@ -33,7 +33,6 @@ var targets = []target{
 	{"protocol/device", []string{"protocol/device", "protocol/server"}},
 	{"protocol/server", []string{"protocol/server", "protocol/device"}},
 	{"protocol/httptransport", []string{"protocol/httptransport"}},
-	{"protocol/httphandler", []string{"protocol/httphandler"}},
 	{"service/stores/bolt", []string{"service/stores/bolt"}},
 	{"service/stores/etcd", []string{"service/stores/etcd"}},
 	{"service/stores/watermark", []string{"service/stores/watermark"}},

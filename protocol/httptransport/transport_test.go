@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,6 +66,9 @@ func to(t *testing.T, client *http.Client, h http.HandlerFunc) (device.Transport
 
 func ok(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
+	if w.Header().Get("Content-Length") == "" {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	_, _ = w.Write(body)
 }
 
@@ -104,9 +108,12 @@ func TestResponses(t *testing.T) {
 		want error
 		n    int
 	}{
-		"the longest":           {func(w http.ResponseWriter, r *http.Request) { ok(w, longest) }, nil, protocol.MaxResponse},
-		"the shortest":          {func(w http.ResponseWriter, r *http.Request) { ok(w, nil) }, nil, 0},
-		"too long":              {func(w http.ResponseWriter, r *http.Request) { ok(w, append(longest, 0)) }, ErrResponse, 0},
+		"the longest":  {func(w http.ResponseWriter, r *http.Request) { ok(w, longest) }, nil, protocol.MaxResponse},
+		"the shortest": {func(w http.ResponseWriter, r *http.Request) { ok(w, nil) }, nil, 0},
+		"too long": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", mediaType)
+			w.Write(append(longest, 0))
+		}, ErrResponse, 0},
 		"too long, and says so": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "131073"); ok(w, nil) }, ErrResponse, 0},
 		"without end":           {func(w http.ResponseWriter, r *http.Request) { endless(w, r) }, ErrResponse, 0},
 		"a portal":              {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>log in</html>") }, ErrResponse, 0},
@@ -161,20 +168,29 @@ func endless(w http.ResponseWriter, r *http.Request) {
 }
 
 // TestResponseIsBounded: of a response that goes on and on no more is read than one byte
-// too many.
+// too many, and it is closed.
 func TestResponseIsBounded(t *testing.T) {
 	body := new(zeros)
 	post, err := NewTransport("https://example.org/", &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {mediaType}}, ContentLength: -1, Body: io.NopCloser(body)}, nil
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {mediaType}}, ContentLength: -1, Body: body}, nil
 	})})
 	require.NoError(t, err)
 	_, err = post(t.Context(), nil)
 	require.ErrorIs(t, err, ErrResponse)
 	require.Equal(t, protocol.MaxResponse+1, body.read)
+	require.True(t, body.closed)
 }
 
 // zeros is a gigabyte of them, and counts what is read.
-type zeros struct{ read int }
+type zeros struct {
+	read   int
+	closed bool
+}
+
+func (z *zeros) Close() error {
+	z.closed = true
+	return nil
+}
 
 func (z *zeros) Read(p []byte) (int, error) {
 	if z.read >= 1<<30 {
