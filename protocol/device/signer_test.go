@@ -105,6 +105,18 @@ func until(t *testing.T, event func() bool) {
 	require.Eventually(t, event, time.Minute, 100*time.Microsecond)
 }
 
+// heard returns what a channel gets.
+func heard(t *testing.T, c chan error) error {
+	t.Helper()
+	select {
+	case err := <-c:
+		return err
+	case <-time.After(time.Minute):
+		require.Fail(t, "it does not end")
+		return nil
+	}
+}
+
 // busy waits until so many signatures are asked for: one prompt is open, and the others
 // wait for their turn.
 func (p *person) busy(t *testing.T, signatures int) {
@@ -281,11 +293,11 @@ func TestSignerQueue(t *testing.T) {
 		_, err := other.Sign(nil, protocoltest.DigestOf("x"), crypto.SHA256)
 		full <- err
 	}()
-	require.ErrorIs(t, <-full, ErrBusy)
+	require.ErrorIs(t, heard(t, full), ErrBusy)
 	require.ErrorIs(t, other.Err(), ErrBusy)
 	close(enter)
 	for range 10 {
-		require.NoError(t, <-results)
+		require.NoError(t, heard(t, results))
 	}
 	require.Equal(t, want, user.names())
 	require.Zero(t, user.phone.waiting())
@@ -324,17 +336,17 @@ func TestSignerCancelled(t *testing.T) {
 	user.busy(t, 1)
 	second := sign("second")
 	user.busy(t, 2)
-	require.ErrorIs(t, <-sign("too many").err, ErrBusy)
+	require.ErrorIs(t, heard(t, sign("too many").err), ErrBusy)
 	second.cancel()
-	require.ErrorIs(t, <-second.err, context.Canceled)
+	require.ErrorIs(t, heard(t, second.err), context.Canceled)
 	require.Zero(t, p.waiting())
 	third := sign("third")
 	user.busy(t, 2)
 	first.cancel()
-	require.ErrorIs(t, <-first.err, context.Canceled)
+	require.ErrorIs(t, heard(t, first.err), context.Canceled)
 	until(t, func() bool { return slices.Equal(user.names(), []any{"first", "third"}) })
 	enter <- struct{}{}
-	require.NoError(t, <-third.err)
+	require.NoError(t, heard(t, third.err))
 	third.cancel()
 	until(t, func() bool {
 		p.turns.mu.Lock()
@@ -367,7 +379,7 @@ func TestSignerPromptThatStays(t *testing.T) {
 	user.busy(t, 1)
 	before := user.phone.state.Copy().Data
 	cancel()
-	require.ErrorIs(t, <-first, context.Canceled)
+	require.ErrorIs(t, heard(t, first), context.Canceled)
 	second := make(chan error, 1)
 	go func() {
 		_, err := s.WithContext(called(t.Context(), "second")).Sign(nil, protocoltest.DigestOf("y"), crypto.SHA256)
@@ -379,7 +391,7 @@ func TestSignerPromptThatStays(t *testing.T) {
 	until(t, func() bool { return slices.Equal(user.names(), []any{"first", "second"}) })
 	require.Equal(t, before, user.phone.state.Copy().Data)
 	enter <- struct{}{}
-	require.NoError(t, <-second)
+	require.NoError(t, heard(t, second))
 	require.Equal(t, make([]byte, len(user.typed[0])), user.typed[0])
 }
 

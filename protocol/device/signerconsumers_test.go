@@ -107,8 +107,8 @@ func TestSignerHandshakes(t *testing.T) {
 	}
 	close(enter)
 	for _, h := range all {
-		require.NoError(t, <-h.server)
-		require.NoError(t, <-h.client)
+		require.NoError(t, heard(t, h.server))
+		require.NoError(t, heard(t, h.client))
 		require.NoError(t, h.view.Err())
 	}
 	require.Equal(t, want, user.names())
@@ -128,23 +128,23 @@ func TestSignerHandshakeContext(t *testing.T) {
 	short, cancel := context.WithTimeout(called(t.Context(), "short"), 300*time.Millisecond)
 	defer cancel()
 	second := a.shake(t, s, chain, short, t.Context())
-	require.Error(t, <-second.server) // while the first prompt is open
-	require.Error(t, <-second.client)
+	require.Error(t, heard(t, second.server)) // while the first prompt is open
+	require.Error(t, heard(t, second.client))
 	require.Zero(t, user.phone.waiting())
 	gone, leave := context.WithCancel(called(t.Context(), "gone"))
 	waiting := a.shake(t, s, chain, gone, t.Context())
 	user.busy(t, 2)
 	leave()
-	require.Error(t, <-waiting.server)
+	require.Error(t, heard(t, waiting.server))
 	require.ErrorIs(t, waiting.view.Err(), context.Canceled)
-	require.Error(t, <-waiting.client)
+	require.Error(t, heard(t, waiting.client))
 	require.Zero(t, user.phone.waiting())
 	third := a.shake(t, s, chain, called(t.Context(), "third"), t.Context())
 	user.busy(t, 2)
 	close(enter)
 	for _, h := range []*handshake{first, third} {
-		require.NoError(t, <-h.server)
-		require.NoError(t, <-h.client)
+		require.NoError(t, heard(t, h.server))
+		require.NoError(t, heard(t, h.client))
 	}
 	require.Equal(t, []any{"first", "third"}, user.names())
 }
@@ -231,7 +231,7 @@ func logIn(t *testing.T, s *Signer, ctx context.Context) *login {
 func TestSignerLogins(t *testing.T) {
 	s, user := newSigner(t, newReadyPhone(t, newService(t)))
 	if fips140.Enforced() { // x/crypto/ssh has no key exchange then
-		require.Error(t, <-logIn(t, s, t.Context()).client)
+		require.Error(t, heard(t, logIn(t, s, t.Context()).client))
 		require.Empty(t, user.names())
 		return
 	}
@@ -246,7 +246,7 @@ func TestSignerLogins(t *testing.T) {
 	}
 	close(enter)
 	for _, l := range all {
-		require.NoError(t, <-l.client)
+		require.NoError(t, heard(t, l.client))
 	}
 	require.Equal(t, want, user.names())
 }
@@ -270,12 +270,12 @@ func TestSignerWrongPIN(t *testing.T) {
 	ways := map[string]func() (*Signer, error){
 		"TLS": func() (*Signer, error) {
 			h := a.shake(t, s, chain, t.Context(), t.Context())
-			<-h.client
-			return h.view, <-h.server
+			heard(t, h.client)
+			return h.view, heard(t, h.server)
 		},
 		"ssh": func() (*Signer, error) {
 			l := logIn(t, s, t.Context())
-			return l.view, <-l.client
+			return l.view, heard(t, l.client)
 		},
 		"JWS": func() (*Signer, error) {
 			view := s.WithContext(t.Context())
