@@ -1,6 +1,6 @@
 // Package pgtest starts PostgreSQL servers for tests: each in a folder of its own, on a
 // free port of 127.0.0.1, with a password that nobody else knows. A server ends with its
-// test, or with the process of the test, whatever ends that.
+// test, and on Linux with the process of the test, whatever ends that.
 //
 // The programs are those of Debian's package postgresql; without them the test is skipped
 // (see internal/needtest). They refuse to run as root: where the test does, they run as
