@@ -125,7 +125,7 @@ func TestAway(t *testing.T) {
 	require.NoError(t, err)
 	f.set(func() { f.gone, f.initialized = true, false })
 	start, calls := time.Now(), 0
-	for ; time.Since(start) < 500*time.Millisecond; calls++ {
+	for ; calls <= 10 || time.Since(start) < 500*time.Millisecond; calls++ {
 		_, err = key.Exponentiate(t.Context(), key.n[:0:0])
 		require.ErrorIs(t, err, ErrInput, "bad input is bad input, with or without a token")
 		err = key.prove(t.Context())
@@ -133,8 +133,7 @@ func TestAway(t *testing.T) {
 	}
 	require.True(t, tok.Stats().Down)
 	// 100 ms, then 200 ms apart; a slow machine tries less often.
-	require.LessOrEqual(t, tok.Stats().Restarts, uint64(5))
-	require.Greater(t, calls, 10, "calls must fail fast")
+	require.LessOrEqual(t, tok.Stats().Restarts, 3+uint64(time.Since(start)/(200*time.Millisecond)))
 	var missing *TokenError
 	require.ErrorAs(t, err, &missing)
 	f.set(func() { f.gone = false })
@@ -227,9 +226,10 @@ func TestFewSessions(t *testing.T) {
 // them.
 func TestAbandoned(t *testing.T) {
 	f := newFake()
-	tok := mustOpenFake(t, f, func(c *Config) { c.Sessions, c.CallTimeout = 2, 100*time.Millisecond })
+	tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
 	key, err := tok.GenerateKey(t.Context(), "key", 2048)
 	require.NoError(t, err)
+	tok.cfg.CallTimeout = 100 * time.Millisecond // from here on: all before may take its time
 	block := make(chan struct{})
 	f.set(func() {
 		f.trouble = func(call string) error {
@@ -261,9 +261,10 @@ func TestAbandoned(t *testing.T) {
 	require.ErrorIs(t, tok.recover(t.Context(), levelRestart, tok.Stats().Generation, nil), ErrUnavailable)
 	require.Equal(t, finalized, f.count("C_Finalize"))
 
+	tok.cfg.CallTimeout = time.Minute
 	close(block)
-	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
-	require.Zero(t, tok.Stats().Running)
+	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return tok.Stats().Running == 0 }, time.Minute, time.Millisecond)
 	require.EqualValues(t, 2, tok.Stats().Abandoned)
 }
 

@@ -114,9 +114,8 @@ func TestRepeatedAfterTimeout(t *testing.T) {
 		},
 	} {
 		f := newFake()
-		tok := mustOpenFake(t, f, func(c *Config) {
-			c.Sessions, c.CallTimeout, c.GenerateTimeout = 2, 50*time.Millisecond, 50*time.Millisecond
-		})
+		tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
+		tok.cfg.CallTimeout, tok.cfg.GenerateTimeout = 50*time.Millisecond, 50*time.Millisecond // all before may take its time
 		block := make(chan struct{})
 		f.set(func() {
 			f.trouble = func(c string) error {
