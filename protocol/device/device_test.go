@@ -49,6 +49,7 @@ func TestEnrollRefusesOptions(t *testing.T) {
 		"other challenge":   {func(o *EnrollOptions) { o.Challenge, _ = s.Challenge(t.Context(), protocol.KeyID{}) }, protocol.ErrMalformed},
 		"no PIN":            {func(o *EnrollOptions) { o.PIN = nil }, pinlock.ErrPINFormat},
 		"one share":         {func(o *EnrollOptions) { o.Server = nil }, splitkey.ErrShare},
+		"the other share":   {func(o *EnrollOptions) { o.Client = nil }, splitkey.ErrShare},
 		"shares of no pair": {func(o *EnrollOptions) { o.Client = other }, splitkey.ErrShare},
 		"bits":              {func(o *EnrollOptions) { o.Client, o.Server, o.Bits = nil, nil, 1024 }, splitkey.ErrKey},
 		"sharing":           {func(o *EnrollOptions) { o.Client, o.Server, o.Sharing = nil, nil, 9 }, splitkey.ErrShare},
@@ -209,7 +210,21 @@ func TestConfigIsChecked(t *testing.T) {
 	good := Config{Storage: new(protocoltest.MemoryStorage), Transport: s.Handle, HPKEKey: s.HPKEKey()}
 	_, err := New(good)
 	require.NoError(t, err)
+	atLimit := good
+	atLimit.Params = pinlock.Params{Time: 2, MemoryKiB: 64, Threads: 2}
+	atLimit.Limit = atLimit.Params
+	_, err = New(atLimit)
+	require.NoError(t, err)
 	for _, change := range []func(*Config){
+		func(c *Config) {
+			c.Params, c.Limit = atLimit.Params, pinlock.Params{Time: 1, MemoryKiB: 64, Threads: 2}
+		},
+		func(c *Config) {
+			c.Params, c.Limit = atLimit.Params, pinlock.Params{Time: 2, MemoryKiB: 63, Threads: 2}
+		},
+		func(c *Config) {
+			c.Params, c.Limit = atLimit.Params, pinlock.Params{Time: 2, MemoryKiB: 64, Threads: 1}
+		},
 		func(c *Config) { c.Storage = nil },
 		func(c *Config) { c.Transport = nil },
 		func(c *Config) { c.HPKEKey = nil },

@@ -117,7 +117,11 @@ func TestServerConfigIsChecked(t *testing.T) {
 		_, err := New(bad)
 		require.ErrorIs(t, err, protocol.ErrConfig, name)
 	}
-	_, err := NewSoftwareSealer(bytes.Repeat([]byte{1}, 16))
+	longest := good
+	longest.PendingLife = 30 * 24 * time.Hour
+	_, err := New(longest)
+	require.NoError(t, err)
+	_, err = NewSoftwareSealer(bytes.Repeat([]byte{1}, 16))
 	require.ErrorIs(t, err, protocol.ErrConfig)
 	_, err = NewSoftwareSealer(make([]byte, 32))
 	require.ErrorIs(t, err, protocol.ErrConfig)

@@ -1,11 +1,14 @@
 package wire_test
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
@@ -32,4 +35,48 @@ func TestAnswerIsBound(t *testing.T) {
 	opened, err := wire.Reply{Secret: key, Request: wire.Hash{1}}.Open(sealed)
 	require.NoError(t, err)
 	require.Equal(t, "answer", string(opened))
+}
+
+// TestPublicKeyEdges: exponents from 3 to 2^31-1, odd ones.
+func TestPublicKeyEdges(t *testing.T) {
+	for e, want := range map[uint32]bool{0: false, 1: false, 2: false, 3: true, 4: false, 65537: true, 1<<31 - 1: true, 1<<31 + 1: false} {
+		var b cryptobyte.Builder
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(bytes.Repeat([]byte{0xff}, 256)) })
+		b.AddUint32(e)
+		s := cryptobyte.String(b.BytesOrPanic())
+		var pub rsa.PublicKey
+		require.Equal(t, want, wire.ReadPublicKey(&s, &pub), "%d", e)
+	}
+}
+
+// TestAnswerBodies: a body has the length and the values of its code.
+func TestAnswerBodies(t *testing.T) {
+	answer := func(code wire.Code, body ...byte) error {
+		raw := append([]byte{wire.Version, byte(code), 0, 0, 0, byte(len(body))}, body...)
+		_, err := wire.ParseAnswer(append(raw, 0, 0))
+		return err
+	}
+	require.NoError(t, answer(wire.CodeExpired))
+	require.ErrorIs(t, answer(wire.CodeExpired, 0), protocol.ErrMalformed)
+	require.ErrorIs(t, answer(wire.CodeKeyRefused), protocol.ErrMalformed)
+	require.NoError(t, answer(wire.CodeKeyRefused, byte(wire.RefusedModulus)))
+	require.NoError(t, answer(wire.CodeKeyRefused, byte(wire.RefusedHardware)))
+	require.ErrorIs(t, answer(wire.CodeKeyRefused, byte(wire.RefusedModulus)-1), protocol.ErrMalformed)
+	require.ErrorIs(t, answer(wire.CodeKeyRefused, byte(wire.RefusedHardware)+1), protocol.ErrMalformed)
+	require.ErrorIs(t, answer(wire.CodeKeyRefused, byte(wire.RefusedModulus), 0), protocol.ErrMalformed)
+}
+
+// TestUnknownOperation of a request of good length.
+func TestUnknownOperation(t *testing.T) {
+	request := make([]byte, 4096)
+	request[0] = wire.Version
+	for op := range 256 {
+		request[1] = byte(op)
+		_, err := wire.ParseEnvelope(request)
+		if wire.KnownOperation(protocol.Operation(op)) {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, protocol.ErrMalformed, "%d", op)
+		}
+	}
 }
