@@ -84,6 +84,20 @@ func mustOpenFake(t testing.TB, f *fake, change func(*Config)) *Token {
 	return tok
 }
 
+// setLimits changes the time limits of a token that is open, once no recovery reads them.
+func setLimits(t testing.TB, tok *Token, limit time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		tok.mu.Lock()
+		defer tok.mu.Unlock()
+		if tok.recovery != nil {
+			return false
+		}
+		tok.cfg.CallTimeout, tok.cfg.GenerateTimeout = limit, limit
+		return true
+	}, time.Minute, time.Millisecond)
+}
+
 // set changes how the fake behaves, while it is in use.
 func (f *fake) set(change func()) {
 	f.mu.Lock()

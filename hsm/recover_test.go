@@ -229,7 +229,7 @@ func TestAbandoned(t *testing.T) {
 	tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
 	key, err := tok.GenerateKey(t.Context(), "key", 2048)
 	require.NoError(t, err)
-	tok.cfg.CallTimeout = 100 * time.Millisecond // from here on: all before may take its time
+	setLimits(t, tok, 100*time.Millisecond) // from here on: all before may take its time
 	block := make(chan struct{})
 	f.set(func() {
 		f.trouble = func(call string) error {
@@ -261,7 +261,7 @@ func TestAbandoned(t *testing.T) {
 	require.ErrorIs(t, tok.recover(t.Context(), levelRestart, tok.Stats().Generation, nil), ErrUnavailable)
 	require.Equal(t, finalized, f.count("C_Finalize"))
 
-	tok.cfg.CallTimeout = time.Minute
+	setLimits(t, tok, time.Minute)
 	close(block)
 	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return tok.Stats().Running == 0 }, time.Minute, time.Millisecond)

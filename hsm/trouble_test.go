@@ -115,7 +115,7 @@ func TestRepeatedAfterTimeout(t *testing.T) {
 	} {
 		f := newFake()
 		tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
-		tok.cfg.CallTimeout, tok.cfg.GenerateTimeout = 50*time.Millisecond, 50*time.Millisecond // all before may take its time
+		setLimits(t, tok, 50*time.Millisecond) // all before may take its time
 		block := make(chan struct{})
 		f.set(func() {
 			f.trouble = func(c string) error {
@@ -130,7 +130,7 @@ func TestRepeatedAfterTimeout(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded, call)
 		close(block)
 		require.Eventually(t, func() bool { return tok.Stats().Running == 0 }, time.Minute, time.Millisecond)
-		tok.cfg.CallTimeout, tok.cfg.GenerateTimeout = time.Minute, time.Minute
+		setLimits(t, tok, time.Minute)
 		require.ErrorIs(t, c.generate(tok), ErrKeyExists, call)
 		require.NoError(t, c.get(tok), call)
 		require.NoError(t, tok.DestroyKeys(ctx, "new"))
