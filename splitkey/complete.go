@@ -111,8 +111,9 @@ func (ch *Checked) Wipe() {
 // Format hides s1: together with the digest it is a test of PINs.
 func (ch Checked) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.Checked") }
 
-// Check reports whether a partial signature belongs to the message: whether the client
-// used the right share. It returns [ErrMessage] where the message was encoded for another
+// Check joins the server's share to a partial signature, which makes the signature modulo
+// n1, and reports whether that is right: whether the client used the right share. It
+// returns [ErrMessage] where the message was encoded for another
 // final key, [ErrMalformedPartial] for a partial signature out of range, and [ErrPartial]
 // for a wrong one. It does not use the server key.
 func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {

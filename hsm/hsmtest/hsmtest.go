@@ -4,7 +4,8 @@
 // A module that is missing skips the test and says how to install it. Where
 // the environment says CI=true it fails the test instead.
 //
-//	apt-get install -y softhsm2 libnss3 libnss3-tools opencryptoki opensc p11-kit p11-kit-modules swtpm libtpm2-pkcs11-1 libtss2-tcti-swtpm0
+//	apt-get install -y softhsm2 libnss3 libnss3-tools opencryptoki opensc p11-kit \
+//		p11-kit-modules swtpm libtpm2-pkcs11-1 libtss2-tcti-swtpm0
 package hsmtest
 
 import (

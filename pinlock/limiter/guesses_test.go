@@ -71,8 +71,9 @@ func TestGuessesUntilDestroyed(t *testing.T) {
 	})
 }
 
-// TestLimiterAlone holds what the warning in the package documentation says: a right PIN gives all tries
-// back, so who guesses twice between any two right PINs is never locked out.
+// TestLimiterAlone holds what the warning in the package documentation says: a right PIN
+// gives all tries back, so who guesses twice between any two right PINs is never locked
+// out.
 func TestLimiterAlone(t *testing.T) {
 	l := enrolled(t, new(storetest.MemoryStore))
 	const right = 7331

@@ -150,7 +150,8 @@ func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
 // unexported field of a struct that is printed.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.Config(hidden)") }
 
-// exclusively runs one operation with the state as it is stored, and wipes its secrets.
+// exclusively loads the state, runs one operation with it while nobody else has the
+// storage, and wipes its secrets. To save is up to the operation.
 func (d *Device) exclusively(ctx context.Context, operation func(*state) error) error {
 	if d == nil || d.config.Storage == nil || ctx == nil {
 		return wire.ErrNothing
@@ -172,6 +173,8 @@ func (d *Device) exclusively(ctx context.Context, operation func(*state) error) 
 	return operation(s)
 }
 
+// load reads the state. If the app ships a newer HPKE key than the state has, it takes that
+// up; a save makes it last.
 func (d *Device) load() (*state, error) {
 	data, err := d.config.Storage.Load()
 	if err != nil {

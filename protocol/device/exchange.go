@@ -154,8 +154,9 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 }
 
 // resolve changes the state as the answer to the pending request says, or the answer to a
-// Cancel of it, and reports whether nothing is pending any more. The reply key of a
-// Cancel was never stored, so that nobody can have forged its answer.
+// Cancel of it, and reports whether nothing is pending any more. fresh says that the key of
+// the reply was never stored, as that of a Cancel is not: nobody can have forged the
+// answer.
 func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
 	k, p := s.key, s.pending
 	f := wire.FateWrong

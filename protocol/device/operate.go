@@ -201,8 +201,8 @@ func (k *enrolledKey) encode(r *wire.Request) ([]*splitkey.Message, error) {
 	return encoded, nil
 }
 
-// finalKey returns the final key of an enrolled device, which is checked once an
-// operation.
+// finalKey returns the final key, and checks, once an operation, that it is one of the
+// lockbox's client key.
 func (k *enrolledKey) finalKey() (*splitkey.FinalKey, error) {
 	if k.final != nil {
 		return k.final, nil
@@ -249,6 +249,8 @@ func (d *Device) seal(s *state, r *wire.Request, signer *wire.HardwareSigner) ([
 	return d.encrypt(s, r.Op, s.key.id, plaintext)
 }
 
+// encrypt encrypts a request or an enrolment to the HPKE key of now, and refuses one that
+// is too long to travel.
 func (d *Device) encrypt(s *state, op protocol.Operation, id protocol.KeyID, plaintext []byte) ([]byte, wire.Reply, error) {
 	pub, err := d.publicKey(s)
 	if err != nil {
@@ -275,8 +277,8 @@ func (d *Device) publicKey(s *state) (hpke.PublicKey, error) {
 	return pub, nil
 }
 
-// saveUnsent saves a request that was not sent. If the caller wants it no more, nothing
-// is pending.
+// saveUnsent saves a request that is about to be sent. If the context ends meanwhile, the
+// state from before is saved again, so that nothing is pending.
 func (d *Device) saveUnsent(ctx context.Context, s, before *state) error {
 	if err := ctx.Err(); err != nil {
 		return err

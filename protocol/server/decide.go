@@ -41,7 +41,8 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	subject := t.Subject(t.hash)
 	// A Cancel always works, however old the challenge that it carries.
 	live := t.Op == protocol.OpCancel || t.Challenge.Expires > t.now
-	// But none from before a recovery: anybody may have recorded it.
+	// One from before a recovery is over until the device proves its PIN, for a Cancel too:
+	// anybody may have recorded it.
 	if rec.unheard && t.Challenge.Issued <= rec.recovered {
 		live = false
 	}

@@ -173,9 +173,9 @@ func (s *Server) record(ctx context.Context, e Event) error {
 // errUndelivered is why nothing is settled for a key whose events the sink does not take.
 var errUndelivered = errors.New("server: too many events are not delivered")
 
-// note puts an event into the record, after those that were not delivered yet. Where
-// there is no room the sink is down, and nothing happens any more to this key but its
-// destruction.
+// note gives the sink the events that were not delivered yet, and puts a new one into the
+// record. If the record has no room, since the sink is down, the error is errUndelivered:
+// until the sink takes them, this key can only be destroyed.
 func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event) error {
 	if s.deliver(ctx, id, r) == nil {
 		r.events = nil

@@ -57,7 +57,7 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 // the token.
 func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
 	if rec.unheard {
-		rec.chain = t.Chain // the store lost what the device's has more
+		rec.chain = t.Chain // the device's is ahead of what the store kept
 	}
 	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
 	if f == wire.FateRight {
@@ -98,7 +98,7 @@ func (t *trial) refuse(rec *record, counter limiter.Counter, refusal error) (dec
 
 // try looks at the partial signatures, once, and at all of them whatever it finds:
 // partial signatures under several PINs are one wrong guess, and which of them was right
-// shows nowhere. It has no effect that anybody can see.
+// shows nowhere. It changes nothing that lasts.
 func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	if t.outcome != 0 {
 		return t.outcome, nil
@@ -134,7 +134,7 @@ func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	return outcome, nil
 }
 
-// restore opens the share and finds the server key, once.
+// restore opens the share, finds the server key, and makes the completer of both, once.
 func (t *trial) restore(ctx context.Context, rec *record) error {
 	if t.completer != nil {
 		return nil

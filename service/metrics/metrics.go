@@ -5,9 +5,9 @@
 //	tandem_refused_total{cause}                 requests without an answer
 //	tandem_events_total{kind, reason}           what happened to keys, once each
 //	tandem_signatures_total                     documents that were signed
-//	tandem_call_seconds{part, call, result}     calls of the store, the sealer, the server keys and the audit sink
-//	tandem_undelivered_events                   how many events waited in a record when the sink did not take one
-//	tandem_up{part}                             1 if the part answered the last Server.Ping: see [Metrics.Pinged]
+//	tandem_call_seconds{part, call, result}     calls of store, sealer, keys and audit sink
+//	tandem_undelivered_events                   events that wait in a record for the sink
+//	tandem_up{part}                             1 if it answered the last [Metrics.Pinged]
 //
 // The values of the labels are those that package protocol/server/observe lists. No metric
 // has a key id or anything else of a person, and their number does not depend on what
