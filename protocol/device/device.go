@@ -173,8 +173,8 @@ func (d *Device) exclusively(ctx context.Context, operation func(*state) error) 
 	return operation(s)
 }
 
-// load reads the state. If the app ships a newer HPKE key than the state has, it takes that
-// up; a save makes it last.
+// load reads the state, and takes up the HPKE key that the app is shipped with, which the
+// next save makes last.
 func (d *Device) load() (*state, error) {
 	data, err := d.config.Storage.Load()
 	if err != nil {
