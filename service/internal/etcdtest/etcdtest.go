@@ -23,6 +23,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/needtest"
 	"github.com/tandem-rsa/tandem/internal/proxytest"
+	"github.com/tandem-rsa/tandem/service/internal/childtest"
 )
 
 // Program returns the path of etcd: TANDEM_ETCD, or what PATH has.
@@ -139,8 +140,7 @@ func (n *Node) start() error {
 	n.cmd = exec.Command(n.program, n.args...)
 	n.cmd.Dir = n.Folder
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
-	n.cmd.SysProcAttr = attributes()
-	if err := start(n.cmd); err != nil {
+	if err := childtest.Start(n.cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
 	n.ended = make(chan struct{})

@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/needtest"
+	"github.com/tandem-rsa/tandem/service/internal/childtest"
 )
 
 // patience is how long a server may take to start or stop.
@@ -219,7 +221,8 @@ func (s *Server) tryStart(t testing.TB) error {
 	cmd := s.command("postgres", args...)
 	log := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := start(cmd); err != nil {
+	// SIGQUIT ends a server at once, with all of its processes.
+	if err := childtest.Start(cmd, syscall.SIGQUIT); err != nil {
 		return err
 	}
 	ended := make(chan struct{})

@@ -2,12 +2,7 @@
 
 package pgtest
 
-import (
-	"os/exec"
-	"syscall"
-)
+import "syscall"
 
 // attributes changes nothing: without root the programs run as this user.
 func attributes(owner) *syscall.SysProcAttr { return nil }
-
-func start(cmd *exec.Cmd) error { return cmd.Start() }
