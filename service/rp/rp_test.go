@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/internal/niltest"
+	"github.com/tandem-rsa/tandem/internal/printtest"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/rp"
@@ -158,9 +160,18 @@ func TestInteractionTypes(t *testing.T) {
 	}
 }
 
+func TestSessionHidesSecrets(t *testing.T) {
+	const token, secret, base = "wGIrqveE6AuGDATZKmR1mtAZ", "B98ODiVCebRedSwdTk51zFSaGYyHtY1H2A0ocAi3/Ps=", "https://id.example/link"
+	s := rp.Session{ID: rp.NewSessionID()}.WithLink(token, secret, base)
+	printtest.Hidden(t, map[string][]byte{"token": []byte(token), "secret": []byte(secret)}, s, &s)
+	gotToken, gotSecret, gotBase := s.Link()
+	require.Equal(t, []string{token, secret, base}, []string{gotToken, gotSecret, gotBase})
+	require.Equal(t, "rp.Session("+s.ID+")", fmt.Sprint(s))
+}
+
 func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
-		Types: []any{(*rp.Problem)(nil), (*rp.Level)(nil), (*rp.Algorithm)(nil), (*rp.InteractionType)(nil)},
+		Types: []any{(*rp.Problem)(nil), (*rp.Level)(nil), (*rp.Algorithm)(nil), (*rp.InteractionType)(nil), (*rp.Session)(nil)},
 		Functions: map[string]any{
 			"UUID": rp.UUID, "NewSessionID": rp.NewSessionID, "PollTimeout": rp.PollTimeout, "DisplayProblem": rp.DisplayProblem, "Title": rp.Title,
 			"AlgorithmOfHash": rp.AlgorithmOfHash, "AlgorithmOfName": rp.AlgorithmOfName,

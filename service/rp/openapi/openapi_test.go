@@ -241,10 +241,10 @@ func TestAnswers(t *testing.T) {
 	document, err := identity.ParseDocument("PNOEE-40504040001-7TRE-Q")
 	require.NoError(t, err)
 	for _, e := range rpv3.Endpoints() {
-		s := rpv3.Session{ID: id}
+		s := rp.Session{ID: id}
 		switch {
 		case e.Flow() == rp.DeviceLink:
-			s.Token, s.Secret, s.LinkBase = devicelink.NewToken(), devicelink.NewSecret().Text(), "https://id.example/device-link"
+			s = s.WithLink(devicelink.NewToken(), devicelink.NewSecret().Text(), "https://id.example/device-link")
 		case e.Flow() == rp.Notification && e.Kind() == rp.Signature:
 			s.Code = "0012"
 		case e.Kind() == rp.Certificate:

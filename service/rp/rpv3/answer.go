@@ -27,35 +27,26 @@ func encode(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Session is what a request got. A device-link flow has Token, Secret and LinkBase; a
-// notification for a signature has Code.
-type Session struct {
-	ID       string
-	Code     string // the verification code
-	Token    string
-	Secret   string // in base64
-	LinkBase string
-}
-
 type vc struct {
 	Type  string `json:"type"`
 	Value string `json:"value"`
 }
 
 // Created is the answer to a request that got a session.
-func Created(s Session) ([]byte, error) {
+func Created(s rp.Session) ([]byte, error) {
+	token, secret, base := s.Link()
 	out := struct {
 		SessionID      string `json:"sessionID"`
 		VC             *vc    `json:"vc,omitempty"`
 		SessionToken   string `json:"sessionToken,omitempty"`
 		SessionSecret  string `json:"sessionSecret,omitempty"`
 		DeviceLinkBase string `json:"deviceLinkBase,omitempty"`
-	}{SessionID: s.ID, SessionToken: s.Token, SessionSecret: s.Secret, DeviceLinkBase: s.LinkBase}
+	}{SessionID: s.ID, SessionToken: token, SessionSecret: secret, DeviceLinkBase: base}
 	if s.Code != "" {
 		out.VC = &vc{"numeric4", s.Code}
 	}
-	link := []bool{s.Token != "", s.Secret != "", s.LinkBase != ""}
-	if s.ID == "" || link[0] != link[1] || link[0] != link[2] || link[0] && s.Code != "" {
+	link := token != ""
+	if s.ID == "" || link != (secret != "") || link != (base != "") || link && s.Code != "" {
 		return nil, errors.New("rpv3: a session of which a part is missing")
 	}
 	return encode(out)

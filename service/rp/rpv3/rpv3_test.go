@@ -428,16 +428,17 @@ func TestStatus(t *testing.T) {
 }
 
 func TestCreated(t *testing.T) {
-	for want, s := range map[string]rpv3.Session{
+	for want, s := range map[string]rp.Session{
 		`{"sessionID":"i"}`: {ID: "i"},
 		`{"sessionID":"i","vc":{"type":"numeric4","value":"0012"}}`:                             {ID: "i", Code: "0012"},
-		`{"sessionID":"i","sessionToken":"t","sessionSecret":"s","deviceLinkBase":"https://h"}`: {ID: "i", Token: "t", Secret: "s", LinkBase: "https://h"},
+		`{"sessionID":"i","sessionToken":"t","sessionSecret":"s","deviceLinkBase":"https://h"}`: rp.Session{ID: "i"}.WithLink("t", "s", "https://h"),
 	} {
 		got, err := rpv3.Created(s)
 		require.NoError(t, err)
 		require.Equal(t, want+"\n", string(got))
 	}
-	for _, s := range []rpv3.Session{{}, {ID: "i", Token: "t"}, {ID: "i", Token: "t", Secret: "s"}, {ID: "i", Secret: "s", LinkBase: "b"}, {ID: "i", Token: "t", Secret: "s", LinkBase: "b", Code: "1234"}, {Token: "t", Secret: "s", LinkBase: "b"}} {
+	i := rp.Session{ID: "i"}
+	for _, s := range []rp.Session{{}, i.WithLink("t", "", ""), i.WithLink("t", "s", ""), i.WithLink("", "s", "b"), rp.Session{ID: "i", Code: "1234"}.WithLink("t", "s", "b"), rp.Session{}.WithLink("t", "s", "b")} {
 		_, err := rpv3.Created(s)
 		require.Error(t, err)
 	}

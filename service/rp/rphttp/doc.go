@@ -1,0 +1,2 @@
+// Package rphttp serves the relying-party API over HTTP.
+package rphttp
