@@ -23,6 +23,7 @@ const (
 	inBolt      = "./service/stores/bolt"
 	inEtcd      = "./service/stores/etcd"
 	inPostgres  = "./service/stores/postgres"
+	inPgsafe    = "./service/internal/pgsafe"
 	inWatermark = "./service/stores/watermark"
 	inCommand   = "./service/cmd/tandem"
 

@@ -79,7 +79,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := s.validate(ctx, c.Conn().PgConn()); err != nil {
+		if err := s.guard.Validate(ctx, c.Conn().PgConn()); err != nil {
 			return err
 		}
 		tag, err := c.Exec(ctx, "UPDATE tandem_meta SET creations = creations WHERE one")

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/service/internal/pgsafe"
 )
 
 // Options are settings for [Open]. The zero value is good.
@@ -30,18 +31,18 @@ type Options struct {
 var (
 	// ErrUnsafe is returned for a server whose settings let it forget writes that it
 	// confirmed.
-	ErrUnsafe = errors.New("postgres: server may lose confirmed writes")
+	ErrUnsafe = pgsafe.ErrUnsafe
 
 	// ErrReadOnly is returned for a server that takes no writes, such as a standby.
-	ErrReadOnly = errors.New("postgres: server is read-only")
+	ErrReadOnly = pgsafe.ErrReadOnly
 
 	// ErrStale is returned for a server that is behind one that the Store was connected
 	// to: a former primary.
-	ErrStale = errors.New("postgres: server is a former primary")
+	ErrStale = pgsafe.ErrStale
 
 	// ErrInsecure is returned by Open for a connection to another machine that is not
 	// encrypted, or whose server is not verified.
-	ErrInsecure = errors.New("postgres: connection is not encrypted and verified: set sslmode=verify-full")
+	ErrInsecure = pgsafe.ErrInsecure
 
 	// ErrFormat is returned by Open for tables that are of a newer version, or not a
 	// store's. They are left as they are.
@@ -58,9 +59,9 @@ var (
 // Store is a [limiter.Store] in a database. Close it when done. Any number of Stores, in
 // any number of processes and on any number of machines, may be open on one database.
 type Store struct {
-	options  Options
-	pool     *pgxpool.Pool
-	timeline timeline
+	options Options
+	pool    *pgxpool.Pool
+	guard   pgsafe.Guard
 
 	mu     sync.Mutex
 	closed bool

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/service/internal/pgsafe"
 	"github.com/tandem-rsa/tandem/service/stores/internal/checked"
 )
 
@@ -33,9 +34,9 @@ func (s *Store) read(ctx context.Context, query func(ctx context.Context, c conn
 func (s *Store) write(ctx context.Context, statement func(ctx context.Context, c conn) error) error {
 	_, err := s.once(ctx, func(ctx context.Context, c conn) error {
 		pc := c.Conn().PgConn()
-		takeWarning(pc)
+		pgsafe.TakeWarning(pc)
 		err := statement(ctx, c)
-		if w, warned := takeWarning(pc); warned && err == nil {
+		if w, warned := pgsafe.TakeWarning(pc); warned && err == nil {
 			err = fmt.Errorf("postgres: the server warns: %s", w)
 		}
 		return err

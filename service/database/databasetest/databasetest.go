@@ -1,0 +1,61 @@
+// Package databasetest runs a test on both engines of package database.
+package databasetest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/internal/pgtest"
+)
+
+// Main is the TestMain of a package that uses Run or Postgres.
+func Main(m *testing.M) int {
+	code := m.Run()
+	pgtest.EndShared()
+	return code
+}
+
+// Run runs f with SQLite and, where it is installed, with PostgreSQL. Each call of open
+// returns another handle of the same database, as another node has it, which is empty at
+// first and is closed with the test.
+func Run(t *testing.T, f func(t *testing.T, open func() *database.DB)) {
+	for _, engine := range []struct {
+		name    string
+		address func(testing.TB) string
+	}{{"SQLite", SQLite}, {"PostgreSQL", Postgres}} {
+		t.Run(engine.name, func(t *testing.T) {
+			address := engine.address(t)
+			f(t, func() *database.DB { return Open(t, address) })
+		})
+	}
+}
+
+// Open opens a database, which is closed with the test.
+func Open(t testing.TB, address string) *database.DB {
+	t.Helper()
+	db, err := database.Open(context.Background(), address, database.Options{MaxConns: 8})
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// SQLite returns the address of a new file.
+func SQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "service.db") }
+
+var schemas atomic.Int64
+
+// Postgres returns the address of a new schema on the server that the tests of a package
+// share.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	s := pgtest.Shared(t)
+	name := fmt.Sprintf("databasetest%d", schemas.Add(1))
+	s.Exec(t, "CREATE SCHEMA "+name)
+	return s.URL("search_path=" + name)
+}

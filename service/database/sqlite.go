@@ -1,0 +1,110 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// sqliteEngine is SQLite's side of a DB.
+type sqliteEngine struct{ db *DB }
+
+// openSQLite opens a file with one connection that writes, and others that read.
+func (db *DB) openSQLite(file string, o Options) error {
+	if file == "" || file == ":memory:" {
+		return ErrAddress
+	}
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return failed(err)
+	}
+	// SQLite gives the files beside it the same mode. A file that exists is not opened
+	// here: to close it would give back the locks that this process has on it.
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return failed(err)
+		}
+	}
+	pragmas := func(more ...string) string {
+		q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
+			"fullfsync(ON)", "checkpoint_fullfsync(ON)", "foreign_keys(ON)", "trusted_schema(OFF)", "cell_size_check(ON)"}, more...)}
+		return (&url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}).String()
+	}
+	write, err := sql.Open("sqlite", pragmas("journal_size_limit(67108864)")+"&_txlock=immediate")
+	if err != nil {
+		return failed(err)
+	}
+	write.SetMaxOpenConns(1)
+	db.write = write
+	read, err := sql.Open("sqlite", pragmas("query_only(ON)"))
+	if err != nil {
+		return failed(err)
+	}
+	read.SetMaxOpenConns(o.MaxConns)
+	read.SetMaxIdleConns(o.MaxConns)
+	db.read = read
+	db.engine = sqliteEngine{db}
+	return nil
+}
+
+func (sqliteEngine) dialect() string { return "sqlite3" }
+
+// migrating runs f again if it failed: two processes that migrate at once are in each
+// other's way, and one of them finds then that there is nothing left to do.
+func (e sqliteEngine) migrating(ctx context.Context, f func() error) error {
+	var err error
+	for range 5 {
+		if err = f(); err == nil || errors.Is(err, ErrSchema) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// check refuses a file system on which SQLite cannot have its log, or a library that
+// ignores what it was asked for. 2 is FULL.
+func (e sqliteEngine) check(ctx context.Context) error {
+	var mode, foreign string
+	var synchronous int
+	for query, to := range map[string]any{"PRAGMA journal_mode": &mode, "PRAGMA synchronous": &synchronous, "PRAGMA foreign_keys": &foreign} {
+		if err := e.db.write.QueryRowContext(ctx, query).Scan(to); err != nil {
+			return failed(err)
+		}
+	}
+	if mode != "wal" || synchronous != 2 || foreign != "1" {
+		return fmt.Errorf("%w: journal_mode is %s, synchronous is %d, foreign_keys is %s", ErrUnsafe, mode, synchronous, foreign)
+	}
+	return nil
+}
+
+// busy knows SQLITE_BUSY, in whatever extended form.
+func (sqliteEngine) busy(err error) bool {
+	var e *sqlite.Error
+	const sqliteBusy = 5
+	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
+}
+
+// begin begins a transaction that has the write lock from the beginning (_txlock), which
+// is serializable.
+func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, _ sql.IsolationLevel) (*sql.Tx, error) {
+	return c.BeginTx(ctx, nil)
+}
+
+func (sqliteEngine) commit(_ *sql.Conn, tx *sql.Tx) error { return tx.Commit() }
+
+func (sqliteEngine) notify(context.Context, *sql.Tx, note) (bool, error) { return false, nil }
+
+// recheck is how soon a waiter learns what another process wrote.
+func (sqliteEngine) recheck() time.Duration { return 5 * time.Second }

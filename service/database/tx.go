@@ -1,0 +1,128 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Tx runs f in a serializable transaction and commits it. If f returns an error, that is
+// Tx's, and nothing was written. f runs again, in a new transaction, if others were in the
+// way. When Tx returns nil all is durable. The error is [ErrUnknown] if it is not known
+// whether it is.
+func (db *DB) Tx(ctx context.Context, f func(*sql.Tx) error) error {
+	return db.transact(ctx, sql.LevelSerializable, f)
+}
+
+// TxReadCommitted is Tx for statements that each decide by themselves, by what they write
+// under the lock of a row: counters that many transactions want at once.
+func (db *DB) TxReadCommitted(ctx context.Context, f func(*sql.Tx) error) error {
+	return db.transact(ctx, sql.LevelReadCommitted, f)
+}
+
+// Exec runs one statement in a transaction of its own, as Tx does, and returns how many
+// rows it wrote.
+func (db *DB) Exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {
+	err = db.Tx(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		rows, err = result.RowsAffected()
+		return err
+	})
+	return rows, err
+}
+
+// Read runs f in a transaction that sees the database at one moment, with all that was
+// confirmed before, and cannot write. f runs again as in Tx.
+func (db *DB) Read(ctx context.Context, f func(*sql.Tx) error) error {
+	if f == nil {
+		return errNoFunction
+	}
+	return db.again(ctx, func() error {
+		tx, err := db.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+		if err != nil {
+			return failed(err)
+		}
+		defer tx.Rollback()
+		if err := f(tx); err != nil {
+			return err
+		}
+		return ctx.Err() // a context that ended may have cut a result short
+	})
+}
+
+var errNoFunction = errors.New("database: no function")
+
+func (db *DB) transact(ctx context.Context, level sql.IsolationLevel, f func(*sql.Tx) error) error {
+	if f == nil {
+		return errNoFunction
+	}
+	return db.again(ctx, func() error { return db.once(ctx, level, f) })
+}
+
+// once runs a transaction once.
+func (db *DB) once(ctx context.Context, level sql.IsolationLevel, f func(*sql.Tx) error) error {
+	c, err := db.write.Conn(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	defer c.Close()
+	tx, err := db.engine.begin(ctx, c, level)
+	if err != nil {
+		return failed(err)
+	}
+	defer db.forget(tx)
+	defer tx.Rollback()
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := db.engine.commit(c, tx); err != nil {
+		return failed(err)
+	}
+	for _, n := range db.forget(tx) {
+		db.hub.wake(n)
+	}
+	return nil
+}
+
+// Waits between two tries of a transaction: some 20 seconds in all.
+const (
+	firstPause = time.Millisecond
+	lastPause  = 500 * time.Millisecond
+	tries      = 50
+)
+
+// again runs a transaction until nobody was in its way.
+func (db *DB) again(ctx context.Context, run func() error) error {
+	pause := firstPause
+	for try := 1; ; try++ {
+		if err := db.ready(ctx); err != nil {
+			return err
+		}
+		err := run()
+		if err == nil || try == tries || errors.Is(err, ErrUnknown) || !db.engine.busy(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// forget returns the notes of a transaction that has ended.
+func (db *DB) forget(tx *sql.Tx) []note {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	notes := db.pending[tx]
+	delete(db.pending, tx)
+	return notes
+}
