@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -615,43 +614,4 @@ func Example() {
 	err = l.Attempt(ctx, "key 7", func(context.Context) (limiter.Outcome, error) { return limiter.Wrong, nil })
 	fmt.Println(err)
 	// Output: limiter: wrong PIN, 2 tries remain until the next lock, 8 in all
-}
-
-func BenchmarkAttempt(b *testing.B) {
-	right := func(context.Context) (limiter.Outcome, error) { return limiter.Right, nil }
-	b.Run("bolt/serial", func(b *testing.B) {
-		l, err := limiter.New(openNew(b), limiter.DefaultPolicy())
-		require.NoError(b, err)
-		require.NoError(b, l.Create(b.Context(), "key"))
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := l.Attempt(b.Context(), "key", right); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	for _, clients := range []int{8, 64} {
-		b.Run(fmt.Sprintf("bolt/parallel-%d", clients), func(b *testing.B) {
-			l, err := limiter.New(openNew(b), limiter.DefaultPolicy())
-			require.NoError(b, err)
-			for i := range clients {
-				require.NoError(b, l.Create(b.Context(), fmt.Sprint(i)))
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			var done atomic.Int64
-			var wg sync.WaitGroup
-			for i := range clients { // each its own key, as different devices
-				wg.Go(func() {
-					for done.Add(1) <= int64(b.N) {
-						if err := l.Attempt(context.Background(), fmt.Sprint(i), right); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-		})
-	}
 }

@@ -13,12 +13,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/service/stores/internal/benchtest"
 )
 
 var atRest = flag.Int("records", 10_000, "how many records BenchmarkAtRest fills a store with")
-
-// recordSize is about that of a key's record with a share and a server key of 2048 bits.
-const recordSize = 1900
 
 // BenchmarkAtRest fills stores with records of a key's size, and measures what they cost
 // where nothing happens: bytes a record, the time to open the store (which checks all of
@@ -37,7 +36,7 @@ func BenchmarkAtRest(b *testing.B) {
 			require.NoError(b, err)
 			opened := time.Since(begin)
 			defer s.Close()
-			value := make([]byte, recordSize)
+			value := make([]byte, benchtest.ValueSize)
 			rand.Read(value)
 			ids := []string{"key/of the benchmark"}
 			require.NoError(b, s.Create(b.Context(), ids[0], value))
@@ -80,7 +79,7 @@ func fill(b *testing.B, name string, records int) {
 	const n = 256
 	for c := range n {
 		callers.Go(func() {
-			value := make([]byte, recordSize)
+			value := make([]byte, benchtest.ValueSize)
 			rand.Read(value)
 			for i := c; i < records; i += n {
 				if err := s.Create(context.Background(), idOf(i), value); err != nil {

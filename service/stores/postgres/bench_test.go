@@ -6,11 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,44 +16,8 @@ import (
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/service/internal/pgtest"
+	"github.com/tandem-rsa/tandem/service/stores/internal/benchtest"
 )
-
-var clients = []int{1, 16, 64}
-
-// valueSize is about that of a key's record.
-const valueSize = 1900
-
-// report reports calls a second and how long they took.
-func report(b *testing.B, took []time.Duration, elapsed time.Duration) {
-	slices.Sort(took)
-	b.ReportMetric(float64(len(took))/elapsed.Seconds(), "calls/s")
-	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
-}
-
-// atOnce makes b.N calls on n goroutines, and reports.
-func atOnce(b *testing.B, n int, call func(client int)) {
-	var next atomic.Int64
-	took := make([]time.Duration, b.N)
-	var wg sync.WaitGroup
-	b.ResetTimer()
-	begin := time.Now()
-	for c := range n {
-		wg.Go(func() {
-			for {
-				i := next.Add(1) - 1
-				if i >= int64(b.N) {
-					return
-				}
-				start := time.Now()
-				call(c)
-				took[i] = time.Since(start)
-			}
-		})
-	}
-	wg.Wait()
-	report(b, took, time.Since(begin))
-}
 
 func openFor(b *testing.B, conns int) *Store {
 	server := pgtest.Shared(b)
@@ -78,11 +39,11 @@ func openFor(b *testing.B, conns int) *Store {
 // BenchmarkSwap swaps records that nobody else swaps: one conditional update each, as
 // BenchmarkPgbench.
 func BenchmarkSwap(b *testing.B) {
-	for _, n := range clients {
+	for _, n := range benchtest.Clients {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			ctx := context.Background()
 			s := openFor(b, n)
-			value := make([]byte, valueSize)
+			value := make([]byte, benchtest.ValueSize)
 			versions := make([]uint64, n)
 			for c := range n {
 				require.NoError(b, s.Create(ctx, fmt.Sprint(c), value))
@@ -90,35 +51,16 @@ func BenchmarkSwap(b *testing.B) {
 				_, versions[c], err = s.Load(ctx, fmt.Sprint(c))
 				require.NoError(b, err)
 			}
-			atOnce(b, n, func(c int) {
-				if err := s.Swap(ctx, fmt.Sprint(c), versions[c], value); err != nil {
-					b.Error(err)
-				}
+			benchtest.AtOnce(b, n, func(c int) error {
 				versions[c]++ // which is how this store gives them
+				return s.Swap(ctx, fmt.Sprint(c), versions[c]-1, value)
 			})
 		})
 	}
 }
 
-// BenchmarkAttempt counts PINs: a load and a swap each.
 func BenchmarkAttempt(b *testing.B) {
-	for _, n := range clients {
-		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			ctx := context.Background()
-			s := openFor(b, n)
-			l, err := limiter.New(s, limiter.DefaultPolicy())
-			require.NoError(b, err)
-			for c := range n {
-				require.NoError(b, l.Create(ctx, fmt.Sprint(c)))
-			}
-			right := func(context.Context) (limiter.Outcome, error) { return limiter.Right, nil }
-			atOnce(b, n, func(c int) {
-				if err := l.Attempt(ctx, fmt.Sprint(c), right); err != nil {
-					b.Error(err)
-				}
-			})
-		})
-	}
+	benchtest.Attempts(b, func(b *testing.B, clients int) limiter.Store { return openFor(b, clients) })
 }
 
 var latency = regexp.MustCompile(`(?m)^\d+ \d+ (\d+) `)
@@ -127,18 +69,18 @@ var latency = regexp.MustCompile(`(?m)^\d+ \d+ (\d+) `)
 // size for each client.
 func BenchmarkPgbench(b *testing.B) {
 	server := pgtest.Shared(b)
-	for _, n := range clients {
+	for _, n := range benchtest.Clients {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			s := openFor(b, 1)
 			var schema string
 			require.NoError(b, s.pool.QueryRow(b.Context(), "SHOW search_path").Scan(&schema))
 			for c := range n {
-				execute(b, s, "INSERT INTO tandem_records VALUES ($1, 1, $2)", fmt.Append(nil, c), make([]byte, valueSize))
+				execute(b, s, "INSERT INTO tandem_records VALUES ($1, 1, $2)", fmt.Append(nil, c), make([]byte, benchtest.ValueSize))
 			}
 			script := filepath.Join(server.Folder(), "script.sql")
 			// The id is the number of the client, in ASCII, as the store's is.
 			text := fmt.Sprintf("UPDATE %s.tandem_records SET version = version + 1, record = '\\x%s' "+
-				"WHERE id = convert_to(:client_id::text, 'UTF8') AND version > 0;\n", schema, strings.Repeat("00", valueSize))
+				"WHERE id = convert_to(:client_id::text, 'UTF8') AND version > 0;\n", schema, strings.Repeat("00", benchtest.ValueSize))
 			require.NoError(b, os.WriteFile(script, []byte(text), 0o644))
 			logs := filepath.Join(server.Folder(), fmt.Sprintf("pgbench-%d-%d", n, b.N))
 			b.ResetTimer()
@@ -162,7 +104,7 @@ func BenchmarkPgbench(b *testing.B) {
 				}
 			}
 			require.NotEmpty(b, took, out)
-			report(b, took, time.Duration(float64(len(took))/tps*float64(time.Second)))
+			benchtest.Report(b, took, time.Duration(float64(len(took))/tps*float64(time.Second)))
 		})
 	}
 }

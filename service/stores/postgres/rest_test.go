@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/service/internal/durabletest"
 	"github.com/tandem-rsa/tandem/service/internal/pgtest"
+	"github.com/tandem-rsa/tandem/service/stores/internal/benchtest"
 )
 
 // records are rows that are made as they are copied.
@@ -45,7 +46,7 @@ func TestManyRecords(t *testing.T) {
 			value, version, err := s.Load(ctx, id)
 			require.NoError(t, err)
 			loads = append(loads, time.Since(begin))
-			require.Len(t, value, valueSize)
+			require.Len(t, value, benchtest.ValueSize)
 			begin = time.Now()
 			require.NoError(t, s.Swap(ctx, id, version, value))
 			swaps = append(swaps, time.Since(begin))
@@ -54,10 +55,10 @@ func TestManyRecords(t *testing.T) {
 		slices.Sort(swaps)
 		return loads[len(loads)/2], swaps[len(swaps)/2]
 	}
-	require.NoError(t, s.Create(ctx, "only", make([]byte, valueSize)))
+	require.NoError(t, s.Create(ctx, "only", make([]byte, benchtest.ValueSize)))
 	emptyLoad, emptySwap := medians(func() string { return "only" })
 
-	rows := &records{n: n, value: make([]byte, valueSize)}
+	rows := &records{n: n, value: make([]byte, benchtest.ValueSize)}
 	copied, err := s.pool.CopyFrom(ctx, pgx.Identifier{"tandem_records"}, []string{"id", "version", "record"}, rows)
 	require.NoError(t, err)
 	require.EqualValues(t, n, copied)
@@ -73,7 +74,7 @@ func TestManyRecords(t *testing.T) {
 	load, swap := medians(func() string { return fmt.Sprintf("key/%d", 1+rand.IntN(n)) })
 	begin = time.Now()
 	require.NoError(t, s.Check(ctx))
-	durabletest.Claim(t, "at rest: PostgreSQL with %d records of %d bytes: %d bytes each; open %v, load %v and swap %v (with one record %v and %v); Check %v", n, valueSize,
+	durabletest.Claim(t, "at rest: PostgreSQL with %d records of %d bytes: %d bytes each; open %v, load %v and swap %v (with one record %v and %v); Check %v", n, benchtest.ValueSize,
 		size/int64(n), opened.Round(time.Millisecond), load.Round(10*time.Microsecond), swap.Round(10*time.Microsecond),
 		emptyLoad.Round(10*time.Microsecond), emptySwap.Round(10*time.Microsecond), time.Since(begin).Round(time.Millisecond))
 }
