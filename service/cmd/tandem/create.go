@@ -97,15 +97,13 @@ func checkEmpty(folder string) error {
 func emptyFolder(folder string) error {
 	var errs []error
 	for _, name := range []string{configFile, sealerFile, keysFile, storeFile, markFile, markFile + ".lock"} {
-		if err := os.Remove(filepath.Join(folder, name)); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, removeIfThere(filepath.Join(folder, name)))
 	}
 	return errors.Join(errs...)
 }
 
-// fillServer makes the server, and has it in place with its last step. If that fails, no
-// keys are left in a token.
+// fillServer makes the server, and has it in place with its last step. If that fails,
+// nothing is left outside of the folder: no keys in a token, no mark, no checkpoint.
 func fillServer(ctx context.Context, c *call, folder string, config *serverConfig, hsmPIN hsmPIN, place func() error) (err error) {
 	var v *vault
 	if config.HSM != nil {
@@ -150,9 +148,15 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	if err := writeNew(filepath.Join(folder, keysFile), sealed, secretMode); err != nil {
 		return err
 	}
-	if err := createStore(ctx, folder, *config); err != nil {
+	undo, err := createStore(ctx, folder, *config)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = undo(err)
+		}
+	}()
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err
@@ -164,19 +168,39 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	return place()
 }
 
-// createStore makes the store, and its mark.
-func createStore(ctx context.Context, folder string, config serverConfig) error {
+// createStore makes the store, and its mark. undo takes away what of them is outside the
+// folder, for a server that is not to be after all; it returns the cause, and what is left.
+// On other machines that is an empty store.
+func createStore(ctx context.Context, folder string, config serverConfig) (undo func(cause error) error, err error) {
 	at, err := parseEngine(config.Store)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mark := config.markPath(folder)
 	if _, err := os.Lstat(mark); err == nil {
-		return failf("exists", "give another file with -mark", "%s exists already", mark)
+		return nil, failf("exists", "give another file with -mark", "%s exists already", mark)
 	}
 	store, err := at.openNew(ctx, folder)
 	if err != nil {
+		return nil, err
+	}
+	made, err := createMark(ctx, mark, store)
+	err = errors.Join(err, store.Close())
+	undo = func(cause error) error {
+		if at.isFile() {
+			return errors.Join(cause, made.remove(mark), removeIfThere(at.file(folder)))
+		}
+		return errors.Join(cause, made.discard(ctx, at, folder), made.remove(mark))
+	}
+	if err != nil {
+		return nil, undo(err)
+	}
+	return undo, nil
+}
+
+func removeIfThere(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return errors.Join(createMark(ctx, mark, store), store.Close())
+	return nil
 }

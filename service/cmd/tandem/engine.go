@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 	"github.com/tandem-rsa/tandem/service/stores/etcd"
 	"github.com/tandem-rsa/tandem/service/stores/postgres"
+	"github.com/tandem-rsa/tandem/service/stores/watermark"
 )
 
 // engine is where a server's store is, as -store says: "bolt:FILE", "etcd:ENDPOINTS" or
@@ -147,7 +148,8 @@ func (e engine) exists(folder string) error {
 	return nil
 }
 
-// openNew opens a store that must have no records, for a new server or a copy.
+// openNew opens a store for a new server or a copy. It must have no records, except for
+// what an init that failed leaves.
 func (e engine) openNew(ctx context.Context, folder string) (records, error) {
 	if e.isFile() {
 		if err := checkNew(e.file(folder)); err != nil {
@@ -158,9 +160,9 @@ func (e engine) openNew(ctx context.Context, folder string) (records, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := store.List(ctx, "", "", 1)
-	if err == nil && len(ids) > 0 {
-		err = failf("exists", "give another one with -store: two servers that share a store need one folder, copied", "%s has records already", e.shown(folder))
+	unused, err := watermark.Unused(ctx, store)
+	if err == nil && !unused {
+		err = failf("exists", "give another one; or empty this one, if all it has is of an init that was killed. Two servers that share a store need one folder, copied", "%s has records already", e.shown(folder))
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

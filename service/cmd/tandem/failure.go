@@ -102,6 +102,8 @@ func explain(err error, now time.Time) *failure {
 	)
 	f := &failure{Kind: "failure", Message: err.Error(), exit: exitFailure, cause: err}
 	switch {
+	case errors.Is(err, watermark.ErrCheckpointLeft):
+		f.Next = "give another store, or empty this one: it looks used"
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &wrong):

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -60,6 +62,19 @@ func (r *records) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 		return []byte(r.values[id]), v, ctx.Err()
 	}
 	return nil, 0, limiter.ErrNotFound
+}
+
+func (r *records) List(_ context.Context, prefix, after string, limit int) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []string
+	for id := range r.values {
+		if id > after && strings.HasPrefix(id, prefix) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), limit)], nil
 }
 
 func (r *records) Create(_ context.Context, id string, value []byte) error {

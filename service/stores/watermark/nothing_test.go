@@ -14,7 +14,7 @@ func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
 		Types:     []any{(*Store)(nil), (*File)(nil), (*Recovery)(nil)},
 		Values:    []func() any{func() any { s, _ := newNode(t, newRecords(), Options{}); return s }},
-		Functions: map[string]any{"Create": Create, "Check": Check, "Open": Open, "OpenFile": OpenFile, "BeginRecovery": BeginRecovery},
+		Functions: map[string]any{"Create": Create, "Discard": Discard, "Unused": Unused, "Check": Check, "Open": Open, "OpenFile": OpenFile, "BeginRecovery": BeginRecovery},
 		Good:      []any{newRecords(), new(keeper), "id", time.Now()},
 		Nils:      []any{(*records)(nil), (*keeper)(nil), (*File)(nil)},
 	})

@@ -10,27 +10,6 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-var errNothing = errors.New("watermark: a nil store, keeper or context")
-
-// Create gives a node its mark and its checkpoint: a node of a new store, or a further
-// node of a store that the other nodes know to be sound. What the store lost before is
-// not noticed. A keeper that has a mark is refused.
-func Create(ctx context.Context, store limiter.Store, k Keeper) error {
-	if ctx == nil || isnil.Value(store) || isnil.Value(k) {
-		return errNothing
-	}
-	if _, err := k.Load(ctx); err == nil {
-		return errors.New("watermark: there is a mark already")
-	} else if !errors.Is(err, ErrNoMark) {
-		return err
-	}
-	m := newMark()
-	if err := store.Create(ctx, m.id(), m.last.append(nil)); err != nil {
-		return fmt.Errorf("watermark: checkpoint not created: %w", err)
-	}
-	return k.Save(ctx, m.encode())
-}
-
 // Recovery is what an operator has done once a store is known to have gone back: every
 // key is charged (server.Server.Recover), and then the store is accepted as it is.
 type Recovery struct {

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
 // TestRecovery: between its begin and its end the store is refused; then it is taken, and
@@ -96,6 +94,6 @@ func TestCheckpointIsRead(t *testing.T) {
 	require.NoError(t, open(t, below, k, Options{}).Close())
 }
 
-type unreadable struct{ limiter.Store }
+type unreadable struct{ *records }
 
 func (unreadable) Load(context.Context, string) ([]byte, uint64, error) { return nil, 0, errBroken }
