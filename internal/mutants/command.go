@@ -21,6 +21,12 @@ var commandMutants = []mutant{
 	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.KeyStatus{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
 
 	// The store: its mark, its recovery, its move.
+	{"leave the checkpoint of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(mark))", "made.remove(mark))", inCommand, "TestEngines/FailedInit"},
+	{"leave the mark of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(mark))", "made.discard(ctx, at, folder))", inCommand, "TestEngines/FailedInit"},
+	{"leave the store of a failed init", "service/cmd/tandem/create.go", "made.remove(mark), removeIfThere(at.file(folder)))", "made.remove(mark))", inCommand, "TestEngines/FailedInit"},
+	{"a new server in any store", "service/cmd/tandem/engine.go", "if err == nil && !unused {", "if err != nil && !unused {", inCommand, "TestEngines/FailedInit"},
+	{"revive what the log knows to be dead", "service/cmd/tandem/audit.go", "return r.Destroyed.UnmarshalText([]byte(line.Reason))", "return nil", inCommand, "TestEngines/Restored/bolt"},
+	{"sign over a store that went back", "service/cmd/tandem/server.go", "b.start(c, store, audit, func() error { return errors.Join(store.Close(), audit.Close()) })", "b.start(c, store.below, audit, func() error { return errors.Join(store.Close(), audit.Close()) })", inCommand, "TestEngines/Restored/bolt"},
 	{"recover a store that is sound", "service/cmd/tandem/recover.go", "case !s.restored && err == nil:", "case !s.restored && err == nil && s.noAudit:", inCommand, "TestScripts/testdata/recover"},
 	{"recover without a look at the log", "service/cmd/tandem/recover.go", "k, ok := known[key]\n		if !ok {", "k, ok := known[key]\n		if k, ok = (server.Recovery{}), false; !ok {", inCommand, "TestScripts/testdata/recover"},
 	{"leave the challenges of before a recovery", "service/cmd/tandem/recover.go", "	if err := b.replaceChallengeKey(ctx); err != nil {\n		return err\n	}\n", "", inCommand, "TestScripts/testdata/recover"},

@@ -54,6 +54,11 @@ var storeMutants = []mutant{
 	{"watermark: use a store that is being recovered", "service/stores/watermark/recovery.go", "m.condition, m.recovered = recovering,", "m.condition, m.recovered = sound,", inWatermark, "TestRecovery"},
 	{"watermark: a mark that is not synced", "service/stores/watermark/file.go", "f.disk.Replace(f.name, mark, 0o600)", "os.WriteFile(f.name, mark, 0o600)", inWatermark, "TestFileIsSynced"},
 	{"watermark: a mark with any checksum", "service/stores/watermark/mark.go", "!bytes.Equal(sum[:sumSize], b[len(body):])", "bytes.Equal(sum[:1], nil)", inWatermark, "TestMarkEncoding"},
+	{"watermark: leave the checkpoint of a mark that is not saved", "service/stores/watermark/create.go", "return errors.Join(err, m.void(ctx, store))", "return err", inWatermark, "TestCreateFails"},
+	{"watermark: leave a checkpoint that comes late", "service/stores/watermark/create.go", "err = store.Create(ctx, m.id(), nil)", "err = nil", inWatermark, "TestCreateFails"},
+	{"watermark: void nothing once a caller has left", "service/stores/watermark/create.go", "context.WithTimeout(context.WithoutCancel(ctx), stepTime)", "context.WithTimeout(ctx, stepTime)", inWatermark, "TestCreateFails|TestDiscard"},
+	{"watermark: a checkpoint is no use", "service/stores/watermark/create.go", "if err != nil || len(value) > 0 {", "if err != nil || len(value) > 1<<10 {", inWatermark, "TestDiscard"},
+	{"watermark: a record is no use", "service/stores/watermark/create.go", "!strings.HasPrefix(id, prefix) {", "!strings.HasPrefix(id, \"\") {", inWatermark, "TestDiscard"},
 	{"storetest: versions that go down", "pinlock/limiter/storetest/sequential.go", "require.Less(t, earlier, version,", "require.NotEqual(t, earlier, version,", inStoretest, everyFault},
 
 	// etcd.

@@ -245,18 +245,24 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
 	},
-	// copyfolder FROM TO: as cp -a does.
+	// copyfolder FROM TO
 	"copyfolder": func(ts *testscript.TestScript, neg bool, args []string) {
-		from, to := os.DirFS(ts.MkAbs(args[0])), ts.MkAbs(args[1])
-		ts.Check(os.CopyFS(to, from))
-		ts.Check(fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := d.Info()
-			return errors.Join(err, os.Chmod(filepath.Join(to, name), info.Mode().Perm()))
-		}))
+		ts.Check(copyFolder(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 	},
+}
+
+// copyFolder copies a folder, with the modes of what is in it.
+func copyFolder(from, to string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		return errors.Join(err, os.Chmod(filepath.Join(to, strings.TrimPrefix(name, from)), info.Mode().Perm()))
+	})
 }
 
 func object(ts *testscript.TestScript) map[string]any {

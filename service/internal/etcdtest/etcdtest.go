@@ -26,7 +26,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/internal/childtest"
 )
 
-// Program returns the path of etcd: TANDEM_ETCD, or what PATH has.
+// Program returns the path of etcd: TANDEM_ETCD, which "make durable" sets to the current
+// version, or what PATH has.
 func Program(t testing.TB) string {
 	if path := os.Getenv("TANDEM_ETCD"); path != "" {
 		return path
@@ -48,6 +49,7 @@ type Node struct {
 	Clients *proxytest.Proxy
 	direct  string // the address of the member itself, for clients
 	args    []string
+	member  []string // those of args that say which member of which cluster it is
 	program string
 	tls     *tls.Config
 	cmd     *exec.Cmd
@@ -109,17 +111,19 @@ func newCluster(t testing.TB, program string, members int, own *tls.Config, flag
 		client, peer := ports[2*i], ports[2*i+1]
 		n := &Node{Name: fmt.Sprint("n", i), Folder: t.TempDir(), direct: client, program: program, tls: own,
 			Peers: proxytest.New(t, peer), Clients: proxytest.New(t, client)}
+		n.member = []string{"--name", n.Name, "--initial-advertise-peer-urls", "http://" + n.Peers.Address()}
 		n.args = append([]string{
-			"--name", n.Name, "--data-dir", filepath.Join(n.Folder, "data"), "--log-level", "error", "--logger", "zap",
+			"--data-dir", filepath.Join(n.Folder, "data"), "--log-level", "error", "--logger", "zap",
 			"--listen-client-urls", scheme + client, "--advertise-client-urls", scheme + n.Clients.Address(),
-			"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + n.Peers.Address(),
+			"--listen-peer-urls", "http://" + peer,
 			"--heartbeat-interval", "50", "--election-timeout", "500",
 		}, flags...)
 		initial = append(initial, n.Name+"=http://"+n.Peers.Address())
 		c.Nodes = append(c.Nodes, n)
 	}
 	for _, n := range c.Nodes {
-		n.args = append(n.args, "--initial-cluster", strings.Join(initial, ","))
+		n.member = append(n.member, "--initial-cluster", strings.Join(initial, ","))
+		n.args = append(n.args, n.member...)
 		require.NoError(t, n.start())
 	}
 	return c

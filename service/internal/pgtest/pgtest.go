@@ -193,6 +193,13 @@ func (s *Server) Value(t testing.TB, sql string) (value string) {
 	return value
 }
 
+// Version is the server's, as "15.18".
+func (s *Server) Version(t testing.TB) string {
+	t.Helper()
+	version, _, _ := strings.Cut(s.Value(t, "SHOW server_version"), " ")
+	return version
+}
+
 // Start starts the server, and returns when it takes connections.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()

@@ -1,8 +1,10 @@
 package pgtest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,10 +17,35 @@ func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
 	b := prepare(t)
 	b.password, b.settings = s.password, s.settings
-	b.run(t, "pg_basebackup", "-D", b.data(), "-d", s.URL(), "-X", "stream", "-c", "fast", "--no-sync")
+	s.copyTo(t, b, b.data())
 	b.Follow(t, s)
 	b.Start(t)
 	return b
+}
+
+// copyTo copies the running server to a folder of another one, as pg_basebackup does.
+func (s *Server) copyTo(t testing.TB, other *Server, folder string) {
+	t.Helper()
+	other.run(t, "pg_basebackup", "-D", folder, "-d", s.URL(), "-X", "stream", "-c", "fast", "--no-sync")
+}
+
+// Backup copies the running server, as it is at one moment, for Restore.
+func (s *Server) Backup(t testing.TB) (folder string) {
+	t.Helper()
+	folder = filepath.Join(s.dir, "backup-"+rand.Text())
+	s.copyTo(t, s, folder)
+	return folder
+}
+
+// Restore stops the server, and starts it with the data of a backup.
+func (s *Server) Restore(t testing.TB, folder string) {
+	t.Helper()
+	s.Stop()
+	require.NoError(t, os.RemoveAll(s.data()))
+	cmd := exec.Command("cp", "-a", folder, s.data()) // with owner and mode
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	s.Start(t)
 }
 
 // Follow makes a server that is stopped a standby of another, from its next start on.

@@ -2,8 +2,6 @@ package etcd
 
 import (
 	"context"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,7 +20,7 @@ func TestThreeMembers(t *testing.T) {
 	c := etcdtest.Start(t, 3)
 	t.Run("Linearizable", func(t *testing.T) {
 		f := lineartest.Run(t, durabletest.Times(2000, 20, 5), database(t, c))
-		durabletest.Claim(t, "linearizable: etcd, 3 members, %d histories of %d calls", f.Histories, f.Calls/f.Histories)
+		durabletest.Claim(t, "linearizable: etcd %s, 3 members, %d histories of %d calls", c.Version(), f.Histories, f.Calls/f.Histories)
 	})
 	t.Run("Processes", func(t *testing.T) { processes(t, c) })
 	t.Run("Failover", func(t *testing.T) { failover(t, c) })
@@ -61,40 +59,22 @@ func minority(t *testing.T, c *etcdtest.Cluster) {
 	require.Contains(t, []string{"v", "w"}, string(value))
 }
 
-// TestRestored: see watermarktest. The copy is that of the member's folder while it is
-// stopped, as a snapshot of its disk.
+// TestRestored: see watermarktest. The copies are snapshots, as etcdctl makes and restores
+// them.
 func TestRestored(t *testing.T) {
+	c := etcdtest.Start(t, 1)
 	watermarktest.Run(t, func(t *testing.T) watermarktest.Database {
-		c := etcdtest.Start(t, 1)
-		node, backup := c.Nodes[0], filepath.Join(t.TempDir(), "backup")
-		data := filepath.Join(node.Folder, "data")
-		o := Options{Endpoints: c.Endpoints(), Prefix: "restored/"}
+		backup := filepath.Join(t.TempDir(), "backup")
+		o := Options{Endpoints: c.Endpoints(), Prefix: t.Name() + "/"}
 		return watermarktest.Database{
 			Open: func() limiter.Store {
 				s, err := Open(t.Context(), o)
 				require.NoError(t, err)
 				return s
 			},
-			Close: func(s limiter.Store) { require.NoError(t, s.(*Store).Close()) },
-			Backup: func(limiter.Store) {
-				node.Kill()
-				require.NoError(t, os.CopyFS(backup, os.DirFS(data)))
-				node.Restart(t)
-				c.Await()
-			},
-			Restore: func() {
-				node.Kill()
-				require.NoError(t, os.RemoveAll(data))
-				require.NoError(t, os.CopyFS(data, os.DirFS(backup)))
-				require.NoError(t, filepath.WalkDir(data, func(name string, d fs.DirEntry, err error) error {
-					if err == nil && d.IsDir() {
-						err = os.Chmod(name, 0o700)
-					}
-					return err
-				}))
-				node.Restart(t)
-				c.Await()
-			},
+			Close:   func(s limiter.Store) { require.NoError(t, s.(*Store).Close()) },
+			Backup:  func(limiter.Store) { c.Snapshot(t, backup) },
+			Restore: func() { c.Restore(t, backup) },
 		}
 	})
 }

@@ -64,7 +64,7 @@ func failover(t *testing.T, c *etcdtest.Cluster) {
 		l.check(direct)
 		requireLocked(t, direct, locked)
 	}
-	durabletest.Claim(t, "failover: etcd, 3 members, %d faults (leader killed, member paused, member cut off): %d acknowledged counts, none lost (%d unknown); no lock forgotten; back during each", faults, written, unknown)
+	durabletest.Claim(t, "failover: etcd %s, 3 members, %d faults (leader killed, member paused, member cut off): %d acknowledged counts, none lost (%d unknown); no lock forgotten; back during each", c.Version(), faults, written, unknown)
 }
 
 // lockKeys guesses until keys are locked.

@@ -47,7 +47,7 @@ func TestFailover(t *testing.T) {
 		l.verify(t, open(t, both()))
 	}
 	require.NoError(t, a.Check(t.Context()))
-	durabletest.Claim(t, "failover of PostgreSQL %d times: %d counts and %d locks acknowledged, none lost; %d calls without an answer", failovers, l.acks, l.locks, l.unknown)
+	durabletest.Claim(t, "failover: PostgreSQL %s with a synchronous standby, %d times: %d counts and %d locks acknowledged, none lost; %d calls without an answer", primary.Version(t), failovers, l.acks, l.locks, l.unknown)
 }
 
 // requireFenced: a former primary confirms no write, since it waits for a standby that

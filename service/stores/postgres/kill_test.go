@@ -34,5 +34,5 @@ func TestKill(t *testing.T) {
 		l.verify(t, open(t, server.URL()))
 	}
 	require.NoError(t, a.Check(t.Context()))
-	durabletest.Claim(t, "kill -9 of PostgreSQL %d times: %d counts and %d locks acknowledged, none lost; %d calls without an answer", kills, l.acks, l.locks, l.unknown)
+	durabletest.Claim(t, "kill -9: PostgreSQL %s, %d times: %d counts and %d locks acknowledged, none lost; %d calls without an answer", server.Version(t), kills, l.acks, l.locks, l.unknown)
 }

@@ -11,5 +11,5 @@ import (
 // attempts on two nodes are answered.
 func TestLinearizable(t *testing.T) {
 	f := lineartest.Run(t, durabletest.Times(2000, 60, 20), database(t))
-	durabletest.Claim(t, "linearizable: postgres, %d histories of %d calls on 2 nodes", f.Histories, f.Calls/f.Histories)
+	durabletest.Claim(t, "linearizable: PostgreSQL, %d histories of %d calls on 2 nodes", f.Histories, f.Calls/f.Histories)
 }

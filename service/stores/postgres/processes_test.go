@@ -181,5 +181,5 @@ func TestProcesses(t *testing.T) {
 	c, err := limiter.ParseCounter(value)
 	require.NoError(t, err)
 	require.True(t, c.Destroyed())
-	durabletest.Claim(t, "never more answers: %d guesses at once in each of 3 rounds through %d processes on one PostgreSQL: %d answers", guesses, processes, answered)
+	durabletest.Claim(t, "never more answers: PostgreSQL %s, %d guesses at once in each of 3 rounds through %d processes: %d answers", server.Version(t), guesses, processes, answered)
 }
