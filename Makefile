@@ -53,7 +53,7 @@ mutants-all:      # the whole table and every mutant by rule (hours), or SAMPLE 
 network:          # 20,000 schedules of a bad network, with crashes (some minutes)
 	go test ./protocol/server -run '^TestBadNetwork$$' -v -timeout 3h -schedules 20000
 
-durable:          # the stores under kill -9, failover, cut connections and thousands of histories, with a line for each claim
+durable:          # the stores under kill -9, failover, cut connections, restores and thousands of histories, with a line for each claim. PART='bolt etcd' runs these
 	.ci/durable
 
 fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make test in short form
