@@ -33,6 +33,7 @@ type cryptoki interface {
 	FindObjects(s handle, template []attribute, limit int) ([]handle, error)
 	// Attribute reads one attribute.
 	Attribute(s, object handle, kind uint) ([]byte, error)
+	CreateObject(s handle, template []attribute) (handle, error)
 	SetAttributes(s, object handle, template []attribute) error
 	CopyObject(s, object handle, template []attribute) (handle, error)
 	DestroyObject(s, object handle) error

@@ -5,7 +5,8 @@
 //   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,
 //   - [Token.ServerKeys] makes RSA keys for millions of users, which are stored
 //     outside, wrapped under a key of the token,
-//   - [Token.Sealer] encrypts the server's shares under keys that the token encrypts.
+//   - [Token.Sealer] encrypts the server's shares under keys that the token encrypts,
+//   - [Token.SetData] and [Token.Data] keep a small value in the token.
 //
 // A Token survives what happens to tokens: sessions that die, a login that is lost, a
 // slot that is empty for a while, a module that forgets everything. While the token is

@@ -36,6 +36,8 @@ var (
 	ErrPIN = errors.New("hsm: PIN refused")
 	// ErrKeyNotFound: the token holds no key with this label or id.
 	ErrKeyNotFound = errors.New("hsm: key not found")
+	// ErrNoData: nothing was saved under this label.
+	ErrNoData = errors.New("hsm: no data")
 	// ErrKeyExists: the token holds a key with this label already.
 	ErrKeyExists = errors.New("hsm: key exists")
 	// ErrAmbiguous: more than one object matches. Which of them is meant cannot be

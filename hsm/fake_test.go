@@ -326,6 +326,17 @@ func (f *fake) SetAttributes(s, h handle, template []attribute) error {
 	return nil
 }
 
+func (f *fake) CreateObject(s handle, template []attribute) (handle, error) {
+	if err := f.enter("C_CreateObject", s); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	if !f.loggedIn {
+		return 0, CKR(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
+	return f.add(s, nil, template), nil
+}
+
 func (f *fake) CopyObject(s, h handle, template []attribute) (handle, error) {
 	if err := f.enter("C_CopyObject", s); err != nil {
 		return 0, err

@@ -3,6 +3,7 @@
 package hsm_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -143,6 +144,17 @@ func (u *use) steps() []step {
 			err := u.tok.GenerateWrappingKey(ctx, "wrap"+label)
 			if errors.Is(err, hsm.ErrKeyExists) {
 				err = nil
+			}
+			return err
+		}},
+		{"save data", func(ctx context.Context) error {
+			value := []byte("value" + label)
+			if err := u.tok.SetData(ctx, "data", value); err != nil {
+				return err
+			}
+			got, err := u.tok.Data(ctx, "data")
+			if err == nil && !bytes.Equal(got, value) {
+				return errWrongNumber
 			}
 			return err
 		}},

@@ -90,7 +90,7 @@ func FuzzBlob(f *testing.F) {
 	})
 }
 
-// FuzzParse: a blob or a wrapped key that parses is what it was parsed from.
+// FuzzParse: a blob, a wrapped key or a data object that parses is what it was parsed from.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if b, err := parseBlob(in); err == nil {
@@ -105,6 +105,10 @@ func FuzzParse(f *testing.F) {
 			require.Len(t, w.iv, w.method.ivBytes)
 		} else {
 			require.ErrorIs(t, err, ErrBlob)
+		}
+		if d, ok := parseData(in); ok {
+			require.Equal(t, in, d.marshal())
+			require.LessOrEqual(t, len(d.value), MaxData)
 		}
 	})
 }

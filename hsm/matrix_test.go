@@ -31,7 +31,7 @@ var expected = map[string]Capabilities{
 func TestModules(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "module\traw RSA\tgenerate\tseal\twrap\tguards")
+	fmt.Fprintln(w, "module\traw RSA\tgenerate\tseal\twrap\tguards\tdata")
 	for _, m := range hsmtest.Modules {
 		t.Run(m.Name, func(t *testing.T) {
 			tok := openToken(t, config(m.New(t)))
@@ -45,6 +45,8 @@ func TestModules(t *testing.T) {
 				sizes = append(sizes, fmt.Sprint(bits))
 			}
 			testSealer(t, tok)
+			data := testData(t, tok)
+			require.Equal(t, m.Name != "NSS", data, "data objects")
 			testServerKeys(t, tok, 2048)
 			testServerKeys(t, tok, 3072)
 			want := expected[m.Name]
@@ -54,7 +56,7 @@ func TestModules(t *testing.T) {
 			}
 			require.Zero(t, tok.Stats().Faults)
 			require.Zero(t, tok.Stats().Recoveries, "nothing above is a reason to recover")
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, tok.wrapping.by, strings.Join(sizes, " "), caps.Seal, caps.Wrap, caps.Guards)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%t\n", m.Name, tok.wrapping.by, strings.Join(sizes, " "), caps.Seal, caps.Wrap, caps.Guards, data)
 		})
 	}
 	require.NoError(t, w.Flush())
@@ -174,6 +176,29 @@ func testSealer(t *testing.T, tok *Token) {
 	got, err = s.Open(ctx, nil, b)
 	require.NoError(t, err)
 	require.Equal(t, "new", string(got))
+}
+
+// testData reports whether the token keeps data.
+func testData(t *testing.T, tok *Token) bool {
+	ctx := t.Context()
+	_, err := tok.Data(ctx, "data")
+	require.ErrorIs(t, err, ErrNoData)
+	value := make([]byte, MaxData)
+	for i := range 3 {
+		rand.Read(value)
+		err := tok.SetData(ctx, "data", value[:MaxData-i])
+		if err != nil {
+			require.ErrorIs(t, err, ErrUnsupported)
+			require.Zero(t, i)
+			_, err := tok.Data(ctx, "data")
+			require.ErrorIs(t, err, ErrNoData)
+			return false
+		}
+		got, err := tok.Data(ctx, "data")
+		require.NoError(t, err)
+		require.Equal(t, value[:MaxData-i], got)
+	}
+	return true
 }
 
 func testServerKeys(t *testing.T, tok *Token, bits int) {

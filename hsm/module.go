@@ -161,6 +161,11 @@ func (m *module) SetAttributes(s, object handle, template []attribute) error {
 	return ckr(m.ctx.SetAttributeValue(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template)))
 }
 
+func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
+	h, err := m.ctx.CreateObject(pkcs11.SessionHandle(s), attributes(template))
+	return result(handle(h), err)
+}
+
 func (m *module) CopyObject(s, object handle, template []attribute) (handle, error) {
 	h, err := m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template))
 	return result(handle(h), err)

@@ -172,7 +172,7 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
 	names := []attribute{attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id)}
 	return do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
-		done, err := t.alone(label)
+		done, err := t.alone("key", label)
 		if err != nil {
 			return err
 		}
@@ -194,13 +194,14 @@ func (t *Token) generateKey(ctx context.Context, label string, bits int, id []by
 	})
 }
 
-// alone lets one call at a time make the key of a label. Two would make two keys, and the
-// second may be the repetition of one that was given up and goes on.
-func (t *Token) alone(label string) (done func(), err error) {
-	if _, taken := t.making.LoadOrStore(label, nil); taken {
-		return nil, unavailable("generate key", fmt.Errorf("a call that makes %q has not returned", label))
+// alone lets one call at a time make the object of a kind and label. Two would make two,
+// and the second may be the repetition of one that was given up and goes on.
+func (t *Token) alone(kind, label string) (done func(), err error) {
+	name := fmt.Sprintf("%s %q", kind, label)
+	if _, taken := t.making.LoadOrStore(name, nil); taken {
+		return nil, unavailable("making "+name, errors.New("a call that does so has not returned"))
 	}
-	return func() { t.making.Delete(label) }, nil
+	return func() { t.making.Delete(name) }, nil
 }
 
 // Key returns the RSA key with this label. It is used before it is returned, by C_Sign

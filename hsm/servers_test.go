@@ -24,14 +24,15 @@ type serves struct {
 	sizes  []int // of RSA keys in the token, of 2048, 3072 and 4096 bits
 	seal   string
 	guards []string
+	data   bool
 }
 
 func servedBy(t *testing.T, tokens hsmtest.Token) serves {
 	if tokens.Name == "TPM2" { // which has RSA keys only
-		return serves{sizes: []int{2048, 3072}}
+		return serves{sizes: []int{2048, 3072}, data: true}
 	}
 	// p11-kit passes AES on from 0.25 on. Then it lists it.
-	p11 := serves{sizes: []int{2048, 3072, 4096}, guards: []string{"C_SetAttributeValue", "C_CopyObject"}}
+	p11 := serves{sizes: []int{2048, 3072, 4096}, guards: []string{"C_SetAttributeValue", "C_CopyObject"}, data: true}
 	r := openRaw(t, tokens)
 	defer r.close(t)
 	list, err := r.GetMechanismList(r.slot)
@@ -47,7 +48,7 @@ func servedBy(t *testing.T, tokens hsmtest.Token) serves {
 func TestServers(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "module\tRSA\tseal\twrap\tguards")
+	fmt.Fprintln(w, "module\tRSA\tseal\twrap\tguards\tdata")
 	for _, m := range hsmtest.Servers {
 		t.Run(m.Name, func(t *testing.T) {
 			ctx := t.Context()
@@ -92,7 +93,11 @@ func TestServers(t *testing.T) {
 				require.ErrorIs(t, err, hsm.ErrKeyExists)
 				sizes = append(sizes, bits)
 			}
-			require.Equal(t, want, serves{sizes, caps.Seal, caps.Guards})
+			saved := tok.SetData(ctx, "data", []byte("value"))
+			if saved != nil {
+				require.ErrorIs(t, saved, hsm.ErrUnsupported)
+			}
+			require.Equal(t, want, serves{sizes, caps.Seal, caps.Guards, saved == nil})
 			require.Empty(t, caps.Wrap)
 			sealer, err := tok.GenerateSealingKey(ctx, "seal")
 			if caps.Seal == "" {
@@ -110,13 +115,20 @@ func TestServers(t *testing.T) {
 			require.ErrorIs(t, err, hsm.ErrUnsupported)
 			require.Zero(t, tok.Stats().Faults)
 			closeToken(t, tok)
-			fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%v\n", m.Name, sizes, caps.Seal, caps.Wrap, caps.Guards)
+			fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%v\t%t\n", m.Name, sizes, caps.Seal, caps.Wrap, caps.Guards, saved == nil)
 			// The keys are there when it is opened again.
 			tok, err = hsm.Open(ctx, cfg)
 			require.NoError(t, err)
 			key, err := tok.Key(ctx, "key-2048")
 			require.NoError(t, err)
 			require.NoError(t, sign(ctx, key))
+			got, err := tok.Data(ctx, "data")
+			if want.data {
+				require.NoError(t, err)
+				require.Equal(t, "value", string(got))
+			} else {
+				require.ErrorIs(t, err, hsm.ErrNoData)
+			}
 			// Its server dies, and comes back.
 			tokens.Server.Stop()
 			for range 3 {

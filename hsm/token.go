@@ -38,7 +38,7 @@ type Token struct {
 	unwrapTemplate bool // wrapping keys get CKA_UNWRAP_TEMPLATE
 	wrapping       wrapping
 
-	making sync.Map // labels of the RSA keys that calls make now
+	making sync.Map // kinds and labels of what calls make now
 
 	mu        sync.Mutex
 	idle      []handle // pooled sessions

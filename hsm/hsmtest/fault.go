@@ -262,6 +262,13 @@ func (f *Fault) TokenPairs() { atomic.StoreUint64(&f.ctl.noPairs, 1) }
 // DropTemplates makes the token take CKA_UNWRAP_TEMPLATE, and forget it.
 func (f *Fault) DropTemplates() { atomic.StoreUint64(&f.ctl.dropTemplates, 1) }
 
+// Forget forgets the calls and the sessions of a process that was killed.
+func (f *Fault) Forget() {
+	for _, n := range []*uint64{&f.ctl.inside, &f.ctl.held, &f.ctl.sessions} {
+		atomic.StoreUint64(n, 0)
+	}
+}
+
 // Counts is what reached the module since it was made.
 type Counts struct {
 	// Calls of each function that was called, and how many met a rule.
