@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,26 +74,4 @@ func TestInitWithoutWrapping(t *testing.T) {
 	require.Equal(t, before, objects(t, token), "keys are left")
 	code, out = inProcess(env, "init", "-server", folder, "-shape", twoPrime, "-hsm", token.Module+":"+token.Label)
 	require.Equal(t, exitOK, code, "%s", out)
-}
-
-// TestInterruptModule presses Ctrl-C once while the module hangs: here at a file of its
-// token that is a pipe.
-func TestInterruptModule(t *testing.T) {
-	token := hsmtest.SoftHSM(t)
-	t.Setenv("TANDEM_HSM_PIN", token.PIN)
-	files, err := filepath.Glob(filepath.Join(token.Dir, "*", "token.object"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	require.NoError(t, os.Remove(files[0]))
-	require.NoError(t, syscall.Mkfifo(files[0], 0o600))
-	folder := filepath.Join(t.TempDir(), "s")
-	var out strings.Builder
-	cmd := started(t, &out, "init", "-server", folder, "-hsm", token.Module+":"+token.Label)
-	writer := opened(t, cmd, files[0])
-	defer writer.Close()
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	ends(t, cmd)
-	require.Equal(t, exitFailure, cmd.ProcessState.ExitCode(), "%s", out.String())
-	require.Contains(t, out.String(), "interrupted")
-	require.NoDirExists(t, folder)
 }
