@@ -14,6 +14,11 @@ const (
 	TooManyRequests     ProblemKind = 8  // 429
 	Maintenance         ProblemKind = 9  // 580
 	Internal            ProblemKind = 10 // 500
+	NotAllowed          ProblemKind = 11 // 405: another method
+	TooSlow             ProblemKind = 12 // 408: the body did not arrive in time
+	TooLarge            ProblemKind = 13 // 413: the body has too many bytes
+	MediaType           ProblemKind = 14 // 415: the body is not JSON by its headers
+	Busy                ProblemKind = 15 // 503: too much is going on
 )
 
 // Problem is the answer in place of a session. It is shown to the relying party, so it
@@ -40,33 +45,22 @@ func (p *Problem) Status(v Version) int {
 	if p == nil {
 		return 500
 	}
-	switch p.Kind {
-	case Invalid:
-		return 400
-	case Unauthorized:
-		return 401
-	case Forbidden:
-		return 403
-	case NotFound:
-		return 404
-	case NoSuitableAccount:
-		if v == V3 {
-			return 404
-		}
+	switch {
+	case p.Kind == NoSuitableAccount && v != V3:
 		return 471
-	case PersonShouldViewApp:
-		if v == V3 {
-			return 404
-		}
+	case p.Kind == PersonShouldViewApp && v != V3:
 		return 472
-	case ClientTooOld:
-		return 480
-	case TooManyRequests:
-		return 429
-	case Maintenance:
-		return 580
+	}
+	if status, ok := statuses[p.Kind]; ok {
+		return status
 	}
 	return 500
+}
+
+var statuses = map[ProblemKind]int{
+	Invalid: 400, Unauthorized: 401, Forbidden: 403, NotFound: 404, NoSuitableAccount: 404, PersonShouldViewApp: 404,
+	NotAllowed: 405, TooSlow: 408, TooLarge: 413, MediaType: 415, TooManyRequests: 429, ClientTooOld: 480, Internal: 500,
+	Busy: 503, Maintenance: 580,
 }
 
 // Title returns a few words for a status code.
@@ -78,6 +72,7 @@ func Title(status int) string {
 }
 
 var titles = map[int]string{
-	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests",
+	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+	408: "Request Timeout", 413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests", 503: "Service Unavailable",
 	471: "No suitable account found", 472: "Person should view the app or the self-service portal", 480: "Client is too old", 580: "System is under maintenance",
 }

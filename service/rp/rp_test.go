@@ -134,6 +134,7 @@ func TestProblem(t *testing.T) {
 	for kind, want := range map[rp.ProblemKind][3]int{
 		rp.Invalid: {400, 400, 400}, rp.Unauthorized: {401, 401, 401}, rp.Forbidden: {403, 403, 403}, rp.NotFound: {404, 404, 404}, rp.NoSuitableAccount: {471, 471, 404},
 		rp.PersonShouldViewApp: {472, 472, 404}, rp.ClientTooOld: {480, 480, 480}, rp.TooManyRequests: {429, 429, 429}, rp.Maintenance: {580, 580, 580}, rp.Internal: {500, 500, 500}, 0: {500, 500, 500},
+		rp.NotAllowed: {405, 405, 405}, rp.TooSlow: {408, 408, 408}, rp.TooLarge: {413, 413, 413}, rp.MediaType: {415, 415, 415}, rp.Busy: {503, 503, 503},
 	} {
 		p := &rp.Problem{Kind: kind}
 		require.Equal(t, want, [3]int{p.Status(rp.V1), p.Status(rp.V2), p.Status(rp.V3)})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -195,13 +196,16 @@ func TestRequests(t *testing.T) {
 	require.Greater(t, refused, 200)
 }
 
+// ofPosts are the problems that no question for a session gets.
+var ofPosts = []rp.ProblemKind{rp.Forbidden, rp.NoSuitableAccount, rp.PersonShouldViewApp, rp.TooSlow, rp.TooLarge, rp.MediaType}
+
 // TestProblems: each problem is described for each request and each status that gets it.
 func TestProblems(t *testing.T) {
 	doc := load(t)
 	for path, item := range doc.Paths.Map() {
 		for method, o := range item.Operations() {
-			for kind := rp.Invalid; kind <= rp.Internal; kind++ {
-				if method == "GET" && (kind == rp.Forbidden || kind == rp.NoSuitableAccount || kind == rp.PersonShouldViewApp) {
+			for kind := rp.Invalid; kind <= rp.Busy; kind++ {
+				if kind == rp.NotAllowed || method == "GET" && slices.Contains(ofPosts, kind) {
 					continue
 				}
 				p := &rp.Problem{Kind: kind, Detail: "detail"}
