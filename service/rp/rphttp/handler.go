@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/protocol/server/observe"
 	"github.com/tandem-rsa/tandem/service/rp"
 	"github.com/tandem-rsa/tandem/service/rp/openapi"
@@ -42,7 +43,10 @@ type answer struct {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.made() {
+	switch {
+	case isnil.Value(w) || r == nil || r.URL == nil:
+		return
+	case !h.made():
 		http.Error(w, "rphttp: a Handler that NewHandler did not make", http.StatusInternalServerError)
 		return
 	}
@@ -58,7 +62,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		a = c.problem(err)
 	}
-	if r.Context().Err() != nil {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		a.status = clientGone
 	} else {
 		h.write(w, r, c, id, a)

@@ -95,7 +95,8 @@ func (r routes) find(escaped string) route {
 	}
 	for n := range min(len(segments), mostValues+1) {
 		fixed := len(segments) - n
-		if found, ok := r.of[place{version, strings.Join(segments[:fixed], "/"), n}]; ok {
+		at := strings.Join(segments[:fixed], "/")
+		if found, ok := r.of[place{version, at, n}]; ok && strings.Count(at, "/") == fixed-1 {
 			found.values = segments[fixed:]
 			return found
 		}
