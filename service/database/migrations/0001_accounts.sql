@@ -17,7 +17,7 @@ CREATE TABLE accounts (
 	level BIGINT NOT NULL, -- identity.Level
 	state TEXT NOT NULL, -- accounts.State
 	device TEXT NOT NULL, -- label
-	token BYTEA UNIQUE, -- SHA-256 of the device's token; NULL once the account has ended
+	token BYTEA UNIQUE, -- SHA-256 of the device's token
 	revocation BYTEA UNIQUE, -- HMAC of the revocation code; NULL once the account has ended
 	created BIGINT NOT NULL,
 	expires BIGINT NOT NULL,
@@ -53,6 +53,7 @@ CREATE TABLE enrolments (
 	request BYTEA UNIQUE, -- SHA-256 of a new phone's token: what its QR code shows
 	token BYTEA UNIQUE, -- SHA-256 of the device's token, once there is a device
 	person TEXT NOT NULL, -- empty until a new phone is approved
+	subject TEXT NOT NULL, -- JSON: what the registrar said of the person
 	level BIGINT NOT NULL,
 	document TEXT NOT NULL, -- of the account to be; empty until the enrolment begins
 	replaces TEXT NOT NULL, -- document numbers that end with it, separated by spaces
@@ -91,6 +92,7 @@ CREATE TABLE notices (
 	id TEXT NOT NULL, -- in the order of time
 	sender TEXT NOT NULL,
 	notice TEXT NOT NULL, -- JSON of accounts.Notice
+	created BIGINT NOT NULL,
 	tries BIGINT NOT NULL,
 	due BIGINT NOT NULL,
 	failed BIGINT NOT NULL, -- when it was given up

@@ -1,0 +1,231 @@
+// Package quota says when it is too early for another attempt: per person, per relying
+// party, per source of requests, and for all together, in short and in long windows. The
+// answer is "later" ([Later]), before anything else of the attempt is looked at.
+//
+// A quota is not what keeps a thief from guessing PINs: pinlock/limiter counts wrong PINs,
+// durably and for each key. A quota bounds what strangers can make a person's phone, the
+// service and its HSM do.
+//
+// # Buckets
+//
+// A [Rule] of N in a time T is a bucket that holds N attempts and leaks one each T/N: N
+// may come at once, then one each T/N, and never more than 2N in any time T (the generic
+// cell rate algorithm of ITU-T I.371). An attempt that is refused takes nothing from any
+// bucket. The buckets are in the database, so that they hold for all nodes together and
+// outlast them; a node remembers what is full, and refuses that without asking.
+package quota
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tandem-rsa/tandem/service/database"
+)
+
+// Rule allows N attempts in a time.
+type Rule struct {
+	N   int
+	Per time.Duration
+}
+
+// Rules are those of one kind of attempts. All of them hold.
+type Rules struct {
+	Person       []Rule
+	RelyingParty []Rule
+	Source       []Rule
+	// All is the breaker: for all attempts of the kind, whoever makes them. Nodes take from
+	// its bucket by the hundredth part, so each may leave that much of it unused.
+	All []Rule
+}
+
+// Attempt is what somebody wants to do. What is empty has no quota.
+type Attempt struct {
+	Person       string
+	RelyingParty string
+	Source       string
+}
+
+// Later is the answer for an attempt that comes too early.
+type Later struct {
+	After time.Duration // how long from now until an attempt may succeed
+}
+
+func (l *Later) Error() string {
+	if l == nil {
+		return "quota: nil Later"
+	}
+	return fmt.Sprintf("quota: later, in %v", l.After)
+}
+
+// ErrConfig is returned by [New] for rules that mean nothing.
+var ErrConfig = errors.New("quota: unusable configuration")
+
+// Quota allows attempts of one kind or not. It is safe for concurrent use.
+type Quota struct {
+	db    *database.DB
+	kind  string
+	rules Rules
+	clock func() time.Time
+
+	mu   sync.Mutex
+	full map[string]time.Time // until when a bucket is known to be full
+	have map[string]int64     // attempts taken from a bucket ahead, for the breaker
+}
+
+// maxFull bounds what a node remembers. What it forgets it asks the database again.
+const maxFull = 1 << 16
+
+// New returns the Quota of one kind of attempts, a word such as "login". clock is time.Now
+// if nil. The error is ErrConfig.
+func New(db *database.DB, kind string, rules Rules, clock func() time.Time) (*Quota, error) {
+	if db == nil || kind == "" {
+		return nil, fmt.Errorf("%w: no database or no kind", ErrConfig)
+	}
+	for _, r := range slices.Concat(rules.Person, rules.RelyingParty, rules.Source, rules.All) {
+		if r.N < 1 || r.Per < time.Second || r.Per > 366*24*time.Hour || r.interval() < 1 {
+			return nil, fmt.Errorf("%w: %d attempts in %v", ErrConfig, r.N, r.Per)
+		}
+	}
+	if clock == nil {
+		clock = time.Now
+	}
+	return &Quota{db: db, kind: kind, rules: rules, clock: clock, full: map[string]time.Time{}, have: map[string]int64{}}, nil
+}
+
+// interval is how long a bucket takes to leak one attempt, in microseconds.
+func (r Rule) interval() int64 { return r.Per.Microseconds() / int64(r.N) }
+
+// bucket is one that an attempt must fit into, n attempts of it at once.
+type bucket struct {
+	id    string
+	rule  Rule
+	n     int64
+	ahead bool // n are taken for this attempt and later ones
+}
+
+// Allow takes an attempt's place in every bucket. The error is a *[Later], and nothing is
+// taken, if one of them is full; else the database's.
+func (q *Quota) Allow(ctx context.Context, a Attempt) error {
+	if q == nil || q.db == nil {
+		return fmt.Errorf("%w: not made by New", ErrConfig)
+	}
+	if ctx == nil {
+		return fmt.Errorf("%w: no context", ErrConfig)
+	}
+	now := q.clock()
+	buckets, used, err := q.needed(a, now)
+	if err != nil || len(buckets) == 0 {
+		return err
+	}
+	var later *Later
+	var full bucket
+	// Statements decide by themselves, each under the lock of its row; all have the rows
+	// in the same order.
+	err = q.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
+		later = nil
+		for _, b := range buckets {
+			ok, err := take(ctx, tx, b, now)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				full = b
+				var free int64
+				if err := tx.QueryRowContext(ctx, "SELECT free FROM quotas WHERE id = $1", b.id).Scan(&free); err != nil {
+					return err
+				}
+				after := free + b.n*b.rule.interval() - b.rule.Per.Microseconds() - now.UnixMicro()
+				later = &Later{time.Duration(max(after, 1)) * time.Microsecond}
+				return later
+			}
+		}
+		return nil
+	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case later != nil && errors.Is(err, later):
+		if len(q.full) >= maxFull {
+			clear(q.full)
+		}
+		q.full[full.id] = now.Add(later.After)
+	case err == nil:
+		for _, b := range buckets {
+			if b.ahead {
+				q.have[b.id] += b.n - 1
+			}
+		}
+		return nil
+	}
+	for _, id := range used {
+		q.have[id]++
+	}
+	return err
+}
+
+// needed returns the buckets that are to be asked, and the ids of others, of which this
+// node had a place taken ahead and uses it.
+func (q *Quota) needed(a Attempt, now time.Time) (ask []bucket, used []string, err error) {
+	var out []bucket
+	add := func(of, who string, rules []Rule) {
+		if who == "" && of != "all" {
+			return
+		}
+		for i, r := range rules {
+			b := bucket{id: q.kind + " " + of + strconv.Itoa(i) + " " + who, rule: r, n: 1}
+			if of == "all" {
+				b.n, b.ahead = max(1, int64(r.N)/100), true
+			}
+			out = append(out, b)
+		}
+	}
+	add("person", a.Person, q.rules.Person)
+	add("source", a.Source, q.rules.Source)
+	add("party", a.RelyingParty, q.rules.RelyingParty)
+	add("all", "", q.rules.All)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range out {
+		if until := q.full[b.id]; until.After(now) {
+			return nil, nil, &Later{until.Sub(now)}
+		}
+	}
+	for _, b := range out {
+		if b.ahead && q.have[b.id] > 0 {
+			q.have[b.id]--
+			used = append(used, b.id)
+			continue
+		}
+		ask = append(ask, b)
+	}
+	return ask, used, nil
+}
+
+// take puts an attempt into a bucket, unless it is full. free is when the bucket will be
+// empty.
+func take(ctx context.Context, tx *sql.Tx, b bucket, now time.Time) (bool, error) {
+	at, costs := now.UnixMicro(), b.n*b.rule.interval()
+	result, err := tx.ExecContext(ctx, `INSERT INTO quotas (id, free) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT)) ON CONFLICT (id) DO UPDATE
+SET free = CAST($3 AS BIGINT) + CASE WHEN quotas.free > $2 THEN quotas.free ELSE $2 END
+WHERE quotas.free <= $4`, b.id, at, costs, at+b.rule.Per.Microseconds()-costs)
+	if err != nil {
+		return false, err
+	}
+	rows, err := result.RowsAffected()
+	return rows > 0, err
+}
+
+// Sweep forgets buckets that are empty: those of all kinds.
+func (q *Quota) Sweep(ctx context.Context) error {
+	if q == nil || q.db == nil || ctx == nil {
+		return fmt.Errorf("%w: not made by New, or no context", ErrConfig)
+	}
+	_, err := q.db.Exec(ctx, "DELETE FROM quotas WHERE free < $1", q.clock().UnixMicro())
+	return err
+}
