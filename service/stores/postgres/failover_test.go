@@ -31,6 +31,8 @@ func TestFailover(t *testing.T) {
 		time.Sleep(rand.N(3 * time.Millisecond))
 		primary.Kill()
 		standby.Promote(t)
+		// While the former primary is away, a can only reach the new one.
+		await(t, func() bool { _, _, err := a.Load(t.Context(), "nobody"); return errors.Is(err, limiter.ErrNotFound) })
 
 		// Whoever reaches the former primary gets no write confirmed.
 		primary.Start(t)
@@ -51,7 +53,8 @@ func TestFailover(t *testing.T) {
 }
 
 // requireFenced: a former primary confirms no write, since it waits for a standby that
-// does not follow it; and a store that has seen its successor does not connect to it.
+// does not follow it; and a store that has seen its successor, as s has, does not connect
+// to it.
 func requireFenced(t *testing.T, former *pgtest.Server, s *Store) {
 	t.Helper()
 	fresh, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -65,8 +68,6 @@ func requireFenced(t *testing.T, former *pgtest.Server, s *Store) {
 	require.NoError(t, err)
 	require.ErrorIs(t, unaware.Create(ctx, "on the former primary", first), context.DeadlineExceeded)
 
-	// a has reached the new primary, or does so now.
-	await(t, func() bool { _, _, err := s.Load(t.Context(), "nobody"); return errors.Is(err, limiter.ErrNotFound) })
 	config, err := s.config(former.URL())
 	require.NoError(t, err)
 	_, err = pgx.ConnectConfig(t.Context(), config.ConnConfig)
