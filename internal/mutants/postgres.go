@@ -28,4 +28,5 @@ var postgresMutants = []mutant{
 	{"postgres: tables of a newer version", "service/stores/postgres/schema.go", "if format != int64(len(steps)) {", "if format < int64(len(steps)) {", inPostgres, "TestFormat"},
 	{"postgres: steps that are taken again", "service/stores/postgres/schema.go", "range steps[format:] {", "range steps {", inPostgres, "TestMigrates"},
 	{"postgres: a list beyond its prefix", "service/stores/postgres/list.go", " AND id < $4 ORDER", " AND id <> $4 ORDER", inPostgres, "TestContract/ListPrefix"},
+	{"postgres: a guard that knows no successor", "service/stores/postgres/connect.go", "	if err := s.guard.Configure(", "	s.guard = pgsafe.Guard{Promoted: s.reset}\n	if err := s.guard.Configure(", inPostgres, "TestFailover"},
 }

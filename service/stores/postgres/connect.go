@@ -11,7 +11,14 @@ import (
 
 const defaultConns = 16
 
-// config is the configuration of the pool.
+// newStore is a Store without a pool.
+func newStore(o Options) *Store {
+	s := &Store{options: o}
+	s.guard.AllowLostWrites, s.guard.AllowPlaintext, s.guard.Promoted = o.AllowLostWrites, o.AllowPlaintext, s.reset
+	return s
+}
+
+// config is the configuration of the pool. All that is made with it has the one guard.
 func (s *Store) config(url string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -22,11 +29,6 @@ func (s *Store) config(url string) (*pgxpool.Config, error) {
 		c.MaxConns = int32(min(s.options.MaxConns, 1<<16))
 	case !strings.Contains(url, "pool_max_conns"):
 		c.MaxConns = defaultConns
-	}
-	s.guard = pgsafe.Guard{
-		AllowLostWrites: s.options.AllowLostWrites,
-		AllowPlaintext:  s.options.AllowPlaintext,
-		Promoted:        s.reset,
 	}
 	if err := s.guard.Configure(c.ConnConfig); err != nil {
 		return nil, err

@@ -81,7 +81,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if ctx == nil {
 		return nil, errors.New("postgres: no context")
 	}
-	s := &Store{options: o}
+	s := newStore(o)
 	config, err := s.config(url)
 	if err != nil {
 		return nil, err

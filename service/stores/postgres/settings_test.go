@@ -159,14 +159,14 @@ func TestInsecure(t *testing.T) {
 		"postgres://localhost.example/tandem?sslmode=disable":              false,
 		"postgres://127.0.0.1.example/tandem?sslmode=allow":                false,
 	} {
-		s := new(Store)
+		s := newStore(Options{})
 		_, err := s.config(url)
 		if allowed {
 			require.NoError(t, err, url)
 		} else {
 			require.ErrorIs(t, err, ErrInsecure, url)
 		}
-		s.options.AllowPlaintext = true
+		s = newStore(Options{AllowPlaintext: true})
 		_, err = s.config(url)
 		require.NoError(t, err, url)
 	}
@@ -183,7 +183,7 @@ func TestMaxConns(t *testing.T) {
 		{"postgres://localhost/a?pool_max_conns=7", 0, 7},
 		{"postgres://localhost/a?pool_max_conns=7", 3, 3},
 	} {
-		s := &Store{options: Options{MaxConns: c.n}}
+		s := newStore(Options{MaxConns: c.n})
 		config, err := s.config(c.url)
 		require.NoError(t, err)
 		require.Equal(t, c.want, config.MaxConns)
