@@ -181,10 +181,11 @@ func (p Policy) Admit(c Counter, now time.Time) (Counter, error) {
 // Next counts one outcome and returns the new counter and the verdict. It is a pure
 // function: the same arguments give the same results.
 //
-// The verdict is nil for a right PIN, which gives all tries back, and a [*WrongPINError] for a wrong one. While the
-// key is locked it is a [*LockedError], and once the key is destroyed [ErrDestroyed]:
-// these two count nothing and do not depend on the outcome. The wrong PIN that destroys
-// the key is a *WrongPINError for which errors.Is(err, ErrDestroyed) holds.
+// The verdict is nil for a right PIN, which gives all tries back, and a [*WrongPINError]
+// for a wrong one. While the key is locked it is a [*LockedError], and once the key is
+// destroyed [ErrDestroyed]: these two count nothing and do not depend on the outcome. The
+// wrong PIN that destroys the key is a *WrongPINError for which errors.Is(err,
+// ErrDestroyed) holds.
 //
 // The caller must make the new counter durable before anybody learns the verdict.
 //

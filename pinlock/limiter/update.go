@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// settleTime bounds how long Update goes on after a decision, whatever the caller's
+// settleTime bounds how long Update goes on after change, whatever the caller's
 // context says.
 const settleTime = 10 * time.Second
 
@@ -19,24 +19,24 @@ const settleTime = 10 * time.Second
 // is durable. It is the one way in which an attempt is counted, whether a record holds a
 // [Counter] alone or more beside it.
 //
-// Update loads the record and calls decide with its value. decide returns the value to
+// Update loads the record and calls change with its value. change returns the value to
 // write, or nil to write nothing. It leaves its verdict in a variable of the caller, who
 // may answer it once Update has returned nil.
 //
-// If another write came first, Update loads the record again and calls decide again.
-// decide must remember the outcome, which is learnt once, and work out all else anew from
+// If another write came first, Update loads the record again and calls change again.
+// change must remember the outcome, which is learnt once, and work out all else anew from
 // value. It may keep value. It must not assume that an earlier verdict was answered.
 //
-// An error of decide, or of the store, is returned. After a failed write it is unknown
+// An error of change, or of the store, is returned. After a failed write it is unknown
 // whether the attempt counts. Nobody may then learn the verdict, or anything that depends
 // on it.
 //
-// ctx bounds the first load. Once decide has returned a value to write, cancelling ctx
+// ctx bounds the first load. Once change has returned a value to write, cancelling ctx
 // changes nothing: the write goes on for up to 10 seconds (conflicts included), so that
 // nobody can have a PIN tried and then hang up before it counts. Running out of these 10
 // seconds is an error like any other.
-func Update(ctx context.Context, store Store, id string, decide func(value []byte) (next []byte, err error)) error {
-	if ctx == nil || isnil.Value(store) || decide == nil {
+func Update(ctx context.Context, store Store, id string, change func(value []byte) (next []byte, err error)) error {
+	if ctx == nil || isnil.Value(store) || change == nil {
 		return errNothing
 	}
 	for conflicts := 0; ; conflicts++ {
@@ -44,7 +44,7 @@ func Update(ctx context.Context, store Store, id string, decide func(value []byt
 		if err != nil {
 			return fmt.Errorf("limiter: record not loaded: %w", err)
 		}
-		next, err := decide(value)
+		next, err := change(value)
 		if err != nil || next == nil {
 			return err
 		}
