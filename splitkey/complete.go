@@ -113,9 +113,9 @@ func (ch Checked) Format(f fmt.State, _ rune) { fmt.Fprint(f, "splitkey.Checked"
 
 // Check joins the server's share to a partial signature, which makes the signature modulo
 // n1, and reports whether that is right: whether the client used the right share. It
-// returns [ErrMessage] where the message was encoded for another
-// final key, [ErrMalformedPartial] for a partial signature out of range, and [ErrPartial]
-// for a wrong one. It does not use the server key.
+// returns [ErrMessage] where the message was encoded for another final key,
+// [ErrMalformedPartial] for a partial signature out of range, and [ErrPartial] for a
+// wrong one. It does not use the server key.
 func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {
 	if c == nil || c.final == nil {
 		return nil, fmt.Errorf("%w: zero value", ErrShare)
@@ -129,14 +129,15 @@ func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {
 	if c.share.secret() == nil {
 		return nil, fmt.Errorf("%w: wiped", ErrShare)
 	}
-	s1, err := c.share.pub.partial(partial) // y, of which join makes s1
+	y, err := c.share.pub.partial(partial)
 	if err != nil {
 		return nil, err
 	}
 	m1 := c.share.pub.mod.Reduce(m.em)
+	var s1 *modexp.Elem
 	right := 0
 	erase.Do(func() {
-		c.share.join(s1, m1)
+		s1 = c.share.join(y, m1)
 		z := s1.Clone().ExpShortVarTime(c.share.pub.e) // m1, or tells nothing without d_s
 		right = z.Equal(m1)
 	})
@@ -147,15 +148,14 @@ func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {
 	return &Checked{c, m, secret.Hide(s1)}, nil
 }
 
-// join makes s1 of y, in place: y^d_s, or y * m1^d_s.
-func (s *ServerShare) join(y, m1 *modexp.Elem) {
+// join returns s1, which takes the place of y: y^d_s, or y * m1^d_s.
+func (s *ServerShare) join(y, m1 *modexp.Elem) *modexp.Elem {
 	if s.sharing == Multiplicative {
-		y.Exp(s.secret())
-		return
+		return y.Exp(s.secret())
 	}
 	other := m1.Clone().Exp(s.secret())
 	defer other.Wipe()
-	y.Mul(other)
+	return y.Mul(other)
 }
 
 // Finish makes the signature of a checked partial signature, as long as the final
