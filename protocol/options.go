@@ -18,15 +18,16 @@ const (
 )
 
 // FormatOptions writes how digests are signed as a text, with which a service says to
-// an app what a challenge is for: beside the challenge and the digests, in JSON or a header.
+// an app what a challenge is for: beside the challenge and the digests, in JSON or a
+// header.
 //
 //	pkcs1v15/SHA-256    PKCS #1 v1.5
 //	pss/SHA-256         PSS, with a salt as long as the hash
 //	pss/SHA-256/20      PSS, with a salt of 20 bytes
 //
-// The hash is SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384 or SHA3-512. Options that mean
-// the same have the same text. The error is [ErrMalformed] for what no key signs with:
-// nil, another hash, a salt longer than 1024 bytes or of a negative length.
+// The hash is SHA-256, SHA-384, SHA-512, SHA3-256, SHA3-384 or SHA3-512. Options that
+// mean the same have the same text. The error is [ErrMalformed] for what no key signs
+// with: nil, another hash, a salt longer than 1024 bytes or of a negative length.
 func FormatOptions(opts crypto.SignerOpts) (string, error) {
 	p, isPSS := opts.(*rsa.PSSOptions)
 	if opts == nil || isPSS && p == nil {

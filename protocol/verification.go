@@ -38,8 +38,8 @@ func CodeChoiceOf(code string) ([3]string, error) {
 	return choice(code), nil
 }
 
-// RandomCode returns a verification code that nobody can foresee: of all 10,000 each is as
-// probable as any other.
+// RandomCode returns a verification code that nobody can foresee: of all 10,000 each is
+// as probable as any other.
 func RandomCode() string { return formatCode(draw(codes)) }
 
 func choice(code string) [3]string {

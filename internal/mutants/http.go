@@ -5,7 +5,7 @@ var httpMutants = []mutant{
 	// What the observer is told.
 	{"show an observer the store's ids", "protocol/server/observed.go", `called(s.o, observe.Store, "load", began, err)`, `called(s.o, observe.Store, "load "+id, began, err)`, inServer, "TestObserverSeesNoID"},
 	{"show an observer the texts of errors", "protocol/server/observed.go", `h.Outcome, h.Cause = "refused", causeOf(err)`, `h.Outcome, h.Cause = "refused", err.Error()`, inServer, "TestObserverSeesNoID|TestObservedCauses"},
-	{"tell an observer of a retry as of a new fact", "protocol/server/update.go", "s.happened(d.event, stored)", "s.happened(event{kind: signedEvent, documents: 1}, stored)", inServer, "TestObserver$"},
+	{"tell an observer of a retry as of a new fact", "protocol/server/update.go", "s.happened(d.event, d.record)", "s.happened(event{kind: signedEvent, documents: 1}, d.record)", inServer, "TestObserver$"},
 	{"tell an observer of no enrolment", "protocol/server/enroll.go", "\t\ts.happened(rec.events[0], rec)\n", "", inServer, "TestObserver$"},
 	{"tell an observer why nothing was destroyed", "protocol/server/observed.go", "\t\t\tf.Reason = e.reason\n", "\t\t\tf.Reason = protocol.ReasonPIN\n", inServer, "TestObserver$"},
 	{"call a lost race a failure", "protocol/server/observed.go", "case part == observe.Store && errors.Is(err, limiter.ErrConflict):", "case false:", inServer, "TestObservedCauses"},

@@ -9,7 +9,7 @@ var signerMutants = []mutant{
 	{"wait for a turn whatever the context says", "protocol/device/turns.go", "\tcase <-ctx.Done():\n\t\tq.leave(turn)\n\t\treturn nil, ctx.Err()\n", "", inDevice, "TestSignerCancelled|TestSignerHandshakeContext"},
 	{"a queue for each signer", "protocol/device/signer.go", "s.device.turns.take(", "new(turns).take(", inDevice, "TestSignerQueue|TestSignerHandshakes"},
 	{"wait for a prompt that does not heed the context", "protocol/device/signer.go", "\tcase <-s.ctx.Done():\n\t\treturn nil, s.ctx.Err()\n", "", inDevice, "TestSignerPromptThatStays"},
-	{"sign for somebody who has gone", "protocol/device/operate.go", "\t\tif err := ctx.Err(); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tdone, err = d.begin(", "\t\tdone, err = d.begin(context.WithoutCancel(ctx), s, &o, c)\n\t\treturn err\n\t\tdone, err = d.begin(", inDevice, "TestSignerPromptThatStays"},
+	{"sign for somebody who has gone", "protocol/device/operate.go", "\tif err := ctx.Err(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn d.begin(ctx, ", "\treturn d.begin(context.WithoutCancel(ctx), ", inDevice, "TestSignerPromptThatStays"},
 	{"ask for the PIN again with another challenge", "protocol/device/turn.go", "\t\tif pin == nil {\n", "\t\tif pin == nil || !again {\n", inDevice, "TestSignerSlowUser"},
 	{"ask for the PIN before there is a challenge", "protocol/device/turn.go", "\t\tif err != nil {\n\t\t\treturn nil, err\n\t\t}\n\t\tif t.stuck {", "\t\tif err != nil {\n\t\t\t_, _ = t.config.PIN(t.ctx, t.request(nil))\n\t\t\treturn nil, err\n\t\t}\n\t\tif t.stuck {", inDevice, "TestSignerPassesErrorsOn"},
 	{"a signer keeps the PIN", "protocol/device/turn.go", "\tdefer func() { clear(pin) }()\n", "", inDevice, "TestSigner"},

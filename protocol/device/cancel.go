@@ -18,23 +18,22 @@ import (
 // A request whose challenge or HPKE key the server does not know any more is never
 // answered: only [Device.Cancel] ends it.
 func (d *Device) Resume(ctx context.Context) (*Request, error) {
-	var done *Request
-	err := d.exclusively(ctx, func(s *state) (err error) {
-		switch {
-		case s.phase == Superseded:
-			return d.report(ctx, s, nil)
-		case s.phase == Dead:
-			return &protocol.DestroyedError{Reason: s.reason}
-		case s.pending == nil:
-			return ErrNothingPending
-		case s.phase == Enrolling:
-			done, err = d.finishEnrollment(ctx, s)
-		default:
-			done, err = d.finish(ctx, s, nil)
-		}
-		return err
-	})
-	return done, err
+	s, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	switch {
+	case s.phase == Superseded:
+		return nil, d.report(ctx, s, nil)
+	case s.phase == Dead:
+		return nil, &protocol.DestroyedError{Reason: s.reason}
+	case s.pending == nil:
+		return nil, ErrNothingPending
+	case s.phase == Enrolling:
+		return d.finishEnrollment(ctx, s)
+	}
+	return d.exchange(ctx, s, nil)
 }
 
 // Cancel ends the request that is pending: nil means that it was not carried out and
@@ -52,24 +51,27 @@ func (d *Device) Resume(ctx context.Context) (*Request, error) {
 // again with another challenge, and Resume as well. [ErrNothingPending] if there is
 // nothing to cancel.
 func (d *Device) Cancel(ctx context.Context, challenge []byte) error {
-	return d.exclusively(ctx, func(s *state) error {
-		switch {
-		case s.phase == Superseded:
-			return d.report(ctx, s, challenge)
-		case s.phase == Dead:
-			return &protocol.DestroyedError{Reason: s.reason}
-		case s.pending == nil:
-			return ErrNothingPending
-		case s.phase == Enrolling:
-			s.forget()
-			return d.save(s)
-		}
-		c, err := s.key.challengeFor(challenge)
-		if err != nil {
-			return err
-		}
-		return d.cancel(ctx, s, c)
-	})
+	s, err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	switch {
+	case s.phase == Superseded:
+		return d.report(ctx, s, challenge)
+	case s.phase == Dead:
+		return &protocol.DestroyedError{Reason: s.reason}
+	case s.pending == nil:
+		return ErrNothingPending
+	case s.phase == Enrolling:
+		s.forget()
+		return d.save(s)
+	}
+	c, err := s.key.challengeFor(challenge)
+	if err != nil {
+		return err
+	}
+	return d.cancel(ctx, s, c)
 }
 
 // cancel asks what became of the pending request, and that nothing becomes of it any
@@ -110,18 +112,22 @@ func (d *Device) cancel(ctx context.Context, s *state, c *wire.Challenge) error 
 	return ErrCarriedOut
 }
 
-// ask sends a request that is not stored, nor the key of its reply.
+// ask sends a request that is not stored, nor its response key.
 func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answer, error) {
-	signer, err := d.signer(s.key)
+	hardware, err := d.hardwareSigner(s.key)
 	if err != nil {
 		return nil, err
 	}
-	sealed, reply, err := d.seal(s, r, signer)
+	pub, err := d.hpkeKey(s)
 	if err != nil {
 		return nil, err
 	}
-	defer reply.Secret.Wipe()
-	return d.send(ctx, s, sealed, reply)
+	sealed, key, err := r.Seal(pub, s.key.authKey, s.key.id, hardware)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Secret.Wipe()
+	return d.send(ctx, s, sealed, key)
 }
 
 // Report tells the server that the storage of this device was copied, or went back, so
@@ -135,20 +141,23 @@ func (d *Device) ask(ctx context.Context, s *state, r *wire.Request) (*wire.Answ
 // wraps [ErrSuperseded] before. It is [ErrNothingPending] for a key that is not
 // superseded.
 func (d *Device) Report(ctx context.Context, challenge []byte) error {
-	return d.exclusively(ctx, func(s *state) error {
-		switch {
-		case s.phase == Dead:
-			return &protocol.DestroyedError{Reason: s.reason}
-		case s.phase != Superseded:
-			return ErrNothingPending
-		case challenge == nil:
-			return d.report(ctx, s, nil)
-		}
-		if _, err := s.key.challengeFor(challenge); err != nil {
-			return err
-		}
-		return d.report(ctx, s, challenge)
-	})
+	s, err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	switch {
+	case s.phase == Dead:
+		return &protocol.DestroyedError{Reason: s.reason}
+	case s.phase != Superseded:
+		return ErrNothingPending
+	case challenge == nil:
+		return d.report(ctx, s, nil)
+	}
+	if _, err := s.key.challengeFor(challenge); err != nil {
+		return err
+	}
+	return d.report(ctx, s, challenge)
 }
 
 // report is Report, with whatever challenge the caller has, or nil.

@@ -150,27 +150,40 @@ func encodeHardwareKey(hardware crypto.Signer) ([]byte, error) {
 // unexported field of a struct that is printed.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "device.Config(hidden)") }
 
-// exclusively loads the state, runs one operation with it while nobody else has the
-// storage, and wipes its secrets. To save is up to the operation.
-func (d *Device) exclusively(ctx context.Context, operation func(*state) error) error {
+// open loads the state for one operation, which has the storage alone until it calls
+// close. To save is up to the operation.
+func (d *Device) open(ctx context.Context) (*state, error) {
 	if d == nil || d.config.Storage == nil || ctx == nil {
-		return wire.ErrNothing
+		return nil, wire.ErrNothing
 	}
 	if !d.busy.TryLock() {
-		return ErrBusy
+		return nil, ErrBusy
 	}
-	defer d.busy.Unlock()
+	opened := false
+	defer func() {
+		if !opened {
+			d.busy.Unlock()
+		}
+	}()
 	unlock, err := d.config.Storage.Lock()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer unlock()
+	defer func() {
+		if !opened {
+			unlock()
+		}
+	}()
 	s, err := d.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer s.wipe()
-	return operation(s)
+	s.unlock = func() {
+		defer d.busy.Unlock()
+		unlock()
+	}
+	opened = true
+	return s, nil
 }
 
 // load reads the state, and takes up the HPKE key that the app is shipped with, which the
@@ -199,6 +212,24 @@ func (d *Device) save(s *state) error {
 	defer clear(data)
 	if err := d.config.Storage.Save(data); err != nil {
 		return fmt.Errorf("device: save: %w", err)
+	}
+	return nil
+}
+
+// saveUnsent saves a request that is about to be sent. If the context ends meanwhile, the
+// state from before is saved again, so that nothing is pending.
+func (d *Device) saveUnsent(ctx context.Context, s, before *state) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := d.save(s); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		if saveErr := d.save(before); saveErr != nil {
+			return fmt.Errorf("%w: %w", err, saveErr)
+		}
+		return err
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 		a := wire.Answer{Code: wire.CodeRight, Signatures: [][]byte{make([]byte, 512)}}
 		plaintext, err := a.Encode()
 		require.NoError(t, err)
-		sealed, err := st.pending.reply().Seal(plaintext)
+		sealed, err := st.pending.responseKey().Seal(plaintext)
 		require.NoError(t, err)
 		return sealed
 	}
@@ -128,7 +128,7 @@ func TestDeviceBelievesNobody(t *testing.T) {
 		a := wire.Answer{Code: wire.CodeEnrolled, Public: st.key.public, Challenge: p.challenge(t), ConfirmBy: 1}
 		plaintext, err := a.Encode()
 		require.NoError(t, err)
-		sealed, err := st.pending.reply().Seal(plaintext)
+		sealed, err := st.pending.responseKey().Seal(plaintext)
 		require.NoError(t, err)
 		return sealed
 	}

@@ -1,10 +1,11 @@
 // Package device is the phone's half of the protocol. Three things matter first:
 //
-//   - [New] makes a [Device] of a [Config]: where it stores, how its requests travel, and the
-//     HPKE key of the server.
-//   - [Device.Enroll] and [Device.Confirm] make a key; [Device.SignAll] signs with it, for a PIN.
-//   - [Storage] is where the device keeps its one value. It must be durable and must not go
-//     back in time: [FileStorage] is one in a folder.
+//   - [New] makes a [Device] of a [Config]: where it stores, how its requests travel, and
+//     the HPKE key of the server.
+//   - [Device.Enroll] and [Device.Confirm] make a key; [Device.SignAll] signs with it,
+//     for a PIN.
+//   - [Storage] is where the device keeps its one value. It must be durable and must not
+//     go back in time: [FileStorage] is one in a folder.
 //
 // [Device.NewSigner] makes a [Signer] of a device whose key is confirmed: a crypto.Signer
 // for TLS, ssh, X.509 and the like, which queues, and asks for challenges and PINs.
@@ -25,17 +26,17 @@
 //	ErrCarriedOut             fetches the signatures from the service
 //	ErrNotCarriedOut          asks the service for a new challenge, and begins again
 //	ErrPINUnchanged           says that the old PIN holds
-//	ErrSuperseded             says that a copy was found; calls Report until it is answered
+//	ErrSuperseded             says that a copy was found; calls Report until answered
 //	ErrPhase                  looks at Status: Enroll, or Confirm, is next
 //	ErrBusy                   waits for the other call, or process
 //	pinlock.ErrPINFormat,
 //	*pinlock.WeakPINError     asks for another PIN
-//	ErrRejected               of Enroll: asks for a new challenge, and enrols another key
+//	ErrRejected               of Enroll: gets a new challenge, and enrols another key
 //	protocol.ErrMalformed     of UseKeyDocument: goes on with the key that it has
 //	ErrRejected,
 //	protocol.ErrMalformed,
-//	splitkey.ErrMessage       else has a defect, or the service has: the challenge is for
-//	                          something else
+//	splitkey.ErrMessage       else has a defect, or the service has: the challenge is
+//	                          for something else
 //	protocol.ErrConfig        is set up wrongly, or lacks the hardware of the key
 //	ErrStorage                has another storage key, or a damaged storage: then the
 //	                          person enrols a new key
@@ -44,7 +45,7 @@
 //
 // # Security
 //
-// The share that a PIN opened, K_dev, tokens and the keys of replies are wiped when the
+// The share that a PIN opened, K_dev, tokens and response keys are wiped when the
 // call ends, as far as Go lets us: crypto/hmac keeps copies of its own. The PIN is the
 // caller's. A thief of what is stored cannot sign without the PIN, and has as many
 // guesses as the server allows. A signature is verified before it is returned. See

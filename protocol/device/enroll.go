@@ -66,31 +66,34 @@ func (d *Device) Enroll(ctx context.Context, o EnrollOptions) error {
 	if err := pinlock.CheckPIN(o.PIN); err != nil {
 		return err
 	}
-	return d.exclusively(ctx, func(s *state) error {
-		switch {
-		case s.phase == Ready:
-			return fmt.Errorf("%w: there is a key in use", ErrPhase)
-		case s.phase == Superseded:
-			if err := d.report(ctx, s, nil); s.phase != Dead {
-				return err
-			}
-		case s.phase == Enrolling && s.pending.challenge.Raw == c.Raw:
-			_, err := d.finishEnrollment(ctx, s)
+	s, err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	switch {
+	case s.phase == Ready:
+		return fmt.Errorf("%w: there is a key in use", ErrPhase)
+	case s.phase == Superseded:
+		if err := d.report(ctx, s, nil); s.phase != Dead {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		before := *s
-		if err := d.beginEnrollment(s, c, o); err != nil {
-			return err
-		}
-		if err := d.saveUnsent(ctx, s, &before); err != nil {
-			return err
-		}
+	case s.phase == Enrolling && s.pending.challenge.Raw == c.Raw:
 		_, err := d.finishEnrollment(ctx, s)
 		return err
-	})
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	before := *s
+	if err := d.beginEnrollment(s, c, o); err != nil {
+		return err
+	}
+	if err := d.saveUnsent(ctx, s, &before); err != nil {
+		return err
+	}
+	_, err = d.finishEnrollment(ctx, s)
+	return err
 }
 
 // beginEnrollment makes the key and the request.
@@ -116,29 +119,28 @@ func (d *Device) beginEnrollment(s *state, c *wire.Challenge, o EnrollOptions) e
 	if d.hardware != nil {
 		e.Attestation = o.Attestation
 	}
-	signer, err := d.signer(key)
+	hardware, err := d.hardwareSigner(key)
 	if err != nil {
 		return err
 	}
-	plaintext, err := e.Encode(key.id, signer)
+	pub, err := d.hpkeKey(s)
 	if err != nil {
 		return err
 	}
-	defer clear(plaintext)
-	sealed, reply, err := d.encrypt(s, protocol.OpEnroll, key.id, plaintext)
+	sealed, responseKey, err := e.Seal(pub, key.id, hardware)
 	if err != nil {
 		return err
 	}
 	key.chain = wire.FirstChain(sealed)
 	s.phase, s.reason, s.key = Enrolling, 0, key
-	s.pending = &pending{op: protocol.OpEnroll, challenge: c, next: key.token, request: sealed, secret: s.hold(reply.Secret)}
+	s.pending = &pending{op: protocol.OpEnroll, challenge: c, next: key.token, request: sealed, secret: s.hold(responseKey.Secret)}
 	return nil
 }
 
 // finishEnrollment sends the enrolment, which is saved, and acts on the answer.
 func (d *Device) finishEnrollment(ctx context.Context, s *state) (*Request, error) {
 	p := s.pending
-	a, err := d.send(ctx, s, p.request, p.reply())
+	a, err := d.send(ctx, s, p.request, p.responseKey())
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +164,9 @@ func (d *Device) finishEnrollment(ctx context.Context, s *state) (*Request, erro
 
 // enrolled takes up the final key, if it is made of the device's own.
 func (s *state) enrolled(a *wire.Answer) error {
-	box, err := s.key.box()
+	box, err := pinlock.ParseLockbox(s.key.lockbox)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrStorage, err)
 	}
 	own, err := box.PublicKey()
 	if err != nil {

@@ -17,10 +17,10 @@ var (
 	ErrSuperseded = errors.New("device: the device's storage was copied or went back")
 
 	// ErrRejected is returned for what the challenge is not for (other digests, another
-	// hash function or padding), for what the key cannot sign, for a defect of the device,
-	// and for an enrolment with a key that the server does not accept: see the text for
-	// the reason. Nothing was counted. Nothing is pending either, unless the connection
-	// broke before the request was cancelled: then a new one is [ErrPending].
+	// hash function or padding), for what the key cannot sign, for a defect of the
+	// device, and for an enrolment with a key that the server does not accept: see the
+	// text for the reason. Nothing was counted. Nothing is pending either, unless the
+	// connection broke before the request was cancelled: then a new one is [ErrPending].
 	ErrRejected = errors.New("device: the server rejects the request")
 )
 

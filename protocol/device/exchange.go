@@ -19,15 +19,17 @@ type pending struct {
 	salts     [][]byte
 	next      wire.Secret // the next token
 	request   []byte      // sealed, as it is sent
-	secret    wire.Secret // of the reply
+	secret    wire.Secret // of the response key
 }
 
-func (p *pending) reply() wire.Reply { return wire.Reply{Secret: p.secret, Request: p.hash()} }
+func (p *pending) responseKey() wire.ResponseKey {
+	return wire.ResponseKey{Secret: p.secret, Request: p.hash()}
+}
 
 func (p *pending) hash() wire.Hash { return sha256.Sum256(p.request) }
 
-// signed is what the answer's signatures must verify for. A Refresh has none.
-func (p *pending) signed() wire.Messages {
+// toSign is what the answer's signatures must verify for. A Refresh has none.
+func (p *pending) toSign() wire.Messages {
 	switch p.op {
 	case protocol.OpSign:
 		return p.messages
@@ -37,11 +39,11 @@ func (p *pending) signed() wire.Messages {
 	return wire.OwnMessage(p.op, p.challenge.Raw[:])
 }
 
-// finish sends the pending request, which is saved, and acts on the answer. right, if not
-// nil, is called once the server has found the PIN right, before that is saved.
-func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Request, error) {
+// exchange sends the pending request, which is saved, and acts on the answer. onRight, if
+// not nil, is called once the server has found the PIN right, before that is saved.
+func (d *Device) exchange(ctx context.Context, s *state, onRight func() error) (*Request, error) {
 	p := s.pending
-	a, err := d.send(ctx, s, p.request, p.reply())
+	a, err := d.send(ctx, s, p.request, p.responseKey())
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +59,8 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 	if !resolved {
 		return nil, d.drop(ctx, s, outcome(a))
 	}
-	if a.Code == wire.CodeRight && right != nil {
-		if err := right(); err != nil {
+	if a.Code == wire.CodeRight && onRight != nil {
+		if err := onRight(); err != nil {
 			return nil, err // the request is still pending in what is stored
 		}
 	}
@@ -72,7 +74,7 @@ func (d *Device) finish(ctx context.Context, s *state, right func() error) (*Req
 		return nil, d.tell(ctx, s, a)
 	case a.Code != wire.CodeRight:
 		return nil, outcome(a)
-	case p.op == protocol.OpChangePIN && right == nil:
+	case p.op == protocol.OpChangePIN && onRight == nil:
 		return nil, ErrPINUnchanged
 	}
 	done := p.shown()
@@ -105,13 +107,13 @@ func (d *Device) tell(ctx context.Context, s *state, a *wire.Answer) error {
 }
 
 // send exchanges a request for an answer that only the server can have made, or, if the
-// reply key was stored, a copier of the storage. The error wraps ErrUnanswered.
-func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply) (*wire.Answer, error) {
+// response key was stored, a copier of the storage. The error wraps ErrUnanswered.
+func (d *Device) send(ctx context.Context, s *state, sealed []byte, key wire.ResponseKey) (*wire.Answer, error) {
 	response, err := d.config.Transport(ctx, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnanswered, err)
 	}
-	a, err := r.OpenAnswer(response)
+	a, err := key.OpenAnswer(response)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: %w", ErrUnanswered, errAnswer, err)
 	}
@@ -126,23 +128,22 @@ func (d *Device) send(ctx context.Context, s *state, sealed []byte, r wire.Reply
 
 // verify checks the signatures in the answer to the request itself.
 func (s *state) verify(p *pending, signatures [][]byte) error {
-	signed := p.signed()
-	if len(signatures) != len(signed.Digests) {
-		return fmt.Errorf("%w: %w: %d signatures, want %d", ErrUnanswered, errAnswer, len(signatures), len(signed.Digests))
+	toSign := p.toSign()
+	if len(signatures) != len(toSign.Digests) {
+		return fmt.Errorf("%w: %w: %d signatures, want %d", ErrUnanswered, errAnswer, len(signatures), len(toSign.Digests))
 	}
 	if len(signatures) == 0 {
 		return nil
 	}
-	final, err := s.key.finalKey()
-	if err != nil {
+	if err := s.key.parse(); err != nil {
 		return err
 	}
-	for i, digest := range signed.Digests {
+	for i, digest := range toSign.Digests {
 		var salt []byte
 		if p.op == protocol.OpSign {
 			salt = p.salts[i]
 		}
-		m, err := final.EncodeWithSalt(digest, signed.Options(), salt)
+		m, err := s.key.final.EncodeWithSalt(digest, toSign.Options(), salt)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
 		}
@@ -154,24 +155,25 @@ func (s *state) verify(p *pending, signatures [][]byte) error {
 }
 
 // resolve changes the state as the answer to the pending request says, or the answer to a
-// Cancel of it, and reports whether nothing is pending any more. fresh says that the key of
-// the reply was never stored, as that of a Cancel is not: nobody can have forged the
-// answer.
-func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
+// Cancel of it, and reports whether nothing is pending any more. unforgeable says that
+// the response key was never stored, as that of a Cancel is not: only the server can have
+// made the answer.
+func (s *state) resolve(a *wire.Answer, unforgeable bool) (bool, error) {
 	k, p := s.key, s.pending
 	f := wire.FateWrong
 	switch {
 	case a.Code == wire.CodeRight:
-		f, k.token = wire.FateRight, p.next
+		f = wire.FateRight
+		k.token = p.next
 		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
 	case a.Code == wire.CodeCancelled && p.cancel:
 		f = wire.FateCancelled
 	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:
 	case a.Code == wire.CodeWrong:
-		s.end(protocol.ReasonPIN, a.Parsed, fresh)
+		s.end(protocol.ReasonPIN, a.Parsed, unforgeable)
 		return true, nil
 	case a.Code == wire.CodeDestroyed:
-		s.end(a.Reason, a.Parsed, fresh)
+		s.end(a.Reason, a.Parsed, unforgeable)
 		return true, nil
 	case a.Code == wire.CodeSuperseded:
 		s.end(protocol.ReasonClone, a.Parsed, false)
@@ -179,7 +181,7 @@ func (s *state) resolve(a *wire.Answer, fresh bool) (bool, error) {
 	case a.Code == wire.CodeCancelled: // no challenge comes with it, and a Report takes the request's own
 		s.end(protocol.ReasonClone, p.challenge, false)
 		return true, nil
-	case fresh, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
+	case unforgeable, a.Code == wire.CodeEnrolled, a.Code == wire.CodeKeyRefused:
 		return false, fmt.Errorf("%w: %w: code %d", ErrUnanswered, errAnswer, a.Code)
 	default:
 		if a.Code == wire.CodeExpired && k.challenge != nil && k.challenge.Raw == p.challenge.Raw {

@@ -16,12 +16,15 @@ import (
 // authority did not sign, or that is older than one that the device has used, and
 // [protocol.ErrConfig] without an Authority; else it is the storage's.
 func (d *Device) UseKeyDocument(document []byte) error {
-	return d.exclusively(context.Background(), func(s *state) error {
-		if err := d.use(s, document); err != nil {
-			return err
-		}
-		return d.save(s)
-	})
+	s, err := d.open(context.Background())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := d.use(s, document); err != nil {
+		return err
+	}
+	return d.save(s)
 }
 
 func (d *Device) use(s *state, document []byte) error {

@@ -141,7 +141,7 @@ func TestForgedKey(t *testing.T) {
 			forged := &wire.Answer{Code: wire.CodeRight, Document: theirs}
 			plaintext, err := forged.Encode()
 			require.NoError(t, err)
-			return copyOf(t, p).stored(t).pending.reply().Seal(plaintext)
+			return copyOf(t, p).stored(t).pending.responseKey().Seal(plaintext)
 		}
 		require.NoError(t, p.Refresh(t.Context(), p.challenge(t)))
 		require.Equal(t, s.HPKEKey(), p.stored(t).hpkeKey)

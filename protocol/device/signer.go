@@ -75,18 +75,18 @@ func (d *Device) NewSigner(ctx context.Context, c SignerConfig) (*Signer, error)
 	if c.Queue == 0 {
 		c.Queue = 64
 	}
-	s := &Signer{device: d, config: c, ctx: ctx, timing: usualTiming}
-	err := d.exclusively(ctx, func(st *state) (err error) {
-		if st.key == nil || st.key.public.N == nil {
-			return fmt.Errorf("%w: there is no final key", ErrPhase)
-		}
-		s.final, err = st.key.finalKey()
-		return err
-	})
+	s, err := d.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	defer s.close()
+	if s.key == nil || s.key.public.N == nil {
+		return nil, fmt.Errorf("%w: there is no final key", ErrPhase)
+	}
+	if err := s.key.parse(); err != nil {
+		return nil, err
+	}
+	return &Signer{device: d, config: c, ctx: ctx, final: s.key.final, timing: usualTiming}, nil
 }
 
 // WithContext returns a signer that works under ctx, with an [Signer.Err] of its own. A

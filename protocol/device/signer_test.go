@@ -26,7 +26,8 @@ type person struct {
 	phone *phone
 	pin   []byte
 
-	// typing, if not nil, is called while the person types, under the signature's context.
+	// typing, if not nil, is called while the person types, under the signature's
+	// context.
 	typing func(ctx context.Context, r *Request) error
 	// refuse, if not nil, is the service's answer to whoever wants a challenge.
 	refuse error

@@ -149,8 +149,8 @@ func TestSignerHandshakeContext(t *testing.T) {
 	require.Equal(t, []any{"first", "third"}, user.names())
 }
 
-// eager is a connection whose Write does not wait for the reader, as those of an operating
-// system are.
+// eager is a connection whose Write does not wait for the reader, as those of an
+// operating system are.
 type eager struct {
 	net.Conn
 	out    chan []byte
@@ -308,8 +308,8 @@ func TestSignerWrongPIN(t *testing.T) {
 	}
 }
 
-// TestSignerLocked: of a lock the signer hears from the server, after it has asked for the
-// PIN, which is not looked at.
+// TestSignerLocked: of a lock the signer hears from the server, after it has asked for
+// the PIN, which is not looked at.
 func TestSignerLocked(t *testing.T) {
 	service := newService(t)
 	s, user := newSigner(t, newReadyPhone(t, service))

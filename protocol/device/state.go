@@ -2,7 +2,9 @@ package device
 
 import (
 	"crypto/rsa"
+	"fmt"
 
+	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
@@ -14,7 +16,7 @@ import (
 //	NoKey        Enroll puts an enrolment there: Enrolling
 //	Enrolling    enrolled: Unconfirmed; refused or cancelled: NoKey; destroyed: Dead
 //	Unconfirmed  resolve: Ready with the first right PIN; else as Ready
-//	Ready        a request is put there (pending), and resolved: Ready, Dead or Superseded
+//	Ready        a request is put there (pending); resolved: Ready, Dead or Superseded
 //	Superseded   a Report was answered: Dead
 //
 // From Unconfirmed on, nothing is pending or one request is; another one is made only
@@ -28,6 +30,7 @@ type state struct {
 	key     *enrolledKey    // of Enrolling to Ready, and what is left of one that is superseded
 	pending *pending
 	held    []wire.Secret // all secrets that were read or made for this operation
+	unlock  func()        // gives the storage back, once open has it
 }
 
 // hold returns the secret, which is wiped when the operation ends.
@@ -42,6 +45,12 @@ func (s *state) wipe() {
 	}
 }
 
+// close ends the operation: it wipes the secrets and gives the storage back.
+func (s *state) close() {
+	defer s.unlock()
+	s.wipe()
+}
+
 // enrolledKey is what belongs to one key. Of a superseded one id, authKey, hardware and
 // challenge are left.
 type enrolledKey struct {
@@ -53,8 +62,32 @@ type enrolledKey struct {
 	number    uint64          // of the last request that is resolved
 	token     wire.Secret
 	chain     wire.Hash
-	public    rsa.PublicKey      // the final key, once known
-	final     *splitkey.FinalKey // finalKey's, which is computed once an operation
+	public    rsa.PublicKey // the final key, once known
+
+	box   *pinlock.Lockbox   // lockbox, as parse reads it once an operation
+	final *splitkey.FinalKey // public, likewise
+}
+
+// parse reads the lockbox, once an operation, and checks that the final key is one of its
+// client key.
+func (k *enrolledKey) parse() error {
+	if k.final != nil {
+		return nil
+	}
+	box, err := pinlock.ParseLockbox(k.lockbox)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	client, err := box.PublicKey()
+	if err != nil {
+		return err
+	}
+	final, err := splitkey.CheckFinalKey(&k.public, client)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	k.box, k.final = box, final
+	return nil
 }
 
 // forget is for an enrolment that leaves no key.

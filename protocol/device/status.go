@@ -43,21 +43,22 @@ func (p *pending) shown() *Request {
 
 // Status returns what the device knows by itself, without the server.
 func (d *Device) Status() (KeyStatus, error) {
-	var status KeyStatus
-	err := d.exclusively(context.Background(), func(s *state) error {
-		status.Phase, status.Reason = s.phase, s.reason
-		if k := s.key; k != nil {
-			status.KeyID = k.id
-			if k.public.N != nil {
-				status.PublicKey = &k.public
-			}
+	s, err := d.open(context.Background())
+	if err != nil {
+		return KeyStatus{}, err
+	}
+	defer s.close()
+	status := KeyStatus{Phase: s.phase, Reason: s.reason}
+	if k := s.key; k != nil {
+		status.KeyID = k.id
+		if k.public.N != nil {
+			status.PublicKey = &k.public
 		}
-		if s.pending != nil {
-			status.Pending = s.pending.shown()
-		}
-		return nil
-	})
-	return status, err
+	}
+	if s.pending != nil {
+		status.Pending = s.pending.shown()
+	}
+	return status, nil
 }
 
 // MarshalJSON writes names in place of numbers, the public key as SubjectPublicKeyInfo

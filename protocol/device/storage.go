@@ -59,9 +59,9 @@ const (
 //	4       1       version: 2
 //	5       1       form: 1 checksum, 2 sealed
 //	6       -       form 1: the state, SHA-256 of all before it
-//	                form 2: 24 bytes of nonce, the state under XChaCha20-Poly1305 with bytes 0
-//	                to 5 as additional data and a key that HKDF-SHA256 derives from the
-//	                storage key
+//	                form 2: 24 bytes of nonce, the state under XChaCha20-Poly1305 with
+//	                bytes 0 to 5 as additional data and a key that HKDF-SHA256 derives
+//	                from the storage key
 func (s *state) encode(storageKey []byte) ([]byte, error) {
 	body, err := s.body()
 	if err != nil {

@@ -87,7 +87,7 @@ func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte,
 			return nil, errors.New("encrypted to another HPKE key")
 		}
 		d.made = o.Plaintext.Get()
-		if response, err = o.Reply.Seal(v.ResponsePlaintext); err != nil {
+		if response, err = o.ResponseKey.Seal(v.ResponsePlaintext); err != nil {
 			return nil, err
 		}
 	}

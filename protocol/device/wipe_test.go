@@ -29,7 +29,7 @@ func (s *seenStorage) Save(data []byte) error {
 }
 
 // TestSecretsAreWiped: when an operation has ended nothing is left of K_dev, the tokens
-// and the keys of replies that it read or made, nor of what it loaded and saved.
+// and the response keys that it read or made, nor of what it loaded and saved.
 func TestSecretsAreWiped(t *testing.T) {
 	s := newService(t)
 	lost := func(context.Context, []byte) ([]byte, error) { return nil, protocoltest.ErrLost }
@@ -38,19 +38,17 @@ func TestSecretsAreWiped(t *testing.T) {
 	p.config.Storage = storage
 	var secrets []wire.Secret
 	operate := func(f func(*state) error) {
-		require.NoError(t, p.exclusively(t.Context(), func(st *state) error {
-			if st.key != nil {
-				secrets = append(secrets, st.key.authKey, st.key.token)
-			}
-			if err := f(st); err != nil {
-				return err
-			}
-			secrets = append(secrets, st.key.authKey, st.key.token, st.pending.next, st.pending.secret)
-			for _, x := range secrets[len(secrets)-4:] {
-				require.Len(t, x.Get(), wire.SecretSize)
-			}
-			return nil
-		}))
+		st, err := p.open(t.Context())
+		require.NoError(t, err)
+		if st.key != nil {
+			secrets = append(secrets, st.key.authKey, st.key.token)
+		}
+		require.NoError(t, f(st))
+		secrets = append(secrets, st.key.authKey, st.key.token, st.pending.next, st.pending.secret)
+		for _, x := range secrets[len(secrets)-4:] {
+			require.Len(t, x.Get(), wire.SecretSize)
+		}
+		st.close()
 		for i, x := range secrets {
 			require.Nil(t, x.Get(), i)
 		}

@@ -125,9 +125,9 @@ func seed(tb testing.TB, name string) []byte {
 	return []byte(b)
 }
 
-// FuzzHandler: bytes of HTTP/1, read as net/http reads them, for a server that has the key
-// of the corpus. Whatever they are, the answer is one of a device's, or the refusal, with
-// which nothing was written.
+// FuzzHandler: bytes of HTTP/1, read as net/http reads them, for a server that has the
+// key of the corpus. Whatever they are, the answer is one of a device's, or the refusal,
+// with which nothing was written.
 func FuzzHandler(f *testing.F) {
 	s, store := newRewindService(f)
 	h := s.handler(f, Options{Concurrent: 1})

@@ -4,19 +4,19 @@
 //
 //	mux.Handle("/device", handler) // without a method: the handler refuses the others
 //
-// docs/protocol.md, section 16, says what travels, and docs/operating.md how to set up the
-// http.Server and proxies around it.
+// docs/protocol.md, section 16, says what travels, and docs/operating.md how to set up
+// the http.Server and proxies around it.
 //
 // # Security
 //
 // Whoever does not hold the K_dev of the key that he names gets one refusal, whatever he
-// sends: status 403, no body, the same headers byte for byte, and on HTTP/1 the end of the
-// connection. That holds for what the server refuses and for what never gets there: other
-// methods and media types, bodies that are too long, too slow, or cut off. Only HTTP
-// itself tells requests apart: see section 16.
+// sends: status 403, no body, the same headers byte for byte, and on HTTP/1 the end of
+// the connection. That holds for what the server refuses and for what never gets there:
+// other methods and media types, bodies that are too long, too slow, or cut off. Only
+// HTTP itself tells requests apart: see section 16.
 //
-// Nothing of a request is read before its headers say that it can be one, and no more than
-// [protocol.MaxRequest] bytes in any case.
+// Nothing of a request is read before its headers say that it can be one, and no more
+// than [protocol.MaxRequest] bytes in any case.
 package httphandler
 
 import (
@@ -58,9 +58,9 @@ type Options struct {
 	Concurrent int
 
 	// RequestIDHeader, if not empty, is the header in which a proxy in front names each
-	// request, in 1 to 64 letters, digits, and ".", "_" and "-". The proxy must set it, and
-	// drop what clients send. Else, and for any other value, the handler draws an id. It
-	// is in the log of the server, and in no answer.
+	// request, in 1 to 64 letters, digits, and ".", "_" and "-". The proxy must set it,
+	// and drop what clients send. Else, and for any other value, the handler draws an id.
+	// It is in the log of the server, and in no answer.
 	RequestIDHeader string
 }
 
@@ -144,8 +144,8 @@ func (h *handler) answer(ctx context.Context, deadlines *http.ResponseController
 
 // read returns the body of a request that can be a device's, or why it is none.
 func (h *handler) read(deadlines *http.ResponseController, r *http.Request) (body []byte, cause string) {
-	// It holds for a body that is refused unread, too: net/http waits for its end. Once the
-	// body was read net/http lifts it.
+	// It holds for a body that is refused unread, too: net/http waits for its end. Once
+	// the body was read net/http lifts it.
 	if deadlines.SetReadDeadline(time.Now().Add(h.options.ReadTimeout)) != nil {
 		return nil, "no deadlines"
 	}

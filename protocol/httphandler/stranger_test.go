@@ -67,8 +67,8 @@ func forge(t *testing.T, s *service, id, challengeFor protocol.KeyID) []byte {
 	return request
 }
 
-// strangers are bodies that the server refuses, by what is wrong with them. request is one
-// that it does not.
+// strangers are bodies that the server refuses, by what is wrong with them. request is
+// one that it does not.
 func strangers(t *testing.T, s *service, p *phone, request []byte) map[string][]byte {
 	change := func(at int) []byte {
 		b := bytes.Clone(request)
@@ -86,8 +86,8 @@ func strangers(t *testing.T, s *service, p *phone, request []byte) map[string][]
 	}
 }
 
-// TestStrangersHearOneRefusal: whatever a stranger sends, and however far it gets, he hears
-// the same bytes: of the server's refusals, and of what never reaches the server.
+// TestStrangersHearOneRefusal: whatever a stranger sends, and however far it gets, he
+// hears the same bytes: of the server's refusals, and of what never reaches the server.
 func TestStrangersHearOneRefusal(t *testing.T) {
 	s := newService(t)
 	p := newPhone(t, s, nil)
@@ -176,8 +176,8 @@ func chunked(body []byte, end string, headers ...string) string {
 		lines(headers), len(body), body, end)
 }
 
-// TestHTTPTellsApart: what HTTP itself answers, before there is a request for the handler,
-// is the same for all keys, since it has not looked at a body.
+// TestHTTPTellsApart: what HTTP itself answers, before there is a request for the
+// handler, is the same for all keys, since it has not looked at a body.
 func TestHTTPTellsApart(t *testing.T) {
 	s := newService(t)
 	address := serve(t, s.handler(t, Options{}))

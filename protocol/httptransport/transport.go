@@ -1,6 +1,6 @@
-// Package httptransport carries a phone's requests to its server over HTTP. [NewTransport]
-// is all that a phone needs; package protocol/httphandler is the other end. They are two
-// packages so that a phone's program does not carry the server.
+// Package httptransport carries a phone's requests to its server over HTTP.
+// [NewTransport] is all that a phone needs; package protocol/httphandler is the other
+// end. They are two packages so that a phone's program does not carry the server.
 //
 // docs/protocol.md, section 16, says what travels, for another implementation.
 //
@@ -37,16 +37,16 @@ const patience = time.Minute
 const maxRetryAfter = time.Hour
 
 // ErrResponse is returned for what is no answer of a server of tandem: the wrong media
-// type, an encoding, or more than [protocol.MaxResponse] bytes. A proxy or a portal on the
-// way says such things.
+// type, an encoding, or more than [protocol.MaxResponse] bytes. A proxy or a portal on
+// the way says such things.
 var ErrResponse = errors.New("httptransport: not a response of the server")
 
 // StatusError is returned for every status but 200.
 //
 // 403 is the server's refusal: it does not answer this request, and sending it again will
 // not help unless the server itself was at fault. 503 is for later. All others, redirects
-// among them, come from something on the way, or from a URL that is wrong. RetryAfter is an
-// hour at most, whatever was said.
+// among them, come from something on the way, or from a URL that is wrong. RetryAfter is
+// an hour at most, whatever was said.
 type StatusError struct {
 	Status     int
 	RetryAfter time.Duration // 0 if nothing was said of it
@@ -65,7 +65,8 @@ func (e *StatusError) Error() string {
 //
 // The client is used as it is (its TLS, its proxies, its timeout), but for two things: it
 // follows no redirect, since that would send the request to somebody else, or as a GET;
-// and it keeps no cookies. nil means [http.DefaultTransport] and a minute for each request.
+// and it keeps no cookies. nil means [http.DefaultTransport] and a minute for each
+// request.
 //
 // A request is sent once. net/http sends a POST again only where a connection that was
 // open already broke before any of it was written, or where an HTTP/2 server said that it

@@ -48,7 +48,7 @@ func TestEachSignatureIsVerified(t *testing.T) {
 		if err != nil || damaged < 0 {
 			return response, err
 		}
-		reply := p.stored(t).Pending.Reply() // what only the server has, or who copied the state
+		reply := p.stored(t).Pending.ResponseKey() // what only the server has, or who copied the state
 		plaintext, err := reply.Open(response)
 		require.NoError(t, err)
 		a, err := wire.ParseAnswer(plaintext)

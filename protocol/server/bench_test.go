@@ -138,9 +138,9 @@ func (x *signBench) hpke(tb testing.TB) {
 	require.NoError(tb, err)
 	o, err := wire.OpenRequest(request, x.service.keys.Get())
 	require.NoError(tb, err)
-	sealed, err := o.Reply.Seal(plaintext)
+	sealed, err := o.ResponseKey.Seal(plaintext)
 	require.NoError(tb, err)
-	_, err = o.Reply.Open(sealed)
+	_, err = o.ResponseKey.Open(sealed)
 	require.NoError(tb, err)
 }
 

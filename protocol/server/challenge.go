@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"errors"
+	"fmt"
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
@@ -58,4 +60,19 @@ func (s *Server) Challenge(ctx context.Context, id protocol.KeyID) ([]byte, erro
 
 func (s *Server) issue(p wire.Purpose, id protocol.KeyID, binding wire.Hash) []byte {
 	return s.challenges.Issue(p, id, s.config.Clock(), s.config.ChallengeLife, binding)
+}
+
+// errChallenge is the cause of a refusal.
+var errChallenge = errors.New("challenge")
+
+// checkChallenge is check 3: it refuses a challenge that is not for this key, not from
+// this server, or of the future. (The parser checked its purpose.)
+func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID, now int64) error {
+	if c.KeyID != id || !s.challenges.Authentic(c) {
+		return fmt.Errorf("%w: %w: not the server's for this key", protocol.ErrMalformed, errChallenge)
+	}
+	if c.Issued > now+clockSkew.Milliseconds() {
+		return fmt.Errorf("%w: %w: of the future", protocol.ErrMalformed, errChallenge)
+	}
+	return nil
 }

@@ -235,14 +235,14 @@ func TestEnrolledAnswerMustBe(t *testing.T) {
 		}
 		st, err := protocoltest.ParseState(p.state.Data)
 		require.NoError(t, err)
-		opened, err := st.Pending.Reply().Open(response)
+		opened, err := st.Pending.ResponseKey().Open(response)
 		require.NoError(t, err)
 		a, err := wire.ParseAnswer(opened)
 		require.NoError(t, err)
 		forge(a)
 		encoded, err := a.Encode()
 		require.NoError(t, err)
-		return st.Pending.Reply().Seal(encoded)
+		return st.Pending.ResponseKey().Seal(encoded)
 	}
 	forge = func(e *wire.Answer) { e.Public.N = server.N }
 	client, share := protocoltest.Shares()

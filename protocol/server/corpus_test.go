@@ -55,7 +55,8 @@ func changedRecord(t *testing.T, template []byte, change func(*record)) []byte {
 func recordWithEvents(t *testing.T, template []byte) []byte {
 	return changedRecord(t, template, func(r *record) {
 		at := protocoltest.FixtureTime.UnixMilli()
-		r.settle(settled{number: 9, request: wire.Hash{1}, fate: wire.FateWrong, verdict: wire.Verdict{Remaining: 2, Total: 8, Until: 0}})
+		r.last = settled{number: 9, request: wire.Hash{1}, fate: wire.FateWrong, verdict: wire.Verdict{Remaining: 2, Total: 8, Until: 0}}
+		r.chain = wire.NextChain(r.chain, r.last.request, r.last.fate)
 		r.events = []event{
 			{kind: signedEvent, at: at, documents: 3}, {kind: wrongEvent, at: at, verdict: wire.Verdict{Remaining: 2, Total: 8, Until: 0}},
 			{kind: refreshedEvent, at: at}, {kind: destroyedEvent, at: at, reason: protocol.ReasonClone},

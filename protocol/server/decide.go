@@ -13,9 +13,10 @@ import (
 
 // decision is what the server decided about a request, or about a record.
 type decision struct {
+	record *record
 	answer *wire.Answer
 	event  event // what happened, if its kind is not 0
-	write  bool  // the record changed
+	write  bool  // the record changed, and is to be written
 	sign   bool  // the signatures are to be made, once all is durable
 }
 
@@ -35,44 +36,47 @@ func destroyed(rec *record, why protocol.Reason, now int64) decision {
 }
 
 // decide weighs a request of the device's against the record, and changes the record:
-// checks 7 to 14 of docs/protocol.md, section 5, in their order. Each case has the number
-// of its check.
+// checks 5 to 17 in their order.
 func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
-	subject := t.Subject(t.hash)
+	if err := t.authenticate(ctx, rec); err != nil { // 5, 6
+		return decision{}, err
+	}
+	r := t.request
+	subject := r.Subject(t.hash)
 	// A Cancel always works, however old the challenge that it carries.
-	live := t.Op == protocol.OpCancel || t.Challenge.Expires > t.now
-	// One from before a recovery is over until the device proves its PIN, for a Cancel too:
-	// anybody may have recorded it.
-	if rec.unheard && t.Challenge.Issued <= rec.recovered {
+	live := r.Op == protocol.OpCancel || r.Challenge.Expires > t.now
+	// One from before a recovery is over until the device proves its PIN, for a Cancel
+	// too: anybody may have recorded it.
+	if rec.unheard && r.Challenge.Issued <= rec.recovered {
 		live = false
 	}
 	dead := rec.condition == Destroyed
 	switch {
-	case t.Op == protocol.OpReport && dead: // 7
+	case r.Op == protocol.OpReport && dead: // 7
 		return toldDestroyed(rec), nil
-	case t.Op == protocol.OpReport: // 7
+	case r.Op == protocol.OpReport: // 7
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Number == rec.last.number && subject == rec.last.request: // 8
+	case r.Number == rec.last.number && subject == rec.last.request: // 8
 		return t.again(ctx, rec)
-	case t.Number == rec.last.number && live && !dead: // 9
+	case r.Number == rec.last.number && live && !dead: // 9
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Number <= rec.last.number: // 10
+	case r.Number <= rec.last.number: // 10
 		return told(wire.CodeSuperseded), nil
 	case dead: // 11
 		return toldDestroyed(rec), nil
 	case !live: // 11
 		return told(wire.CodeExpired), nil
-	case rec.over(t.now) && t.Op != protocol.OpCancel: // 11
+	case rec.over(t.now) && r.Op != protocol.OpCancel: // 11
 		return destroyed(rec, protocol.ReasonExpired, t.now), nil
-	case rec.condition == Pending && t.Op != protocol.OpConfirm && t.Op != protocol.OpCancel: // 11
+	case rec.condition == Pending && r.Op != protocol.OpConfirm && r.Op != protocol.OpCancel: // 11
 		return told(wire.CodeUnconfirmed), nil
-	case !rec.unheard && (t.Number != rec.last.number+1 || t.Chain != rec.chain || !t.holdsToken(rec.current)): // 12
+	case !rec.unheard && (r.Number != rec.last.number+1 || r.Chain != rec.chain || !holds(r.Token, rec.commitment)): // 12
 		return destroyed(rec, protocol.ReasonClone, t.now), nil
-	case t.Op == protocol.OpCancel: // 13
+	case r.Op == protocol.OpCancel: // 13
 		return t.settle(rec, wire.FateCancelled, event{kind: cancelledEvent}), nil
-	case t.Op == protocol.OpRefresh: // 13
+	case r.Op == protocol.OpRefresh: // 13
 		return t.settle(rec, wire.FateRight, event{kind: refreshedEvent}), nil
-	case t.Op == protocol.OpSign && t.Challenge.Binding != t.Messages.Binding(): // 14
+	case r.Op == protocol.OpSign && r.Challenge.Binding != r.Messages.Binding(): // 14
 		t.server.config.Log.LogAttrs(ctx, slog.LevelInfo, "request rejected",
 			named(ctx, slog.String("key", t.id.String()), slog.String("cause", "the challenge is for other digests"))...)
 		return told(wire.CodeRejected), nil
@@ -80,9 +84,9 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	return t.count(ctx, rec) // 15 to 17
 }
 
-func (t *trial) holdsToken(current wire.Hash) bool {
-	c := t.Token.Commitment()
-	return subtle.ConstantTimeCompare(c[:], current[:]) == 1
+func holds(token wire.Secret, commitment wire.Hash) bool {
+	c := token.Commitment()
+	return subtle.ConstantTimeCompare(c[:], commitment[:]) == 1
 }
 
 // again answers a request that was settled before, or a Cancel of it. It counts and
@@ -93,13 +97,13 @@ func (t *trial) again(ctx context.Context, rec *record) (decision, error) {
 		return decision{answer: &wire.Answer{Code: wire.CodeWrong, Verdict: last.verdict}}, nil
 	case last.fate == wire.FateCancelled:
 		return told(wire.CodeCancelled), nil
-	case t.Op == protocol.OpRefresh:
+	case t.request.Op == protocol.OpRefresh:
 		return told(wire.CodeRight), nil
 	case rec.condition == Destroyed:
 		return toldDestroyed(rec), nil
-	case t.Op == protocol.OpCancel:
+	case t.request.Op == protocol.OpCancel:
 		return told(wire.CodeRight), nil
-	case t.now >= t.Challenge.Expires+answerLife.Milliseconds():
+	case t.now >= t.request.Challenge.Expires+answerLife.Milliseconds():
 		return told(wire.CodeExpired), nil
 	}
 	outcome, err := t.try(ctx, rec)

@@ -18,14 +18,17 @@ import (
 // repetition of the same bytes, at any time and on any node, finds the record that the
 // first one made.
 func (s *Server) enroll(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
-	e, err := wire.ParseEnrollment(o.Plaintext.Get())
+	e, err := wire.ParseEnrollment(o.Plaintext.Get()) // 2
 	if err != nil {
 		return nil, err
 	}
 	defer e.Wipe()
-	id, request := o.KeyID, o.Reply.Request
-	now, err := s.checkChallenge(e.Challenge, id)
+	id, request := o.KeyID, o.ResponseKey.Request
+	now, err := s.now()
 	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInternal, err)
+	}
+	if err := s.checkChallenge(e.Challenge, id, now); err != nil { // 3
 		return nil, err
 	}
 	if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {
@@ -95,7 +98,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	}
 	return s.create(ctx, id, &record{
 		condition: Pending, created: now, until: now + s.config.PendingLife.Milliseconds(), public: *final,
-		enrollment: request, chain: request, current: e.Commitment, hardware: e.Hardware,
+		enrollment: request, chain: request, commitment: e.Commitment, hardware: e.Hardware,
 		eventNumber: 1, events: []event{{kind: enrolledEvent, at: now}},
 		sealedKey: sealedKey, sealedShare: sealedShare,
 	})

@@ -38,7 +38,7 @@ func exchange(t *testing.T, s *service, op protocol.Operation, id protocol.KeyID
 	return deliver(t, s.Server, request, r)
 }
 
-func deliver(t *testing.T, s *Server, request []byte, r wire.Reply) *wire.Answer {
+func deliver(t *testing.T, s *Server, request []byte, r wire.ResponseKey) *wire.Answer {
 	response, err := s.Handle(t.Context(), request)
 	require.NoError(t, err)
 	plaintext, err := r.Open(response)

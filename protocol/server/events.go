@@ -153,7 +153,7 @@ func (s *Server) noteRefusal(ctx context.Context, id protocol.KeyID, why wire.Re
 	if s.delivered.has(id, said) {
 		return nil
 	}
-	err := s.record(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
+	err := s.tellSink(ctx, Event{Time: s.config.Clock(), Key: id, Kind: eventRefused, Level: slog.LevelWarn,
 		Attrs: []slog.Attr{slog.String("reason", why.String())}})
 	if err == nil {
 		s.delivered.add(id, said)
@@ -161,9 +161,9 @@ func (s *Server) noteRefusal(ctx context.Context, id protocol.KeyID, why wire.Re
 	return err
 }
 
-// record gives an event to the sink. It does not end with the request: what happened is
+// tellSink gives an event to the sink. It does not end with the request: what happened is
 // durable.
-func (s *Server) record(ctx context.Context, e Event) error {
+func (s *Server) tellSink(ctx context.Context, e Event) error {
 	if err := s.config.Audit.Record(context.WithoutCancel(ctx), e); err != nil {
 		return fmt.Errorf("server: the audit sink failed: %w", err)
 	}
@@ -172,20 +172,6 @@ func (s *Server) record(ctx context.Context, e Event) error {
 
 // errUndelivered is why nothing is settled for a key whose events the sink does not take.
 var errUndelivered = errors.New("server: too many events are not delivered")
-
-// note gives the sink the events that were not delivered yet, and puts a new one into the
-// record. If the record has no room, since the sink is down, the error is errUndelivered:
-// until the sink takes them, this key can only be destroyed.
-func (s *Server) note(ctx context.Context, id protocol.KeyID, r *record, e event) error {
-	if s.deliver(ctx, id, r) == nil {
-		r.events = nil
-	}
-	if len(r.events) == maxEvents && r.condition != Destroyed {
-		return errUndelivered
-	}
-	r.events, r.eventNumber = append(slices.Clone(r.events), e), r.eventNumber+1
-	return nil
-}
 
 // deliver gives the record's events to the sink, but for those that this node has
 // delivered before. The record keeps them until it is written the next time.
@@ -197,7 +183,7 @@ func (s *Server) deliver(ctx context.Context, id protocol.KeyID, r *record) erro
 			continue
 		}
 		for _, told := range e.tell(id, number, r) {
-			if err := s.record(ctx, told); err != nil {
+			if err := s.tellSink(ctx, told); err != nil {
 				s.undelivered(ctx, told, err, len(r.events)-i)
 				return err
 			}
@@ -249,14 +235,14 @@ func (s *Server) DeliverEvents(ctx context.Context, id protocol.KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err
 	}
-	_, err := s.update(ctx, id, func(r *record) (decision, error) {
-		if len(r.events) == 0 {
+	_, err := s.update(ctx, id, func(ctx context.Context, rec *record) (decision, error) {
+		if len(rec.events) == 0 {
 			return decision{}, nil
 		}
-		if err := s.deliver(ctx, id, r); err != nil {
+		if err := s.deliver(ctx, id, rec); err != nil {
 			return decision{}, err
 		}
-		r.events = nil
+		rec.events = nil
 		return decision{write: true}, nil
 	})
 	return known(err, "deliver events")

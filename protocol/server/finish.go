@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
-// finish makes the signatures of a right request, new or repeated, after it was counted.
-// Whatever fails now costs no attempt: the device sends the same bytes again.
+// finish makes the signatures of a right request, new or repeated, after it was counted
+// (18). Whatever fails now costs no attempt: the device sends the same bytes again.
 func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 	s := t.server
 	signatures := make([][]byte, len(t.checked))
@@ -27,7 +27,7 @@ func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 			return s.later(ctx, t.id, err)
 		}
 	}
-	if t.Op == protocol.OpSign && s.config.Signed != nil {
+	if t.request.Op == protocol.OpSign && s.config.Signed != nil {
 		if err := s.config.Signed(ctx, t.signed(signatures)); err != nil {
 			return s.later(ctx, t.id, fmt.Errorf("server: the service did not take the signatures: %w", err))
 		}
@@ -38,9 +38,10 @@ func (t *trial) finish(ctx context.Context, a *wire.Answer) *wire.Answer {
 
 // signed is what the service gets: copies, which it may keep.
 func (t *trial) signed(signatures [][]byte) Signed {
+	r := t.request
 	return Signed{
-		KeyID: t.id, Challenge: bytes.Clone(t.Challenge.Raw[:]), Expires: time.UnixMilli(t.Challenge.Expires).UTC(),
-		Digests: cloneAll(t.Messages.Digests), Options: t.Messages.Options(),
+		KeyID: t.id, Challenge: bytes.Clone(r.Challenge.Raw[:]), Expires: time.UnixMilli(r.Challenge.Expires).UTC(),
+		Digests: cloneAll(r.Messages.Digests), Options: r.Messages.Options(),
 		Signatures: cloneAll(signatures), PublicKey: t.completer.PublicKey(),
 	}
 }

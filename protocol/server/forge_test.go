@@ -48,7 +48,7 @@ func (p *phone) forgery(t *testing.T, op protocol.Operation, lockbox *phone, pin
 		require.NoError(t, err)
 		final, err := other.Key.FinalKey()
 		require.NoError(t, err)
-		signed := r.Signed()
+		signed := r.ToSign()
 		m, err := final.Encode(signed.Digests[0], signed.Options())
 		require.NoError(t, err)
 		y, err := share.SignPartial(m)

@@ -38,7 +38,7 @@ func TestForgedEnd(t *testing.T) {
 					}
 					plaintext, err := forged.Encode()
 					require.NoError(t, err)
-					return stolen.Pending.Reply().Seal(plaintext)
+					return stolen.Pending.ResponseKey().Seal(plaintext)
 				}
 				return s.Handle(ctx, request)
 			}
@@ -77,7 +77,7 @@ func TestForgedChallenge(t *testing.T) {
 				}
 				plaintext, err := (&wire.Answer{Code: wire.CodeSuperseded, Challenge: foreign}).Encode()
 				require.NoError(t, err)
-				return owner.stored(t).Pending.Reply().Seal(plaintext)
+				return owner.stored(t).Pending.ResponseKey().Seal(plaintext)
 			}
 			_, err := owner.sign(t, "x", protocoltest.RightPIN)
 			require.ErrorIs(t, err, device.ErrSuperseded)
@@ -105,7 +105,7 @@ func TestForgedVerdict(t *testing.T) {
 				thief = copyOf(t, owner)
 				plaintext, err := forged.Encode()
 				require.NoError(t, err)
-				return thief.stored(t).Pending.Reply().Seal(plaintext)
+				return thief.stored(t).Pending.ResponseKey().Seal(plaintext)
 			}
 			if name == "wrong PIN" {
 				_, err := owner.sign(t, "x", protocoltest.WrongPIN)
@@ -138,7 +138,7 @@ func TestForgedFate(t *testing.T) {
 		require.Equal(t, wire.CodeCancelled, copyOf(t, owner).exchangeAs(t, &wire.Request{Op: protocol.OpCancel, Number: number, Target: pending.Hash()}).Code)
 		plaintext, err := (&wire.Answer{Code: wire.CodeWrong, Verdict: wire.Verdict{Remaining: 2, Total: 8, Until: 0}}).Encode()
 		require.NoError(t, err)
-		return pending.Reply().Seal(plaintext)
+		return pending.ResponseKey().Seal(plaintext)
 	}
 	var wrong *limiter.WrongPINError
 	_, err := owner.sign(t, "x", protocoltest.RightPIN)

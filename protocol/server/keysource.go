@@ -24,9 +24,9 @@ type KeySource interface {
 	// never changes.
 	Bits() int
 	// NewKey returns a key that was never returned before, and gives it away: the server
-	// wipes it, if it is a splitkey.SoftwareKey, once it is enrolled or cannot be. blob is
-	// what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be secret:
-	// the server seals it, and wipes the slice.
+	// wipes it, if it is a splitkey.SoftwareKey, once it is enrolled or cannot be. blob
+	// is what LoadKey needs (a wrapped key, a handle), of 1 to 8192 bytes, and may be
+	// secret: the server seals it, and wipes the slice.
 	//
 	// It is called once at most for each challenge of [Server.ChallengeEnroll], whatever
 	// is sent with it and however often.

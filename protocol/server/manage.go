@@ -71,7 +71,7 @@ func (s *Server) Revoke(ctx context.Context, id protocol.KeyID, why string) erro
 		return fmt.Errorf("server: revoke: %w", err)
 	}
 	s.config.Log.LogAttrs(ctx, slog.LevelInfo, "revoking a key", slog.String("key", id.String()), slog.String("why", why))
-	_, err = s.update(ctx, id, func(rec *record) (d decision, err error) {
+	_, err = s.update(ctx, id, func(_ context.Context, rec *record) (d decision, err error) {
 		if rec.condition != Destroyed {
 			d = destroyed(rec, protocol.ReasonRevoked, now)
 		}
@@ -111,14 +111,14 @@ func (s *Server) Expire(ctx context.Context, id protocol.KeyID) (bool, error) {
 }
 
 // expire destroys a key that was not confirmed by the time at, and returns its record.
-func (s *Server) expire(ctx context.Context, id protocol.KeyID, at, now int64) (rec *record, err error) {
-	_, err = s.update(ctx, id, func(r *record) (d decision, err error) {
-		if rec = r; rec.over(at) {
+func (s *Server) expire(ctx context.Context, id protocol.KeyID, at, now int64) (*record, error) {
+	d, err := s.update(ctx, id, func(_ context.Context, rec *record) (d decision, err error) {
+		if rec.over(at) {
 			d = destroyed(rec, protocol.ReasonExpired, now)
 		}
 		return d, nil
 	})
-	return rec, err
+	return d.record, err
 }
 
 // Reseal seals what the record of a key has sealed anew, with the Sealer's current key:
@@ -130,7 +130,7 @@ func (s *Server) Reseal(ctx context.Context, id protocol.KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err
 	}
-	_, err := s.update(ctx, id, func(rec *record) (_ decision, err error) {
+	_, err := s.update(ctx, id, func(ctx context.Context, rec *record) (_ decision, err error) {
 		if rec.sealedKey, err = s.resealed(ctx, authKeyAAD(id), rec.sealedKey); err != nil {
 			return decision{}, err
 		}

@@ -17,18 +17,18 @@ import (
 func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	policy, now := t.server.config.Policy, time.UnixMilli(t.now)
 	if t.outcome == 0 {
-		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil {
+		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil { // 15
 			return t.refuse(rec, counter, refusal)
 		}
 	}
-	outcome, err := t.try(ctx, rec)
+	outcome, err := t.try(ctx, rec) // 15
 	if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
 		return told(wire.CodeRejected), nil
 	}
 	if err != nil {
 		return decision{}, err
 	}
-	counter, refusal := policy.Next(rec.counter, outcome, now)
+	counter, refusal := policy.Next(rec.counter, outcome, now) // 16
 	if wrong, ok := errors.AsType[*limiter.WrongPINError](refusal); ok {
 		e := event{kind: wrongEvent, verdict: verdictOf(wrong)}
 		rec.counter = counter
@@ -42,8 +42,8 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 		return t.refuse(rec, counter, refusal)
 	}
 	e := event{kind: provedEvent}
-	if t.Op == protocol.OpSign {
-		e = event{kind: signedEvent, documents: uint8(len(t.Partials))}
+	if t.request.Op == protocol.OpSign {
+		e = event{kind: signedEvent, documents: uint8(len(t.request.Partials))}
 	} else if rec.condition == Pending {
 		e.kind = confirmedEvent
 	}
@@ -53,15 +53,17 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	return d, nil
 }
 
-// settle puts the fate of a request into the record. A right PIN and a Refresh replace
-// the token.
+// settle puts the fate of a request into the record (17). A right PIN and a Refresh
+// replace the token.
 func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
+	r := t.request
 	if rec.unheard {
-		rec.chain = t.Chain // the device's is ahead of what the store kept
+		rec.chain = r.Chain // the device's is ahead of what the store kept
 	}
-	rec.settle(settled{number: t.Number, request: t.Subject(t.hash), fate: f, verdict: e.verdict})
+	rec.last = settled{number: r.Number, request: r.Subject(t.hash), fate: f, verdict: e.verdict}
+	rec.chain = wire.NextChain(rec.chain, rec.last.request, f)
 	if f == wire.FateRight {
-		rec.current = t.Target
+		rec.commitment = r.Target
 	}
 	e.at = t.now
 	answer := &wire.Answer{Code: codes[f], Verdict: e.verdict}
@@ -106,12 +108,12 @@ func (t *trial) try(ctx context.Context, rec *record) (limiter.Outcome, error) {
 	if err := t.restore(ctx, rec); err != nil {
 		return 0, err
 	}
-	signed := t.Signed()
-	t.checked = make([]*splitkey.Checked, len(t.Partials))
+	toSign := t.request.ToSign()
+	t.checked = make([]*splitkey.Checked, len(t.request.Partials))
 	var malformed, failed error
 	outcome := limiter.Right
-	for i, y := range t.Partials {
-		m, err := t.completer.FinalKey().EncodeWithSalt(signed.Digests[i], signed.Options(), t.Salts[i])
+	for i, y := range t.request.Partials {
+		m, err := t.completer.FinalKey().EncodeWithSalt(toSign.Digests[i], toSign.Options(), t.request.Salts[i])
 		if err == nil {
 			t.checked[i], err = t.completer.Check(m, y)
 		}

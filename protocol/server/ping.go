@@ -11,13 +11,13 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
-// Ping asks the store, the sealer and the source of server keys, all at once, whether they
-// answer. It returns nil, or an [*observe.PingError] that says which of them do not.
+// Ping asks the store, the sealer and the source of server keys, all at once, whether
+// they answer. It returns nil, or an [*observe.PingError] that says which of them do not.
 //
-// Each is asked by its own Ping, if it is an [observe.Pinger]. Else the store is read, the
-// sealer seals 32 random bytes and opens them, and the source is not asked. Ping ends when
-// the last of them has answered: give ctx a deadline. It does not ask whether the audit
-// sink takes events.
+// Each is asked by its own Ping, if it is an [observe.Pinger]. Else the store is read,
+// the sealer seals 32 random bytes and opens them, and the source is not asked. Ping ends
+// when the last of them has answered: give ctx a deadline. It does not ask whether the
+// audit sink takes events.
 func (s *Server) Ping(ctx context.Context) error {
 	if err := s.made(ctx); err != nil {
 		return err

@@ -40,7 +40,7 @@ func TestNothingEncoded(t *testing.T) {
 		"d_s": encoded[len(encoded)-32:], "the share": encoded[300:332], "the server key": pooled.blob.Get()[100:140],
 		"the key": secretKey, "K_dev": bytes.Clone(st.Key.AuthKey.Get()), "the HPKE key": private, "the PIN": pin,
 	},
-		sealer, *sealer, key, challenges, &challenges, wire.Reply{Secret: key}, s.Server,
+		sealer, *sealer, key, challenges, &challenges, wire.ResponseKey{Secret: key}, s.Server,
 		enrolled, &enrolled, wire.Request{Token: key, Body: secret.Own(encoded)}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or
@@ -72,7 +72,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	require.NoError(t, err)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d", "%s", "%q"} {
 		for _, value := range []any{
-			sealer, *sealer, key, challenges, &challenges, wire.Reply{Secret: key}, wire.Request{Partials: [][]byte{x}, Token: key},
+			sealer, *sealer, key, challenges, &challenges, wire.ResponseKey{Secret: key}, wire.Request{Partials: [][]byte{x}, Token: key},
 			secrets{share: x}, Config{ChallengeKey: x}, s.config.HPKE, s.Server, *s.Server,
 			struct{ k wire.Secret }{key}, struct{ s *Server }{s.Server}, struct{ s SoftwareSealer }{*sealer}, struct{ c wire.ChallengeKey }{challenges},
 		} {

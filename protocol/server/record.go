@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"crypto/rsa"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -22,7 +24,7 @@ type record struct {
 	counter     limiter.Counter
 	public      rsa.PublicKey
 	enrollment  wire.Hash
-	current     wire.Hash
+	commitment  wire.Hash // to the current token
 	chain       wire.Hash
 	last        settled
 	recovered   int64 // when the latest recovery began that charged this key; 0 if none did
@@ -32,6 +34,41 @@ type record struct {
 	events      []event
 	sealedKey   []byte
 	sealedShare []byte
+}
+
+// change has the value of a record weighed, and returns the next one, or nil for none,
+// beside what was decided. What happened enters the record.
+func (s *Server) change(ctx context.Context, id protocol.KeyID, value []byte, weigh weigher) ([]byte, decision, error) {
+	rec, err := parseRecord(value) // 4
+	if err != nil {
+		return nil, decision{}, err
+	}
+	d, err := weigh(ctx, rec)
+	d.record = rec
+	if err != nil || !d.write {
+		return nil, d, err
+	}
+	if d.event.kind != 0 {
+		if s.deliver(ctx, id, rec) == nil {
+			rec.events = nil
+		}
+		if err := rec.note(d.event); err != nil { // 17
+			return nil, d, err
+		}
+	}
+	next, err := rec.encode()
+	return next, d, err
+}
+
+// note puts an event behind those that are not delivered. If the record has no room,
+// since the sink is down, the error is errUndelivered: until the sink takes them, this
+// key can only be destroyed.
+func (r *record) note(e event) error {
+	if len(r.events) == maxEvents && r.condition != Destroyed {
+		return errUndelivered
+	}
+	r.events, r.eventNumber = append(slices.Clone(r.events), e), r.eventNumber+1
+	return nil
 }
 
 const recordPrefix = "key/"
@@ -80,11 +117,6 @@ func (l *settled) read(s *cryptobyte.String) bool {
 	return l.fate >= wire.FateRight && l.fate <= wire.FateCancelled && (l.fate == wire.FateWrong || l.verdict == wire.Verdict{})
 }
 
-// settle makes a request the last one, and moves the chain.
-func (r *record) settle(l settled) {
-	r.last, r.chain = l, wire.NextChain(r.chain, l.request, l.fate)
-}
-
 func (r *record) encode() ([]byte, error) {
 	counter, err := r.counter.MarshalBinary()
 	if err != nil {
@@ -99,7 +131,7 @@ func (r *record) encode() ([]byte, error) {
 	b.AddBytes(counter)
 	wire.AppendPublicKey(b, &r.public)
 	b.AddBytes(r.enrollment[:])
-	b.AddBytes(r.current[:])
+	b.AddBytes(r.commitment[:])
 	b.AddBytes(r.chain[:])
 	r.last.append(b)
 	b.AddUint64(uint64(r.recovered))
@@ -130,7 +162,7 @@ func parseRecord(value []byte) (*record, error) {
 	if !s.ReadUint8(&version) || version != wire.Version || !s.ReadUint8(&condition) || !s.ReadUint8(&reason) ||
 		!s.ReadUint64(&created) || !s.ReadUint64(&until) ||
 		!s.ReadBytes(&counter, limiter.CounterSize) || !wire.ReadPublicKey(&s, &r.public) ||
-		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.current[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
+		!s.CopyBytes(r.enrollment[:]) || !s.CopyBytes(r.commitment[:]) || !s.CopyBytes(r.chain[:]) || !r.last.read(&s) ||
 		!s.ReadUint64(&recovered) || !s.ReadUint8(&unheard) ||
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint64(&r.eventNumber) || !s.ReadUint8LengthPrefixed(&events) ||
 		!s.ReadUint16LengthPrefixed(&sealedKey) || !s.ReadUint16LengthPrefixed(&sealedShare) || !s.Empty() ||

@@ -53,7 +53,7 @@ func (s *Server) Recover(ctx context.Context, id protocol.KeyID, r Recovery) err
 	if err != nil {
 		return fmt.Errorf("server: recover: %w", err)
 	}
-	_, err = s.update(ctx, id, func(rec *record) (decision, error) {
+	_, err = s.update(ctx, id, func(ctx context.Context, rec *record) (decision, error) {
 		if rec.recovered >= began {
 			return decision{}, nil
 		}

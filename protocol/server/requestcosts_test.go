@@ -128,7 +128,7 @@ func TestRequestCosts(t *testing.T) {
 
 	_, server := protocoltest.Shares()
 	stranger := newService(t, func(c *Config) { c.ChallengeKey = []byte("a challenge key of somebody else") })
-	stranger.config.HPKE, stranger.Server.current = s.config.HPKE, s.Server.current
+	stranger.config.HPKE, stranger.Server.hpkeKey = s.config.HPKE, s.Server.hpkeKey
 	_, err := s.Handle(t.Context(), forge(t, s, protocol.KeyID{8}, protocol.KeyID{8}, protocol.OpSign, wire.DrawSecret())) // seals nobody's K_dev, once
 	require.ErrorIs(t, err, ErrRefused)
 

@@ -82,9 +82,9 @@ func (s *Server) reserve(ctx context.Context, index string, id protocol.KeyID, i
 	return owner != nil && *owner == id, err
 }
 
-// gone destroys a key that was not confirmed by the time at, and reports whether it is dead
-// of that, and of no later time than at. An unknown key is not gone: a slow node may be
-// about to write its record.
+// gone destroys a key that was not confirmed by the time at, and reports whether it is
+// dead of that, and of no later time than at. An unknown key is not gone: a slow node may
+// be about to write its record.
 func (s *Server) gone(ctx context.Context, id protocol.KeyID, at int64) (bool, error) {
 	now, err := s.now()
 	if err != nil {

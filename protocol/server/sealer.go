@@ -16,8 +16,8 @@ import (
 // stands for the HSM's AES key: package hsm has one, and [SoftwareSealer] is one without
 // an HSM.
 //
-// Whoever can use the Sealer and read the store has every server share. Its errors go into
-// the log, and hold no secret. It is used from many goroutines at once.
+// Whoever can use the Sealer and read the store has every server share. Its errors go
+// into the log, and hold no secret. It is used from many goroutines at once.
 type Sealer interface {
 	// Seal returns plaintext encrypted, with whatever it needs to open it again.
 	Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error)

@@ -17,12 +17,13 @@ import (
 
 // Server is the service's half of the protocol. It keeps nothing between calls that it
 // may not lose: any number of servers with the same configuration may share a store, and
-// any of them answers any request. All methods may be called from many goroutines at once.
+// any of them answers any request. All methods may be called from many goroutines at
+// once.
 type Server struct {
 	config     Config
 	challenges wire.ChallengeKey
 	keys       secret.Value[map[wire.HPKEKeyID]hpke.PrivateKey]
-	current    []byte                  // public
+	hpkeKey    []byte                  // the current one, public
 	document   []byte                  // public
 	nobody     *atomic.Pointer[[]byte] // a sealed K_dev that no key has: trial.pretend
 	delivered  *delivered
@@ -42,7 +43,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, challenges: challenges, keys: secret.Hide(keys), current: config.HPKE.Current.PublicKey().Bytes(),
+	s := &Server{config: config, challenges: challenges, keys: secret.Hide(keys), hpkeKey: config.HPKE.Current.PublicKey().Bytes(),
 		nobody: new(atomic.Pointer[[]byte]), delivered: new(delivered), lines: new(lines)}
 	s.config.Policy, s.config.ChallengeKey, s.config.HPKE = slices.Clone(config.Policy), nil, HPKEKeys{}
 	s.document = slices.Clone(config.HPKE.Document)
@@ -65,7 +66,7 @@ func (s *Server) HPKEKey() []byte {
 	if s == nil {
 		return nil
 	}
-	return slices.Clone(s.current)
+	return slices.Clone(s.hpkeKey)
 }
 
 // Handle answers one request of a device: it is the only input for bytes from outside. It
@@ -94,15 +95,16 @@ func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 	return response, nil
 }
 
-// handle is Handle, with the cause of a refusal.
+// handle is Handle, with the cause of a refusal. Here and in what it calls, the checks of
+// docs/protocol.md, section 5, have their numbers.
 func (s *Server) handle(ctx context.Context, request []byte, w *watch) ([]byte, error) {
-	o, err := wire.OpenRequest(request, s.keys.Get())
+	o, err := wire.OpenRequest(request, s.keys.Get()) // 1
 	if err != nil {
 		return nil, err
 	}
 	defer o.Wipe()
 	w.operation = o.Op
-	answer := s.attempt
+	answer := s.answerKeyed
 	if o.Op == protocol.OpEnroll {
 		answer = s.enroll
 	}
@@ -110,14 +112,14 @@ func (s *Server) handle(ctx context.Context, request []byte, w *watch) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	if o.HPKEKey != wire.HPKEKeyIDOf(s.current) {
+	if o.HPKEKey != wire.HPKEKeyIDOf(s.hpkeKey) {
 		a.Document = s.document
 	}
 	if a.HasChallenge() {
 		a.Challenge = s.issue(wire.ForOwnUse, o.KeyID, wire.Hash{})
 	}
 	w.code = a.Code
-	return o.Reply.SealAnswer(a)
+	return o.ResponseKey.SealAnswer(a)
 }
 
 // Refuse refuses a request that a transport does not give to [Server.Handle]: one that is

@@ -96,7 +96,7 @@ func (s *schedule) agree() {
 	st, err := protocoltest.ParseState(s.state.Data)
 	s.must(err)
 	rec := s.record()
-	if st.Key.Token.Commitment() != rec.current || st.Key.Number != rec.last.number || st.Key.Chain != rec.chain || st.Pending != nil {
+	if st.Key.Token.Commitment() != rec.commitment || st.Key.Number != rec.last.number || st.Key.Chain != rec.chain || st.Pending != nil {
 		s.fail("the two sides disagree")
 	}
 	if rec.condition != Active || device.Phase(st.Phase) != device.Ready {

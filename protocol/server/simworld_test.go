@@ -282,7 +282,7 @@ func (w *world) changed(before, after []byte) {
 		w.fail("%v became %v", old.condition, rec.condition)
 	}
 	if rec.last == old.last {
-		if rec.current != old.current || rec.chain != old.chain {
+		if rec.commitment != old.commitment || rec.chain != old.chain {
 			w.fail("the token or the chain changed and nothing was settled")
 		}
 		return
@@ -301,7 +301,7 @@ func (w *world) changed(before, after []byte) {
 		w.fail("request %d was cancelled by nobody", l.number)
 	case l.fate != wire.FateCancelled && truth != l.fate:
 		w.fail("request %d is settled as %d, its PIN was %d", l.number, l.fate, truth)
-	case (rec.current != old.current) != (l.fate == wire.FateRight):
+	case (rec.commitment != old.commitment) != (l.fate == wire.FateRight):
 		w.fail("fate %d, and the token", l.fate)
 	case rec.eventNumber != old.eventNumber+1:
 		w.fail("fate %d and no event", l.fate)

@@ -84,11 +84,11 @@ func (b *burglary) key(h *heist, rec *record) string {
 	status, err := b.s.config.Policy.Peek(rec.counter, h.now)
 	require.NoError(b.t, err)
 	key := fmt.Sprint(rec.condition, status.RemainingTotal, !status.LockedUntil.IsZero(), h.verdicts, h.waits, h.locked, h.proved, h.afterProof, h.giveBack,
-		h.known(rec.current), device.Phase(st.Phase))
+		h.known(rec.commitment), device.Phase(st.Phase))
 	if device.Phase(st.Phase) == device.Ready {
-		key += fmt.Sprint(min(rec.last.number-st.Key.Number, 2), rec.chain == st.Key.Chain, st.Key.Token.Commitment() == rec.current, h.known(st.Key.Token.Commitment()))
+		key += fmt.Sprint(min(rec.last.number-st.Key.Number, 2), rec.chain == st.Key.Chain, st.Key.Token.Commitment() == rec.commitment, h.known(st.Key.Token.Commitment()))
 		if p := st.Pending; p != nil {
-			key += fmt.Sprint(p.Op, p.Cancel, p.Hash() == rec.last.request, rec.last.fate, p.Next.Commitment() == rec.current, h.known(p.Next.Commitment()),
+			key += fmt.Sprint(p.Op, p.Cancel, p.Hash() == rec.last.request, rec.last.fate, p.Next.Commitment() == rec.commitment, h.known(p.Next.Commitment()),
 				h.replyKey != nil && *h.replyKey == p.Hash())
 		}
 	}
@@ -116,7 +116,7 @@ func (b *burglary) expand(h *heist) {
 	require.NoError(b.t, err)
 	st, err := protocoltest.ParseState(h.owner)
 	require.NoError(b.t, err)
-	if rec.condition == Destroyed || !h.known(rec.current) && (st.Pending == nil || !h.known(st.Pending.Next.Commitment())) {
+	if rec.condition == Destroyed || !h.known(rec.commitment) && (st.Pending == nil || !h.known(st.Pending.Next.Commitment())) {
 		return // the thief has no token that is good for anything, and gets none
 	}
 	if status, _ := b.s.config.Policy.Peek(rec.counter, h.now); !status.LockedUntil.IsZero() {
@@ -175,7 +175,7 @@ func (b *burglary) ownerActs(h *heist, st *protocoltest.State) {
 // cancels, for himself or for the owner; forges answers to the request that he copied;
 // and sends again what the owner has sent.
 func (b *burglary) thiefActs(h *heist, rec *record, st *protocoltest.State) {
-	i := slices.IndexFunc(h.tokens, func(t wire.Secret) bool { return t.Commitment() == rec.current })
+	i := slices.IndexFunc(h.tokens, func(t wire.Secret) bool { return t.Commitment() == rec.commitment })
 	if i >= 0 {
 		send := func(r *wire.Request) (*wire.Answer, *phone) {
 			p := b.at(h)
@@ -235,7 +235,7 @@ func (b *burglary) forgeries(h *heist, pending *protocoltest.Pending) {
 			answered = true
 			plaintext, err := forged.Encode()
 			require.NoError(b.t, err)
-			return pending.Reply().Seal(plaintext)
+			return pending.ResponseKey().Seal(plaintext)
 		}
 		_, _ = p.Resume(b.t.Context())
 		b.after(*h, p)

@@ -99,7 +99,7 @@ func onServer(t *testing.T, v *protocoltest.TranscriptTest, g *protocoltest.Tran
 	encoded, err := rec.encode()
 	require.NoError(t, err)
 	require.Equal(t, []byte(v.CounterEnc), counter, v.Name()...)
-	require.Equal(t, []byte(v.Current), rec.current[:], v.Name()...)
+	require.Equal(t, []byte(v.Current), rec.commitment[:], v.Name()...)
 	require.Equal(t, []byte(v.ChainAfter), rec.chain[:], v.Name()...)
 	require.Contains(t, string(encoded), string(append(append([]byte(nil), rec.chain[:]...), v.LastEnc...)), v.Name()...)
 	require.Equal(t, v.Condition, rec.condition.String(), v.Name()...)
@@ -110,7 +110,7 @@ func onServer(t *testing.T, v *protocoltest.TranscriptTest, g *protocoltest.Tran
 
 // answersAsRecorded compares an answer with the recorded one.
 func answersAsRecorded(t *testing.T, v *protocoltest.TranscriptTest, g *protocoltest.TranscriptGroup, s *service, response []byte) {
-	r := wire.Reply{Secret: wire.NewSecret(v.Request.ResponseSecret), Request: sha256.Sum256(v.Request.RequestEnc)}
+	r := wire.ResponseKey{Secret: wire.NewSecret(v.Request.ResponseSecret), Request: sha256.Sum256(v.Request.RequestEnc)}
 	recorded, err := r.Open(v.ResponseEnc)
 	require.NoError(t, err, v.Name()...)
 	require.Equal(t, []byte(v.ResponsePlaintext), recorded, v.Name()...)

@@ -16,32 +16,21 @@ func (s *Server) load(ctx context.Context, id protocol.KeyID) (*record, error) {
 	return parseRecord(value)
 }
 
-// update changes one record by one conditional write. decide weighs the record, and
-// changes it; it is called again if another write came first. What happened is delivered
-// once it is durable, and so is what a crash has left.
-func (s *Server) update(ctx context.Context, id protocol.KeyID, decide func(*record) (decision, error)) (decision, error) {
-	var d decision
-	var stored *record // what the store has, once limiter.Update returned no error
-	err := limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) ([]byte, error) {
-		rec, err := parseRecord(value)
-		if err != nil {
-			return nil, err
-		}
-		stored = rec
-		if d, err = decide(rec); err != nil || !d.write {
-			return nil, err
-		}
-		if d.event.kind != 0 {
-			if err := s.note(ctx, id, rec, d.event); err != nil {
-				return nil, err
-			}
-		}
-		return rec.encode()
+// weigher looks at a record, decides, and changes the record if it says so. It is called
+// again, with another record, if another write came first.
+type weigher func(ctx context.Context, rec *record) (decision, error)
+
+// update changes one record by one conditional write. What happened is delivered once it
+// is durable (18), and so is what a crash has left.
+func (s *Server) update(ctx context.Context, id protocol.KeyID, weigh weigher) (d decision, err error) {
+	err = limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) (next []byte, err error) {
+		next, d, err = s.change(ctx, id, value, weigh)
+		return next, err
 	})
 	if err != nil {
 		return decision{}, err
 	}
-	s.happened(d.event, stored)
-	_ = s.deliver(ctx, id, stored) // what fails is logged, and delivered later
+	s.happened(d.event, d.record)
+	_ = s.deliver(ctx, id, d.record) // what fails is logged, and delivered later
 	return d, nil
 }

@@ -327,7 +327,7 @@ func partialsOf(t *testing.T, st *protocoltest.State) [][]byte {
 	for _, pin := range [][]byte{protocoltest.RightPIN, protocoltest.WrongPIN, protocoltest.NewPIN} {
 		share, err := box.Unlock(pin, protocoltest.Cheapest)
 		require.NoError(t, err)
-		signed := st.Pending.Signed()
+		signed := st.Pending.ToSign()
 		final, err := st.Key.FinalKey()
 		require.NoError(t, err)
 		m, err := final.EncodeWithSalt(signed.Digests[0], signed.Options(), nil)

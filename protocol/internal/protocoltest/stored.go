@@ -121,11 +121,14 @@ func (p *Pending) read(s cryptobyte.String) bool {
 // Hash names the request.
 func (p *Pending) Hash() wire.Hash { return sha256.Sum256(p.Request) }
 
-// Reply opens and seals the answer to the request. A copy of the storage has it too.
-func (p *Pending) Reply() wire.Reply { return wire.Reply{Secret: p.Secret, Request: p.Hash()} }
+// ResponseKey opens and seals the answer to the request. A copy of the storage has it
+// too.
+func (p *Pending) ResponseKey() wire.ResponseKey {
+	return wire.ResponseKey{Secret: p.Secret, Request: p.Hash()}
+}
 
-// Signed are what the partial signatures in the request sign.
-func (p *Pending) Signed() wire.Messages {
+// ToSign is what the partial signatures in the request sign.
+func (p *Pending) ToSign() wire.Messages {
 	if p.Op == protocol.OpSign {
 		return p.Messages
 	}

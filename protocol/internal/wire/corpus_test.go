@@ -21,7 +21,7 @@ func TestCorpora(t *testing.T) {
 	}
 	enrolment, _, err := wire.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.OpEnroll, x.Id, x.Enrollment(t))
 	require.NoError(t, err)
-	answer, err := wire.Reply{Secret: x.AuthKey}.Seal(answers(t)["good-right"])
+	answer, err := wire.ResponseKey{Secret: x.AuthKey}.Seal(answers(t)["good-right"])
 	require.NoError(t, err)
 	protocoltest.CheckCorpora(t, map[string]protocoltest.Seeds{
 		"FuzzParseEnvelope":    protocoltest.Variants(map[string][]byte{"good-sign": sealed("good-right"), "good-enroll": enrolment}),

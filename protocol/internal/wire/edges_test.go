@@ -25,14 +25,14 @@ func TestBinding(t *testing.T) {
 }
 
 // TestAnswerIsBound: an answer opens for the request that it is for and for no other,
-// though the reply key were the same.
+// though the response key were the same.
 func TestAnswerIsBound(t *testing.T) {
 	key := wire.DrawSecret()
-	sealed, err := wire.Reply{Secret: key, Request: wire.Hash{1}}.Seal([]byte("answer"))
+	sealed, err := wire.ResponseKey{Secret: key, Request: wire.Hash{1}}.Seal([]byte("answer"))
 	require.NoError(t, err)
-	_, err = wire.Reply{Secret: key, Request: wire.Hash{2}}.Open(sealed)
+	_, err = wire.ResponseKey{Secret: key, Request: wire.Hash{2}}.Open(sealed)
 	require.ErrorIs(t, err, protocol.ErrMalformed)
-	opened, err := wire.Reply{Secret: key, Request: wire.Hash{1}}.Open(sealed)
+	opened, err := wire.ResponseKey{Secret: key, Request: wire.Hash{1}}.Open(sealed)
 	require.NoError(t, err)
 	require.Equal(t, "answer", string(opened))
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"crypto/hpke"
 	"crypto/sha256"
 	"fmt"
 
@@ -24,6 +25,16 @@ type Enrollment struct {
 	Attestation []byte
 	Body        secret.Bytes // what the hardware signs
 	Signature   []byte
+}
+
+// Seal encodes the enrolment and encrypts it to the server.
+func (e *Enrollment) Seal(pub hpke.PublicKey, id protocol.KeyID, hardware *HardwareSigner) ([]byte, ResponseKey, error) {
+	plaintext, err := e.Encode(id, hardware)
+	if err != nil {
+		return nil, ResponseKey{}, err
+	}
+	defer clear(plaintext)
+	return SealRequest(pub, protocol.OpEnroll, id, plaintext)
 }
 
 // Encode writes and signs the enrolment. hardware is nil where the key has none.

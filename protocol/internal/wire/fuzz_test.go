@@ -19,7 +19,7 @@ func FuzzParseEnvelope(f *testing.F) {
 			return
 		}
 		again := append([]byte{Version, byte(e.Op)}, e.HPKEKey[:]...)
-		again = append(append(append(again, e.KeyID[:]...), e.enc...), e.sealed...)
+		again = append(append(append(again, e.KeyID[:]...), e.enc...), e.ciphertext...)
 		require.Equal(t, data, again)
 	})
 }
@@ -98,7 +98,7 @@ func FuzzParseKeyDocument(f *testing.F) {
 
 func FuzzOpenAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, err := Reply{Secret: NewSecret(make([]byte, SecretSize))}.Open(data)
+		_, err := ResponseKey{Secret: NewSecret(make([]byte, SecretSize))}.Open(data)
 		require.ErrorIs(t, err, protocol.ErrMalformed, "nobody forges a tag")
 	})
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/hpke"
 	"crypto/sha256"
 	"fmt"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 const (
@@ -35,6 +37,20 @@ type Request struct {
 
 // Format hides the token and the partial signatures.
 func (r Request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wire.Request(%v, hidden)", r.Op) }
+
+// Seal encodes the request and encrypts it to the server. The error wraps
+// splitkey.ErrMessage where it would be too long to travel.
+func (r *Request) Seal(pub hpke.PublicKey, authKey Secret, id protocol.KeyID, hardware *HardwareSigner) ([]byte, ResponseKey, error) {
+	plaintext, err := r.Encode(authKey, id, hardware)
+	if err != nil {
+		return nil, ResponseKey{}, err
+	}
+	defer clear(plaintext)
+	if size := headerSize + encSize + len(plaintext) + TagSize; size > protocol.MaxRequest {
+		return nil, ResponseKey{}, fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, size)
+	}
+	return SealRequest(pub, r.Op, id, plaintext)
+}
 
 // Encode writes, signs and authenticates the request. hardware is nil where the key has
 // none.
@@ -183,8 +199,8 @@ func (r *Request) Subject(own Hash) Hash {
 	return own
 }
 
-// Signed is what the partial signatures sign.
-func (r *Request) Signed() Messages {
+// ToSign is what the partial signatures sign.
+func (r *Request) ToSign() Messages {
 	if r.Op == protocol.OpSign {
 		return r.Messages
 	}

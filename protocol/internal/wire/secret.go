@@ -13,7 +13,7 @@ import (
 // SecretSize is the length of a [Secret] in bytes.
 const SecretSize = 32
 
-// Secret is K_dev, a token, a reply's key or the challenge key.
+// Secret is K_dev, a token, a response key or the challenge key.
 type Secret struct{ secret.Bytes }
 
 // NewSecret copies b, which has the right length.

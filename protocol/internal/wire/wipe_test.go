@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
-// TestOpenedIsWiped: Wipe takes the plaintext and the key of the reply.
+// TestOpenedIsWiped: Wipe takes the plaintext and the response key.
 func TestOpenedIsWiped(t *testing.T) {
 	private, err := KEM.GenerateKey()
 	require.NoError(t, err)
@@ -23,12 +23,12 @@ func TestOpenedIsWiped(t *testing.T) {
 	require.NoError(t, err)
 	o, err := OpenRequest(request, map[HPKEKeyID]hpke.PrivateKey{HPKEKeyIDOf(public.Bytes()): private})
 	require.NoError(t, err)
-	key, plaintext := o.Reply.Secret.Get(), o.Plaintext.Get()
+	key, plaintext := o.ResponseKey.Secret.Get(), o.Plaintext.Get()
 	require.False(t, AllZero(key))
 	require.Equal(t, []byte("plaintext"), plaintext)
 	o.Wipe()
 	require.True(t, AllZero(key))
-	require.Nil(t, o.Reply.Secret.Get())
+	require.Nil(t, o.ResponseKey.Secret.Get())
 	require.True(t, AllZero(plaintext))
 	require.Nil(t, o.Plaintext.Get())
 }
@@ -48,8 +48,8 @@ func TestUnsignedIsWiped(t *testing.T) {
 	require.True(t, AllZero(body))
 }
 
-// TestRefusedRequestIsWiped: of a request that is cut off anywhere, or whose fields do not
-// go together, neither token nor body nor a partial signature is kept.
+// TestRefusedRequestIsWiped: of a request that is cut off anywhere, or whose fields do
+// not go together, neither token nor body nor a partial signature is kept.
 func TestRefusedRequestIsWiped(t *testing.T) {
 	challenges, err := NewChallengeKey(bytes.Repeat([]byte{7}, SecretSize))
 	require.NoError(t, err)

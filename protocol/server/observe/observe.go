@@ -1,6 +1,6 @@
 // Package observe is what a server.Server tells of itself beside its audit events: counts
-// and times for metrics ([Observer]), whether its parts answer ([PingError]), and the name
-// of a request in the log ([WithRequestID]).
+// and times for metrics ([Observer]), whether its parts answer ([PingError]), and the
+// name of a request in the log ([WithRequestID]).
 //
 // # Security
 //
@@ -17,8 +17,8 @@ import (
 )
 
 // Observer counts what a server does. It is told of each request once, when its answer is
-// ready, and of each fact once at most, by the node that wrote it, when it is durable: not
-// at all if the store failed and wrote all the same.
+// ready, and of each fact once at most, by the node that wrote it, when it is durable:
+// not at all if the store failed and wrote all the same.
 //
 // The server calls it in the middle of its work and from many goroutines at once: each
 // method returns soon, and does not call the server.

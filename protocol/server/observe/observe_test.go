@@ -17,7 +17,8 @@ func TestNothing(t *testing.T) {
 	})
 }
 
-// TestPingError: the parts that do not answer are named, with their causes, and no others.
+// TestPingError: the parts that do not answer are named, with their causes, and no
+// others.
 func TestPingError(t *testing.T) {
 	full, away := errors.New("disk full"), errors.New("token away")
 	var err error = &PingError{Store: full, Keys: away}
