@@ -94,8 +94,8 @@ func TestReplaceLines(t *testing.T) {
 	}
 }
 
-// TestExampleIsShort: the program that README.md points at, phone and service together, has
-// 60 lines at most, and "go test" runs it.
+// TestExampleIsShort: the program that README.md points at, phone and service together,
+// has 60 lines at most, and "go test" runs it.
 func TestExampleIsShort(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)

@@ -87,7 +87,8 @@ func TestSelfTest(t *testing.T) {
 			}
 			got.Refused = nil
 			require.Equal(t, c.want, got)
-			// What the self-test refused, every call refuses, and a key what it does not do.
+			// What the self-test refused, every call refuses, and a key what it does not
+			// do.
 			ctx := t.Context()
 			key, err := tok.GenerateKey(ctx, "key", 2048)
 			if c.by == "" {

@@ -225,9 +225,9 @@ func TestWrongPINByAnyCode(t *testing.T) {
 // wraps are the mechanisms that wrap keys.
 var wraps = []uint{pkcs11.CKM_AES_KEY_WRAP, pkcs11.CKM_AES_KEY_WRAP_PAD, 0x210B, pkcs11.CKM_AES_CBC_PAD}
 
-// A module that lists no wrapping mechanism, as p11-kit server and pkcs11-proxy do not, is
-// asked for none, and sees no template within a template: pkcs11-proxy's daemon dies of
-// it. All else works.
+// A module that lists no wrapping mechanism, as p11-kit server and pkcs11-proxy do not,
+// is asked for none, and sees no template within a template: pkcs11-proxy's daemon dies
+// of it. All else works.
 func TestNoWrapping(t *testing.T) {
 	f := faulty(t)
 	f.Hide(wraps...)
@@ -290,8 +290,8 @@ func TestFinalizeRefused(t *testing.T) {
 	requireClean(t, f)
 }
 
-// AWS CloudHSM makes the IV of AES-GCM itself and wants zeros in its place, and public keys
-// with CKA_PRIVATE. Neither is a hindrance.
+// AWS CloudHSM makes the IV of AES-GCM itself and wants zeros in its place, and public
+// keys with CKA_PRIVATE. Neither is a hindrance.
 func TestCloud(t *testing.T) {
 	f := faulty(t)
 	f.OwnIV()
@@ -422,8 +422,8 @@ func TestSessionCount(t *testing.T) {
 	requireClean(t, f)
 }
 
-// A key whose making was given up may be made all the same. To ask again is safe: it finds
-// the key, or makes it, or fails as long as the first call goes on.
+// A key whose making was given up may be made all the same. To ask again is safe: it
+// finds the key, or makes it, or fails as long as the first call goes on.
 func TestRepeatAfterTimeout(t *testing.T) {
 	for function, make := range map[string]func(context.Context, *hsm.Token) error{
 		"C_GenerateKeyPair": func(ctx context.Context, tok *hsm.Token) error {
@@ -473,8 +473,8 @@ func newResult(do func() error) <-chan error {
 	return result
 }
 
-// A token that takes the template of a wrapping key and forgets it makes no such key: what
-// was wrapped under it could be unwrapped readable. Nothing is left of the attempt.
+// A token that takes the template of a wrapping key and forgets it makes no such key:
+// what was wrapped under it could be unwrapped readable. Nothing is left of the attempt.
 func TestForgottenTemplate(t *testing.T) {
 	f := faulty(t)
 	ctx := t.Context()

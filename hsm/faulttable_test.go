@@ -229,8 +229,8 @@ func (c fault) allowed(err error) bool {
 }
 
 // faultsOf lists the cells of one function. The short form has three of the nine classes
-// for each function (with -short, one), and goes through classes, actions and durations in
-// turn.
+// for each function (with -short, one), and goes through classes, actions and durations
+// in turn.
 func faultsOf(function string, number int) []fault {
 	var list []fault
 	actions, times := []hsmtest.Action{hsmtest.Refuse, hsmtest.Lose}, []int{1, 3, hsmtest.ForEver}
@@ -436,8 +436,8 @@ func TestFaultsAtOpen(t *testing.T) {
 	}
 }
 
-// passing are the codes of C_Login that say that the PIN was not looked at, so that it may
-// be tried again.
+// passing are the codes of C_Login that say that the PIN was not looked at, so that it
+// may be tried again.
 var passing = map[uint]bool{
 	pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED: true, pkcs11.CKR_DEVICE_REMOVED: true, pkcs11.CKR_TOKEN_NOT_PRESENT: true,
 	pkcs11.CKR_SLOT_ID_INVALID: true, pkcs11.CKR_SESSION_HANDLE_INVALID: true, pkcs11.CKR_SESSION_CLOSED: true,

@@ -114,9 +114,9 @@ func (ks *keySet) load(ctx context.Context) error {
 }
 
 // check refuses a key with another role, one that the token would give away, and one that
-// can be given another use although this token has means against that. If it was found and
-// not made just now, the last is a warning only: an earlier version of the module may have
-// made it, or another tool, and to refuse it would make what is under it unreadable.
+// can be given another use although this token has means against that. If it was found
+// and not made just now, the last is a warning only: an earlier version of the module may
+// have made it, or another tool, and to refuse it would make what is under it unreadable.
 func (ks *keySet) check(s *session, h handle, found bool) error {
 	name := fmt.Sprintf("AES key %q", ks.label)
 	if err := s.check(h, name, slices.Concat(ks.role.uses(), kept)); err != nil {

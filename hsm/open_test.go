@@ -329,7 +329,8 @@ func (u *unlisted) GenerateKey(s handle, m mechanism, template []attribute) (han
 	return u.fake.GenerateKey(s, m, template)
 }
 
-// What is not listed is not tried: the nested template crashed the daemon of pkcs11-proxy.
+// What is not listed is not tried: the nested template crashed the daemon of
+// pkcs11-proxy.
 func TestUnlistedIsNotTried(t *testing.T) {
 	u := &unlisted{fake: newFake()}
 	cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()

@@ -209,7 +209,8 @@ func TestMadeIsChecked(t *testing.T) {
 	}
 }
 
-// CloudHSM wants CKA_PRIVATE true on public halves, others want it false: neither is said.
+// CloudHSM wants CKA_PRIVATE true on public halves, others want it false: neither is
+// said.
 func TestPublicHalf(t *testing.T) {
 	f := newFake()
 	tok := mustOpenFake(t, f, nil)

@@ -90,7 +90,8 @@ func P11Kit(t testing.TB) Token {
 	client := needtest.File(t, packages, "/usr/lib/*/pkcs11/p11-kit-client.so", "/usr/lib64/pkcs11/p11-kit-client.so")
 	program := needtest.Program(t, "p11-kit", packages)
 	tok := SoftHSM(t)
-	// A Unix socket's path has about a hundred bytes, which the test's own folder may exceed.
+	// A Unix socket's path has about a hundred bytes, which the test's own folder may
+	// exceed.
 	dir, err := os.MkdirTemp("", "p11-kit")
 	require(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

@@ -172,8 +172,8 @@ func runTable(tmp string, match *regexp.Regexp, p part, parallel int) (bool, err
 	return caught == len(list) && len(list) > 0, nil
 }
 
-// pass runs the tests of the mutants on the source as it is. They must pass: one that fails
-// anyway would catch every mutant.
+// pass runs the tests of the mutants on the source as it is. They must pass: one that
+// fails anyway would catch every mutant.
 func pass(list []mutant) error {
 	tests := map[string][]string{}
 	for _, m := range list {

@@ -18,8 +18,8 @@ type target struct {
 	tests []string
 }
 
-// targets are splitkey, internal/modexp, pinlock, protocol and the stores, without what is
-// there for tests only.
+// targets are splitkey, internal/modexp, pinlock, protocol and the stores, without what
+// is there for tests only.
 var targets = []target{
 	{"splitkey", []string{"splitkey"}},
 	{"splitkey/internal/deal", []string{"splitkey/internal/deal", "splitkey"}},

@@ -22,11 +22,11 @@ import (
 var (
 	// ErrConfig is returned for a configuration that cannot work.
 	ErrConfig = errors.New("ca: unusable configuration")
-	// ErrRequest is returned for a request that no certificate follows from. What is wrong
-	// with a person or a document number is an [*identity.Error].
+	// ErrRequest is returned for a request that no certificate follows from. What is
+	// wrong with a person or a document number is an [*identity.Error].
 	ErrRequest = errors.New("ca: unacceptable request")
-	// ErrExpiring is returned if the issuing CA would expire before the certificate: it is
-	// time for the next issuing CA.
+	// ErrExpiring is returned if the issuing CA would expire before the certificate: it
+	// is time for the next issuing CA.
 	ErrExpiring = errors.New("ca: the issuing CA expires too soon")
 )
 
@@ -247,8 +247,8 @@ func (a *Authority) check(r Request) error {
 	return nil
 }
 
-// sign signs a certificate under a new serial number and stores it. Two of 128-bit numbers
-// are equal so seldom that a store which refuses a third draw is broken.
+// sign signs a certificate under a new serial number and stores it. Two of 128-bit
+// numbers are equal so seldom that a store which refuses a third draw is broken.
 func (a *Authority) sign(ctx context.Context, i *issuer, template *x509.Certificate, key crypto.PublicKey, document string) (*x509.Certificate, error) {
 	var err error
 	for range 3 {

@@ -255,7 +255,8 @@ func TestSignerLies(t *testing.T) {
 	require.Zero(t, a.store.created)
 }
 
-// TestIssueRefuses: what no certificate follows from is refused before anything is signed.
+// TestIssueRefuses: what no certificate follows from is refused before anything is
+// signed.
 func TestIssueRefuses(t *testing.T) {
 	a := newAuthority(t)
 	fields := map[string]func(*ca.Request){

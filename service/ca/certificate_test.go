@@ -201,8 +201,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestChain: Go and OpenSSL follow the chain from each certificate to the root, and not to
-// another root.
+// TestChain: Go and OpenSSL follow the chain from each certificate to the root, and not
+// to another root.
 func TestChain(t *testing.T) {
 	for _, kind := range []string{"ecdsa", "rsa"} {
 		a := newAuthority(t)

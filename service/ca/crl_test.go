@@ -208,7 +208,8 @@ func TestCRLConflict(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestClockRollover: a new issuing CA issues, and the old one goes on with its CRL and OCSP.
+// TestClockRollover: a new issuing CA issues, and the old one goes on with its CRL and
+// OCSP.
 func TestClockRollover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()

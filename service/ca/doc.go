@@ -29,8 +29,8 @@
 //   - OCSP answers are signed by a key that lives in memory for some days, with a
 //     certificate of the issuing CA for this purpose only. The issuing CA's own key
 //     signs certificates and CRLs, never what a stranger asked for.
-//   - Nothing in a certificate claims more than the [Profile] says. [CompatProfile] claims
-//     no qualified status.
+//   - Nothing in a certificate claims more than the [Profile] says. [CompatProfile]
+//     claims no qualified status.
 //
 // # Timing
 //

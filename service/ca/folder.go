@@ -52,8 +52,8 @@ var disk durable.Disk
 // CreateFolder makes a root and an issuing CA, and writes them to a new folder, which
 // appears whole or not at all: root.crt, root.key, issuing-1.crt and issuing-1.key, in
 // PEM. The keys are not encrypted; nobody but the owner may read them. [OpenFolder] does
-// without root.key: move it to where it is safe. The error wraps fs.ErrExist if the folder
-// exists.
+// without root.key: move it to where it is safe. The error wraps fs.ErrExist if the
+// folder exists.
 func CreateFolder(folder string, s Setup) (err error) {
 	for _, n := range []Name{s.Root, s.Issuing} {
 		if err := n.check(); err != nil {

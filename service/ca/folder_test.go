@@ -79,8 +79,8 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// TestFolderOfRSA: keys of 4096 bits. To make them takes long, so that the short form makes
-// one.
+// TestFolderOfRSA: keys of 4096 bits. To make them takes long, so that the short form
+// makes one.
 func TestFolderOfRSA(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "ca")
 	s := setup()

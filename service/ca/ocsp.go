@@ -38,9 +38,9 @@ var errOtherIssuer = errors.New("ca: an OCSP request about another CA, or about 
 // refusal: the request is malformed, or about a CA that is not this Authority's (or about
 // two of them, or one that has expired), or the store or the signer does not work.
 //
-// A certificate is "good" only if it is in the store and was not revoked, and "unknown" if
-// this CA never issued it. A nonce comes back as it is. Of every certificate ever issued
-// the answer is known, so the archive cutoff is the beginning of the issuing CA.
+// A certificate is "good" only if it is in the store and was not revoked, and "unknown"
+// if this CA never issued it. A nonce comes back as it is. Of every certificate ever
+// issued the answer is known, so the archive cutoff is the beginning of the issuing CA.
 func (a *Authority) OCSP(ctx context.Context, request []byte) ([]byte, error) {
 	if err := a.ready(ctx); err != nil {
 		return refusal(ocspTryLater), err

@@ -362,8 +362,8 @@ func TestOCSPRequests(t *testing.T) {
 	require.Equal(t, unauthorized, response)
 }
 
-// TestClockResponder: a responder is renewed when half of its time is over; if that fails,
-// it serves until its end.
+// TestClockResponder: a responder is renewed when half of its time is over; if that
+// fails, it serves until its end.
 func TestClockResponder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()

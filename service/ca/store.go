@@ -11,8 +11,8 @@ import (
 var (
 	// ErrExists is returned by [Store.Create] for a serial number that was given before.
 	ErrExists = errors.New("ca: the serial number was given before")
-	// ErrNotFound is returned for a serial number that was never given, and for an issuing
-	// CA that the Authority does not have.
+	// ErrNotFound is returned for a serial number that was never given, and for an
+	// issuing CA that the Authority does not have.
 	ErrNotFound = errors.New("ca: not found")
 	// ErrConflict is returned by [Store.SetCRL] if somebody else was first.
 	ErrConflict = errors.New("ca: another CRL was stored meanwhile")
@@ -22,8 +22,8 @@ var (
 // All calls are atomic, safe for concurrent use by several processes, and durable before
 // they return nil; reads see every write that was confirmed before.
 type Store interface {
-	// Create stores a new record. The error is ErrExists, and nothing changes, if there is
-	// one with this serial number, of whatever issuer.
+	// Create stores a new record. The error is ErrExists, and nothing changes, if there
+	// is one with this serial number, of whatever issuer.
 	Create(ctx context.Context, r Record) error
 	// Record returns a record, or ErrNotFound.
 	Record(ctx context.Context, serial Serial) (Record, error)

@@ -8,9 +8,9 @@ import (
 )
 
 // Tx runs f in a serializable transaction and commits it. If f returns an error, that is
-// Tx's, and nothing was written. f runs again, in a new transaction, if others were in the
-// way. When Tx returns nil all is durable. The error is [ErrUnknown] if it is not known
-// whether it is.
+// Tx's, and nothing was written. f runs again, in a new transaction, if others were in
+// the way. When Tx returns nil all is durable. The error is [ErrUnknown] if it is not
+// known whether it is.
 func (db *DB) Tx(ctx context.Context, f func(*sql.Tx) error) error {
 	return db.transact(ctx, sql.LevelSerializable, f)
 }

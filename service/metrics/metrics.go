@@ -1,17 +1,17 @@
 // Package metrics counts what a server.Server does, for Prometheus: [New] makes the
 // server.Config.Observer.
 //
-//	tandem_request_seconds{operation, outcome}  time from a request to its answer, and how many
+//	tandem_request_seconds{operation, outcome}  time of requests, and how many
 //	tandem_refused_total{cause}                 requests without an answer
 //	tandem_events_total{kind, reason}           what happened to keys, once each
 //	tandem_signatures_total                     documents that were signed
-//	tandem_call_seconds{part, call, result}     calls of store, sealer, keys and audit sink
-//	tandem_undelivered_events                   events that wait in a record for the sink
-//	tandem_up{part}                             1 if it answered the last [Metrics.Pinged]
+//	tandem_call_seconds{part, call, result}     calls of store, sealer, keys, audit sink
+//	tandem_undelivered_events                   events that wait in a record
+//	tandem_up{part}                             1 if the last [Metrics.Pinged] heard it
 //
-// The values of the labels are those that package protocol/server/observe lists. No metric
-// has a key id or anything else of a person, and their number does not depend on what
-// strangers send. docs/operating.md says what to alarm on.
+// The values of the labels are those that package protocol/server/observe lists. No
+// metric has a key id or anything else of a person, and their number does not depend on
+// what strangers send. docs/operating.md says what to alarm on.
 package metrics
 
 import (
@@ -24,7 +24,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
-// Metrics is an [observe.Observer]. Its methods may be called from many goroutines at once.
+// Metrics is an [observe.Observer]. Its methods may be called from many goroutines at
+// once.
 type Metrics struct {
 	requests, calls *prometheus.HistogramVec
 	refused, events *prometheus.CounterVec

@@ -52,7 +52,8 @@ func AlgorithmOfName(signatureAlgorithm, hashAlgorithm string) (a Algorithm, nam
 	return Algorithm{}, signatureAlgorithm == pssName, false
 }
 
-// Name returns the signatureAlgorithm: "rsassa-pss", or such as "sha256WithRSAEncryption".
+// Name returns the signatureAlgorithm: "rsassa-pss", or such as
+// "sha256WithRSAEncryption".
 func (a Algorithm) Name() string {
 	for _, h := range hashes {
 		switch {

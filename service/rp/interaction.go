@@ -13,7 +13,8 @@ const (
 	DisplayTextAndPIN      InteractionType = "displayTextAndPIN"
 	VerificationCodeChoice InteractionType = "verificationCodeChoice" // versions 1 and 2
 	ConfirmationMessage    InteractionType = "confirmationMessage"
-	// ConfirmationMessageAndVerificationCodeChoice is for notifications only in version 3.
+	// ConfirmationMessageAndVerificationCodeChoice is for notifications only in version
+	// 3.
 	ConfirmationMessageAndVerificationCodeChoice InteractionType = "confirmationMessageAndVerificationCodeChoice"
 )
 
@@ -40,9 +41,9 @@ type Interaction struct {
 	Text string // empty only in version 1
 }
 
-// DisplayProblem says why a text cannot be shown to a person; "" if it can. One that has a
-// line break, a control character or a mark that changes the direction of text would look
-// like another.
+// DisplayProblem says why a text cannot be shown to a person; "" if it can. One that has
+// a line break, a control character or a mark that changes the direction of text would
+// look like another.
 func DisplayProblem(s string, maxCharacters int) string {
 	switch {
 	case !utf8.ValidString(s):

@@ -63,8 +63,9 @@ const (
 	LevelQSCD      Level = 3 // qualified, and the key is in a qualified device
 )
 
-// Accepts reports whether certificates of a level will do. Whether keys are in a qualified
-// device is a property of the whole service: it must refuse LevelQSCD if they are not.
+// Accepts reports whether certificates of a level will do. Whether keys are in a
+// qualified device is a property of the whole service: it must refuse LevelQSCD if they
+// are not.
 func (l Level) Accepts(have identity.Level) bool {
 	switch l {
 	case LevelAdvanced:
@@ -87,8 +88,8 @@ type Request struct {
 	RelyingPartyName string // as it was sent: it is signed so in version 3
 	Level            Level
 
-	// Digest and Algorithm are what is signed; for a login of version 3 the digest follows
-	// from Challenge and what happens (package acsp).
+	// Digest and Algorithm are what is signed; for a login of version 3 the digest
+	// follows from Challenge and what happens (package acsp).
 	Digest    []byte
 	Algorithm Algorithm
 	// Challenge is the rpChallenge of version 3, in base64, as it was sent.
@@ -96,7 +97,8 @@ type Request struct {
 
 	// Interactions are what the relying party would have shown, the best first.
 	Interactions []Interaction
-	// InteractionsText is the base64 text that version 3 sent, which is signed; else empty.
+	// InteractionsText is the base64 text that version 3 sent, which is signed; else
+	// empty.
 	InteractionsText string
 
 	CallbackURL   string // initialCallbackUrl; empty if there is none
@@ -104,8 +106,8 @@ type Request struct {
 	Nonce         string
 	ShareIP       bool // requestProperties.shareMdClientIpAddress
 	Capabilities  []string
-	// Ignored are the names of requestProperties that mean nothing here; the status of the
-	// session lists them.
+	// Ignored are the names of requestProperties that mean nothing here; the status of
+	// the session lists them.
 	Ignored []string
 
 	// Idempotent says that the same request within [IdempotencePeriod] is the same
@@ -140,8 +142,8 @@ func UUID(s string) (string, bool) {
 	return string(out), true
 }
 
-// NewSessionID draws a UUID (version 4), which nobody else can guess: whoever knows it may
-// read the session.
+// NewSessionID draws a UUID (version 4), which nobody else can guess: whoever knows it
+// may read the session.
 func NewSessionID() string {
 	var b [16]byte
 	rand.Read(b[:])

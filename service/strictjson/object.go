@@ -5,8 +5,8 @@ import (
 )
 
 // Object is a JSON object whose members are read by name. The first thing that is wrong
-// stays, and Err returns it: a caller reads all that it needs and asks once. A member that
-// is null is as one that is absent. The zero Object has no members.
+// stays, and Err returns it: a caller reads all that it needs and asks once. A member
+// that is null is as one that is absent. The zero Object has no members.
 type Object struct {
 	pointer string
 	value   value

@@ -1,8 +1,8 @@
-// Package strictjson reads JSON objects from strangers (RFC 8259, and I-JSON of RFC 7493):
-// a member twice, a lone surrogate, bytes that are not UTF-8, a number that is none, more
-// than 64 KiB and deep nesting are errors, each with a JSON pointer (RFC 6901) to its
-// place. encoding/json takes most of these, and takes members in any case of letters, so
-// that two readers of one body may see two things.
+// Package strictjson reads JSON objects from strangers (RFC 8259, and I-JSON of RFC
+// 7493): a member twice, a lone surrogate, bytes that are not UTF-8, a number that is
+// none, more than 64 KiB and deep nesting are errors, each with a JSON pointer (RFC 6901)
+// to its place. encoding/json takes most of these, and takes members in any case of
+// letters, so that two readers of one body may see two things.
 package strictjson
 
 import (

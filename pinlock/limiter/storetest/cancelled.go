@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 )
 
-// cancelledMeanwhile: a call whose context ends at any moment of it has done what it says,
-// or says that nobody knows.
+// cancelledMeanwhile: a call whose context ends at any moment of it has done what it
+// says, or says that nobody knows.
 func cancelledMeanwhile(t tester, h *handles) {
 	const times = 30
 	stores := h.take(2)

@@ -1,5 +1,5 @@
-// Package sqlstore is a [ca.Store] in the service's SQL database. See package database for
-// what is durable when.
+// Package sqlstore is a [ca.Store] in the service's SQL database. See package database
+// for what is durable when.
 //
 // # Security
 //

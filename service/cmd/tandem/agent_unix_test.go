@@ -210,8 +210,8 @@ func TestAgentOfOneKey(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// TestAgentWrongPIN: a wrong PIN is counted once, and the agent says so; what is no PIN is
-// not sent; and a program that is ended without one is no PIN either.
+// TestAgentWrongPIN: a wrong PIN is counted once, and the agent says so; what is no PIN
+// is not sent; and a program that is ended without one is no PIN either.
 func TestAgentWrongPIN(t *testing.T) {
 	t.Parallel()
 	server, device, _ := enrolled(t)

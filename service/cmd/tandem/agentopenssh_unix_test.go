@@ -45,8 +45,8 @@ func (a *runningAgent) runs(t *testing.T, dir, program string, args ...string) (
 	return string(out), err
 }
 
-// TestAgentGit: git signs a commit with the key of PIN2, and verifies it; ssh-keygen signs
-// and verifies a file. Neither takes another text.
+// TestAgentGit: git signs a commit with the key of PIN2, and verifies it; ssh-keygen
+// signs and verifies a file. Neither takes another text.
 func TestAgentGit(t *testing.T) {
 	t.Parallel()
 	git, keygen := needtest.Program(t, "git", "git"), needtest.Program(t, "ssh-keygen", "openssh-client")
@@ -93,8 +93,8 @@ func TestAgentGit(t *testing.T) {
 	a.interrupt(t)
 }
 
-// sshd is Debian's, as a process of the test's: by root it runs as nobody, since only root
-// may log others in.
+// sshd is Debian's, as a process of the test's: by root it runs as nobody, since only
+// root may log others in.
 type sshd struct {
 	user, address string
 	log           *syncBuffer
@@ -174,8 +174,8 @@ ForceCommand internal-sftp
 	return nil
 }
 
-// TestAgentLogin: ssh logs in to Debian's sshd, several times at once, with a PIN for each
-// login; with a wrong PIN it does not.
+// TestAgentLogin: ssh logs in to Debian's sshd, several times at once, with a PIN for
+// each login; with a wrong PIN it does not.
 func TestAgentLogin(t *testing.T) {
 	t.Parallel()
 	client := needtest.Program(t, "ssh", "openssh-client")

@@ -56,8 +56,8 @@ func (a *sshAgent) asksBy(c *call) bool {
 		(require == "force" || require == "prefer" || !term.IsTerminal(int(c.stdin.Fd())))
 }
 
-// askPIN asks for the PIN of a key. One prompt is open at a time: the keys of a device are
-// used one beside the other.
+// askPIN asks for the PIN of a key. One prompt is open at a time: the keys of a device
+// are used one beside the other.
 func (a *sshAgent) askPIN(ctx context.Context, k *agentKey, code string) ([]byte, error) {
 	select {
 	case <-a.prompt:
@@ -69,8 +69,8 @@ func (a *sshAgent) askPIN(ctx context.Context, k *agentKey, code string) ([]byte
 	if a.asksBy(a.c) {
 		return askpass(ctx, a.c.env("SSH_ASKPASS"), text)
 	}
-	// A prompt that is open stays until Enter, though its client has left: a second reader
-	// would take what is typed from the first. The signer drops the PIN then.
+	// A prompt that is open stays until Enter, though its client has left: a second
+	// reader would take what is typed from the first. The signer drops the PIN then.
 	return a.c.ask(a.ctx, text)
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
-// auditLine is what a recovery reads of a line of auditFile: docs/protocol.md, section 12.
+// auditLine is what a recovery reads of a line of auditFile: docs/protocol.md, section
+// 12.
 type auditLine struct {
 	Message        string `json:"msg"`
 	Key            string `json:"key"`

@@ -50,7 +50,8 @@ func createFolder(ctx context.Context, c *call, folder string, config serverConf
 		return err
 	}
 	err = fillServer(ctx, c, draft, &config, hsmPIN, func() error {
-		// Somebody may have made the folder meanwhile. If it has anything in it, this fails.
+		// Somebody may have made the folder meanwhile. If it has anything in it, this
+		// fails.
 		err := disk.Rename(draft, folder)
 		if _, e := os.Lstat(draft); err != nil && errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, os.RemoveAll(folder)) // it has its name, which a crash may lose
@@ -169,8 +170,8 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 }
 
 // createStore makes the store, and its mark. undo takes away what of them is outside the
-// folder, for a server that is not to be after all; it returns the cause, and what is left.
-// On other machines that is an empty store.
+// folder, for a server that is not to be after all; it returns the cause, and what is
+// left. On other machines that is an empty store.
 func createStore(ctx context.Context, folder string, config serverConfig) (undo func(cause error) error, err error) {
 	at, err := parseEngine(config.Store)
 	if err != nil {

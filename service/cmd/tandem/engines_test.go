@@ -181,9 +181,9 @@ func failedInit(c *scene, store string) {
 	c.kind("exists", "init", "-shape", "two-prime", "-store", store, "-mark", c.in("other mark"))
 }
 
-// restored: an older copy of the store is refused until the operator has recovered it. Then
-// every counter is at least as high as it was; the owner's device signs again, once the
-// lock is over; and a copy of the device, which somebody made before, does not.
+// restored: an older copy of the store is refused until the operator has recovered it.
+// Then every counter is at least as high as it was; the owner's device signs again, once
+// the lock is over; and a copy of the device, which somebody made before, does not.
 func restored(c *scene, name, store string, backup, restore func(file string)) {
 	c.run(exitOK, "init", "-shape", "two-prime", "-store", store, "-mark", c.in("mark"))
 	c.enroll()

@@ -18,8 +18,8 @@ import (
 var movedPrefix = []byte("moved to another store\n")
 
 // copy moves every record to another store, the checkpoints of all marks included, and
-// has the folder use that one. A store in a file, and the mark of this folder, must not be
-// in use. Nodes elsewhere cannot be seen: for them each record is closed where it was
+// has the folder use that one. A store in a file, and the mark of this folder, must not
+// be in use. Nodes elsewhere cannot be seen: for them each record is closed where it was
 // before it is created where it will be, so that no count is written to the old store
 // that the new one does not have.
 func (s *storeRun) copy(ctx context.Context, from engine, config serverConfig, r *storeResult) (err error) {

@@ -21,8 +21,8 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// primeOf returns a prime p with its two upper bits set, and p-1 coprime to the exponents.
-// (crypto/rand's Prime refuses in FIPS 140-only mode.)
+// primeOf returns a prime p with its two upper bits set, and p-1 coprime to the
+// exponents. (crypto/rand's Prime refuses in FIPS 140-only mode.)
 func primeOf(bits int, exponents ...int) *big.Int {
 	one := big.NewInt(1)
 	b := make([]byte, (bits+7)/8)

@@ -95,8 +95,8 @@ func later() {
 	os.Exit(a.run(os.Args[1:]))
 }
 
-// peak is the command, which then tells in the file $PEAK how much memory it had at most. (What
-// wait(2) says of a process includes what its parent had when it was started.)
+// peak is the command, which then tells in the file $PEAK how much memory it had at most.
+// (What wait(2) says of a process includes what its parent had when it was started.)
 func peak() {
 	code := newApp().run(os.Args[1:])
 	status, err := os.ReadFile("/proc/self/status")
@@ -338,8 +338,8 @@ func TestScripts(t *testing.T) {
 	require.Equal(t, documented, seen.fields)
 }
 
-// prepared are the files of a two-prime server "s" and of a device of it, "d", whose keys have
-// the PINs 2749 and 80351. They are made once; tests work on copies.
+// prepared are the files of a two-prime server "s" and of a device of it, "d", whose keys
+// have the PINs 2749 and 80351. They are made once; tests work on copies.
 var prepared struct {
 	sync.Mutex
 	files map[string][]byte
@@ -379,8 +379,8 @@ func prepare(t *testing.T, dir string) {
 	}
 }
 
-// enrolled returns a server, a device of it, whose key "sign" has the PIN 80351, and a file to
-// sign.
+// enrolled returns a server, a device of it, whose key "sign" has the PIN 80351, and a
+// file to sign.
 func enrolled(t *testing.T) (server, device, file string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ import (
 // The server's folder, mode 0700:
 //
 //	config.json  what tandem init was told
-//	sealer.key   the AES-256 key that seals all below, in hexadecimal; absent with an HSM
+//	sealer.key   the AES-256 key that seals all below, in hexadecimal; none with an HSM
 //	keys.sealed  the challenge key and the HPKE private key, sealed
 //	store.db     the records of the keys: shares (sealed), counters; unless -store says
 //	             another place

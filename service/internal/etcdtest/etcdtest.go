@@ -1,5 +1,5 @@
-// Package etcdtest starts etcd clusters for tests: on 127.0.0.1, on free ports, in private
-// folders. They end with the test, also where its process dies.
+// Package etcdtest starts etcd clusters for tests: on 127.0.0.1, on free ports, in
+// private folders. They end with the test, also where its process dies.
 package etcdtest
 
 import (

@@ -15,9 +15,9 @@ current_setting('transaction_read_only', true), current_setting('synchronous_com
 current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('data_checksums', true),
 current_setting('zero_damaged_pages', true), current_setting('ignore_checksum_failure', true)`
 
-// askTimeline asks for the name of a file that begins with the timeline. And a client that
-// vanished in the middle of a statement is missed after 25 seconds: until then its row may
-// be locked, so that nobody else writes it.
+// askTimeline asks for the name of a file that begins with the timeline. And a client
+// that vanished in the middle of a statement is missed after 25 seconds: until then its
+// row may be locked, so that nobody else writes it.
 const askTimeline = `SELECT pg_walfile_name(pg_current_wal_lsn()), set_config('tcp_keepalives_idle', '10', false),
 set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
 

@@ -1,6 +1,6 @@
-// Package acsp has the signature protocol of logins of version 3 of the relying-party API,
-// ACSP_V2: what is signed ([Payload]), and what binds the browser that began to the phone
-// that ended (userChallenge, callback).
+// Package acsp has the signature protocol of logins of version 3 of the relying-party
+// API, ACSP_V2: what is signed ([Payload]), and what binds the browser that began to the
+// phone that ended (userChallenge, callback).
 //
 // # Security
 //
@@ -163,8 +163,8 @@ func CallbackURL(initial, sessionSecretDigest, verifier string) string {
 }
 
 // VerifyCallback is the relying party's check of a login's callback: the browser has come
-// back from the phone that signed, if sessionSecretDigest is that of the session's secret,
-// and the verifier that of the signature's userChallenge. It takes constant time.
+// back from the phone that signed, if sessionSecretDigest is that of the session's
+// secret, and the verifier that of the signature's userChallenge. It takes constant time.
 func VerifyCallback(sessionSecretDigest, wantDigest, verifier, userChallenge string) bool {
 	return wantDigest != "" && userChallenge != "" &&
 		subtle.ConstantTimeCompare([]byte(sessionSecretDigest), []byte(wantDigest))&

@@ -12,8 +12,8 @@
 //
 // The authCode is an HMAC with the session's secret of the link as it stands and of what
 // the relying party asked for, so that nobody else can make a link, or change one. It is
-// compared in constant time. The secret is known to the relying party and the service; the
-// phone gets a digest of it only, and no printer shows it.
+// compared in constant time. The secret is known to the relying party and the service;
+// the phone gets a digest of it only, and no printer shows it.
 package devicelink
 
 import (
@@ -234,9 +234,9 @@ func (s Session) authCode(secret Secret, unprotected string, t rp.FlowType) []by
 	return h.Sum(nil)
 }
 
-// Link makes a link. elapsed is how long ago the answer with the session arrived, of which
-// whole seconds count; it is for QR codes only. The error is ErrMalformed for what no link
-// can be made of, such as a way back without a callback URL.
+// Link makes a link. elapsed is how long ago the answer with the session arrived, of
+// which whole seconds count; it is for QR codes only. The error is ErrMalformed for what
+// no link can be made of, such as a way back without a callback URL.
 func (s Session) Link(secret Secret, t rp.FlowType, elapsed time.Duration, lang string) (string, error) {
 	l := Link{Base: s.Base, Type: t, Token: s.Token, Session: s.Kind, Lang: lang}
 	if t == rp.FlowQR {
@@ -264,8 +264,8 @@ func (s Session) fits(secret Secret, l Link) error {
 	return nil
 }
 
-// Verify reports whether a link that was parsed is one that the relying party made for the
-// session. The error is ErrLink.
+// Verify reports whether a link that was parsed is one that the relying party made for
+// the session. The error is ErrLink.
 func (s Session) Verify(secret Secret, l Link) error {
 	if err := s.fits(secret, l); err != nil {
 		return err

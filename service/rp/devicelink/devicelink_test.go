@@ -222,7 +222,8 @@ func TestSecret(t *testing.T) {
 			characters[c] = true
 		}
 	}
-	// Of 4800 draws one of 62 is missing with a probability below 62*(61/62)^4800 < 2^-106.
+	// Of 4800 draws one of 62 is missing with a probability below
+	// 62*(61/62)^4800 < 2^-106.
 	require.Len(t, characters, 62)
 }
 

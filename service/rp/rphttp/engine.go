@@ -16,8 +16,8 @@ import (
 type Engine interface {
 	// Begin starts a session, or finds the one that an equal request got just before.
 	Begin(context.Context, rp.Request, rp.Source) (rp.Session, error)
-	// Certificate answers a request whose Kind is rp.Certificate. Its Outcome ends with OK
-	// or with DocumentUnusable.
+	// Certificate answers a request whose Kind is rp.Certificate. Its Outcome ends with
+	// OK or with DocumentUnusable.
 	Certificate(context.Context, rp.Request, rp.Source) (rp.Outcome, error)
 	// Status returns the status of a session, at the latest after wait: when it is
 	// complete, or as it is then. It returns early, with a running session or the

@@ -1,8 +1,8 @@
-// Package rpv2 reads requests of versions 1 and 2 of the relying-party API, and writes its
-// answers.
+// Package rpv2 reads requests of versions 1 and 2 of the relying-party API, and writes
+// its answers.
 //
-// An [Endpoint] turns a body into an [rp.Request]; [Created], [Status] and [Problem] write
-// the answers. All refusals are an [*rp.Problem] that names the member of the body.
+// An [Endpoint] turns a body into an [rp.Request]; [Created], [Status] and [Problem]
+// write the answers. All refusals are an [*rp.Problem] that names the member of the body.
 // Members that the API does not know are ignored, since version 2 always did; a member
 // that is null is as one that is absent.
 package rpv2

@@ -377,8 +377,8 @@ func TestProblem(t *testing.T) {
 	require.Equal(t, `{"sessionID":"`+uuid+`"}`+"\n", string(created))
 }
 
-// FuzzParse: no body crashes; one that is refused has a problem that the relying party may
-// see, and one that is not is within its limits.
+// FuzzParse: no body crashes; one that is refused has a problem that the relying party
+// may see, and one that is not is within its limits.
 func FuzzParse(f *testing.F) {
 	endpoints := rpv2.Endpoints()
 	f.Fuzz(func(t *testing.T, n uint8, body []byte, a, b string) {

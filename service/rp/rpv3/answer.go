@@ -209,9 +209,9 @@ type issue struct {
 	Pointer   string `json:"pointer,omitempty"`
 }
 
-// Problem is the answer in place of a session, by RFC 9457: the status code, and the body.
-// What is not an [*rp.Problem] is an internal error, of which the relying party learns
-// nothing.
+// Problem is the answer in place of a session, by RFC 9457: the status code, and the
+// body. What is not an [*rp.Problem] is an internal error, of which the relying party
+// learns nothing.
 func Problem(err error) (code int, body []byte) {
 	var p *rp.Problem
 	if !errors.As(err, &p) || p == nil {

@@ -64,8 +64,8 @@ var members = []string{
 // Endpoints returns all that there are.
 func Endpoints() []Endpoint { return slices.Clone(endpoints) }
 
-// Path returns the path below the base URL, with the variable, if there is one, in braces,
-// as http.ServeMux has it: "authentication/notification/etsi/{id}".
+// Path returns the path below the base URL, with the variable, if there is one, in
+// braces, as http.ServeMux has it: "authentication/notification/etsi/{id}".
 func (e Endpoint) Path() string { return e.path }
 
 // Kind returns what the endpoint is for.

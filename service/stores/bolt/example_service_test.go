@@ -30,8 +30,8 @@ type secrets struct {
 	hpke              hpke.PrivateKey
 }
 
-// loadSecrets reads the secrets from a file, which it makes when there is none. With an HSM
-// only the HPKE and the challenge key are in a file, sealed by it.
+// loadSecrets reads the secrets from a file, which it makes when there is none. With an
+// HSM only the HPKE and the challenge key are in a file, sealed by it.
 func loadSecrets(name string) (s secrets, err error) {
 	const size = server.SealerKeySize + 32
 	text, err := os.ReadFile(name)

@@ -23,7 +23,7 @@ var atRest = flag.Int("records", 10_000, "how many records BenchmarkAtRest fills
 // where nothing happens: bytes a record, the time to open the store (which checks all of
 // it), and a Load and a Swap of one caller. A million takes some minutes and 4 GB:
 //
-//	go test -run '^$' -bench AtRest -benchtime 2000x ./stores/bolt -args -records 1000000
+//	go test -run - -bench AtRest -benchtime 2000x ./stores/bolt -args -records 1000000
 func BenchmarkAtRest(b *testing.B) {
 	for _, records := range []int{0, *atRest} {
 		b.Run(fmt.Sprintf("records=%d", records), func(b *testing.B) {

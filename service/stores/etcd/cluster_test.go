@@ -27,8 +27,8 @@ func TestThreeMembers(t *testing.T) {
 	t.Run("Minority", func(t *testing.T) { minority(t, c) }) // at the end
 }
 
-// minority: a member that has no majority answers nothing: not what it had, not that there
-// is nothing, and not a write. Afterwards it does.
+// minority: a member that has no majority answers nothing: not what it had, not that
+// there is nothing, and not a write. Afterwards it does.
 func minority(t *testing.T, c *etcdtest.Cluster) {
 	alone := c.Nodes[0]
 	s := openOn(t, c, Options{Endpoints: []string{alone.Direct()}, Every: never})
@@ -59,8 +59,8 @@ func minority(t *testing.T, c *etcdtest.Cluster) {
 	require.Contains(t, []string{"v", "w"}, string(value))
 }
 
-// TestRestored: see watermarktest. The copies are snapshots, as etcdctl makes and restores
-// them.
+// TestRestored: see watermarktest. The copies are snapshots, as etcdctl makes and
+// restores them.
 func TestRestored(t *testing.T) {
 	c := etcdtest.Start(t, 1)
 	watermarktest.Run(t, func(t *testing.T) watermarktest.Database {

@@ -196,8 +196,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// failFast lets a call fail at once where no member can be reached. The client's own calls
-// would wait until their context ends.
+// failFast lets a call fail at once where no member can be reached. The client's own
+// calls would wait until their context ends.
 func failFast(ctx context.Context, method string, request, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	return invoke(ctx, method, request, reply, cc, append(opts, grpc.WaitForReady(false))...)
 }

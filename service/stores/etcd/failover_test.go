@@ -21,9 +21,9 @@ import (
 // patience is longer than any failover takes that will ever end.
 const patience = 2 * time.Minute
 
-// failover: under load the leader is killed, a member is paused, and one is cut off, again
-// and again. No count that was acknowledged is lost, no lock forgotten, and the service is
-// back during each fault, while a majority is there.
+// failover: under load the leader is killed, a member is paused, and one is cut off,
+// again and again. No count that was acknowledged is lost, no lock forgotten, and the
+// service is back during each fault, while a majority is there.
 func failover(t *testing.T, c *etcdtest.Cluster) {
 	s := openOn(t, c, Options{Every: time.Second})
 	locked := lockKeys(t, s, 3)

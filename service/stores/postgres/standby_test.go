@@ -29,8 +29,8 @@ func sessions(t *testing.T, s *pgtest.Server) []string {
 	return strings.Fields(s.Value(t, "SELECT coalesce(string_agg(pid::text, ' '), '') FROM pg_stat_activity WHERE application_name = 'tandem' AND wait_event = 'SyncRep'"))
 }
 
-// TestStandby: a standby is refused. While a primary waits for its standby, a write is not
-// confirmed, whatever ends the wait, and nobody sees it.
+// TestStandby: a standby is refused. While a primary waits for its standby, a write is
+// not confirmed, whatever ends the wait, and nobody sees it.
 func TestStandby(t *testing.T) {
 	ctx := t.Context()
 	primary, standby := pair(t)

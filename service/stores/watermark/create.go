@@ -56,8 +56,8 @@ func Discard(ctx context.Context, store limiter.Store, k Keeper) error {
 }
 
 // void makes the node's checkpoint an empty one, also where ctx is done: no store deletes
-// records, and no mark fits an empty checkpoint. One that is still on its way to the store
-// then finds its place taken.
+// records, and no mark fits an empty checkpoint. One that is still on its way to the
+// store then finds its place taken.
 func (m mark) void(ctx context.Context, store limiter.Store) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
 	defer cancel()

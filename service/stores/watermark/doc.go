@@ -33,9 +33,9 @@
 //
 //   - The lag. Writes that were confirmed after the mark's checkpoint began are not under
 //     it: at most [Options].Lag for each node, and while marks can be saved none that is
-//     older than [Options].Every and the time that one checkpoint takes. A copy that holds
-//     the checkpoint and lacks some of these passes, if the node stopped without [Store.Close].
-//     After Close, or with NoLag, nothing lies within the lag.
+//     older than [Options].Every and the time that one checkpoint takes. A copy that
+//     holds the checkpoint and lacks some of these passes, if the node stopped without
+//     [Store.Close]. After Close, or with NoLag, nothing lies within the lag.
 //   - A copy of the store together with its mark. So the mark belongs on another disk, or
 //     into an HSM, and in no backup.
 //   - What somebody writes who may write to the store, record by record. He may write

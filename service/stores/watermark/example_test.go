@@ -32,7 +32,8 @@ func Example() {
 	fmt.Println("refused:", errors.Is(err, watermark.ErrWentBack))
 
 	r, _ := watermark.BeginRecovery(ctx, keeper, time.Now())
-	// For each key of the store: srv.Recover(ctx, id, server.Recovery{Began: r.Began(), ...})
+	// For each key of the store:
+	// srv.Recover(ctx, id, server.Recovery{Began: r.Began(), ...})
 	_ = r.Finish(ctx, older)
 	node, err = watermark.Open(ctx, older, keeper, watermark.Options{})
 	fmt.Println("taken:", err == nil)

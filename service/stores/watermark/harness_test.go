@@ -183,8 +183,8 @@ func write(t testing.TB, s limiter.Store, id, value string) {
 	require.NoError(t, s.Swap(t.Context(), id, version, []byte(value)))
 }
 
-// requireRefused: the store is refused, and so it is after a restart, even over the newest
-// copy.
+// requireRefused: the store is refused, and so it is after a restart, even over the
+// newest copy.
 func requireRefused(t *testing.T, s *Store, k Keeper, newest limiter.Store) {
 	t.Helper()
 	ctx := t.Context()

@@ -88,7 +88,7 @@ const prefix = "watermark/"
 //	offset  length  content
 //	0       1       version: 1
 //	1       16      name of the node's checkpoint
-//	17      24      the newest checkpoint that is known to be in the store: number, nonce
+//	17      24      the newest checkpoint known to be in the store: number, nonce
 //	41      16      nonce of the one after it
 //	57      8       time at which the latest recovery began, in milliseconds since 1970
 //	65      1       1 sound, 2 went back, 3 a recovery has begun

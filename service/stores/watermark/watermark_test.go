@@ -101,9 +101,9 @@ func TestForkIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrWentBack)
 }
 
-// TestClockCrashIsNoAlarm: whatever write to the store or to the mark fails or is the last one
-// of a process, with an effect or without one, the store is taken again, and every copy
-// from before a confirmed write with NoLag is refused.
+// TestClockCrashIsNoAlarm: whatever write to the store or to the mark fails or is the
+// last one of a process, with an effect or without one, the store is taken again, and
+// every copy from before a confirmed write with NoLag is refused.
 func TestClockCrashIsNoAlarm(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := range 14 {
@@ -143,8 +143,8 @@ func TestClockCrashIsNoAlarm(t *testing.T) {
 	}
 }
 
-// TestClockLagIsABound: while a mark cannot be saved, as many writes are confirmed as the lag
-// allows, and the next one waits; it is confirmed once the mark is saved.
+// TestClockLagIsABound: while a mark cannot be saved, as many writes are confirmed as the
+// lag allows, and the next one waits; it is confirmed once the mark is saved.
 func TestClockLagIsABound(t *testing.T) {
 	for _, lag := range []int{NoLag, 1, 3, 0} {
 		synctest.Test(t, func(t *testing.T) {
@@ -179,8 +179,8 @@ func TestClockLagIsABound(t *testing.T) {
 	}
 }
 
-// TestClockWriteDuringACheckpoint: a write that is confirmed while a checkpoint is under way is
-// under the next one.
+// TestClockWriteDuringACheckpoint: a write that is confirmed while a checkpoint is under
+// way is under the next one.
 func TestClockWriteDuringACheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
@@ -201,9 +201,9 @@ func TestClockWriteDuringACheckpoint(t *testing.T) {
 	})
 }
 
-// TestClockWithinTheLag: what the documents say of it. A copy that lacks confirmed writes and
-// holds the mark's checkpoint passes after a crash; not after a Close, nor once another
-// checkpoint was made.
+// TestClockWithinTheLag: what the documents say of it. A copy that lacks confirmed writes
+// and holds the mark's checkpoint passes after a crash; not after a Close, nor once
+// another checkpoint was made.
 func TestClockWithinTheLag(t *testing.T) {
 	for _, end := range []string{"crash", "close", "second"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -233,7 +233,8 @@ func TestClockWithinTheLag(t *testing.T) {
 	}
 }
 
-// TestClockOneWriteAnAttempt: a hundred attempts are a hundred writes, and one checkpoint.
+// TestClockOneWriteAnAttempt: a hundred attempts are a hundred writes, and one
+// checkpoint.
 func TestClockOneWriteAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
@@ -329,8 +330,8 @@ func (r *slowRecords) Load(ctx context.Context, id string) ([]byte, uint64, erro
 	return value, version, err
 }
 
-// TestClockNoticedWhileRunning: a store that is turned back under a node which does nothing,
-// and under one that writes on, is refused within two seconds.
+// TestClockNoticedWhileRunning: a store that is turned back under a node which does
+// nothing, and under one that writes on, is refused within two seconds.
 func TestClockNoticedWhileRunning(t *testing.T) {
 	for _, writes := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -351,7 +352,8 @@ func TestClockNoticedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestClockKeeperFails: once a mark cannot be saved nothing more is written, until one can.
+// TestClockKeeperFails: once a mark cannot be saved nothing more is written, until one
+// can.
 func TestClockKeeperFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()
@@ -388,8 +390,8 @@ func TestCloseSaysWhatIsNotUnderTheMark(t *testing.T) {
 	require.ErrorIs(t, s.Close(), errBroken)
 }
 
-// TestClockTwoNodesOfOneMark: two processes that somehow have copies of one mark do not go on
-// side by side.
+// TestClockTwoNodesOfOneMark: two processes that somehow have copies of one mark do not
+// go on side by side.
 func TestClockTwoNodesOfOneMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := newRecords()

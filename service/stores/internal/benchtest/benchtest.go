@@ -58,8 +58,8 @@ func Report(b *testing.B, took []time.Duration, elapsed time.Duration) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
-// Attempts has clients try right PINs, each on a record of its own that is a counter alone:
-// a load and a swap each.
+// Attempts has clients try right PINs, each on a record of its own that is a counter
+// alone: a load and a swap each.
 func Attempts(b *testing.B, open func(b *testing.B, clients int) limiter.Store) {
 	for _, n := range Clients {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {

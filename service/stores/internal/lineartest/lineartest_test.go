@@ -122,8 +122,8 @@ func TestFindsFaults(t *testing.T) {
 	}
 }
 
-// TestModel: the second writing of the specification agrees with the limiter on calls that
-// follow one another.
+// TestModel: the second writing of the specification agrees with the limiter on calls
+// that follow one another.
 func TestModel(t *testing.T) {
 	s := new(storetest.MemoryStore)
 	first, err := limiter.Counter{}.MarshalBinary()

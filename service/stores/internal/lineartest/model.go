@@ -6,8 +6,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The policy of the histories: as in limiter.DefaultPolicy three tries a round, with locks
-// that the clock of a history reaches.
+// The policy of the histories: as in limiter.DefaultPolicy three tries a round, with
+// locks that the clock of a history reaches.
 const (
 	triesARound = 3
 	firstLock   = 20 // milliseconds
@@ -16,7 +16,8 @@ const (
 )
 
 // counter is the attempt counter of one key, as the specification has it (scheme.md). It
-// is written down here a second time, so that the limiter is held to it and not to itself.
+// is written down here a second time, so that the limiter is held to it and not to
+// itself.
 type counter struct {
 	wrong     int
 	begun     int64 // when the lock began
@@ -90,7 +91,8 @@ func (c counter) next(in call) (counter, verdict) {
 	return c, v
 }
 
-// model is the sequential specification of a store under a limiter: each key is a counter.
+// model is the sequential specification of a store under a limiter: each key is a
+// counter.
 var model = (&porcupine.NondeterministicModel{
 	Init: func() []any { return []any{counter{}} },
 	Partition: func(history []porcupine.Operation) (byKey [][]porcupine.Operation) {
