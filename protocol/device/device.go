@@ -159,30 +159,26 @@ func (d *Device) open(ctx context.Context) (*state, error) {
 	if !d.busy.TryLock() {
 		return nil, ErrBusy
 	}
-	opened := false
+	var s *state
+	release := d.busy.Unlock
 	defer func() {
-		if !opened {
-			d.busy.Unlock()
+		if s == nil { // also where the storage panics
+			release()
 		}
 	}()
 	unlock, err := d.config.Storage.Lock()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if !opened {
-			unlock()
-		}
-	}()
-	s, err := d.load()
-	if err != nil {
-		return nil, err
-	}
-	s.unlock = func() {
+	release = func() {
 		defer d.busy.Unlock()
 		unlock()
 	}
-	opened = true
+	loaded, err := d.load()
+	if err != nil {
+		return nil, err
+	}
+	s, loaded.release = loaded, release
 	return s, nil
 }
 

@@ -28,17 +28,6 @@ func (p *pending) responseKey() wire.ResponseKey {
 
 func (p *pending) hash() wire.Hash { return sha256.Sum256(p.request) }
 
-// toSign is what the answer's signatures must verify for. A Refresh has none.
-func (p *pending) toSign() wire.Messages {
-	switch p.op {
-	case protocol.OpSign:
-		return p.messages
-	case protocol.OpRefresh:
-		return wire.Messages{}
-	}
-	return wire.OwnMessage(p.op, p.challenge.Raw[:])
-}
-
 // exchange sends the pending request, which is saved, and acts on the answer. onRight, if
 // not nil, is called once the server has found the PIN right, before that is saved.
 func (d *Device) exchange(ctx context.Context, s *state, onRight func() error) (*Request, error) {
@@ -128,7 +117,7 @@ func (d *Device) send(ctx context.Context, s *state, sealed []byte, key wire.Res
 
 // verify checks the signatures in the answer to the request itself.
 func (s *state) verify(p *pending, signatures [][]byte) error {
-	toSign := p.toSign()
+	toSign := wire.ToSign(p.op, p.challenge, p.messages)
 	if len(signatures) != len(toSign.Digests) {
 		return fmt.Errorf("%w: %w: %d signatures, want %d", ErrUnanswered, errAnswer, len(signatures), len(toSign.Digests))
 	}

@@ -30,7 +30,7 @@ type state struct {
 	key     *enrolledKey    // of Enrolling to Ready, and what is left of one that is superseded
 	pending *pending
 	held    []wire.Secret // all secrets that were read or made for this operation
-	unlock  func()        // gives the storage back, once open has it
+	release func()        // gives back the storage that open has taken
 }
 
 // hold returns the secret, which is wiped when the operation ends.
@@ -47,7 +47,7 @@ func (s *state) wipe() {
 
 // close ends the operation: it wipes the secrets and gives the storage back.
 func (s *state) close() {
-	defer s.unlock()
+	defer s.release()
 	s.wipe()
 }
 

@@ -128,12 +128,7 @@ func (p *Pending) ResponseKey() wire.ResponseKey {
 }
 
 // ToSign is what the partial signatures in the request sign.
-func (p *Pending) ToSign() wire.Messages {
-	if p.Op == protocol.OpSign {
-		return p.Messages
-	}
-	return wire.OwnMessage(p.Op, p.Challenge.Raw[:])
-}
+func (p *Pending) ToSign() wire.Messages { return wire.ToSign(p.Op, p.Challenge, p.Messages) }
 
 // FinalKey is the key that signatures verify under.
 func (k *EnrolledKey) FinalKey() (*splitkey.FinalKey, error) {

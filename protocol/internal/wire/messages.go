@@ -129,11 +129,14 @@ func (m Messages) takesSalt(length int) bool {
 	return length == m.SaltLength
 }
 
-// OwnMessage is what Confirm and ChangePIN sign: nothing that anybody chose, so it is no
-// signature of any document.
-func OwnMessage(op protocol.Operation, challenge []byte) Messages {
+// ToSign is what a request signs: its messages. What Confirm and ChangePIN sign nobody
+// chose, so it is no signature of any document.
+func ToSign(op protocol.Operation, c *Challenge, m Messages) Messages {
+	if op != protocol.OpConfirm && op != protocol.OpChangePIN {
+		return m
+	}
 	sum := sha256.New()
 	sum.Write([]byte("tandem v2 " + op.String()))
-	sum.Write(challenge)
+	sum.Write(c.Raw[:])
 	return Messages{Hash: 1, Padding: PKCS1v15, Digests: [][]byte{sum.Sum(nil)}}
 }

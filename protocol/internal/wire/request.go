@@ -200,12 +200,7 @@ func (r *Request) Subject(own Hash) Hash {
 }
 
 // ToSign is what the partial signatures sign.
-func (r *Request) ToSign() Messages {
-	if r.Op == protocol.OpSign {
-		return r.Messages
-	}
-	return OwnMessage(r.Op, r.Challenge.Raw[:])
-}
+func (r *Request) ToSign() Messages { return ToSign(r.Op, r.Challenge, r.Messages) }
 
 // Wipe clears the partial signatures, the token and the bytes that held them.
 func (r *Request) Wipe() {
