@@ -22,6 +22,15 @@ const (
 	AccountUnusable         End = 12
 )
 
+// String returns the name of an end in version 3, which has one for each; "" for none.
+func (e End) String() string { return ends[e] }
+
+var ends = map[End]string{
+	OK: "OK", UserRefused: "USER_REFUSED", UserRefusedInteraction: "USER_REFUSED_INTERACTION", UserRefusedCertChoice: "USER_REFUSED_CERT_CHOICE",
+	Timeout: "TIMEOUT", DocumentUnusable: "DOCUMENT_UNUSABLE", WrongVC: "WRONG_VC", InteractionNotSupported: "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP",
+	ProtocolFailure: "PROTOCOL_FAILURE", ExpectedLinkedSession: "EXPECTED_LINKED_SESSION", ServerError: "SERVER_ERROR", AccountUnusable: "ACCOUNT_UNUSABLE",
+}
+
 // Outcome is the result of a session. With OK all fields count that the kind of request
 // has; with another End only Interaction.
 type Outcome struct {

@@ -89,12 +89,6 @@ type cert struct {
 	CertificateLevel string `json:"certificateLevel"`
 }
 
-var ends = map[rp.End]string{
-	rp.OK: "OK", rp.UserRefused: "USER_REFUSED", rp.UserRefusedInteraction: "USER_REFUSED_INTERACTION", rp.UserRefusedCertChoice: "USER_REFUSED_CERT_CHOICE",
-	rp.Timeout: "TIMEOUT", rp.DocumentUnusable: "DOCUMENT_UNUSABLE", rp.WrongVC: "WRONG_VC", rp.InteractionNotSupported: "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP",
-	rp.ProtocolFailure: "PROTOCOL_FAILURE", rp.ExpectedLinkedSession: "EXPECTED_LINKED_SESSION", rp.ServerError: "SERVER_ERROR", rp.AccountUnusable: "ACCOUNT_UNUSABLE",
-}
-
 // Status is the answer to a question for a session of version 3. The error is for an
 // outcome that is not one.
 func Status(s rp.Status) ([]byte, error) {
@@ -108,7 +102,7 @@ func Status(s rp.Status) ([]byte, error) {
 		return encode(out)
 	}
 	out.State = "COMPLETE"
-	out.Result = &result{EndResult: ends[o.End]}
+	out.Result = &result{EndResult: o.End.String()}
 	if out.Result.EndResult == "" {
 		return nil, fmt.Errorf("rpv3: end %d", o.End)
 	}
@@ -180,7 +174,7 @@ func Certificate(o rp.Outcome) ([]byte, error) {
 	out := struct {
 		State string `json:"state"`
 		Cert  *cert  `json:"cert,omitempty"`
-	}{State: ends[o.End]}
+	}{State: o.End.String()}
 	var err error
 	switch o.End {
 	case rp.OK:

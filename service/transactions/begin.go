@@ -1,0 +1,287 @@
+package transactions
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/ca"
+	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/rp"
+	"github.com/tandem-rsa/tandem/service/rp/devicelink"
+)
+
+// Begin starts a session, or finds the one that an equal request got within
+// [rp.IdempotencePeriod]. Errors that the relying party may know are an [*rp.Problem].
+func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.Session, error) {
+	if err := e.ready(ctx); err != nil {
+		return rp.Session{}, err
+	}
+	if r.Kind == rp.Certificate || r.Kind == 0 || r.Flow == 0 {
+		return rp.Session{}, errors.New("transactions: no session for such a request")
+	}
+	if err := e.authenticate(ctx, r, source); err != nil {
+		return rp.Session{}, err
+	}
+	if s, ok, err := e.repeated(ctx, r); err != nil || ok {
+		return e.answer(s), err
+	}
+	all, err := e.find(ctx, r)
+	if err != nil {
+		return rp.Session{}, err
+	}
+	if err := e.allow(ctx, r, source); err != nil {
+		return rp.Session{}, err
+	}
+	s, err := e.newSession(ctx, r, all)
+	if err != nil {
+		return rp.Session{}, err
+	}
+	var result session
+	err = e.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
+		fresh := s
+		fresh.Began = e.now()
+		fresh.Answered = fresh.Began
+		if r.Idempotent {
+			id, err := remember(ctx, tx, r.Key, fresh, fresh.Began.Add(-rp.IdempotencePeriod))
+			if err == nil && id != "" {
+				result, err = load(ctx, tx, id)
+				return err
+			}
+			if err != nil {
+				return err
+			}
+		}
+		fresh, err := e.begin(ctx, tx, fresh, all)
+		if err != nil {
+			return err
+		}
+		if err := e.write(ctx, tx, session{}, fresh); err != nil {
+			return err
+		}
+		result = fresh
+		return nil
+	})
+	if err != nil {
+		return rp.Session{}, err
+	}
+	return e.answer(result), nil
+}
+
+// repeated finds the session of an equal request.
+func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok bool, err error) {
+	if !r.Idempotent {
+		return s, false, nil
+	}
+	err = e.db.Read(ctx, func(tx *sql.Tx) error {
+		id, err := earlier(ctx, tx, r.Key, e.now().Add(-rp.IdempotencePeriod))
+		if err != nil || id == "" {
+			ok = false
+			return err
+		}
+		s, err = load(ctx, tx, id)
+		ok = err == nil
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || !ok || s.Token == "" || s.Outcome != nil {
+		return s, ok, err
+	}
+	// Its QR codes count from the answer that it gets now.
+	s, err = e.change(ctx, byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
+		s.Answered = now
+		return s, nil
+	})
+	return s, true, err
+}
+
+func (e *Engine) answer(s session) rp.Session {
+	out := rp.Session{ID: s.ID}
+	// A login's code follows from its challenge: only that of a signature is told.
+	if s.Request.Version == rp.V3 && s.Request.Kind == rp.Signature && s.Request.Flow == rp.Notification {
+		out.Code = s.Code
+	}
+	if s.Token != "" {
+		out = out.WithLink(s.Token, s.secret.Text(), e.linkBase)
+	}
+	return out
+}
+
+// find returns the accounts that a request is for; none if a device link is for anybody.
+func (e *Engine) find(ctx context.Context, r rp.Request) ([]accounts.Account, error) {
+	var all []accounts.Account
+	switch t := r.Target; {
+	case t.Document != nil:
+		a, err := e.accounts.ByDocument(ctx, *t.Document)
+		if errors.Is(err, accounts.ErrNotFound) {
+			return nil, noAccount()
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = []accounts.Account{a}
+	case t.Person != nil:
+		var err error
+		if all, err = e.accounts.ByPerson(ctx, *t.Person); err != nil && !errors.Is(err, accounts.ErrNotFound) {
+			return nil, err
+		}
+	case r.Level == rp.LevelQSCD && !e.qualifiedDevice:
+		return nil, noSuitableAccount()
+	default:
+		return nil, nil
+	}
+	suspended := slices.ContainsFunc(all, func(a accounts.Account) bool { return a.State == accounts.Suspended })
+	all = slices.DeleteFunc(slices.Clone(all), func(a accounts.Account) bool { return a.State != accounts.Active || !e.now().Before(a.Expires) })
+	if len(all) == 0 {
+		if suspended {
+			return nil, &rp.Problem{Kind: rp.PersonShouldViewApp, Detail: "the account cannot be used now"}
+		}
+		return nil, noAccount()
+	}
+	all = slices.DeleteFunc(all, func(a accounts.Account) bool {
+		return !r.Level.Accepts(a.Document.Level) || r.Level == rp.LevelQSCD && !e.qualifiedDevice
+	})
+	if len(all) == 0 {
+		return nil, noSuitableAccount()
+	}
+	return all, nil
+}
+
+func noAccount() error { return &rp.Problem{Kind: rp.NotFound, Detail: "no such account"} }
+
+func noSuitableAccount() error {
+	return &rp.Problem{Kind: rp.NoSuitableAccount, Detail: "no account of this level"}
+}
+
+// newSession draws a session, and what follows from its request alone.
+func (e *Engine) newSession(ctx context.Context, r rp.Request, all []accounts.Account) (s session, err error) {
+	s = session{ID: rp.NewSessionID(), Request: r, Callback: r.CallbackURL}
+	switch {
+	case r.Kind == rp.CertificateChoice || r.Flow != rp.Notification:
+	case r.Version != rp.V3:
+		s.Code = protocol.VerificationCode(r.Digest)
+	case r.Kind == rp.Authentication:
+		challenge, err := base64.StdEncoding.DecodeString(r.Challenge)
+		if err != nil {
+			return s, fmt.Errorf("transactions: rpChallenge: %w", err)
+		}
+		s.Code = protocol.VerificationCode(challenge)
+	default:
+		s.Code = protocol.RandomCode()
+	}
+	if r.Flow == rp.DeviceLink {
+		s.Token, s.secret = devicelink.NewToken(), devicelink.NewSecret()
+		s.Digest = s.secret.Digest()
+		return s, nil // whoever opens the link takes part
+	}
+	s.Several = len(all) > 1
+	for _, a := range all {
+		s.Accounts = append(s.Accounts, account{Document: a.Document, Stage: invited})
+	}
+	if r.Kind == rp.CertificateChoice && len(all) == 1 {
+		// There is nothing to choose: it is answered at once.
+		why, err := e.unusable(ctx, all[0], ca.Signature)
+		if err != nil {
+			return s, err
+		}
+		s.Outcome = &rp.Outcome{End: rp.OK, Document: all[0].Document, Certificate: all[0].Key(ca.Signature).Certificate, Flow: rp.FlowNotification}
+		if why != 0 {
+			s.Outcome = &rp.Outcome{End: why}
+		}
+	}
+	return s, nil
+}
+
+// begin does the part of a beginning that depends on other sessions.
+func (e *Engine) begin(ctx context.Context, tx *sql.Tx, s session, all []accounts.Account) (session, error) {
+	now := s.Began
+	s.Deadline = now.Add(e.life)
+	if s.Request.Flow == rp.DeviceLink {
+		s.Deadline = now.Add(e.linkLife)
+	}
+	if s.Request.Flow == rp.Linked {
+		return e.follow(ctx, tx, s)
+	}
+	if s.Outcome != nil {
+		s.Completed = now
+		return s, nil
+	}
+	if s.Request.Flow == rp.DeviceLink {
+		return s, nil
+	}
+	s.Accounts = slices.Clone(s.Accounts)
+	for _, a := range all {
+		waits, err := awaiting(ctx, tx, a.Document, now)
+		if err != nil {
+			return s, err
+		}
+		if waits {
+			if s, err = next(s, event{kind: drops, document: a.Document, why: rp.ExpectedLinkedSession}, now); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// follow ties a linked signature to the choice of a certificate before it.
+func (e *Engine) follow(ctx context.Context, tx *sql.Tx, s session) (session, error) {
+	refused := &rp.Problem{Kind: rp.Invalid, Pointer: "/linkedSessionID", Detail: "is not a session that a signature can follow"}
+	choice, err := lock(ctx, tx, s.Request.LinkedSession)
+	if errors.Is(err, ErrNotFound) {
+		return s, refused
+	}
+	if err != nil {
+		return s, err
+	}
+	r := choice.Request
+	if r.Kind != rp.CertificateChoice || r.Flow != rp.DeviceLink || r.RelyingPartyUUID != s.Request.RelyingPartyUUID ||
+		choice.Outcome == nil || choice.Outcome.End != rp.OK || choice.Outcome.Document != documentOf(s) || choice.Linked || forgotten(choice, s.Began) {
+		return s, refused
+	}
+	s.Callback, s.Digest = choice.Callback, choice.Digest
+	choice.Awaits, choice.Linked = time.Time{}, true
+	return s, save(ctx, tx, choice)
+}
+
+func documentOf(s session) identity.Document {
+	if s.Request.Target.Document == nil {
+		return identity.Document{}
+	}
+	return *s.Request.Target.Document
+}
+
+// Certificate answers a request whose Kind is rp.Certificate: the signing certificate of an
+// account, at once. It ends with OK or with DocumentUnusable. Errors that the relying party
+// may know are an [*rp.Problem].
+func (e *Engine) Certificate(ctx context.Context, r rp.Request, source rp.Source) (rp.Outcome, error) {
+	if err := e.ready(ctx); err != nil {
+		return rp.Outcome{}, err
+	}
+	if r.Kind != rp.Certificate || r.Target.Document == nil {
+		return rp.Outcome{}, errors.New("transactions: not a request for a certificate")
+	}
+	if err := e.authenticate(ctx, r, source); err != nil {
+		return rp.Outcome{}, err
+	}
+	all, err := e.find(ctx, r)
+	if err != nil {
+		return rp.Outcome{}, err
+	}
+	why, err := e.unusable(ctx, all[0], ca.Signature)
+	switch {
+	case err != nil:
+		return rp.Outcome{}, err
+	case why != 0:
+		return rp.Outcome{End: why}, nil
+	}
+	return rp.Outcome{End: rp.OK, Document: all[0].Document, Certificate: all[0].Key(ca.Signature).Certificate}, nil
+}

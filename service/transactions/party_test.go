@@ -1,0 +1,121 @@
+package transactions
+
+import (
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/quota"
+	"github.com/tandem-rsa/tandem/service/rp"
+)
+
+// TestRelyingParty: who asks is known by all that was agreed on, and may ask for what was.
+func TestRelyingParty(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ada := w.account("40504040001", identity.Qualified)
+		w.people.parties[bank] = accounts.RelyingParty{
+			UUID: bank, Names: []string{"DEMO"}, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Capabilities: []string{"a"},
+		}
+		good := signature2(of(ada))
+		good.RelyingPartyName = "Demo"
+		s := w.begin(good)
+		for _, c := range []struct {
+			kind    rp.ProblemKind
+			pointer string
+			change  func(*rp.Request, *rp.Source)
+		}{
+			{rp.Unauthorized, "", func(r *rp.Request, _ *rp.Source) { r.RelyingPartyUUID = rp.NewSessionID() }},
+			{rp.Unauthorized, "", func(_ *rp.Request, s *rp.Source) { s.Address = netip.MustParseAddr("198.51.100.1") }},
+			{rp.Unauthorized, "", func(_ *rp.Request, s *rp.Source) { s.Address = netip.Addr{} }},
+			{rp.Forbidden, "/relyingPartyName", func(r *rp.Request, _ *rp.Source) { r.RelyingPartyName = "Bank" }},
+			{rp.Forbidden, "/certificateLevel", func(r *rp.Request, _ *rp.Source) { r.Level = rp.LevelAdvanced }},
+			{rp.Forbidden, "/requestProperties/shareMdClientIpAddress", func(r *rp.Request, _ *rp.Source) { r.ShareIP = true }},
+			{rp.Forbidden, "/capabilities", func(r *rp.Request, _ *rp.Source) { r.Capabilities = []string{"a", "b"} }},
+		} {
+			r, source := good, w.source
+			c.change(&r, &source)
+			_, err := w.Begin(t.Context(), r, source)
+			var p *rp.Problem
+			require.ErrorAs(t, err, &p)
+			require.Equal(t, c.kind, p.Kind)
+			require.Equal(t, c.pointer, p.Pointer)
+			r.Kind, r.Flow = rp.Certificate, 0
+			_, err = w.Certificate(t.Context(), r, source)
+			require.ErrorAs(t, err, &p)
+			require.Equal(t, c.kind, p.Kind)
+			if c.kind == rp.Unauthorized && source != w.source {
+				_, err = w.Status(t.Context(), s.ID, 0, source)
+				require.ErrorAs(t, err, &p)
+				require.Equal(t, c.kind, p.Kind)
+			}
+		}
+		// Another relying party does not get this one's answer.
+		other := w.people.parties[bank]
+		other.UUID, other.TokenHash = clinic, sha256.Sum256([]byte("token"))
+		w.people.parties[clinic] = other
+		r := signature2(of(ada))
+		r.RelyingPartyUUID = clinic
+		require.Equal(t, rp.Unauthorized, w.problem(r).Kind)
+		w.source.TokenHash = sha256.Sum256([]byte("token"))
+		s = w.begin(r)
+		w.source.TokenHash = [32]byte{}
+		_, err := w.Status(t.Context(), s.ID, 0, w.source)
+		require.Error(t, err)
+	})
+}
+
+// TestQuotas: a request counts once, for the person, the relying party and the source; one
+// that is too early gets no session, and what is repeated does not count.
+func TestQuotas(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ada := w.account("40504040001", identity.Qualified)
+		r := signature2(of(ada))
+		s := w.begin(r)
+		require.Equal(t, [][]string{{"PNOEE-40504040001", bank, "192.0.2.1"}}, w.people.asked)
+		w.people.later = &quota.Later{}
+		require.Equal(t, rp.TooManyRequests, w.problem(signature2(person(ada))).Kind)
+		same(t, s, w.begin(r))
+		require.Len(t, w.people.asked, 2)
+		w.people.later = errors.New("broken")
+		_, err := w.Begin(t.Context(), signature2(of(ada)), w.source)
+		require.EqualError(t, err, "broken")
+	})
+}
+
+// TestHistory: what the owner of an account can read of a session.
+func TestHistory(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		one, two, three := w.account("40504040001", identity.Qualified), w.account("40504040001", identity.Qualified), w.account("40504040001", identity.Qualified)
+		r := login2(person(one))
+		r.ShareIP = true
+		s := w.begin(r)
+		claim := func(a accounts.Account, from string) *Claimed {
+			c, err := w.Claim(t.Context(), a, ClaimRequest{Session: s.ID, Interactions: all, Address: netip.MustParseAddr(from)})
+			require.NoError(t, err)
+			return c
+		}
+		c := claim(one, "198.51.100.1")
+		claim(two, "::ffff:198.51.100.2")
+		require.Empty(t, w.status(s.ID).DeviceIP)
+		_, err := w.sign(one, s.ID, c.ToSign, "right")
+		require.NoError(t, err)
+		require.Equal(t, "198.51.100.1", w.status(s.ID).DeviceIP)
+		entry := accounts.Entry{
+			At: w.clock.Now(), Kind: "authentication", RelyingParty: "DEMO", Text: "Log in to Bank", Result: "OK", Flow: "Notification",
+			Device: "Ada's phone", Address: "198.51.100.1",
+		}
+		require.Equal(t, []accounts.Entry{entry}, w.people.history[one.Document.String()])
+		entry.Result, entry.Address = "OK, on another device", "198.51.100.2"
+		require.Equal(t, []accounts.Entry{entry}, w.people.history[two.Document.String()])
+		require.Equal(t, []accounts.Entry{{At: w.clock.Now(), Kind: "authentication", RelyingParty: "DEMO", Result: "OK, not opened"}}, w.people.history[three.Document.String()])
+
+		s = w.begin(choice(rp.V2, rp.Notification, of(one)))
+		require.Len(t, w.people.history[one.Document.String()], 2)
+		require.Empty(t, w.status(s.ID).DeviceIP)
+	})
+}
