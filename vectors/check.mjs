@@ -4,7 +4,7 @@
 //     node check.mjs [--fast] [FILE...]     all *.json files beside it, or those named; exit status 0 if all agrees
 //
 // Written from docs/scheme.md, docs/protocol.md, vectors/README.md and public standards alone (RFC 8017, 8439, 7693,
-// 9106, 9180, 9458; FIPS 180-4, 202, 203), without a look at the library or at the generator. It shares no code with them.
+// 8032, 9106, 9180, 9458; FIPS 180-4, 202, 203), without a look at the library or at the generator. It shares no code with them.
 //
 // How it works. For every test and group the checker builds the whole JSON object that ought to be there, from the
 // seed and from the few fields that are a test's inputs (tcId, comment, the ...Form fields, change, edit, hash, padding,
@@ -16,12 +16,13 @@
 // no earlier one does), n, lambda, d; x, d_c, d_s; digests, salts, EM; m1, m2, y, s1, s2 and S; the public keys in PEM, and
 // each signature once more with OpenSSL's public operation under the key in the PEM text; counters (no earlier one has
 // the property); Argon2id, ChaCha20, shares opened; every binary form; weak PINs; the limiter; verification codes; flags; the transcript:
-// ML-KEM-768 and X25519 from the seed, HPKE, every field of each request, a server that opens, parses and settles it, its answer, and a device that hears it.
+// ML-KEM-768 and X25519 from the seed, HPKE, every field of each request, a server that opens, parses and settles it, its answer, and a device that opens and
+// hears it, and takes the key document in it; key documents, each rule by which a device takes one.
 //
 // What it does not check: prose (comment, description, effect; of these only the digits are pinned, where no
 // computation covers them); timing and constant time; of the transcript what the server stores and the tests do not show (what is sealed, and of an event all but its number);
 // why a test of the limiter has just these flags (each must be true, see LIMITER_FLAGS); why a transcript sends what it sends, and when (a hash of it is here, see TRANSCRIPT_CHOICES).
-// From node:crypto come SHA-2, SHA-3, SHAKE256, BLAKE2b-512, HMAC, AES-256-GCM, X25519, the ChaCha20 block cipher mode, and for the last look at a
+// From node:crypto come SHA-2, SHA-3, SHAKE256, BLAKE2b-512, HMAC, AES-256-GCM, X25519, Ed25519, the ChaCha20 block cipher mode, and for the last look at a
 // signature, OpenSSL's RSA and ECDSA. All else is below. ASSUMED marks what the two texts do not say, or say otherwise.
 
 import { createHash, createHmac, createCipheriv, createDecipheriv, createPrivateKey, createPublicKey, diffieHellman, publicDecrypt, sign, verify, checkPrimeSync, constants } from 'node:crypto';
@@ -1357,32 +1358,54 @@ const ed25519Private = (seed) => createPrivateKey({ key: join2(Buffer.from('302e
 const ed25519PublicOf = (seed) => createPublicKey(ed25519Private(seed)).export({ format: 'der', type: 'spki' }).subarray(-32);
 const ed25519Public = (raw) => createPublicKey({ key: join2(Buffer.from('302a300506032b6570032100', 'hex'), raw), format: 'der', type: 'spki' });
 
-// protocol.md, section 3: the serial and the key that a device takes that has used the serial `used`.
-function useKeyDocument(b, authority, used) {
+// protocol.md, section 3: version (1), serial (8), HPKE key (1216); and the authority's signature (64) of the label and these.
+const SIGNED_LENGTH = 1225, DOCUMENT_LENGTH = SIGNED_LENGTH + 64;
+function keyDocument(authorityPrivate, serial, key, { version = 2, label = KEY_DOCUMENT } = {}) {
+  const signed = join2(byte(version), i2osp(serial, 8), key);
+  return join2(signed, sign(null, join2(text(label), signed), ed25519Private(authorityPrivate)));
+}
+// What a device takes that has used the serial `used`.
+function takeKeyDocument(b, authorityPublic, used) {
   const must = (v) => v || refuse('key-document', 'ErrKeyDocument');
-  must(b.length === 1289 && b[0] === 2);
-  must(verify(null, join2(text(KEY_DOCUMENT), b.subarray(0, 1225)), ed25519Public(authority), b.subarray(1225)));
-  const serial = b.readBigUInt64BE(1), key = b.subarray(9, 1225);
-  must(THREE.every((i) => byteDecode(12, key.subarray(384 * i, 384 * i + 384)).every((z) => z < Q_KEM))); // FIPS 203, section 7.2
+  must(b.length === DOCUMENT_LENGTH);
+  must(b[0] === 2);
+  const signed = b.subarray(0, SIGNED_LENGTH), signature = b.subarray(SIGNED_LENGTH, DOCUMENT_LENGTH);
+  must(verify(null, join2(text(KEY_DOCUMENT), signed), ed25519Public(authorityPublic), signature));
+  const serial = signed.readBigUInt64BE(1), key = signed.subarray(9);
+  must(THREE.every((i) => byteDecode(12, key.subarray(384 * i, 384 * (i + 1))).every((z) => z < Q_KEM))); // FIPS 203, section 7.2
   must(serial >= used);
   return { serial, key };
 }
 GROUPS.KeyDocument = (F) => {
   const own = (f) => derived(`key_document/${f}`, 32), authority = own('authority'), hpkePrivate = own('hpkePrivate'), hpkePublic = hybridKey(hpkePrivate).bytes, authorityPublic = ed25519PublicOf(authority);
+  const noKey = Buffer.from(hpkePublic);
+  noKey[0] = 0xff;
+  noKey[1] |= 0x0f;
+  const CHANGES = { // change: flag, and the document
+    none: [undefined, (serial) => keyDocument(authority, serial, hpkePublic)],
+    'other-authority': ['OtherAuthority', (serial) => keyDocument(own('otherAuthority'), serial, hpkePublic)],
+    'no-label': ['OtherText', (serial) => keyDocument(authority, serial, hpkePublic, { label: '' })],
+    version: ['OtherVersion', (serial) => keyDocument(authority, serial, hpkePublic, { version: 1 })],
+    'no-key': ['NoKey', (serial) => keyDocument(authority, serial, noKey)],
+    'large-s': ['LargeS', (serial) => {
+      const b = keyDocument(authority, serial, hpkePublic), S = os2ip(Buffer.from(b.subarray(-32)).reverse());
+      return join2(b.subarray(0, -32), i2osp(S + ORDER_25519, 32).reverse());
+    }],
+  };
   return {
     group: { authorityPrivate: hexOf(authority), authorityPublic: hexOf(authorityPublic), hpkePrivate: hexOf(hpkePrivate), hpkePublic: hexOf(hpkePublic), usedSerial: hexInt(USED_SERIAL, 8) },
     test: (t) => {
-      const { change: what, serial, edit } = t, key = Buffer.from(hpkePublic);
-      if (what === 'no-key') { key[0] = 0xff; key[1] |= 15; }
-      const body = join2(byte(what === 'version' ? 1 : 2), Buffer.from(serial, 'hex'), key);
-      const signature = sign(null, join2(text(what === 'no-label' ? '' : KEY_DOCUMENT), body), ed25519Private(what === 'other-authority' ? own('otherAuthority') : authority));
-      if (what === 'large-s') Buffer.from(i2osp(os2ip(Buffer.from(signature.subarray(32)).reverse()) + ORDER_25519, 32)).reverse().copy(signature, 32);
-      const made = join2(body, signature), enc = edit ? applyEdit(made, edit) : made, isFlip = edit && edit.cut === 1 && edit.put.length === 2;
-      if (edit && (what !== 'none' || serial !== hexInt(USED_SERIAL + 1n, 8))) throw new Error('an edit of another document');
-      if (isFlip && parseInt(edit.put, 16) !== (made[edit.at] ^ 1)) throw new Error('another bit');
-      const flag = edit ? (isFlip ? 'BitFlipped' : 'OtherLength') : { 'other-authority': 'OtherAuthority', 'no-label': 'OtherText', version: 'OtherVersion', 'large-s': 'LargeS', 'no-key': 'NoKey' }[what]
-        ?? (BigInt(`0x${serial}`) >= USED_SERIAL ? 'Serial' : 'OlderSerial');
-      return { ...attempt(() => useKeyDocument(enc, authorityPublic, USED_SERIAL)).verdict, flags: [flag], serial, change: what, ...(edit && { edit }), documentEnc: hexOf(enc) };
+      const serial = BigInt(`0x${t.serial}`), [changed, make] = CHANGES[t.change], made = make(serial), enc = t.edit ? applyEdit(made, t.edit) : made;
+      let flag = changed ?? (serial < USED_SERIAL ? 'OlderSerial' : 'Serial');
+      // One change: without it, the document is one that a device takes, of the next serial.
+      if ((changed || t.edit) && serial !== USED_SERIAL + 1n) throw new Error('a change, and another serial');
+      if (t.edit) {
+        if (changed) throw new Error('a change, and an edit');
+        flag = enc.length === made.length ? 'BitFlipped' : 'OtherLength';
+        const differ = [...xor(enc, made)].filter((z) => z);
+        if (flag === 'BitFlipped' && (differ.length !== 1 || differ[0] !== 1)) throw new Error('not the lowest bit of one byte');
+      }
+      return { ...attempt(() => takeKeyDocument(enc, authorityPublic, USED_SERIAL)).verdict, flags: [flag], serial: t.serial, change: t.change, ...(t.edit && { edit: t.edit }), documentEnc: hexOf(enc) };
     },
   };
 };
@@ -1415,6 +1438,7 @@ function responseKeys(responseSecret, request, salt) { // RFC 9458, section 4.4
   return { responseKey: hkdfExpand(prk, text('key'), 32), responseNonce: hkdfExpand(prk, text('nonce'), 12) };
 }
 const hpkeKeyId = (pub) => sha256(pub).subarray(0, 8);
+const responsePlaintext = ({ code, challenge, body, document }) => join2(byte(2, code), short(challenge), longer(body), long(document));
 
 class Reader {
   constructor(b) { this.b = b; this.i = 0; }
@@ -1422,6 +1446,7 @@ class Reader {
   number(n) { return Number(os2ip(this.take(n))); }
   short() { return this.take(this.number(1)); }
   long() { return this.take(this.number(2)); }
+  longer() { return this.take(this.number(3)); }
   end() { if (this.i !== this.b.length) refuse('server', 'ErrRefused'); }
 }
 
@@ -1462,17 +1487,32 @@ function parseRequest(plaintext, operation, keyId, k1) { // sections 3 and 5, st
   return p;
 }
 
+// What a device has of a response: or undefined, if it does not open under the request's response key.
+function openResponse(response, { request, responseSecret }) {
+  if (response.length > LARGEST || response[0] !== 2) throw new Error('no response');
+  const { responseKey, responseNonce } = responseKeys(responseSecret, request, response.subarray(1, 33)), opened = openGCM(responseKey, responseNonce, NOTHING, response.subarray(33));
+  if (!opened) return undefined;
+  const r = new Reader(opened), version = r.number(1), answer = { code: r.number(1), challenge: r.short(), body: r.longer(), document: r.long() };
+  r.end();
+  if (version !== 2 || ![0, 114].includes(answer.challenge.length)) throw new Error('no plaintext of a response');
+  return answer;
+}
+
 // The server of one group: section 5, step by step. handle() gives {code, body, challenge}, or refuses with ErrRefused. `records` is its store.
 const NO_VERDICT = Buffer.alloc(10);
 const verdictBytes = (v) => join2(byte(v.remaining, v.remainingTotal), i2osp(v.lockedUntil ?? 0, 8)); // 0 for ever: section 3, code 4
 class TranscriptServer {
-  constructor(G) { this.G = G; this.records = new Map(); this.reserved = new Map(); }
-  documentFor(request) { return this.G.document && !hpkeKeyId(this.G.hpkeKeys[0].bytes).equals(request.subarray(2, 10)) ? this.G.document : NOTHING; } // section 3, the last field of a response's plaintext
+  constructor(G) { this.G = G; this.records = new Map(); this.reserved = new Map(); this.hpkeKeys = [G.hpke]; this.document = NOTHING; }
+  rotate(hpke, document) { this.hpkeKeys = [hpke, ...this.hpkeKeys]; this.document = document; } // section 11: another HPKE key, beside the one that retires, and a document that names it
+  documentFor(request) { // section 3, the last field of a response: if the request was encrypted to a key other than the one that the document names
+    const encryptedTo = request.subarray(2, 10), names = hpkeKeyId(this.document.subarray(9, SIGNED_LENGTH));
+    return names.equals(encryptedTo) ? NOTHING : this.document;
+  }
   openRequest(request) { // steps 1 and 2
     const { G } = this, must = (v) => v || refuse('server', 'ErrRefused');
     must(request.length <= LARGEST && request.length >= 1146 + 16 && request[0] === 2 && request[1] >= 1 && request[1] <= OPERATIONS.length);
     const operation = OPERATIONS[request[1] - 1], keyId = request.subarray(10, 26);
-    const hpke = must(G.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))));
+    const hpke = must(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))));
     const keys = keySchedule(hybridDecaps(hpke, request.subarray(26, 1146)), text(`tandem v2 ${operation}`));
     const plaintext = must(openGCM(keys.hpkeKey, keys.hpkeNonce, keyId, request.subarray(1146)));
     return { keyId, plaintext, responseSecret: keys.responseSecret, ...parseRequest(plaintext, operation, keyId, G.k1) };
@@ -1572,7 +1612,7 @@ class TranscriptServer {
 
 // A device: section 7. `pending` is the request (as made below) that waits for its answer.
 class TranscriptDevice {
-  constructor(token, hpke) { Object.assign(this, { hpke, phase: 'no key', number: 0, token, chain: ZERO32, pending: undefined, mark: false, challenge: undefined }); }
+  constructor(token, hpkePublic, authorityPublic) { Object.assign(this, { hpkePublic, serial: 0n, authorityPublic, phase: 'no key', number: 0, token, chain: ZERO32, pending: undefined, mark: false, challenge: undefined }); }
   copy() { return Object.assign(new TranscriptDevice(), this); }
   supersede(challenge) { Object.assign(this, { phase: 'superseded', pending: undefined, mark: false, token: undefined, challenge: challenge.length ? challenge : undefined }); }
   resolve(fate) {
@@ -1580,6 +1620,7 @@ class TranscriptDevice {
     Object.assign(this, { number, chain: nextChain(chain, hash, fate), pending: undefined, mark: false });
     if (fate === RIGHT) { this.token = next; if (this.phase === 'unconfirmed') this.phase = 'ready'; }
   }
+  takeDocument(b) { const { serial, key } = takeKeyDocument(b, this.authorityPublic, this.serial); Object.assign(this, { serial, hpkePublic: key }); } // section 11
   // An answer to the pending request, or to a Cancel of it, or to a Report. It opened, and its signatures verify.
   hear(operation, { code, body, challenge }) {
     const isCancel = operation === 'cancel';
@@ -1601,12 +1642,13 @@ class TranscriptDevice {
   }
 }
 
-// The groups: client key, server key, sharing, and whether the phone's hardware has a key.
-const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false];
-const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true],
+// The groups: client key, server key, sharing, whether the phone's hardware has a key, and whether the HPKE key is replaced.
+const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false, false], ROTATING = [...TWO_PRIME.slice(0, 4), true];
+const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true, false],
   ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',
-    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents', 'key-document', 'key-document-enrolment'].map((name) => [name, TWO_PRIME])),
-  hardware: ['device-2048-1', undefined, 'multiplicative', true] };
+    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents'].map((name) => [name, TWO_PRIME])),
+  'key-document': ROTATING, 'key-document-enrolment': ROTATING,
+  hardware: ['device-2048-1', undefined, 'multiplicative', true, false] };
 const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'too-many', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
   'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
 const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
@@ -1631,21 +1673,21 @@ const TRANSCRIPT_CHOICES = {
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on
   if (!TRANSCRIPTS[g.name]) throw new Error(`no group ${g.name}`);
-  const [keyName, serverName, sharing, withHardware] = TRANSCRIPTS[g.name];
+  const [keyName, serverName, sharing, withHardware, rotates] = TRANSCRIPTS[g.name];
   if (g.key.name !== keyName || g.serverKey?.name !== serverName || g.sharing !== sharing) throw new Error('another key, or another sharing');
   const G = finalKey(g), own = (f, n) => derived(`${F.name}/${g.name}/${f}`, n), publicKey = createPublicKey(pem(G.n, G.e));
   const x = own('x', G.k1 + 8), keyId = own('keyId', 16), authKey = own('deviceKey', 32), firstToken = own('token', 32), hpkePrivate = own('hpkePrivate', 32);
   const hardwareKey = withHardware && own('hardwareKey', 32), hardwarePublic = withHardware ? pointEnc(timesP256(scalarP256(hardwareKey))) : NOTHING, attestation = withHardware ? own('attestation', 300) : NOTHING;
   const hpke = hybridKey(hpkePrivate);
-  const rotates = g.name.startsWith('key-document'), authorityPrivate = rotates && own('authorityPrivate', 32), authorityPublic = rotates && ed25519PublicOf(authorityPrivate), nextHpke = rotates && hybridKey(own('nextHpkePrivate', 32));
-  const documentBody = rotates && join2(byte(2), i2osp(1, 8), nextHpke.bytes), keyDocument = rotates && join2(documentBody, sign(null, join2(text(KEY_DOCUMENT), documentBody), ed25519Private(authorityPrivate)));
-  Object.assign(G, { challengeKey: own('challengeKey', 32), hpkeKeys: [hpke], ds: deal(sharing, x, G.key) });
+  const authorityPrivate = rotates ? own('authorityPrivate', 32) : NOTHING, authorityPublic = rotates ? ed25519PublicOf(authorityPrivate) : NOTHING;
+  const nextHpkePrivate = rotates ? own('nextHpkePrivate', 32) : NOTHING, nextHpke = rotates && hybridKey(nextHpkePrivate), document = rotates && keyDocument(authorityPrivate, 1, nextHpke.bytes);
+  Object.assign(G, { challengeKey: own('challengeKey', 32), hpke, ds: deal(sharing, x, G.key) });
   const share = shareEnc(sharing, G.key.n, G.e, G.ds);
   const group = { ...G.json, name: g.name, x: hexOf(x), ds: hexInt(G.ds, G.k1), serverShareEnc: hexOf(share), keyId: hexOf(keyId), authKey: hexOf(authKey), token: hexOf(firstToken),
     challengeKey: hexOf(G.challengeKey), hpkePrivate: hexOf(hpkePrivate), hpkePublic: hexOf(hpke.bytes), ...(g.copiedAfter !== undefined && { copiedAfter: g.copiedAfter }),
     ...(withHardware && { hardwareKey: hexOf(hardwareKey), hardwarePublic: hexOf(hardwarePublic), attestation: hexOf(attestation) }),
-    ...(rotates && { rotatedAfter: g.rotatedAfter, authorityPrivate: hexOf(authorityPrivate), authorityPublic: hexOf(authorityPublic), nextHpkePrivate: hexOf(own('nextHpkePrivate', 32)), nextHpkePublic: hexOf(nextHpke.bytes), keyDocument: hexOf(keyDocument) }) };
-  const server = new TranscriptServer(G), made = new Map(), devices = { owner: new TranscriptDevice(firstToken, hpke) };
+    ...(rotates && { rotatedAfter: g.rotatedAfter, authorityPrivate: hexOf(authorityPrivate), authorityPublic: hexOf(authorityPublic), nextHpkePrivate: hexOf(nextHpkePrivate), nextHpkePublic: hexOf(nextHpke.bytes), keyDocument: hexOf(document) }) };
+  const server = new TranscriptServer(G), made = new Map(), devices = { owner: new TranscriptDevice(firstToken, hpke.bytes, authorityPublic) };
 
   const make = (t, state) => { // a new request of a device in that state
     const { operation, change: what, at } = t, d = (f, n) => field(F, t, f, n), sign = operation === 'sign', out = {};
@@ -1706,9 +1748,9 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     if (operation !== 'enroll') plaintext = join2(plaintext, requestMac(authKey, keyId, plaintext));
     if (what === 'bad-mac') plaintext = lastBit(plaintext);
     if (what === 'byte-more') plaintext = join2(plaintext, byte(0));
-    const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(state.hpke, encapsulation, ephemeral);
+    const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(state.hpkePublic, encapsulation, ephemeral);
     const keys = keySchedule(sharedSecret, text(`tandem v2 ${operation}`));
-    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(state.hpke.bytes), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
+    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(state.hpkePublic), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
     AFTER_SEALING[what]?.(request);
     if (request.length > LARGEST) throw new Error('a request that is too long');
     Object.assign(out, { encapsulation: hexOf(encapsulation), ephemeral: hexOf(ephemeral), sharedSecret: hexOf(sharedSecret), plaintext: hexOf(plaintext), requestEnc: hexOf(request),
@@ -1717,13 +1759,11 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     return { tcId: t.tcId, operation, json: out, request, hash: sha256(request), next, number: p.number, chain: p.chain, challenge: p.challenge, documents: p.documents, responseSecret: keys.responseSecret };
   };
 
-  // The answer of code, body and challenge to a request, sealed. It is opened again.
-  const seal = (t, { code, body, challenge, document = NOTHING }, { request, responseSecret }, secret = responseSecret) => {
-    const responseSalt = field(F, t, 'responseSalt', 32), { responseKey, responseNonce } = responseKeys(secret, request, responseSalt);
-    const plaintext = join2(byte(2, code), short(challenge), longer(body), long(document)), response = join2(byte(2), responseSalt, sealGCM(responseKey, responseNonce, NOTHING, plaintext));
-    const mine = responseKeys(responseSecret, request, response.subarray(1, 33)), opened = openGCM(mine.responseKey, mine.responseNonce, NOTHING, response.subarray(33));
-    if (response.length > LARGEST || (opened !== null) !== (secret === responseSecret) || (opened && !opened.equals(plaintext))) throw new Error('the response does not open, or opens under another key');
-    return { opened, json: { code, responsePlaintext: hexOf(plaintext), responseSalt: hexOf(responseSalt), responseEnc: hexOf(response), responseKey: hexOf(responseKey), responseNonce: hexOf(responseNonce) } };
+  // An answer to a request, sealed under a secret; what its device has of it, and the fields of the file.
+  const seal = (t, answer, of, secret) => {
+    const responseSalt = field(F, t, 'responseSalt', 32), { responseKey, responseNonce } = responseKeys(secret, of.request, responseSalt);
+    const plaintext = responsePlaintext(answer), response = join2(byte(2), responseSalt, sealGCM(responseKey, responseNonce, NOTHING, plaintext));
+    return { heard: openResponse(response, of), json: { code: answer.code, responsePlaintext: hexOf(plaintext), responseSalt: hexOf(responseSalt), responseEnc: hexOf(response), responseKey: hexOf(responseKey), responseNonce: hexOf(responseNonce) } };
   };
   const opens = (signature, em) => os2ip(publicDecrypt({ key: publicKey, padding: constants.RSA_NO_PADDING }, signature)) === os2ip(em); // OpenSSL's public operation
   // Does the device believe code 3? Each document's signature must verify; to refresh and to cancel there is none.
@@ -1770,24 +1810,24 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     let answer, reply, verdict;
     if (way === 'forged') {
       if (!Object.hasOwn(FORGERIES, t.forgery)) throw new Error(`forgery ${t.forgery}`);
-      const { secret, ...forged } = FORGERIES[t.forgery](t, of);
-      answer = { challenge: NOTHING, ...forged };
+      const { secret = of.responseSecret, ...forged } = FORGERIES[t.forgery](t, of);
+      answer = { challenge: NOTHING, document: NOTHING, ...forged };
       reply = seal(t, answer, of, secret);
       out.forgery = t.forgery;
     } else if (way !== 'request-lost') {
       ({ verdict, value: answer } = attempt(() => server.handle(of.request, at, () => field(F, t, 'answerChallenge', 16))));
       if (answer) {
         answer.document = server.documentFor(of.request);
-        if (!server.responseSecret.equals(of.responseSecret)) throw new Error('the server has another secret');
-        reply = seal(t, answer, of);
+        reply = seal(t, answer, of, server.responseSecret);
+        if (!reply.heard) throw new Error('the answer does not open');
         if (answer.code === 3 && !verifies(answer, of)) throw new Error('the signatures do not verify');
       }
     }
     Object.assign(out, reply?.json);
-    const { code } = answer ?? {}, believed = answer && reply.opened && (code !== 3 || verifies(answer, of));
-    if (device && way !== 'answer-lost' && believed) {
-      device.hear(operation, answer);
-      if (answer.document?.length) device.hpke = nextHpke.bytes.equals(useKeyDocument(answer.document, authorityPublic, 0n).key) ? nextHpke : undefined;
+    const { code } = answer ?? {}, heard = reply?.heard, believed = heard && (heard.code !== 3 || verifies(heard, of));
+    if (device && way !== 'answer-lost') {
+      if (believed) device.hear(operation, heard);
+      if (heard?.document.length) device.takeDocument(heard.document);
     }
     if (t.device === 'stranger' && answer && answer.code !== 2) throw new Error('a stranger has an answer');
     // What follows.
@@ -1799,21 +1839,22 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     const result = way === 'request-lost' ? invalid('network', 'ErrUnanswered') : way === 'forged' ? invalid('network', believed ? CLASSES[code] : 'ErrAnswer')
       : verdict.reject ? verdict : isValid ? { result: 'valid' } : invalid('server', CLASSES[code]);
     if (t.tcId === g.copiedAfter) devices.copy = devices.owner.copy();
-    if (rotates && t.tcId === g.rotatedAfter) Object.assign(G, { hpkeKeys: [nextHpke, hpke], document: keyDocument });
+    if (rotates && t.tcId === g.rotatedAfter) server.rotate(nextHpke, document);
     const kept = r && { condition: r.condition, ...(r.condition === 'destroyed' && { reason: r.reason }), counterEnc: hexOf(counterBytes(r.counter)), current: hexOf(r.commitment),
       chainAfter: hexOf(r.chain), lastEnc: hexOf(join2(i2osp(r.last.number, 8), r.last.hash, byte(r.last.fate), r.last.verdict)), events: r.eventNumber };
     return { ...out, ...result, flags, ...kept, ...(device && { storage: device.json() }) };
   };
   const list = [];
   for (const t of g.tests) { try { list.push(one(t)); } catch (err) { list.push({ error: err.message }); break; } }
-  return { group, list };
+  const untaken = rotates && devices.owner.serial !== 1n; // a group that would show nothing
+  return { group, list, errors: untaken ? ['the owner has not taken the key document'] : [] };
 }
 const transcriptMemo = new Map();
 GROUPS.Transcript = (F, g) => {
   const chosen = choices(g), id = JSON.stringify([chosen, g.sharing, g.key, g.serverKey]);
   if (!transcriptMemo.has(id)) transcriptMemo.set(id, transcript(F, g));
-  const { group, list } = transcriptMemo.get(id);
-  return { group, errors: chosen === TRANSCRIPT_CHOICES[g.name] ? [] : [`what was chosen (${CHOSEN.join(', ')}, copiedAfter, rotatedAfter, number of documents) has the hash ${chosen}, not ${TRANSCRIPT_CHOICES[g.name]}`],
+  const { group, list, errors } = transcriptMemo.get(id);
+  return { group, errors: chosen === TRANSCRIPT_CHOICES[g.name] ? errors : [...errors, `what was chosen (${CHOSEN.join(', ')}, copiedAfter, rotatedAfter, number of documents) has the hash ${chosen}, not ${TRANSCRIPT_CHOICES[g.name]}`],
     test: (t, ti) => { const want = list[ti] ?? { error: 'one of the tests before cannot be computed' }; if (want.error) throw new Error(want.error); return want; } };
 };
 
@@ -1885,17 +1926,25 @@ function kemKey(d) { // K-PKE.KeyGen
   }
   return kemMemo.get(id);
 }
-function kemEncaps({ A, t, ek }, m) { // the server's matrix and t, or those decoded from ek: they are the same
+function kemPublic(ek) { // A and t, from the public key alone
+  const id = hexOf(ek);
+  if (!kemMemo.has(id)) kemMemo.set(id, { A: matrixA(ek.subarray(1152)), t: THREE.map((i) => byteDecode(12, ek.subarray(384 * i, 384 * (i + 1)))) });
+  return kemMemo.get(id);
+}
+function kemEncaps(ek, m) {
+  const { A, t } = kemPublic(ek);
   const g = sha3(512, m, sha3(256, ek)), r = g.subarray(32);
   const y = THREE.map((i) => ntt(sampleCBD(r, i)));
   const u = THREE.map((i) => addQ(nttInverse(dotNTT(THREE.map((j) => A[j][i]), y)), sampleCBD(r, 3 + i)));
   const v = addQ(nttInverse(dotNTT(t, y)), sampleCBD(r, 6), decompressQ(1, byteDecode(1, m)));
   return { secret: g.subarray(0, 32), c: Buffer.concat([...u.map((f) => byteEncode(10, compressQ(10, f))), byteEncode(4, compressQ(4, v))]) };
 }
-function kemDecaps(key, z, c) {
+function kemDecrypt(s, c) { // K-PKE.Decrypt
   const u = THREE.map((i) => ntt(decompressQ(10, byteDecode(10, c.subarray(320 * i, 320 * i + 320))))), v = decompressQ(4, byteDecode(4, c.subarray(960)));
-  const m = byteEncode(1, compressQ(1, zipQ(v, nttInverse(dotNTT(key.s, u)), (a, b) => a - b)));
-  const again = kemEncaps(key, m);
+  return byteEncode(1, compressQ(1, zipQ(v, nttInverse(dotNTT(s, u)), (a, b) => a - b)));
+}
+function kemDecaps(key, z, c) {
+  const again = kemEncaps(key.ek, kemDecrypt(key.s, c));
   return again.c.equals(c) ? again.secret : shake(Buffer.concat([z, c]), 32);
 }
 
@@ -1909,9 +1958,9 @@ function hybridKey(seed) {
   return { kem, z: b.subarray(32, 64), secret, pub, bytes: Buffer.concat([kem.ek, pub]) };
 }
 const combine = (kemSecret, xSecret, ephemeralPub, pub) => sha3(256, kemSecret, xSecret, ephemeralPub, pub, Buffer.from('\\.//^\\'));
-function hybridEncaps(key, m, ephemeral) {
-  const { secret, c } = kemEncaps(key.kem, m), pub = x25519PublicOf(ephemeral);
-  return { sharedSecret: combine(secret, x25519(ephemeral, key.pub), pub, key.pub), enc: Buffer.concat([c, pub]) };
+function hybridEncaps(bytes, m, ephemeral) { // to a public key of 1216 bytes
+  const { secret, c } = kemEncaps(bytes.subarray(0, 1184), m), pub = x25519PublicOf(ephemeral), to = bytes.subarray(1184);
+  return { sharedSecret: combine(secret, x25519(ephemeral, to), pub, to), enc: Buffer.concat([c, pub]) };
 }
 function hybridDecaps(key, enc) {
   const c = enc.subarray(0, 1088), pub = enc.subarray(1088);

@@ -4,7 +4,7 @@
     python3 vectors/check.py [--quick] [--argon2=all|sample] [FILE...]
 
 It was written from docs/scheme.md ("the scheme"), vectors/README.md ("the page") and public standards (RFC 8017, 8439,
-9106, FIPS 180-4, 202; for the transcript docs/protocol.md, RFC 5869, 7748, 9180, 9458, FIPS 197, 203, SP 800-38D); it
+9106, FIPS 180-4, 202; for the transcript docs/protocol.md, RFC 5869, 7748, 8032, 9180, 9458, FIPS 197, 203, SP 800-38D); it
 shares no code with the library or with the generator of the vectors.
 
 What it checks. Everything is computed again from the seed, and compared; no value of a file is used to compute the next:
@@ -13,8 +13,9 @@ forms and their edits, digests, salts, encoded messages (EMSA-PKCS1-v1_5 and EMS
 signatures, PEM, lockboxes (ChaCha20 and Argon2id are below), the attempt limiter, the rules for weak PINs and their
 verdicts on all PINs of four and five digits, verification codes. Each group of the transcript is gone through from its
 first message on, by a device, a copy of it and a server of this checker's own: challenges, requests, hardware signatures
-(ECDSA with P-256), MACs, HPKE (with ML-KEM-768, X25519 and AES-256-GCM), the server's steps and what it has after each,
-the answers, forged ones too, and what the device makes of them. A test's fields must be exactly those
+(ECDSA with P-256), MACs, HPKE (with ML-KEM-768, X25519 and AES-256-GCM), which the server opens with its private keys, its
+steps and what it has after each, the answers, forged ones too, and what the device makes of them when it has opened them: of
+the key document (Ed25519) as well, to whose HPKE key it encrypts from then on. A test's fields must be exactly those
 that are computed or known to be inputs: one that is missing or unknown is an error. Each invalid test is run through the
 steps of the scheme in order, and must be refused at the stage and with the class that it states, and not before. Flags
 are computed, or (limiter, NearMiss) checked to be true. Each file is also validated against its JSON schema.
@@ -23,8 +24,7 @@ The file is read from the top: all files, one file, the checks of each kind of f
 this checker understands them; then JSON, and the primitives that Python does not have, all together.
 
 What it does not check. Comments, and the description and effect of a flag, are prose, and are not read (but the PINs of
-the group MalformedPIN are named by their comments, as the page says). The server of the transcript does no ML-KEM
-decapsulation: it opens what was sealed to it with the sender's shared secret, and refuses another enc. Of its record
+the group MalformedPIN are named by their comments, as the page says). Of the server's record in the transcript
 the sealed parts, and of an event all but its number, are in no vector. Argon2id at its
 default cost (8 keys), and most of the 10,000 keys in lockbox_exhaustive_4.json (unless --argon2=all), are taken from the
 file; what follows from them is compared. Whether a PIN in weak_pins.json or a sequence in limiter.json is well chosen cannot be computed: they are
@@ -1029,28 +1029,26 @@ class File:
         self.tests(g, only, self.t_key_document, authority, other, xwing_public(hpke))
 
     def t_key_document(self, g, t, authority, other, key):
-        change, label, version = t["change"], KEY_DOCUMENT, 2
-        if change == "version":
-            version = 1
-        if change == "no-label":
-            label = b""
-        if change == "no-key":
-            key = b"\xff" + bytes([key[1] | 15]) + key[2:]
-        body = bytes([version]) + bytes.fromhex(t["serial"]) + key
-        signature = ed25519_sign(other if change == "other-authority" else authority, label + body)
+        change, serial, edit = t["change"], int(t["serial"], 16), t.get("edit")
+        made = key_document(
+            other if change == "other-authority" else authority, serial,
+            b"\xff" + bytes([key[1] | 15]) + key[2:] if change == "no-key" else key,
+            version=1 if change == "version" else 2, label=b"" if change == "no-label" else KEY_DOCUMENT)
         if change == "large-s":
-            signature = signature[:32] + (int.from_bytes(signature[32:], "little") + L25519).to_bytes(32, "little")
-        b = body + signature
-        if "edit" in t:
-            b = self.edited(b, t["edit"])
-        _, reject = outcome(use_key_document, b, ed25519_public(authority), USED_SERIAL)
-        flag = {"none": "Serial" if int(t["serial"], 16) >= USED_SERIAL else "OlderSerial", "other-authority": "OtherAuthority",
-                "no-label": "OtherText", "version": "OtherVersion", "large-s": "LargeS", "no-key": "NoKey"}[change]
-        if "edit" in t:
-            self.same("edit", (change, t["serial"]), ("none", f"{USED_SERIAL + 1:016x}"))
-            flag = "BitFlipped" if t["edit"]["cut"] == 1 and len(t["edit"]["put"]) == 2 else "OtherLength"
-            if flag == "BitFlipped":
-                self.same("edit/put", t["edit"]["put"], f"{(body + signature)[t['edit']['at']] ^ 1:02x}")
+            made = made[:1257] + (int.from_bytes(made[1257:], "little") + L25519).to_bytes(32, "little")
+        b = self.edited(made, edit) if edit else made
+        _, reject = outcome(take_key_document, b, ed25519_public(authority), USED_SERIAL)
+        flags = {"none": "OlderSerial" if serial < USED_SERIAL else "Serial", "other-authority": "OtherAuthority",
+                 "no-label": "OtherText", "version": "OtherVersion", "large-s": "LargeS", "no-key": "NoKey"}
+        flag = flags[change]
+        if change != "none" or edit:      # one change: a document that is right without it
+            self.same("serial", serial, USED_SERIAL + 1)
+        if edit:
+            self.same("change", change, "none")
+            differ = [x ^ y for x, y in zip(b, made) if x != y]
+            flag = "OtherLength" if len(b) != len(made) else "BitFlipped"
+            if flag == "BitFlipped":      # of one byte, the lowest bit
+                self.same("edit", differ, [1])
         self.fields(t, self.judged({"documentEnc": b.hex()}, reject, {flag}), COMMON | {"change", "serial"} | ({"edit"} & set(t)))
 
     # -- transcript
@@ -1101,16 +1099,16 @@ class Transcript:
         want |= {name: v.hex() for name, v in self.value.items()}
         want |= {"name": g["name"], "ds": file.hexed(ds, self.key.k), "hpkePublic": hpke_public.hex(),
                  "serverShareEnc": self.share.hex()}
+        authority = None
         if "keyDocument" in g:
-            self.next_public, self.authority = xwing_public(self.value["nextHpkePrivate"]), ed25519_public(self.value["authorityPrivate"])
-            body = b"\2" + i2osp(1, 8) + self.next_public
-            self.document = body + ed25519_sign(self.value["authorityPrivate"], KEY_DOCUMENT + body)
-            want |= {"nextHpkePublic": self.next_public.hex(), "authorityPublic": self.authority.hex(), "keyDocument": self.document.hex()}
-        file.same("rotatedAfter", "rotatedAfter" in g, "keyDocument" in g)
+            next_public, authority = xwing_public(self.value["nextHpkePrivate"]), ed25519_public(self.value["authorityPrivate"])
+            self.document = key_document(self.value["authorityPrivate"], 1, next_public)
+            want |= {"nextHpkePublic": next_public.hex(), "authorityPublic": authority.hex(), "keyDocument": self.document.hex()}
+        file.same("rotatedAfter", g.get("rotatedAfter") in [t["tcId"] for t in g["tests"]], "keyDocument" in g)
         file.fields(g, want, {"key", "sharing", "source", "tests", "type"} | {"serverKey", "copiedAfter", "rotatedAfter"} & set(g))
         self.server = Server(self.key, server, g["sharing"], self.n, self.value["challengeKey"], self.value["keyId"],
-                             hpke_public)
-        self.owner, self.copy = Device(self.value["token"], hpke_public), None
+                             self.value["hpkePrivate"])
+        self.owner, self.copy = Device(self.value["token"], hpke_public, authority), None
 
     def run(self):
         tests, end = self.g["tests"], 0
@@ -1122,6 +1120,8 @@ class Transcript:
             self.file.where = t["tcId"]
             self.file.same("flags", t["flags"], sorted(set(t["flags"])))
             self.file.guarded(self.test, t)
+        if "keyDocument" in self.g:         # else the group would show nothing
+            self.file.same("keyDocument", self.owner.serial, 1)
 
     def test(self, t):
         file, server, who, way = self.file, self.server, t["device"], t["way"]
@@ -1144,16 +1144,15 @@ class Transcript:
             if t["forgery"] == "other-key":
                 secret = self.derived(t, "forgedSecret", 32)
         elif way != "request-lost":
-            answer = server.answer(sent.request, t["at"], sent.enc, sent.shared)
-            document = server.document_for(sent.request)
+            answer = server.answer(sent.request, t["at"])
+            if answer:
+                secret, document = server.secret, server.document_for(sent.request)
         code = answer[0] if answer else None
         if answer:
-            challenge, fields = self.answer_fields(t, sent, answer, secret, document)
+            response, fields = self.response(t, sent, answer, secret, document)
             want |= fields
-            if device and way != "answer-lost" and secret == sent.secret:
-                device.hear(sent, code, answer[1], challenge, self.verifies)
-                if document:
-                    device.hpke_public = use_key_document(document, self.authority, 0)[1]
+            if device and way != "answer-lost":
+                device.hear(sent, response, self.verifies)
         if server.condition:
             want |= {"condition": server.condition, "counterEnc": counter_bytes(*server.counter).hex(),
                      "current": server.current.hex(), "chainAfter": server.chain.hex(), "lastEnc": server.last_bytes().hex(),
@@ -1166,7 +1165,7 @@ class Transcript:
             # a copy that forges has the key of the response, and no other has one
             file.same("copiedAfter", self.copy.pending is not None, any(u["way"] == "forged" for u in self.g["tests"]))
         if t["tcId"] == self.g.get("rotatedAfter"):
-            server.rotate(self.next_public, self.document)
+            server.rotate(self.value["nextHpkePrivate"], self.document)
         clone = was != "destroyed" and server.condition == "destroyed" and server.reason == 2
         chosen = {"again", "cancels", "hash", "padding", "change", "forgery"} & set(t)
         file.fields(t, file.judged(want, self.reject(t, sent, code), self.flags(t, code, clone)),
@@ -1238,18 +1237,18 @@ class Transcript:
         if signature:
             want["hardwareSignature"] = signature.hex()
         m, ephemeral = self.derived(t, "encapsulation", 32), self.derived(t, "ephemeral", 32)
-        sent.shared, sent.enc = xwing_encaps(device.hpke_public, m, ephemeral)
-        hpke_key, nonce, exporter = key_schedule(sent.shared, b"tandem v2 " + operation.encode())
+        shared, enc = xwing_encaps(device.hpke_public, m, ephemeral)
+        hpke_key, nonce, exporter = key_schedule(shared, b"tandem v2 " + operation.encode())
         sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + sha256(device.hpke_public)[:8] + key_id
-                            + sent.enc + gcm_seal(hpke_key, nonce, key_id, plaintext))
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + hpke_id(device.hpke_public) + key_id
+                            + enc + gcm_seal(hpke_key, nonce, key_id, plaintext))
         if change in AFTER_SEALING:
             at, changed = AFTER_SEALING[change]
             request[at] = changed(request[at])
         sent.request, sent.hash = bytes(request), sha256(bytes(request))
         return sent, want | {
             "plaintext": plaintext.hex(), "encapsulation": m.hex(), "ephemeral": ephemeral.hex(),
-            "sharedSecret": sent.shared.hex(), "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(),
+            "sharedSecret": shared.hex(), "hpkeKey": hpke_key.hex(), "hpkeNonce": nonce.hex(),
             "exporterSecret": exporter.hex(), "responseSecret": sent.secret.hex(), "requestEnc": sent.request.hex()}
 
     def challenge(self, t, device):
@@ -1281,8 +1280,9 @@ class Transcript:
         if not sign:
             digests = [sha256(b"tandem v2 " + sent.operation.encode(), sent.challenge)]
         out, want["documents"], x = [], [], self.value["x"]
-        wrong = {"wrong-pin": range(64), "wrong-and-one": range(64), "one-and-wrong": range(64), "first-wrong": (0,),
-                 "last-wrong": (len(digests) - 1,)}.get(change, ())
+        every = range(len(digests))
+        wrong = {"wrong-pin": every, "wrong-and-one": every, "one-and-wrong": every, "first-wrong": every[:1],
+                 "last-wrong": every[-1:]}.get(change, ())
         if wrong:
             other = self.derived(t, "otherX", len(x))
             want["otherX"] = other.hex()
@@ -1323,7 +1323,8 @@ class Transcript:
             signatures = [i2osp(pow(os2ip(em), whole, self.n), k) for em in sent.ems]
         return 3, self.server.right_body(signatures), False
 
-    def answer_fields(self, t, sent, answer, secret, document):
+    def response(self, t, sent, answer, secret, document):
+        """The response as it travels, and its fields in the file."""
         code, body, next_step = answer
         challenge = b""
         if next_step:
@@ -1333,8 +1334,8 @@ class Transcript:
         salt = self.derived(t, "responseSalt", 32)
         key, nonce = response_key(secret, sent.request, salt)
         sealed = b"\2" + salt + gcm_seal(key, nonce, b"", plain)
-        return challenge, {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(),
-                           "responseKey": key.hex(), "responseNonce": nonce.hex(), "responseEnc": sealed.hex()}
+        return sealed, {"code": code, "responsePlaintext": plain.hex(), "responseSalt": salt.hex(),
+                        "responseKey": key.hex(), "responseNonce": nonce.hex(), "responseEnc": sealed.hex()}
 
     def verifies(self, sent, body):
         """Whether the body of code 3 has a right signature for each document of the request."""
@@ -1916,7 +1917,7 @@ def random_attempts(tc_id):
 
 # ---- The protocol (docs/protocol.md; page, transcript.json) ---------------------------------------------------------
 
-KEY_DOCUMENT, USED_SERIAL = b"tandem v2 key document", 7
+KEY_DOCUMENT, USED_SERIAL = b"tandem v2 key document", 7        # before what is signed; of key_document.json
 OPERATIONS = ["enroll", "confirm", "sign", "refresh", "change pin", "cancel", "report"]
 HASH_IDS = {name: i + 1 for i, name in enumerate(HASHES)}
 PADDING_IDS = {"PKCS1": 1, "PSS": 2}
@@ -1983,15 +1984,37 @@ def request_plaintext(key_id, auth_key, operation, r, sign, change):
     return body + hmac_sha256(auth_key, b"tandem v2 request" + key_id + body), signature
 
 
-def use_key_document(b, authority, used):
-    """Section 3, key document: the serial and the HPKE key that a device takes that has used the serial `used`."""
+def hpke_id(public):
+    return sha256(public)[:8]
+
+
+def key_document(seed, serial, key, version=2, label=KEY_DOCUMENT):
+    """Section 3, key document, signed with the authority's key of this seed."""
+    signed = bytes([version]) + i2osp(serial, 8) + key
+    return signed + ed25519_sign(seed, label + signed)
+
+
+def take_key_document(b, authority, used):
+    """The serial and the HPKE key of a document, which a device takes that has used the serial `used`."""
     no = lambda c: refuse_if(c, "key-document", "ErrKeyDocument")
-    no(len(b) != 1 + 8 + 1216 + 64 or b[0] != 2)
-    no(not ed25519_verify(authority, KEY_DOCUMENT + b[:-64], b[-64:]))
-    serial, key = os2ip(b[1:9]), b[9:-64]
-    no(any(z >= Q for i in range(3) for z in byte_decode(key[384 * i:384 * i + 384], 12)))
+    no(len(b) != 1289)
+    signed, signature = b[:1225], b[1225:1289]
+    no(signed[0] != 2)
+    no(not ed25519_verify(authority, KEY_DOCUMENT + signed, signature))
+    serial, key = os2ip(signed[1:9]), signed[9:]
+    no(max(byte_decode(key[:1152], 12, 768)) >= Q)                        # FIPS 203, 7.2: the vector's coefficients
     no(serial < used)
     return serial, key
+
+
+def xwing_decaps(seed, enc):
+    """The shared secret that enc brings to the holder of the seed; a ciphertext that ML-KEM refuses brings another one."""
+    d, z, k = (hashlib.shake_256(seed).digest(96)[i:i + 32] for i in (0, 32, 64))
+    ct, ct_x = enc[:1088], enc[1088:]
+    secret, again = mlkem_encaps(mlkem_public(d), mlkem_decrypt(d, ct))
+    if again != ct:
+        secret = hashlib.shake_256(z + ct).digest(32)
+    return xwing_combine(secret, x25519(k, ct_x), ct_x, x25519(k))
 
 
 class Malformed(Exception):
@@ -2057,14 +2080,28 @@ def parse_request(b, operation):
     return out
 
 
-class Server:
-    """Sections 4 and 5 of the protocol, step by step. It has all keys; it computes no ML-KEM decapsulation, but is told
-    enc and the shared secret of an honest sender, and opens nothing that has another enc (ML-KEM gives another secret
-    then). Its answers are a code, a body, and whether there is a challenge for the next step; None: no answer."""
+def open_response(secret, request, response):
+    """What a device has of a response (section 3): code, challenge, body, key document; None if it does not open."""
+    malformed_if(not 33 <= len(response) <= 131072 or response[0] != 2)
+    key, nonce = response_key(secret, request, response[1:33])
+    plain = gcm_open(key, nonce, b"", response[33:])
+    if plain is None:
+        return None
+    r = Reader(plain)
+    malformed_if(r.number(1) != 2)
+    out = r.number(1), r.string(1), r.string(3), r.string(2)
+    malformed_if(r.b or len(out[1]) not in (0, 114))
+    return out
 
-    def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_public):
+
+class Server:
+    """Sections 4 and 5 of the protocol, step by step. Its answers are a code, a body, and whether there is a challenge for
+    the next step; None: no answer. After an answer `secret` is the request's HPKE export."""
+
+    def __init__(self, key, server, sharing, n, challenge_key, key_id, hpke_seed):
         self.key, self.server, self.sharing, self.n = key, server, sharing, n
-        self.challenge_key, self.key_id, self.hpke_ids, self.document = challenge_key, key_id, [sha256(hpke_public)[:8]], b""
+        self.challenge_key, self.key_id, self.secret = challenge_key, key_id, None
+        self.hpke_seeds, self.document = {hpke_id(xwing_public(hpke_seed)): hpke_seed}, b""       # seeds by key's id
         self.condition, self.reason, self.counter, self.event_number = None, 0, (0, 0, 0), 0
         self.last, self.pending_end = (0, bytes(32), 0, NO_VERDICT), 0
 
@@ -2073,12 +2110,14 @@ class Server:
                 and hmac_sha256(self.challenge_key, b"tandem v2 challenge" + challenge[:82]) == challenge[82:]
                 and os2ip(challenge[18:26]) <= now + SKEW)
 
-    def answer(self, request, now, enc, shared):
+    def answer(self, request, now):
         if (not 1146 <= len(request) <= 131072 or request[0] != 2 or not 1 <= request[1] <= 7
-                or request[2:10] not in self.hpke_ids or request[26:1146] != enc):                                       # 1
+                or request[2:10] not in self.hpke_seeds):                                                           # 1
             return None
         operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
-        key, nonce, _ = key_schedule(shared, b"tandem v2 " + operation.encode())
+        shared = xwing_decaps(self.hpke_seeds[request[2:10]], request[26:1146])
+        key, nonce, exporter = key_schedule(shared, b"tandem v2 " + operation.encode())
+        self.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
         plaintext = gcm_open(key, nonce, key_id, request[1146:])
         if plaintext is None:
             return None
@@ -2089,13 +2128,15 @@ class Server:
         except Malformed:
             return None
 
-    def rotate(self, hpke_public, document):
-        """11: another HPKE key, beside the ones that retire, and a document that names it."""
-        self.hpke_ids, self.document = [sha256(hpke_public)[:8], *self.hpke_ids], document
+    def rotate(self, hpke_seed, document):
+        """11: another HPKE key, beside the one that retires, and a document that names it."""
+        self.hpke_seeds, self.document = self.hpke_seeds | {hpke_id(xwing_public(hpke_seed)): hpke_seed}, document
 
     def document_for(self, request):
-        """3, plaintext of a response: of a request that was encrypted to a key other than the one that the document names."""
-        return self.document if request[2:10] != self.hpke_ids[0] else b""
+        """3, the last field of a response: if the request was encrypted to a key other than the one that the document names."""
+        if not self.document or request[2:10] == hpke_id(self.document[9:1225]):
+            return b""
+        return self.document
 
     def enroll(self, key_id, h, r, now):
         if r["hardware"] and not p256_verify(r["hardware"], hardware_message(key_id, r["signed"]), r["signature"]):
@@ -2234,18 +2275,19 @@ class Server:
 
 
 class Sent:
-    """A request that was made, and what its device keeps of it or the server must be told."""
+    """A request that was made, and what its device keeps of it."""
 
     def __init__(self, test, operation, challenge):
         self.test, self.operation, self.challenge, self.ems, self.next = test, operation, challenge, [], None
-        self.request = self.hash = self.enc = self.shared = self.secret = None
+        self.request = self.hash = self.secret = None
 
 
 class Device:
     """Sections 6 and 7 of the protocol: what a device keeps, and what it does on an answer."""
 
-    def __init__(self, token, hpke_public):
-        self.phase, self.number, self.token, self.chain, self.hpke_public = "no key", 0, token, None, hpke_public
+    def __init__(self, token, hpke_public, authority):
+        self.phase, self.number, self.token, self.chain = "no key", 0, token, None
+        self.hpke_public, self.serial, self.authority = hpke_public, 0, authority
         self.pending, self.marked, self.refused = None, False, False     # refused: with code 5, 7, 9 or 10
         self.challenge = b""                                             # for the Report
 
@@ -2274,8 +2316,18 @@ class Device:
     def end(self, phase, challenge):
         self.phase, self.challenge, self.pending = phase, challenge, None
 
-    def hear(self, sent, code, body, challenge, verifies):
-        """An answer that opens: to the pending request, to a Cancel of it, or to a Report."""
+    def hear(self, sent, response, verifies):
+        """7, on an answer; 11, the key document that it brings. One that does not open changes nothing."""
+        opened = open_response(sent.secret, sent.request, response)
+        if opened is None:
+            return
+        code, challenge, body, document = opened
+        self.follow(sent, code, body, challenge, verifies)
+        if document:
+            self.serial, self.hpke_public = take_key_document(document, self.authority, self.serial)
+
+    def follow(self, sent, code, body, challenge, verifies):
+        """An answer that opened: to the pending request, to a Cancel of it, or to a Report."""
         cancel = sent.operation == "cancel"
         if sent.operation == "report":
             self.phase = "dead" if code == 6 else self.phase
@@ -2707,13 +2759,17 @@ def byte_encode(f, d):
     return sum(z << d * i for i, z in enumerate(f)).to_bytes(32 * d, "little")
 
 
-def byte_decode(b, d):
+def byte_decode(b, d, count=256):
     z = int.from_bytes(b, "little")
-    return [z >> d * i & (1 << d) - 1 for i in range(256)]
+    return [z >> d * i & (1 << d) - 1 for i in range(count)]
 
 
 def compress(f, d):
     return [((z << d + 1) + Q) // (2 * Q) % (1 << d) for z in f]
+
+
+def decompress(f, d):
+    return [(2 * z * Q + (1 << d)) >> d + 1 for z in f]
 
 
 @lru_cache(None)
@@ -2732,12 +2788,24 @@ def cbd2(seed, n):
 
 
 @lru_cache(None)
-def mlkem_public(d):
-    """The encapsulation key of ML-KEM.KeyGen_internal(d, z); z has no part in it."""
+def mlkem_pair(d):
+    """The encapsulation key of ML-KEM.KeyGen_internal(d, z), in which z has no part, and K-PKE's secret vector."""
     g = hashlib.sha3_512(d + b"\3").digest()
     a = mlkem_matrix(g[:32])
     s, e = ([ntt(cbd2(g[32:], i)) for i in part] for part in (range(3), range(3, 6)))
-    return b"".join(byte_encode(add(ntt_dot(a[i], s), e[i]), 12) for i in range(3)) + g[:32]
+    return b"".join(byte_encode(add(ntt_dot(a[i], s), e[i]), 12) for i in range(3)) + g[:32], s
+
+
+def mlkem_public(d):
+    return mlkem_pair(d)[0]
+
+
+@lru_cache(None)
+def mlkem_decrypt(d, ct):
+    """K-PKE.Decrypt."""
+    u = [ntt(decompress(byte_decode(ct[i:i + 320], 10), 10)) for i in (0, 320, 640)]
+    su = ntt_inverse(ntt_dot(mlkem_pair(d)[1], u))
+    return byte_encode(compress([(v - z) % Q for v, z in zip(decompress(byte_decode(ct[960:], 4), 4), su, strict=True)], 1), 1)
 
 
 @lru_cache(None)
@@ -2757,11 +2825,15 @@ def xwing_public(seed):
     return mlkem_public(b[:32]) + x25519(b[64:])
 
 
+def xwing_combine(secret, secret_x, ct_x, pk_x):
+    return hashlib.sha3_256(secret + secret_x + ct_x + pk_x + b"\\.//^\\").digest()
+
+
 def xwing_encaps(public, m, ephemeral):
     """The shared secret, and enc."""
     secret, ct = mlkem_encaps(public[:1184], m)
     ct_x, pk_x = x25519(ephemeral), public[1184:]
-    return hashlib.sha3_256(secret + x25519(ephemeral, pk_x) + ct_x + pk_x + b"\\.//^\\").digest(), ct + ct_x
+    return xwing_combine(secret, x25519(ephemeral, pk_x), ct_x, pk_x), ct + ct_x
 
 
 P25519 = 2**255 - 19                                # Ed25519: RFC 8032, 5.1
@@ -2927,6 +2999,8 @@ def self_test():
     assert ed25519_public(seed).hex() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     assert ed25519_sign(seed, b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
     assert ed25519_verify(ed25519_public(seed), b"", ed25519_sign(seed, b"")) and not ed25519_verify(ed25519_public(seed), b" ", ed25519_sign(seed, b""))
+    shared, enc = xwing_encaps(xwing_public(seed), bytes(32), seed)
+    assert xwing_decaps(seed, enc) == shared != xwing_decaps(seed, bytes([enc[0] ^ 1]) + enc[1:])
     assert p256_verify(p256_public(d), b"sample", signature) and not p256_verify(p256_public(d), b"Sample", signature)
 
 

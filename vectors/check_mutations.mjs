@@ -4,7 +4,8 @@
 //     node check_mutations.mjs [N [SEED [FILE...]]]     N changes (default 200), chosen by SEED (default 1)
 //
 // 1. Do the vectors notice every change of check.mjs? Each step of the server in docs/protocol.md, section 5, is left out, turned round or put in
-// another place, one at a time (STEPS, at the end): then the transcript must not come out as it stands in the file.
+// another place, one at a time (STEPS, at the end), and so is what concerns key documents: then the transcript must not come out as it stands in the file;
+// and of each rule by which a device takes a key document (DOCUMENT_STEPS) key_document.json must not.
 // 2. Does check.mjs notice a change of any one digit of the vectors? Each time: one file, one of its groups, one of the group's tests or what the group has in common, one of its values
 // (comments are left out: they are prose), one hexadecimal digit of a hex string or decimal digit of anything else, set to another
 // one. Then check.mjs, imported as a module, checks the file's header, the group's common values and that test (all
@@ -46,7 +47,7 @@ function change(place) { // gives what was changed, for the report
 }
 
 async function main() {
-  const unseen = await steps();
+  const unseen = await steps('transcript', STEPS) + await steps('key_document', DOCUMENT_STEPS);
   let missed = 0, wrong = 0;
   const perFile = {}, start = Date.now();
   for (let i = 0; i < Number(count); i++) {
@@ -76,7 +77,7 @@ globalThis.rememberedForMutations = (name, f) => (...args) => {
   if (!remembered.has(key)) remembered.set(key, f(...args));
   return remembered.get(key);
 };
-const ARITHMETIC = ['power', 'timesP256', 'signP256', 'verifyP256', 'hybridEncaps', 'hybridDecaps', 'kemKey'];
+const ARITHMETIC = ['power', 'timesP256', 'signP256', 'verifyP256', 'hybridEncaps', 'kemDecrypt', 'kemEncaps', 'kemKey'];
 // Each test is compared at once, so that a group ends with its first difference.
 const AT_ONCE = ['try { list.push(one(t)); }', `try {
   const want = one(t), found = [];
@@ -85,43 +86,56 @@ const AT_ONCE = ['try { list.push(one(t)); }', `try {
   list.push(want);
 }`];
 
-async function steps() {
-  const folder = mkdtempSync(join(tmpdir(), 'check-')), text = readFileSync(join(HERE, 'transcript.json'), 'utf8'), start = Date.now();
+async function steps(name, rows) { // gives how many of the changes the file of this name does not show
+  const folder = mkdtempSync(join(tmpdir(), 'check-')), text = readFileSync(join(HERE, `${name}.json`), 'utf8'), start = Date.now();
   const original = readFileSync(join(HERE, 'check.mjs'), 'utf8').replace('dirname(fileURLToPath(import.meta.url))', JSON.stringify(HERE)).replace(...AT_ONCE)
     + ARITHMETIC.map((f) => `${f} = globalThis.rememberedForMutations('${f}', ${f});\n`).join('');
   const errors = async (source, i) => {
     const path = join(folder, `changed-${i}.mjs`);
     writeFileSync(path, source);
-    return (await import(pathToFileURL(path))).checkText('transcript', text).errors;
+    return (await import(pathToFileURL(path))).checkText(name, text).errors;
   };
   let unseen = 0, i = 0;
   const before = await errors(original, i++);
   if (before.length) { unseen++; console.log(`an error without a change: ${before[0]}`); }
-  for (const [what, was, now] of STEPS) {
-    const count = original.split(was).length - 1;
-    if (count !== 1) { unseen++; console.log(`step ${what}: check.mjs has this ${count} times: ${was}`); continue; }
-    const [error] = await errors(original.replace(was, () => now), i++);
+  for (const [what, ...edits] of rows) {
+    let changed = original;
+    for (let j = 0; j < edits.length; j += 2) {
+      const count = changed.split(edits[j]).length - 1;
+      if (count !== 1) console.log(`step ${what}: check.mjs has this ${count} times: ${edits[j]}`);
+      changed = count === 1 ? changed.replace(edits[j], () => edits[j + 1]) : '';
+    }
+    const [error] = changed ? await errors(changed, i++) : [];
     if (!error) { unseen++; console.log(`MISSED: step ${what}`); } else if (process.env.VERBOSE) console.log(`${what}: ${error}`);
   }
   rmSync(folder, { recursive: true });
-  console.log(`node: ${STEPS.length - unseen} of ${STEPS.length} changed steps found by the transcript, ${Math.round((Date.now() - start) / 1000)} s`);
+  console.log(`node: ${rows.length - unseen} of ${rows.length} changed steps found by ${name}.json, ${Math.round((Date.now() - start) / 1000)} s`);
   return unseen;
 }
 
 const STEPS = [ // what is wrong, with the number of the step; what check.mjs has, once; what it has then
   ['1: any version of the envelope', 'request[0] === 2 && request[1] >= 1', 'request[1] >= 1'],
-  ['1: any HPKE key', 'G.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10)))', 'G.hpkeKeys[0]'],
+  ['1: any id of an HPKE key', 'must(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))))', '(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))) ?? this.hpkeKeys[0])'],
+  ['1: ML-KEM without its re-encryption', 'return again.c.equals(c) ? again.secret :', 'return true ? again.secret :'],
   ['2: any version of the plaintext', 'must(r.number(1) === 2);', 'r.number(1);'],
   ['2: any operation in the plaintext', "must(r.number(1) === OPERATIONS.indexOf(operation) + 1);", 'r.number(1);'],
   ['2: the number 0', 'else must(p.number >= 1);', ''],
   ['2: a Report with a token', 'must(p.number === 0 && [p.token, p.chain, p.commitment].every((b) => b.equals(ZERO32)));', 'must(p.number === 0);'],
   ['2: a hash function not to sign', ': hash === 0 && padding === 0);', ': padding === 0);'],
-  ['1: the current HPKE key only', 'hpkeKeys: [nextHpke, hpke], document', 'hpkeKeys: [nextHpke], document'],
+  ['1: the current HPKE key only', 'this.hpkeKeys = [hpke, ...this.hpkeKeys];', 'this.hpkeKeys = [hpke];'],
+  ['1: the retiring HPKE key only', 'this.hpkeKeys = [hpke, ...this.hpkeKeys];', ''],
   ['2: 65 documents', 'must(sign ? count >= 1 && count <= 64', 'must(sign ? count >= 1 && count <= 65'],
   ['2: 63 documents at most', 'must(sign ? count >= 1 && count <= 64', 'must(sign ? count >= 1 && count <= 63'],
-  ['answer: the key document to everybody', 'return this.G.document && !hpkeKeyId(this.G.hpkeKeys[0].bytes).equals(request.subarray(2, 10)) ?', 'return this.G.document ?'],
-  ['answer: no key document', 'return this.G.document && !hpkeKeyId', 'return false && !hpkeKeyId'],
-  ['device: takes no key document', 'if (answer.document?.length) device.hpke', 'if (false) device.hpke'],
+  ['2: 255 documents', 'must(sign ? count >= 1 && count <= 64', 'must(sign ? count >= 1'],
+  ['answer: the key document to everybody', 'return names.equals(encryptedTo) ? NOTHING : this.document;', 'return this.document;'],
+  ['answer: the key document to those who have it', 'return names.equals(encryptedTo) ?', 'return !names.equals(encryptedTo) ?'],
+  ['answer: no key document', 'return names.equals(encryptedTo) ? NOTHING : this.document;', 'return NOTHING;'],
+  ['answer: no key document to one that enrols', 'return names.equals(encryptedTo) ? NOTHING', 'return names.equals(encryptedTo) || request[1] === 1 ? NOTHING'],
+  ['answer: a key document with signatures only', 'answer.document = server.documentFor(of.request);', 'answer.document = answer.code === 3 ? server.documentFor(of.request) : NOTHING;'],
+  ['answer: a key document once', 'return names.equals(encryptedTo) ? NOTHING : this.document;', 'const { document } = this; if (!names.equals(encryptedTo)) this.document = NOTHING; return names.equals(encryptedTo) ? NOTHING : document;'],
+  ['answer: the key document before the body', 'short(challenge), longer(body), long(document));', 'short(challenge), long(document), longer(body));'],
+  ['answer: the signatures in another order', 'return code(3, byte(list.length), i2osp(list.length ? G.k : 0, 2), ...list);', 'return code(3, byte(list.length), i2osp(list.length ? G.k : 0, 2), ...list.reverse());'],
+  ['device: takes no key document', 'if (heard?.document.length) device.takeDocument', 'if (false) device.takeDocument'],
   ['2: no documents to sign', 'must(sign ? count >= 1 && count <= 64', 'must(sign ? count <= 64'],
   ['2: a salt with PKCS #1 v1.5', 'must(padding === 2 ? saltLength <= 1024 : saltLength === 0);', ''],
   ['2: something after the MAC', 'p.mac = r.take(32);\n  r.end();', 'p.mac = r.take(32);'],
@@ -208,6 +222,22 @@ const STEPS = [ // what is wrong, with the number of the step; what check.mjs ha
   ['enrolment 5: a millisecond early', 'if (expires <= now) return code(7); // 5', 'if (expires <= now + 1) return code(7); // 5'],
   ['enrolment 6: any share', 'if (share.verdict.reject) return code(2, byte(1));', ''],
   ['enrolment 7: an n1 that is enrolled', 'if (owner) return code(2, byte(2));', ''],
+];
+
+const DOCUMENT_STEPS = [ // the same for the rules of key documents, in docs/protocol.md, section 3
+  ['any length from 1289 on', 'must(b.length === DOCUMENT_LENGTH);', 'must(b.length >= DOCUMENT_LENGTH);'],
+  ['any version', 'must(b[0] === 2);', ''],
+  ['any signature', 'must(verify(null, join2(text(KEY_DOCUMENT), signed), ed25519Public(authorityPublic), signature));', ''],
+  ['signed with or without the text before it', 'must(verify(null, join2(text(KEY_DOCUMENT), signed), ed25519Public(authorityPublic), signature));',
+    "must([KEY_DOCUMENT, ''].some((label) => verify(null, join2(text(label), signed), ed25519Public(authorityPublic), signature)));"],
+  ['S of any size', 'ed25519Public(authorityPublic), signature)', 'ed25519Public(authorityPublic), join2(signature.subarray(0, 32), i2osp(os2ip(Buffer.from(signature.subarray(32)).reverse()) % ORDER_25519, 32).reverse()))'],
+  ['any bytes for an ML-KEM key', '.every((z) => z < Q_KEM))); // FIPS 203, section 7.2', '.length)); // FIPS 203, section 7.2'],
+  ['an older serial', 'must(serial >= used);', ''],
+  ['a serial one lower', 'must(serial >= used);', 'must(serial + 1n >= used);'],
+  ['no serial twice', 'must(serial >= used);', 'must(serial > used);'],
+  ['the serial is little-endian', 'signed.readBigUInt64BE(1)', 'signed.readBigUInt64LE(1)'],
+  ['the serial has a sign', 'signed.readBigUInt64BE(1)', 'signed.readBigInt64BE(1)'],
+  ['the serial has 4 bytes', 'signed.readBigUInt64BE(1)', 'BigInt(signed.readUInt32BE(1))'],
 ];
 
 await main();

@@ -4,10 +4,11 @@
     python3 vectors/check_mutations.py [-n 200] [--seed 1] [FILE...]
 
 1. Do the vectors find every change of check.py? Each step of the server in docs/protocol.md, section 5, is left out,
-turned round or put in another place, one at a time (STEPS): then the transcript must not come out as it stands in the
-file. So another implementation that gets one of these steps wrong does not pass the vectors. What no transcript can
-show is not among them: that K_dev is unsealed and sealed, that a challenge is spent, that writes are durable and one
-wins against another, that a server key is drawn, and an event that waits.
+turned round or put in another place, one at a time (STEPS), and so is what concerns key documents: then the transcript
+must not come out as it stands in the file; and of each rule by which a device takes a key document (DOCUMENT_STEPS)
+key_document.json must not. So another implementation that gets one of these steps wrong does not pass the vectors. What no
+transcript can show is not among them: that K_dev is unsealed and sealed, that a challenge is spent, that writes are
+durable and one wins against another, that a server key is drawn, and an event that waits.
 
 2. Does check.py find every change of the vectors? One random hex digit of one random field of one random test (of a
 group, or of the head of the file, now and then) of a random file is changed, and check.py looks at that test and its
@@ -37,16 +38,43 @@ HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
 
 STEPS = [  # what is wrong, with the number of the step; what check.py has, once; what it has then
     ("1: any version of the envelope", """ or request[0] != 2 or""", """ or"""),
-    ("1: any HPKE key", """request[2:10] not in self.hpke_ids or """, """"""),
-    ("1: the current HPKE key only", """[sha256(hpke_public)[:8], *self.hpke_ids], document""", """[sha256(hpke_public)[:8]], document"""),
+    ("1: any id of an HPKE key", """
+                or request[2:10] not in self.hpke_seeds):""", """):""",
+     """self.hpke_seeds[request[2:10]]""", """self.hpke_seeds.get(request[2:10], [*self.hpke_seeds.values()][0])"""),
+    ("1: the current HPKE key only", """self.hpke_seeds | {hpke_id(xwing_public(hpke_seed)): hpke_seed}, document""",
+     """{hpke_id(xwing_public(hpke_seed)): hpke_seed}, document"""),
+    ("1: the retiring HPKE key only", """self.hpke_seeds | {hpke_id(xwing_public(hpke_seed)): hpke_seed}, document""", """self.hpke_seeds, document"""),
+    ("1: ML-KEM without its re-encryption", """    if again != ct:
+""", """    if False:
+"""),
     ("2: 65 documents", """not 1 <= count <= 64 if sign""", """not 1 <= count <= 65 if sign"""),
     ("2: 63 documents at most", """not 1 <= count <= 64 if sign""", """not 1 <= count <= 63 if sign"""),
-    ("answer: the key document to everybody", 'return self.document if request[2:10] != self.hpke_ids[0] else b""', 'return self.document'),
-    ("answer: no key document", 'return self.document if request[2:10] != self.hpke_ids[0] else b""', 'return b""'),
-    ("device: takes no key document", """                if document:
-""", """                if False:
+    ("2: 255 documents", """not 1 <= count <= 64 if sign""", """not 1 <= count if sign"""),
+    ("answer: the key document to everybody", """if not self.document or request[2:10] == hpke_id(self.document[9:1225]):""", """if not self.document:"""),
+    ("answer: the key document to those who have it", """request[2:10] == hpke_id(self.document[9:1225]):""", """request[2:10] != hpke_id(self.document[9:1225]):"""),
+    ("answer: no key document", """        return self.document
+
+""", """        return b""
+
 """),
-    ("1: any encapsulated key", """ or request[26:1146] != enc""", """"""),
+    ("answer: no key document to one that enrols", """        return self.document
+
+""", """        return self.document if request[1] != 1 else b""
+
+"""),
+    ("answer: a key document with signatures only", """secret, document = server.secret, server.document_for(sent.request)""",
+     """secret, document = server.secret, server.document_for(sent.request) if answer[0] == 3 else b"\""""),
+    ("answer: a key document once", """        return self.document
+
+""", """        self.document, out = b"", self.document
+        return out
+
+"""),
+    ("answer: the key document before the body", """with_length(body, 3) + with_length(document, 2)""", """with_length(document, 2) + with_length(body, 3)"""),
+    ("answer: the signatures in another order", """width(self.n) if signatures else 0, 2) + b"".join(signatures)""", """width(self.n) if signatures else 0, 2) + b"".join(signatures[::-1])"""),
+    ("device: takes no key document", """        if document:
+            self""", """        if False:
+            self"""),
     ("1: the key id is not bound", """gcm_open(key, nonce, key_id, request""", """gcm_open(key, nonce, self.key_id, request"""),
     ("2: any version of the plaintext", """malformed_if(r.number(1) != 2 or r.number(1) !=""", """malformed_if(r.number(1) == 0 or r.number(1) !="""),
     ("2: any operation in the plaintext", """r.number(1) != OPERATIONS.index(operation) + 1)""", """r.number(1) == 0)"""),
@@ -294,6 +322,26 @@ STEPS = [  # what is wrong, with the number of the step; what check.py has, once
     ("enrolment 12: another reason", """            return 2, b"\\2", False""", """            return 2, b"\\1", False"""),
 ]
 
+DOCUMENT_STEPS = [  # the same for the rules of key documents, in docs/protocol.md, section 3
+    ("any length from 1289 on", """    no(len(b) != 1289)""", """    no(len(b) < 1289)"""),
+    ("any version", """    no(signed[0] != 2)
+""", """"""),
+    ("any signature", """    no(not ed25519_verify(authority, KEY_DOCUMENT + signed, signature))
+""", """"""),
+    ("signed with or without the text before it", """    no(not ed25519_verify(authority, KEY_DOCUMENT + signed, signature))""",
+     """    no(not any(ed25519_verify(authority, label + signed, signature) for label in (KEY_DOCUMENT, b"")))"""),
+    ("S of any size", """KEY_DOCUMENT + signed, signature))""",
+     """KEY_DOCUMENT + signed, signature[:32] + (int.from_bytes(signature[32:], "little") % L25519).to_bytes(32, "little")))"""),
+    ("any bytes for an ML-KEM key", """    no(max(byte_decode(key[:1152], 12, 768)) >= Q) """, """    pass"""),
+    ("an older serial", """    no(serial < used)
+""", """"""),
+    ("a serial one lower", """    no(serial < used)""", """    no(serial + 1 < used)"""),
+    ("no serial twice", """    no(serial < used)""", """    no(serial <= used)"""),
+    ("the serial is little-endian", """    serial, key = os2ip(signed[1:9])""", """    serial, key = int.from_bytes(signed[1:9], "little")"""),
+    ("the serial has a sign", """    serial, key = os2ip(signed[1:9])""", """    serial, key = int.from_bytes(signed[1:9], "big", signed=True)"""),
+    ("the serial has 4 bytes", """    serial, key = os2ip(signed[1:9])""", """    serial, key = os2ip(signed[1:5])"""),
+]
+
 
 def leaves(v, path=()):
     """The paths of all strings and numbers with a digit, without prose."""
@@ -338,8 +386,8 @@ class Found(BaseException):
     """The first problem; no handler of check.py stops it."""
 
 
-def found(source, doc, primitives):
-    """Whether a changed check.py finds a problem in the transcript."""
+def found(source, name, doc, primitives):
+    """Whether a changed check.py finds a problem in a file."""
     changed = types.ModuleType("changed")
     changed.__file__ = check.__file__
     exec(compile(source, "check.py, changed", "exec"), changed.__dict__)
@@ -350,14 +398,14 @@ def found(source, doc, primitives):
 
     changed.File.fail = fail
     try:
-        changed.File("transcript", doc).run()
+        changed.File(name, doc).run()
     except Found:
         return True
     return False
 
 
-def steps():
-    """Every change in STEPS; returns how many were not found."""
+def steps(name, rows):
+    """Every change in rows, which the file of this name must show; returns how many were not found."""
     with open(check.__file__, encoding="utf-8") as f:
         source = f.read()
     upper, marker, lower = source.partition("\n# ---- Primitives")
@@ -366,17 +414,19 @@ def steps():
     primitives = {n: getattr(check, n) for n in names if n not in ("self_test", "p256_add", "ed25519_add")}
     primitives |= {n: lru_cache(None)(getattr(check, n)) for n in ("gcm_seal", "gcm_open")}
     check.Key.power = lru_cache(None)(check.Key.power)
-    doc, missed = check.load(os.path.join(check.HERE, "transcript.json")), 0
-    if found(source, doc, primitives):
-        print("the transcript does not agree with check.py as it is")
-        return len(STEPS)
-    for what, old, new in STEPS:
-        if upper.count(old) != 1:
-            print(f"step {what}: check.py has this {upper.count(old)} times: {old!r}")
-        elif not found(upper.replace(old, new) + marker + lower, doc, primitives):
-            print(f"NOT FOUND: step {what}")
-        else:
+    doc, missed = check.load(os.path.join(check.HERE, name + ".json")), 0
+    if found(source, name, doc, primitives):
+        print(f"{name}.json does not agree with check.py as it is")
+        return len(rows)
+    for what, *edits in rows:
+        changed = upper
+        for old, new in zip(edits[::2], edits[1::2], strict=True):
+            if changed.count(old) != 1:
+                print(f"step {what}: check.py has this {changed.count(old)} times: {old!r}")
+            changed = changed.replace(old, new) if changed.count(old) == 1 else ""
+        if changed and found(changed + marker + lower, name, doc, primitives):
             continue
+        print(f"NOT FOUND: step {what}")
         missed += 1
     return missed
 
@@ -391,9 +441,11 @@ def main():
     paths = a.files or sorted(os.path.join(check.HERE, f) for f in os.listdir(check.HERE)
                               if f.removesuffix(".json") in check.FILES and f.endswith(".json"))
     check.learn_keys()
-    start = time.process_time()
-    unseen = steps()
-    print(f"{len(STEPS) - unseen} of {len(STEPS)} changed steps found by the transcript ({time.process_time() - start:.0f} s)", flush=True)
+    unseen = 0
+    for name, rows in (("transcript", STEPS), ("key_document", DOCUMENT_STEPS)):
+        start, missed = time.process_time(), steps(name, rows)
+        print(f"{len(rows) - missed} of {len(rows)} changed steps found by {name}.json ({time.process_time() - start:.0f} s)", flush=True)
+        unseen += missed
     docs = {os.path.basename(f).removesuffix(".json"): check.load(f) for f in paths}
     baseline, missed, start, per_file = {}, 0, time.process_time(), {}
     for count in range(1, a.n + 1):
