@@ -21,9 +21,12 @@ var commandMutants = []mutant{
 	{"lock what is only looked at", "service/cmd/tandem/device.go", "\td, err := device.New(device.Config{Storage: snapshot(stored),", "\t_ = stored\n\tfiles, err := device.NewFileStorage(filepath.Join(folder, key))\n\tif err != nil {\n\t\treturn device.KeyStatus{}, err\n\t}\n\td, err := device.New(device.Config{Storage: files,", inCommand, "TestReadOnly"},
 
 	// The store: its mark, its recovery, its move.
-	{"leave the checkpoint of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(mark))", "made.remove(mark))", inCommand, "TestEngines/FailedInit"},
-	{"leave the mark of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(mark))", "made.discard(ctx, at, folder))", inCommand, "TestEngines/FailedInit"},
-	{"leave the store of a failed init", "service/cmd/tandem/create.go", "made.remove(mark), removeIfThere(at.file(folder)))", "made.remove(mark))", inCommand, "TestEngines/FailedInit"},
+	{"leave the checkpoint of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(ctx))", "made.remove(ctx))", inCommand, "TestEngines/FailedInit"},
+	{"leave the mark of a failed init", "service/cmd/tandem/create.go", "made.discard(ctx, at, folder), made.remove(ctx))", "made.discard(ctx, at, folder))", inCommand, "TestEngines/FailedInit"},
+	{"leave the store of a failed init", "service/cmd/tandem/create.go", "made.remove(ctx), removeIfThere(at.file(folder)))", "made.remove(ctx))", inCommand, "TestEngines/FailedInit"},
+	{"leave the mark of a failed init in a token", "service/cmd/tandem/mark.go", "		return t.Remove(ctx)\n", "		_ = t\n		return ctx.Err()\n", inCommand, "TestFailedInitLeavesNoMark"},
+	{"a second mark over another node's", "service/cmd/tandem/store.go", "if _, err := keeper.Load(ctx); err == nil {\n		return failf(", "if _, err := keeper.Load(ctx); err == nil && config.HSM != nil {\n		return failf(", inCommand, "TestScripts/testdata/recover"},
+	{"two processes with one mark in a token", "service/cmd/tandem/mark.go", "	if errors.Is(err, durable.ErrLocked) {\n", "	if errors.Is(err, durable.ErrLocked) {\n		return &tokenMark{k, func() error { return nil }}, nil\n	}\n	if errors.Is(err, durable.ErrLocked) {\n", inCommand, "TestTokenMarkInUse"},
 	{"a new server in any store", "service/cmd/tandem/engine.go", "if err == nil && !unused {", "if err != nil && !unused {", inCommand, "TestEngines/FailedInit"},
 	{"revive what the log knows to be dead", "service/cmd/tandem/audit.go", "return r.Destroyed.UnmarshalText([]byte(line.Reason))", "return nil", inCommand, "TestEngines/Restored/bolt"},
 	{"sign over a store that went back", "service/cmd/tandem/server.go", "b.start(c, store, audit, func() error { return errors.Join(store.Close(), audit.Close()) })", "b.start(c, store.below, audit, func() error { return errors.Join(store.Close(), audit.Close()) })", inCommand, "TestEngines/Restored/bolt"},

@@ -59,6 +59,9 @@ var storeMutants = []mutant{
 	{"watermark: void nothing once a caller has left", "service/stores/watermark/create.go", "context.WithTimeout(context.WithoutCancel(ctx), stepTime)", "context.WithTimeout(ctx, stepTime)", inWatermark, "TestCreateFails|TestDiscard"},
 	{"watermark: a checkpoint is no use", "service/stores/watermark/create.go", "if err != nil || len(value) > 0 {", "if err != nil || len(value) > 1<<10 {", inWatermark, "TestDiscard"},
 	{"watermark: a record is no use", "service/stores/watermark/create.go", "!strings.HasPrefix(id, prefix) {", "!strings.HasPrefix(id, \"\") {", inWatermark, "TestDiscard"},
+	{"tokenkeeper: an empty object is a mark", "service/stores/watermark/tokenkeeper/tokenkeeper.go", "err == nil && len(mark) == 0:", "err == nil && len(mark) == 1:", inTokenKeeper, "TestModules"},
+	{"tokenkeeper: a token that cannot be read has no mark", "service/stores/watermark/tokenkeeper/tokenkeeper.go", "	case err != nil:\n", "	case err != nil:\n		err = watermark.ErrNoMark\n", inTokenKeeper, "TestNothing"},
+	{"tokenkeeper: a save that failed", "service/stores/watermark/tokenkeeper/tokenkeeper.go", "		return fmt.Errorf(\"tokenkeeper: %w\", err)\n	}\n	return nil", "		_ = fmt.Errorf(\"tokenkeeper: %w\", err)\n	}\n	return nil", inTokenKeeper, "TestModules"},
 	{"storetest: versions that go down", "pinlock/limiter/storetest/sequential.go", "require.Less(t, earlier, version,", "require.NotEqual(t, earlier, version,", inStoretest, everyFault},
 
 	// etcd.

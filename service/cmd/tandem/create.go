@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tandem-rsa/tandem/hsm"
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
@@ -97,7 +98,7 @@ func checkEmpty(folder string) error {
 // emptyFolder removes what fillServer made in a folder that was empty.
 func emptyFolder(folder string) error {
 	var errs []error
-	for _, name := range []string{configFile, sealerFile, keysFile, storeFile, markFile, markFile + ".lock"} {
+	for _, name := range []string{configFile, sealerFile, keysFile, storeFile, markFile, markFile + lockSuffix} {
 		errs = append(errs, removeIfThere(filepath.Join(folder, name)))
 	}
 	return errors.Join(errs...)
@@ -149,7 +150,7 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 	if err := writeNew(filepath.Join(folder, keysFile), sealed, secretMode); err != nil {
 		return err
 	}
-	undo, err := createStore(ctx, folder, *config)
+	undo, err := createStore(ctx, folder, *config, v.token)
 	if err != nil {
 		return err
 	}
@@ -171,27 +172,23 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 
 // createStore makes the store, and its mark. undo takes away what of them is outside the
 // folder, for a server that is not to be after all; it returns the cause, and what is
-// left. On other machines that is an empty store.
-func createStore(ctx context.Context, folder string, config serverConfig) (undo func(cause error) error, err error) {
+// left. On other machines that is an empty store, and in a token an empty mark.
+func createStore(ctx context.Context, folder string, config serverConfig, token *hsm.Token) (undo func(cause error) error, err error) {
 	at, err := parseEngine(config.Store)
 	if err != nil {
 		return nil, err
-	}
-	mark := config.markPath(folder)
-	if _, err := os.Lstat(mark); err == nil {
-		return nil, failf("exists", "give another file with -mark", "%s exists already", mark)
 	}
 	store, err := at.openNew(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	made, err := createMark(ctx, mark, store)
+	made, err := createMark(ctx, config.markPlace(folder), folder, token, store)
 	err = errors.Join(err, store.Close())
 	undo = func(cause error) error {
 		if at.isFile() {
-			return errors.Join(cause, made.remove(mark), removeIfThere(at.file(folder)))
+			return errors.Join(cause, made.remove(ctx), removeIfThere(at.file(folder)))
 		}
-		return errors.Join(cause, made.discard(ctx, at, folder), made.remove(mark))
+		return errors.Join(cause, made.discard(ctx, at, folder), made.remove(ctx))
 	}
 	if err != nil {
 		return nil, undo(err)

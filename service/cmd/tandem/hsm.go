@@ -163,7 +163,7 @@ func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, shut
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{sealer: sealer, close: shut}
+	v := &vault{sealer: sealer, token: token, close: shut}
 	if config.Shape == composite {
 		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.ClientBits, 0)
 		if err != nil {

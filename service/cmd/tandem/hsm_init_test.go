@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
+	"github.com/tandem-rsa/tandem/internal/durable"
 )
 
 // objects counts what a token of SoftHSM holds, by its files.
@@ -53,6 +54,29 @@ func TestFailedInitLeavesNoKeys(t *testing.T) {
 			require.Equal(t, before, objects(t, token), "keys are left")
 		}
 	}
+}
+
+// TestFailedInitLeavesNoMark: whatever ends an init after it made a mark in a token, the
+// next one finds none under that label.
+func TestFailedInitLeavesNoMark(t *testing.T) {
+	token := hsmtest.SoftHSM(t)
+	env := map[string]string{"TANDEM_HSM_PIN": token.PIN}
+	folder := filepath.Join(t.TempDir(), "server")
+	args := []string{"init", "-server", folder, "-shape", twoPrime, "-hsm", token.Module + ":" + token.Label, "-mark", "token:node"}
+	before := 0
+	for i, op := range []durable.Op{durable.Sync, durable.Rename} {
+		empty := fill(t, op, map[durable.Op]string{durable.Sync: configFile, durable.Rename: "server"}[op])
+		code, out := inProcess(env, args...)
+		require.Equal(t, exitFailure, code, "%s", out)
+		require.Contains(t, out, "no space left")
+		empty()
+		if i == 0 {
+			before = objects(t, token)
+		}
+		require.Equal(t, before, objects(t, token), "more and more is left")
+	}
+	code, out := inProcess(env, args...)
+	require.Equal(t, exitOK, code, "%s", out)
 }
 
 // TestInitWithoutWrapping: a token that wraps no keys has no composite keys, and the

@@ -5,11 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"path/filepath"
 )
 
 var initCommand = &command{
-	name: "init", args: "-server DIR [-shape two-prime] [-bits N] [-store ENGINE] [-mark FILE] [-hsm MODULE:TOKEN]",
+	name: "init", args: "-server DIR [-shape two-prime] [-bits N] [-store ENGINE] [-mark PLACE] [-hsm MODULE:TOKEN]",
 	about: "makes a server: its keys, and an empty store",
 	help: `
 Init makes the server's folder, which must not exist yet, or be empty. A composite key is the
@@ -17,7 +16,8 @@ client key times a server key: RSA-4096 comes of two of 2048 bits. A two-prime k
 key alone, and the server holds no more than a share of it.
 
 The store is a file in the folder, or what -store says; the folder notes it. The mark says how far
-the store has come, and belongs on another disk: an older copy of the store is then refused.
+the store has come, and belongs on another disk, or into the token (token:LABEL): an older copy of
+the store is then refused.
 
 With -hsm the server keys and the key that seals the store are in a PKCS #11 token: whoever has the
 folder alone signs nothing. Every command that has -server then needs the token's PIN.`,
@@ -33,7 +33,7 @@ folder alone signs nothing. Every command that has -server then needs the token'
 		flags.StringVar(&config.Shape, "shape", composite, "`shape` of the keys, composite or two-prime")
 		flags.IntVar(&config.ClientBits, "bits", 2048, "`length` of the client modulus, 2048, 3072 or 4096; a composite key is twice as long")
 		flags.StringVar(&config.Store, "store", "", "`engine` of the store: bolt:FILE, etcd:ENDPOINTS or postgres:URL; a file in the folder if empty")
-		flags.StringVar(&config.Mark, "mark", "", "`file` of the mark, on another disk than the store; a file in the folder if empty")
+		flags.StringVar(&config.Mark, "mark", "", "`place` of the mark: a file on another disk than the store, or token:LABEL; a file in the folder if empty")
 		flags.StringVar(&token, "hsm", "", "`MODULE:TOKEN`, the path of a PKCS #11 library and the label of a token")
 		flags.StringVar(&parameters, "hsm-parameters", "", "`string` for C_Initialize, for the modules that need one (NSS)")
 		pin.declare(flags)
@@ -54,10 +54,8 @@ folder alone signs nothing. Every command that has -server then needs the token'
 				return nil, err
 			}
 			config.Store = at.String()
-			if config.Mark != "" {
-				if config.Mark, err = filepath.Abs(config.Mark); err != nil {
-					return nil, err
-				}
+			if config.Mark, err = parseMark(config.Mark, config.HSM != nil); err != nil {
+				return nil, err
 			}
 			if err := createServer(ctx, c, f.server, config, pin); err != nil {
 				return nil, err
@@ -86,7 +84,7 @@ type hsmResult struct {
 }
 
 func newServerResult(folder string, config serverConfig) serverResult {
-	r := serverResult{Folder: folder, Shape: config.Shape, ClientBits: config.ClientBits, KeyBits: config.keyBits(), Mark: config.markPath(folder)}
+	r := serverResult{Folder: folder, Shape: config.Shape, ClientBits: config.ClientBits, KeyBits: config.keyBits(), Mark: config.markPlace(folder).String()}
 	if at, err := parseEngine(config.Store); err == nil {
 		r.Store = at.shown(folder)
 	}

@@ -22,16 +22,16 @@ var movedPrefix = []byte("moved to another store\n")
 // be in use. Nodes elsewhere cannot be seen: for them each record is closed where it was
 // before it is created where it will be, so that no count is written to the old store
 // that the new one does not have.
-func (s *storeRun) copy(ctx context.Context, from engine, config serverConfig, r *storeResult) (err error) {
+func (s *storeRun) copy(ctx context.Context, c *call, from engine, config serverConfig, r *storeResult) (err error) {
 	to, err := parseEngine(s.to)
 	if err != nil {
 		return err
 	}
-	keeper, err := watermark.OpenFile(config.markPath(s.server))
+	keeper, shut, err := s.openMark(ctx, c, config)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, keeper.Close()) }()
+	defer func() { err = errors.Join(err, shut()) }()
 	source, err := from.open(ctx, s.server)
 	if err != nil {
 		return err

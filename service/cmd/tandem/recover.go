@@ -26,7 +26,7 @@ func (s *storeRun) recover(ctx context.Context, c *call, r *storeResult) (err er
 			return err
 		}
 	}
-	keeper, err := watermark.OpenFile(b.config.markPath(b.folder))
+	keeper, err := b.openMark()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *storeRun) recover(ctx context.Context, c *call, r *storeResult) (err er
 }
 
 // begin begins or resumes a recovery, if the store went back or a person says so.
-func (s *storeRun) begin(ctx context.Context, c *call, store limiter.Store, keeper *watermark.File) (*watermark.Recovery, error) {
+func (s *storeRun) begin(ctx context.Context, c *call, store limiter.Store, keeper watermark.Keeper) (*watermark.Recovery, error) {
 	err := watermark.Check(ctx, store, keeper)
 	switch {
 	case errors.Is(err, watermark.ErrWentBack):

@@ -14,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/tandem-rsa/tandem/hsm"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
@@ -56,7 +58,7 @@ type serverConfig struct {
 	ClientBits int        `json:"client_bits"`
 	HSM        *hsmConfig `json:"hsm,omitempty"`
 	Store      string     `json:"store,omitempty"` // as -store
-	Mark       string     `json:"mark,omitempty"`  // a file
+	Mark       string     `json:"mark,omitempty"`  // a file, or token:LABEL
 }
 
 // keyBits is the length of the final keys.
@@ -75,6 +77,8 @@ func (c serverConfig) check() error {
 		return fmt.Errorf("-shape is %s or %s, not %q", composite, twoPrime, c.Shape)
 	case !slices.Contains([]int{2048, 3072, 4096}, c.ClientBits):
 		return fmt.Errorf("-bits is 2048, 3072 or 4096, not %d", c.ClientBits)
+	case strings.HasPrefix(c.Mark, inToken) && c.HSM == nil:
+		return errors.New("the mark is in a token, and the server has none")
 	}
 	return nil
 }
@@ -84,6 +88,7 @@ func (c serverConfig) check() error {
 type vault struct {
 	sealer server.Sealer
 	keys   server.KeySource
+	token  *hsm.Token // nil without one
 	close  func() error
 	// undo removes what was made outside the folder for a server that failed to be. It
 	// returns the cause, and what is left.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/tandem-rsa/tandem/hsm"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 	"github.com/tandem-rsa/tandem/service/stores/watermark"
@@ -19,10 +20,11 @@ const (
 	storeMigrate = "migrate"
 	storeCopy    = "copy"
 	storeRecover = "recover"
+	storeMark    = "mark"
 )
 
 var storeCommand = &command{
-	name: "store", args: "backup -server DIR -o FILE | check|migrate|recover -server DIR | copy -server DIR -to ENGINE",
+	name: "store", args: "backup -server DIR -o FILE | check|mark|migrate|recover -server DIR | copy -server DIR -to ENGINE",
 	about: "backs up the server's store, checks, moves or recovers it",
 	help: `
 Backup copies a store in a file to another file, which must not exist, or with "-o -" to standard
@@ -34,6 +36,10 @@ damaged. PostgreSQL and etcd have backups of their own.
 Copy moves all records to the store that -to names, which must be empty, and has the server use
 that one. Each record is closed where it was: a node that still uses the old store gets no answers
 from it, and no count is lost. A copy that was interrupted goes on when it is run again.
+
+Mark makes the mark of a further node, whose folder is a copy of another one's, where there is none
+yet: also for a node whose store another one has recovered, once its former mark is removed. It takes
+the store for sound.
 
 Recover is for a store that was restored from a backup, or went back otherwise: every key is charged
 a full round of wrong PINs, on top of what the audit log knows, and keys that the log says were
@@ -94,7 +100,7 @@ func (s *storeRun) run(ctx context.Context, c *call) (result, error) {
 		}
 		return r, backUp(ctx, c, at.file(s.server), s.out)
 	case storeCheck:
-		return r, checkAll(ctx, at, config, s.server, r)
+		return r, s.checkAll(ctx, c, at, config, r)
 	case storeMigrate:
 		store, err := at.open(ctx, s.server) // which does it
 		if err != nil {
@@ -102,16 +108,19 @@ func (s *storeRun) run(ctx context.Context, c *call) (result, error) {
 		}
 		return r, store.Close()
 	case storeCopy:
-		return r, s.copy(ctx, at, config, r)
+		return r, s.copy(ctx, c, at, config, r)
+	case storeMark:
+		r.Mark = config.markPlace(s.server).String()
+		return r, s.newNode(ctx, c, at, config)
 	}
 	return r, s.recover(ctx, c, r)
 }
 
 func (s *storeRun) check(what string, c *call) error {
 	switch what {
-	case storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover:
+	case storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover, storeMark:
 	default:
-		return usagef("what to do with the store? Say %s, %s, %s, %s or %s", storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover)
+		return usagef("what to do with the store? Say %s, %s, %s, %s, %s or %s", storeBackup, storeCheck, storeMark, storeMigrate, storeCopy, storeRecover)
 	}
 	switch {
 	case what != storeBackup && s.out != "":
@@ -130,19 +139,55 @@ func (s *storeRun) check(what string, c *call) error {
 	return nil
 }
 
-// checkAll reads every record, and compares the store with its mark.
-func checkAll(ctx context.Context, at engine, config serverConfig, folder string, r *storeResult) (err error) {
-	if at.isFile() {
-		if err := bolt.CheckFile(ctx, at.file(folder)); err != nil {
-			return err
+// openMark opens the server's mark, and the token if it is there. shut closes both.
+func (s *storeRun) openMark(ctx context.Context, c *call, config serverConfig) (k watermark.Keeper, shut func() error, err error) {
+	var token *hsm.Token
+	closeToken := func() error { return nil }
+	place := config.markPlace(s.server)
+	if place.label != "" {
+		if token, closeToken, err = openToken(ctx, c, config.HSM, s.pin); err != nil {
+			return nil, nil, err
 		}
 	}
-	keeper, err := watermark.OpenFile(config.markPath(folder))
+	mark, err := place.open(s.server, token)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeToken())
+	}
+	return mark, func() error { return errors.Join(mark.Close(), closeToken()) }, nil
+}
+
+// newNode gives this folder's node its mark, of a store that is sound.
+func (s *storeRun) newNode(ctx context.Context, c *call, at engine, config serverConfig) (err error) {
+	keeper, shut, err := s.openMark(ctx, c, config)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, keeper.Close()) }()
-	store, err := at.open(ctx, folder)
+	defer func() { err = errors.Join(err, shut()) }()
+	if _, err := keeper.Load(ctx); err == nil {
+		return failf("exists", "remove it first, if another node has recovered the store since", "there is a mark already: %v", config.markPlace(s.server))
+	} else if !errors.Is(err, watermark.ErrNoMark) {
+		return err
+	}
+	store, err := at.open(ctx, s.server)
+	if err != nil {
+		return err
+	}
+	return errors.Join(watermark.Create(ctx, store, keeper), store.Close())
+}
+
+// checkAll reads every record, and compares the store with its mark.
+func (s *storeRun) checkAll(ctx context.Context, c *call, at engine, config serverConfig, r *storeResult) (err error) {
+	if at.isFile() {
+		if err := bolt.CheckFile(ctx, at.file(s.server)); err != nil {
+			return err
+		}
+	}
+	keeper, shut, err := s.openMark(ctx, c, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shut()) }()
+	store, err := at.open(ctx, s.server)
 	if err != nil {
 		return err
 	}
@@ -205,6 +250,7 @@ type storeResult struct {
 	Store   string `json:"store"`
 	Backup  string `json:"backup,omitempty"`
 	To      string `json:"to,omitempty"`
+	Mark    string `json:"mark,omitempty"`
 	Records int    `json:"records,omitempty"`
 	Keys    *int   `json:"keys_charged,omitempty"`
 	Dead    *int   `json:"keys_destroyed,omitempty"` // of them
@@ -222,6 +268,8 @@ func (r *storeResult) text(w io.Writer) {
 		fmt.Fprintf(w, "%s: up to date\n", r.Store)
 	case r.what == storeCopy:
 		fmt.Fprintf(w, "%s: %d records, and %s uses it now\n", r.To, r.Records, r.Folder)
+	case r.what == storeMark:
+		fmt.Fprintf(w, "%s: a new mark for %s\n", r.Mark, r.Store)
 	case r.what == storeRecover:
 		fmt.Fprintf(w, "%s: recovered. Keys charged a round of wrong PINs: %d; destroyed: %d\n", r.Store, *r.Keys, *r.Dead)
 	}
