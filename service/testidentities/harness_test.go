@@ -1,0 +1,230 @@
+package testidentities
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hpke"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
+	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/ca"
+	"github.com/tandem-rsa/tandem/service/ca/sqlstore"
+	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/database/databasetest"
+	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/rp/rphttp"
+	"github.com/tandem-rsa/tandem/service/transactions"
+	"github.com/tandem-rsa/tandem/splitkey"
+)
+
+func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
+
+const (
+	demo    = "00000000-0000-4000-8000-000000000000"
+	oldDemo = "00000000-0000-0000-0000-000000000000"
+	scheme  = "smart-id-test"
+)
+
+// world is a whole service: the relying-party API, the engine, the CA, and test persons.
+type world struct {
+	t          testing.TB
+	accounts   *accounts.Accounts
+	engine     *transactions.Engine
+	authority  *ca.Authority
+	root       *x509.Certificate
+	issuing    *x509.Certificate
+	config     Config // of the test persons
+	identities *Identities
+	api        *httptest.Server // below /smart-id-rp, and /mock/device-link
+	pki        *httptest.Server
+	ahead      atomic.Int64 // what the engine's clock is ahead
+}
+
+// newWorld starts a service that has these persons; all if there are none.
+func newWorld(t testing.TB, persons ...Identity) *world {
+	w := &world{t: t}
+	ctx := t.Context()
+	quiet := slog.New(slog.DiscardHandler)
+	db := databasetest.Open(t, databasetest.SQLite(t))
+
+	var pki http.Handler
+	w.pki = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { pki.ServeHTTP(rw, r) }))
+	t.Cleanup(w.pki.Close)
+	issued, err := sqlstore.New(db)
+	require.NoError(t, err)
+	w.newAuthority(issued)
+	pki = http.StripPrefix("/pki", w.authority.Handler(quiet))
+
+	sealer, err := server.NewSoftwareSealer(bytes.Repeat([]byte{7}, server.SealerKeySize))
+	require.NoError(t, err)
+	private, err := hpke.MLKEM768X25519().GenerateKey()
+	require.NoError(t, err)
+	srv, err := server.New(server.Config{
+		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Sealer: sealer, HPKE: server.HPKEKeys{Current: private},
+		ChallengeKey: bytes.Repeat([]byte{9}, 32), Log: quiet,
+		Signed: func(ctx context.Context, s server.Signed) error { return w.engine.Signed(ctx, s) },
+	})
+	require.NoError(t, err)
+	w.accounts, err = accounts.New(accounts.Config{DB: db, Keys: srv, Issuer: w.authority, Issued: issued, Secret: bytes.Repeat([]byte{5}, 32), Log: quiet})
+	require.NoError(t, err)
+	for _, uuid := range []string{demo, oldDemo} {
+		require.NoError(t, w.accounts.SetRelyingParty(ctx, accounts.RelyingParty{
+			UUID: uuid, Names: []string{"DEMO"}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Advanced: true, ShareIP: true,
+		}))
+	}
+	w.engine = w.newEngine(db, srv, quiet)
+
+	if len(persons) == 0 {
+		persons = All()
+	}
+	w.config = Config{
+		Accounts: w.accounts, Engine: w.engine, Protocol: srv, IssuingCA: w.issuing, Folder: t.TempDir(), Identities: persons,
+		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)), enroll: givenKey(t),
+	}
+	w.identities, err = Open(ctx, w.config)
+	require.NoError(t, err)
+	t.Cleanup(w.identities.Close)
+
+	api, err := rphttp.NewHandler(w.identities.Watch(w.engine), rphttp.Options{
+		Base: "/smart-id-rp", RatePerSource: 1e6, BurstPerSource: 1e6, Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	require.NoError(t, err)
+	mock := w.identities.Handler()
+	w.api = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/mock/device-link" {
+			mock.ServeHTTP(rw, r)
+			return
+		}
+		api.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(func() {
+		api.Drain()
+		w.api.Close()
+	})
+	return w
+}
+
+func (w *world) newEngine(db *database.DB, srv *server.Server, quiet *slog.Logger) *transactions.Engine {
+	e, err := transactions.New(transactions.Config{
+		DB: db, Accounts: w.accounts, Protocol: srv, Scheme: scheme, LinkBase: "https://id.example/device-link", Log: quiet,
+		Clock: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+	})
+	require.NoError(w.t, err)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	over := make(chan error, 1)
+	go func() { over <- e.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		<-over
+	})
+	return e
+}
+
+// testLog fails the test for what is logged: test persons have nothing to complain of.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Errorf("logged: %s", p)
+	return len(p), nil
+}
+
+func (w *world) newAuthority(s ca.Store) {
+	t := w.t
+	name := ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: "TEST Tree root"}
+	rootKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	w.root, err = ca.NewRoot(rootKey, name)
+	require.NoError(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	name.CommonName = "TEST Tree issuing"
+	w.issuing, err = ca.NewIssuing(w.root, rootKey, key.Public(), name)
+	require.NoError(t, err)
+	profile := ca.CompatProfile()
+	profile.MinBits = 2048
+	w.authority, err = ca.New(ca.Config{Issuing: []ca.Issuing{{Certificate: w.issuing, Signer: key}}, Store: s, Profile: profile, URL: w.pki.URL + "/pki"})
+	require.NoError(t, err)
+}
+
+// keys are RSA keys that tests share: each service sees each once.
+var keys struct {
+	sync.Mutex
+	all []*rsa.PrivateKey
+}
+
+// givenKey enrols keys that exist, so that they need not be made for each test.
+func givenKey(t testing.TB) func(*device.EnrollOptions) {
+	next := 0
+	return func(o *device.EnrollOptions) {
+		keys.Lock()
+		defer keys.Unlock()
+		if next == len(keys.all) {
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			require.NoError(t, err)
+			keys.all = append(keys.all, key)
+		}
+		var err error
+		o.Client, o.Server, err = splitkey.Split(keys.all[next], splitkey.Additive)
+		require.NoError(t, err)
+		next++
+	}
+}
+
+type object = map[string]any
+
+// call sends a request and returns the status and the answer.
+func (w *world) call(method, path string, body any) (int, object) {
+	w.t.Helper()
+	var in io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		require.NoError(w.t, err)
+		in = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, w.api.URL+path, in)
+	require.NoError(w.t, err)
+	r.Header.Set("Content-Type", "application/json")
+	out, err := w.api.Client().Do(r)
+	require.NoError(w.t, err)
+	defer out.Body.Close()
+	text, err := io.ReadAll(out.Body)
+	require.NoError(w.t, err)
+	var o object
+	require.NoError(w.t, json.Unmarshal(text, &o), string(text))
+	return out.StatusCode, o
+}
+
+// who returns the test person with a number.
+func who(t testing.TB, number string) Identity {
+	for _, i := range All() {
+		if strings.HasSuffix(i.Person.ID.String(), number) {
+			return i
+		}
+	}
+	require.Fail(t, "nobody", number)
+	return Identity{}
+}
+
+func id(number string) identity.ID { return identity.ID{Type: "PNO", Country: "EE", Number: number} }
