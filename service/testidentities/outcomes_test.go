@@ -62,6 +62,10 @@ func TestOutcomes(t *testing.T) {
 		{"EE-30403039994", "displayTextAndPIN", "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"},
 	} {
 		for _, kind := range []string{"authentication", "signature"} {
+			// One person signs in all versions: signatures differ from logins nowhere else.
+			if kind == "signature" && c.number != "EE-40504040001" {
+				c.v1, c.v3 = "", ""
+			}
 			name := kind + " PNO" + c.number + " " + c.interaction
 			if c.v1 != "" {
 				b := body2(c.interaction)
