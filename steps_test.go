@@ -1,10 +1,14 @@
 package tandem_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,4 +125,77 @@ func TestTargets(t *testing.T) {
 	for _, m := range calls {
 		require.True(t, targets[m[1]], m[1])
 	}
+}
+
+// TestRace: every package of this module that starts a goroutine or has a lock is among
+// those of which .ci/test runs all tests under the race detector, and every test of
+// another one that starts some is among the few that it runs so.
+func TestRace(t *testing.T) {
+	text, err := os.ReadFile(".ci/test")
+	require.NoError(t, err)
+	value := func(name string) string {
+		m := regexp.MustCompile(`(?m)^` + name + `='(.*)'$`).FindSubmatch(text)
+		require.NotNil(t, m, name)
+		return string(m[1])
+	}
+	atOnce := regexp.MustCompile(value("at_once"))
+	in := func(list, dir string) bool {
+		return slices.ContainsFunc(strings.Fields(value(list)), func(pattern string) bool {
+			root, tree := strings.CutSuffix(pattern[2:], "/...")
+			return dir == root || tree && strings.HasPrefix(dir, root+"/")
+		})
+	}
+	apart := map[string]string{
+		"bench":                "benchmarks, which nobody runs under the race detector",
+		"internal/mutants":     "a program whose tests start no goroutine",
+		"vectors/internal/gen": "likewise",
+	}
+	found := map[string]int{}
+	require.NoError(t, filepath.WalkDir(".", func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, noModule := os.Stat(filepath.Join(name, "go.mod"))
+			if _, ok := apart[name]; ok || name != "." && (strings.ContainsAny(name[:1], "._") || d.Name() == "testdata" || noModule == nil) {
+				return filepath.SkipDir
+			}
+		}
+		dir := filepath.ToSlash(filepath.Dir(name))
+		if !strings.HasSuffix(name, ".go") || in("shared", dir) {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if in("used", dir) && strings.HasPrefix(f.Name.Name, "Test") && atOnce.MatchString(f.Name.Name) {
+				found[dir]++
+				continue
+			}
+			require.False(t, startsSome(f), "%s: %s", name, f.Name.Name)
+		}
+		return nil
+	}))
+	for _, pattern := range strings.Fields(value("used")) {
+		require.NotZero(t, found[pattern[2:]], pattern)
+	}
+}
+
+// startsSome reports whether a function has a go statement, or calls a method Go or Lock.
+func startsSome(f *ast.FuncDecl) (some bool) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			some = true
+		case *ast.CallExpr:
+			s, ok := n.Fun.(*ast.SelectorExpr)
+			some = some || ok && (s.Sel.Name == "Go" || s.Sel.Name == "Lock" && len(n.Args) == 0)
+		}
+		return true
+	})
+	return some
 }

@@ -55,6 +55,10 @@ func TestOptions(t *testing.T) {
 		require.ErrorIs(t, err, protocol.ErrMalformed, text)
 		require.Less(t, len(err.Error()), 200)
 	}
+	_, err := protocol.ParseOptions(strings.Repeat("x", 40))
+	require.NotContains(t, err.Error(), "...")
+	_, err = protocol.ParseOptions(strings.Repeat("x", 41))
+	require.ErrorContains(t, err, strings.Repeat("x", 40)+"...")
 }
 
 func FuzzParseOptions(f *testing.F) {

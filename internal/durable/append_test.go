@@ -63,3 +63,34 @@ func requireFile(t *testing.T, name, want string) {
 	require.NoError(t, err)
 	require.Equal(t, want, string(got))
 }
+
+// TestLogFails: what the file refuses is the error, and how much of a line was written is
+// said without the newline that ended the one before.
+func TestLogFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "log")
+	closed, err := os.Create(name)
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	_, err = cutOff(closed)
+	require.ErrorIs(t, err, os.ErrClosed)
+	require.ErrorIs(t, writing([]byte("x"))(closed), os.ErrClosed)
+
+	require.NoError(t, os.WriteFile(name, []byte("torn"), 0o600))
+	writeOnly, err := os.OpenFile(name, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = cutOff(writeOnly)
+	require.Error(t, err)
+	require.NoError(t, writeOnly.Close())
+
+	_, err = Disk{}.OpenLog(t.TempDir(), 0o600) // a folder
+	require.Error(t, err)
+	l, err := Disk{}.OpenLog(name, 0o600)
+	require.NoError(t, err)
+	n, err := l.Write([]byte("whole\n"))
+	require.NoError(t, err)
+	require.Equal(t, 6, n)
+	require.NoError(t, l.file.Close())
+	_, err = l.Write([]byte("lost\n"))
+	require.ErrorIs(t, err, os.ErrClosed)
+	requireFile(t, name, "torn\nwhole\n")
+}

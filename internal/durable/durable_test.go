@@ -260,7 +260,17 @@ func TestMakeFolder(t *testing.T) {
 			return nil
 		})
 		require.ErrorIs(t, disk.MakeFolder(filepath.Join(t.TempDir(), "x"), 0o700), want)
+		require.ErrorIs(t, disk.MakeFolder(t.TempDir(), 0o700), want)
 	}
+	// The folder above one that exists need not be one that can be synced.
+	disk = Observed(func(s Step) error {
+		if s.Op == SyncFolder {
+			return fs.ErrPermission
+		}
+		return nil
+	})
+	require.NoError(t, disk.MakeFolder(t.TempDir(), 0o700))
+	require.ErrorIs(t, disk.MakeFolder(filepath.Join(t.TempDir(), "x"), 0o700), fs.ErrPermission)
 }
 
 // TestTryLock: one at a time, and again once it was given back.

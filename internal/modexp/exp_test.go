@@ -115,9 +115,9 @@ func TestImplementations(t *testing.T) {
 	}
 }
 
-// TestStress runs exponentiations in parallel, in place, with the collector running all
+// TestConcurrentExp runs exponentiations in parallel, in place, with the collector running all
 // the time and profiling signals arriving in the middle of the assembly.
-func TestStress(t *testing.T) {
+func TestConcurrentExp(t *testing.T) {
 	duration := 500 * time.Millisecond
 	if *long {
 		duration = 20 * time.Second

@@ -101,19 +101,19 @@ func newIFMA(n []uint64) arithmetic {
 func (k *ifma) divide(z, x []uint64, k0 uint64) {
 	n := k.context[k.words() : 2*k.words()]
 	c := x[0] * k0 & digitMask
-	var high, low uint64 // carry: below 2^53
+	var low uint64 // carry: below 2^53
 	for j := range k.digits {
 		i := k.index(j)
-		h, l := bits.Mul64(n[i], c)
+		high, l := bits.Mul64(n[i], c)
 		var carry uint64
 		low, carry = bits.Add64(low, l, 0)
-		high += h + carry
+		high += carry
 		low, carry = bits.Add64(low, x[i], 0)
 		high += carry
 		if j > 0 {
 			z[k.index(j-1)] = low & digitMask
 		}
-		low, high = low>>digitBits|high<<(64-digitBits), high>>digitBits
+		low = low>>digitBits | high<<(64-digitBits) // high is below 2^41
 	}
 	z[k.index(k.digits-1)] = low
 }

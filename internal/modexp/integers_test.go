@@ -3,6 +3,7 @@ package modexp
 import (
 	"fmt"
 	"math/big"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -152,10 +153,13 @@ func TestWipeableModulus(t *testing.T) {
 		require.True(t, ok, "not bigmod")
 		require.NotZero(t, m.n[0])
 		memory := [][]uint64{m.n, mont.one, mont.rr, mont.radix}
+		constants := kernelConstants(mont.kernel)
+		require.NotEqual(t, make([]uint64, len(constants)), constants)
 		m.Wipe()
 		for _, words := range memory {
 			require.Equal(t, make([]uint64, len(words)), words)
 		}
+		require.Equal(t, make([]uint64, len(constants)), kernelConstants(mont.kernel))
 	}
 	require.Panics(t, func() { NewWipeableModulus(oddOf(t, 8193).Bytes()) })
 }
@@ -172,4 +176,16 @@ func BenchmarkInverse(b *testing.B) {
 			}
 		})
 	}
+}
+
+// kernelConstants are the words that a kernel has computed from its modulus.
+func kernelConstants(k kernel) (words []uint64) {
+	v := reflect.ValueOf(k).Elem()
+	if k0 := v.FieldByName("k0"); k0.IsValid() {
+		return []uint64{k0.Uint()}
+	}
+	for context, i := v.FieldByName("context"), 0; i < context.Len(); i++ {
+		words = append(words, context.Index(i).Uint())
+	}
+	return words
 }

@@ -74,8 +74,12 @@ type parsed struct {
 
 // newChecker takes the packages that the targets import as the compiler wrote them.
 func newChecker() (*checker, error) {
+	all, err := targets()
+	if err != nil {
+		return nil, err
+	}
 	args := []string{"list", "-export", "-deps", "-f", "{{if .Export}}{{.ImportPath}}={{.Export}}{{end}}"}
-	for _, t := range targets {
+	for _, t := range all {
 		args = append(args, "./"+t.dir)
 	}
 	out, err := exec.Command("go", args...).Output()

@@ -3,6 +3,7 @@ package main
 import (
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -123,6 +124,7 @@ func TestSample(t *testing.T) {
 	list, err := allChanges()
 	require.NoError(t, err)
 	require.Greater(t, len(list), 3000)
+	named := maps.Clone(alsoTested)
 	keys := map[string]bool{}
 	perTarget := map[string]int{}
 	for _, c := range list {
@@ -141,8 +143,19 @@ func TestSample(t *testing.T) {
 			require.NoError(t, err, c.key())
 		}
 	}
-	for _, target := range targets {
+	all, err := targets()
+	require.NoError(t, err)
+	require.Greater(t, len(all), 20)
+	for _, target := range all {
 		require.NotZero(t, perTarget[target.dir], target.dir)
+		delete(named, target.dir)
+		for _, dir := range target.tests {
+			require.DirExists(t, dir)
+		}
+	}
+	require.Empty(t, named, "packages without changes, or left out, that are said to be tested by others")
+	for dir := range leftOut {
+		require.DirExists(t, dir)
 	}
 	draw(list, 1)
 	first := list[0]

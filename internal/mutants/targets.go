@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"go/build"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A target is a package that is changed by rule, and the packages whose tests hold it.
@@ -18,25 +20,65 @@ type target struct {
 	tests []string
 }
 
-// targets are splitkey, internal/modexp, pinlock, protocol and the stores, without what
-// is there for tests only.
-var targets = []target{
-	{"splitkey", []string{"splitkey"}},
-	{"splitkey/internal/deal", []string{"splitkey/internal/deal", "splitkey"}},
-	{"splitkey/internal/emsa", []string{"splitkey/internal/emsa", "splitkey"}},
-	{"internal/modexp", []string{"internal/modexp", "splitkey"}},
-	{"splitkey/internal/prime", []string{"splitkey/internal/prime", "splitkey"}},
-	{"pinlock", []string{"pinlock", "protocol/device", "protocol/server"}},
-	{"pinlock/limiter", []string{"pinlock/limiter", "pinlock/limiter/storetest", "protocol/server"}},
-	{"protocol", []string{"protocol", "protocol/server"}},
-	{"protocol/internal/wire", []string{"protocol/internal/wire", "protocol/server", "protocol/device"}},
-	{"protocol/device", []string{"protocol/device", "protocol/server"}},
-	{"protocol/server", []string{"protocol/server", "protocol/device"}},
-	{"protocol/httptransport", []string{"protocol/httptransport"}},
-	{"service/stores/bolt", []string{"service/stores/bolt"}},
-	{"service/stores/etcd", []string{"service/stores/etcd"}},
-	{"service/stores/watermark", []string{"service/stores/watermark"}},
+// leftOut are the folders without targets, and why.
+var leftOut = map[string]string{
+	"bench":                       "measures",
+	"examples":                    "shows",
+	"vectors":                     "makes and reads test vectors",
+	"hsm":                         "its tests take minutes for each mutant; its faults are in the table",
+	"internal/mutants":            "this program",
+	"internal/taint":              "is empty but under valgrind",
+	"internal/testgate":           "judges tests",
+	"service/cmd":                 "its tests run it as a process of its own",
+	"splitkey/internal/contender": "keeps the other core busy while something is measured",
 }
+
+// alsoTested are the packages whose tests hold another one beside its own.
+var alsoTested = map[string][]string{
+	"splitkey/internal/deal":          {"splitkey"},
+	"splitkey/internal/emsa":          {"splitkey"},
+	"splitkey/internal/prime":         {"splitkey"},
+	"internal/modexp":                 {"splitkey"},
+	"internal/enum":                   {"protocol", "protocol/device", "protocol/server"},
+	"internal/erase":                  {"splitkey"},
+	"internal/keystock":               {"protocol/server"},
+	"internal/secret":                 {"splitkey", "protocol/internal/wire"},
+	"pinlock":                         {"protocol/device", "protocol/server"},
+	"pinlock/limiter":                 {"pinlock/limiter/storetest", "protocol/server"},
+	"protocol":                        {"protocol/server"},
+	"protocol/internal/wire":          {"protocol/server", "protocol/device"},
+	"protocol/device":                 {"protocol/server"},
+	"protocol/server":                 {"protocol/device"},
+	"protocol/server/observe":         {"protocol/server"},
+	"service/identity":                {"service/ca"},
+	"service/rp":                      {"service/rp/rpv2", "service/rp/rpv3"},
+	"service/rp/internal/fields":      {"service/rp/rpv2", "service/rp/rpv3", "service/rp/acsp"},
+	"service/strictjson":              {"service/rp/rpv2", "service/rp/rpv3"},
+	"service/stores/internal/checked": {"service/stores/bolt"},
+}
+
+// A package whose name ends so is there for tests only.
+const forTests = "test"
+
+// targets are the packages of the library and of the service's module.
+var targets = sync.OnceValues(func() ([]target, error) {
+	var out []target
+	err := filepath.WalkDir(".", func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || dir == "." {
+			return err
+		}
+		dir = filepath.ToSlash(dir)
+		if _, left := leftOut[dir]; left || d.Name() == "testdata" || strings.ContainsAny(d.Name()[:1], "._") || strings.HasSuffix(d.Name(), forTests) {
+			return fs.SkipDir
+		}
+		list, err := changesOf(dir)
+		if err == nil && len(list) > 0 {
+			out = append(out, target{dir, append([]string{dir}, alsoTested[dir]...)})
+		}
+		return err
+	})
+	return out, err
+})
 
 // generated reports whether a program wrote the file: then the program is tested, and its
 // result.
@@ -64,35 +106,51 @@ func filesOf(dir string) ([]string, error) {
 	return out, nil
 }
 
-// allChanges returns every change of every target.
-func allChanges() ([]change, error) {
+// changesOf returns every change of a package.
+func changesOf(dir string) ([]change, error) {
+	files, err := filesOf(dir)
+	if err != nil {
+		return nil, err
+	}
 	var out []change
-	for _, t := range targets {
-		files, err := filesOf(t.dir)
+	for _, name := range files {
+		source, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range files {
-			source, err := os.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			if generated(source) {
-				continue
-			}
-			list, err := changes(name, source)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, list...)
+		if generated(source) {
+			continue
 		}
+		list, err := changes(name, source)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	return out, nil
+}
+
+// allChanges returns every change of every target.
+func allChanges() ([]change, error) {
+	all, err := targets()
+	if err != nil {
+		return nil, err
+	}
+	var out []change
+	for _, t := range all {
+		list, err := changesOf(t.dir)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
 	}
 	return out, nil
 }
 
 func targetOf(file string) target {
+	all, _ := targets() // which has the file
 	dir := path.Dir(file)
-	return targets[slices.IndexFunc(targets, func(t target) bool { return t.dir == dir })]
+	return all[slices.IndexFunc(all, func(t target) bool { return t.dir == dir })]
 }
 
 // draw puts the changes into the order of a draw without replacement. It goes by the hash

@@ -85,6 +85,8 @@ func (s *state) encode(storageKey []byte) ([]byte, error) {
 	return aead.Seal(append(out, nonce...), nonce, body, header), nil
 }
 
+// storageAEAD returns the cipher of the storage. It keeps a copy of its key, as the device
+// keeps the storage key that it is derived from.
 func storageAEAD(storageKey []byte) (aead interface {
 	Seal(dst, nonce, plaintext, additionalData []byte) []byte
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
@@ -93,7 +95,6 @@ func storageAEAD(storageKey []byte) (aead interface {
 	if err != nil {
 		return nil, err
 	}
-	defer clear(key)
 	return chacha20poly1305.NewX(key)
 }
 

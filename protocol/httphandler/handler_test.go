@@ -276,7 +276,7 @@ func TestRequestIDs(t *testing.T) {
 	s := newService(t)
 	const ours = `[A-Z2-7]{26}`
 	for name, c := range map[string]struct{ option, header, want string }{
-		"of the proxy":    {"X-Request-Id", "X-Request-Id: r-17_a.B", `r-17_a\.B`},
+		"of the proxy":    {"X-Request-Id", "X-Request-Id: r-17_a.Bz-AZ-09", `r-17_a\.Bz-AZ-09`},
 		"not asked for":   {"", "X-Request-Id: r-17", ours},
 		"another header":  {"X-Trace", "X-Request-Id: r-17", ours},
 		"with a space":    {"X-Request-Id", "X-Request-Id: r 17", ours},

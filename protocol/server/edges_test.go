@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
 // TestEventConsistent: what an event of each kind can have beside its kind, and the
@@ -166,6 +167,20 @@ func TestClockAtItsBounds(t *testing.T) {
 	client, server := protocoltest.Shares()
 	err = p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server})
 	require.ErrorIs(t, err, device.ErrUnanswered)
+
+	// What the service asks for by itself is an error as well, for a key that there is.
+	now = time.Time{}
+	p.enroll(t)
+	for _, ms := range []int64{-1, wire.MaxTime + 1} {
+		now = time.UnixMilli(ms)
+		_, err = s.Status(t.Context(), p.id)
+		require.Error(t, err)
+		_, err = s.Expire(t.Context(), p.id)
+		require.Error(t, err)
+		require.Error(t, s.Revoke(t.Context(), p.id, "x"))
+	}
+	now = time.Time{}
+	require.Equal(t, Pending, loadRecord(t, s, p.id).condition)
 }
 
 // TestLongestChallenge: challenges may live for an hour.
@@ -202,4 +217,62 @@ func TestUnreadableIndex(t *testing.T) {
 	err = p.Enroll(t.Context(), device.EnrollOptions{Challenge: challenge, PIN: protocoltest.RightPIN, Client: client, Server: server})
 	require.ErrorIs(t, err, device.ErrUnanswered)
 	require.Contains(t, s.logged(), "unreadable")
+}
+
+// TestOvertakenReservation: of two nodes that both find the owner of a modulus expired,
+// one makes its key the owner. The other's request is refused, unless it is the same
+// request.
+func TestOvertakenReservation(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		s := newService(t)
+		newPhone(t, s, nil).enroll(t)
+		s.clock.Add(DefaultPendingLife)
+		_, share := protocoltest.Shares()
+		index := indexID(share)
+		id, winner := protocol.KeyID{1}, protocol.KeyID{2}
+		if same {
+			winner = id
+		}
+		now, err := s.now()
+		require.NoError(t, err)
+		faster := func() {
+			ours, err := s.reserve(t.Context(), index, winner, now)
+			require.NoError(t, err)
+			require.True(t, ours)
+		}
+		node := s.node(t, func(c *Config) { c.Store = &lateStore{c.Store, index, faster} })
+		ours, err := node.reserve(t.Context(), index, id, now)
+		require.NoError(t, err)
+		require.Equal(t, same, ours)
+		owner, _, err := s.owner(t.Context(), index)
+		require.NoError(t, err)
+		require.Equal(t, winner, *owner)
+	}
+}
+
+// lateStore is the store of a node that another one overtakes at a record.
+type lateStore struct {
+	limiter.Store
+	id     string
+	faster func()
+}
+
+func (l *lateStore) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	if id == l.id {
+		l.faster()
+	}
+	return l.Store.Swap(ctx, id, version, value)
+}
+
+// TestRecordOfAnotherKey: a record whose final key is not that of the share under its seal
+// makes no signature.
+func TestRecordOfAnotherKey(t *testing.T) {
+	s := newService(t)
+	p := newReadyPhone(t, s)
+	rec := loadRecord(t, s, p.id)
+	rec.public = splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey
+	err := (&trial{server: s.Server, id: p.id}).restore(t.Context(), rec)
+	require.ErrorIs(t, err, ErrRecord)
+	require.ErrorContains(t, err, "another final key")
+	require.NoError(t, (&trial{server: s.Server, id: p.id}).restore(t.Context(), loadRecord(t, s, p.id)))
 }

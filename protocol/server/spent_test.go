@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"math/big"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -193,7 +194,7 @@ func (p publicOnly) Public() crypto.PublicKey { return p.pub }
 
 func failsFor(prefix string, err error) func(string) error {
 	return func(id string) error {
-		if id[:len(prefix)] == prefix {
+		if strings.HasPrefix(id, prefix) {
 			return err
 		}
 		return nil
@@ -328,6 +329,53 @@ func TestRefusedAfterTheDraw(t *testing.T) {
 		s.clock.Add(time.Hour)
 		require.Equal(t, wire.CodeExpired, deliver(t, s.Server, request, r).Code)
 	})
+}
+
+// brokenMarks is a store that does not say, or does not change, which challenges are spent.
+type brokenMarks struct {
+	limiter.Store
+	load, swap error
+}
+
+func (b *brokenMarks) Load(ctx context.Context, id string) ([]byte, uint64, error) {
+	if err := failsFor("spent/", b.load)(id); err != nil {
+		return nil, 0, err
+	}
+	return b.Store.Load(ctx, id)
+}
+
+func (b *brokenMarks) Swap(ctx context.Context, id string, version uint64, value []byte) error {
+	if err := failsFor("spent/", b.swap)(id); err != nil {
+		return err
+	}
+	return b.Store.Swap(ctx, id, version, value)
+}
+
+// TestRefusalIsDurable: a key is refused for good only once that is stored, and nothing is
+// drawn where the store does not say whether the challenge is spent.
+func TestRefusalIsDurable(t *testing.T) {
+	_, server := protocoltest.Shares()
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		load, swap error
+		drawn      int64
+	}{"not changed": {swap: broken, drawn: 1}, "not read": {load: broken}} {
+		t.Run(name, func(t *testing.T) {
+			keys := new(countingKeys)
+			marks := &brokenMarks{load: c.load, swap: c.swap}
+			s := newService(t, func(config *Config) {
+				config.Keys, marks.Store, config.Store = sharingFactor{}, config.Store, marks
+			}, countKeys(keys))
+			id, challenge, err := s.ChallengeEnroll(t.Context())
+			require.NoError(t, err)
+			request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+			require.NoError(t, err)
+			for range 2 {
+				require.Equal(t, wire.CodeLater, deliver(t, s.Server, request, r).Code)
+			}
+			require.Equal(t, c.drawn, keys.drawn.Load())
+		})
+	}
 }
 
 // TestDamagedMark: a mark that cannot be read is a failure, not a fresh start.

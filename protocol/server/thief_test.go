@@ -40,6 +40,7 @@ type burglary struct {
 	t     *testing.T
 	s     *service
 	id    protocol.KeyID
+	owner *phone // one device for all moments: it keeps nothing but its storage
 	seen  map[string]bool
 	queue []*heist
 	cost  int
@@ -52,10 +53,10 @@ func (b *burglary) at(h *heist) *phone {
 	b.s.store = store
 	b.s.Server = b.s.node(b.t, func(c *Config) { c.Store = store })
 	b.s.clock.Set(h.now)
-	p := openPhone(b.t, b.s, &protocoltest.MemoryStorage{Data: h.owner}, nil)
-	p.id = b.id
+	b.owner.state.Data = slices.Clone(h.owner)
+	b.owner.transport = b.s.Handle
 	b.cost++
-	return p
+	return b.owner
 }
 
 // after adds the moment that follows, unless it is known.
@@ -267,7 +268,7 @@ func TestThiefExactly(t *testing.T) {
 			})
 			p, l := newLossyPhone(t, s)
 			c.prepare(p, func(request, answer bool) { l.loseRequest, l.loseResponse = request, answer })
-			b := &burglary{t: t, s: s, id: p.id, seen: make(map[string]bool)}
+			b := &burglary{t: t, s: s, id: p.id, owner: p, seen: make(map[string]bool)}
 			b.copied(p)
 			most, without := make([]int, 3), 0
 			// Short mode sees the first moments, and no more than the whole allows.

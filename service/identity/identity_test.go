@@ -27,6 +27,7 @@ func TestParseID(t *testing.T) {
 		"PNOBE-05040400032":                {Type: "PNO", Country: "BE", Number: "05040400032"},
 		"PASKZ-N1234567":                   {Type: "PAS", Country: "KZ", Number: "N1234567"},
 		"IDCCZ-1a":                         {Type: "IDC", Country: "CZ", Number: "1a"},
+		"IDCCZ-azAZ09":                     {Type: "IDC", Country: "CZ", Number: "azAZ09"},
 		"PNOXK-" + strings.Repeat("1", 40): {Type: "PNO", Country: "XK", Number: strings.Repeat("1", 40)},
 	} {
 		id, err := identity.ParseID(s)

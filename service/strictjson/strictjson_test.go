@@ -62,6 +62,9 @@ func TestParseRefuses(t *testing.T) {
 		"\ufeff{}":                           "the body is not JSON, at byte 0",
 		"{\"a\":\"\n\"}":                     "the body is not JSON, at byte 6",
 		`{"a":"\x"}`:                         "the body is not JSON, at byte 8",
+		`{"a":"\u12`:                         "the body is not JSON",
+		"{\"a\":\"x\n,\"b\":1}":              "the body is not JSON, at byte 7",
+		`{"a":"\x,"b":1}`:                    "the body is not JSON, at byte 8",
 		`{"a":"\u12"}`:                       "the body is not JSON",
 		`{"a":"\u12g4"}`:                     "the body is not JSON",
 		`{"a":"\ud800"}`:                     "the body is not JSON",
@@ -87,6 +90,10 @@ func TestParseRefuses(t *testing.T) {
 	require.NoError(t, err)
 	_, err = strictjson.Parse([]byte(`{"a":"` + strings.Repeat("x", 64<<10-8) + `"}`))
 	require.NoError(t, err)
+	for _, body := range []string{`{"a":"x y ~"}`, `{"a":1e-5,"b":1E+5,"c":-0.5e05}`} {
+		_, err = strictjson.Parse([]byte(body))
+		require.NoError(t, err, body)
+	}
 	// Names in pointers have an end.
 	_, err = strictjson.Parse([]byte(`{"` + strings.Repeat("õ", 1000) + `":1,"` + strings.Repeat("õ", 1000) + `":1}`))
 	require.Less(t, len(err.Error()), 200)

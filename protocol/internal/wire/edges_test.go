@@ -80,3 +80,41 @@ func TestUnknownOperation(t *testing.T) {
 		}
 	}
 }
+
+// TestSealToZeros: nothing is sealed to a key that nobody can have.
+func TestSealToZeros(t *testing.T) {
+	zeros, err := wire.KEM.NewPublicKey(make([]byte, wire.HPKEKeySize))
+	require.NoError(t, err)
+	request, _, err := wire.SealRequest(zeros, protocol.OpSign, protocol.KeyID{}, nil)
+	require.Error(t, err)
+	require.Nil(t, request)
+	_, err = wire.ParseHPKEKey(make([]byte, wire.HPKEKeySize))
+	require.Error(t, err)
+}
+
+// TestEncodeRefuses: what has no encoding is an error, and no shorter request.
+func TestEncodeRefuses(t *testing.T) {
+	x := protocoltest.NewFixture()
+	own, err := wire.ParseChallenge(x.Challenge(wire.ForOwnUse, wire.Hash{}))
+	require.NoError(t, err)
+	r := wire.Request{Op: protocol.OpConfirm, Challenge: own, Number: 1, Token: wire.DrawSecret(),
+		Salts: [][]byte{nil, make([]byte, 4096)}, Partials: [][]byte{make([]byte, 256), make([]byte, 256)}}
+	plaintext, err := r.Encode(x.AuthKey, x.Id, nil)
+	require.Error(t, err, "salts of two lengths")
+	require.Nil(t, plaintext)
+
+	challenge, err := wire.ParseChallenge(x.Challenge(wire.ForEnrolment, wire.Hash{}))
+	require.NoError(t, err)
+	e := wire.Enrollment{Challenge: challenge, AuthKey: wire.DrawSecret(), Attestation: make([]byte, 1<<16)}
+	plaintext, err = e.Encode(x.Id, nil)
+	require.Error(t, err, "an attestation that its length does not fit")
+	require.Nil(t, plaintext)
+
+	a := wire.Answer{Code: wire.CodeExpired, Document: make([]byte, 1<<16)}
+	plaintext, err = a.Encode()
+	require.Error(t, err)
+	require.Nil(t, plaintext)
+	sealed, err := wire.ResponseKey{Secret: wire.DrawSecret()}.SealAnswer(&a)
+	require.Error(t, err)
+	require.Nil(t, sealed)
+}

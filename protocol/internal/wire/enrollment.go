@@ -62,10 +62,9 @@ func ParseEnrollment(plaintext []byte) (*Enrollment, error) {
 	s := cryptobyte.String(plaintext)
 	var version uint8
 	var challenge, share, hardware, attestation, signature cryptobyte.String
-	key := make([]byte, SecretSize)
-	defer clear(key)
+	var key []byte
 	if !s.ReadUint8(&version) || version != Version || !s.ReadUint8LengthPrefixed(&challenge) ||
-		!s.ReadUint16LengthPrefixed(&share) || !s.CopyBytes(key) || !s.CopyBytes(e.Commitment[:]) ||
+		!s.ReadUint16LengthPrefixed(&share) || !s.ReadBytes(&key, SecretSize) || !s.CopyBytes(e.Commitment[:]) ||
 		!s.ReadUint8LengthPrefixed(&hardware) || !s.ReadUint16LengthPrefixed(&attestation) {
 		return nil, fmt.Errorf("%w: enrolment", protocol.ErrMalformed)
 	}

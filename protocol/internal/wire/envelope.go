@@ -82,10 +82,10 @@ func ParseEnvelope(request []byte) (*Envelope, error) {
 // SealRequest encrypts a plaintext to the server.
 func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, plaintext []byte) ([]byte, ResponseKey, error) {
 	enc, sender, err := hpke.NewSender(pub, kdf, aead, info(op))
-	if err != nil {
-		return nil, ResponseKey{}, err
+	var ciphertext []byte
+	if err == nil {
+		ciphertext, err = sender.Seal(id[:], plaintext)
 	}
-	ciphertext, err := sender.Seal(id[:], plaintext)
 	if err != nil {
 		return nil, ResponseKey{}, err
 	}

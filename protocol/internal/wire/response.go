@@ -34,18 +34,17 @@ func newResponseKey(export func(string, int) ([]byte, error), request []byte) (R
 }
 
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which
-// contains enc) in the place of enc: each answer has a key of its own.
+// contains enc) in the place of enc: each answer has a key of its own. The cipher keeps a
+// copy of it, so that nothing is gained by clearing this one, or what it is made of.
 func (k ResponseKey) aead(salt []byte) (cipher.AEAD, []byte, error) {
 	prk, err := hkdf.Extract(sha256.New, k.Secret.Get(), append(k.Request[:], salt...))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer clear(prk)
 	key, err := hkdf.Expand(sha256.New, prk, "key", 32)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer clear(key)
 	nonce, err := hkdf.Expand(sha256.New, prk, "nonce", 12)
 	if err != nil {
 		return nil, nil, err

@@ -83,3 +83,20 @@ func TestRefusedRequestIsWiped(t *testing.T) {
 		require.Nil(t, none)
 	}
 }
+
+// TestResponseKeyIsCopied: of what the HPKE context exports nothing stays but the response key's
+// own copy.
+func TestResponseKeyIsCopied(t *testing.T) {
+	exported := bytes.Repeat([]byte{7}, SecretSize)
+	r, err := newResponseKey(func(context string, n int) ([]byte, error) {
+		require.Equal(t, "tandem v2 response", context)
+		require.Equal(t, SecretSize, n)
+		return exported, nil
+	}, []byte("request"))
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat([]byte{7}, SecretSize), r.Secret.Get())
+	require.True(t, AllZero(exported))
+	broken := errors.New("broken")
+	_, err = newResponseKey(func(string, int) ([]byte, error) { return nil, broken }, nil)
+	require.ErrorIs(t, err, broken)
+}

@@ -54,7 +54,6 @@ func NewSecret() Secret {
 func ParseSecret(text string) (Secret, error) {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) < 18 || base64.StdEncoding.EncodeToString(b) != text {
-		clear(b)
 		return Secret{}, ErrMalformed
 	}
 	return Secret{secret.Own(b)}, nil
@@ -146,16 +145,13 @@ func Parse(link string) (Link, error) {
 	if len(link) > maxLink {
 		return Link{}, fmt.Errorf("%w: too long", ErrMalformed)
 	}
-	unprotected, code, ok := strings.Cut(link, "&authCode=")
-	base, query, ok2 := strings.Cut(unprotected, "?")
-	if !ok || !ok2 {
-		return Link{}, ErrMalformed
-	}
+	unprotected, code, _ := strings.Cut(link, "&authCode=")
+	base, query, _ := strings.Cut(unprotected, "?")
 	l := Link{Base: base, unprotected: unprotected}
 	next := func(name string) string {
 		var value string
 		value, query, _ = strings.Cut(query, "&")
-		value, ok = strings.CutPrefix(value, name+"=")
+		value, ok := strings.CutPrefix(value, name+"=")
 		if !ok {
 			return ""
 		}

@@ -523,3 +523,12 @@ func ExampleEndpoint_Parse() {
 	}
 	// Output: PNOEE-40504040001-7TRE-Q <nil>
 }
+
+// TestProblemOfNothing: a nil in place of a problem is an internal error.
+func TestProblemOfNothing(t *testing.T) {
+	for _, err := range []error{nil, (*rp.Problem)(nil), fmt.Errorf("wrapped: %w", (*rp.Problem)(nil))} {
+		code, body := rpv3.Problem(err)
+		require.Equal(t, 500, code)
+		require.True(t, json.Valid(body))
+	}
+}

@@ -84,3 +84,15 @@ func TestElementOutOfPlace(t *testing.T) {
 		require.ErrorIs(t, err, ErrDamaged, "the page of another id")
 	}
 }
+
+// TestEmptyPage: a page may have no elements, and then need not be longer than its header.
+// The pages of inline buckets are so.
+func TestEmptyPage(t *testing.T) {
+	b := encodePage(7, page{leaf: true})
+	require.Len(t, b, pageHeader)
+	p, err := parsePage(7, b, 1024)
+	require.NoError(t, err)
+	require.Empty(t, p.elements)
+	_, err = parsePage(7, b[:pageHeader-1], 1024)
+	require.ErrorIs(t, err, ErrDamaged)
+}

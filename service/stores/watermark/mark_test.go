@@ -1,6 +1,7 @@
 package watermark
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -152,4 +153,47 @@ func FuzzParseMark(f *testing.F) {
 		}
 		require.Equal(t, b, m.encode())
 	})
+}
+
+// TestFileFails: what the disk refuses is the error, and the old mark stays.
+func TestFileFails(t *testing.T) {
+	broken, name := errors.New("broken"), filepath.Join(t.TempDir(), "mark")
+	for _, op := range []durable.Op{durable.Create, durable.Write, durable.Sync, durable.Rename, durable.SyncFolder} {
+		failing := false
+		f, err := openFile(durable.Observed(func(s durable.Step) error {
+			if failing && s.Op == op {
+				return broken
+			}
+			return nil
+		}), name)
+		require.NoError(t, err)
+		require.NoError(t, f.Save(t.Context(), []byte("old")))
+		failing = true
+		require.ErrorIs(t, f.Save(t.Context(), []byte("new")), broken, op)
+		failing = false
+		if op != durable.SyncFolder {
+			mark, err := f.Load(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, "old", string(mark))
+		}
+		require.NoError(t, f.Close())
+	}
+	// A leftover that cannot be removed, and a lock that cannot be given back.
+	require.NoError(t, os.WriteFile(name+".new", nil, 0o600))
+	_, err := openFile(durable.Observed(func(durable.Step) error { return broken }), name)
+	require.ErrorIs(t, err, broken)
+	f, err := OpenFile(name)
+	require.NoError(t, err, "the lock was given back")
+	unlock := f.unlock
+	f.unlock = func() error { return errors.Join(unlock(), broken) }
+	require.ErrorIs(t, f.Close(), broken)
+	// Neither a lock nor a mark where there is no folder, nor a mark that is a folder.
+	_, err = OpenFile(filepath.Join(t.TempDir(), "none", "mark"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	f, err = OpenFile(t.TempDir())
+	require.NoError(t, err)
+	_, err = f.Load(t.Context())
+	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrNoMark)
+	require.NoError(t, f.Close())
 }

@@ -97,3 +97,32 @@ func TestCheckpointIsRead(t *testing.T) {
 type unreadable struct{ *records }
 
 func (unreadable) Load(context.Context, string) ([]byte, uint64, error) { return nil, 0, errBroken }
+
+// brokenKeeper is a keeper that reads, and does not save.
+type brokenKeeper struct{ *keeper }
+
+func (brokenKeeper) Save(context.Context, []byte) error { return errBroken }
+
+// TestBrokenKeeper: nothing that the mark did not take is reported as done.
+func TestBrokenKeeper(t *testing.T) {
+	below := newRecords()
+	require.ErrorIs(t, Create(t.Context(), below, brokenKeeper{new(keeper)}), errBroken)
+	k := new(keeper)
+	require.NoError(t, Create(t.Context(), newRecords(), k))
+	before := k.mark
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r, err := BeginRecovery(t.Context(), brokenKeeper{k}, now)
+	require.ErrorIs(t, err, errBroken)
+	require.Nil(t, r)
+	require.Equal(t, before, k.mark)
+
+	r, err = BeginRecovery(t.Context(), k, now)
+	require.NoError(t, err)
+	below.fail = func(bool) bool { return true }
+	require.ErrorIs(t, r.Finish(t.Context(), below), errBroken)
+	_, err = Open(t.Context(), below, k, Options{Log: quiet})
+	require.ErrorIs(t, err, ErrWentBack)
+	below.fail = nil
+	r.keeper = brokenKeeper{k}
+	require.ErrorIs(t, r.Finish(t.Context(), below), errBroken)
+}

@@ -412,3 +412,37 @@ func TestClockTwoNodesOfOneMark(t *testing.T) {
 		require.Positive(t, refused)
 	})
 }
+
+// TestClockWaitingWriterHears: who waits for the mark hears at once that the store went
+// back.
+func TestClockWaitingWriterHears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below := newRecords()
+		s, k := newNode(t, below, Options{Lag: 1})
+		write(t, s, "key", "1")
+		before := below.copyOf()
+		write(t, s, "key", "2")
+		held := make(chan struct{})
+		k.mu.Lock()
+		k.held = held
+		k.mu.Unlock()
+		done := make(chan error, 2)
+		for i := range 2 {
+			go func() { done <- s.Create(t.Context(), fmt.Sprint(i), nil) }()
+		}
+		synctest.Wait()
+		confirmed := len(done)
+		require.Less(t, confirmed, 2)
+		for range confirmed {
+			require.NoError(t, <-done)
+		}
+		below.become(before)
+		_, _, err := s.Load(t.Context(), "key")
+		require.ErrorIs(t, err, ErrWentBack)
+		synctest.Wait()
+		require.Len(t, done, 2-confirmed)
+		require.ErrorIs(t, <-done, ErrWentBack)
+		close(held)
+		require.ErrorIs(t, s.Close(), ErrWentBack)
+	})
+}

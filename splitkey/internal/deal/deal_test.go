@@ -160,3 +160,18 @@ func TestCheck(t *testing.T) {
 	require.ErrorContains(t, check(n, p, q, onlyP, 65537), "e*d")
 	require.ErrorContains(t, check(n, q, p, onlyP, 65537), "e*d")
 }
+
+// TestWipe: a dealer that was wiped has none of its numbers.
+func TestWipe(t *testing.T) {
+	p, q := factors(t, 2048, big.NewInt(2))
+	dealer, err := New(p.Bytes(), q.Bytes(), 256, 65537)
+	require.NoError(t, err)
+	k := dealer.secret.Get()
+	for name, words := range map[string][]uint64{"lambda": k.lambda, "e": k.e, "d": k.d} {
+		require.NotEqual(t, make([]uint64, len(words)), words, name)
+	}
+	dealer.Wipe()
+	for name, words := range map[string][]uint64{"lambda": k.lambda, "e": k.e, "d": k.d} {
+		require.Equal(t, make([]uint64, len(words)), words, name)
+	}
+}

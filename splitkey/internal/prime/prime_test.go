@@ -155,3 +155,16 @@ func BenchmarkSieveAccepted(b *testing.B) {
 		})
 	}
 }
+
+// TestRandomBase: bases are drawn from all of [2, 2^(bits-1)), whatever the length.
+func TestRandomBase(t *testing.T) {
+	for bits := 17; bits <= 33; bits++ {
+		most := 0
+		for range 300 { // of which one has the highest bit with probability 1 - 2^-300
+			x := new(big.Int).SetBytes(randomBase(bits))
+			require.Positive(t, x.Cmp(one))
+			most = max(most, x.BitLen())
+		}
+		require.Equal(t, bits-1, most)
+	}
+}
