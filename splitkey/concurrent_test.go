@@ -3,52 +3,57 @@ package splitkey_test
 import (
 	"crypto"
 	"crypto/rsa"
+	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
 // TestConcurrentUse: one share, one completer, one server key and one final key make the
-// signatures of many goroutines at once, and keys are made and split beside them.
+// signatures of several goroutines at once, and keys are made and split beside them.
 func TestConcurrentUse(t *testing.T) {
 	own := splitkeytest.ServerKey(2048)
 	for _, s := range sharings {
 		p := splitOf(t, splitkeytest.Key(2048), s, own)
 		final, err := splitkey.CheckFinalKey(p.pub(), p.client.PublicKey())
-		assert.NoError(t, err)
-		var group sync.WaitGroup
+		require.NoError(t, err)
+		sign := func(text string, opts crypto.SignerOpts) error {
+			m, err := final.Encode(digestFor(opts.HashFunc(), text), opts)
+			if err != nil {
+				return err
+			}
+			y, err := p.client.SignPartial(m)
+			if err != nil {
+				return err
+			}
+			sig, err := p.complete(ctx, m, y)
+			return errors.Join(err, m.Verify(sig))
+		}
+		shares := func(c *splitkey.ClientShare, srv *splitkey.ServerShare, err error) error {
+			c.Wipe()
+			srv.Wipe()
+			return err
+		}
+		work := []func() error{
+			func() error { return shares(splitkey.Split(splitkeytest.Key(2048), s)) },
+			func() error { return shares(splitkey.GenerateKey(2048, s)) },
+		}
 		for i := range 4 {
-			group.Go(func() {
-				for _, opts := range []crypto.SignerOpts{crypto.SHA256, &rsa.PSSOptions{Hash: crypto.SHA512}} {
-					m, err := final.Encode(digestFor(opts.HashFunc(), fmt.Sprint(i)), opts)
-					if !assert.NoError(t, err) {
-						return
-					}
-					y, err := p.client.SignPartial(m)
-					assert.NoError(t, err)
-					sig, err := p.complete(ctx, m, y)
-					assert.NoError(t, err)
-					assert.NoError(t, m.Verify(sig))
-				}
+			work = append(work, func() error {
+				text := fmt.Sprint(i)
+				return errors.Join(sign(text, crypto.SHA256), sign(text, &rsa.PSSOptions{Hash: crypto.SHA512}))
 			})
 		}
-		group.Go(func() {
-			client, server, err := splitkey.Split(splitkeytest.Key(2048), s)
-			assert.NoError(t, err)
-			client.Wipe()
-			server.Wipe()
-		})
-		group.Go(func() {
-			client, server, err := splitkey.GenerateKey(2048, s)
-			assert.NoError(t, err)
-			client.Wipe()
-			server.Wipe()
-		})
-		group.Wait()
+		done := make(chan error)
+		for _, do := range work {
+			go func() { done <- do() }()
+		}
+		for range work {
+			require.NoError(t, <-done)
+		}
 	}
 }
