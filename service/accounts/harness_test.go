@@ -9,6 +9,7 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -267,6 +268,32 @@ func (w *world) openAccount(t *testing.T, replaces ...identity.Document) *phone 
 func (p *phone) sign(t *testing.T, key int, challenge, digest []byte) ([]byte, error) {
 	t.Helper()
 	return p.devices[key].Sign(t.Context(), challenge, digest, crypto.SHA256, []byte([]string{pin1, pin2}[key]))
+}
+
+// guess signs with a wrong PIN.
+func (p *phone) guess(t *testing.T, key int) error {
+	t.Helper()
+	digest := sha256.Sum256([]byte("a guess"))
+	challenge, err := p.w.server.ChallengeSign(t.Context(), p.account.Keys[key].ID, digest[:], crypto.SHA256)
+	require.NoError(t, err)
+	_, err = p.devices[key].Sign(t.Context(), challenge, digest[:], crypto.SHA256, []byte("271828"))
+	require.Error(t, err)
+	return err
+}
+
+// destroy has a key destroyed by wrong PINs.
+func (p *phone) destroy(t *testing.T, key int) {
+	t.Helper()
+	for n := 0; ; n++ {
+		require.Less(t, n, 20)
+		s, err := p.w.server.Status(t.Context(), p.account.Keys[key].ID)
+		require.NoError(t, err)
+		if s.Condition == server.Destroyed {
+			return
+		}
+		p.guess(t, key)
+		p.w.clock.Advance(25 * time.Hour)
+	}
 }
 
 // revoked returns the reason for which each certificate of an account was revoked, or -1.

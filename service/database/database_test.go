@@ -256,7 +256,8 @@ func TestWaitEnds(t *testing.T) {
 
 // TestOpenTogether: nodes that start at once on an empty database make its tables once.
 func TestOpenTogether(t *testing.T) {
-	for name, address := range map[string]func(testing.TB) string{"SQLite": databasetest.SQLite, "PostgreSQL": databasetest.Postgres} {
+	empty := func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "new.db") }
+	for name, address := range map[string]func(testing.TB) string{"SQLite": empty, "PostgreSQL": databasetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			address := address(t)
 			var wg sync.WaitGroup

@@ -4,7 +4,9 @@ package databasetest
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -45,8 +47,33 @@ func Open(t testing.TB, address string) *database.DB {
 	return db
 }
 
-// SQLite returns the address of a new file.
-func SQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "service.db") }
+// SQLite returns the address of a new file, which has empty tables.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	made, err := template()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "service.db")
+	require.NoError(t, os.WriteFile(file, made, 0o600))
+	return "sqlite:" + file
+}
+
+// template makes the tables once for all tests of a process.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "databasetest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "template.db")
+	db, err := database.Open(context.Background(), "sqlite:"+file, database.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil { // which puts all into the file
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
 
 var schemas atomic.Int64
 
