@@ -31,6 +31,11 @@ func (s *Server) refused(ctx context.Context, err error) error {
 
 // later logs a failure, of which the device is told no more than "later".
 func (s *Server) later(ctx context.Context, id protocol.KeyID, err error) *wire.Answer {
+	if errors.Is(err, errPutOff) {
+		s.lines.putOff.log(ctx, s.config.Clock(), s.config.Log, slog.LevelInfo, "request put off",
+			slog.String("key", id.String()), slog.String("cause", err.Error()))
+		return &wire.Answer{Code: wire.CodeLater}
+	}
 	s.lines.failed.log(ctx, s.config.Clock(), s.config.Log, levelOf(err), "request not finished",
 		slog.String("key", id.String()), slog.String("cause", err.Error()))
 	return &wire.Answer{Code: wire.CodeLater}
@@ -63,7 +68,7 @@ const (
 
 // lines bounds what anybody can make a node log: linesAtOnce of each kind in a
 // linesPeriod. The next line after that says how many were left out.
-type lines struct{ strangers, refused, failed, undelivered throttle }
+type lines struct{ strangers, refused, failed, putOff, undelivered throttle }
 
 type throttle struct {
 	mu               sync.Mutex

@@ -20,6 +20,9 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil { // 15
 			return t.refuse(rec, counter, refusal)
 		}
+		if err := t.admit(ctx); err != nil {
+			return decision{}, err
+		}
 	}
 	outcome, err := t.try(ctx, rec) // 15
 	if errors.Is(err, splitkey.ErrMalformedPartial) || errors.Is(err, splitkey.ErrMessage) {
@@ -51,6 +54,22 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	d.sign = true
 	rec.condition, rec.counter, rec.unheard = Active, counter, false
 	return d, nil
+}
+
+// errPutOff is why a device is told "later" of a server that is well.
+var errPutOff = errors.New("server: the service puts the request off")
+
+// admit asks the service whether the PIN may be tried now. It is called once for each
+// request: before its outcome is known.
+func (t *trial) admit(ctx context.Context) error {
+	f := t.server.config.Admit
+	if f == nil {
+		return nil
+	}
+	if err := f(ctx, t.id, t.request.Op); err != nil {
+		return fmt.Errorf("%w: %w", errPutOff, err)
+	}
+	return nil
 }
 
 // settle puts the fate of a request into the record (17). A right PIN and a Refresh
