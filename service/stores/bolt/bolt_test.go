@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/durable"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
+	"github.com/tandem-rsa/tandem/service/stores/internal/benchtest"
 )
 
 // TestMain lets the tests run this binary again as a process that they kill, or that
@@ -250,6 +251,16 @@ func txID(t *testing.T, s *Store) (id int) {
 		return nil
 	}))
 	return id
+}
+
+// TestOneWriteASignature: a signature, from the challenge to the answer, is one durable
+// write.
+func TestOneWriteASignature(t *testing.T) {
+	s := openNew(t)
+	sign := benchtest.Signer(t, s)
+	before := txID(t, s)
+	sign()
+	require.Equal(t, before+1, txID(t, s))
 }
 
 func TestFileMode(t *testing.T) {
