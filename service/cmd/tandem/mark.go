@@ -158,7 +158,7 @@ func (m *newMark) remove(ctx context.Context) error {
 		return nil
 	}
 	if t, ok := m.keeper.(*tokenMark); ok {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTime)
 		defer cancel()
 		return t.Remove(ctx)
 	}
