@@ -150,9 +150,21 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func rootName() ca.Name {
+	return ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: "TEST Tree root"}
+}
+
+// newRoot returns another root of the same name.
+func newRoot(t testing.TB) *x509.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	root, err := ca.NewRoot(key, rootName())
+	require.NoError(t, err)
+	return root
+}
+
 func (w *world) newAuthority(s ca.Store) {
-	t := w.t
-	name := ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: "TEST Tree root"}
+	t, name := w.t, rootName()
 	rootKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	w.root, err = ca.NewRoot(rootKey, name)
