@@ -17,8 +17,8 @@
 // # Security
 //
 // Whoever may send requests gets signatures of these persons. So Open refuses to work for
-// an issuing CA whose name does not begin with "TEST", and so does it with certificates that
-// are not that CA's: nobody relies on such certificates.
+// an issuing CA whose name does not begin with "TEST", and ends an account whose
+// certificates another one has issued: nobody relies on certificates of such a CA.
 //
 // The handler calls callback URLs, of hosts that the configuration lists and of no others,
 // and follows no redirects.

@@ -64,6 +64,41 @@ type world struct {
 
 // newWorld starts a service that has these persons; all if there are none.
 func newWorld(t testing.TB, persons ...Identity) *world {
+	return newWorldWith(t, func(*Config) {}, persons...)
+}
+
+func newWorldWith(t testing.TB, change func(*Config), persons ...Identity) *world {
+	w := newService(t, "TEST Tree issuing")
+	if len(persons) > 0 {
+		w.config.Identities = persons
+	}
+	change(&w.config)
+	var err error
+	w.identities, err = Open(t.Context(), w.config)
+	require.NoError(t, err)
+	t.Cleanup(w.identities.Close)
+
+	api, err := rphttp.NewHandler(w.identities.Watch(w.engine), rphttp.Options{
+		Base: "/smart-id-rp", RatePerSource: 1e6, BurstPerSource: 1e6, Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	require.NoError(t, err)
+	mock := w.identities.Handler()
+	w.api = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/mock/device-link" {
+			mock.ServeHTTP(rw, r)
+			return
+		}
+		api.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(func() {
+		api.Drain()
+		w.api.Close()
+	})
+	return w
+}
+
+// newService starts all that test persons need.
+func newService(t testing.TB, issuing string) *world {
 	w := &world{t: t}
 	ctx := t.Context()
 	quiet := slog.New(slog.DiscardHandler)
@@ -74,7 +109,7 @@ func newWorld(t testing.TB, persons ...Identity) *world {
 	t.Cleanup(w.pki.Close)
 	issued, err := sqlstore.New(db)
 	require.NoError(t, err)
-	w.newAuthority(issued)
+	w.newAuthority(issued, issuing)
 	pki = http.StripPrefix("/pki", w.authority.Handler(quiet))
 
 	sealer, err := server.NewSoftwareSealer(bytes.Repeat([]byte{7}, server.SealerKeySize))
@@ -96,33 +131,10 @@ func newWorld(t testing.TB, persons ...Identity) *world {
 	}
 	w.engine = w.newEngine(db, srv, quiet)
 
-	if len(persons) == 0 {
-		persons = All()
-	}
 	w.config = Config{
-		Accounts: w.accounts, Engine: w.engine, Protocol: srv, IssuingCA: w.issuing, Folder: t.TempDir(), Identities: persons,
+		Accounts: w.accounts, Engine: w.engine, Protocol: srv, IssuingCA: w.issuing, Folder: t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)), enroll: givenKey(t),
 	}
-	w.identities, err = Open(ctx, w.config)
-	require.NoError(t, err)
-	t.Cleanup(w.identities.Close)
-
-	api, err := rphttp.NewHandler(w.identities.Watch(w.engine), rphttp.Options{
-		Base: "/smart-id-rp", RatePerSource: 1e6, BurstPerSource: 1e6, Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError})),
-	})
-	require.NoError(t, err)
-	mock := w.identities.Handler()
-	w.api = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/mock/device-link" {
-			mock.ServeHTTP(rw, r)
-			return
-		}
-		api.ServeHTTP(rw, r)
-	}))
-	t.Cleanup(func() {
-		api.Drain()
-		w.api.Close()
-	})
 	return w
 }
 
@@ -163,7 +175,7 @@ func newRoot(t testing.TB) *x509.Certificate {
 	return root
 }
 
-func (w *world) newAuthority(s ca.Store) {
+func (w *world) newAuthority(s ca.Store, issuing string) {
 	t, name := w.t, rootName()
 	rootKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
@@ -171,11 +183,11 @@ func (w *world) newAuthority(s ca.Store) {
 	require.NoError(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	name.CommonName = "TEST Tree issuing"
+	name.CommonName = issuing
 	w.issuing, err = ca.NewIssuing(w.root, rootKey, key.Public(), name)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
-	profile.MinBits = 2048
+	profile.MinBits, profile.TestNames = 2048, strings.HasPrefix(issuing, "TEST")
 	w.authority, err = ca.New(ca.Config{Issuing: []ca.Issuing{{Certificate: w.issuing, Signer: key}}, Store: s, Profile: profile, URL: w.pki.URL + "/pki"})
 	require.NoError(t, err)
 }
