@@ -16,7 +16,7 @@ import (
 )
 
 // Keeper keeps one mark of up to [MaxMark] bytes where no restore of the store turns it
-// back: on another disk ([File]), in an HSM. One node uses it.
+// back: on another disk ([File]), in an HSM (package tokenkeeper). One node uses it.
 type Keeper interface {
 	// Load returns what was saved last, or [ErrNoMark] if nothing ever was.
 	Load(ctx context.Context) ([]byte, error)
