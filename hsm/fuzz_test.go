@@ -90,7 +90,8 @@ func FuzzBlob(f *testing.F) {
 	})
 }
 
-// FuzzParse: a blob, a wrapped key or a data object that parses is what it was parsed from.
+// FuzzParse: a blob, a wrapped key or a data object that parses is what it was parsed
+// from.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if b, err := parseBlob(in); err == nil {

@@ -115,8 +115,8 @@ func TestImplementations(t *testing.T) {
 	}
 }
 
-// TestConcurrentExp runs exponentiations in parallel, in place, with the collector running all
-// the time and profiling signals arriving in the middle of the assembly.
+// TestConcurrentExp runs exponentiations in parallel, in place, with the collector
+// running all the time and profiling signals arriving in the middle of the assembly.
 func TestConcurrentExp(t *testing.T) {
 	duration := 500 * time.Millisecond
 	if *long {

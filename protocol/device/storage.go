@@ -85,8 +85,8 @@ func (s *state) encode(storageKey []byte) ([]byte, error) {
 	return aead.Seal(append(out, nonce...), nonce, body, header), nil
 }
 
-// storageAEAD returns the cipher of the storage. It keeps a copy of its key, as the device
-// keeps the storage key that it is derived from.
+// storageAEAD returns the cipher of the storage. It keeps a copy of its key, as the
+// device keeps the storage key that it is derived from.
 func storageAEAD(storageKey []byte) (aead interface {
 	Seal(dst, nonce, plaintext, additionalData []byte) []byte
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)

@@ -87,8 +87,8 @@ func TestAdmit(t *testing.T) {
 	require.Contains(t, s.logged(), "request not finished")
 }
 
-// TestAdmitIsAskedOfPINs: the service is asked of what tries a PIN, once for each request,
-// and not of a Refresh, a repetition, a key that is locked, or a stranger.
+// TestAdmitIsAskedOfPINs: the service is asked of what tries a PIN, once for each
+// request, and not of a Refresh, a repetition, a key that is locked, or a stranger.
 func TestAdmitIsAskedOfPINs(t *testing.T) {
 	gate := new(admission)
 	races := 0

@@ -79,11 +79,11 @@ type Config struct {
 	Hardware func(ctx context.Context, h HardwareEnrollment) error
 
 	// Admit, if not nil, is asked once for each request that tries a PIN and that nothing
-	// else stands in the way of, before its partial signatures are looked at. If it returns
-	// an error the device is told "later": nothing is counted, nothing is settled, and the
-	// device sends the same request again. So a service limits how often PINs are tried
-	// beyond what Policy does, or stops an account. The error's text is in the log. A
-	// repetition of a request that was settled is not asked about.
+	// else stands in the way of, before its partial signatures are looked at. If it
+	// returns an error the device is told "later": nothing is counted, nothing is
+	// settled, and the device sends the same request again. So a service limits how often
+	// PINs are tried beyond what Policy does, or stops an account. The error's text is in
+	// the log. A repetition of a request that was settled is not asked about.
 	Admit func(ctx context.Context, id protocol.KeyID, op protocol.Operation) error
 
 	// Audit keeps the audit events. Events that it does not take wait in the key's

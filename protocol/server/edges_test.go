@@ -264,8 +264,8 @@ func (l *lateStore) Swap(ctx context.Context, id string, version uint64, value [
 	return l.Store.Swap(ctx, id, version, value)
 }
 
-// TestRecordOfAnotherKey: a record whose final key is not that of the share under its seal
-// makes no signature.
+// TestRecordOfAnotherKey: a record whose final key is not that of the share under its
+// seal makes no signature.
 func TestRecordOfAnotherKey(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)

@@ -331,7 +331,8 @@ func TestRefusedAfterTheDraw(t *testing.T) {
 	})
 }
 
-// brokenMarks is a store that does not say, or does not change, which challenges are spent.
+// brokenMarks is a store that does not say, or does not change, which challenges are
+// spent.
 type brokenMarks struct {
 	limiter.Store
 	load, swap error
@@ -351,8 +352,8 @@ func (b *brokenMarks) Swap(ctx context.Context, id string, version uint64, value
 	return b.Store.Swap(ctx, id, version, value)
 }
 
-// TestRefusalIsDurable: a key is refused for good only once that is stored, and nothing is
-// drawn where the store does not say whether the challenge is spent.
+// TestRefusalIsDurable: a key is refused for good only once that is stored, and nothing
+// is drawn where the store does not say whether the challenge is spent.
 func TestRefusalIsDurable(t *testing.T) {
 	_, server := protocoltest.Shares()
 	broken := errors.New("broken")

@@ -39,10 +39,10 @@ type Config struct {
 	Keys   Keys
 	Issuer ca.Issuer
 
-	// Issued is the store of the Issuer, if that is a [ca.Authority] in the same database:
-	// a certificate that a crash left behind is found there, and used or revoked. Without
-	// it the Issuer must return the certificate that it has when it is asked for the same
-	// one again.
+	// Issued is the store of the Issuer, if that is a [ca.Authority] in the same
+	// database: a certificate that a crash left behind is found there, and used or
+	// revoked. Without it the Issuer must return the certificate that it has when it is
+	// asked for the same one again.
 	Issued *sqlstore.Store
 
 	// Secret is what codes are kept under as HMACs: 32 random bytes, the same on all
@@ -124,7 +124,8 @@ var (
 	// confirmed: go on with [Accounts.Continue].
 	ErrUnconfirmed = errors.New("accounts: a key is not confirmed")
 	// ErrUnfinished is returned if an account has ended, and its keys could not all be
-	// destroyed or its certificates revoked yet. Sweep tries again, and so may the caller.
+	// destroyed or its certificates revoked yet. Sweep tries again, and so may the
+	// caller.
 	ErrUnfinished = errors.New("accounts: the account has ended, and not all of its keys and certificates are destroyed yet")
 )
 

@@ -10,9 +10,10 @@ import (
 	"github.com/tandem-rsa/tandem/service/quota"
 )
 
-// Allow takes a place in the quotas for what a relying party begins: a login, a signature,
-// a choice of certificates. The person is empty where the request names nobody. source is
-// the address that it comes from. The error is a [*quota.Later] if it is too early.
+// Allow takes a place in the quotas for what a relying party begins: a login, a
+// signature, a choice of certificates. The person is empty where the request names
+// nobody. source is the address that it comes from. The error is a [*quota.Later] if it
+// is too early.
 func (a *Accounts) Allow(ctx context.Context, person identity.ID, relyingParty, source string) error {
 	if err := a.ready(ctx); err != nil {
 		return err

@@ -75,8 +75,8 @@ func init() {
 	})
 }
 
-// poweredKeys and poweredIssuer are the server and the CA as they are reached by a process
-// that ends.
+// poweredKeys and poweredIssuer are the server and the CA as they are reached by a
+// process that ends.
 type poweredKeys struct {
 	accounts.Keys
 	*power
@@ -203,7 +203,8 @@ func (w *world) requireEnded(t *testing.T, old accounts.Account, cause accounts.
 	require.Zero(t, w.count(t, "SELECT count(*) FROM accounts WHERE ended > 0 AND cleaned = 0"))
 }
 
-// TestCutEnrolment: an enrolment that replaces an account, by a process that ends anywhere.
+// TestCutEnrolment: an enrolment that replaces an account, by a process that ends
+// anywhere.
 func TestCutEnrolment(t *testing.T) {
 	t.Parallel()
 	everyCut(t, func(t *testing.T, w *world) (func(*world) error, func(*testing.T, *world)) {

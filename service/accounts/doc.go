@@ -3,8 +3,8 @@
 //
 //   - New makes an Accounts of a database, the protocol's server and a certification
 //     authority.
-//   - Accounts.Register is the registrar's: it gives the one-time code with which a person
-//     enrols a phone. Accounts.Begin and Accounts.Finish are the phone's.
+//   - Accounts.Register is the registrar's: it gives the one-time code with which a
+//     person enrols a phone. Accounts.Begin and Accounts.Finish are the phone's.
 //   - Accounts.ByPerson, Accounts.ByDocument and Accounts.ByToken find accounts;
 //     Accounts.RelyingParty finds who may ask for logins and signatures.
 //
@@ -14,8 +14,9 @@
 //	Register(person) -> code, on paper
 //	                    Begin(code, token)             ->  two key ids, two challenges
 //	                    device.Enroll, Confirm, twice  <-> protocol server
-//	                    Finish(token)                  ->  certificates; the account is active;
-//	                                                       its revocation code, shown once
+//	                    Finish(token)                  ->  certificates; the account is
+//	                                                       active; its revocation code,
+//	                                                       shown once
 //
 // The token is 32 random bytes that the phone draws: it authenticates the phone from then
 // on. Each call may be repeated with the same token, after whatever failure, on any node:
@@ -24,11 +25,11 @@
 //
 // A new phone takes the place of an old one without the registrar:
 //
-//	new phone                    old phone                          service
+//	new phone                  old phone                        service
 //	Ask(token) -> a QR code
-//	                             NewPhone(QR code)              ->  a digest, a challenge
-//	                             device.Sign with the PIN       <-> protocol server
-//	                             Approve(QR code, signature)
+//	                           NewPhone(QR code)            ->  a digest, a challenge
+//	                           device.Sign with the PIN     <-> protocol server
+//	                           Approve(QR code, signature)
 //	Continue(token), and so on as above; Finish ends the old phone's account
 //
 // The QR code shows SHA-256 of the new phone's token, and the old phone signs it with
@@ -51,8 +52,8 @@
 //     A code has 60 random bits, is kept as an HMAC, works once and expires; tries are
 //     limited.
 //   - A device's token is kept as SHA-256 only. It lets its holder see the account and
-//     take part in the protocol, and signs nothing: for that the phone's half of a key and
-//     its PIN are needed.
+//     take part in the protocol, and signs nothing: for that the phone's half of a key
+//     and its PIN are needed.
 //   - The database is trusted, and so are those who may call Register and End.
 //   - Nothing here is logged but document numbers and key ids.
 //

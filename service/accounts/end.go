@@ -31,9 +31,9 @@ func (a *Accounts) End(ctx context.Context, document identity.Document, cause Ca
 	return a.end(ctx, document.String(), cause)
 }
 
-// EndByCode ends the account that a revocation code is of, and returns its document number.
-// The error is ErrCode for another code, a [*quota.Later] if there were too many tries, or
-// as of End.
+// EndByCode ends the account that a revocation code is of, and returns its document
+// number. The error is ErrCode for another code, a [*quota.Later] if there were too many
+// tries, or as of End.
 func (a *Accounts) EndByCode(ctx context.Context, code, source string) (identity.Document, error) {
 	if err := a.ready(ctx); err != nil {
 		return identity.Document{}, err

@@ -96,9 +96,9 @@ FROM enrolments WHERE `+column+" = $1", value).
 }
 
 // Begin begins an enrolment with a registrar's code. The phone draws the token, see
-// [NewToken], keeps it, and gives itself a label; source is where the call comes from. The
-// code is used up then: another token gets ErrCode. The errors are ErrCode, ErrRequest, or
-// a [*quota.Later] if there were too many tries.
+// [NewToken], keeps it, and gives itself a label; source is where the call comes from.
+// The code is used up then: another token gets ErrCode. The errors are ErrCode,
+// ErrRequest, or a [*quota.Later] if there were too many tries.
 func (a *Accounts) Begin(ctx context.Context, code, token, device, source string) (Enrolment, error) {
 	if err := a.ready(ctx); err != nil {
 		return Enrolment{}, err
@@ -223,9 +223,9 @@ const (
 var uses = [2]ca.Use{ca.Authentication, ca.Signature}
 
 // Continue returns what is missing until the keys of an enrolment that has begun are
-// enrolled and confirmed, with new challenges for keys that are not enrolled or have died.
-// A new phone calls it until the old one has approved it: ErrNotApproved. The error is
-// ErrCode for a token without an enrolment that lasts.
+// enrolled and confirmed, with new challenges for keys that are not enrolled or have
+// died. A new phone calls it until the old one has approved it: ErrNotApproved. The error
+// is ErrCode for a token without an enrolment that lasts.
 func (a *Accounts) Continue(ctx context.Context, token string) (Enrolment, error) {
 	if err := a.ready(ctx); err != nil {
 		return Enrolment{}, err

@@ -95,9 +95,9 @@ func NewPhoneDigest(document, request, device string) []byte {
 	return sum[:]
 }
 
-// NewPhone returns what the phone of an account must sign so that the one whose QR code it
-// has scanned takes its place. The error is ErrCode for a QR code that is outdated or none
-// of this service's, ErrEnded for an account that is not active.
+// NewPhone returns what the phone of an account must sign so that the one whose QR code
+// it has scanned takes its place. The error is ErrCode for a QR code that is outdated or
+// none of this service's, ErrEnded for an account that is not active.
 func (a *Accounts) NewPhone(ctx context.Context, old Account, request string) (NewPhone, error) {
 	if err := a.ready(ctx); err != nil {
 		return NewPhone{}, err
@@ -136,8 +136,8 @@ func (a *Accounts) requested(ctx context.Context, request string) (e enrolment, 
 // phone's over NewPhoneDigest.
 var ErrSignature = errors.New("accounts: not the old phone's signature")
 
-// Approve lets the phone whose QR code was scanned enrol in place of an account's, by that
-// account's signature (PKCS#1 v1.5, SHA-256). The account goes on until the new one
+// Approve lets the phone whose QR code was scanned enrol in place of an account's, by
+// that account's signature (PKCS#1 v1.5, SHA-256). The account goes on until the new one
 // begins. Approved again, nothing changes. The errors are those of NewPhone, and
 // ErrSignature.
 func (a *Accounts) Approve(ctx context.Context, old Account, request string, signature []byte) error {

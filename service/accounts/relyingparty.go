@@ -25,8 +25,8 @@ type RelyingParty struct {
 	Networks []netip.Prefix `json:"networks"` // where its requests come from
 	// TokenHash is SHA-256 of the bearer token that its requests must have; zero: none.
 	TokenHash Hash `json:"token_hash,omitzero"`
-	// CertificatePin is SHA-256 of the public key (SubjectPublicKeyInfo) of the certificate
-	// that its connections must show; zero: none.
+	// CertificatePin is SHA-256 of the public key (SubjectPublicKeyInfo) of the
+	// certificate that its connections must show; zero: none.
 	CertificatePin Hash `json:"certificate_pin,omitzero"`
 
 	Advanced     bool     `json:"advanced,omitempty"`     // may accept accounts that are not qualified

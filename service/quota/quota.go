@@ -2,9 +2,9 @@
 // party, per source of requests, and for all together, in short and in long windows. The
 // answer is "later" ([Later]), before anything else of the attempt is looked at.
 //
-// A quota is not what keeps a thief from guessing PINs: pinlock/limiter counts wrong PINs,
-// durably and for each key. A quota bounds what strangers can make a person's phone, the
-// service and its HSM do.
+// A quota is not what keeps a thief from guessing PINs: pinlock/limiter counts wrong
+// PINs, durably and for each key. A quota bounds what strangers can make a person's
+// phone, the service and its HSM do.
 //
 // # Buckets
 //
@@ -39,8 +39,8 @@ type Rules struct {
 	Person       []Rule
 	RelyingParty []Rule
 	Source       []Rule
-	// All is the breaker: for all attempts of the kind, whoever makes them. Nodes take from
-	// its bucket by the hundredth part, so each may leave that much of it unused.
+	// All is the breaker: for all attempts of the kind, whoever makes them. Nodes take
+	// from its bucket by the hundredth part, so each may leave that much of it unused.
 	All []Rule
 }
 
@@ -81,8 +81,8 @@ type Quota struct {
 // maxFull bounds what a node remembers. What it forgets it asks the database again.
 const maxFull = 1 << 16
 
-// New returns the Quota of one kind of attempts, a word such as "login". clock is time.Now
-// if nil. The error is ErrConfig.
+// New returns the Quota of one kind of attempts, a word such as "login". clock is
+// time.Now if nil. The error is ErrConfig.
 func New(db *database.DB, kind string, rules Rules, clock func() time.Time) (*Quota, error) {
 	if db == nil || kind == "" {
 		return nil, fmt.Errorf("%w: no database or no kind", ErrConfig)

@@ -131,8 +131,8 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-// TestRefusedTakesNothing: an attempt that one bucket refuses takes no place in another, nor
-// one that the node has taken ahead.
+// TestRefusedTakesNothing: an attempt that one bucket refuses takes no place in another,
+// nor one that the node has taken ahead.
 func TestRefusedTakesNothing(t *testing.T) {
 	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {
 		c := newClock()

@@ -20,8 +20,8 @@ import (
 
 const clients = "testdata/clients"
 
-// node runs a script of testdata/clients, where public clients of the API are installed as
-// npm has them, and returns what came of each step.
+// node runs a script of testdata/clients, where public clients of the API are installed
+// as npm has them, and returns what came of each step.
 func (w *world) node(script string, input object) (out []object) {
 	w.t.Helper()
 	node := needtest.Program(w.t, "node", "nodejs")
@@ -227,9 +227,9 @@ func TestSmartIDRest(t *testing.T) {
 	require.Equal(t, "472", out[len(out)-1]["error"])
 }
 
-// openssl has OpenSSL verify a signature of "contract" by its certificate, the chain to the
-// root, and, over HTTP, that the certificate is not revoked, by CRL and by OCSP; and after
-// its account has ended, that it is.
+// openssl has OpenSSL verify a signature of "contract" by its certificate, the chain to
+// the root, and, over HTTP, that the certificate is not revoked, by CRL and by OCSP; and
+// after its account has ended, that it is.
 func (w *world) openssl(certificate, signature string) {
 	t := w.t
 	openssl := needtest.Program(t, "openssl", "openssl")

@@ -1,6 +1,6 @@
-// Package testidentities has persons who answer by themselves: an integrator's program can
-// be tested against them without a phone, from a login that succeeds to each way in which
-// one can fail.
+// Package testidentities has persons who answer by themselves: an integrator's program
+// can be tested against them without a phone, from a login that succeeds to each way in
+// which one can fail.
 //
 // They are accounts like any other: enrolled with a registrar's code, with two keys of
 // which the service holds one half of each, and certificates of the service's CA. Their
@@ -20,6 +20,6 @@
 // an issuing CA whose name does not begin with "TEST", and ends an account whose
 // certificates another one has issued: nobody relies on certificates of such a CA.
 //
-// The handler calls callback URLs, of hosts that the configuration lists and of no others,
-// and follows no redirects.
+// The handler calls callback URLs, of hosts that the configuration lists and of no
+// others, and follows no redirects.
 package testidentities

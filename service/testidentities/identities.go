@@ -50,8 +50,8 @@ type Identity struct {
 	Phones []Behavior // one account each
 }
 
-// All returns the test persons. The numbers are those of the public demonstration service,
-// as far as it has such a person.
+// All returns the test persons. The numbers are those of the public demonstration
+// service, as far as it has such a person.
 func All() []Identity {
 	return slices.Clone(all)
 }

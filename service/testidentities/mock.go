@@ -19,8 +19,8 @@ import (
 
 const maxCookie = 4096
 
-// linkRequest is what an integrator's test sends in place of a phone that scans, or opens,
-// a device link.
+// linkRequest is what an integrator's test sends in place of a phone that scans, or
+// opens, a device link.
 type linkRequest struct {
 	phone    *phone
 	link     string
@@ -36,8 +36,8 @@ type linkRequest struct {
 //
 // with status 200 when the test person's phone has done what it does, and, for a link of
 // the same device, when the callback URL was called, by GET with the cookie; with 400 and
-// the reason if the link leads nowhere or the callback URL may not be called. The last two
-// members may be left out.
+// the reason if the link leads nowhere or the callback URL may not be called. The last
+// two members may be left out.
 func (t *Identities) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if t == nil || t.ctx == nil {

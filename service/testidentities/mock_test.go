@@ -150,8 +150,8 @@ func TestDeviceLinks(t *testing.T) {
 	require.Equal(t, status["cert"], o["cert"])
 }
 
-// TestDeviceLinksRefused: what is wrong with a link, or leads to a host that is not on the
-// list, is refused, and nobody is called.
+// TestDeviceLinksRefused: what is wrong with a link, or leads to a host that is not on
+// the list, is refused, and nobody is called.
 func TestDeviceLinksRefused(t *testing.T) {
 	s := newSite(t)
 	w := newWorldWith(t, func(c *Config) { c.CallbackHosts, c.CallbackClient = []string{"rp.example"}, s.Client() }, who(t, "EE-40504040001"))

@@ -37,15 +37,16 @@ type Config struct {
 	Accounts *accounts.Accounts
 	Engine   *transactions.Engine
 	Protocol Protocol
-	// IssuingCA is the certificate of the CA that issues. Its name must begin with "TEST".
+	// IssuingCA is the certificate of the CA that issues. Its name must begin with
+	// "TEST".
 	IssuingCA *x509.Certificate
 	// Folder keeps the phones; Open makes it. It belongs to one process.
 	Folder string
 
 	// Identities are those that there are; nil means [All].
 	Identities []Identity
-	// CallbackHosts are the hosts, such as "rp.example" or "localhost:8443", whose callback
-	// URLs [Identities.Handler] calls. None by default.
+	// CallbackHosts are the hosts, such as "rp.example" or "localhost:8443", whose
+	// callback URLs [Identities.Handler] calls. None by default.
 	CallbackHosts []string
 	// CallbackClient calls them; nil is one that trusts the certificates that this system
 	// does. Its redirects are not followed.
@@ -71,8 +72,9 @@ type Identities struct {
 
 const testName = "TEST"
 
-// Open returns the test identities, and enrols those that are not there yet: it takes half
-// a minute for the first time. The error wraps ErrConfig for a CA that is none for tests.
+// Open returns the test identities, and enrols those that are not there yet: it takes
+// half a minute for the first time. The error wraps ErrConfig for a CA that is none for
+// tests.
 func Open(ctx context.Context, c Config) (*Identities, error) {
 	switch {
 	case c.Accounts == nil || c.Engine == nil || isnil.Value(c.Protocol) || c.Folder == "":

@@ -62,7 +62,8 @@ func TestOutcomes(t *testing.T) {
 		{"EE-30403039994", "displayTextAndPIN", "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"},
 	} {
 		for _, kind := range []string{"authentication", "signature"} {
-			// One person signs in all versions: signatures differ from logins nowhere else.
+			// One person signs in all versions: signatures differ from logins nowhere
+			// else.
 			if kind == "signature" && c.number != "EE-40504040001" {
 				c.v1, c.v3 = "", ""
 			}

@@ -259,9 +259,9 @@ func documentOf(s session) identity.Document {
 	return *s.Request.Target.Document
 }
 
-// Certificate answers a request whose Kind is rp.Certificate: the signing certificate of an
-// account, at once. It ends with OK or with DocumentUnusable. Errors that the relying party
-// may know are an [*rp.Problem].
+// Certificate answers a request whose Kind is rp.Certificate: the signing certificate of
+// an account, at once. It ends with OK or with DocumentUnusable. Errors that the relying
+// party may know are an [*rp.Problem].
 func (e *Engine) Certificate(ctx context.Context, r rp.Request, source rp.Source) (rp.Outcome, error) {
 	if err := e.ready(ctx); err != nil {
 		return rp.Outcome{}, err

@@ -48,12 +48,13 @@ type Claimed struct {
 	Code     string
 	Codes    []string // three, or none
 	Deadline time.Time
-	// Callback and SecretDigest are what [acsp.CallbackURL] makes the URL of that the phone
-	// opens at the end, where it was opened by a link of the same device, and after a
-	// linked signature.
+	// Callback and SecretDigest are what [acsp.CallbackURL] makes the URL of that the
+	// phone opens at the end, where it was opened by a link of the same device, and after
+	// a linked signature.
 	Callback     string
 	SecretDigest string
-	// ToSign is nil before the right one of three codes, and for a choice of a certificate.
+	// ToSign is nil before the right one of three codes, and for a choice of a
+	// certificate.
 	ToSign *ToSign
 }
 

@@ -4,15 +4,17 @@
 //   - [New] makes an [Engine] of a database, the accounts and the protocol's server.
 //   - [Engine.Begin], [Engine.Status] and [Engine.Certificate] are what package rphttp
 //     serves to relying parties.
-//   - [Engine.Poll], [Engine.Claim], [Engine.Choose], [Engine.Sign] and [Engine.Refuse] are
-//     what package deviceapi serves to phones.
+//   - [Engine.Poll], [Engine.Claim], [Engine.Choose], [Engine.Sign] and [Engine.Refuse]
+//     are what package deviceapi serves to phones.
 //   - [Engine.Signed] belongs into the configuration of the protocol's server,
 //     [Engine.CloseAccount] into [accounts.Accounts.OnEnd], and [Engine.Run] beside them.
 //
 // An Engine and a Server need each other. The server is made first:
 //
 //	var engine *transactions.Engine
-//	config.Signed = func(ctx context.Context, s server.Signed) error { return engine.Signed(ctx, s) }
+//	config.Signed = func(ctx context.Context, s server.Signed) error {
+//		return engine.Signed(ctx, s)
+//	}
 //	srv, err := server.New(config)
 //	...
 //	engine, err = transactions.New(transactions.Config{Protocol: srv, ...})

@@ -74,9 +74,9 @@ type Config struct {
 	Log   *slog.Logger     // slog.Default() if nil
 }
 
-// Engine has the sessions of a service. It keeps nothing in memory: any number of them may
-// work on one database, and any of them answers any call. All methods may be called from
-// many goroutines at once.
+// Engine has the sessions of a service. It keeps nothing in memory: any number of them
+// may work on one database, and any of them answers any call. All methods may be called
+// from many goroutines at once.
 type Engine struct {
 	db              *database.DB
 	accounts        Accounts
@@ -208,8 +208,8 @@ func (e *Engine) event(ctx context.Context, id string, ev event) (session, error
 	return e.change(ctx, byID(id), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) { return next(s, ev, now) })
 }
 
-// Choose is the person's choice: one of three codes, or, without a code, this account. The
-// right code gives what to sign; another one ends the session. Errors: those of this
+// Choose is the person's choice: one of three codes, or, without a code, this account.
+// The right code gives what to sign; another one ends the session. Errors: those of this
 // package.
 func (e *Engine) Choose(ctx context.Context, a accounts.Account, id, code string) (*ToSign, error) {
 	if err := e.ready(ctx); err != nil {

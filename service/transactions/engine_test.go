@@ -79,8 +79,8 @@ func (w *world) problem(r rp.Request) *rp.Problem {
 	return p
 }
 
-// TestLoginACSP: what is signed in a login of version 3 follows from what the phone shows,
-// and is not known before it is claimed.
+// TestLoginACSP: what is signed in a login of version 3 follows from what the phone
+// shows, and is not known before it is claimed.
 func TestLoginACSP(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ada := w.account("40504040001", identity.Qualified)
@@ -133,8 +133,8 @@ func TestSalt(t *testing.T) {
 	})
 }
 
-// TestThreeCodes: what the code follows from is given out after the right pick, and another
-// one ends the session.
+// TestThreeCodes: what the code follows from is given out after the right pick, and
+// another one ends the session.
 func TestThreeCodes(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ada := w.account("40504040001", identity.Qualified)
@@ -193,7 +193,8 @@ func TestThreeCodes(t *testing.T) {
 	})
 }
 
-// TestSeveralPhones: whoever signs first answers, and the others are told that it is gone.
+// TestSeveralPhones: whoever signs first answers, and the others are told that it is
+// gone.
 func TestSeveralPhones(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		one, two := w.account("40504040001", identity.Qualified), w.account("40504040001", identity.Qualified)

@@ -17,12 +17,13 @@ var (
 	// ErrOrder is returned for what cannot come now: a code that nobody asked for, a
 	// refusal on a screen that is not shown, a signature before the right code.
 	ErrOrder = errors.New("transactions: not at this stage of the session")
-	// ErrWrongCode is returned for one of the three codes that is not the relying party's.
+	// ErrWrongCode is returned for one of the three codes that is not the relying
+	// party's.
 	ErrWrongCode = errors.New("transactions: another code of the three")
 	// ErrRequest is returned for a request of a phone that is not one.
 	ErrRequest = errors.New("transactions: unacceptable request")
-	// ErrWrongAccount is returned for a device link that is for another account, or for one of a
-	// higher level.
+	// ErrWrongAccount is returned for a device link that is for another account, or for
+	// one of a higher level.
 	ErrWrongAccount = errors.New("transactions: the device link is for another account")
 )
 

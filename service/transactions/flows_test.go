@@ -131,8 +131,8 @@ func TestSameDevice(t *testing.T) {
 	})
 }
 
-// TestChoice: a choice of a certificate is answered at once if there is nothing to choose;
-// else the phones ask.
+// TestChoice: a choice of a certificate is answered at once if there is nothing to
+// choose; else the phones ask.
 func TestChoice(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		one := w.account("40504040001", identity.Qualified)
@@ -244,8 +244,8 @@ func TestLinked(t *testing.T) {
 	})
 }
 
-// TestIdempotence: an equal request within 15 seconds is the same session, whatever became
-// of it; a later one is another.
+// TestIdempotence: an equal request within 15 seconds is the same session, whatever
+// became of it; a later one is another.
 func TestIdempotence(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ada := w.account("40504040001", identity.Qualified)

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/rp/devicelink"
 )
 
-// session is one request of a relying party, from Begin until it is forgotten. The machine
-// changes it by events and by nothing else; docs/service.md has its table.
+// session is one request of a relying party, from Begin until it is forgotten. The
+// machine changes it by events and by nothing else; docs/service.md has its table.
 type session struct {
 	ID      string
 	Request rp.Request
@@ -55,8 +55,8 @@ const (
 	out      stage = 5 // takes part no more
 )
 
-// claim is what an account was shown and given. It never changes: a phone that claims once
-// more gets the same.
+// claim is what an account was shown and given. It never changes: a phone that claims
+// once more gets the same.
 type claim struct {
 	Interaction   rp.Interaction
 	Flow          rp.FlowType
@@ -104,8 +104,8 @@ type event struct {
 	life      time.Duration // claims, picks: how long the phone has for what comes next
 }
 
-// next is the machine: what a session is after an event at a time. Whatever the error, the
-// session may have changed: its time may have ended. The arguments do not change.
+// next is the machine: what a session is after an event at a time. Whatever the error,
+// the session may have changed: its time may have ended. The arguments do not change.
 func next(s session, e event, now time.Time) (session, error) {
 	s.Accounts = slices.Clone(s.Accounts)
 	s = expire(s, now)

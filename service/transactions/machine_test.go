@@ -323,8 +323,8 @@ func TestLinkIsForOne(t *testing.T) {
 	require.ErrorIs(t, err, ErrGone)
 }
 
-// TestAwait: after a choice by a device link the app waits for the linked signature, until
-// it says that it does not.
+// TestAwait: after a choice by a device link the app waits for the linked signature,
+// until it says that it does not.
 func TestAwait(t *testing.T) {
 	for _, flow := range []rp.Flow{rp.DeviceLink, rp.Notification} {
 		s, _ := variant{kind: rp.CertificateChoice, flow: flow}.at("deciding")

@@ -14,7 +14,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/rp"
 )
 
-// TestRelyingParty: who asks is known by all that was agreed on, and may ask for what was.
+// TestRelyingParty: who asks is known by all that was agreed on, and may ask for what
+// was.
 func TestRelyingParty(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ada := w.account("40504040001", identity.Qualified)
@@ -69,8 +70,8 @@ func TestRelyingParty(t *testing.T) {
 	})
 }
 
-// TestQuotas: a request counts once, for the person, the relying party and the source; one
-// that is too early gets no session, and what is repeated does not count.
+// TestQuotas: a request counts once, for the person, the relying party and the source;
+// one that is too early gets no session, and what is repeated does not count.
 func TestQuotas(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ada := w.account("40504040001", identity.Qualified)

@@ -25,12 +25,12 @@ type Signing struct {
 }
 
 // Sign gives a phone's request to sign to the server of the protocol. If the signature is
-// made, the session has it when Sign returns: see [Engine.Signed]. A key that is locked or
-// destroyed now takes the account out of the session. A phone that heard no answer calls
-// Sign again with the same request.
+// made, the session has it when Sign returns: see [Engine.Signed]. A key that is locked
+// or destroyed now takes the account out of the session. A phone that heard no answer
+// calls Sign again with the same request.
 //
-// Nothing is tried for a session that has ended otherwise, or for which the account cannot
-// sign now: errors are those of this package, and [server.ErrRefused].
+// Nothing is tried for a session that has ended otherwise, or for which the account
+// cannot sign now: errors are those of this package, and [server.ErrRefused].
 func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, request []byte) (*Signing, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
@@ -101,11 +101,11 @@ func (s session) whyOf(d identity.Document) rp.End {
 	return 0
 }
 
-// Signed belongs into the Config.Signed of the server. It gives a session its signature, in
-// one step with its result: nil means that this is durable, or that nobody waits for the
-// signature any more. Of several that devices make for one session the first counts, and
-// each counts once, whenever and however often it comes. With an error the server tells
-// the phone to send its request again.
+// Signed belongs into the Config.Signed of the server. It gives a session its signature,
+// in one step with its result: nil means that this is durable, or that nobody waits for
+// the signature any more. Of several that devices make for one session the first counts,
+// and each counts once, whenever and however often it comes. With an error the server
+// tells the phone to send its request again.
 func (e *Engine) Signed(ctx context.Context, s server.Signed) error {
 	if err := e.ready(ctx); err != nil {
 		return err

@@ -158,7 +158,8 @@ func sessionOfChallenge(ctx context.Context, tx *sql.Tx, challenge []byte) (id s
 	return id, d, err
 }
 
-// earlier returns the session that an equal request got since a time; "" if there is none.
+// earlier returns the session that an equal request got since a time; "" if there is
+// none.
 func earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte, since time.Time) (id string, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT session FROM session_requests WHERE request = $1 AND began > $2",
 		hex.EncodeToString(key[:]), millis(since)).Scan(&id)
@@ -199,7 +200,8 @@ func forget(ctx context.Context, tx *sql.Tx, before time.Time) error {
 	return nil
 }
 
-// overdue returns the ids of sessions whose time is up and that nobody has looked at since.
+// overdue returns the ids of sessions whose time is up and that nobody has looked at
+// since.
 func overdue(ctx context.Context, tx *sql.Tx, now time.Time) ([]string, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id FROM sessions WHERE completed = 0 AND deadline <= $1", millis(now))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // Status returns a session as it is: when it has ended, or at the latest after wait. It
-// returns a running session, and no error, if ctx ends before. Whoever knows the id may ask,
-// from where its relying party may. Errors that the relying party may know are an
+// returns a running session, and no error, if ctx ends before. Whoever knows the id may
+// ask, from where its relying party may. Errors that the relying party may know are an
 // [*rp.Problem].
 func (e *Engine) Status(ctx context.Context, id string, wait time.Duration, source rp.Source) (rp.Status, error) {
 	if err := e.ready(ctx); err != nil {
@@ -70,8 +70,8 @@ func (e *Engine) look(ctx context.Context, id string) (s session, err error) {
 	return s, nil
 }
 
-// await calls look at once, when a topic is woken, and at the time that look returns, until
-// look has done, or for a while. That ctx ends is no error.
+// await calls look at once, when a topic is woken, and at the time that look returns,
+// until look has done, or for a while. That ctx ends is no error.
 func (e *Engine) await(ctx context.Context, topic, key string, wait time.Duration, look func(context.Context) (done bool, at time.Time, err error)) error {
 	end := time.Now().Add(wait)
 	for {
@@ -147,8 +147,8 @@ func (e *Engine) pending(ctx context.Context, d identity.Document) (found *Pendi
 	return found, err
 }
 
-// Run ends sessions whose time is up and forgets old ones, every few seconds until ctx ends.
-// One node at least must run it. What fails is logged, and tried again.
+// Run ends sessions whose time is up and forgets old ones, every few seconds until ctx
+// ends. One node at least must run it. What fails is logged, and tried again.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.ready(ctx); err != nil {
 		return err

@@ -24,7 +24,8 @@ func answerOf(code wire.Code, challenge, body, document []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(raw, uint16(len(document))), document...)
 }
 
-// TestAnswerRefused: the challenges, bodies and documents that an answer of each code has.
+// TestAnswerRefused: the challenges, bodies and documents that an answer of each code
+// has.
 func TestAnswerRefused(t *testing.T) {
 	x := protocoltest.NewFixture()
 	own := x.Challenge(wire.ForOwnUse, wire.Hash{})
@@ -76,7 +77,8 @@ func TestAnswerRefused(t *testing.T) {
 				continue
 			}
 			require.Equal(t, challenge, a.Challenge)
-			// With a challenge where none belongs, or without, or with one for another use.
+			// With a challenge where none belongs, or without, or with one for another
+			// use.
 			other := own
 			if challenge != nil {
 				other = nil

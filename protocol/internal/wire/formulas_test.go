@@ -31,8 +31,8 @@ func macOf(key []byte, parts ...[]byte) []byte {
 	return mac.Sum(nil)
 }
 
-// TestFormulas: what is hashed and authenticated, as docs/protocol.md has it, put together
-// here once more.
+// TestFormulas: what is hashed and authenticated, as docs/protocol.md has it, put
+// together here once more.
 func TestFormulas(t *testing.T) {
 	id := protocol.KeyID{1, 2, 3}
 	key := bytes.Repeat([]byte{9}, 32)

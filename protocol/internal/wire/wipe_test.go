@@ -84,8 +84,8 @@ func TestRefusedRequestIsWiped(t *testing.T) {
 	}
 }
 
-// TestResponseKeyIsCopied: of what the HPKE context exports nothing stays but the response key's
-// own copy.
+// TestResponseKeyIsCopied: of what the HPKE context exports nothing stays but the
+// response key's own copy.
 func TestResponseKeyIsCopied(t *testing.T) {
 	exported := bytes.Repeat([]byte{7}, SecretSize)
 	r, err := newResponseKey(func(context string, n int) ([]byte, error) {

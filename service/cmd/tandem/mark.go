@@ -23,8 +23,8 @@ const (
 	lockSuffix = ".lock"
 )
 
-// markPlace is where a server's mark is: in a file, or under a label of the token that has
-// the server's secrets.
+// markPlace is where a server's mark is: in a file, or under a label of the token that
+// has the server's secrets.
 type markPlace struct{ file, label string }
 
 // inToken begins -mark where the mark is in the token.

@@ -17,8 +17,8 @@ const jsonType = "application/json"
 
 // body reads a body that by its headers is JSON of an acceptable length.
 func (h *Handler) body(c *call, w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// It holds for a body that is refused unread, too: net/http waits for its end. Once the
-	// body was read net/http lifts it.
+	// It holds for a body that is refused unread, too: net/http waits for its end. Once
+	// the body was read net/http lifts it.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.options.ReadTimeout)); err != nil {
 		return nil, err
 	}

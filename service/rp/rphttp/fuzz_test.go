@@ -99,8 +99,8 @@ func TestCorpus(t *testing.T) {
 }
 
 // FuzzHandler: bytes of HTTP/1, as net/http reads them. Whatever they are, the answer is
-// one that the OpenAPI document has, an internal error is none, what reaches the engine is
-// within its limits, and the log has a line without the body.
+// one that the OpenAPI document has, an internal error is none, what reaches the engine
+// is within its limits, and the log has a line without the body.
 func FuzzHandler(f *testing.F) {
 	engine := newBook()
 	known := rp.Request{Version: rp.V2, Kind: rp.Signature, Flow: rp.Notification}

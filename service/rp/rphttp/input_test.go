@@ -35,9 +35,9 @@ func (e endpoint) with(t testing.TB, pointer string, value any) map[string]any {
 	return body
 }
 
-// TestBadInput: whatever is wrong with a body is refused with a status of 4xx, in the form
-// of the version, by the name of the member; the engine never sees it, and the log has
-// nothing of it.
+// TestBadInput: whatever is wrong with a body is refused with a status of 4xx, in the
+// form of the version, by the name of the member; the engine never sees it, and the log
+// has nothing of it.
 func TestBadInput(t *testing.T) {
 	s := start(t, rphttp.Options{})
 	const mark = "38001085718" // is in every bad value that can have it
@@ -126,7 +126,8 @@ func TestBadInput(t *testing.T) {
 	require.NotContains(t, s.log.String(), "DEMO")
 }
 
-// TestLongBodies: more than 64 KiB are not read, whether the client says so before or not.
+// TestLongBodies: more than 64 KiB are not read, whether the client says so before or
+// not.
 func TestLongBodies(t *testing.T) {
 	s := start(t, rphttp.Options{})
 	for _, e := range endpoints() {

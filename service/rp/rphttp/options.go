@@ -39,14 +39,14 @@ type Options struct {
 	// address. 0 means 200 and 1000.
 	RatePerSource, BurstPerSource int
 
-	// ReadTimeout is how long a body may take, and WriteTimeout an answer, to a client that
-	// is slow or does not read. 0 means 10 seconds. They hold whatever the http.Server
-	// around the handler says.
+	// ReadTimeout is how long a body may take, and WriteTimeout an answer, to a client
+	// that is slow or does not read. 0 means 10 seconds. They hold whatever the
+	// http.Server around the handler says.
 	ReadTimeout, WriteTimeout time.Duration
 	// Concurrent is how many requests are worked on at once. 0 means 1024.
 	Concurrent int
-	// Waiters is how many wait at once, for the end of a session or of their own body, and
-	// WaitersPerSource how many of one source. 0 means 16384 and 4096.
+	// Waiters is how many wait at once, for the end of a session or of their own body,
+	// and WaitersPerSource how many of one source. 0 means 16384 and 4096.
 	Waiters, WaitersPerSource int
 
 	// Log gets a line for each request; nil is no log.
@@ -55,8 +55,8 @@ type Options struct {
 	Observe func(Answered)
 }
 
-// Answered is what [Options].Observe learns of a request. It has no person, and its values
-// do not depend on what strangers send.
+// Answered is what [Options].Observe learns of a request. It has no person, and its
+// values do not depend on what strangers send.
 type Answered struct {
 	Version  rp.Version // 0 if the path has none
 	Endpoint string     // such as "authentication/etsi/{id}"; empty if there is none
@@ -136,8 +136,8 @@ func (h *Handler) SetMaintenance(on bool) {
 	}
 }
 
-// Drain lets nobody wait any longer: who asks for a session learns how it is now. It is for
-// [http.Server.RegisterOnShutdown], since Shutdown waits for requests to end.
+// Drain lets nobody wait any longer: who asks for a session learns how it is now. It is
+// for [http.Server.RegisterOnShutdown], since Shutdown waits for requests to end.
 func (h *Handler) Drain() {
 	if h.made() {
 		h.drain()

@@ -85,8 +85,8 @@ func TestElementOutOfPlace(t *testing.T) {
 	}
 }
 
-// TestEmptyPage: a page may have no elements, and then need not be longer than its header.
-// The pages of inline buckets are so.
+// TestEmptyPage: a page may have no elements, and then need not be longer than its
+// header. The pages of inline buckets are so.
 func TestEmptyPage(t *testing.T) {
 	b := encodePage(7, page{leaf: true})
 	require.Len(t, b, pageHeader)

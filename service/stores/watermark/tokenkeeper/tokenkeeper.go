@@ -1,5 +1,6 @@
 // Package tokenkeeper keeps the mark of a store in an HSM: in a data object of a PKCS #11
-// token, which no restore of the store turns back, and whoever has the disks cannot write.
+// token, which no restore of the store turns back, and whoever has the disks cannot
+// write.
 //
 // # Security
 //
@@ -28,8 +29,9 @@ var _ watermark.Keeper = (*Keeper)(nil)
 
 var errNothing = errors.New("tokenkeeper: a nil keeper, token or context, or no label")
 
-// New returns a keeper of the mark under a label of a token. There need not be a mark yet.
-// Not every token keeps data objects ([hsm.ErrUnsupported], by Save); see docs/hsm.md.
+// New returns a keeper of the mark under a label of a token. There need not be a mark
+// yet. Not every token keeps data objects ([hsm.ErrUnsupported], by Save); see
+// docs/hsm.md.
 func New(token *hsm.Token, label string) (*Keeper, error) {
 	if token == nil || label == "" {
 		return nil, errNothing

@@ -45,8 +45,8 @@ func opened(t *testing.T, from hsmtest.Token) (*Keeper, func()) {
 var options = watermark.Options{Lag: watermark.NoLag, Log: slog.New(slog.DiscardHandler)}
 
 // TestModules: a mark in a token of each module has an older copy of the store refused,
-// also when the token is opened anew. A module that keeps no data objects says so, and the
-// store is as unused as before.
+// also when the token is opened anew. A module that keeps no data objects says so, and
+// the store is as unused as before.
 func TestModules(t *testing.T) {
 	for _, m := range hsmtest.Modules {
 		t.Run(m.Name, func(t *testing.T) {
