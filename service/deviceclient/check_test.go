@@ -1,0 +1,187 @@
+package deviceclient_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/service/database/databasetest"
+	"github.com/tandem-rsa/tandem/service/deviceclient"
+	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/devicewire"
+	"github.com/tandem-rsa/tandem/service/internal/servicetest"
+	"github.com/tandem-rsa/tandem/service/rp"
+)
+
+// lie is one thing that a service says otherwise.
+type lie struct {
+	name   string
+	change func(*devicewire.Claimed)
+}
+
+var (
+	otherText  = base64.StdEncoding.EncodeToString([]byte(`[{"type":"displayTextAndPIN","displayText60":"Pay 1000"}]`))
+	twoTexts   = base64.StdEncoding.EncodeToString([]byte(`[{"type":"displayTextAndPIN","displayText60":"Log in"},{"type":"displayTextAndPIN","displayText60":"Pay 1000"}]`))
+	otherBytes = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 64))
+)
+
+// shown are lies about any session.
+var shown = []lie{
+	{"relying party", func(c *devicewire.Claimed) { c.RelyingParty = "Bank\u202e" }},
+	{"no relying party", func(c *devicewire.Claimed) { c.RelyingParty = "" }},
+	{"long relying party", func(c *devicewire.Claimed) { c.RelyingParty = "123456789012345678901234567890123" }},
+	{"text", func(c *devicewire.Claimed) { c.Text = "Log in\nPay" }},
+	{"no text", func(c *devicewire.Claimed) { c.Text = "" }},
+	{"no interaction", func(c *devicewire.Claimed) { c.Interaction = "" }},
+	{"kind", func(c *devicewire.Claimed) { c.Kind = devicewire.CertificateChoice }},
+	{"no kind", func(c *devicewire.Claimed) { c.Kind = "" }},
+	{"version", func(c *devicewire.Claimed) { c.Version = 4 }},
+	{"another code", func(c *devicewire.Claimed) { c.Code = other(c.Code) }},
+	{"a long code", func(c *devicewire.Claimed) { c.Code += "0" }},
+	{"codes", func(c *devicewire.Claimed) { c.Codes = []string{"1234", "2345", "3456"} }},
+	{"digest", func(c *devicewire.Claimed) { c.ToSign.Digest[0]++ }},
+	{"a short digest", func(c *devicewire.Claimed) { c.ToSign.Digest = c.ToSign.Digest[:20] }},
+	{"another hash", func(c *devicewire.Claimed) { c.ToSign.Options = "pkcs1v15/SHA-384" }},
+}
+
+// login are lies about what a login of version 3 signs.
+var login = []lie{
+	{"another name", func(c *devicewire.Claimed) { c.RelyingParty = "Bank" }},
+	{"another text", func(c *devicewire.Claimed) { c.Text = "Pay 1000" }},
+	{"another interaction", func(c *devicewire.Claimed) { c.Interaction = string(rp.ConfirmationMessage) }},
+	{"a version that signs nothing of it", func(c *devicewire.Claimed) { c.Version, c.ToSign.Login, c.Code = 2, nil, "" }},
+	{"no parts", func(c *devicewire.Claimed) { c.ToSign.Login = nil }},
+	{"scheme", func(c *devicewire.Claimed) { c.ToSign.Login.Scheme = "smart-id" }},
+	{"serverRandom", func(c *devicewire.Claimed) { c.ToSign.Login.ServerRandom = otherBytes }},
+	{"rpChallenge", func(c *devicewire.Claimed) { c.ToSign.Login.Challenge, c.Code = otherBytes, "" }},
+	{"relyingPartyName", func(c *devicewire.Claimed) { c.ToSign.Login.RelyingPartyName = "Bank" }},
+	{"brokeredRpName", func(c *devicewire.Claimed) { c.ToSign.Login.BrokeredRPName = "Bank" }},
+	{"interactions", func(c *devicewire.Claimed) { c.ToSign.Login.Interactions = otherText }},
+	{"two texts", func(c *devicewire.Claimed) { c.ToSign.Login.Interactions = twoTexts }},
+	{"interactionTypeUsed", func(c *devicewire.Claimed) { c.ToSign.Login.Interaction = string(rp.ConfirmationMessage) }},
+	{"flowType", func(c *devicewire.Claimed) { c.ToSign.Login.Flow = string(rp.FlowQR) }},
+	{"flow", func(c *devicewire.Claimed) { c.Flow = string(rp.FlowQR) }},
+	{"userChallenge", func(c *devicewire.Claimed) {
+		c.ToSign.Login.UserChallenge = base64.RawURLEncoding.EncodeToString(make([]byte, 32))
+	}},
+}
+
+// back are lies about a login that goes back to where it came from.
+var back = []lie{
+	{"initialCallbackUrl", func(c *devicewire.Claimed) { c.ToSign.Login.CallbackURL = "https://thief.example/" }},
+	{"callback", func(c *devicewire.Claimed) { c.Callback = "https://thief.example/" }},
+	{"a browser that is elsewhere", func(c *devicewire.Claimed) {
+		c.Flow, c.ToSign.Login.Flow = string(rp.FlowApp2App), string(rp.FlowApp2App)
+	}},
+}
+
+func other(code string) string {
+	if code == "0000" {
+		return "0001"
+	}
+	return "0000"
+}
+
+// lying has the service tell a lie about the next sessions. redo makes the digest that of
+// the lie, as a service would that wants it signed.
+func (s *service) lying(l lie) {
+	s.answers(func(path string, status int, body []byte) (int, []byte) {
+		var c devicewire.Claimed
+		if path != devicewire.Claim || json.Unmarshal(body, &c) != nil {
+			return status, body
+		}
+		l.change(&c)
+		text, err := json.Marshal(c)
+		if err != nil {
+			panic(err)
+		}
+		return status, text
+	})
+}
+
+// TestMismatch: whatever the service says otherwise than what would be signed, the phone
+// signs nothing.
+func TestMismatch(t *testing.T) {
+	s := newService(t, databasetest.Open(t, databasetest.SQLite(t)))
+	p := s.Enrol(t, s.url, servicetest.Mari, identity.Qualified)
+	refused := func(name string, err error) {
+		t.Helper()
+		require.Error(t, err, name)
+		require.NotErrorIs(t, err, deviceclient.ErrConfig, name)
+		var answer *deviceclient.Error
+		require.NotErrorAs(t, err, &answer, name)
+	}
+	for _, v := range []struct {
+		r    func() rp.Request
+		lies []lie
+	}{
+		{func() rp.Request { return login2(rp.DisplayTextAndPIN) }, shown},
+		{func() rp.Request { return login3(rp.Notification, rp.DisplayTextAndPIN) }, append(append([]lie{}, shown...), login...)},
+	} {
+		x := s.begin(v.r())
+		s.answers(nil)
+		pending, err := p.Poll(t.Context(), nil, time.Minute)
+		require.NoError(t, err)
+		_, err = p.Open(t.Context(), pending)
+		require.NoError(t, err, "without a lie")
+		for _, l := range v.lies {
+			s.lying(l)
+			_, err := p.Open(t.Context(), pending)
+			if l.name == "userChallenge" {
+				require.ErrorIs(t, err, deviceclient.ErrMismatch, "of the digest")
+			}
+			refused(l.name, err)
+		}
+		s.answers(nil)
+		require.Nil(t, s.outcome(x.ID))
+		tx, err := p.Open(t.Context(), pending)
+		require.NoError(t, err)
+		require.NoError(t, tx.Refuse(t.Context(), deviceclient.NoScreen))
+	}
+
+	// Three codes: what they are of is told after the pick.
+	r := login2(rp.VerificationCodeChoice)
+	x := s.begin(r)
+	s.lying(lie{"a code that says which", func(c *devicewire.Claimed) { c.Code = c.Codes[0] }})
+	pending, err := p.Poll(t.Context(), nil, time.Minute)
+	require.NoError(t, err)
+	_, err = p.Open(t.Context(), pending)
+	refused("a code that says which", err)
+	s.lying(lie{"two codes", func(c *devicewire.Claimed) { c.Codes = c.Codes[:2] }})
+	_, err = p.Open(t.Context(), pending)
+	refused("two codes", err)
+	wrong := sha256.Sum256([]byte("another document"))
+	s.answers(func(path string, status int, body []byte) (int, []byte) {
+		var c devicewire.Chosen
+		if path != devicewire.Choice || json.Unmarshal(body, &c) != nil {
+			return status, body
+		}
+		c.ToSign.Digest = wrong[:]
+		text, _ := json.Marshal(c)
+		return status, text
+	})
+	tx, err := p.Open(t.Context(), pending)
+	require.NoError(t, err)
+	require.ErrorIs(t, tx.Choose(t.Context(), codeOf2(r)), deviceclient.ErrMismatch)
+	require.Error(t, tx.Sign(t.Context(), pin1))
+	require.Nil(t, s.outcome(x.ID))
+
+	// A link of the same device.
+	r = login3(rp.DeviceLink, rp.DisplayTextAndPIN)
+	r.CallbackURL = "https://bank.example/cb"
+	for _, l := range append(back, login[len(login)-1]) {
+		s.answers(nil)
+		x = s.begin(r)
+		s.lying(l)
+		_, err = p.OpenLink(t.Context(), s.link(r, x, rp.FlowWeb2App))
+		require.ErrorIs(t, err, deviceclient.ErrMismatch, l.name)
+	}
+}
+
+func codeOf2(r rp.Request) string { return protocol.VerificationCode(r.Digest) }
