@@ -34,6 +34,9 @@ type UnusableError struct {
 }
 
 func (e *UnusableError) Error() string {
+	if e == nil {
+		return "transactions: nil UnusableError"
+	}
 	switch e.End {
 	case rp.InteractionNotSupported:
 		return "transactions: the app can do none of the interactions"
