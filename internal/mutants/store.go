@@ -36,6 +36,7 @@ var storeMutants = []mutant{
 
 	// The mark outside of the store.
 	{"watermark: any checkpoint of a high number", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c.number < m.last.number {", inWatermark, "TestForkIsRefused"},
+	{"watermark: the checkpoint after the mark's, whoever wrote it", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c != m.last && c.number != m.following().number {", inWatermark, "TestTwoNodesOfOneMark|TestForkIsRefused"},
 	{"watermark: a checkpoint of any number", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c.number == 0 {", inWatermark, "TestOlderCopyIsRefused"},
 	{"watermark: an alarm after a crash", "service/stores/watermark/mark.go", "c != m.last && c != m.following() {", "c != m.last {", inWatermark, "TestClockCrashIsNoAlarm"},
 	{"watermark: a refusal until the restart", "service/stores/watermark/checkpoint.go", "	m.condition = wentBack\n", "	m.condition = sound\n", inWatermark, "TestOlderCopyIsRefused"},

@@ -52,6 +52,16 @@ func TestRecovery(t *testing.T) {
 	require.NoError(t, open(t, empty, k, Options{}).Close())
 }
 
+// TestTwoNodesOfOneMark: whatever the second node wrote is a fork to the first one.
+func TestTwoNodesOfOneMark(t *testing.T) {
+	below := newRecords()
+	first, k := newNode(t, below, Options{Lag: NoLag})
+	second := open(t, below, k, Options{Lag: NoLag})
+	write(t, first, "key", "1")
+	write(t, second, "key", "2")
+	require.ErrorIs(t, first.Create(t.Context(), "another key", nil), ErrWentBack)
+}
+
 // TestCreate: a node without a mark is refused, and one that has a mark gets no second
 // one.
 func TestCreate(t *testing.T) {
