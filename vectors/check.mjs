@@ -1646,12 +1646,12 @@ class TranscriptDevice {
 const TWO_PRIME = ['device-2048-1', undefined, 'multiplicative', false, false], ROTATING = [...TWO_PRIME.slice(0, 4), true];
 const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'server-2048-1', 'additive', true, false],
   ...Object.fromEntries(['clone-token', 'clone-number', 'clone-chain', 'clone-hash', 'clone-cancel', 'superseded', 'superseded-late', 'forged', 'forged-wrong', 'late', 'clone-locked', 'clone-order', 'clone-digest', 'clone-refresh', 'clone-range', 'clone-cancel-late',
-    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents'].map((name) => [name, TWO_PRIME])),
-  'key-document': ROTATING, 'key-document-enrolment': ROTATING,
+    'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents', 'encapsulation'].map((name) => [name, TWO_PRIME])),
+  'key-document': ROTATING, 'key-document-enrolment': ROTATING, 'key-document-cancel': ROTATING, 'key-document-wrong': ROTATING,
   hardware: ['device-2048-1', undefined, 'multiplicative', true, false] };
 const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'too-many', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
-  'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'operation', 'key-id', 'hpke-key', 'version'];
-const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
+  'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'enc-low-bit', 'operation', 'key-id', 'hpke-key', 'version'];
+const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, 'enc-low-bit': (b) => { b[26] ^= 1; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
 const CLASSES = { 2: 'ErrKeyRefused', 4: 'WrongPINError', 5: 'LockedError', 6: 'DestroyedError', 7: 'ErrExpired', 8: 'ErrCancelled', 9: 'ErrUnconfirmed', 10: 'ErrRejected', 12: 'ErrSuperseded' };
 const CODE_FLAGS = { 2: 'KeyRefused', 4: 'WrongPin', 5: 'Lock', 6: 'Destroyed', 7: 'Expired', 9: 'Unconfirmed', 10: 'Rejected', 12: 'Superseded' };
 const OPERATION_FLAGS = { enroll: 'Enrolment', confirm: 'Enrolment', sign: 'Signature', refresh: 'Refresh', 'change pin': 'ChangePin', cancel: 'Cancel', report: 'Report' };
@@ -1668,7 +1668,8 @@ const TRANSCRIPT_CHOICES = {
   'destroyed-right': 'ef2ac16cef95e2cf', 'destroyed-refresh': 'c51d8f04cd367b79', 'destroyed-pending': 'f61afff1d1d91f8c', 'end-of-pending': '2c29c270100fce44',
   'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: 'c1597a0cc4265b2c', 'enrolment-expired': 'f5feccae1cd27676', 'enrolment-in-time': '22d614f5507be3b4',
   'enrolment-refused': 'e7c2fb91a8a99dde', hardware: '4d6fd3926ccd7da8', 'clone-pending-number': '8519e73cfaa8a3bd',
-  documents: '2e6e04fe2e1d5ccf', 'key-document': 'c94743741be24532', 'key-document-enrolment': 'c6ba2e43b35d5476'
+  documents: '2e6e04fe2e1d5ccf', 'key-document': 'c94743741be24532', 'key-document-enrolment': 'c6ba2e43b35d5476',
+  'key-document-cancel': 'ff23241081f113a3', 'key-document-wrong': '89256f528a513992', encapsulation: 'efcd9599e1672d6e'
 };
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on

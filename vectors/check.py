@@ -1068,7 +1068,7 @@ CODE_FLAGS = {2: "KeyRefused", 4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Exp
 OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh",
                    "change pin": "ChangePin", "cancel": "Cancel", "report": "Report"}
 AFTER_SEALING = {  # change: the byte, and what becomes of it
-    "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "operation": (1, lambda z: 2),
+    "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "enc-low-bit": (26, lambda z: z ^ 1), "operation": (1, lambda z: 2),
     "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
 OF_STRANGERS = {"future", "other-purpose", "other-key", "bad-challenge", "bad-mac", "no-hardware", "other-hardware",
                 "stray-hardware", "inner-version", "inner-operation", "byte-more", "number-zero", "report-token", "other-hash",

@@ -116,6 +116,7 @@ async function steps(name, rows) { // gives how many of the changes the file of 
 const STEPS = [ // what is wrong, with the number of the step; what check.mjs has, once; what it has then
   ['1: any version of the envelope', 'request[0] === 2 && request[1] >= 1', 'request[1] >= 1'],
   ['1: any id of an HPKE key', 'must(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))))', '(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))) ?? this.hpkeKeys[0])'],
+  ['1: ML-KEM takes any ciphertext that it decrypts', 'return again.c.equals(c) ? again.secret : shake(Buffer.concat([z, c]), 32);', 'return again.secret;'],
   ['2: any version of the plaintext', 'must(r.number(1) === 2);', 'r.number(1);'],
   ['2: any operation in the plaintext', "must(r.number(1) === OPERATIONS.indexOf(operation) + 1);", 'r.number(1);'],
   ['2: the number 0', 'else must(p.number >= 1);', ''],

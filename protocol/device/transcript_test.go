@@ -264,7 +264,7 @@ func TestVectorsTranscriptDevice(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []int{269, 22, 542}, []int{owner, copied, answered})
+	require.Equal(t, []int{284, 22, 572}, []int{owner, copied, answered})
 }
 
 // requireClass: the answer is the error that is recorded.

@@ -209,7 +209,7 @@ func (p *party) ask(ph *phone, op string, o options) (*request, T) {
 }
 
 var notAnswered = []string{"other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", "stray-hardware",
-	"last-bit", "enc-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
+	"last-bit", "enc-bit", "enc-low-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
 	"byte-more", "number-zero", "report-token", "other-hash", "no-documents", "too-many", "salt-pkcs1"}
 
 // damage changes a request that was sealed.
@@ -219,6 +219,8 @@ func damage(b []byte, change string) {
 		b[len(b)-1] ^= 1
 	case "enc-bit":
 		b[26] ^= 0x80
+	case "enc-low-bit":
+		b[26] ^= 1
 	case "operation":
 		b[1] = 2
 	case "key-id":

@@ -245,3 +245,31 @@ func (p *party) keyDocumentEnrolment() {
 	p.sign("a signature", options{}, delivered)
 	p.everythingAgain()
 }
+
+// keyDocumentCancel: what follows a lost answer is still sealed to the old HPKE key.
+func (p *party) keyDocumentCancel() {
+	p.begin()
+	p.rotate()
+	p.sign("a request to the old HPKE key, and the answer is lost", options{}, answerLost)
+	p.cancel("and cancelled, at the old HPKE key: the answer has the key document")
+	p.sign("a request to the new HPKE key", options{}, delivered)
+	p.everythingAgain()
+}
+
+// keyDocumentWrong: the key document comes with refusals, too.
+func (p *party) keyDocumentWrong() {
+	p.begin()
+	p.rotate()
+	p.sign("a wrong PIN at the old HPKE key: the answer has the key document", options{change: "wrong-pin"}, delivered)
+	p.sign("a request to the new HPKE key", options{}, delivered)
+	p.everythingAgain()
+}
+
+// encapsulation: ML-KEM decrypts a ciphertext with this change to what it was made of.
+// Only encryption anew shows that it was changed.
+func (p *party) encapsulation() {
+	p.begin()
+	p.stranger("the lowest bit of the encapsulated key's first byte is changed", options{change: "enc-low-bit"})
+	p.sign("a signature", options{}, delivered)
+	p.everythingAgain()
+}

@@ -55,6 +55,9 @@ func transcript() *file {
 	newParty(f, "documents", two, false).documents64()
 	newParty(f, "key-document", two, false).keyDocument()
 	newParty(f, "key-document-enrolment", two, false).keyDocumentEnrolment()
+	newParty(f, "key-document-cancel", two, false).keyDocumentCancel()
+	newParty(f, "key-document-wrong", two, false).keyDocumentWrong()
+	newParty(f, "encapsulation", two, false).encapsulation()
 	return f
 }
 
