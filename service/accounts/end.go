@@ -70,7 +70,7 @@ func (a *Accounts) end(ctx context.Context, document string, cause Cause) error 
 	if err != nil {
 		return err
 	}
-	return a.cleanText(ctx, document)
+	return a.cleanUp(ctx, document)
 }
 
 // endIn ends an account in a transaction, and reports whether it had not ended before.
@@ -148,9 +148,9 @@ func (a *Accounts) change(ctx context.Context, document identity.Document, from,
 	})
 }
 
-// cleanText destroys the keys of an account that has ended, and revokes its certificates.
+// cleanUp destroys the keys of an account that has ended, and revokes its certificates.
 // It may be called again.
-func (a *Accounts) cleanText(ctx context.Context, document string) error {
+func (a *Accounts) cleanUp(ctx context.Context, document string) error {
 	if err := a.clean(ctx, document); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnfinished, err)
 	}

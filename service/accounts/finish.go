@@ -57,10 +57,13 @@ func (a *Accounts) Finish(ctx context.Context, token string) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	for _, d := range e.replaced() {
-		if err := a.cleanText(ctx, d); err != nil {
-			a.config.Log.WarnContext(ctx, "ending a replaced account", "document", d, "cause", err.Error()) // Sweep goes on
-		}
+	// What fails of this, Sweep goes on with.
+	ended, err := a.list(ctx, "SELECT document FROM accounts WHERE person = $1 AND ended > 0 AND cleaned = 0", e.person)
+	if err == nil {
+		err = each(ended, func(document string) error { return a.cleanUp(ctx, document) })
+	}
+	if err != nil {
+		a.config.Log.WarnContext(ctx, "replaced accounts are not cleaned up yet", "document", e.document, "cause", err.Error())
 	}
 	account, err := a.one(ctx, "WHERE a.document = $1", e.document)
 	return Opened{account, code}, err

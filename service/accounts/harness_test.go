@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,7 @@ type world struct {
 	events    *accounts.Events
 	outbox    *notices.Outbox
 	sent      *inbox
+	told      *told
 	clock     *clock
 	keys      atomic.Int32 // how many of testKeys this service has seen
 }
@@ -107,12 +109,12 @@ func kinds(all []notices.Notice) (out []notices.Kind) {
 
 func newWorld(t *testing.T, open func() *database.DB, change ...func(*accounts.Config)) *world {
 	t.Helper()
-	w := &world{open: open, db: open(), clock: new(clock), sent: new(inbox)}
+	w := &world{open: open, db: open(), clock: new(clock), sent: new(inbox), told: new(told)}
 	var err error
 	quiet := slog.New(slog.DiscardHandler)
 	w.outbox, err = notices.NewOutbox(notices.Config{DB: w.db, Senders: map[string]notices.Sender{"inbox": w.sent}, Log: quiet, Clock: w.clock.Now})
 	require.NoError(t, err)
-	w.events, err = accounts.NewEvents(w.db, w.outbox, nil)
+	w.events, err = accounts.NewEvents(w.db, w.outbox, w.told)
 	require.NoError(t, err)
 	sealer, err := server.NewSoftwareSealer(bytes.Repeat([]byte{7}, server.SealerKeySize))
 	require.NoError(t, err)
@@ -172,11 +174,12 @@ const (
 
 // phone is a person's: a token, and a device for each key.
 type phone struct {
-	w       *world
-	token   string
-	devices [2]*device.Device
-	account accounts.Account
-	code    string // for revocation
+	w        *world
+	token    string
+	devices  [2]*device.Device
+	storages [2]*storage
+	account  accounts.Account
+	code     string // for revocation
 }
 
 func newPhone(w *world) *phone { return &phone{w: w, token: accounts.NewToken()} }
@@ -208,7 +211,8 @@ func (p *phone) enroll(t *testing.T, e accounts.Enrolment) {
 			continue
 		}
 		var err error
-		p.devices[i], err = device.New(device.Config{Storage: new(storage), HPKEKey: p.w.server.HPKEKey(),
+		p.storages[i] = new(storage)
+		p.devices[i], err = device.New(device.Config{Storage: p.storages[i], HPKEKey: p.w.server.HPKEKey(),
 			Params:    pinlock.Params{Time: 1, MemoryKiB: 8, Threads: 1},
 			Transport: func(ctx context.Context, r []byte) ([]byte, error) { return p.w.server.Handle(ctx, r) }})
 		require.NoError(t, err)
@@ -329,3 +333,49 @@ var (
 	dead    = [2]server.Condition{server.Destroyed, server.Destroyed}
 	errMine = errors.New("mine")
 )
+
+// copied has a copy of a phone's storage used after the phone.
+func (p *phone) copied(t *testing.T, key int) {
+	t.Helper()
+	s := p.storages[key]
+	before, err := s.Load()
+	require.NoError(t, err)
+	digest := sha256.Sum256([]byte("a copy"))
+	for range 2 {
+		challenge, err := p.w.server.ChallengeSign(t.Context(), p.account.Keys[key].ID, digest[:], crypto.SHA256)
+		require.NoError(t, err)
+		_, err = p.sign(t, key, challenge, digest[:])
+		if err != nil {
+			break
+		}
+		require.NoError(t, s.Save(before))
+	}
+	status, err := p.w.server.Status(t.Context(), p.account.Keys[key].ID)
+	require.NoError(t, err)
+	require.Equal(t, server.Destroyed, status.Condition)
+}
+
+// redeliver gives the events of a phone again, as they were recorded.
+func (w *world) redeliver(t *testing.T, p *phone) {
+	t.Helper()
+	w.told.mu.Lock()
+	all := slices.Clone(w.told.all)
+	w.told.mu.Unlock()
+	require.NotEmpty(t, all)
+	for _, e := range all {
+		require.NoError(t, w.events.Record(t.Context(), e))
+	}
+}
+
+// told is the sink behind the Events.
+type told struct {
+	mu  sync.Mutex
+	all []server.Event
+}
+
+func (s *told) Record(_ context.Context, e server.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, e)
+	return nil
+}

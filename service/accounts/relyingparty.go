@@ -63,7 +63,7 @@ func (r RelyingParty) Check() error {
 		return fmt.Errorf("%w: a relying party without a name", ErrRequest)
 	}
 	for _, name := range r.Names {
-		if len(name) > maxName || rp.DisplayProblem(name, maxName) != "" {
+		if name == "" || len(name) > maxName || rp.DisplayProblem(name, maxName) != "" {
 			return fmt.Errorf("%w: the name %q", ErrRequest, name)
 		}
 	}

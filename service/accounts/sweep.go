@@ -138,7 +138,7 @@ func (a *Accounts) cleanEnded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(ended, func(document string) error { return a.cleanText(ctx, document) })
+	return each(ended, func(document string) error { return a.cleanUp(ctx, document) })
 }
 
 // destroyed returns the ids of keys that were destroyed, and whose certificates were not

@@ -17,8 +17,6 @@ import (
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
-
 // table makes a table for a test.
 func table(t *testing.T, db *database.DB) {
 	t.Helper()
@@ -276,7 +274,7 @@ func TestOpenTogether(t *testing.T) {
 
 // TestNewerSchema: tables of a newer version are left alone.
 func TestNewerSchema(t *testing.T) {
-	for name, address := range map[string]func(testing.TB) string{"SQLite": databasetest.SQLite, "PostgreSQL": databasetest.Postgres} {
+	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) {
 			address := address(t)
 			_, err := databasetest.Open(t, address).Exec(t.Context(), "UPDATE tandem_migrations SET version_id = version_id + 1000")
