@@ -1,6 +1,7 @@
 package accounts_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -184,6 +185,91 @@ func TestFinishTooEarly(t *testing.T) {
 		w.clock.Advance(3 * time.Hour)
 		require.NoError(t, w.Sweep(t.Context()))
 		require.Equal(t, alive, w.conditions(t, p.account))
+	})
+}
+
+// meddler does something before it issues a certificate.
+type meddler struct {
+	ca.Issuer
+	before func()
+}
+
+func (m *meddler) Issue(ctx context.Context, r ca.Request) ([]*x509.Certificate, error) {
+	if f := m.before; f != nil {
+		m.before = nil
+		f()
+	}
+	return m.Issuer.Issue(ctx, r)
+}
+
+// TestFinishOvertaken: a key that dies while it is certified, and has another in its
+// place, is not the account's, and loses its certificate.
+func TestFinishOvertaken(t *testing.T) {
+	onSQLite(t, func(t *testing.T, w *world) {
+		m := &meddler{Issuer: w.config.Issuer}
+		w.config.Issuer = m
+		var err error
+		w.Accounts, err = accounts.New(w.config)
+		require.NoError(t, err)
+		r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+		require.NoError(t, err)
+		p := newPhone(w)
+		e, err := w.Begin(t.Context(), r.Code, p.token, label, address)
+		require.NoError(t, err)
+		p.enroll(t, e)
+		var again accounts.Enrolment
+		m.before = func() {
+			require.NoError(t, w.server.Revoke(t.Context(), e.Offers[0].ID, "test"))
+			again, err = w.Continue(t.Context(), p.token)
+			require.NoError(t, err)
+		}
+		_, err = w.Finish(t.Context(), p.token)
+		require.ErrorIs(t, err, accounts.ErrUnconfirmed)
+		require.NotEqual(t, e.Offers[0].ID, again.Offers[0].ID)
+		p.enroll(t, again)
+		p.finish(t)
+		require.Equal(t, again.Offers[0].ID, p.account.Keys[0].ID)
+		require.Equal(t, 3, w.certified(t, p.account.Document))
+		w.clock.Advance(3 * time.Hour)
+		require.NoError(t, w.Sweep(t.Context()))
+		require.Equal(t, 2, w.certified(t, p.account.Document))
+		require.Equal(t, [2]int{-1, -1}, w.revoked(t, p.account))
+		require.Equal(t, alive, w.conditions(t, p.account))
+		require.Equal(t, 2, w.count(t, "SELECT count(*) FROM account_keys"))
+	})
+}
+
+// TestCertifiedForNothing: certificates of an enrolment that nobody went on with are
+// revoked, also one that no key is known for.
+func TestCertifiedForNothing(t *testing.T) {
+	onSQLite(t, func(t *testing.T, w *world) {
+		m := &meddler{Issuer: w.config.Issuer}
+		w.config.Issuer = m
+		var err error
+		w.Accounts, err = accounts.New(w.config)
+		require.NoError(t, err)
+		r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+		require.NoError(t, err)
+		p := newPhone(w)
+		e, err := w.Begin(t.Context(), r.Code, p.token, label, address)
+		require.NoError(t, err)
+		p.enroll(t, e)
+		ctx, cancel := context.WithCancel(t.Context())
+		m.before = func() {
+			// The process ends with the certificate issued and not written down.
+			s, err := w.server.Status(t.Context(), e.Offers[0].ID)
+			require.NoError(t, err)
+			_, err = w.authority.Issue(t.Context(), ca.Request{Use: ca.Authentication, Person: mari, Document: e.Document, Key: s.PublicKey})
+			require.NoError(t, err)
+			cancel()
+		}
+		_, err = w.Finish(ctx, p.token)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 1, w.certified(t, e.Document))
+		w.clock.Advance(26 * time.Hour)
+		require.NoError(t, w.Sweep(t.Context()))
+		require.Zero(t, w.certified(t, e.Document))
+		require.Zero(t, w.count(t, "SELECT count(*) FROM account_keys"))
 	})
 }
 

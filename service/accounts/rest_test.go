@@ -3,8 +3,11 @@ package accounts_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/database/databasetest"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/quota"
 )
@@ -191,6 +196,40 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNothingSecretIsStored: whoever reads the database finds no code and no token.
+func TestNothingSecretIsStored(t *testing.T) {
+	file := strings.TrimPrefix(databasetest.SQLite(t), "sqlite:")
+	w := newWorld(t, func() *database.DB { return databasetest.Open(t, "sqlite:"+file) })
+	r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+	require.NoError(t, err)
+	p, asks := w.openAccount(t), newPhone(w)
+	_, _, err = w.Ask(t.Context(), asks.token, label, address)
+	require.NoError(t, err)
+	var all []byte
+	for _, end := range []string{"", "-wal"} {
+		b, err := os.ReadFile(file + end)
+		require.NoError(t, err)
+		all = append(all, b...)
+	}
+	require.True(t, bytes.Contains(all, []byte(label)), "what is stored is found")
+	for _, secret := range []string{r.Code, p.code, p.token, asks.token} {
+		for _, text := range []string{secret, strings.ReplaceAll(secret, "-", "")} {
+			require.False(t, bytes.Contains(all, []byte(text)))
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(secret)
+		if err == nil && len(raw) == 32 {
+			require.False(t, bytes.Contains(all, raw))
+		}
+	}
+	// Not even by a hash that anybody can compute from a code.
+	for _, code := range []string{r.Code, p.code} {
+		for _, text := range []string{code, strings.ReplaceAll(code, "-", "")} {
+			sum := sha256.Sum256([]byte(text))
+			require.False(t, bytes.Contains(all, sum[:]))
+		}
+	}
 }
 
 // TestNothing: calls with nothing are errors and no panics.

@@ -194,22 +194,29 @@ func (a *Accounts) dropEnrolments(ctx context.Context, now time.Time) error {
 	})
 }
 
-// destroyDropped destroys keys that nobody uses, once nobody can enrol them any more.
+// destroyDropped destroys keys that nobody uses, once nobody can enrol them any more and
+// their enrolment is over, and revokes the certificates that they got all the same.
 func (a *Accounts) destroyDropped(ctx context.Context, now time.Time) error {
-	var ids [][]byte
+	type droppedKey struct {
+		id       []byte
+		document string
+	}
+	var keys []droppedKey
 	err := a.db.Read(ctx, func(tx *sql.Tx) error {
-		ids = nil
-		rows, err := tx.QueryContext(ctx, "SELECT id FROM account_keys WHERE state = 'dropped' AND offered < $1 LIMIT $2", millis(now.Add(-challengeOver)), sweepPage)
+		keys = nil
+		rows, err := tx.QueryContext(ctx, `SELECT id, document FROM account_keys WHERE state = 'dropped' AND offered < $1
+AND NOT EXISTS (SELECT 1 FROM enrolments WHERE enrolments.document = account_keys.document AND enrolments.state = 'begun') LIMIT $2`,
+			millis(now.Add(-challengeOver)), sweepPage)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var id []byte
-			if err := rows.Scan(&id); err != nil {
+			var k droppedKey
+			if err := rows.Scan(&k.id, &k.document); err != nil {
 				return err
 			}
-			ids = append(ids, id)
+			keys = append(keys, k)
 		}
 		return rows.Err()
 	})
@@ -217,18 +224,72 @@ func (a *Accounts) destroyDropped(ctx context.Context, now time.Time) error {
 		return err
 	}
 	var errs []error
-	for _, id := range ids {
-		if len(id) != protocol.KeyIDSize {
+	for _, k := range keys {
+		if len(k.id) != protocol.KeyIDSize {
 			errs = append(errs, errDamaged)
 			continue
 		}
-		err := a.config.Keys.Revoke(ctx, protocol.KeyID(id), "it was offered to an enrolment that came to nothing")
+		err := a.config.Keys.Revoke(ctx, protocol.KeyID(k.id), "it was offered to an enrolment that came to nothing")
 		if err == nil || errors.Is(err, server.ErrUnknownKey) {
-			_, err = a.db.Exec(ctx, "DELETE FROM account_keys WHERE id = $1 AND state = 'dropped'", id)
+			err = a.revokeUnused(ctx, k.document)
+		}
+		if err == nil {
+			_, err = a.db.Exec(ctx, "DELETE FROM account_keys WHERE id = $1 AND state = 'dropped'", k.id)
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// revokeUnused revokes the certificates of a document number that are not of the keys of
+// its account: of dropped keys, and those that a crash has left. No enrolment of it is
+// under way.
+func (a *Accounts) revokeUnused(ctx context.Context, document string) error {
+	used := map[string]bool{}
+	var unused [][]byte
+	err := a.db.Read(ctx, func(tx *sql.Tx) error {
+		clear(used)
+		unused = nil
+		rows, err := tx.QueryContext(ctx, "SELECT certificate, state FROM account_keys WHERE document = $1 AND certificate IS NOT NULL", document)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var der []byte
+			var state string
+			if err := rows.Scan(&der, &state); err != nil {
+				return err
+			}
+			if state == current {
+				used[string(der)] = true
+			} else {
+				unused = append(unused, der)
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	if a.config.Issued != nil {
+		records, err := a.config.Issued.Issued(ctx, document)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			unused = append(unused, r.DER)
+		}
+	}
+	for _, der := range unused {
+		if used[string(der)] {
+			continue
+		}
+		if err := a.revoke(ctx, der, ca.Superseded); err != nil {
+			return err
+		}
+	}
+	return nil
 }

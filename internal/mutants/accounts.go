@@ -1,0 +1,72 @@
+package main
+
+const (
+	inDatabase = "./service/database"
+	inSQLStore = "./service/ca/sqlstore"
+	inQuota    = "./service/quota"
+	inNotices  = "./service/notices"
+	inAccounts = "./service/accounts"
+)
+
+// Persons, their accounts, and the database that has them.
+var accountMutants = []mutant{
+	{"database: transactions that do not see each other", "service/database/tx.go", "return db.transact(ctx, sql.LevelSerializable, f)", "return db.transact(ctx, sql.LevelReadCommitted, f)", inDatabase, "TestTx$/PostgreSQL"},
+	{"database: a transaction that others were in the way of fails", "service/database/tx.go", "if err == nil || try == tries || errors.Is(err, ErrUnknown) || !db.engine.busy(err) {", "if err == nil || try > 0 {", inDatabase, "TestTx$/PostgreSQL"},
+	{"database: a commit of a context that ended", "service/database/tx.go", "\tif err := ctx.Err(); err != nil {\n\t\treturn err\n\t}\n\tif err := db.engine.commit", "\tif err := db.engine.commit", inDatabase, "TestTxError"},
+	{"database: reads of several moments", "service/database/tx.go", "Isolation: sql.LevelRepeatableRead, ReadOnly: true", "Isolation: sql.LevelReadCommitted, ReadOnly: true", inDatabase, "TestRead$/PostgreSQL"},
+	{"database: reads that write", "service/database/sqlite.go", `pragmas("query_only(ON)")`, "pragmas()", inDatabase, "TestRead$/SQLite"},
+	{"database: wake before the commit", "service/database/tx.go", "\tfor _, n := range db.forget(tx) {\n\t\tdb.hub.wake(n)\n\t}\n\treturn nil", "\treturn nil", inDatabase, "TestNotify/SQLite"},
+	{"database: notes of a transaction that failed", "service/database/tx.go", "\tdefer db.forget(tx)\n", "\tdefer func() {\n\t\tfor _, n := range db.forget(tx) {\n\t\t\tdb.hub.wake(n)\n\t\t}\n\t}()\n", inDatabase, "TestNotify/SQLite"},
+	{"database: look before joining those who are woken", "service/database/notify.go", "\tcase c <- struct{}{}:\n\t\tdefault: // is woken already", "\tdefault: // is woken already", inDatabase, "TestNotify/SQLite"},
+	{"database: a Wait that outlives its database", "service/database/database.go", "\tdb.hub.close()\n", "", inDatabase, "TestWaitEnds"},
+	{"database: a file that others read", "service/database/sqlite.go", "os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)", "os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)", inDatabase, "TestSQLiteFile"},
+	{"database: a log that is not synced", "service/database/sqlite.go", `"synchronous(FULL)"`, `"synchronous(NORMAL)"`, inDatabase, "TestSQLiteFile"},
+	{"database: tables of a newer version", "service/database/migrate.go", "if current > target {", "if current > target+100000 {", inDatabase, "TestNewerSchema"},
+	{"sqlstore: a serial number twice", "service/ca/sqlstore/sqlstore.go", "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (serial) DO NOTHING`", "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (serial) DO UPDATE SET der = excluded.der`", inSQLStore, "TestContract/SQLite"},
+	{"sqlstore: the last revocation counts", "service/ca/sqlstore/sqlstore.go", "revoked = COALESCE(revoked, $3)", "revoked = COALESCE($3, revoked)", inSQLStore, "TestContract/SQLite"},
+	{"sqlstore: a CRL in any order", "service/ca/sqlstore/sqlstore.go", "WHERE issuer = $1 AND number = CAST($2 AS BIGINT) - 1", "WHERE issuer = $1 AND number <= CAST($2 AS BIGINT) - 1", inSQLStore, "TestContract/SQLite"},
+	{"quota: one more than the rule", "service/quota/quota.go", "at+b.rule.Per.Microseconds()-costs)", "at+b.rule.Per.Microseconds())", inQuota, "TestAllow/SQLite"},
+	{"quota: what is refused takes a place", "service/quota/quota.go", "\t\t\t\treturn later\n\t\t\t}\n\t\t}\n\t\treturn nil", "\t\t\t\treturn nil\n\t\t\t}\n\t\t}\n\t\treturn nil", inQuota, "TestAllow/SQLite"},
+	{"quota: a place taken ahead is lost by who is refused", "service/quota/quota.go", "\tfor _, id := range used {\n\t\tq.have[id]++\n\t}\n", "\t_ = used\n", inQuota, "TestRefusedTakesNothing/SQLite"},
+	{"quota: ask the database about what is full", "service/quota/quota.go", "if until := q.full[b.id]; until.After(now) {", "if until := q.full[b.id]; until.Before(now) && !until.IsZero() {", inQuota, "TestFullIsRemembered"},
+	{"quota: sweep what is not empty", "service/quota/quota.go", `"DELETE FROM quotas WHERE free < $1"`, `"DELETE FROM quotas WHERE free > $1 OR free < $1"`, inQuota, "TestSweep/SQLite"},
+	{"notices: forget what was not taken", "service/notices/notices.go", "\tcase cause == nil:\n", "\tcase cause == nil || ctx.Err() == nil:\n", inNotices, "TestOutbox/SQLite"},
+	{"notices: two nodes send a notice", "service/notices/notices.go", `WHERE id = $2 AND sender = $3 AND due = $4 AND failed = 0"`, `WHERE id = $2 AND sender = $3 AND due + $4 > 0 AND failed = 0"`, inNotices, "TestManyNodes/SQLite"},
+	{"notices: a notice that a dead node had is lost", "service/notices/notices.go", "\t\treturn ctx.Err() // the lease ends by itself\n", "\t\t_, err = o.config.DB.Exec(context.WithoutCancel(ctx), \"DELETE FROM notices WHERE id = $1 AND sender = $2\", r.id, name)\n\t\treturn errors.Join(ctx.Err(), err)\n", inNotices, "TestManyNodes/SQLite"},
+	{"notices: try for ever what cannot arrive", "service/notices/notices.go", "case errors.Is(cause, ErrUndeliverable), now.Sub(time.UnixMilli(r.created)) > maxAge:", "case now.Sub(time.UnixMilli(r.created)) > maxAge:", inNotices, "TestGivenUp/SQLite"},
+	{"notices: mails without encryption", "service/notices/smtp.go", "\t\tcase ok:\n\t\t\terr = c.StartTLS(config)\n", "\t\tcase ok && s.Username == \"\":\n\t\t\terr = c.StartTLS(config)\n", inNotices, "TestSMTP$"},
+	{"notices: a mail server of any name", "service/notices/smtp.go", "\tconfig.ServerName = host\n", "\tconfig.ServerName, config.InsecureSkipVerify = host, true\n", inNotices, "TestSMTPRefused"},
+	{"notices: headers of a subject", "service/notices/smtp.go", `strings.Join(strings.Fields(subject), " "))}`, "subject)}", inNotices, "TestSMTPInjection"},
+	{"notices: a webhook that is led elsewhere", "service/notices/webhook.go", "return http.ErrUseLastResponse }", "return nil }", inNotices, "TestWebhook"},
+	{"notices: a webhook without its time", "service/notices/webhook.go", "\th.Write([]byte(at + \".\"))\n", "", inNotices, "TestWebhook"},
+	{"notices: an error with the webhook's URL", "service/notices/webhook.go", "\t\t\terr = u.Err\n", "\t\t\terr = u\n", inNotices, "TestWebhook"},
+	{"accounts: a code for two phones", "service/accounts/enrolment.go", "\t\t\tif subtle.ConstantTimeCompare(e.token, hash) != 1 {", "\t\t\tif subtle.ConstantTimeCompare(e.token, hash) > 1 {", inAccounts, "TestCode/SQLite"},
+	{"accounts: codes that live for ever", "service/accounts/enrolment.go", "\tif !a.now().Before(e.expires) {\n", "\tif e.expires.IsZero() {\n", inAccounts, "TestCode/SQLite"},
+	{"accounts: codes in the clear", "service/accounts/accounts.go", "\th.Write([]byte(code))\n\treturn h.Sum(nil)", "\th.Write([]byte(code))\n\treturn []byte(code)", inAccounts, "TestNothingSecretIsStored"},
+	{"accounts: an account with one key", "service/accounts/finish.go", "err == nil && s.Condition != server.Active {", "err == nil && s.Condition == server.Pending {", inAccounts, "TestFinishTooEarly"},
+	{"accounts: certificates for keys that were offered before", "service/accounts/finish.go", "else if now[uses[0]].id != keys[uses[0]].id || now[uses[1]].id != keys[uses[1]].id {", "else if len(now) != len(keys) {", inAccounts, "TestFinishOvertaken"},
+	{"accounts: another certificate after a crash", "service/accounts/finish.go", "\t\tif record.Revoked == nil && c.KeyUsage&usage != 0", "\t\tif record.Revoked != nil && c.KeyUsage&usage != 0", inAccounts, "TestCutEnrolment"},
+	{"accounts: a replaced account that goes on", "service/accounts/finish.go", "\tfor _, d := range e.replaced() {\n\t\tcauses[d] = Replaced\n\t}\n", "", inAccounts, "TestReplaces/SQLite"},
+	{"accounts: another name, and the old certificates", "service/accounts/finish.go", "\tfor _, d := range replaces {\n\t\tcauses[d] = Renamed\n\t}\n", "\t_ = replaces\n", inAccounts, "TestReplaces/SQLite"},
+	{"accounts: a new phone that nobody approved", "service/accounts/newphone.go", "\tif rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature) != nil {", "\tif len(signature) == 0 || rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature) == nil && key.E == 3 {", inAccounts, "TestNewPhoneRefuses"},
+	{"accounts: a request that is not the new phone's", "service/accounts/newphone.go", `[]string{"tandem new phone 1", document, request, device, ""}`, `[]string{"tandem new phone 1", document, device, ""}`, inAccounts, "TestNewPhoneDigest|TestNewPhoneRefuses"},
+	{"accounts: a suspended account approves", "service/accounts/newphone.go", "if len(accounts) != 1 || accounts[0].State != Active {", "if len(accounts) != 1 || !accounts[0].State.Open() {", inAccounts, "TestNewPhoneRefuses"},
+	{"accounts: a phone that an ended account approved", "service/accounts/end.go", `replaces = $1 AND state IN ('approved', 'begun')"`, `replaces = $1 AND state IN ('approved')"`, inAccounts, "TestNewPhoneRefuses"},
+	{"accounts: an account that ends with its keys", "service/accounts/end.go", "\t\tif err := a.config.Keys.Revoke(ctx, k.id,", "\t\tif err := context.Cause(ctx); err != nil {\n\t\t\treturn err\n\t\t} else if err := a.config.Keys.Revoke(ctx, protocol.KeyID{},", inAccounts, "TestEnd$/SQLite"},
+	{"accounts: an ended account is cleaned up before it is", "service/accounts/end.go", "\tfor _, der := range certificates {\n", "\tfor _, der := range certificates[:0] {\n", inAccounts, "TestEnd$/SQLite"},
+	{"accounts: an end that is not told", "service/accounts/end.go", "\t\tif err := f(ctx, tx, d); err != nil {\n\t\t\treturn false, err\n\t\t}\n", "\t\t_ = f(ctx, tx, d)\n", inAccounts, "TestOnEnd/SQLite"},
+	{"accounts: a token of an ended account", "service/accounts/account.go", "\tif err == nil && !account.State.Open() {\n\t\terr = ErrEnded\n\t}\n\treturn account, err", "\treturn account, err", inAccounts, "TestExpiry/SQLite"},
+	{"accounts: an account that is over until it is swept", "service/accounts/account.go", "if account.State.Open() && !now.Before(account.Expires) {", "if account.State.Open() && account.Expires.IsZero() {", inAccounts, "TestExpiry/SQLite"},
+	{"accounts: PINs of a suspended account", "service/accounts/allow.go", "\tcase state != Active:\n\t\treturn ErrSuspended\n", "\tcase state != Active && state != Suspended:\n\t\treturn ErrSuspended\n", inAccounts, "TestSuspend/SQLite"},
+	{"accounts: an event is told twice", "service/accounts/events.go", "\tif rows, err := result.RowsAffected(); err != nil || rows == 0 {\n\t\treturn err\n\t}\n\treason :=", "\tif _, err := result.RowsAffected(); err != nil {\n\t\treturn err\n\t}\n\treason :=", inAccounts, "TestEvents/SQLite"},
+	{"accounts: the certificate of a dead key", "service/accounts/sweep.go", "\t\terr := a.revoke(ctx, k.certificate, ca.KeyCompromise)\n", "\t\terr := ctx.Err()\n", inAccounts, "TestEvents/SQLite"},
+	{"accounts: keys of an enrolment that came to nothing", "service/accounts/sweep.go", "\t\terr := a.config.Keys.Revoke(ctx, protocol.KeyID(k.id),", "\t\terr := a.config.Keys.Revoke(ctx, protocol.KeyID{},", inAccounts, "TestAbandoned/SQLite"},
+	{"accounts: certificates of keys that nobody uses", "service/accounts/sweep.go", "\t\t\tif state == current {\n\t\t\t\tused", "\t\t\tif state != \"\" {\n\t\t\t\tused", inAccounts, "TestFinishOvertaken"},
+	{"accounts: certificates that a crash has left", "service/accounts/sweep.go", "\t\tfor _, r := range records {\n", "\t\tfor _, r := range records[:0] {\n", inAccounts, "TestCertifiedForNothing"},
+	{"accounts: a relying party from anywhere", "service/accounts/relyingparty.go", "if r.Disabled || !slices.ContainsFunc(", "if r.Disabled || len(r.Networks) > 0 && !slices.ContainsFunc(", inAccounts, "TestSent"},
+	{"accounts: a relying party with any token", "service/accounts/relyingparty.go", "subtle.ConstantTimeCompare(r.TokenHash[:], s.TokenHash[:]) != 1", "subtle.ConstantTimeCompare(r.TokenHash[:1], s.TokenHash[:1]) > 1", inAccounts, "TestSent"},
+	{"accounts: a relying party with any certificate", "service/accounts/relyingparty.go", "s.Certificate != nil && r.CertificatePin == Pin(s.Certificate)", "s.Certificate != nil", inAccounts, "TestSent"},
+	{"accounts: a history of somebody else's", "service/accounts/history.go", "WHERE person = $1 AND id < $2 ORDER", "WHERE person <> '' AND $1 <> '' AND id < $2 ORDER", inAccounts, "TestHistory/SQLite"},
+	{"accounts: codes are tried without a quota", "service/accounts/end.go", "\tif err := a.allowCode(ctx, source); err != nil {\n\t\treturn identity.Document{}, err\n\t}\n", "", inAccounts, "TestQuotas/SQLite"},
+	{"accounts: the person's quota of one key", "service/accounts/allow.go", "\treturn a.quotas.pin.Allow(ctx, attempt)", "\tattempt.Person += id.String()\n\treturn a.quotas.pin.Allow(ctx, attempt)", inAccounts, "TestQuotas/SQLite"},
+}
