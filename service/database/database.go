@@ -55,8 +55,10 @@ type DB struct {
 	write  *sql.DB // takes one transaction at a time if it is SQLite's
 	read   *sql.DB
 	hub    hub
-	stop   context.CancelFunc // of what runs in the background
-	ended  sync.WaitGroup
+	// recheck is how long a waiter waits before it looks without having been woken.
+	recheck time.Duration
+	stop    context.CancelFunc // of what runs in the background
+	ended   sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
@@ -77,8 +79,6 @@ type engine interface {
 	// notify wakes the waiters of all nodes when the transaction is committed. It returns
 	// false if the DB must do that for its own.
 	notify(ctx context.Context, tx *sql.Tx, n note) (bool, error)
-	// recheck is how long a waiter waits before it looks without having been woken.
-	recheck() time.Duration
 	dialect() string
 }
 

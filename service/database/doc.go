@@ -19,7 +19,7 @@
 //
 // What Tx returned nil for is on the disk: SQLite writes its log with synchronous=FULL,
 // and a PostgreSQL server with settings that let it forget what it confirmed is refused,
-// as service/stores/postgres refuses it. If Tx returns ErrUnknown the transaction may be
+// as service/stores/postgres refuses it. TxLoose is for what may be lost. If Tx returns ErrUnknown the transaction may be
 // committed or not: the caller looks, or does the same again if that does no harm.
 //
 // # SQLite

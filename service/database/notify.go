@@ -70,7 +70,7 @@ func (db *DB) Wait(ctx context.Context, topic, key string, done func(context.Con
 	}
 	woken, leave := db.hub.join(n) // before it looks, so that nothing comes between
 	defer leave()
-	timer := time.NewTicker(db.engine.recheck())
+	timer := time.NewTicker(db.recheck)
 	defer timer.Stop()
 	for {
 		finished, err := done(ctx)

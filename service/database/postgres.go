@@ -46,6 +46,7 @@ func (db *DB) openPostgres(background context.Context, address string, o Options
 	pool.SetMaxOpenConns(o.MaxConns)
 	pool.SetMaxIdleConns(o.MaxConns)
 	db.write, db.read, db.engine = pool, pool, e
+	db.recheck = 10 * time.Second
 	db.ended.Go(func() { e.listen(background) })
 	return nil
 }
@@ -134,7 +135,17 @@ func (*postgresEngine) busy(err error) bool {
 }
 
 func (*postgresEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationLevel) (*sql.Tx, error) {
-	return c.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	if level != loose {
+		return c.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	}
+	tx, err := c.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit TO off"); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
 }
 
 // commit believes a server that confirms without a warning: with one it says that the
@@ -170,8 +181,6 @@ func (*postgresEngine) notify(ctx context.Context, tx *sql.Tx, n note) (bool, er
 	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, n.text())
 	return true, failed(err)
 }
-
-func (*postgresEngine) recheck() time.Duration { return 10 * time.Second }
 
 // listen wakes waiters until the context ends. After a connection was lost, everybody is
 // woken: it is not known what was missed.

@@ -56,6 +56,7 @@ func (db *DB) openSQLite(file string, o Options) error {
 	read.SetMaxIdleConns(o.MaxConns)
 	db.read = read
 	db.engine = sqliteEngine{db}
+	db.recheck = 5 * time.Second // so soon a waiter learns what another process wrote
 	return nil
 }
 
@@ -78,10 +79,16 @@ func (e sqliteEngine) migrating(ctx context.Context, f func() error) error {
 func (e sqliteEngine) check(ctx context.Context) error {
 	var mode, foreign string
 	var synchronous int
-	for query, to := range map[string]any{"PRAGMA journal_mode": &mode, "PRAGMA synchronous": &synchronous, "PRAGMA foreign_keys": &foreign} {
-		if err := e.db.write.QueryRowContext(ctx, query).Scan(to); err != nil {
-			return failed(err)
+	err := e.db.Tx(ctx, func(tx *sql.Tx) error { // as every transaction has it
+		for query, to := range map[string]any{"PRAGMA journal_mode": &mode, "PRAGMA synchronous": &synchronous, "PRAGMA foreign_keys": &foreign} {
+			if err := tx.QueryRowContext(ctx, query).Scan(to); err != nil {
+				return failed(err)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if mode != "wal" || synchronous != 2 || foreign != "1" {
 		return fmt.Errorf("%w: journal_mode is %s, synchronous is %d, foreign_keys is %s", ErrUnsafe, mode, synchronous, foreign)
@@ -97,14 +104,26 @@ func (sqliteEngine) busy(err error) bool {
 }
 
 // begin begins a transaction that has the write lock from the beginning (_txlock), which
-// is serializable.
-func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, _ sql.IsolationLevel) (*sql.Tx, error) {
+// is serializable. Whether its commit is synced is said anew for each.
+func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationLevel) (*sql.Tx, error) {
+	synchronous := "PRAGMA synchronous = FULL"
+	if level == loose {
+		synchronous = "PRAGMA synchronous = NORMAL" // syncs the log before it is copied into the file
+	}
+	if _, err := c.ExecContext(ctx, synchronous); err != nil {
+		return nil, err
+	}
 	return c.BeginTx(ctx, nil)
 }
 
-func (sqliteEngine) commit(_ *sql.Conn, tx *sql.Tx) error { return tx.Commit() }
+// commit rolls back what cannot be committed: SQLite leaves such a transaction open, on a
+// connection that others use next.
+func (sqliteEngine) commit(c *sql.Conn, tx *sql.Tx) error {
+	err := tx.Commit()
+	if err != nil {
+		_, _ = c.ExecContext(context.Background(), "ROLLBACK") // an error: it has rolled back by itself
+	}
+	return err
+}
 
 func (sqliteEngine) notify(context.Context, *sql.Tx, note) (bool, error) { return false, nil }
-
-// recheck is how soon a waiter learns what another process wrote.
-func (sqliteEngine) recheck() time.Duration { return 5 * time.Second }

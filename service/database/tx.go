@@ -21,6 +21,16 @@ func (db *DB) TxReadCommitted(ctx context.Context, f func(*sql.Tx) error) error 
 	return db.transact(ctx, sql.LevelReadCommitted, f)
 }
 
+// TxLoose is TxReadCommitted for what does no harm if it is lost: it is committed, and
+// seen by others, before it is durable, and costs no wait for the disk. A crash of the
+// machine, or of the PostgreSQL server, may forget the last of these transactions.
+func (db *DB) TxLoose(ctx context.Context, f func(*sql.Tx) error) error {
+	return db.transact(ctx, loose, f)
+}
+
+// loose stands for a transaction that need not be durable.
+const loose sql.IsolationLevel = -1
+
 // Exec runs one statement in a transaction of its own, as Tx does, and returns how many
 // rows it wrote.
 func (db *DB) Exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {

@@ -12,7 +12,8 @@
 // may come at once, then one each T/N, and never more than 2N in any time T (the generic
 // cell rate algorithm of ITU-T I.371). An attempt that is refused takes nothing from any
 // bucket. The buckets are in the database, so that they hold for all nodes together and
-// outlast them; a node remembers what is full, and refuses that without asking.
+// outlast them; a crash of the machine may forget the last attempts. A node remembers what
+// is full, and refuses that without asking.
 package quota
 
 import (
@@ -127,7 +128,7 @@ func (q *Quota) Allow(ctx context.Context, a Attempt) error {
 	var full bucket
 	// Statements decide by themselves, each under the lock of its row; all have the rows
 	// in the same order.
-	err = q.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
+	err = q.db.TxLoose(ctx, func(tx *sql.Tx) error {
 		later = nil
 		for _, b := range buckets {
 			ok, err := take(ctx, tx, b, now)
