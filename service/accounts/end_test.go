@@ -19,8 +19,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/notices"
 )
 
-// TestEnd: an account that ends has no key and no certificate left, whatever it ends of;
-// the first cause stays.
+// TestEnd: an account that ends has no key and no certificate left, whatever it ends
+// of; the first cause stays.
 func TestEnd(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		for cause, reason := range map[accounts.Cause]ca.Reason{
@@ -47,8 +47,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestOnEnd: what is told of an account's end is told in the transaction that ends it, and
-// can keep it from ending.
+// TestOnEnd: what is told of an account's end is told in the transaction that ends it,
+// and can keep it from ending.
 func TestOnEnd(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		p := w.openAccount(t)
@@ -89,8 +89,8 @@ func (b *brokenIssuer) Revoke(ctx context.Context, c *x509.Certificate, r ca.Rea
 	return b.Issuer.Revoke(ctx, c, r)
 }
 
-// TestUnfinished: an account ends although the CA is down, with its keys; its certificates
-// are revoked later.
+// TestUnfinished: an account ends although the CA is down, with its keys; its
+// certificates are revoked later.
 func TestUnfinished(t *testing.T) {
 	onSQLite(t, func(t *testing.T, w *world) {
 		p := w.openAccount(t)
@@ -139,8 +139,8 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
-// TestExpiry: an account whose time is over is expired at once, and has no key after the
-// next sweep.
+// TestExpiry: an account whose time is over is expired at once, and has no key after
+// the next sweep.
 func TestExpiry(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		p := w.openAccount(t)
@@ -242,8 +242,8 @@ func TestReplaces(t *testing.T) {
 }
 
 // TestEvents: locks, destroyed keys and copies are told once, and written into the
-// history; the certificate of a key that was destroyed is revoked, and the account goes on
-// with the other.
+// history; the certificate of a key that was destroyed is revoked, and the account goes
+// on with the other.
 func TestEvents(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		p := w.openAccount(t)

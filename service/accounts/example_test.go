@@ -30,8 +30,8 @@ func Example() {
 	check(err)
 	defer db.Close()
 
-	// The sink is made before the server, and the server before the accounts, which say in
-	// turn whether a PIN may be tried.
+	// The sink is made before the server, and the server before the accounts, which say
+	// in turn whether a PIN may be tried.
 	events, err := accounts.NewEvents(db, nil, nil)
 	check(err)
 	var a *accounts.Accounts

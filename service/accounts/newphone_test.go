@@ -26,8 +26,8 @@ func (p *phone) approve(t *testing.T, request string) (accounts.NewPhone, []byte
 	return n, signature
 }
 
-// TestNewPhone: the old phone approves the new one, goes on until that has an account, and
-// ends then.
+// TestNewPhone: the old phone approves the new one, goes on until that has an account,
+// and ends then.
 func TestNewPhone(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		old, p := w.openAccount(t), newPhone(w)
@@ -72,8 +72,8 @@ func TestNewPhone(t *testing.T) {
 	})
 }
 
-// TestNewPhoneRefuses: nothing but the old phone's signature of this very request, by an
-// account that is active, approves a new phone, and for ten minutes.
+// TestNewPhoneRefuses: nothing but the old phone's signature of this very request, by
+// an account that is active, approves a new phone, and for ten minutes.
 func TestNewPhoneRefuses(t *testing.T) {
 	onSQLite(t, func(t *testing.T, w *world) {
 		old, other, p, thief := w.openAccount(t), w.openAccount(t), newPhone(w), newPhone(w)

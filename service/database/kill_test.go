@@ -58,8 +58,8 @@ func writeForever(address string) {
 	}
 }
 
-// TestKilled: a process that is killed with -9 at any moment leaves every transaction that
-// was confirmed, whole, and no part of another.
+// TestKilled: a process that is killed with -9 at any moment leaves every transaction
+// that was confirmed, whole, and no part of another.
 func TestKilled(t *testing.T) {
 	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) { killed(t, address(t)) })

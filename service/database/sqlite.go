@@ -116,14 +116,6 @@ func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationL
 	return c.BeginTx(ctx, nil)
 }
 
-// commit rolls back what cannot be committed: SQLite leaves such a transaction open, on a
-// connection that others use next.
-func (sqliteEngine) commit(c *sql.Conn, tx *sql.Tx) error {
-	err := tx.Commit()
-	if err != nil {
-		_, _ = c.ExecContext(context.Background(), "ROLLBACK") // an error: it has rolled back by itself
-	}
-	return err
-}
+func (sqliteEngine) commit(_ *sql.Conn, tx *sql.Tx) error { return tx.Commit() }
 
 func (sqliteEngine) notify(context.Context, *sql.Tx, note) (bool, error) { return false, nil }

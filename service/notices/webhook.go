@@ -21,13 +21,13 @@ import (
 //	POST URL
 //	Content-Type: application/json
 //	Tandem-Time: 1803859200
-//	Tandem-Signature: HMAC-SHA256 of the time, a full stop and the body, in hexadecimal digits
+//	Tandem-Signature: HMAC-SHA256 of time, full stop and body, in hexadecimal digits
 //
 //	{"id": "...", "kind": "key locked", ...}
 //
 // The receiver compares the signature, refuses a time that is minutes old, and knows by
-// the id what it has had before. Any status from 200 to 299 says that it has the notice.
-// It is not followed elsewhere.
+// the id what it has had before. Any status from 200 to 299 says that it has the
+// notice. It is not followed elsewhere.
 type Webhook struct {
 	url    string
 	secret []byte
@@ -36,9 +36,9 @@ type Webhook struct {
 
 var _ Sender = (*Webhook)(nil)
 
-// NewWebhook returns a Webhook. secret is what the receiver knows too, of 32 bytes or more.
-// The URL is https, but on this machine. transport is http.DefaultTransport if nil. The
-// error is ErrConfig.
+// NewWebhook returns a Webhook. secret is what the receiver knows too, of 32 bytes or
+// more. The URL is https, but on this machine. transport is http.DefaultTransport if
+// nil. The error is ErrConfig.
 func NewWebhook(address string, secret []byte, transport http.RoundTripper) (*Webhook, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname())) {

@@ -1,6 +1,6 @@
 // Package quota says when it is too early for another attempt: per person, per relying
-// party, per source of requests, and for all together, in short and in long windows. The
-// answer is "later" ([Later]), before anything else of the attempt is looked at.
+// party, per source of requests, and for all together, in short and in long windows.
+// The answer is "later" ([Later]), before anything else of the attempt is looked at.
 //
 // A quota is not what keeps a thief from guessing PINs: pinlock/limiter counts wrong
 // PINs, durably and for each key. A quota bounds what strangers can make a person's
@@ -9,11 +9,11 @@
 // # Buckets
 //
 // A [Rule] of N in a time T is a bucket that holds N attempts and leaks one each T/N: N
-// may come at once, then one each T/N, and never more than 2N in any time T (the generic
-// cell rate algorithm of ITU-T I.371). An attempt that is refused takes nothing from any
-// bucket. The buckets are in the database, so that they hold for all nodes together and
-// outlast them; a crash of the machine may forget the last attempts. A node remembers what
-// is full, and refuses that without asking.
+// may come at once, then one each T/N, and never more than 2N in any time T (the
+// generic cell rate algorithm of ITU-T I.371). An attempt that is refused takes nothing
+// from any bucket. The buckets are in the database, so that they hold for all nodes
+// together and outlast them; a crash of the machine may forget the last attempts. A
+// node remembers what is full, and refuses that without asking.
 package quota
 
 import (
@@ -110,8 +110,8 @@ type bucket struct {
 	ahead bool // n are taken for this attempt and later ones
 }
 
-// Allow takes an attempt's place in every bucket. The error is a *[Later], and nothing is
-// taken, if one of them is full; else the database's.
+// Allow takes an attempt's place in every bucket. The error is a *[Later], and nothing
+// is taken, if one of them is full; else the database's.
 func (q *Quota) Allow(ctx context.Context, a Attempt) error {
 	if q == nil || q.db == nil {
 		return fmt.Errorf("%w: not made by New", ErrConfig)
@@ -126,8 +126,8 @@ func (q *Quota) Allow(ctx context.Context, a Attempt) error {
 	}
 	var later *Later
 	var full bucket
-	// Statements decide by themselves, each under the lock of its row; all have the rows
-	// in the same order.
+	// Statements decide by themselves, each under the lock of its row; all have the
+	// rows in the same order.
 	err = q.db.TxLoose(ctx, func(tx *sql.Tx) error {
 		later = nil
 		for _, b := range buckets {
@@ -208,8 +208,8 @@ func (q *Quota) needed(a Attempt, now time.Time) (ask []bucket, used []string, e
 	return ask, used, nil
 }
 
-// take puts an attempt into a bucket, unless it is full. free is when the bucket will be
-// empty.
+// take puts an attempt into a bucket, unless it is full. free is when the bucket will
+// be empty.
 func take(ctx context.Context, tx *sql.Tx, b bucket, now time.Time) (bool, error) {
 	at, costs := now.UnixMicro(), b.n*b.rule.interval()
 	result, err := tx.ExecContext(ctx, `INSERT INTO quotas (id, free) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT)) ON CONFLICT (id) DO UPDATE
