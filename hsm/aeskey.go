@@ -34,7 +34,7 @@ func (r role) uses() []attributeCheck {
 
 func (s *session) generateSecret(token bool, names ...attribute) (handle, error) {
 	template := secretKey(pkcs11.CKK_GENERIC_SECRET, token, names, []attributeCheck{{pkcs11.CKA_SIGN, "CKA_SIGN", true}}, s.t.guard)
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, template))
+	return s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, template)
 }
 
 // unwrapTemplate is the value of CKA_UNWRAP_TEMPLATE.
@@ -48,7 +48,7 @@ func (s *session) generateAES(r role, token bool, names ...attribute) (handle, e
 	if r == roleWrap && s.t.unwrapTemplate {
 		template = append(template, attrBytes(pkcs11.CKA_UNWRAP_TEMPLATE, unwrapTemplate()))
 	}
-	return s.made(s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template))
+	return s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template)
 }
 
 // secretKey is the template of a key of 32 bytes.

@@ -70,16 +70,6 @@ func attempt[T any](ctx context.Context, t *Token, op operation, f func(*session
 			return v, nil
 		}
 		what := react(err, op.proven)
-		var missing *missingError
-		if errors.As(err, &missing) {
-			// The object was there before. Some modules look again only after a new
-			// login, others only after a restart.
-			if used[logIn] > 0 {
-				what = doubt
-			} else if !t.maySearch(missing.o) {
-				what = giveUp
-			}
-		}
 		switch what {
 		case passOn:
 			return zero, err
@@ -139,12 +129,7 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	case <-ctx.Done():
 		return v, 0, unavailable(op.name, ctx.Err())
 	}
-	if err := t.gate.enter(ctx); err != nil {
-		t.slots <- struct{}{}
-		return v, 0, unavailable(op.name, err)
-	}
 	if t.finalized { // while this waited
-		t.gate.leave()
 		t.slots <- struct{}{}
 		return v, 0, ErrClosed
 	}
@@ -154,11 +139,7 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	var result T
 	var settled atomic.Bool // by the first of: f returned, caller gave up
 	go func() {
-		v, keepSlot, err := lend(t, op, f)
-		t.gate.leave()
-		if keepSlot {
-			t.slots <- struct{}{}
-		}
+		v, err := lend(t, op, f)
 		if !settled.CompareAndSwap(false, true) {
 			t.mu.Lock()
 			t.abandoned--
@@ -198,59 +179,53 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	return v, gen, unavailable(op.name, err)
 }
 
-// lend takes a session from the pool, or opens one, for f. It reports whether the slot
-// may be used again.
-func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, keepSlot bool, err error) {
+// lend takes a session from the pool, or opens one, for f, and gives the slot back.
+func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, err error) {
+	defer func() { t.giveBack(err) }()
 	s := &session{t: t, mod: t.mod, gen: t.gen}
 	t.mu.Lock()
 	if n := len(t.idle); n > 0 {
 		s.h, t.idle = t.idle[n-1], t.idle[:n-1]
-		t.mu.Unlock()
-	} else {
-		t.mu.Unlock()
+	}
+	t.mu.Unlock()
+	if s.h == 0 {
 		if s.h, err = t.mod.OpenSession(t.slot, t.readOnly); err != nil {
-			return v, !t.shrink(err), err
+			return v, err
 		}
 	}
 	if v, err = f(s); err == nil && !op.discard {
 		t.mu.Lock()
 		t.idle = append(t.idle, s.h)
 		t.mu.Unlock()
-		return v, true, nil
+		return v, nil
 	}
 	// A session that saw an error may be stuck in an operation for ever (opencryptoki,
 	// tpm2-pkcs11), and holds what f left behind.
 	_ = t.mod.CloseSession(s.h)
 	if react(err, false) == dropPool {
-		t.drop()
+		t.mu.Lock()
+		idle := t.idle
+		t.idle = nil
+		t.mu.Unlock()
+		for _, h := range idle {
+			_ = t.mod.CloseSession(h)
+		}
 	}
-	return v, !t.shrink(err), err
+	return v, err
 }
 
-// drop closes all pooled sessions. The caller is inside the gate.
-func (t *Token) drop() {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle = nil
-	t.mu.Unlock()
-	for _, h := range idle {
-		_ = t.mod.CloseSession(h)
-	}
-}
-
-// shrinkPause is how long a pool stays smaller after CKR_SESSION_COUNT. Others who use
-// the token may have closed sessions by then.
+// shrinkPause is how long a slot is kept after CKR_SESSION_COUNT, so that fewer sessions
+// are open. Others who use the token may have closed theirs by then.
 const shrinkPause = time.Second
 
-// shrink takes one slot out of the pool for a while if the token has no more sessions.
-func (t *Token) shrink(err error) bool {
-	if !isCode(err, pkcs11.CKR_SESSION_COUNT) {
-		return false
-	}
+// giveBack makes room for another call: at once, or later if the token has no more
+// sessions.
+func (t *Token) giveBack(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.live <= 1 {
-		return false
+	if !isCode(err, pkcs11.CKR_SESSION_COUNT) || t.live <= 1 {
+		t.slots <- struct{}{}
+		return
 	}
 	t.live--
 	time.AfterFunc(shrinkPause, func() {
@@ -259,5 +234,33 @@ func (t *Token) shrink(err error) bool {
 		t.mu.Unlock()
 		t.slots <- struct{}{}
 	})
-	return true
+}
+
+// lock takes all slots: a module whose state is taken away under a running call takes the
+// process with it. So login, recovery and C_Finalize run locked. There are no slots before
+// the first login.
+func (t *Token) lock(ctx context.Context) error {
+	select {
+	case t.locked <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for i := range cap(t.slots) {
+		select {
+		case <-t.slots:
+		case <-ctx.Done():
+			t.release(i)
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (t *Token) unlock() { t.release(cap(t.slots)) }
+
+func (t *Token) release(slots int) {
+	for range slots {
+		t.slots <- struct{}{}
+	}
+	<-t.locked
 }

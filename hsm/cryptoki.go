@@ -14,7 +14,8 @@ type handle uint
 // Errors are of type CKR. None of the methods locks anything; the gate of the Token that
 // owns the module does.
 type cryptoki interface {
-	Initialize() error
+	// Initialize passes parameters as pReserved unless they are empty.
+	Initialize(parameters string) error
 	Finalize() error
 	// Slots lists the slots that hold a token.
 	Slots() ([]uint, error)

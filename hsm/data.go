@@ -54,11 +54,7 @@ func parseData(b []byte) (d data, ok bool) {
 }
 
 func dataObjects(label string) []attribute {
-	return []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_DATA),
-		attrString(pkcs11.CKA_APPLICATION, "tandem"),
-		attrString(pkcs11.CKA_LABEL, label),
-	}
+	return labelled(pkcs11.CKO_DATA, label, attrString(pkcs11.CKA_APPLICATION, "tandem"))
 }
 
 // SetData saves a value of at most MaxData bytes in the token, in a private data object,

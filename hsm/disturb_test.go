@@ -111,9 +111,9 @@ func TestDisturbed(t *testing.T) {
 			} {
 				t.Run(d.name, func(t *testing.T) {
 					failed := s.disturb(t, times, func() {
-						require.NoError(t, s.gate.lock(t.Context()))
+						require.NoError(t, s.lock(t.Context()))
 						err := d.action()
-						s.gate.unlock()
+						s.unlock()
 						require.NoError(t, err)
 					})
 					require.Zero(t, failed)

@@ -1,5 +1,5 @@
 // Package hsm keeps the server's secrets in a hardware security module, through PKCS #11
-// (version 2.40 and later) and github.com/miekg/pkcs11.
+// (version 2.40 and later) and github.com/miekg/pkcs11. docs/hsm.md is for whoever runs it.
 //
 // [Open] logs in to a token and finds out what it can do. Then
 //   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,
@@ -16,34 +16,22 @@
 //
 // # Security
 //
-// What is stored outside the token is worthless without it. A private key of
-// Token.GenerateKey is sensitive and not extractable, by what the token says when asked
-// and by an attempt to read it. A key of ServerKeys can leave the token only under a
-// wrapping key that cannot decrypt, and that cannot leave it. Whoever can log in to the
-// token can sign with its keys and open what is sealed. It depends on the module whether
-// he can also take keys of ServerKeys out. As far as the module keeps to them, keys are
-// made with CKA_MODIFIABLE and CKA_COPYABLE false, and wrapping keys with
-// CKA_UNWRAP_TEMPLATE. Capabilities.Guards lists what the token was seen to refuse.
-// SoftHSM refuses to change a key's use, to copy a key and to unwrap one readable; NSS
-// and opencryptoki refuse only the first. With NSS every key can be taken out, and with
-// opencryptoki those of ServerKeys: by unwrapping one readable, and by a copy of the
-// wrapping key that decrypts.
+// What is stored outside the token is worthless without it. Whoever can log in can sign
+// and open what is sealed, and with some modules take keys out: Capabilities.Guards lists
+// what a token was seen to refuse.
 //
-// Modules are not trusted to be right. Every raw RSA result is checked against the public
-// key before it is returned. Sealed and wrapped blobs are authenticated in this program
-// before the module sees them, with a key that is derived in the token at start. Inputs
-// of wrong length or range never reach a module: they have ended processes and given
-// wrong numbers.
+// Modules are not trusted to be right. Attributes of keys are read back. Every raw RSA
+// result is checked against the public key before it is returned. Blobs are authenticated
+// in this program before the module sees them, with a key that is derived in the token at
+// start. Inputs of wrong length or range never reach a module: they have ended processes
+// and given wrong numbers.
 //
 // A module runs in this process and can read its memory, and a crash of the module is a
-// crash of the process; docs/hsm.md says how to run it in another one, and what trusts
-// what. A sealed share is in this process's memory while it is used, in Go's. What passes
-// through C memory that nobody wipes is a PIN, the 32-byte key of a share, and
-// signatures.
+// crash of the process. What passes through C memory that nobody wipes is a PIN, the
+// 32-byte key of a share, and signatures.
 //
 // A PIN is tried once. If the token refuses it, or says anything else that could mean so,
-// no other attempt follows until the token is opened anew; the last try that the token
-// allows is not spent.
+// no other attempt follows until the token is opened anew.
 //
 // # Errors
 //

@@ -143,7 +143,7 @@ func (f *fake) done(call string, out []byte) []byte {
 	return out
 }
 
-func (f *fake) Initialize() error {
+func (f *fake) Initialize(string) error {
 	if err := f.enter("C_Initialize", 0); err != nil {
 		return err
 	}

@@ -23,33 +23,12 @@ var guards = [][]attributeCheck{
 	{{pkcs11.CKA_MODIFIABLE, "CKA_MODIFIABLE", false}},
 }
 
-func guardName(guard []attributeCheck) (name string) {
-	for i, c := range guard {
-		if i > 0 {
-			name += ", "
-		}
-		name += c.name + " = false"
-	}
-	return name
-}
-
 // with adds the attributes of a check to a template.
 func with(template []attribute, checks []attributeCheck) []attribute {
 	for _, c := range checks {
 		template = append(template, attrBool(c.kind, c.want))
 	}
 	return template
-}
-
-// made checks that a new key has the guard it was asked to have.
-func (s *session) made(h handle, err error) (handle, error) {
-	if err != nil {
-		return 0, err
-	}
-	if err := s.check(h, "the new key", s.t.guard); err != nil {
-		return 0, s.discard(h, err)
-	}
-	return h, nil
 }
 
 // tryGuard makes a key and tries to give it, and a copy of it, another use. It returns

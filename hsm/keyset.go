@@ -42,20 +42,13 @@ type setKey struct {
 // authenticationLabel separates what is derived from the generic secret.
 const authenticationLabel = "tandem/hsm v1 blob authentication"
 
-func (t *Token) keySet(label string, r role) (*keySet, error) {
+// keySet finds or makes the keys of a label, and checks that the token keeps them.
+func (t *Token) keySet(ctx context.Context, label string, r role, get func(*keySet, context.Context) error) (*keySet, error) {
 	if label == "" {
 		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
-	return &keySet{t: t, label: label, role: r}, nil
-}
-
-// openKeySet finds the keys and checks that the token keeps them.
-func (t *Token) openKeySet(ctx context.Context, label string, r role) (*keySet, error) {
-	ks, err := t.keySet(label, r)
-	if err != nil {
-		return nil, err
-	}
-	return ks, ks.load(ctx)
+	ks := &keySet{t: t, label: label, role: r}
+	return ks, get(ks, ctx)
 }
 
 // maxKeys bounds the versions of one key.
@@ -69,7 +62,7 @@ func (ks *keySet) load(ctx context.Context) error {
 	turn := ks.started
 	ks.mu.Unlock()
 	keys, err := run(ctx, ks.t, operation{name: "find AES key"}, func(s *session) (map[keyID]*setKey, error) {
-		list, err := s.search(ks.template(pkcs11.CKK_AES, nil), maxKeys)
+		list, err := s.search(ks.template(pkcs11.CKK_AES), maxKeys)
 		if err != nil {
 			return nil, err
 		}
@@ -146,21 +139,22 @@ func (ks *keySet) foreign() error {
 // missing is the error for a token that shows no key of the set. The newest key is never
 // destroyed, so where there was one, a login may show it again.
 func (ks *keySet) missing() error {
-	if known := ks.current(); known != nil {
-		return &missingError{known.aes}
+	err := ErrKeyNotFound
+	if ks.current() != nil {
+		err = errVanished
 	}
-	return fmt.Errorf("%w: AES key %q", ErrKeyNotFound, ks.label)
+	return fmt.Errorf("%w: AES key %q", err, ks.label)
 }
 
 // key derives the authentication key of one id. Every AES key has its secret, which is
 // made first.
 func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
-	k := &setKey{id: id, aes: &object{name: name, template: ks.template(pkcs11.CKK_AES, id[:])}}
+	k := &setKey{id: id, aes: &object{name: name, template: ks.template(pkcs11.CKK_AES, id[:]...)}}
 	if _, err := s.find(k.aes); err != nil {
 		return nil, err
 	}
-	list, err := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])), 2)
+	list, err := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...), 2)
 	if err != nil {
 		return nil, err
 	}
@@ -185,33 +179,40 @@ func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 
 func secretID(id []byte) []byte { return append(id[:len(id):len(id)], 'a') }
 
-func (ks *keySet) template(keyType uint, id []byte) []attribute {
-	list := []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
-		attrString(pkcs11.CKA_LABEL, ks.label),
-	}
-	if id != nil {
+func (ks *keySet) template(keyType uint, id ...byte) []attribute {
+	return secretKeys(ks.label, keyType, id...)
+}
+
+// secretKeys is the template of all secret keys of a label and type, or of the one with
+// an id.
+func secretKeys(label string, keyType uint, id ...byte) []attribute {
+	list := labelled(pkcs11.CKO_SECRET_KEY, label, attrUint(pkcs11.CKA_KEY_TYPE, keyType))
+	if len(id) > 0 {
 		list = append(list, attrBytes(pkcs11.CKA_ID, id))
 	}
 	return list
 }
 
-// generate makes the version that next names, given the newest there is, and loads it.
-// Looking and generating are one step under one login: without a login no keys show, and
-// a second one would be made under a taken label.
-func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (version uint32, err error)) error {
-	made := make(map[string]bool) // ids of tries whose answer was lost
+// create makes version 1 of a label that has no AES key yet.
+func (ks *keySet) create(ctx context.Context) error { return ks.generate(ctx, true) }
+
+// rotate makes a new version, which is used from now on.
+func (ks *keySet) rotate(ctx context.Context) error { return ks.generate(ctx, false) }
+
+// generate makes the first version or the next one, and loads it. Looking and generating
+// are one step under one login: without a login no keys show, and a second one would be
+// made under a taken label.
+func (ks *keySet) generate(ctx context.Context, first bool) error {
+	nonce := make([]byte, idBytes-4) // the same at each try
+	rand.Read(nonce)
 	err := do(ctx, ks.t, operation{name: "generate AES key"}, func(s *session) error {
-		return s.makeOnce(ks.template(pkcs11.CKK_AES, nil), func(id []byte) bool { return made[string(id)] },
-			func(h handle) error { return ks.check(s, h, false) },
+		return s.makeOnce(ks.template(pkcs11.CKK_AES), nonce, func(h handle) error { return ks.check(s, h, false) },
 			func(ids [][]byte) (handle, error) {
-				id, err := ks.nextID(ids, next)
+				version, err := ks.nextVersion(ids, first)
 				if err != nil {
 					return 0, err
 				}
-				made[string(id)] = true
-				return ks.generateVersion(s, id)
+				return ks.generateVersion(s, append(binary.BigEndian.AppendUint32(nil, version), nonce...))
 			})
 	})
 	if err != nil {
@@ -220,28 +221,24 @@ func (ks *keySet) generate(ctx context.Context, next func(newest *keyID) (versio
 	return ks.load(ctx)
 }
 
-// nextID makes an id for the version that next names.
-func (ks *keySet) nextID(ids [][]byte, next func(newest *keyID) (uint32, error)) ([]byte, error) {
-	var newest *keyID
-	for _, raw := range ids {
-		if len(raw) != idBytes {
-			return nil, ks.foreign()
+// nextVersion is the version after all that there are.
+func (ks *keySet) nextVersion(ids [][]byte, first bool) (uint32, error) {
+	newest := uint32(0)
+	for _, id := range ids {
+		if len(id) != idBytes {
+			return 0, ks.foreign()
 		}
-		if newest == nil || bytes.Compare(raw, newest[:]) > 0 {
-			newest = (*keyID)(raw)
-		}
+		newest = max(newest, keyID(id).version())
 	}
-	if newest == nil && ks.current() != nil {
-		return nil, ks.missing()
+	switch {
+	case len(ids) == 0 && !first:
+		return 0, ks.missing()
+	case len(ids) > 0 && first:
+		return 0, fmt.Errorf("%w: %q", ErrKeyExists, ks.label)
+	case newest == math.MaxUint32:
+		return 0, fmt.Errorf("%w: next version of AES key %q", ErrUnsupported, ks.label)
 	}
-	version, err := next(newest)
-	if err != nil {
-		return nil, err
-	}
-	id := make([]byte, idBytes)
-	binary.BigEndian.PutUint32(id, version)
-	rand.Read(id[4:])
-	return id, nil
+	return newest + 1, nil
 }
 
 // generateVersion makes the secret and the AES key of one id.
@@ -251,38 +248,17 @@ func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.check(secret, "the new secret", slices.Concat(kept, s.t.guard)); err != nil {
+		return 0, s.discard(secret, err)
+	}
 	h, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id))
 	if err != nil {
 		// If only the answer was lost, the key needs its secret.
-		if list, e := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_AES, id), 1); e == nil && len(list) == 0 {
+		if list, e := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_AES, id...), 1); e == nil && len(list) == 0 {
 			_ = s.mod.DestroyObject(s.h, secret)
 		}
 	}
 	return h, err
-}
-
-// generateKeySet makes version 1 of a label that has no AES key yet.
-func (t *Token) generateKeySet(ctx context.Context, label string, r role) (*keySet, error) {
-	ks, err := t.keySet(label, r)
-	if err != nil {
-		return nil, err
-	}
-	return ks, ks.generate(ctx, func(newest *keyID) (uint32, error) {
-		if newest != nil {
-			return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
-		}
-		return 1, nil
-	})
-}
-
-// rotate makes a new version, which is used from now on.
-func (ks *keySet) rotate(ctx context.Context) error {
-	return ks.generate(ctx, func(newest *keyID) (uint32, error) {
-		if newest == nil || newest.version() == math.MaxUint32 {
-			return 0, fmt.Errorf("%w: next version of AES key %q", ErrUnsupported, ks.label)
-		}
-		return newest.version() + 1, nil
-	})
 }
 
 // destroy removes all keys of a version that is not the newest.
@@ -290,25 +266,24 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	if err := ks.load(ctx); err != nil {
 		return err
 	}
-	ks.mu.RLock()
-	newest := ks.newest
 	var ids []keyID
+	ks.mu.RLock()
 	for id := range ks.keys {
 		if id.version() == version {
 			ids = append(ids, id)
 		}
 	}
 	ks.mu.RUnlock()
-	if newest == nil || len(ids) == 0 {
+	switch {
+	case len(ids) == 0:
 		return fmt.Errorf("%w: AES key %q, version %d", ErrKeyNotFound, ks.label, version)
-	}
-	if newest.id.version() == version {
+	case slices.Contains(ids, ks.current().id):
 		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
 	}
 	err := do(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) error {
 		for _, id := range ids {
 			// The AES key goes first: its secret is useless without it.
-			if err := s.remove(ks.template(pkcs11.CKK_AES, id[:]), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:]))); err != nil {
+			if err := s.remove(ks.template(pkcs11.CKK_AES, id[:]...), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...)); err != nil {
 				return err
 			}
 		}
@@ -327,15 +302,11 @@ func (t *Token) DestroyKeys(ctx context.Context, label string) error {
 	if err := t.made(ctx); err != nil {
 		return err
 	}
-	ks, err := t.keySet(label, 0)
-	if err != nil {
-		return err
-	}
 	return do(ctx, t, operation{name: "destroy keys"}, func(s *session) error {
 		if err := s.loggedIn(); err != nil {
 			return err
 		}
-		return s.remove(ks.template(pkcs11.CKK_AES, nil), ks.template(pkcs11.CKK_GENERIC_SECRET, nil))
+		return s.remove(secretKeys(label, pkcs11.CKK_AES), secretKeys(label, pkcs11.CKK_GENERIC_SECRET))
 	})
 }
 

@@ -196,7 +196,7 @@ func TestRecoveryAfterClose(t *testing.T) {
 		tok, err := openFake(t, f, nil)
 		require.NoError(t, err)
 		// an earlier recovery, which is just ending
-		require.NoError(t, tok.gate.lock(t.Context()))
+		require.NoError(t, tok.lock(t.Context()))
 		recovered := make(chan error, 1)
 		go func() {
 			recovered <- tok.recover(context.Background(), levelRestart, tok.gen, errors.New("the device is gone"))
@@ -209,7 +209,7 @@ func TestRecoveryAfterClose(t *testing.T) {
 		closed := make(chan error, 1)
 		go func() { closed <- tok.Close(context.Background()) }()
 		time.Sleep(2 * time.Millisecond)
-		tok.gate.unlock()
+		tok.unlock()
 		require.NoError(t, <-closed)
 		if err := <-recovered; err != nil { // else it came first
 			require.ErrorIs(t, err, ErrClosed)
@@ -227,13 +227,13 @@ func TestCallAfterClose(t *testing.T) {
 		require.NoError(t, err)
 		key, err := tok.GenerateKey(t.Context(), "key", 2048)
 		require.NoError(t, err)
-		require.NoError(t, tok.gate.lock(t.Context()))
+		require.NoError(t, tok.lock(t.Context()))
 		called, closed := make(chan error, 1), make(chan error, 1)
 		go func() { called <- key.prove(context.Background()) }()
 		time.Sleep(time.Millisecond)
 		go func() { closed <- tok.Close(context.Background()) }()
 		time.Sleep(time.Millisecond)
-		tok.gate.unlock()
+		tok.unlock()
 		require.NoError(t, <-closed)
 		f.set(func() { f.initialized, f.loggedIn = true, true }) // by the next owner
 		if err := <-called; err != nil {                         // else it came first

@@ -24,8 +24,7 @@ const loadable = true
 //     second call fail, a number out of range or a changed blob, is refused before.
 //   - A length that a module reports is believed.
 type module struct {
-	ctx        *pkcs11.Ctx
-	parameters []byte // ends with a zero byte; nil if there are none
+	ctx *pkcs11.Ctx
 	// A search is alone with respect to calls that make and destroy the objects of a
 	// session: SoftHSM 2.6.1 looks at objects while they are freed. Searches are rare.
 	search sync.RWMutex
@@ -33,24 +32,17 @@ type module struct {
 
 // load opens the library at path. It stays loaded for the life of the process: a module
 // that was unloaded while one of its threads still runs takes the process with it.
-func load(path, parameters string) (cryptoki, error) {
-	if err := checkLibrary(path); err != nil {
-		return nil, err
-	}
+func load(path string) (cryptoki, error) {
 	ctx := pkcs11.New(path)
 	if ctx == nil {
-		return nil, fmt.Errorf("%w: %s: %s", ErrModule, path, whyNotLoaded(path))
+		return nil, fmt.Errorf("%w: %s: the loader refuses it, perhaps for a library that it needs: see what ldd says", ErrModule, path)
 	}
 	// New does not look at what C_GetFunctionList returned. Without its list every call
 	// would crash, so this reads what struct ctx of pkcs11.go holds.
 	if c := *(**struct{ library, functions unsafe.Pointer })(unsafe.Pointer(ctx)); c.functions == nil {
 		return nil, fmt.Errorf("%w: %s: C_GetFunctionList failed", ErrModule, path)
 	}
-	m := &module{ctx: ctx}
-	if parameters != "" {
-		m.parameters = append([]byte(parameters), 0)
-	}
-	return m, nil
+	return &module{ctx: ctx}, nil
 }
 
 // ckr gives an error of miekg/pkcs11 this package's type.
@@ -67,14 +59,15 @@ func result[T any](v T, err error) (T, error) { return v, ckr(err) }
 // Error names the code as miekg/pkcs11 does.
 func (r CKR) Error() string { return pkcs11.Error(r).Error() }
 
-func (m *module) Initialize() error {
-	if m.parameters == nil {
+func (m *module) Initialize(parameters string) error {
+	if parameters == "" {
 		return ckr(m.ctx.Initialize())
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
-	pin.Pin(&m.parameters[0])
-	return ckr(m.ctx.Initialize(pkcs11.InitializeWithReserved(unsafe.Pointer(&m.parameters[0]))))
+	c := append([]byte(parameters), 0)
+	pin.Pin(&c[0])
+	return ckr(m.ctx.Initialize(pkcs11.InitializeWithReserved(unsafe.Pointer(&c[0]))))
 }
 
 func (m *module) Finalize() error { return ckr(m.ctx.Finalize()) }

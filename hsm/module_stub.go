@@ -7,7 +7,7 @@ import "fmt"
 const loadable = false
 
 // load reports that this program was built without PKCS #11.
-func load(string, string) (cryptoki, error) { return nil, ErrNoPKCS11 }
+func load(string) (cryptoki, error) { return nil, ErrNoPKCS11 }
 
 func layOut(template []attribute) []byte { return make([]byte, len(template)) }
 

@@ -1,10 +1,10 @@
 package hsm
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/miekg/pkcs11"
 )
@@ -15,7 +15,6 @@ type object struct {
 	name     string
 	template []attribute
 	located  atomic.Pointer[located]
-	searches pause // recoveries that its absence may cause; Token.mu
 }
 
 type located struct {
@@ -23,14 +22,13 @@ type located struct {
 	h   handle
 }
 
-// missingError says that an object is gone.
-type missingError struct{ o *object }
-
-func (e *missingError) Error() string {
-	return fmt.Sprintf("%s has vanished from the token", e.o.name)
+// labelled is the template of the objects of a class and label.
+func labelled(class uint, label string, more ...attribute) []attribute {
+	return append([]attribute{attrUint(pkcs11.CKA_CLASS, class), attrString(pkcs11.CKA_LABEL, label)}, more...)
 }
 
-func (e *missingError) Unwrap() error { return ErrKeyNotFound }
+// errVanished is for an object that was there.
+var errVanished = fmt.Errorf("%w: it has vanished from the token", ErrKeyNotFound)
 
 // find returns the handle of an object. Handles are looked up once for each login: some
 // modules invalidate all of them, and a search costs a look at every object of the token.
@@ -39,22 +37,19 @@ func (s *session) find(o *object) (handle, error) {
 	if last != nil && last.gen == s.gen {
 		return last.h, nil
 	}
-	list, err := s.mod.FindObjects(s.h, o.template, 2)
+	list, err := s.search(o.template, 2)
 	switch {
-	case err != nil:
-		return 0, err
-	case len(list) > 1:
-		return 0, fmt.Errorf("%w: %s", ErrAmbiguous, o.name)
-	case len(list) == 0 && last == nil:
-		if err := s.loggedIn(); err != nil {
-			return 0, err
-		}
-		return 0, fmt.Errorf("%w: %s", ErrKeyNotFound, o.name)
-	case len(list) == 0:
-		return 0, &missingError{o}
+	case err == nil && len(list) == 1:
+		o.located.Store(&located{s.gen, list[0]})
+		return list[0], nil
+	case err == nil && len(list) > 1:
+		err = ErrAmbiguous
+	case err == nil && last != nil:
+		err = errVanished
+	case err == nil:
+		err = ErrKeyNotFound
 	}
-	o.located.Store(&located{s.gen, list[0]})
-	return list[0], nil
+	return 0, fmt.Errorf("%w: %s", err, o.name)
 }
 
 // search is C_FindObjects for objects that may not exist. All modules say CKR_OK and show
@@ -81,15 +76,6 @@ func (s *session) loggedIn() error {
 	return err
 }
 
-// maySearch limits the recoveries that a deleted object can cause: "not found" must not
-// become a loop of restarts that stops everybody's work.
-func (t *Token) maySearch(o *object) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	// Whoever comes while a recovery runs only waits for it.
-	return t.recovery != nil || o.searches.ready(time.Now())
-}
-
 // flag reads a boolean attribute. A module that does not know the attribute gives the
 // error.
 func (s *session) flag(h handle, kind uint) (bool, error) {
@@ -103,6 +89,8 @@ type attributeCheck struct {
 	name string
 	want bool
 }
+
+func (c attributeCheck) String() string { return fmt.Sprintf("%s = %t", c.name, c.want) }
 
 // check refuses an object with other attributes than it should have. Modules accept
 // templates and do something else (opencryptoki's C_UnwrapKey ignores CKA_SENSITIVE), so
@@ -158,9 +146,9 @@ func (s *session) remove(templates ...[]attribute) error {
 }
 
 // makeOnce makes a key under a label, however often a call is tried. An earlier try whose
-// answer was lost may have made it: then its id is mine. The key passes the same check
-// either way, or is destroyed. ids are those of all keys that match the template.
-func (s *session) makeOnce(template []attribute, mine func(id []byte) bool, check func(handle) error, generate func(ids [][]byte) (handle, error)) error {
+// answer was lost may have made it: then its id ends in mine. The key passes the same
+// check either way, or is destroyed. ids are those of all keys that match the template.
+func (s *session) makeOnce(template []attribute, mine []byte, check func(handle) error, generate func(ids [][]byte) (handle, error)) error {
 	list, err := s.search(template, maxKeys)
 	if err != nil {
 		return err
@@ -172,7 +160,7 @@ func (s *session) makeOnce(template []attribute, mine func(id []byte) bool, chec
 		}
 	}
 	var h handle
-	if i := slices.IndexFunc(ids, mine); i >= 0 {
+	if i := slices.IndexFunc(ids, func(id []byte) bool { return bytes.HasSuffix(id, mine) }); i >= 0 {
 		h = list[i]
 	} else if h, err = generate(ids); err != nil {
 		return err

@@ -20,17 +20,16 @@ var modules struct {
 
 // owned is a module, and for now whoever has it.
 type owned struct {
-	file       os.FileInfo
-	parameters string
-	mod        cryptoki
-	busy       bool
+	file os.FileInfo
+	mod  cryptoki
+	busy bool
 	// initialized: by this package, if only perhaps, and not yet finalized, or in vain.
 	// Only the owner looks at it.
 	initialized bool
 }
 
 // claim makes the caller the owner of a module until it calls free.
-func claim(path, parameters string) (*owned, error) {
+func claim(path string) (*owned, error) {
 	if !loadable {
 		return nil, ErrNoPKCS11
 	}
@@ -40,25 +39,21 @@ func claim(path, parameters string) (*owned, error) {
 	}
 	modules.Lock()
 	defer modules.Unlock()
-	var o *owned
-	for _, known := range modules.list {
-		if os.SameFile(known.file, file) {
-			o = known
+	i := slices.IndexFunc(modules.list, func(o *owned) bool { return os.SameFile(o.file, file) })
+	if i < 0 {
+		if why := notLoadable(path, file); why != "" {
+			return nil, fmt.Errorf("%w: %s %s", ErrModule, path, why)
 		}
-	}
-	if o != nil && o.busy {
-		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
-	}
-	if o == nil || o.parameters != parameters {
-		mod, err := load(path, parameters)
+		mod, err := load(path)
 		if err != nil {
 			return nil, err
 		}
-		if o == nil {
-			o = &owned{file: file}
-			modules.list = append(modules.list, o)
-		}
-		o.parameters, o.mod = parameters, mod
+		i = len(modules.list)
+		modules.list = append(modules.list, &owned{file: file, mod: mod})
+	}
+	o := modules.list[i]
+	if o.busy {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 	}
 	o.busy = true
 	return o, nil
@@ -71,8 +66,8 @@ func (o *owned) free() {
 }
 
 // initialize is C_Initialize. If C_Finalize failed before, the module is taken as it is.
-func (o *owned) initialize() error {
-	err := o.mod.Initialize()
+func (o *owned) initialize(parameters string) error {
+	err := o.mod.Initialize(parameters)
 	if isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 		if !o.initialized {
 			return fmt.Errorf("%w: another library of this program initialized it: %w", ErrInUse, err)
@@ -99,47 +94,33 @@ func (o *owned) finalize() error {
 	return nil
 }
 
-// checkLibrary refuses a file that is not a shared library for this program: the loader
-// says no reason. Where libraries are not ELF files, the loader decides.
-func checkLibrary(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrModule, err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: %s is not a file", ErrModule, path)
+// notLoadable says why a file is no PKCS #11 module for this program, since the loader
+// gives no reason. Where libraries are not ELF files, the loader decides.
+func notLoadable(path string, file os.FileInfo) string {
+	if !file.Mode().IsRegular() {
+		return "is not a file"
 	}
 	if runtime.GOOS == "darwin" || runtime.GOOS == "aix" {
-		return nil
+		return ""
 	}
+	const no, entry = "is not a shared library", "C_GetFunctionList"
 	f, err := elf.Open(path)
 	if err != nil {
-		return fmt.Errorf("%w: %s is not a shared library: %w", ErrModule, path, err)
+		return no
 	}
 	defer f.Close()
-	if f.Type != elf.ET_DYN {
-		return fmt.Errorf("%w: %s is not a shared library", ErrModule, path)
-	}
-	self, err := elf.Open("/proc/self/exe")
-	if err != nil {
-		return nil // not on Linux: the loader decides
-	}
-	defer self.Close()
-	if f.Machine != self.Machine {
-		return fmt.Errorf("%w: %s is built for %v, this program for %v", ErrModule, path, f.Machine, self.Machine)
-	}
-	return nil
-}
-
-// whyNotLoaded guesses why the loader refused a library that passed the check.
-func whyNotLoaded(path string) string {
-	const entry = "C_GetFunctionList"
-	if f, err := elf.Open(path); err == nil {
-		defer f.Close()
-		symbols, err := f.DynamicSymbols()
-		if err == nil && !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == entry && s.Section != elf.SHN_UNDEF }) {
-			return "it is no PKCS #11 module: it has no " + entry
+	if self, err := elf.Open("/proc/self/exe"); err == nil {
+		defer self.Close()
+		if f.Machine != self.Machine {
+			return fmt.Sprintf("is built for %v, this program for %v", f.Machine, self.Machine)
 		}
 	}
-	return "the loader refuses it, perhaps for a library that it needs: see what ldd says"
+	symbols, err := f.DynamicSymbols()
+	switch {
+	case err != nil || f.Type != elf.ET_DYN:
+		return no
+	case !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == entry && s.Section != elf.SHN_UNDEF }):
+		return "is no PKCS #11 module: it has no " + entry
+	}
+	return ""
 }

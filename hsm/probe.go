@@ -47,41 +47,27 @@ func (t *Token) Capabilities() Capabilities {
 // errWrong is a wrong answer with CKR_OK.
 var errWrong = errors.New("wrong result with CKR_OK")
 
-// probe is one thing that a module may be able to do.
-type probe struct {
-	what  string
-	needs []uint // mechanisms
-	long  bool   // it makes an RSA key
-	test  func(*session) error
-}
-
-// prober tries what a module can do. Its first error ends it.
+// prober tries what a module can do, by doing it: mechanism lists say little
+// (opencryptoki lists sizes at which it fails). Its first error ends it.
 type prober struct {
 	ctx    context.Context
 	t      *Token
-	listed []uint // mechanisms
+	listed []uint
 	err    error
 }
 
-// selfTest finds out what the module can do, by doing it: mechanism lists say little
-// (opencryptoki lists sizes at which it fails). What is not listed is not tried.
-// Everything happens on session objects with valid inputs, before anybody else uses the
-// token.
+// selfTest finds out what the module can do. What is not listed is not tried. Everything
+// happens on session objects with valid inputs, before anybody else uses the token.
 func (t *Token) selfTest(ctx context.Context) error {
 	p := &prober{ctx: ctx, t: t}
 	p.listed, p.err = run(ctx, t, operation{name: "C_GetMechanismList", proven: true}, func(s *session) ([]uint, error) {
 		return s.mod.Mechanisms(t.slot)
 	})
 	p.guards()
-	mac := p.works(probe{
-		what:  "HMAC",
-		needs: []uint{pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN},
-		test:  (*session).testHMAC,
-	})
-	if mac && p.works(probe{what: "sealing", needs: []uint{pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_AES_CBC}, test: (*session).testSealing}) {
-		t.caps.Seal = sealCBC
-	}
-	if mac && p.err == nil {
+	if p.works("HMAC", (*session).testHMAC, pkcs11.CKM_SHA256_HMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN) {
+		if p.works("sealing", (*session).testSealing, pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_AES_CBC) {
+			t.caps.Seal = sealCBC
+		}
 		p.wrapping()
 	}
 	t.log.Info("hsm: self-test", slog.String("seal", t.caps.Seal), slog.String("wrap", t.caps.Wrap),
@@ -89,21 +75,22 @@ func (t *Token) selfTest(ctx context.Context) error {
 	return p.err
 }
 
-// works reports whether a test succeeds. A refusal is believed when it is repeated, and
-// noted; any other failure, which the token's recovery did not mend, ends the self-test.
-func (p *prober) works(c probe) bool {
+// works reports whether a test succeeds that needs some mechanisms. A refusal is believed
+// when it is repeated, and noted; any other failure, which the token's recovery did not
+// mend, ends the self-test.
+func (p *prober) works(what string, test func(*session) error, needs ...uint) bool {
 	if p.err != nil {
 		return false
 	}
-	for _, kind := range c.needs {
+	for _, kind := range needs {
 		if !slices.Contains(p.listed, kind) {
-			p.refuse(c.what, fmt.Errorf("mechanism %#x is not listed", kind))
+			p.refuse(what, fmt.Errorf("mechanism %#x is not listed", kind))
 			return false
 		}
 	}
 	var err error
 	for range 2 {
-		err = do(p.ctx, p.t, operation{name: c.what, discard: true, long: c.long}, c.test)
+		err = do(p.ctx, p.t, operation{name: what, discard: true, long: slices.Contains(needs, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN)}, test)
 		if err == nil {
 			return true
 		}
@@ -112,7 +99,7 @@ func (p *prober) works(c probe) bool {
 			return false
 		}
 	}
-	p.refuse(c.what, err)
+	p.refuse(what, err)
 	return false
 }
 
@@ -128,25 +115,22 @@ func (p *prober) refuse(what string, why error) {
 // of a session, copies them all the same, and refuses it for keys of the token;
 // opencryptoki 3.8 does not know it.
 func (p *prober) guards() {
-	for _, guard := range guards {
+	for _, guard := range append(guards, nil) {
 		if p.err != nil { // a call that was given up may look at it
 			return
 		}
 		p.t.guard = guard
 		var kept []string
-		if p.works(probe{what: "keys with " + guardName(guard), needs: []uint{pkcs11.CKM_AES_KEY_GEN}, test: func(s *session) (err error) {
+		if len(guard) > 0 && p.works(fmt.Sprint("keys with ", guard), func(s *session) (err error) {
 			kept, err = s.tryGuard()
 			if err == nil && len(kept) < len(guard) {
 				err = fmt.Errorf("of no effect beyond %q", kept)
 			}
 			return err
-		}}) {
+		}, pkcs11.CKM_AES_KEY_GEN) {
 			p.t.caps.Guards = kept
 			return
 		}
-	}
-	if p.err == nil {
-		p.t.guard = nil
 	}
 }
 
@@ -154,27 +138,29 @@ func (p *prober) guards() {
 func (p *prober) wrapping() {
 	t := p.t
 	methods := slices.DeleteFunc(slices.Clone(wrapMethods), func(m wrapMethod) bool { return !slices.Contains(p.listed, m.kind) })
+	if p.err != nil {
+		return
+	}
 	if len(methods) == 0 {
 		p.refuse("wrapping", errors.New("no mechanism for it is listed"))
 		return
 	}
 	t.unwrapTemplate = true
-	if !p.works(probe{
-		what:  "wrapping keys with CKA_UNWRAP_TEMPLATE",
-		needs: []uint{pkcs11.CKM_AES_KEY_GEN},
-		test:  func(s *session) error { _, err := s.generateAES(roleWrap, false); return err },
-	}) && p.err == nil {
-		t.unwrapTemplate = false
+	taken := p.works("wrapping keys with CKA_UNWRAP_TEMPLATE", func(s *session) error {
+		_, err := s.generateAES(roleWrap, false)
+		return err
+	}, pkcs11.CKM_AES_KEY_GEN)
+	if p.err != nil {
+		return
 	}
+	t.unwrapTemplate = taken
 	for _, m := range methods {
 		for _, by := range rawFunctions {
 			var keeps bool
-			if p.works(probe{
-				what:  fmt.Sprintf("wrapping by %s for %s", m.name, by),
-				needs: []uint{pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509},
-				long:  true,
-				test:  func(s *session) (err error) { keeps, err = s.testWrapping(wrapping{m, by}); return err },
-			}) {
+			if p.works(fmt.Sprintf("wrapping by %s for %s", m.name, by), func(s *session) (err error) {
+				keeps, err = s.testWrapping(wrapping{m, by})
+				return err
+			}, pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_X_509) {
 				t.wrapping, t.caps.Wrap = wrapping{m, by}, m.name
 				if keeps {
 					t.caps.Guards = append(t.caps.Guards, guardUnwrap)

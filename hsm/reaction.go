@@ -50,8 +50,8 @@ var remedies = [...]struct {
 func react(err error, proven bool) reaction {
 	var code CKR
 	switch {
-	case errors.As(err, new(*missingError)):
-		return logIn
+	case errors.Is(err, errVanished):
+		return doubt // some modules look again only after a restart
 	case !errors.As(err, &code):
 		return passOn
 	}

@@ -63,10 +63,10 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 	if l != levelStart { // which is for its caller alone
 		ctx = context.Background()
 	}
-	// Calls that hang keep the gate. Nothing may be taken away under them.
+	// Calls that hang keep their slots. Nothing may be taken away under them.
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.CallTimeout)
 	defer cancel()
-	err := t.gate.lock(ctx)
+	err := t.lock(ctx)
 	locked := err == nil
 	switch {
 	case !locked:
@@ -75,15 +75,13 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 		// Close came first, so the module may belong to another owner by now.
 		err = ErrClosed
 	default:
-		// Level 1 first finds out whether the token is still there.
-		if l != levelLogin || t.loginAnew(ctx) != nil {
-			if l == levelLogin {
-				l = levelRestart
+		if l == levelLogin {
+			if err = t.loginAnew(ctx); err == nil || errors.Is(err, ErrPIN) {
+				break
 			}
-			if err = t.pinLatched(); err == nil {
-				err = t.restartModule(ctx)
-			}
+			l = levelRestart
 		}
+		err = t.restartModule(ctx)
 	}
 	t.mu.Lock()
 	t.recovery = nil
@@ -103,7 +101,7 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 	}
 	t.mu.Unlock()
 	if locked {
-		t.gate.unlock()
+		t.unlock()
 	}
 	if l != levelStart {
 		t.log.Warn("hsm: recovery", slog.Int("level", int(l-levelStart)), slog.Any("cause", cause),
@@ -112,7 +110,7 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 	close(r.done)
 }
 
-// loginAnew is level 1. The gate is locked.
+// loginAnew is level 1. The token is locked.
 func (t *Token) loginAnew(ctx context.Context) error {
 	info, err := t.mod.TokenInfo(t.slot)
 	if err != nil {
@@ -127,14 +125,14 @@ func (t *Token) loginAnew(ctx context.Context) error {
 	return t.logIn(ctx, info)
 }
 
-// restartModule is level 2, and the start. The gate is locked.
+// restartModule is level 2, and the start. The token is locked.
 func (t *Token) restartModule(ctx context.Context) error {
 	t.mu.Lock()
 	t.stats.Restarts++
 	t.idle = nil
 	t.mu.Unlock()
 	finalized := t.own.finalize()
-	if err := t.own.initialize(); err != nil {
+	if err := t.own.initialize(t.cfg.Parameters); err != nil {
 		return err
 	}
 	info, err := t.findToken()
@@ -168,14 +166,10 @@ func (t *Token) makePool(info tokenInfo) {
 	if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
 		n = min(n, int(limit)-1)
 	}
-	slots := make(chan struct{}, n)
-	for range n {
-		slots <- struct{}{}
-	}
 	t.mu.Lock()
 	t.live = n
 	t.mu.Unlock()
-	t.slots = slots
+	t.slots = make(chan struct{}, n) // unlock fills it
 }
 
 // pause lets something happen at growing intervals: at once after a quiet half minute,
@@ -277,11 +271,5 @@ func (t *Token) latch(cause error) error {
 		t.pinErr = fmt.Errorf("%w: %w", ErrPIN, cause)
 		t.log.Error("hsm: PIN refused, no further attempt", slog.Any("cause", cause))
 	}
-	return t.pinErr
-}
-
-func (t *Token) pinLatched() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	return t.pinErr
 }

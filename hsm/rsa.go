@@ -1,7 +1,6 @@
 package hsm
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -178,8 +177,7 @@ func (t *Token) generateKey(ctx context.Context, label string, bits int, id []by
 		}
 		defer done()
 		var pub handle
-		err = s.makeOnce(privateKeys(label), func(got []byte) bool { return bytes.Equal(got, id) },
-			func(h handle) error { return s.checkPrivate(h, label, guard) },
+		err = s.makeOnce(privateKeys(label), id, func(h handle) error { return s.checkPrivate(h, label, guard) },
 			func(ids [][]byte) (priv handle, err error) {
 				if len(ids) > 0 {
 					return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
@@ -259,11 +257,7 @@ func (k *Key) prove(ctx context.Context) (err error) {
 }
 
 func privateKeys(label string) []attribute {
-	return []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		attrString(pkcs11.CKA_LABEL, label),
-	}
+	return labelled(pkcs11.CKO_PRIVATE_KEY, label, attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA))
 }
 
 // generateRSA makes a key pair: in the token, or for this session only. CKA_PRIVATE of

@@ -38,25 +38,25 @@ const (
 //
 // Errors: ErrKeyExists and those of Sealer.
 func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, error) {
-	return t.sealer(ctx, label, t.generateKeySet)
+	return t.sealer(ctx, label, (*keySet).create)
 }
 
 // Sealer returns the sealer of all versions of the key with this label.
 //
 // Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
-	return t.sealer(ctx, label, t.openKeySet)
+	return t.sealer(ctx, label, (*keySet).load)
 }
 
 // sealer uses the key once before it gives the sealer out.
-func (t *Token) sealer(ctx context.Context, label string, get func(context.Context, string, role) (*keySet, error)) (*Sealer, error) {
+func (t *Token) sealer(ctx context.Context, label string, get func(*keySet, context.Context) error) (*Sealer, error) {
 	if err := t.made(ctx); err != nil {
 		return nil, err
 	}
 	if t.caps.Seal == "" {
 		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
 	}
-	ks, err := get(ctx, label, roleSeal)
+	ks, err := t.keySet(ctx, label, roleSeal, get)
 	if err != nil {
 		return nil, err
 	}

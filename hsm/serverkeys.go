@@ -38,7 +38,7 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 	if t.caps.Wrap == "" {
 		return fmt.Errorf("%w: wrapping keys", ErrUnsupported)
 	}
-	_, err := t.generateKeySet(ctx, label, roleWrap)
+	_, err := t.keySet(ctx, label, roleWrap, (*keySet).create)
 	return err
 }
 
@@ -60,7 +60,7 @@ func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (
 	case t.caps.Wrap == "":
 		return nil, fmt.Errorf("%w: wrapping keys", ErrUnsupported)
 	}
-	ks, err := t.openKeySet(ctx, label, roleWrap)
+	ks, err := t.keySet(ctx, label, roleWrap, (*keySet).load)
 	if err != nil {
 		return nil, err
 	}

@@ -17,15 +17,15 @@ import (
 // return errors that wrap ErrUnavailable while the token is away, and work again when it
 // is back; nothing needs to be opened anew.
 type Token struct {
-	cfg   Config
-	own   *owned
-	mod   cryptoki // own.mod
-	log   *slog.Logger
-	caps  Capabilities
-	gate  *gate
-	slots chan struct{} // one element for each call that may run
+	cfg    Config
+	own    *owned
+	mod    cryptoki // own.mod
+	log    *slog.Logger
+	caps   Capabilities
+	locked chan struct{} // full while somebody has or collects all slots
 
-	// Written with the gate locked, read inside it.
+	// Written while locked, read by who has a slot.
+	slots     chan struct{} // one element for each call that may run
 	slot      uint
 	serial    string
 	gen       uint64 // counts logins; object handles live as long
@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := claim(cfg.Module, cfg.Parameters)
+	own, err := claim(cfg.Module)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 
 // open starts a module that nobody else uses.
 func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
-	t := &Token{cfg: cfg, own: own, mod: own.mod, log: cfg.Logger, gate: newGate(), backoff: min(firstBackoff, cfg.MaxBackoff)}
+	t := &Token{cfg: cfg, own: own, mod: own.mod, log: cfg.Logger, locked: make(chan struct{}, 1), backoff: min(firstBackoff, cfg.MaxBackoff)}
 	err := ctx.Err()
 	if err != nil {
 		err = unavailable("open", err)
@@ -87,7 +87,10 @@ func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
 		err = t.selfTest(ctx)
 	}
 	if err != nil {
-		t.abandon(ctx)
+		// Now, so that it can be opened anew at once, or when the last call returns.
+		soon, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = t.end(soon, context.Background(), true)
 		return nil, err
 	}
 	t.mu.Lock()
@@ -96,24 +99,29 @@ func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
 	return t, nil
 }
 
-// abandon ends an Open that failed: now, or when the last call has returned.
-func (t *Token) abandon(ctx context.Context) {
+// end takes no new calls, and gives the module up when the last one has returned. It
+// waits for that until the context ends; after a while nobody does: then the module stays
+// as it is, since finalizing it during a call would crash the process.
+func (t *Token) end(ctx, while context.Context, anyway bool) error {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(ended)
-		_ = t.gate.lock(context.Background())
-		defer t.gate.unlock()
-		_ = t.own.finalize() // the error that matters is that of Open
-		t.finalized = true
-		t.own.free()
+		err := t.lock(while)
+		if err == nil {
+			err = t.shut(anyway)
+			t.unlock()
+		} else {
+			err = unavailable("close", fmt.Errorf("calls into the module still run: %w", err))
+		}
+		ended <- err
 	}()
 	select {
-	case <-ended: // so that it can be opened anew at once
+	case err := <-ended:
+		return err
 	case <-ctx.Done():
-	case <-time.After(time.Second):
+		return unavailable("close", ctx.Err())
 	}
 }
 
@@ -182,28 +190,12 @@ func (t *Token) Close(ctx context.Context) error {
 	if err := t.made(ctx); err != nil {
 		return err
 	}
-	t.mu.Lock()
-	t.closed = true
-	t.mu.Unlock()
-	if err := t.gate.lock(ctx); err != nil {
-		return unavailable("close", fmt.Errorf("calls into the module still run: %w", err))
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer t.gate.unlock()
-		done <- t.shut()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return unavailable("C_Finalize", ctx.Err())
-	}
+	return t.end(ctx, ctx, false)
 }
 
-// shut forgets what was derived in the token, and gives the module up. The gate is
-// locked.
-func (t *Token) shut() error {
+// shut forgets what was derived in the token, and gives the module up: anyway, or if
+// C_Finalize says that it may. The token is locked.
+func (t *Token) shut(anyway bool) error {
 	if t.finalized {
 		return nil
 	}
@@ -213,7 +205,7 @@ func (t *Token) shut() error {
 		k.wipe()
 	}
 	t.mu.Unlock()
-	if err := t.own.finalize(); err != nil {
+	if err := t.own.finalize(); err != nil && !anyway {
 		return err
 	}
 	t.finalized = true
