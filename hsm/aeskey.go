@@ -46,7 +46,7 @@ var unwrapTemplate = sync.OnceValue(func() []byte { return layOut(with(nil, kept
 func (s *session) generateAES(r role, token bool, names ...attribute) (handle, error) {
 	template := secretKey(pkcs11.CKK_AES, token, names, r.uses(), s.t.guard)
 	if r == roleWrap && s.t.unwrapTemplate {
-		template = append(template, attrBytes(pkcs11.CKA_UNWRAP_TEMPLATE, unwrapTemplate()))
+		template = append(template, attribute{pkcs11.CKA_UNWRAP_TEMPLATE, unwrapTemplate()})
 	}
 	return s.mod.GenerateKey(s.h, mechanism{kind: pkcs11.CKM_AES_KEY_GEN}, template)
 }

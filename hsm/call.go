@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -99,26 +98,19 @@ func (t *Token) admit(ctx context.Context, op string) error {
 		return unavailable(op, err)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	err, down, gen := t.refusal(), t.downErr != nil, t.gen
 	switch {
-	case t.closed:
-		return ErrClosed
-	case t.pinErr != nil:
-		return t.pinErr
+	case err != nil:
 	case t.abandoned >= t.live:
-		return unavailable(op, fmt.Errorf("%d calls into the module have not returned", t.abandoned))
+		err = unavailable(op, fmt.Errorf("%d calls into the module have not returned", t.abandoned))
 	case t.recovery != nil && time.Since(t.recovery.started) > t.cfg.CallTimeout:
-		return unavailable(op, errors.New("a recovery has not returned"))
-	case t.downErr != nil && t.recovery == nil && time.Now().Before(t.retryAt):
-		return unavailable(op, t.downErr)
-	case t.downErr != nil:
-		gen := t.gen
-		t.mu.Unlock()
-		err := t.recover(ctx, levelRestart, gen, nil)
-		t.mu.Lock()
-		return err
+		err = unavailable(op, errors.New("a recovery has not returned"))
 	}
-	return nil
+	t.mu.Unlock()
+	if err == nil && down {
+		err = t.recover(ctx, levelRestart, gen, nil)
+	}
+	return err
 }
 
 // once runs f in one session. It returns when f has, when the context ends or after the
@@ -135,22 +127,14 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	}
 	gen = t.gen
 
-	done := make(chan error, 1)
-	var result T
-	var settled atomic.Bool // by the first of: f returned, caller gave up
+	type outcome struct {
+		v   T
+		err error
+	}
+	done := make(chan outcome, 1)
 	go func() {
 		v, err := lend(t, op, f)
-		if !settled.CompareAndSwap(false, true) {
-			t.mu.Lock()
-			t.abandoned--
-			t.mu.Unlock()
-			if b, ok := any(v).([]byte); ok {
-				clear(b)
-			}
-			return
-		}
-		result = v
-		done <- err
+		done <- outcome{v, err}
 	}()
 	limit := t.cfg.CallTimeout
 	if op.long {
@@ -159,22 +143,26 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return result, gen, err
+	case o := <-done:
+		return o.v, gen, o.err
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
 		err = context.DeadlineExceeded
 	}
 	t.mu.Lock()
-	if !settled.CompareAndSwap(false, true) {
-		t.mu.Unlock()
-		err := <-done
-		return result, gen, err
-	}
 	t.abandoned++
 	t.stats.Abandoned++
 	t.mu.Unlock()
+	go func() { // nobody wants what it returns at last
+		o := <-done
+		if b, ok := any(o.v).([]byte); ok {
+			clear(b)
+		}
+		t.mu.Lock()
+		t.abandoned--
+		t.mu.Unlock()
+	}()
 	t.log.Warn("hsm: call abandoned", slog.String("op", op.name))
 	return v, gen, unavailable(op.name, err)
 }

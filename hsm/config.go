@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -61,18 +62,10 @@ func (c Config) complete() (Config, error) {
 	case c.CallTimeout < 0 || c.GenerateTimeout < 0 || c.MaxBackoff < 0:
 		return c, fmt.Errorf("%w: negative time", ErrConfig)
 	}
-	if c.Sessions == 0 {
-		c.Sessions = 2 * runtime.GOMAXPROCS(0)
-	}
-	if c.CallTimeout == 0 {
-		c.CallTimeout = 10 * time.Second
-	}
-	if c.GenerateTimeout == 0 {
-		c.GenerateTimeout = 5 * time.Minute
-	}
-	if c.MaxBackoff == 0 {
-		c.MaxBackoff = 500 * time.Millisecond
-	}
+	c.Sessions = cmp.Or(c.Sessions, 2*runtime.GOMAXPROCS(0))
+	c.CallTimeout = cmp.Or(c.CallTimeout, 10*time.Second)
+	c.GenerateTimeout = cmp.Or(c.GenerateTimeout, 5*time.Minute)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 500*time.Millisecond)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

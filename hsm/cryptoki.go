@@ -69,22 +69,14 @@ func attrBool(kind uint, v bool) attribute {
 	return attribute{kind, []byte{b}}
 }
 
-func attrBytes(kind uint, v []byte) attribute { return attribute{kind, v} }
-
-func attrString(kind uint, v string) attribute { return attribute{kind, []byte(v)} }
-
 // attrUint encodes a CK_ULONG, which is the platform's unsigned long.
 func attrUint(kind, v uint) attribute { return attribute{kind, encodeUint(v)} }
 
-const ulongBytes = bits.UintSize / 8
-
 func encodeUint(v uint) []byte {
-	b := make([]byte, 8)
-	binary.NativeEndian.PutUint64(b, uint64(v))
-	if ulongBytes == 4 {
-		binary.NativeEndian.PutUint32(b, uint32(v))
+	if bits.UintSize == 32 {
+		return binary.NativeEndian.AppendUint32(nil, uint32(v))
 	}
-	return b[:ulongBytes]
+	return binary.NativeEndian.AppendUint64(nil, uint64(v))
 }
 
 // tokenInfo is the part of CK_TOKEN_INFO that decides anything here.

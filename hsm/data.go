@@ -5,13 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/miekg/pkcs11"
 )
 
-// A data object holds one saved value:
+// data is a saved value. A data object of the token holds it:
 //
 //	0   1  version, 1
 //	1   8  number, big-endian; each save has a higher one
@@ -21,6 +21,11 @@ import (
 // A save makes the object of the new value, reads it back, and destroys the older ones.
 // So whatever ends it between two calls, the object with the highest number is the value
 // that was saved last, or the one that was being saved. No object is ever changed.
+type data struct {
+	number uint64
+	value  []byte
+}
+
 const (
 	dataVersion = 1
 	dataExtra   = 1 + 8 + sha256.Size
@@ -29,12 +34,6 @@ const (
 	// maxDataObjects bounds what saves leave on a token that destroys nothing.
 	maxDataObjects = 64
 )
-
-// data is a data object that was read.
-type data struct {
-	number uint64
-	value  []byte
-}
 
 func (d data) marshal() []byte {
 	b := binary.BigEndian.AppendUint64([]byte{dataVersion}, d.number)
@@ -54,7 +53,7 @@ func parseData(b []byte) (d data, ok bool) {
 }
 
 func dataObjects(label string) []attribute {
-	return labelled(pkcs11.CKO_DATA, label, attrString(pkcs11.CKA_APPLICATION, "tandem"))
+	return labelled(pkcs11.CKO_DATA, label, attribute{pkcs11.CKA_APPLICATION, []byte("tandem")})
 }
 
 // SetData saves a value of at most MaxData bytes in the token, in a private data object,
@@ -79,46 +78,27 @@ func (t *Token) SetData(ctx context.Context, label string, value []byte) error {
 		}
 		defer done()
 		list, newest, err := s.readData(label)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrAmbiguous) {
 			return err
 		}
 		if len(list) >= maxDataObjects {
 			return fmt.Errorf("%w: the token does not destroy old data objects", ErrUnsupported)
 		}
-		next := data{1, value}
-		for _, d := range newest {
-			next.number = d.number + 1
-		}
-		if err := s.createData(label, next.marshal()); err != nil {
+		encoded := data{newest.number + 1, value}.marshal()
+		h, err := s.mod.CreateObject(s.h, append(dataObjects(label), attrBool(pkcs11.CKA_TOKEN, true),
+			attrBool(pkcs11.CKA_PRIVATE, true), attrBool(pkcs11.CKA_MODIFIABLE, false), attribute{pkcs11.CKA_VALUE, encoded}))
+		if err != nil {
 			return err
 		}
-		for _, old := range list {
-			if err := s.mod.DestroyObject(s.h, old); err != nil {
-				return err
-			}
+		got, err := s.mod.Attribute(s.h, h, pkcs11.CKA_VALUE)
+		if err == nil && !bytes.Equal(got, encoded) {
+			err = t.fault("save data")
 		}
-		return nil
+		if err != nil {
+			return s.discard(h, err)
+		}
+		return s.destroy(list)
 	})
-}
-
-// createData makes a data object, and reads it back.
-func (s *session) createData(label string, encoded []byte) error {
-	h, err := s.mod.CreateObject(s.h, append(dataObjects(label),
-		attrBool(pkcs11.CKA_TOKEN, true),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_MODIFIABLE, false),
-		attrBytes(pkcs11.CKA_VALUE, encoded)))
-	if err != nil {
-		return err
-	}
-	got, err := s.mod.Attribute(s.h, h, pkcs11.CKA_VALUE)
-	if err == nil && !bytes.Equal(got, encoded) {
-		err = s.t.fault("save data")
-	}
-	if err != nil {
-		return s.discard(h, err)
-	}
-	return nil
 }
 
 // Data returns the value that SetData saved last under a label.
@@ -139,34 +119,32 @@ func (t *Token) Data(ctx context.Context, label string) ([]byte, error) {
 			return nil, err
 		case len(list) == 0:
 			return nil, fmt.Errorf("%w: %q", ErrNoData, label)
-		case len(newest) == 0:
+		case newest.number == 0:
 			return nil, t.fault("read data")
-		case len(newest) > 1:
-			return nil, fmt.Errorf("%w: data %q", ErrAmbiguous, label)
 		}
-		return newest[0].value, nil
+		return newest.value, nil
 	})
 }
 
-// readData returns all objects under a label, and the values of the highest number. That
-// is one value, unless two processes saved at a time. An object that is not whole was
-// being made when its process or its token ended.
-func (s *session) readData(label string) (list []handle, newest []data, err error) {
+// readData returns all objects under a label, and what has the highest number. An object
+// that is not whole was being made when its process or its token ended. ErrAmbiguous
+// comes with the objects.
+func (s *session) readData(label string) (list []handle, newest data, err error) {
 	list, err = s.search(dataObjects(label), maxDataObjects)
+	if err != nil {
+		return nil, newest, err
+	}
 	for _, h := range list {
-		b, err := s.mod.Attribute(s.h, h, pkcs11.CKA_VALUE)
-		if err != nil {
-			return nil, nil, err
+		b, e := s.mod.Attribute(s.h, h, pkcs11.CKA_VALUE)
+		if e != nil {
+			return nil, newest, e
 		}
-		d, ok := parseData(b)
-		if !ok || len(newest) > 0 && d.number < newest[0].number {
-			continue
-		}
-		if len(newest) > 0 && d.number > newest[0].number {
-			newest = nil
-		}
-		if !slices.ContainsFunc(newest, func(n data) bool { return bytes.Equal(n.value, d.value) }) {
-			newest = append(newest, d)
+		switch d, ok := parseData(b); {
+		case !ok || d.number < newest.number:
+		case d.number > newest.number:
+			newest, err = d, nil
+		case !bytes.Equal(d.value, newest.value):
+			err = fmt.Errorf("%w: data %q", ErrAmbiguous, label)
 		}
 	}
 	return list, newest, err

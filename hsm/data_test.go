@@ -61,7 +61,7 @@ func TestDataLeftBehind(t *testing.T) {
 	tok := mustOpenFake(t, f, nil)
 	put := func(encoded []byte) {
 		f.set(func() {
-			f.add(0, nil, dataObjects("a"), []attribute{attrBool(pkcs11.CKA_TOKEN, true), attrBytes(pkcs11.CKA_VALUE, encoded)})
+			f.add(0, nil, dataObjects("a"), []attribute{attrBool(pkcs11.CKA_TOKEN, true), attribute{pkcs11.CKA_VALUE, encoded}})
 		})
 	}
 	torn := data{9, []byte("torn")}.marshal()

@@ -351,7 +351,7 @@ func (f *fake) CopyObject(s, h handle, template []attribute) (handle, error) {
 	}
 	var old []attribute
 	for kind, value := range o.attrs {
-		old = append(old, attrBytes(kind, value))
+		old = append(old, attribute{kind, value})
 	}
 	return f.add(s, o.rsa, old, template), nil
 }
@@ -396,5 +396,5 @@ func (f *fake) GenerateKey(s handle, m mechanism, template []attribute) (handle,
 	}
 	value := make([]byte, 32)
 	rand.Read(value)
-	return f.add(s, nil, template, []attribute{attrBytes(pkcs11.CKA_VALUE, value)}), nil
+	return f.add(s, nil, template, []attribute{attribute{pkcs11.CKA_VALUE, value}}), nil
 }

@@ -31,8 +31,8 @@ func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribut
 	}
 	key := splitkeytest.Key(int(bits))
 	halves := []attribute{
-		attrBytes(pkcs11.CKA_MODULUS, key.N.Bytes()),
-		attrBytes(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
+		attribute{pkcs11.CKA_MODULUS, key.N.Bytes()},
+		attribute{pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}},
 		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
 	}
 	pub := f.add(s, nil, public, halves, []attribute{attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY)})

@@ -188,7 +188,7 @@ func (ks *keySet) template(keyType uint, id ...byte) []attribute {
 func secretKeys(label string, keyType uint, id ...byte) []attribute {
 	list := labelled(pkcs11.CKO_SECRET_KEY, label, attrUint(pkcs11.CKA_KEY_TYPE, keyType))
 	if len(id) > 0 {
-		list = append(list, attrBytes(pkcs11.CKA_ID, id))
+		list = append(list, attribute{pkcs11.CKA_ID, id})
 	}
 	return list
 }
@@ -243,15 +243,15 @@ func (ks *keySet) nextVersion(ids [][]byte, first bool) (uint32, error) {
 
 // generateVersion makes the secret and the AES key of one id.
 func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
-	label := attrString(pkcs11.CKA_LABEL, ks.label)
-	secret, err := s.generateSecret(true, label, attrBytes(pkcs11.CKA_ID, secretID(id)))
+	label := attribute{pkcs11.CKA_LABEL, []byte(ks.label)}
+	secret, err := s.generateSecret(true, label, attribute{pkcs11.CKA_ID, secretID(id)})
 	if err != nil {
 		return 0, err
 	}
 	if err := s.check(secret, "the new secret", slices.Concat(kept, s.t.guard)); err != nil {
 		return 0, s.discard(secret, err)
 	}
-	h, err := s.generateAES(ks.role, true, label, attrBytes(pkcs11.CKA_ID, id))
+	h, err := s.generateAES(ks.role, true, label, attribute{pkcs11.CKA_ID, id})
 	if err != nil {
 		// If only the answer was lost, the key needs its secret.
 		if list, e := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_AES, id...), 1); e == nil && len(list) == 0 {

@@ -3,6 +3,7 @@
 package hsm
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"runtime"
@@ -33,9 +34,18 @@ type module struct {
 // load opens the library at path. It stays loaded for the life of the process: a module
 // that was unloaded while one of its threads still runs takes the process with it.
 func load(path string) (cryptoki, error) {
+	// The loader says no reason, and the process dies of a library that was cut off. Where
+	// libraries are not ELF files, it decides.
+	if runtime.GOOS != "darwin" && runtime.GOOS != "aix" {
+		f, err := elf.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is not a shared library: %w", ErrModule, path, err)
+		}
+		_ = f.Close()
+	}
 	ctx := pkcs11.New(path)
 	if ctx == nil {
-		return nil, fmt.Errorf("%w: %s: the loader refuses it, perhaps for a library that it needs: see what ldd says", ErrModule, path)
+		return nil, fmt.Errorf("%w: %s is no PKCS #11 module for this machine, or needs a library that is missing (see what ldd says)", ErrModule, path)
 	}
 	// New does not look at what C_GetFunctionList returned. Without its list every call
 	// would crash, so this reads what struct ctx of pkcs11.go holds.

@@ -24,7 +24,7 @@ type located struct {
 
 // labelled is the template of the objects of a class and label.
 func labelled(class uint, label string, more ...attribute) []attribute {
-	return append([]attribute{attrUint(pkcs11.CKA_CLASS, class), attrString(pkcs11.CKA_LABEL, label)}, more...)
+	return append([]attribute{attrUint(pkcs11.CKA_CLASS, class), attribute{pkcs11.CKA_LABEL, []byte(label)}}, more...)
 }
 
 // errVanished is for an object that was there.
@@ -131,12 +131,21 @@ func (s *session) discard(h handle, err error) error {
 	return err
 }
 
+func (s *session) destroy(list []handle) error {
+	for _, h := range list {
+		if err := s.mod.DestroyObject(s.h, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // remove destroys all objects that match one of the templates.
 func (s *session) remove(templates ...[]attribute) error {
 	for _, template := range templates {
 		list, err := s.mod.FindObjects(s.h, template, maxKeys)
-		for i := 0; i < len(list) && err == nil; i++ {
-			err = s.mod.DestroyObject(s.h, list[i])
+		if err == nil {
+			err = s.destroy(list)
 		}
 		if err != nil {
 			return err

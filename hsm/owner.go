@@ -1,10 +1,8 @@
 package hsm
 
 import (
-	"debug/elf"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -41,9 +39,6 @@ func claim(path string) (*owned, error) {
 	defer modules.Unlock()
 	i := slices.IndexFunc(modules.list, func(o *owned) bool { return os.SameFile(o.file, file) })
 	if i < 0 {
-		if why := notLoadable(path, file); why != "" {
-			return nil, fmt.Errorf("%w: %s %s", ErrModule, path, why)
-		}
 		mod, err := load(path)
 		if err != nil {
 			return nil, err
@@ -92,35 +87,4 @@ func (o *owned) finalize() error {
 	}
 	o.initialized = false
 	return nil
-}
-
-// notLoadable says why a file is no PKCS #11 module for this program, since the loader
-// gives no reason. Where libraries are not ELF files, the loader decides.
-func notLoadable(path string, file os.FileInfo) string {
-	if !file.Mode().IsRegular() {
-		return "is not a file"
-	}
-	if runtime.GOOS == "darwin" || runtime.GOOS == "aix" {
-		return ""
-	}
-	const no, entry = "is not a shared library", "C_GetFunctionList"
-	f, err := elf.Open(path)
-	if err != nil {
-		return no
-	}
-	defer f.Close()
-	if self, err := elf.Open("/proc/self/exe"); err == nil {
-		defer self.Close()
-		if f.Machine != self.Machine {
-			return fmt.Sprintf("is built for %v, this program for %v", f.Machine, self.Machine)
-		}
-	}
-	symbols, err := f.DynamicSymbols()
-	switch {
-	case err != nil || f.Type != elf.ET_DYN:
-		return no
-	case !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == entry && s.Section != elf.SHN_UNDEF }):
-		return "is no PKCS #11 module: it has no " + entry
-	}
-	return ""
 }

@@ -20,10 +20,20 @@ type recovery struct {
 // recover brings the token back, unless that happened after the generation in which the
 // caller met its trouble.
 func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) error {
-	r, err := t.startRecovery(ctx, l, gen, cause)
-	if r == nil {
+	t.mu.Lock()
+	r, err := t.recovery, t.refusal()
+	switch {
+	case r != nil:
+	case err != nil, t.downErr == nil && t.gen != gen:
+		t.mu.Unlock()
 		return err
+	default:
+		r = &recovery{started: time.Now(), done: make(chan struct{})}
+		t.recovery = r
+		t.stats.Recoveries++
+		go t.runRecovery(ctx, r, l, cause)
 	}
+	t.mu.Unlock()
 	timer := time.NewTimer(t.cfg.CallTimeout)
 	defer timer.Stop()
 	select {
@@ -36,27 +46,17 @@ func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) e
 	}
 }
 
-// startRecovery returns the recovery that runs, or else says why there is no need of one,
-// or no use.
-func (t *Token) startRecovery(ctx context.Context, l level, gen uint64, cause error) (*recovery, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// refusal says why nothing is done now, or nil. The caller holds mu.
+func (t *Token) refusal() error {
 	switch {
-	case t.recovery != nil:
-		return t.recovery, nil
 	case t.closed:
-		return nil, ErrClosed
+		return ErrClosed
 	case t.pinErr != nil:
-		return nil, t.pinErr
-	case t.downErr == nil && t.gen != gen:
-		return nil, nil
-	case t.downErr != nil && time.Now().Before(t.retryAt):
-		return nil, unavailable("recovery", t.downErr)
+		return t.pinErr
+	case t.downErr != nil && t.recovery == nil && time.Now().Before(t.retryAt):
+		return unavailable("recovery", t.downErr)
 	}
-	t.recovery = &recovery{started: time.Now(), done: make(chan struct{})}
-	t.stats.Recoveries++
-	go t.runRecovery(ctx, t.recovery, l, cause)
-	return t.recovery, nil
+	return nil
 }
 
 func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause error) {

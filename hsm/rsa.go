@@ -169,7 +169,7 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 }
 
 func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
-	names := []attribute{attrString(pkcs11.CKA_LABEL, label), attrBytes(pkcs11.CKA_ID, id)}
+	names := []attribute{attribute{pkcs11.CKA_LABEL, []byte(label)}, attribute{pkcs11.CKA_ID, id}}
 	return do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
 		done, err := t.alone("key", label)
 		if err != nil {
@@ -268,7 +268,7 @@ func (s *session) generateRSA(bits int, token, extractable bool, guard []attribu
 		attrBool(pkcs11.CKA_VERIFY, true),
 		attrBool(pkcs11.CKA_ENCRYPT, true),
 		attrUint(pkcs11.CKA_MODULUS_BITS, uint(bits)),
-		attrBytes(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
+		attribute{pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}},
 	}, names...)
 	private := append([]attribute{
 		attrBool(pkcs11.CKA_TOKEN, token),
@@ -317,8 +317,8 @@ func (s *session) publicKey(h handle) (*rsa.PublicKey, error) {
 		}
 		list, err := s.mod.FindObjects(s.h, []attribute{
 			attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-			attrBytes(pkcs11.CKA_ID, id),
-			attrBytes(pkcs11.CKA_MODULUS, n),
+			attribute{pkcs11.CKA_ID, id},
+			attribute{pkcs11.CKA_MODULUS, n},
 		}, 2)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,6 @@ type Token struct {
 	// Written while locked, read by who has a slot.
 	slots     chan struct{} // one element for each call that may run
 	slot      uint
-	serial    string
 	gen       uint64 // counts logins; object handles live as long
 	finalized bool
 	// needsLogin is CKF_LOGIN_REQUIRED; readOnly: the token is write-protected.
@@ -131,7 +130,7 @@ func (t *Token) findToken() (tokenInfo, error) {
 	if err != nil {
 		return tokenInfo{}, unavailable("C_GetSlotList", err)
 	}
-	miss := &TokenError{Label: t.cfg.Label, Serial: t.wantSerial()}
+	miss := &TokenError{Label: t.cfg.Label, Serial: t.cfg.Serial}
 	var found tokenInfo
 	var unread error
 	for _, slot := range slots {
@@ -154,22 +153,14 @@ func (t *Token) findToken() (tokenInfo, error) {
 	if miss.Matches != 1 {
 		return tokenInfo{}, miss
 	}
-	if t.serial == "" {
-		t.serial = found.serial
+	if t.cfg.Serial == "" {
+		t.cfg.Serial = found.serial // from now on this token only
 	}
 	return found, nil
 }
 
-func (t *Token) wantSerial() string {
-	if t.serial != "" {
-		return t.serial
-	}
-	return t.cfg.Serial
-}
-
 func (t *Token) isMeant(info tokenInfo) bool {
-	serial := t.wantSerial()
-	return (t.cfg.Label == "" || info.label == t.cfg.Label) && (serial == "" || info.serial == serial)
+	return (t.cfg.Label == "" || info.label == t.cfg.Label) && (t.cfg.Serial == "" || info.serial == t.cfg.Serial)
 }
 
 // Serial returns the token's serial number.
@@ -177,7 +168,7 @@ func (t *Token) Serial() string {
 	if t == nil {
 		return ""
 	}
-	return t.serial
+	return t.cfg.Serial
 }
 
 // Close ends the use of the module. It waits for running calls until the context ends.
