@@ -44,10 +44,10 @@ func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T
 func runOn[T any](ctx context.Context, t *Token, op operation, o *object, f func(*session, handle) (T, error)) (T, error) {
 	return run(ctx, t, op, func(s *session) (v T, err error) {
 		h, err := s.find(o)
-		if err == nil {
-			v, err = f(s, h)
+		if err != nil {
+			return v, err
 		}
-		return v, err
+		return f(s, h)
 	})
 }
 

@@ -11,8 +11,7 @@ type handle uint
 // cryptoki is the part of PKCS #11 that this package uses. Every call to a module goes
 // through it, so that a test can record what reaches a module.
 //
-// Errors are of type CKR. None of the methods locks anything; the gate of the Token that
-// owns the module does.
+// Errors are of type CKR. Who calls sees to it that Finalize is alone (Token.lock).
 type cryptoki interface {
 	// Initialize passes parameters as pReserved unless they are empty.
 	Initialize(parameters string) error
@@ -27,12 +26,10 @@ type cryptoki interface {
 	SessionState(s handle) (uint, error)
 	CloseSession(s handle) error
 	CloseAllSessions(slot uint) error
-	// Login logs in the user.
 	Login(s handle, pin []byte) error
 
 	// FindObjects returns at most limit objects that match the template.
 	FindObjects(s handle, template []attribute, limit int) ([]handle, error)
-	// Attribute reads one attribute.
 	Attribute(s, object handle, kind uint) ([]byte, error)
 	CreateObject(s handle, template []attribute) (handle, error)
 	SetAttributes(s, object handle, template []attribute) error

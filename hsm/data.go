@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -64,11 +65,11 @@ func dataObjects(label string) []attribute {
 //
 // Errors: ErrUnsupported also where the token keeps no data objects.
 func (t *Token) SetData(ctx context.Context, label string, value []byte) error {
-	if err := t.made(ctx); err != nil {
+	if err := cmp.Or(t.made(ctx), checkLabel(label)); err != nil {
 		return err
 	}
-	if label == "" || len(value) > MaxData {
-		return fmt.Errorf("%w: label %q, value of %d bytes, must be at most %d", ErrInput, label, len(value), MaxData)
+	if len(value) > MaxData {
+		return fmt.Errorf("%w: value of %d bytes, must be at most %d", ErrInput, len(value), MaxData)
 	}
 	value = bytes.Clone(value)
 	return do(ctx, t, operation{name: "save data"}, func(s *session) error {
@@ -106,11 +107,8 @@ func (t *Token) SetData(ctx context.Context, label string, value []byte) error {
 // Errors: ErrNoData, ErrAmbiguous if two processes saved at a time, and ErrFault if what
 // the token has is damaged.
 func (t *Token) Data(ctx context.Context, label string) ([]byte, error) {
-	if err := t.made(ctx); err != nil {
+	if err := cmp.Or(t.made(ctx), checkLabel(label)); err != nil {
 		return nil, err
-	}
-	if label == "" {
-		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
 	return run(ctx, t, operation{name: "read data"}, func(s *session) ([]byte, error) {
 		list, newest, err := s.readData(label)

@@ -8,8 +8,7 @@ import (
 
 // Each of these stands for one decision that a caller can take. Test them with errors.Is.
 var (
-	// ErrNoPKCS11: this program was built without cgo, or with the tag nopkcs11. Build it
-	// otherwise.
+	// ErrNoPKCS11: this program was built without cgo, or with the tag nopkcs11.
 	ErrNoPKCS11 = errors.New("hsm: built without PKCS #11 (needs cgo on a Unix, and no nopkcs11 tag)")
 	// ErrModule: the module's file is missing, is not a PKCS #11 module, or is built for
 	// another machine. Correct the path.
@@ -40,8 +39,7 @@ var (
 	ErrNoData = errors.New("hsm: no data")
 	// ErrKeyExists: the token holds a key with this label already.
 	ErrKeyExists = errors.New("hsm: key exists")
-	// ErrAmbiguous: more than one object matches. Which of them is meant cannot be
-	// guessed.
+	// ErrAmbiguous: more than one object matches.
 	ErrAmbiguous = errors.New("hsm: more than one object matches")
 	// ErrExposed: a key that must not leave the token can be read or exported, or has two
 	// roles that together reveal other keys. It is not used.

@@ -66,19 +66,10 @@ func refuses(err error) bool { return react(err, false) == refused }
 // whether the token keeps to CKA_UNWRAP_TEMPLATE. Modules that do not may still refuse
 // one template, and ignore what another says.
 func (s *session) keepsTemplate(kek handle, w *wrapped) (bool, error) {
-	asKey := []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		attrBool(pkcs11.CKA_TOKEN, false),
-	}
+	asKey := []attribute{attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA), attrBool(pkcs11.CKA_TOKEN, false)}
 	// The encoded key as if it were a secret of that many bytes.
-	asBytes := []attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
-		attrBool(pkcs11.CKA_TOKEN, false),
-	}
-	open := []attribute{attrBool(pkcs11.CKA_SENSITIVE, false), attrBool(pkcs11.CKA_EXTRACTABLE, true)}
-	shut := with(nil, kept)
+	asBytes := []attribute{attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY), attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET), attrBool(pkcs11.CKA_TOKEN, false)}
+	open, shut := []attribute{attrBool(pkcs11.CKA_SENSITIVE, false), attrBool(pkcs11.CKA_EXTRACTABLE, true)}, with(nil, kept)
 	for _, template := range [][]attribute{
 		asKey, slices.Concat(asKey, open[:1]), slices.Concat(asKey, open[1:]), slices.Concat(asKey, open), slices.Concat(asKey, shut),
 		asBytes, slices.Concat(asBytes, open), slices.Concat(asBytes, shut),
@@ -91,10 +82,7 @@ func (s *session) keepsTemplate(kek handle, w *wrapped) (bool, error) {
 			err = s.check(h, "unwrapped key", kept)
 		}
 		if err == nil {
-			err = s.hiddenRSA(h, "unwrapped key")
-		}
-		if err == nil {
-			err = s.hidden(h, "unwrapped key", pkcs11.CKA_VALUE)
+			err = s.hidden(h, "unwrapped key", append(rsaSecrets, pkcs11.CKA_VALUE)...)
 		}
 		if errors.Is(err, ErrExposed) || refuses(err) {
 			return false, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -44,8 +45,8 @@ const authenticationLabel = "tandem/hsm v1 blob authentication"
 
 // keySet finds or makes the keys of a label, and checks that the token keeps them.
 func (t *Token) keySet(ctx context.Context, label string, r role, get func(*keySet, context.Context) error) (*keySet, error) {
-	if label == "" {
-		return nil, fmt.Errorf("%w: empty label", ErrInput)
+	if err := checkLabel(label); err != nil {
+		return nil, err
 	}
 	ks := &keySet{t: t, label: label, role: r}
 	return ks, get(ks, ctx)
@@ -62,7 +63,7 @@ func (ks *keySet) load(ctx context.Context) error {
 	turn := ks.started
 	ks.mu.Unlock()
 	keys, err := run(ctx, ks.t, operation{name: "find AES key"}, func(s *session) (map[keyID]*setKey, error) {
-		list, err := s.search(ks.template(pkcs11.CKK_AES), maxKeys)
+		list, ids, err := s.ids(ks.template(pkcs11.CKK_AES))
 		if err != nil {
 			return nil, err
 		}
@@ -70,22 +71,17 @@ func (ks *keySet) load(ctx context.Context) error {
 			return nil, ks.missing()
 		}
 		keys := make(map[keyID]*setKey)
-		for _, h := range list {
-			raw, err := s.mod.Attribute(s.h, h, pkcs11.CKA_ID)
-			if err != nil {
-				return nil, err
-			}
-			if len(raw) != idBytes {
+		for i, h := range list {
+			if len(ids[i]) != idBytes {
 				return nil, ks.foreign()
 			}
 			if err := ks.check(s, h, true); err != nil {
 				return nil, err
 			}
-			k, err := ks.key(s, keyID(raw))
-			if err != nil {
+			id := keyID(ids[i])
+			if keys[id], err = ks.key(s, id); err != nil {
 				return nil, err
 			}
-			keys[k.id] = k
 		}
 		return keys, nil
 	})
@@ -97,12 +93,8 @@ func (ks *keySet) load(ctx context.Context) error {
 	if turn < ks.loaded {
 		return nil // a load that began later has finished
 	}
-	ks.loaded, ks.keys, ks.newest = turn, keys, nil
-	for _, k := range keys {
-		if ks.newest == nil || bytes.Compare(k.id[:], ks.newest.id[:]) > 0 {
-			ks.newest = k
-		}
-	}
+	ks.loaded, ks.keys = turn, keys
+	ks.newest = slices.MaxFunc(slices.Collect(maps.Values(keys)), func(a, b *setKey) int { return bytes.Compare(a.id[:], b.id[:]) })
 	return nil
 }
 

@@ -66,6 +66,8 @@ func ckr(err error) error {
 
 func result[T any](v T, err error) (T, error) { return v, ckr(err) }
 
+func made(h pkcs11.ObjectHandle, err error) (handle, error) { return handle(h), ckr(err) }
+
 // Error names the code as miekg/pkcs11 does.
 func (r CKR) Error() string { return pkcs11.Error(r).Error() }
 
@@ -88,13 +90,7 @@ func (m *module) TokenInfo(slot uint) (tokenInfo, error) {
 	info, err := m.ctx.GetTokenInfo(slot)
 	// Names of fixed length end with blanks by the standard, with zero bytes by habit.
 	name := func(s string) string { return strings.TrimRight(s, " \x00") }
-	return result(tokenInfo{
-		label:         name(info.Label),
-		serial:        name(info.SerialNumber),
-		model:         name(info.Model),
-		flags:         info.Flags,
-		maxRWSessions: info.MaxRwSessionCount,
-	}, err)
+	return result(tokenInfo{name(info.Label), name(info.SerialNumber), name(info.Model), info.Flags, info.MaxRwSessionCount}, err)
 }
 
 func (m *module) Mechanisms(slot uint) ([]uint, error) {
@@ -165,13 +161,11 @@ func (m *module) SetAttributes(s, object handle, template []attribute) error {
 }
 
 func (m *module) CreateObject(s handle, template []attribute) (handle, error) {
-	h, err := m.ctx.CreateObject(pkcs11.SessionHandle(s), attributes(template))
-	return result(handle(h), err)
+	return made(m.ctx.CreateObject(pkcs11.SessionHandle(s), attributes(template)))
 }
 
 func (m *module) CopyObject(s, object handle, template []attribute) (handle, error) {
-	h, err := m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template))
-	return result(handle(h), err)
+	return made(m.ctx.CopyObject(pkcs11.SessionHandle(s), pkcs11.ObjectHandle(object), attributes(template)))
 }
 
 func (m *module) DestroyObject(s, object handle) error {
@@ -181,8 +175,7 @@ func (m *module) DestroyObject(s, object handle) error {
 }
 
 func (m *module) GenerateKey(s handle, mech mechanism, template []attribute) (handle, error) {
-	h, err := m.ctx.GenerateKey(pkcs11.SessionHandle(s), mech.list(), attributes(template))
-	return result(handle(h), err)
+	return made(m.ctx.GenerateKey(pkcs11.SessionHandle(s), mech.list(), attributes(template)))
 }
 
 func (m *module) GenerateKeyPair(s handle, mech mechanism, public, private []attribute) (handle, handle, error) {
@@ -220,8 +213,7 @@ func (m *module) UnwrapKey(s handle, mech mechanism, kek handle, wrapped []byte,
 	}
 	m.search.RLock()
 	defer m.search.RUnlock()
-	h, err := m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(template))
-	return result(handle(h), err)
+	return made(m.ctx.UnwrapKey(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(kek), wrapped, attributes(template)))
 }
 
 func (m mechanism) list() []*pkcs11.Mechanism {

@@ -27,6 +27,13 @@ func labelled(class uint, label string, more ...attribute) []attribute {
 	return append([]attribute{attrUint(pkcs11.CKA_CLASS, class), attribute{pkcs11.CKA_LABEL, []byte(label)}}, more...)
 }
 
+func checkLabel(label string) error {
+	if label == "" {
+		return fmt.Errorf("%w: empty label", ErrInput)
+	}
+	return nil
+}
+
 // errVanished is for an object that was there.
 var errVanished = fmt.Errorf("%w: it has vanished from the token", ErrKeyNotFound)
 
@@ -154,19 +161,23 @@ func (s *session) remove(templates ...[]attribute) error {
 	return nil
 }
 
+// ids returns the objects that match a template, and their ids.
+func (s *session) ids(template []attribute) (list []handle, ids [][]byte, err error) {
+	list, err = s.search(template, maxKeys)
+	ids = make([][]byte, len(list))
+	for i := 0; i < len(list) && err == nil; i++ {
+		ids[i], err = s.mod.Attribute(s.h, list[i], pkcs11.CKA_ID)
+	}
+	return list, ids, err
+}
+
 // makeOnce makes a key under a label, however often a call is tried. An earlier try whose
 // answer was lost may have made it: then its id ends in mine. The key passes the same
 // check either way, or is destroyed. ids are those of all keys that match the template.
 func (s *session) makeOnce(template []attribute, mine []byte, check func(handle) error, generate func(ids [][]byte) (handle, error)) error {
-	list, err := s.search(template, maxKeys)
+	list, ids, err := s.ids(template)
 	if err != nil {
 		return err
-	}
-	ids := make([][]byte, len(list))
-	for i, h := range list {
-		if ids[i], err = s.mod.Attribute(s.h, h, pkcs11.CKA_ID); err != nil {
-			return err
-		}
 	}
 	var h handle
 	if i := slices.IndexFunc(ids, func(id []byte) bool { return bytes.HasSuffix(id, mine) }); i >= 0 {

@@ -173,19 +173,14 @@ func (p *prober) wrapping() {
 
 func (s *session) testHMAC() error {
 	h, err := s.generateSecret(false)
-	if err != nil {
-		return err
-	}
 	var results [2][]byte
-	for i := range results {
-		if results[i], err = s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, h, []byte("tandem")); err != nil {
-			return err
-		}
+	for i := 0; i < 2 && err == nil; i++ {
+		results[i], err = s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, h, []byte("tandem"))
 	}
-	if len(results[0]) != tagBytes || !bytes.Equal(results[0], results[1]) {
-		return errWrong
+	if err == nil && (len(results[0]) != tagBytes || !bytes.Equal(results[0], results[1])) {
+		err = errWrong
 	}
-	return nil
+	return err
 }
 
 func (s *session) testSealing() error {
@@ -214,10 +209,10 @@ func (s *session) testWrapping(way wrapping) (keeps bool, err error) {
 		return false, err
 	}
 	w, err := s.generateWrapped(kek, way.method, minBits)
-	if err != nil {
-		return false, err
+	if err == nil {
+		w, err = parseWrapped(w.marshal())
 	}
-	if w, err = parseWrapped(w.marshal()); err != nil {
+	if err != nil {
 		return false, err
 	}
 	h, _, err := s.unwrap(kek, w)
@@ -228,11 +223,11 @@ func (s *session) testWrapping(way wrapping) (keeps bool, err error) {
 	x := make([]byte, w.pub.Size())
 	rand.Read(x[1:])
 	y, err := s.raw(way.by, h, x)
+	if err == nil && !right(mod, x, y) {
+		err = errWrong
+	}
 	if err != nil {
 		return false, err
-	}
-	if !right(mod, x, y) {
-		return false, errWrong
 	}
 	return s.keepsTemplate(kek, w)
 }

@@ -113,13 +113,13 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 // loginAnew is level 1. The token is locked.
 func (t *Token) loginAnew(ctx context.Context) error {
 	info, err := t.mod.TokenInfo(t.slot)
+	if err == nil && !t.isMeant(info) {
+		err = errors.New("another token is in the slot")
+	}
+	if err == nil {
+		err = t.closeAll()
+	}
 	if err != nil {
-		return err
-	}
-	if !t.isMeant(info) {
-		return errors.New("another token is in the slot")
-	}
-	if err := t.closeAll(); err != nil {
 		return err
 	}
 	return t.logIn(ctx, info)
@@ -136,14 +136,11 @@ func (t *Token) restartModule(ctx context.Context) error {
 		return err
 	}
 	info, err := t.findToken()
+	if err == nil && finalized != nil {
+		err = t.closeAll() // what it holds goes like this
+	}
 	if err != nil {
 		return err
-	}
-	if finalized != nil {
-		// Then what it holds goes like this.
-		if err := t.closeAll(); err != nil {
-			return err
-		}
 	}
 	if t.slots == nil {
 		t.makePool(info)
@@ -166,10 +163,10 @@ func (t *Token) makePool(info tokenInfo) {
 	if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
 		n = min(n, int(limit)-1)
 	}
+	t.slots = make(chan struct{}, n) // unlock fills it
 	t.mu.Lock()
 	t.live = n
 	t.mu.Unlock()
-	t.slots = make(chan struct{}, n) // unlock fills it
 }
 
 // pause lets something happen at growing intervals: at once after a quiet half minute,

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -74,7 +75,7 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	// What is out of range ends here: modules crash at it, disagree about it, and every
 	// failure of C_Sign costs memory (see module).
 	if elem, err := k.mod.Elem(x); err != nil || elem.IsZero() == 1 {
-		return nil, fmt.Errorf("%w: %w", ErrInput, errOperand)
+		return nil, fmt.Errorf("%w: operand must have the length of the modulus and be between 0 and it", ErrInput)
 	}
 	return k.exponentiate(ctx, operation{name: "raw RSA", proven: true}, k.by, append([]byte(nil), x...))
 }
@@ -136,14 +137,8 @@ func leftPad(b []byte, size int) []byte {
 //
 // Errors: ErrKeyExists and ErrExposed.
 func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, error) {
-	if err := t.made(ctx); err != nil {
+	if err := cmp.Or(t.made(ctx), checkLabel(label), checkBits(bits)); err != nil {
 		return nil, err
-	}
-	if bits < minBits || bits > maxBits || bits%8 != 0 {
-		return nil, fmt.Errorf("%w: %d bits, must be a multiple of 8 from %d to %d", ErrInput, bits, minBits, maxBits)
-	}
-	if label == "" {
-		return nil, fmt.Errorf("%w: empty label", ErrInput)
 	}
 	id := make([]byte, 16)
 	rand.Read(id)
@@ -169,7 +164,7 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 }
 
 func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
-	names := []attribute{attribute{pkcs11.CKA_LABEL, []byte(label)}, attribute{pkcs11.CKA_ID, id}}
+	names := []attribute{{pkcs11.CKA_LABEL, []byte(label)}, {pkcs11.CKA_ID, id}}
 	return do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
 		done, err := t.alone("key", label)
 		if err != nil {
@@ -291,16 +286,17 @@ func (s *session) checkPrivate(h handle, name string, guard []attributeCheck) er
 	if err != nil {
 		return err
 	}
-	return s.hiddenRSA(h, name)
+	return s.hidden(h, name, rsaSecrets...)
 }
 
-func (s *session) hiddenRSA(h handle, name string) error {
-	return s.hidden(h, name, pkcs11.CKA_PRIVATE_EXPONENT, pkcs11.CKA_PRIME_1, pkcs11.CKA_PRIME_2,
-		pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT)
+// rsaSecrets are the attributes of a private key that must be hidden.
+var rsaSecrets = []uint{
+	pkcs11.CKA_PRIVATE_EXPONENT, pkcs11.CKA_PRIME_1, pkcs11.CKA_PRIME_2,
+	pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT,
 }
 
-// publicKey reads n and e, from either half or, what a private half does not have, from
-// the public half with the same id.
+// publicKey reads n and e. A private half may lack e: the use of the key shows whether it
+// is 65537.
 func (s *session) publicKey(h handle) (*rsa.PublicKey, error) {
 	n, err := s.mod.Attribute(s.h, h, pkcs11.CKA_MODULUS)
 	if err != nil {
@@ -310,38 +306,24 @@ func (s *session) publicKey(h handle) (*rsa.PublicKey, error) {
 	if err != nil && !refuses(err) {
 		return nil, err
 	}
-	if len(e) == 0 {
-		id, err := s.mod.Attribute(s.h, h, pkcs11.CKA_ID)
-		if err != nil {
-			return nil, err
-		}
-		list, err := s.mod.FindObjects(s.h, []attribute{
-			attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-			attribute{pkcs11.CKA_ID, id},
-			attribute{pkcs11.CKA_MODULUS, n},
-		}, 2)
-		if err != nil {
-			return nil, err
-		}
-		if len(list) == 0 {
-			return nil, fmt.Errorf("%w: public half", ErrKeyNotFound)
-		}
-		if e, err = s.mod.Attribute(s.h, list[0], pkcs11.CKA_PUBLIC_EXPONENT); err != nil {
-			return nil, err
-		}
+	if len(e) > 0 && new(big.Int).SetBytes(e).Cmp(big.NewInt(publicExponent)) != 0 {
+		return nil, fmt.Errorf("%w: public exponent is not 65537", ErrUnsupported)
 	}
-	return newPublicKey(n, e)
+	return newPublicKey(n)
 }
 
-func newPublicKey(n, e []byte) (*rsa.PublicKey, error) {
-	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
-	if bits := modulus.BitLen(); bits < minBits || bits > maxBits || bits%8 != 0 || modulus.Bit(0) == 0 {
-		return nil, fmt.Errorf("%w: modulus of %d bits", ErrUnsupported, bits)
-	}
-	if !exponent.IsInt64() || exponent.Int64() != publicExponent {
-		return nil, fmt.Errorf("%w: public exponent is not 65537", ErrUnsupported)
+func newPublicKey(n []byte) (*rsa.PublicKey, error) {
+	modulus := new(big.Int).SetBytes(n)
+	if checkBits(modulus.BitLen()) != nil || modulus.Bit(0) == 0 {
+		return nil, fmt.Errorf("%w: modulus of %d bits", ErrUnsupported, modulus.BitLen())
 	}
 	return &rsa.PublicKey{N: modulus, E: publicExponent}, nil
 }
 
-var errOperand = errors.New("operand must have the length of the modulus and be between 0 and it")
+// checkBits refuses lengths of moduli that are not in use here.
+func checkBits(bits int) error {
+	if bits < minBits || bits > maxBits || bits%8 != 0 {
+		return fmt.Errorf("%w: %d bits, must be a multiple of 8 from %d to %d", ErrInput, bits, minBits, maxBits)
+	}
+	return nil
+}

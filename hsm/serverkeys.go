@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,10 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 //
 // Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (*ServerKeys, error) {
-	if err := t.made(ctx); err != nil {
+	if err := cmp.Or(t.made(ctx), checkBits(bits)); err != nil {
 		return nil, err
 	}
 	switch {
-	case bits < minBits || bits > maxBits || bits%8 != 0:
-		return nil, fmt.Errorf("%w: %d bits, must be a multiple of 8 from %d to %d", ErrInput, bits, minBits, maxBits)
 	case ready < 0 || ready > 1024:
 		return nil, fmt.Errorf("%w: %d keys in stock, must be 0 to 1024", ErrInput, ready)
 	case t.caps.Wrap == "":

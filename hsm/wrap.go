@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"encoding/binary"
 	"fmt"
-	"math/big"
 
 	"github.com/miekg/pkcs11"
 )
@@ -72,7 +71,7 @@ func parseWrapped(b []byte) (*wrapped, error) {
 	if w.method.format == 0 || len(b) < size+w.method.ivBytes || size == 0 || b[0] == 0 {
 		return nil, bad
 	}
-	pub, err := newPublicKey(b[:size], big.NewInt(publicExponent).Bytes())
+	pub, err := newPublicKey(b[:size])
 	if err != nil {
 		return nil, bad
 	}
@@ -97,16 +96,13 @@ func (s *session) generateWrapped(kek handle, method wrapMethod, bits int) (*wra
 	if w.pub, err = s.publicKey(pub); err != nil {
 		return nil, err
 	}
-	if err := s.hiddenRSA(priv, "new key"); err != nil {
+	if err := s.hidden(priv, "new key", rsaSecrets...); err != nil {
 		return nil, err
 	}
 	if w.key, err = s.mod.WrapKey(s.h, mechanism{method.kind, w.iv}, kek, priv); err != nil {
 		return nil, err
 	}
-	if err := s.mod.DestroyObject(s.h, priv); err != nil {
-		return nil, err
-	}
-	return w, s.mod.DestroyObject(s.h, pub)
+	return w, s.destroy([]handle{priv, pub})
 }
 
 // unwrap brings a key back for this session. The blob it came from has been
@@ -114,27 +110,23 @@ func (s *session) generateWrapped(kek handle, method wrapMethod, bits int) (*wra
 // whatever the template says. So it is made what it should be, and that is read back.
 func (s *session) unwrap(kek handle, w *wrapped) (h handle, giveBack func(), err error) {
 	h, err = s.mod.UnwrapKey(s.h, mechanism{w.method.kind, w.iv}, kek, w.key, with([]attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		attrBool(pkcs11.CKA_TOKEN, false),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_SIGN, true),
-		attrBool(pkcs11.CKA_DECRYPT, true),
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
+		attrBool(pkcs11.CKA_TOKEN, false), attrBool(pkcs11.CKA_PRIVATE, true),
+		attrBool(pkcs11.CKA_SIGN, true), attrBool(pkcs11.CKA_DECRYPT, true),
 	}, kept))
 	if err != nil {
 		return 0, nil, err
 	}
 	const name = "unwrapped key"
 	if s.check(h, name, kept) != nil {
-		err := s.mod.SetAttributes(s.h, h, with(nil, kept))
-		if err == nil {
+		if err = s.mod.SetAttributes(s.h, h, with(nil, kept)); err == nil {
 			err = s.check(h, name, kept)
 		}
-		if err != nil {
-			return 0, nil, s.discard(h, err)
-		}
 	}
-	if err := s.hiddenRSA(h, name); err != nil {
+	if err == nil {
+		err = s.hidden(h, name, rsaSecrets...)
+	}
+	if err != nil {
 		return 0, nil, s.discard(h, err)
 	}
 	// If this fails the session still destroys the object when it is closed.
