@@ -51,12 +51,8 @@ const (
 // complete checks the settings and fills in the defaults.
 func (c Config) complete() (Config, error) {
 	switch {
-	case c.Module == "":
-		return c, fmt.Errorf("%w: no module", ErrConfig)
-	case c.Label == "" && c.Serial == "":
-		return c, fmt.Errorf("%w: no token label or serial number", ErrConfig)
-	case c.PIN == nil:
-		return c, fmt.Errorf("%w: no PIN callback", ErrConfig)
+	case c.Module == "" || c.Label == "" && c.Serial == "" || c.PIN == nil:
+		return c, fmt.Errorf("%w: no module, no token label or serial number, or no PIN callback", ErrConfig)
 	case c.Sessions < 0 || c.Sessions > maxSessions:
 		return c, fmt.Errorf("%w: %d sessions, must be 0 to %d", ErrConfig, c.Sessions, maxSessions)
 	case c.CallTimeout < 0 || c.GenerateTimeout < 0 || c.MaxBackoff < 0:

@@ -118,16 +118,10 @@ func (s *session) raw(by string, key handle, in []byte) (out []byte, err error) 
 	} else {
 		out, err = s.mod.Decrypt(s.h, m, key, in)
 	}
-	return leftPad(out, len(in)), err
-}
-
-// leftPad fills up with zeros. A module that strips leading zeros still means the same
-// number.
-func leftPad(b []byte, size int) []byte {
-	if missing := size - len(b); missing > 0 {
-		b = append(make([]byte, missing, size), b...)
+	if missing := len(in) - len(out); missing > 0 && err == nil { // without its zeros it is the same number
+		out = append(make([]byte, missing), out...)
 	}
-	return b
+	return out, err
 }
 
 // GenerateKey makes an RSA key pair of the given size in bits in the token, under a label

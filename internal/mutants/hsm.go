@@ -48,5 +48,9 @@ var hsmMutants = []mutant{
 	{"hsm: destroy the old value first", "hsm/data.go", "\t\tencoded := data{", "\t\t_ = s.destroy(list)\n\t\tlist = nil\n\t\tencoded := data{", inHSM, "TestDataKilled"},
 	{"hsm: save beside a save that goes on", "hsm/data.go", "t.alone(\"data\", label)", "t.alone(\"data\", string(value))", inHSM, "TestDataAbandoned"},
 	{"hsm: fill a token that destroys nothing", "hsm/data.go", "if len(list) >= maxDataObjects {", "if len(list) > maxDataObjects {", inHSM, "TestDataNotDestroyed"},
+	{"hsm: a search beside other calls", "hsm/module.go", "\tm.search.Lock()\n\tdefer m.search.Unlock()\n", "", inHSM, "TestSearchAlone"},
+	{"hsm: destroy an object beside a search", "hsm/module.go", "(m *module) DestroyObject(s, object handle) error {\n\tm.search.RLock()\n\tdefer m.search.RUnlock()\n", "(m *module) DestroyObject(s, object handle) error {\n", inHSM, "TestSearchAlone"},
+	{"hsm: close a session beside a search", "hsm/module.go", "(m *module) CloseSession(s handle) error {\n\tm.search.RLock()\n\tdefer m.search.RUnlock()\n", "(m *module) CloseSession(s handle) error {\n", inHSM, "TestSearchAlone"},
+	{"hsm: unwrap a key beside a search", "hsm/module.go", "\tm.search.RLock()\n\tdefer m.search.RUnlock()\n\treturn made(m.ctx.UnwrapKey(", "\treturn made(m.ctx.UnwrapKey(", inHSM, "TestSearchAlone"},
 	{"hsm: leave keys in a token when an init fails", "service/cmd/tandem/create.go", "\t\t\terr = v.undo(err)", "\t\t\t_ = v.undo", inCommand, "TestFailedInitLeavesNoKeys"},
 }
