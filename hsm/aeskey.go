@@ -54,10 +54,7 @@ func (s *session) generateAES(r role, token bool, names ...attribute) (handle, e
 // secretKey is the template of a key of 32 bytes.
 func secretKey(keyType uint, token bool, names []attribute, checks ...[]attributeCheck) []attribute {
 	return with(append([]attribute{
-		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		attrUint(pkcs11.CKA_KEY_TYPE, keyType),
-		attrUint(pkcs11.CKA_VALUE_LEN, 32),
-		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_PRIVATE, true),
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY), attrUint(pkcs11.CKA_KEY_TYPE, keyType), attrUint(pkcs11.CKA_VALUE_LEN, 32),
+		attrBool(pkcs11.CKA_TOKEN, token), attrBool(pkcs11.CKA_PRIVATE, true),
 	}, names...), append(slices.Concat(checks...), kept...))
 }

@@ -27,12 +27,11 @@ type Config struct {
 	// Sessions is the number of calls that run in the module at one time. Default: twice
 	// GOMAXPROCS. A token that allows fewer gets fewer.
 	Sessions int
-	// CallTimeout bounds one call into the module. A call that takes longer is abandoned:
-	// it keeps its session and its thread until it returns, since nothing can stop it. So
-	// is a recovery, the PIN callback included. Default: 10 s.
+	// CallTimeout bounds one call into the module, and a recovery, the PIN callback
+	// included. A call that takes longer is abandoned: it keeps its session and its thread
+	// until it returns, since nothing can stop it. Default: 10 s.
 	CallTimeout time.Duration
-	// GenerateTimeout does the same for a call that makes an RSA key, which takes a token
-	// from a tenth of a second to minutes. Default: 5 min.
+	// GenerateTimeout does the same for a call that makes an RSA key. Default: 5 min.
 	GenerateTimeout time.Duration
 	// MaxBackoff is the longest pause between two attempts to get a lost token back; the
 	// first is 100 ms or MaxBackoff. Default: 500 ms.

@@ -207,10 +207,10 @@ func (ks *keySet) generate(ctx context.Context, first bool) error {
 				return ks.generateVersion(s, append(binary.BigEndian.AppendUint32(nil, version), nonce...))
 			})
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = ks.load(ctx)
 	}
-	return ks.load(ctx)
+	return err
 }
 
 // nextVersion is the version after all that there are.
@@ -258,30 +258,22 @@ func (ks *keySet) destroy(ctx context.Context, version uint32) error {
 	if err := ks.load(ctx); err != nil {
 		return err
 	}
-	var ids []keyID
+	if version == ks.current().id.version() {
+		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
+	}
+	var templates [][]attribute
 	ks.mu.RLock()
 	for id := range ks.keys {
 		if id.version() == version {
-			ids = append(ids, id)
+			// The AES key goes first: its secret is useless without it.
+			templates = append(templates, ks.template(pkcs11.CKK_AES, id[:]...), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...))
 		}
 	}
 	ks.mu.RUnlock()
-	switch {
-	case len(ids) == 0:
+	if len(templates) == 0 {
 		return fmt.Errorf("%w: AES key %q, version %d", ErrKeyNotFound, ks.label, version)
-	case slices.Contains(ids, ks.current().id):
-		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
 	}
-	err := do(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) error {
-		for _, id := range ids {
-			// The AES key goes first: its secret is useless without it.
-			if err := s.remove(ks.template(pkcs11.CKK_AES, id[:]...), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := do(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) error { return s.remove(templates...) }); err != nil {
 		return err
 	}
 	return ks.load(ctx)

@@ -23,10 +23,9 @@ type Capabilities struct {
 	Seal string
 	// Wrap is the mechanism that takes RSA keys out of the token and back. Empty: none.
 	Wrap string
-	// Guards lists the functions that the token refuses to whoever is logged in and that
-	// could expose keys of this package: C_SetAttributeValue and C_CopyObject, which
-	// could let a wrapping key decrypt, and C_UnwrapKey, which could unwrap a key
-	// readable.
+	// Guards lists the functions that the token refuses to whoever is logged in:
+	// C_SetAttributeValue and C_CopyObject, which could let a wrapping key decrypt, and
+	// C_UnwrapKey, which could unwrap a key readable.
 	Guards []string
 	// Refused says what is missing from the above, and why.
 	Refused []string
@@ -191,10 +190,10 @@ func (s *session) testSealing() error {
 	secret := make([]byte, secretKeyBytes)
 	rand.Read(secret)
 	boxed, err := s.encryptKey(h, secret)
-	if err != nil {
-		return err
+	var out []byte
+	if err == nil {
+		out, err = s.decryptKey(h, boxed)
 	}
-	out, err := s.decryptKey(h, boxed)
 	if err == nil && (!bytes.Equal(secret, out) || bytes.Contains(boxed, secret[:aes.BlockSize])) {
 		err = errWrong
 	}

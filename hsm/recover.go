@@ -214,8 +214,7 @@ func (t *Token) logIn(ctx context.Context, info tokenInfo) error {
 	if err != nil {
 		return unavailable("C_OpenSession", err)
 	}
-	t.needsLogin = info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0
-	if t.needsLogin {
+	if t.needsLogin = info.flags&pkcs11.CKF_LOGIN_REQUIRED != 0; t.needsLogin {
 		if err := t.login(ctx, anchor, info.flags); err != nil {
 			return err
 		}

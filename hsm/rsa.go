@@ -253,19 +253,12 @@ func privateKeys(label string) []attribute {
 // the public half is left to the token, since some want it true.
 func (s *session) generateRSA(bits int, token, extractable bool, guard []attributeCheck, names ...attribute) (pub, priv handle, err error) {
 	public := append([]attribute{
-		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_VERIFY, true),
-		attrBool(pkcs11.CKA_ENCRYPT, true),
-		attrUint(pkcs11.CKA_MODULUS_BITS, uint(bits)),
-		attribute{pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}},
+		attrBool(pkcs11.CKA_TOKEN, token), attrBool(pkcs11.CKA_VERIFY, true), attrBool(pkcs11.CKA_ENCRYPT, true),
+		attrUint(pkcs11.CKA_MODULUS_BITS, uint(bits)), {pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}},
 	}, names...)
 	private := append([]attribute{
-		attrBool(pkcs11.CKA_TOKEN, token),
-		attrBool(pkcs11.CKA_PRIVATE, true),
-		attrBool(pkcs11.CKA_SENSITIVE, true),
-		attrBool(pkcs11.CKA_EXTRACTABLE, extractable),
-		attrBool(pkcs11.CKA_SIGN, true),
-		attrBool(pkcs11.CKA_DECRYPT, true),
+		attrBool(pkcs11.CKA_TOKEN, token), attrBool(pkcs11.CKA_PRIVATE, true), attrBool(pkcs11.CKA_SENSITIVE, true),
+		attrBool(pkcs11.CKA_EXTRACTABLE, extractable), attrBool(pkcs11.CKA_SIGN, true), attrBool(pkcs11.CKA_DECRYPT, true),
 	}, names...)
 	return s.mod.GenerateKeyPair(s.h, mechanism{kind: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, public, with(private, guard))
 }

@@ -160,11 +160,11 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 	for {
 		sealed, err := runOn(ctx, t, operation{name: "generate wrapped key", long: true}, kek.aes, func(s *session, h handle) ([]byte, error) {
 			w, err := s.generateWrapped(h, t.wrapping.method, p.bits)
+			if err == nil && w.pub.N.BitLen() != p.bits {
+				err = t.fault("key generation")
+			}
 			if err != nil {
 				return nil, err
-			}
-			if w.pub.N.BitLen() != p.bits {
-				return nil, t.fault("key generation")
 			}
 			return kek.blob(wrappedBlob, nil, w.marshal())
 		})

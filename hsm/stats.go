@@ -10,24 +10,19 @@ import (
 // Stats counts what happened since the token was opened. The numbers only grow, except
 // Running, Idle and Sessions.
 type Stats struct {
-	// Calls by result. Refused are ErrInput from the module's side and ErrUnsupported;
-	// inputs refused before the module are not counted.
+	// Calls by result. Inputs refused before the module are not counted.
 	OK, Unavailable, Refused, Faults uint64
 	// Abandoned calls did not return in time; Running have not returned yet.
 	Abandoned uint64
 	Running   int
 	// Recoveries of either level, and how many of them restarted the module.
 	Recoveries, Restarts uint64
-	// Generation counts logins.
-	Generation uint64
-	// Time spent in calls, waits and recoveries included.
-	Time time.Duration
+	Generation           uint64        // logins
+	Time                 time.Duration // spent in calls, waits and recoveries included
 	// Sessions is the number of calls that may run, Idle of pooled sessions.
 	Sessions, Idle int
-	// PINRefused: the token needs a human.
-	PINRefused bool
-	// Down: the last recovery failed.
-	Down bool
+	PINRefused     bool // the token needs a human
+	Down           bool // the last recovery failed
 }
 
 // Stats returns the counters.
