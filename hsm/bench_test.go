@@ -148,8 +148,8 @@ func apart(op func() error) func() error {
 }
 
 // BenchmarkSeal compares the Sealer with the module alone: one C_Encrypt, or one
-// C_Decrypt, under the same key in one session; in a loop ("bare"), and each in a goroutine
-// of its own ("goroutine"), as every call must be that can be given up.
+// C_Decrypt, under the same key in one session; in a loop ("bare"), and each in a
+// goroutine of its own ("goroutine"), as every call must be that can be given up.
 func BenchmarkSeal(b *testing.B) {
 	for _, m := range hsmtest.Modules {
 		b.Run(m.Name, func(b *testing.B) {

@@ -224,9 +224,9 @@ func (t *Token) giveBack(err error) {
 	})
 }
 
-// lock takes all slots: a module whose state is taken away under a running call takes the
-// process with it. So login, recovery and C_Finalize run locked. There are no slots before
-// the first login.
+// lock takes all slots: a module whose state is taken away under a running call takes
+// the process with it. So login, recovery and C_Finalize run locked. There are no slots
+// before the first login.
 func (t *Token) lock(ctx context.Context) error {
 	select {
 	case t.locked <- struct{}{}:

@@ -28,8 +28,8 @@ type Config struct {
 	// GOMAXPROCS. A token that allows fewer gets fewer.
 	Sessions int
 	// CallTimeout bounds one call into the module, and a recovery, the PIN callback
-	// included. A call that takes longer is abandoned: it keeps its session and its thread
-	// until it returns, since nothing can stop it. Default: 10 s.
+	// included. A call that takes longer is abandoned: it keeps its session and its
+	// thread until it returns, since nothing can stop it. Default: 10 s.
 	CallTimeout time.Duration
 	// GenerateTimeout does the same for a call that makes an RSA key. Default: 5 min.
 	GenerateTimeout time.Duration

@@ -1,5 +1,5 @@
 // Package hsm keeps the server's secrets in a hardware security module, through PKCS #11
-// (version 2.40 and later) and github.com/miekg/pkcs11. docs/hsm.md is for whoever runs it.
+// (version 2.40 and later) and github.com/miekg/pkcs11. For whoever runs it: docs/hsm.md.
 //
 // [Open] logs in to a token and finds out what it can do. Then
 //   - [Token.GenerateKey] and [Token.Key] give RSA keys that live in the token,

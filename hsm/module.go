@@ -34,8 +34,8 @@ type module struct {
 // load opens the library at path. It stays loaded for the life of the process: a module
 // that was unloaded while one of its threads still runs takes the process with it.
 func load(path string) (cryptoki, error) {
-	// The loader says no reason, and the process dies of a library that was cut off. Where
-	// libraries are not ELF files, it decides.
+	// The loader says no reason, and the process dies of a library that was cut off.
+	// Where libraries are not ELF files, it decides.
 	if runtime.GOOS != "darwin" && runtime.GOOS != "aix" {
 		f, err := elf.Open(path)
 		if err != nil {
