@@ -3,6 +3,7 @@ package deviceapi_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,7 +23,16 @@ import (
 	"github.com/tandem-rsa/tandem/service/internal/servicetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(nodeFolder); folder != "" {
+		if err := runNode(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(databasetest.Main(m))
+}
 
 // posts are all paths that take a body.
 var posts = []string{

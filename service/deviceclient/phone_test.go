@@ -2,6 +2,7 @@ package deviceclient_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -22,6 +23,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
@@ -75,8 +77,17 @@ type service struct {
 	change atomic.Pointer[func(path string, status int, body []byte) (int, []byte)]
 }
 
-func newService(t *testing.T, db *database.DB) *service {
-	s := &service{Service: servicetest.New(t, db), t: t}
+func newService(t *testing.T, db *database.DB, change ...func(*servicetest.Config)) *service {
+	secrets, err := servicetest.NewSecrets()
+	require.NoError(t, err)
+	config := servicetest.Config{DB: db, Secrets: secrets}
+	for _, f := range change {
+		f(&config)
+	}
+	s := &service{t: t}
+	s.Service, err = servicetest.Open(config)
+	require.NoError(t, err)
+	s.AddParty(t)
 	real := http.StripPrefix("/device/v1", s.Handler)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		change := s.change.Load()
@@ -344,6 +355,44 @@ func TestLostAnswers(t *testing.T) {
 	x = s.begin(login2(rp.DisplayTextAndPIN))
 	require.NoError(t, open(t, p).Sign(t.Context(), pin1))
 	require.Equal(t, rp.OK, s.outcome(x.ID).End)
+}
+
+// TestUncertainCommit: the database fails before or after it has the signature. The phone
+// is told to ask again, and then all is well.
+func TestUncertainCommit(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		failures := 1
+		var s *service
+		s = newService(t, databasetest.Open(t, databasetest.SQLite(t)), func(c *servicetest.Config) {
+			c.Signed = func(ctx context.Context, x server.Signed) error {
+				if failures--; failures < 0 {
+					return s.Engine.Signed(ctx, x)
+				}
+				if written {
+					require.NoError(t, s.Engine.Signed(ctx, x))
+				}
+				return database.ErrUnknown
+			}
+		})
+		p := s.Enrol(t, s.url, servicetest.Mari, identity.Qualified)
+		r := login2(rp.DisplayTextAndPIN)
+		x := s.begin(r)
+		tx := open(t, p)
+		require.ErrorIs(t, tx.Sign(t.Context(), pin1), device.ErrUnanswered)
+		require.Equal(t, written, s.outcome(x.ID) != nil)
+		if written {
+			p.Start(t) // the app is started anew, and has nothing more to do
+			none, err := p.Poll(t.Context(), nil, 0)
+			require.NoError(t, err)
+			require.Nil(t, none)
+		} else {
+			require.NoError(t, tx.Sign(t.Context(), pin1))
+		}
+		verify(t, s.outcome(x.ID), r, r.Digest)
+		x = s.begin(login2(rp.DisplayTextAndPIN))
+		require.NoError(t, open(t, p).Sign(t.Context(), pin1))
+		require.Equal(t, rp.OK, s.outcome(x.ID).End)
+	}
 }
 
 // TestEnrolmentLost: an enrolment goes on wherever it was cut off.

@@ -229,7 +229,15 @@ func (t *Transaction) Sign(ctx context.Context, pin []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.Sign(context.WithValue(ctx, sessionKey{}, t), t.toSign.Challenge, t.digest, options, pin)
+	by := context.WithValue(ctx, sessionKey{}, t)
+	_, err = d.Sign(by, t.toSign.Challenge, t.digest, options, pin)
+	if errors.Is(err, device.ErrPending) {
+		// An answer for another session was lost: that request is settled first.
+		if err := t.phone.settle(ctx, d); err != nil {
+			return err
+		}
+		_, err = d.Sign(by, t.toSign.Challenge, t.digest, options, pin)
+	}
 	var answer *Error
 	if errors.As(err, &answer) {
 		// The service has not given the request to the server of the protocol: it is
@@ -242,6 +250,15 @@ func (t *Transaction) Sign(ctx context.Context, pin []byte) error {
 	return err
 }
 
+// settle finds out what became of a request that was not answered, or takes it back.
+func (p *Phone) settle(ctx context.Context, d *device.Device) error {
+	_, err := d.Resume(ctx)
+	if errors.Is(err, device.ErrUnanswered) || errors.Is(err, device.ErrBusy) {
+		return p.cancel(ctx, d)
+	}
+	return nil // whatever was answered, it waits no more
+}
+
 // cancel ends the request that a device waits for.
 func (p *Phone) cancel(ctx context.Context, d *device.Device) error {
 	challenge, err := p.Challenge(ctx, d)
@@ -249,7 +266,7 @@ func (p *Phone) cancel(ctx context.Context, d *device.Device) error {
 		return err
 	}
 	err = d.Cancel(ctx, challenge)
-	if errors.Is(err, device.ErrNothingPending) {
+	if errors.Is(err, device.ErrNothingPending) || errors.Is(err, device.ErrCarriedOut) {
 		return nil
 	}
 	return err

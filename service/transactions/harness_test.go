@@ -202,6 +202,7 @@ type world struct {
 	open   func() *database.DB
 	*Engine
 	source rp.Source
+	begun  int // sessions, of histories
 }
 
 func newWorld(t testing.TB, open func() *database.DB) *world {

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,10 +17,9 @@ import (
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/durabletest"
 	"github.com/tandem-rsa/tandem/service/rp"
 )
-
-var histories = flag.Int("histories", 25, "random histories of TestHistories, for each engine")
 
 // TestHistories: whatever relying parties and phones do, one after the other or two at
 // once, on nodes that come and go, each session ends as the model says: in one way, with
@@ -31,11 +29,12 @@ func TestHistories(t *testing.T) {
 	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {
 		w := newWorld(t, open)
 		handles := []*database.DB{w.db, open()}
-		for n := range *histories {
+		for n := range durabletest.Times(1000, 25, 10) {
 			seed := uint64(n)
 			h := &history{world: w, t: t, random: rand.New(rand.NewPCG(seed, 1)), handles: handles, seed: seed}
 			h.run()
 		}
+		durabletest.Claim(t, "transactions: %d histories, %d sessions: each ended as the model says", durabletest.Times(1000, 25, 10), w.begun)
 	})
 }
 
@@ -166,6 +165,7 @@ func (h *history) begin() {
 			}
 		}
 	}
+	h.begun++
 	h.requests, h.sessions = append(h.requests, r), append(h.sessions, made)
 	h.model.sessions = append(h.model.sessions, s)
 }
