@@ -23,7 +23,7 @@ import (
 
 // complete lists the sections in which every promise must have a row in promises.md:
 // every sentence with one of the words of promising. A nil list is all sections.
-var complete = map[string][]string{"service.md": {"For the operator", "Profile", "What is not claimed", "Requests", "Results", "Device links"}, "command.md": {"Exit codes", "Folders"}, "scheme.md": {"2.1", "2.2", "2.3", "2.4", "2.5", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "5", "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7", "5.8"}, "package internal/durable": nil, "package internal/erase": {"Do"}, "package pinlock": {"Lockbox", "WeakPINError"}, "package protocol/device": {"Signer", "SignerConfig", "Signer.Err", "Signer.SignAll", "Signer.WithContext"}, "package pinlock/limiter": {
+var complete = map[string][]string{"service.md": {"For the operator", "Profile", "What is not claimed", "Requests", "Results", "Device links", "Sessions", "Phones"}, "command.md": {"Exit codes", "Folders"}, "scheme.md": {"2.1", "2.2", "2.3", "2.4", "2.5", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "5", "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7", "5.8"}, "package internal/durable": nil, "package internal/erase": {"Do"}, "package pinlock": {"Lockbox", "WeakPINError"}, "package protocol/device": {"Signer", "SignerConfig", "Signer.Err", "Signer.SignAll", "Signer.WithContext"}, "package pinlock/limiter": {
 	"Counter", "Counter.AppendBinary", "Counter.Destroyed", "Counter.MarshalBinary", "Limiter", "Limiter.Attempt", "Limiter.Create", "New",
 	"ParseCounter", "package", "Policy", "Policy.Admit", "Policy.Next", "Update", "WrongPINError",
 }}

@@ -395,6 +395,25 @@ func TestUncertainCommit(t *testing.T) {
 	}
 }
 
+// TestNotTaken: the session ends while the signature is made. The phone is told that the
+// relying party did not get it.
+func TestNotTaken(t *testing.T) {
+	var s *service
+	var p *servicetest.Phone
+	var x rp.Session
+	s = newService(t, databasetest.Open(t, databasetest.SQLite(t)), func(c *servicetest.Config) {
+		c.Signed = func(ctx context.Context, signed server.Signed) error {
+			require.NoError(t, s.Engine.Refuse(ctx, p.Account, x.ID, 0))
+			return s.Engine.Signed(ctx, signed)
+		}
+	})
+	p = s.Enrol(t, s.url, servicetest.Mari, identity.Qualified)
+	x = s.begin(login2(rp.DisplayTextAndPIN))
+	tx := open(t, p)
+	require.ErrorIs(t, tx.Sign(t.Context(), pin1), deviceclient.ErrNotTaken)
+	require.Equal(t, &rp.Outcome{End: rp.UserRefused}, s.outcome(x.ID))
+}
+
 // TestEnrolmentLost: an enrolment goes on wherever it was cut off.
 func TestEnrolmentLost(t *testing.T) {
 	s := newService(t, databasetest.Open(t, databasetest.SQLite(t)))

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -121,7 +120,22 @@ func (h *history) begin() {
 		}
 	}
 	var r rp.Request
+	var link map[int]bool
 	switch {
+	case kind != rp.CertificateChoice && h.random.IntN(4) == 0:
+		// A device link, for whoever opens it, or for whom the relying party knows.
+		interaction = rp.ConfirmationMessage
+		link = asked
+		if h.random.IntN(2) == 0 {
+			target = rp.Target{}
+			for j := range h.accounts {
+				link[j] = true
+			}
+		}
+		r = login3(rp.DeviceLink, target, interaction)
+		if kind == rp.Signature {
+			r = signature3(rp.DeviceLink, target, interaction)
+		}
 	case kind == rp.CertificateChoice:
 		r = choice(pick(h.random, rp.V2, rp.V3), rp.Notification, target)
 	case h.random.IntN(2) == 0 && interaction != rp.VerificationCodeChoice:
@@ -133,30 +147,32 @@ func (h *history) begin() {
 		r = login2(target, interaction)
 		r.Kind = kind
 	}
+	r.RelyingPartyUUID = pick(h.random, bank, clinic)
 	s := modelSession{
-		kind: kind, asked: asked, codes: interaction.Choice() && kind != rp.CertificateChoice, began: h.model.now, deadline: h.model.now.Add(DefaultLife),
+		kind: kind, asked: asked, codes: interaction.Choice() && kind != rp.CertificateChoice, text: interaction == rp.ConfirmationMessage, began: h.model.now, deadline: h.model.now.Add(DefaultLife),
 		claimed: map[int]bool{}, picked: map[int]bool{}, left: map[int]bool{},
 	}
-	closed := func(j int) bool { return h.people.accounts[h.accounts[j].Document.String()].State != accounts.Active }
-	ended := slices.Collect(func(yield func(int) bool) {
-		for j := range asked {
-			if closed(j) && !yield(j) {
-				return
-			}
+	alive := map[int]bool{}
+	for j := range asked {
+		if h.people.accounts[h.accounts[j].Document.String()].State == accounts.Active {
+			alive[j] = true
 		}
-	})
-	for _, j := range ended {
-		delete(asked, j)
 	}
 	made, err := h.node().Begin(h.t.Context(), r, h.source)
-	h.log = append(h.log, fmt.Sprintf("begin %d: kind %d, %s, asked %v", len(h.sessions), kind, interaction, asked))
-	if len(asked) == 0 {
+	h.log = append(h.log, fmt.Sprintf("begin %d: kind %d, flow %d, %s, asked %v", len(h.sessions), kind, r.Flow, interaction, asked))
+	if len(alive) == 0 && target != (rp.Target{}) {
 		var p *rp.Problem
 		require.ErrorAs(h.t, err, &p, h.story())
 		require.Equal(h.t, rp.NotFound, p.Kind, h.story())
 		return
 	}
+	if link == nil {
+		asked, s.asked = alive, alive
+	}
 	require.NoError(h.t, err, h.story())
+	if link != nil {
+		s.asked, s.link, s.deadline = map[int]bool{}, link, h.model.now.Add(DefaultLinkLife)
+	}
 	if kind == rp.CertificateChoice && len(asked) == 1 {
 		for j := range asked {
 			s.end, s.by, s.ended = rp.OK, j, h.model.now
@@ -206,7 +222,12 @@ func (h *history) take(e *Engine, st step) (told string, c *Claimed, t *ToSign) 
 	id, key := h.sessions[st.session].ID, [2]int{st.session, st.account}
 	switch st.what {
 	case "claim":
-		c, err = e.Claim(ctx, a, ClaimRequest{Session: id, UserChallenge: userChallenge, Interactions: all})
+		r := ClaimRequest{Session: id, UserChallenge: userChallenge, Interactions: all}
+		if x := h.model.sessions[st.session]; x.link != nil {
+			r.Session = ""
+			r.DeviceLink = h.link(h.requests[st.session], h.sessions[st.session], rp.FlowQR, h.clock.Now().Sub(x.began))
+		}
+		c, err = e.Claim(ctx, a, r)
 	case "pick":
 		s, _ := e.look(ctx, id)
 		code := s.Code
@@ -249,7 +270,7 @@ func (h *history) take(e *Engine, st step) (told string, c *Claimed, t *ToSign) 
 	for _, e := range []struct {
 		err  error
 		told string
-	}{{ErrNotFound, "not found"}, {ErrGone, "gone"}, {ErrOrder, "order"}, {ErrWrongCode, "wrong code"}} {
+	}{{ErrNotFound, "not found"}, {ErrGone, "gone"}, {ErrOrder, "order"}, {ErrWrongCode, "wrong code"}, {ErrWrongAccount, "wrong account"}} {
 		if errors.Is(err, e.err) {
 			return e.told, nil, nil
 		}

@@ -27,7 +27,9 @@ func (s *modelSession) key(account int) deadKey { return deadKey{account, s.kind
 type modelSession struct {
 	kind     rp.Kind
 	asked    map[int]bool // accounts
+	link     map[int]bool // of a device link: who may open it; then asked has who has
 	codes    bool         // the person picks one of three
+	text     bool         // the person confirms a text
 	began    time.Time
 	deadline time.Time
 
@@ -43,6 +45,7 @@ func (m model) clone() model {
 	m.sessions = slices.Clone(m.sessions)
 	for i := range m.sessions {
 		s := &m.sessions[i]
+		s.asked = maps.Clone(s.asked)
 		s.claimed, s.picked, s.left = maps.Clone(s.claimed), maps.Clone(s.picked), maps.Clone(s.left)
 	}
 	return m
@@ -83,6 +86,13 @@ func (m *model) do(st step) string {
 	switch {
 	case forgotten:
 		return "not found"
+	case st.what == "claim" && s.link != nil && s.end == 0 && len(s.asked) == 0:
+		if !s.link[a] {
+			return "wrong account"
+		}
+		s.asked[a], s.deadline = true, m.now.Add(DefaultLife)
+	case st.what == "claim" && s.link != nil && s.end == 0 && !s.asked[a]:
+		return "gone"
 	case !s.asked[a] && (s.end == 0 || st.what == "sign"):
 		return "not found"
 	case s.end != 0 && own && (signs && s.kind != rp.CertificateChoice || st.what == "account" && s.kind == rp.CertificateChoice):
@@ -154,6 +164,8 @@ func (m *model) mayRefuse(s *modelSession, a int, screen Screen) bool {
 		return choice || len(s.asked) > 1
 	case CodesScreen:
 		return !choice && s.codes && !s.picked[a]
+	case ConfirmationScreen:
+		return !choice && s.text
 	case PINScreen:
 		return !choice && (!s.codes || s.picked[a])
 	}

@@ -115,8 +115,12 @@ func TestHistory(t *testing.T) {
 		require.Equal(t, []accounts.Entry{entry}, w.people.history[two.Document.String()])
 		require.Equal(t, []accounts.Entry{{At: w.clock.Now(), Kind: "authentication", RelyingParty: "DEMO", Result: "OK, not opened"}}, w.people.history[three.Document.String()])
 
+		s = w.begin(login2(of(one)))
+		_, err = w.sign(one, s.ID, claim(one, "198.51.100.1").ToSign, "right")
+		require.NoError(t, err)
+		require.Empty(t, w.status(s.ID).DeviceIP, "nobody has asked for it")
 		s = w.begin(choice(rp.V2, rp.Notification, of(one)))
-		require.Len(t, w.people.history[one.Document.String()], 2)
+		require.Len(t, w.people.history[one.Document.String()], 3)
 		require.Empty(t, w.status(s.ID).DeviceIP)
 	})
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/database/databasetest"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/rp"
 )
@@ -153,4 +155,17 @@ func TestWaitForDeadline(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, p)
 	})
+}
+
+// TestSignedFails: a signature that the database does not take is not answered as if it
+// did.
+func TestSignedFails(t *testing.T) {
+	w := newWorld(t, func() *database.DB { return databasetest.Open(t, databasetest.SQLite(t)) })
+	ada := w.account("40504040001", identity.Qualified)
+	s := w.begin(login2(of(ada)))
+	c := w.claim(ada, s.ID)
+	signed := w.signer.issued[string(c.ToSign.Challenge)]
+	signed.Signatures = [][]byte{{1}}
+	require.NoError(t, w.db.Close())
+	require.Error(t, w.Signed(t.Context(), signed))
 }
