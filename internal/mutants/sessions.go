@@ -26,6 +26,7 @@ var sessionMutants = []mutant{
 	{"sessions: tell which code is right", "service/transactions/claim.go", "		out.Codes = c.Codes[:]\n", "		out.Codes, out.Code = c.Codes[:], s.Code\n", inTransactions, "TestThreeCodes"},
 	{"sessions: yesterday's QR code", "service/transactions/claim.go", "if !fresh || l.Fresh(s.Began, now,", "if !fresh || true || l.Fresh(s.Began, now,", inTransactions, "TestQR$"},
 	{"sessions: any device link", "service/transactions/claim.go", "if err := e.link(s).Verify(s.secret, l); err != nil {", `if err := e.link(s).Verify(s.secret, l); err != nil && s.Token == "" {`, inTransactions, "TestQR$"},
+	{"sessions: a device link by the session's id", "service/transactions/claim.go", "case stage == absent && link == nil:", "case stage == absent && link == nil && s.Request.Flow != rp.DeviceLink:", inTransactions, "TestQR$"},
 	{"sessions: QR codes from the first answer only", "service/transactions/claim.go", "return l.Fresh(s.Answered, now,", "return l.Fresh(s.Began, now,", inTransactions, "TestQRAfterRepetition"},
 	{"sessions: an app that waits takes anything", "service/transactions/claim.go", "			why = rp.ExpectedLinkedSession\n", "			why = unusable[useOf(s.Request.Kind)]\n", inTransactions, "TestLinked"},
 	{"sessions: a key that is locked", "service/transactions/claim.go", "status.Attempts.Destroyed || e.now().Before(status.Attempts.LockedUntil)", "status.Attempts.Destroyed", inTransactions, "TestUnusable|TestSeveralPhones"},

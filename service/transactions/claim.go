@@ -121,8 +121,12 @@ func (e *Engine) Claim(ctx context.Context, a accounts.Account, r ClaimRequest) 
 				return s, err
 			}
 		}
-		if stage != invited && (stage != absent || link == nil || s.Outcome != nil || !now.Before(s.Deadline)) {
+		s = expire(s, now)
+		switch {
+		case s.Outcome != nil, stage != absent && stage != invited:
 			return next(s, ev, now) // it has a claim, or cannot have one
+		case stage == absent && link == nil:
+			return s, ErrNotFound // whoever knows the id of a session has not seen its link
 		}
 		why := unusable[useOf(s.Request.Kind)]
 		waits, err := awaiting(ctx, tx, a.Document, now)

@@ -39,6 +39,8 @@ func TestQR(t *testing.T) {
 		_, err = w.scan(ada, strings.Replace(link, r.RelyingPartyName, "", 1)+"x")
 		require.ErrorIs(t, err, devicelink.ErrMalformed)
 
+		_, err = w.Claim(t.Context(), bob, ClaimRequest{Session: s.ID, UserChallenge: userChallenge, Interactions: all})
+		require.ErrorIs(t, err, ErrNotFound, "a session that is known, without its link")
 		c, err := w.scan(ada, link)
 		require.NoError(t, err)
 		require.Empty(t, c.Code, "there is none to compare")
