@@ -70,8 +70,8 @@ type Config struct {
 	// is DefaultLife. LinkLife is how long a device link waits; 0 is DefaultLinkLife.
 	Life, LinkLife time.Duration
 
-	// Clock is time.Now if nil. By it each node decides whether the time of a session is up:
-	// the clocks of all nodes must agree, to some seconds.
+	// Clock is time.Now if nil. By it each node decides whether the time of a session is
+	// up: the clocks of all nodes must agree, to some seconds.
 	Clock func() time.Time
 	Log   *slog.Logger // slog.Default() if nil
 }
