@@ -137,14 +137,14 @@ func offers(interactions string, i rp.Interaction) bool {
 		return false
 	}
 	_, member := i.Type.MaxText()
-	found := 0
+	found := false
 	for _, o := range list {
 		if o.String("type", true) == string(i.Type) {
-			found++
+			found = true
 			if o.String(member, true) != i.Text {
 				return false
 			}
 		}
 	}
-	return found == 1 && list[0].Err() == nil
+	return found && list[0].Err() == nil
 }
