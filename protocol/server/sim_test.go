@@ -31,8 +31,8 @@ var (
 // reorders and damages, with crashes of both sides and of the store at every step, and
 // then lets everything calm down.
 //
-//	go test ./protocol -run TestBadNetwork -schedules 20000
-//	go test ./protocol -run TestBadNetwork -seed 4711 -schedules 1
+//	go test ./protocol/server -run TestBadNetwork -schedules 20000
+//	go test ./protocol/server -run TestBadNetwork -seed 4711 -schedules 1
 func TestBadNetwork(t *testing.T) {
 	count := *schedules
 	if count == 0 {

@@ -26,6 +26,21 @@ func TestMemory(t *testing.T) {
 	durabletest.Claim(t, "linearizable: memory, %d histories of %d calls on 2 nodes", f.Histories, f.Calls/f.Histories)
 }
 
+// TestEverythingHappens: a run goes on until each kind of answer was given, which a history
+// alone does not have as a rule.
+func TestEverythingHappens(t *testing.T) {
+	alone := 0
+	for range 20 {
+		s := new(storetest.MemoryStore)
+		f := Run(t, 1, storetest.Database{Open: func() limiter.Store { return &handle{slow{s}} }})
+		require.Empty(t, f.missing())
+		if f.Histories == 1 {
+			alone++
+		}
+	}
+	require.Less(t, alone, 20, "nothing was ever missing")
+}
+
 // slow lets other callers come between.
 type slow struct{ limiter.Store }
 
