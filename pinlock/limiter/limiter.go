@@ -14,7 +14,9 @@ import (
 var errNothing = errors.New("limiter: a nil limiter, store, context or function")
 
 // Limiter counts wrong PINs in a [Store] whose records are a [Counter] and nothing more.
-// The package documentation says when that is not enough.
+// That is not enough where a device's storage can be copied: a thief who waits for the
+// owner's logins guesses for ever (see Security in the package documentation, and the
+// example).
 //
 // All methods may be called from many goroutines at once. Any number of Limiters, on any
 // number of machines, may share a store.

@@ -26,8 +26,8 @@ func TestMemory(t *testing.T) {
 	durabletest.Claim(t, "linearizable: memory, %d histories of %d calls on 2 nodes", f.Histories, f.Calls/f.Histories)
 }
 
-// TestEverythingHappens: a run goes on until each kind of answer was given, which a history
-// alone does not have as a rule.
+// TestEverythingHappens: a run goes on until each kind of answer was given, which as a
+// rule a history alone does not have.
 func TestEverythingHappens(t *testing.T) {
 	alone := 0
 	for range 20 {
