@@ -236,6 +236,10 @@ func (ks *keySet) nextVersion(ids [][]byte, first bool) (uint32, error) {
 // generateVersion makes the secret and the AES key of one id.
 func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
 	label := attribute{pkcs11.CKA_LABEL, []byte(ks.label)}
+	// An earlier try may have made a secret, and its answer be lost.
+	if err := s.remove(ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id)...)); err != nil {
+		return 0, err
+	}
 	secret, err := s.generateSecret(true, label, attribute{pkcs11.CKA_ID, secretID(id)})
 	if err != nil {
 		return 0, err

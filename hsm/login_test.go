@@ -135,8 +135,9 @@ func TestLoginLostBeforeRotating(t *testing.T) {
 // for nobody else's, and makes it once.
 func TestLostAnswers(t *testing.T) {
 	ctx := t.Context()
+	sealing := func(t *Token) error { _, err := t.GenerateSealingKey(ctx, "new"); return err }
 	for call, generate := range map[string]func(*Token) error{
-		"C_GenerateKey":     func(t *Token) error { _, err := t.GenerateSealingKey(ctx, "new"); return err },
+		"C_GenerateKey": sealing, "C_GenerateKey of the secret": sealing,
 		"C_GenerateKeyPair": func(t *Token) error { _, err := t.GenerateKey(ctx, "new", 2048); return err },
 	} {
 		l := &lossy{fake: newFake()}
@@ -169,13 +170,15 @@ type lossy struct {
 
 func (l *lossy) lost(call string, template []attribute) error {
 	for _, a := range template {
-		isAES := a.kind == pkcs11.CKA_KEY_TYPE && decodeUint(a.value) == pkcs11.CKK_AES
-		if call == l.lose && (isAES || call != "C_GenerateKey") {
-			l.lose = ""
-			return CKR(pkcs11.CKR_DEVICE_ERROR)
+		if a.kind == pkcs11.CKA_KEY_TYPE && decodeUint(a.value) == pkcs11.CKK_GENERIC_SECRET {
+			call += " of the secret"
 		}
 	}
-	return nil
+	if call != l.lose {
+		return nil
+	}
+	l.lose = ""
+	return CKR(pkcs11.CKR_DEVICE_ERROR)
 }
 
 func (l *lossy) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
