@@ -277,12 +277,12 @@ func (b *batch) binary(dir string, s *suite) (string, error) {
 			i := -1
 			if m != nil {
 				top, _, _ := strings.Cut(string(m[1]), "/")
-				i = slices.IndexFunc(s.tests, func(t test) bool { return t.name == top })
+				i = slices.IndexFunc(s.tests, func(t test) bool { return t.Name == top })
 			}
 			if i < 0 {
 				return "", fmt.Errorf("the tests of %s do not pass with mutants of %s that are off: %v\n%s", dir, b.target.dir, err, tail(out))
 			}
-			fmt.Printf("mutants: %s.%s does not pass with mutants that are off and is left out\n", dir, s.tests[i].name)
+			fmt.Printf("mutants: %s.%s does not pass with mutants that are off and is left out\n", dir, s.tests[i].Name)
 			s.tests = slices.Delete(slices.Clone(s.tests), i, i+1)
 		}
 	}

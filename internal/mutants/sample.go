@@ -96,15 +96,16 @@ func (d sampling) run(tmp string) (bool, error) {
 	}
 
 	var mu sync.Mutex // over what follows
-	suites := map[string]*suite{}
-	suiteOf := func(dir, of string) (s *suite, err error) {
+	suites := map[string]func() (*suite, error){}
+	suiteOf := func(dir, of string) (*suite, error) {
 		mu.Lock()
-		defer mu.Unlock()
 		key := dir + " of " + of
 		if suites[key] == nil {
-			suites[key], err = measure(tmp, dir, of)
+			suites[key] = sync.OnceValues(func() (*suite, error) { return measure(tmp, dir, of, d.parallel) })
 		}
-		return suites[key], err
+		get := suites[key]
+		mu.Unlock()
+		return get()
 	}
 	var firstErr error
 	var count [len(verdictNames)]int

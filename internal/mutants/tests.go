@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,57 +28,95 @@ type suite struct {
 }
 
 type test struct {
-	name  string
-	time  time.Duration
-	lines map[string][]span // of each file that it runs
+	Name  string
+	Time  time.Duration
+	Lines map[string][]span // of each file that it runs
 }
 
-type span struct{ from, to int }
+type span struct{ From, To int }
 
 func (t test) runs(c change) bool {
-	return slices.ContainsFunc(t.lines[c.file], func(s span) bool { return s.from <= c.runs && c.runs <= s.to })
+	return slices.ContainsFunc(t.Lines[c.file], func(s span) bool { return s.From <= c.runs && c.runs <= s.To })
 }
 
-// measure builds the tests of a package and runs each by itself, to know what it runs and
-// how long that takes. All must pass.
-func measure(tmp, dir, of string) (*suite, error) {
+// measure builds the tests of a package and runs each by itself, several at once, to know
+// what it runs and how long that takes. What it finds is kept for the next time, under the
+// hash of the binary.
+func measure(tmp, dir, of string, parallel int) (*suite, error) {
 	binary := filepath.Join(tmp, strings.ReplaceAll(dir+" "+of, "/", "-")+".test")
-	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %v\n%s", dir, err, out)
 	}
-	if _, err := os.Stat(binary); errors.Is(err, os.ErrNotExist) {
-		return &suite{dir: dir}, nil // without tests of its own
+	s := &suite{dir: dir}
+	contents, err := os.ReadFile(binary)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil // without tests of its own
+	}
+	if err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	known := filepath.Join(cache, "tandem-mutants", fmt.Sprintf("%x.json", sha256.Sum256(contents)))
+	if text, err := os.ReadFile(known); err == nil && json.Unmarshal(text, &s.tests) == nil {
+		return s, nil
 	}
 	list, err := run(dir, time.Minute, 0, binary, "-test.list", "^(Test|Fuzz|Example)")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v\n%s", dir, err, list)
 	}
-	s := &suite{dir: dir}
-	for _, name := range strings.Fields(string(list)) {
-		if !testName.MatchString(name) {
-			continue
-		}
-		profile := filepath.Join(tmp, "profile")
-		start := time.Now()
-		out, err := run(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
-		t := test{name: name, time: time.Since(start)}
-		if err != nil {
-			// Counters change what a few tests look at (allocations, memory). Such a test
-			// says nothing of coverage.
-			fmt.Printf("mutants: %s.%s does not pass with counters and is left out\n%s", dir, name, tail(out))
-			continue
-		}
-		text, err := os.ReadFile(profile)
-		if err != nil {
-			return nil, err
-		}
-		if t.lines, err = parseProfile(text); err != nil {
-			return nil, err
-		}
-		s.tests = append(s.tests, t)
+	names := slices.DeleteFunc(strings.Fields(string(list)), func(name string) bool { return !testName.MatchString(name) })
+	found, errs := make([]*test, len(names)), make([]error, len(names))
+	slots := make(chan struct{}, parallel)
+	var group sync.WaitGroup
+	for i, name := range names {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			found[i], errs[i] = measureOne(dir, binary, name)
+		})
 	}
-	slices.SortStableFunc(s.tests, func(a, b test) int { return int(a.time - b.time) })
-	return s, nil
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, t := range found {
+		if t != nil {
+			s.tests = append(s.tests, *t)
+		}
+	}
+	slices.SortStableFunc(s.tests, func(a, b test) int { return int(a.Time - b.Time) })
+	text, err := json.Marshal(s.tests)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(known), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(known, text, 0o600)
+	}
+	return s, err
+}
+
+// measureOne runs one test. It returns none for a test that does not pass.
+func measureOne(dir, binary, name string) (*test, error) {
+	profile := binary + "." + name
+	start := time.Now()
+	out, err := run(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+	t := &test{Name: name, Time: time.Since(start)}
+	if err != nil {
+		// Counters change what a few tests look at (allocations, memory). Such a test
+		// says nothing of coverage.
+		fmt.Printf("mutants: %s.%s does not pass with counters and is left out\n%s", dir, name, tail(out))
+		return nil, nil
+	}
+	text, err := os.ReadFile(profile)
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(profile)
+	t.Lines, err = parseProfile(text)
+	return t, err
 }
 
 var testName = regexp.MustCompile(`^(Test|Fuzz|Example)\w*$`)
@@ -91,7 +132,7 @@ func parseProfile(text []byte) (map[string][]span, error) {
 		if !ok || name == "mode" {
 			continue
 		}
-		if _, err := fmt.Sscanf(rest, "%d.%d,%d.%d %d %d", &s.from, &c[0], &s.to, &c[1], &c[2], &c[3]); err != nil {
+		if _, err := fmt.Sscanf(rest, "%d.%d,%d.%d %d %d", &s.From, &c[0], &s.To, &c[1], &c[2], &c[3]); err != nil {
 			return nil, fmt.Errorf("profile: %q: %v", line, err)
 		}
 		if c[3] > 0 {
@@ -141,8 +182,7 @@ func (v verdict) String() string { return verdictNames[v] }
 // A mutant is tried in two passes. The first runs the tests of its own package that take
 // less than short each, in two processes: those that take no time at all, then the
 // others. The second begins when all mutants have had the first. It runs the long tests,
-// those of other packages, and those that do not run the line themselves, since some run
-// it in a process of their own.
+// those of other packages, and those that do not run the line themselves.
 const (
 	noTime = 500 * time.Millisecond // all of the first process
 	short  = time.Second
@@ -154,14 +194,14 @@ func (s *suite) rounds(c change, own bool, pass int) (rounds [][]test, covered b
 	var fast, rest, long, others []test
 	var sum time.Duration
 	for _, t := range s.tests {
-		sum += t.time
+		sum += t.Time
 		switch {
 		case !t.runs(c):
 			others = append(others, t)
-			sum -= t.time
+			sum -= t.Time
 		case sum < noTime:
 			fast = append(fast, t)
-		case t.time < short:
+		case t.Time < short:
 			rest = append(rest, t)
 		default:
 			long = append(long, t)
@@ -180,9 +220,12 @@ func (s *suite) rounds(c change, own bool, pass int) (rounds [][]test, covered b
 		for _, t := range long {
 			add([]test{t})
 		}
-		if own {
-			add(others)
+		// Some run the line in a process of their own: of other packages those that search
+		// its memory.
+		if !own {
+			others = slices.DeleteFunc(others, func(t test) bool { return !strings.HasPrefix(t.Name, "TestMemory") })
 		}
+		add(others)
 	}
 	return rounds, len(fast)+len(rest)+len(long) > 0
 }
@@ -234,8 +277,8 @@ func runTests(dir, binary string, tests []test, mutant int) ([]byte, error) {
 	var names []string
 	limit := 30 * time.Second
 	for _, t := range tests {
-		names = append(names, t.name)
-		limit += 10 * t.time
+		names = append(names, t.Name)
+		limit += 10 * t.Time
 	}
 	return run(dir, limit, mutant, binary, "-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
 }
