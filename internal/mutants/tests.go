@@ -44,7 +44,7 @@ func (t test) runs(c change) bool {
 // hash of the binary.
 func measure(tmp, dir, of string, parallel int) (*suite, error) {
 	binary := filepath.Join(tmp, strings.ReplaceAll(dir+" "+of, "/", "-")+".test")
-	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %v\n%s", dir, err, out)
 	}
 	s := &suite{dir: dir}
