@@ -36,7 +36,7 @@ var (
 func TestBadNetwork(t *testing.T) {
 	count := *schedules
 	if count == 0 {
-		count = 500
+		count = 300
 		if testing.Short() {
 			count = 60
 		}

@@ -272,7 +272,7 @@ func TestThiefExactly(t *testing.T) {
 			b.copied(p)
 			most, without := make([]int, 3), 0
 			// Short mode sees the first moments, and no more than the whole allows.
-			for len(b.queue) > 0 && !(testing.Short() && len(b.seen) > 100) {
+			for len(b.queue) > 0 && !(testing.Short() && len(b.seen) > 40) {
 				h := b.queue[0]
 				b.queue = b.queue[1:]
 				most[h.waits] = max(most[h.waits], h.verdicts)
