@@ -29,7 +29,8 @@ type suite struct {
 
 type test struct {
 	Name  string
-	Time  time.Duration
+	Time  time.Duration     // of processors
+	Clock time.Duration     // on the clock
 	Lines map[string][]span // of each file that it runs
 }
 
@@ -102,8 +103,8 @@ func measure(tmp, dir, of string, parallel int) (*suite, error) {
 func measureOne(dir, binary, name string) (*test, error) {
 	profile := binary + "." + name
 	start := time.Now()
-	out, err := run(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
-	t := &test{Name: name, Time: time.Since(start)}
+	out, took, err := timed(dir, 10*time.Minute, 0, binary, "-test.short", "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+	t := &test{Name: name, Time: took, Clock: time.Since(start)}
 	if err != nil {
 		// Counters change what a few tests look at (allocations, memory). Such a test
 		// says nothing of coverage.
@@ -145,6 +146,12 @@ func parseProfile(text []byte) (map[string][]span, error) {
 
 // run runs a program in a folder, with bounds on its time and memory.
 func run(dir string, limit time.Duration, mutant int, binary string, args ...string) ([]byte, error) {
+	out, _, err := timed(dir, limit, mutant, binary, args...)
+	return out, err
+}
+
+// timed also returns the processor time that it took.
+func timed(dir string, limit time.Duration, mutant int, binary string, args ...string) ([]byte, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v ` + strconv.Itoa(memoryLimit) + `; exec "$0" "$@"`, binary}, args...)...)
@@ -155,9 +162,12 @@ func run(dir string, limit time.Duration, mutant int, binary string, args ...str
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		return out, context.DeadlineExceeded
+		return out, 0, context.DeadlineExceeded
 	}
-	return out, err
+	if cmd.ProcessState == nil { // it did not start
+		return out, 0, err
+	}
+	return out, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 }
 
 func tail(out []byte) string {
@@ -278,7 +288,7 @@ func runTests(dir, binary string, tests []test, mutant int) ([]byte, error) {
 	limit := 30 * time.Second
 	for _, t := range tests {
 		names = append(names, t.Name)
-		limit += 10 * t.Time
+		limit += 10 * t.Clock
 	}
 	return run(dir, limit, mutant, binary, "-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
 }
