@@ -60,6 +60,9 @@ func TestEnrollRefusesOptions(t *testing.T) {
 		require.ErrorIs(t, p.Enroll(t.Context(), o), c.want, name)
 		require.Nil(t, p.state.Data, name)
 	}
+	alone := good
+	alone.Client = nil
+	require.ErrorContains(t, newPhone(t, s, nil).Enroll(t.Context(), alone), "one share without the other")
 	var weak *pinlock.WeakPINError
 	good.PIN = []byte("1234")
 	require.ErrorAs(t, newPhone(t, s, nil).Enroll(t.Context(), good), &weak)

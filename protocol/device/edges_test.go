@@ -2,6 +2,8 @@ package device
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"errors"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // TestStoredHPKEKey: nothing is encrypted to a stored HPKE key that is none.
@@ -76,4 +79,20 @@ func TestPendingOperation(t *testing.T) {
 			require.ErrorIs(t, err, ErrStorage, op)
 		}
 	}
+}
+
+// TestUnpaddable: what does not fit the final key is refused before a request is made of
+// it.
+func TestUnpaddable(t *testing.T) {
+	p, l := newLossyPhone(t, newService(t))
+	digest := protocoltest.DigestOf("x")
+	challenge, err := p.service.ChallengeSign(t.Context(), p.id, digest, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash})
+	require.NoError(t, err)
+	before, sent := p.state.Copy().Data, len(l.requests)
+	_, err = p.Sign(t.Context(), challenge, digest, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 479}, protocoltest.RightPIN)
+	require.ErrorIs(t, err, splitkey.ErrMessage)
+	require.Equal(t, before, p.state.Data)
+	require.Len(t, l.requests, sent)
+	_, err = p.Sign(t.Context(), challenge, digest, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 478}, protocoltest.RightPIN)
+	require.NoError(t, err)
 }
