@@ -15,17 +15,6 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-// TestStoredHPKEKey: nothing is encrypted to a stored HPKE key that is none.
-func TestStoredHPKEKey(t *testing.T) {
-	p := newReadyPhone(t, newService(t))
-	st := p.stored(t)
-	_, err := p.hpkeKey(st)
-	require.NoError(t, err)
-	st.hpkeKey = st.hpkeKey[1:]
-	_, err = p.hpkeKey(st)
-	require.ErrorIs(t, err, ErrStorage)
-}
-
 // fickleStorage saves a number of times, and does something at each.
 type fickleStorage struct {
 	Storage
