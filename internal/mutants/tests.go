@@ -41,8 +41,8 @@ func (t test) runs(c change) bool {
 }
 
 // measure builds the tests of a package and runs each by itself, several at once, to know
-// what it runs and how long that takes. What it finds is kept for the next time, under the
-// hash of the binary.
+// what it runs and how long that takes. What it finds is kept for the next time, under
+// the hash of the binary.
 func measure(tmp, dir, of string, parallel int) (*suite, error) {
 	binary := filepath.Join(tmp, strings.ReplaceAll(dir+" "+of, "/", "-")+".test")
 	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-cover", "-coverpkg=./"+of, "-o", binary, "./"+dir).CombinedOutput(); err != nil {
@@ -230,8 +230,8 @@ func (s *suite) rounds(c change, own bool, pass int) (rounds [][]test, covered b
 		for _, t := range long {
 			add([]test{t})
 		}
-		// Some run the line in a process of their own: of other packages those that search
-		// its memory.
+		// Some run the line in a process of their own: of other packages those that
+		// search its memory.
 		if !own {
 			others = slices.DeleteFunc(others, func(t test) bool { return !strings.HasPrefix(t.Name, "TestMemory") })
 		}

@@ -131,7 +131,8 @@ func TestStoreThatLoses(t *testing.T) {
 	}
 }
 
-// TestSpentAtOnce: what a node hears that marks a challenge as spent after another one did.
+// TestSpentAtOnce: what a node hears that marks a challenge as spent after another one
+// did.
 func TestSpentAtOnce(t *testing.T) {
 	s := newService(t)
 	id, request := protocol.KeyID{1}, wire.Hash{1}
@@ -158,8 +159,8 @@ func TestSpentAtOnce(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
-// TestReservationCannotBeTold: a reservation that cannot be read, or be judged for want of
-// a clock, is an error, and nobody's.
+// TestReservationCannotBeTold: a reservation that cannot be read, or be judged for want
+// of a clock, is an error, and nobody's.
 func TestReservationCannotBeTold(t *testing.T) {
 	s := newService(t)
 	newPhone(t, s, nil).enroll(t)
@@ -258,7 +259,8 @@ func TestPoolTakesWhatIsReady(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestSinkDownForTheService: what the service asks for by itself says that the sink is down.
+// TestSinkDownForTheService: what the service asks for by itself says that the sink is
+// down.
 func TestSinkDownForTheService(t *testing.T) {
 	down := &sink{}
 	s := newService(t, func(c *Config) { c.Audit = down })

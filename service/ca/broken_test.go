@@ -66,8 +66,8 @@ func (f *falseStore) SetCRL(ctx context.Context, issuer string, n int64, der []b
 	return f.Store.SetCRL(ctx, issuer, n, der)
 }
 
-// TestFalseStore: what the store does not do or know is an error: nothing is called revoked
-// that is not stored so, and no list is given out that the store does not have.
+// TestFalseStore: what the store does not do or know is an error: nothing is called
+// revoked that is not stored so, and no list is given out that the store does not have.
 func TestFalseStore(t *testing.T) {
 	ctx, broken := context.Background(), errors.New("broken")
 	f := new(falseStore)

@@ -50,8 +50,8 @@ func TestCheckOfARecovery(t *testing.T) {
 	require.ErrorIs(t, Check(t.Context(), below, k), ErrWentBack, "as was found before")
 }
 
-// TestAheadOfTheMark: a store whose last checkpoint the mark missed is taken only once the
-// mark has it.
+// TestAheadOfTheMark: a store whose last checkpoint the mark missed is taken only once
+// the mark has it.
 func TestAheadOfTheMark(t *testing.T) {
 	below, k := newRecords(), new(keeper)
 	require.NoError(t, Create(t.Context(), below, k))
