@@ -154,7 +154,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, c *call, id stri
 		header.Set("Retry-After", retryAfter)
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
 		if r.ProtoMajor == 1 {
-			header.Set("Connection", "close") // the rest of the body is not waited for
+			header.Set("Connection", "close") // else net/http waits for the rest of the body
 		}
 	}
 	w.WriteHeader(a.status)

@@ -171,6 +171,9 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// hang is how long nothing takes that goes on at all.
+const hang = 30 * time.Second
+
 // service is a handler behind a real http.Server.
 type service struct {
 	*httptest.Server
@@ -206,6 +209,7 @@ func startWith(t testing.TB, engine rphttp.Engine, b *book, o rphttp.Options, ch
 	if s.URL == "" {
 		s.Start()
 	}
+	s.Client().Timeout = hang
 	t.Cleanup(func() {
 		s.handler.Drain()
 		s.Close()

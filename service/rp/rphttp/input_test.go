@@ -150,6 +150,15 @@ func TestLongBodies(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 413, out.StatusCode)
 	require.NoError(t, out.Body.Close())
+
+	// Nor does the end of a body without a length matter.
+	c = dial(t, s)
+	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", endpoints()[0].path, 1<<20, strings.Repeat(" ", 64<<10+1))
+	require.NoError(t, err)
+	out, err = http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, 413, out.StatusCode)
+	require.NoError(t, out.Body.Close())
 }
 
 // TestContentType: a body is JSON in UTF-8, and says so.
@@ -175,6 +184,7 @@ func dial(t testing.TB, s *service) net.Conn {
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(hang)))
 	return c
 }
 

@@ -136,7 +136,11 @@ type slow struct {
 }
 
 func (s slow) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.Session, error) {
-	s.began <- struct{}{}
+	select {
+	case s.began <- struct{}{}:
+	case <-ctx.Done():
+		return rp.Session{}, ctx.Err()
+	}
 	<-s.goOn
 	return s.book.Begin(ctx, r, source)
 }
