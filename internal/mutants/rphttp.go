@@ -10,8 +10,8 @@ var rphttpMutants = []mutant{
 	// rphttp: where a path leads.
 	{"rphttp: a doubled slash leads nowhere", "service/rp/rphttp/route.go", "		if s != \"\" {\n			out = append(out, s)\n		}\n", "		out = append(out, s)\n", inRPHTTP, "TestEveryEndpoint"},
 	{"rphttp: an escaped slash makes two of one", "service/rp/rphttp/route.go", `ok && strings.Count(at, "/") == fixed-1`, "ok", inRPHTTP, "TestPaths"},
-	{"rphttp: identifiers with their escapes", "service/rp/rphttp/route.go", "if segments[i], err = url.PathUnescape(s); err != nil {", "if _, err = url.PathUnescape(s); err != nil {", inRPHTTP, "TestEveryEndpoint"},
-	{"rphttp: any base", "service/rp/rphttp/route.go", "segments[0] != b", `segments[0] == ""`, inRPHTTP, "TestPaths"},
+	{"rphttp: identifiers with their escapes", "service/rp/rphttp/route.go", "if segments[i], err = url.PathUnescape(s); err != nil {", "if _, err = url.PathUnescape(s); err != nil || i < 0 {", inRPHTTP, "TestEveryEndpoint"},
+	{"rphttp: any base", "service/rp/rphttp/route.go", "segments[0] != b", `segments[0] == "" && b != ""`, inRPHTTP, "TestPaths"},
 	{"rphttp: any method", "service/rp/rphttp/handler.go", "case r.Method != c.method:", `case r.Method == "GET" && c.method != "GET":`, inRPHTTP, "TestPaths"},
 	{"rphttp: another method without the right one", "service/rp/rphttp/handler.go", `header.Set("Allow", c.method)`, `_ = c.method`, inRPHTTP, "TestPaths"},
 	{"rphttp: a session of another version", "service/rp/rphttp/status.go", "case s.Request.Version != c.version:", "case s.Request.Version == 0:", inRPHTTP, "TestEveryEndpoint"},
@@ -69,6 +69,7 @@ var rphttpMutants = []mutant{
 	{"testidentities: in production", "service/testidentities/open.go", `c.IssuingCA == nil || !strings.HasPrefix(c.IssuingCA.Subject.CommonName, testName)`, "c.IssuingCA == nil", inTestID, "TestProduction"},
 	{"testidentities: by another CA than the configuration says", "service/testidentities/open.go", "if !strings.HasPrefix(c.Issuer.CommonName, testName) {", `if c.Issuer.CommonName == "" {`, inTestID, "TestProduction"},
 	{"testidentities: another account at each start", "service/testidentities/open.go", "	if err == nil {\n		return string(text), nil\n	}\n", "	_ = text\n", inTestID, "TestOpenAgain"},
+	{"testidentities: all phones from one source", "service/testidentities/open.go", "label, filepath.Base(folder))", "label, filepath.Base(t.config.Folder))", inTestID, "TestOutcomes"},
 	{"testidentities: call any host", "service/testidentities/mock.go", "u.User == nil && slices.Contains(t.config.CallbackHosts, u.Host)", "u.User == nil", inTestID, "TestDeviceLinksRefused"},
 	{"testidentities: call the session's host unasked", "service/testidentities/mock.go", "case !t.mayCall(f.callback):", "case !t.mayCall(f.callback) && l.callback != \"\":", inTestID, "TestDeviceLinksRefused"},
 	{"testidentities: follow redirects", "service/testidentities/open.go", "client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }", "", inTestID, "TestDeviceLinks$"},

@@ -7,6 +7,7 @@
 //   - Package acsp has what a login of version 3 signs.
 //   - Package devicelink has the links that a phone opens, or scans.
 //   - Package openapi has a description of the API for machines.
+//   - Package rphttp serves it over HTTP, in front of whatever has the sessions.
 //
-// None of them serves anything: they take and give bytes.
+// The others serve nothing: they take and give bytes.
 package rp

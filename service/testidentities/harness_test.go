@@ -26,6 +26,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
@@ -119,10 +120,13 @@ func newService(t testing.TB, issuing string) *world {
 	srv, err := server.New(server.Config{
 		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Sealer: sealer, HPKE: server.HPKEKeys{Current: private},
 		ChallengeKey: bytes.Repeat([]byte{9}, 32), Log: quiet,
+		Admit: func(ctx context.Context, id protocol.KeyID, o protocol.Operation) error {
+			return w.accounts.Admit(ctx, id, o)
+		},
 		Signed: func(ctx context.Context, s server.Signed) error { return w.engine.Signed(ctx, s) },
 	})
 	require.NoError(t, err)
-	w.accounts, err = accounts.New(accounts.Config{DB: db, Keys: srv, Issuer: w.authority, Issued: issued, Secret: bytes.Repeat([]byte{5}, 32), Log: quiet})
+	w.accounts, err = accounts.New(accounts.Config{DB: db, Keys: srv, Issuer: w.authority, Issued: issued, Secret: bytes.Repeat([]byte{5}, 32), Log: quiet, Quotas: accounts.Quotas{Code: accounts.DefaultQuotas().Code}})
 	require.NoError(t, err)
 	for _, uuid := range []string{demo, oldDemo} {
 		require.NoError(t, w.accounts.SetRelyingParty(ctx, accounts.RelyingParty{

@@ -150,7 +150,7 @@ func (t *Identities) open(ctx context.Context, i Identity, n int, b Behavior) (*
 	p.account, err = t.config.Accounts.ByToken(ctx, token)
 	switch {
 	case errors.Is(err, accounts.ErrNotFound):
-		p.account, err = t.enroll(ctx, p, i, token)
+		p.account, err = t.enroll(ctx, p, i, token, folder)
 	case errors.Is(err, accounts.ErrEnded):
 		// Somebody has tried how an account is deleted: the person gets another phone.
 		if err := os.RemoveAll(folder); err != nil {
@@ -195,11 +195,11 @@ func (p *phone) token(folder string) (string, error) {
 	return token, os.WriteFile(file, []byte(token), 0o600)
 }
 
-// source is where the phones' enrolments come from.
-const source = "127.0.0.1"
+// label is what the phones are called.
+const label = "test identity"
 
 // enroll gives a person another account, on a phone. What was cut off before goes on.
-func (t *Identities) enroll(ctx context.Context, p *phone, i Identity, token string) (accounts.Account, error) {
+func (t *Identities) enroll(ctx context.Context, p *phone, i Identity, token, folder string) (accounts.Account, error) {
 	a := t.config.Accounts
 	e, err := a.Continue(ctx, token)
 	if errors.Is(err, accounts.ErrCode) {
@@ -207,7 +207,8 @@ func (t *Identities) enroll(ctx context.Context, p *phone, i Identity, token str
 		if r, err = a.Register(ctx, accounts.Registration{Person: i.Person, Level: i.Level}); err != nil {
 			return accounts.Account{}, err
 		}
-		e, err = a.Begin(ctx, r.Code, token, "test identity", source)
+		// Each counts as a source of its own: there are more of them than tries in a minute.
+		e, err = a.Begin(ctx, r.Code, token, label, filepath.Base(folder))
 	}
 	if err != nil {
 		return accounts.Account{}, err
