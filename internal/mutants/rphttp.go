@@ -31,6 +31,7 @@ var rphttpMutants = []mutant{
 	// rphttp: limits.
 	{"rphttp: one bucket for all sources", "service/rp/rphttp/limit.go", "due, known := l.due[source]", "source = netip.Prefix{}\n	due, known := l.due[source]", inRPHTTP, "TestLimiter$|TestRate"},
 	{"rphttp: a burst without an end", "service/rp/rphttp/limit.go", "if due.Sub(now) > l.ahead {", "if due.Sub(now) > 1000*l.ahead {", inRPHTTP, "TestLimiter$|TestRate"},
+	{"rphttp: a burst of days", "service/rp/rphttp/options.go", "o.BurstPerSource > 3600*o.RatePerSource", "o.BurstPerSource < 0", inRPHTTP, "TestNewHandlerRefuses"},
 	{"rphttp: silence saves up", "service/rp/rphttp/limit.go", "	if due.Before(now) {\n		due = now\n	}\n", "	if due.IsZero() {\n		due = now\n	}\n", inRPHTTP, "TestLimiter$"},
 	{"rphttp: never forget a source", "service/rp/rphttp/limit.go", "delete(l.due, source)", "_ = source", inRPHTTP, "TestLimiterForgets"},
 	{"rphttp: remember every source", "service/rp/rphttp/limit.go", "!known && len(l.due) >= maxSources && !l.sweep(now)", "!known && len(l.due) >= maxSources && !l.sweep(now) && l.every == 0", inRPHTTP, "TestLimiterForgets"},
@@ -70,6 +71,8 @@ var rphttpMutants = []mutant{
 	{"testidentities: by another CA than the configuration says", "service/testidentities/open.go", "if !strings.HasPrefix(c.Issuer.CommonName, testName) {", `if c.Issuer.CommonName == "" {`, inTestID, "TestProduction"},
 	{"testidentities: another account at each start", "service/testidentities/open.go", "	if err == nil {\n		return string(text), nil\n	}\n", "	_ = text\n", inTestID, "TestOpenAgain"},
 	{"testidentities: all phones from one source", "service/testidentities/open.go", "label, filepath.Base(folder))", "label, filepath.Base(t.config.Folder))", inTestID, "TestOutcomes"},
+	{"testidentities: give up at the first try", "service/testidentities/phone.go", "n < tries", "n < 0", inTestID, "TestUnanswered"},
+	{"testidentities: forget what was not answered", "service/testidentities/phone.go", "errors.Is(err, device.ErrPending)", "errors.Is(err, device.ErrCarriedOut)", inTestID, "TestUnanswered"},
 	{"testidentities: call any host", "service/testidentities/mock.go", "u.User == nil && slices.Contains(t.config.CallbackHosts, u.Host)", "u.User == nil", inTestID, "TestDeviceLinksRefused"},
 	{"testidentities: call the session's host unasked", "service/testidentities/mock.go", "case !t.mayCall(f.callback):", "case !t.mayCall(f.callback) && l.callback != \"\":", inTestID, "TestDeviceLinksRefused"},
 	{"testidentities: follow redirects", "service/testidentities/open.go", "client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }", "", inTestID, "TestDeviceLinks$"},

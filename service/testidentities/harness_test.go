@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -61,6 +62,7 @@ type world struct {
 	api        *httptest.Server // below /smart-id-rp, and /mock/device-link
 	pki        *httptest.Server
 	ahead      atomic.Int64 // what the engine's clock is ahead
+	fail       atomic.Int64 // how many signatures do not arrive
 }
 
 // newWorld starts a service that has these persons; all if there are none.
@@ -123,7 +125,12 @@ func newService(t testing.TB, issuing string) *world {
 		Admit: func(ctx context.Context, id protocol.KeyID, o protocol.Operation) error {
 			return w.accounts.Admit(ctx, id, o)
 		},
-		Signed: func(ctx context.Context, s server.Signed) error { return w.engine.Signed(ctx, s) },
+		Signed: func(ctx context.Context, s server.Signed) error {
+			if w.fail.Add(-1) >= 0 {
+				return errors.New("the database is gone")
+			}
+			return w.engine.Signed(ctx, s)
+		},
 	})
 	require.NoError(t, err)
 	w.accounts, err = accounts.New(accounts.Config{DB: db, Keys: srv, Issuer: w.authority, Issued: issued, Secret: bytes.Repeat([]byte{5}, 32), Log: quiet, Quotas: accounts.Quotas{Code: accounts.DefaultQuotas().Code}})

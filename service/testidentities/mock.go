@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/rp"
@@ -17,7 +18,11 @@ import (
 	"github.com/tandem-rsa/tandem/service/transactions"
 )
 
-const maxCookie = 4096
+const (
+	maxCookie = 4096
+	// patience is how long a phone takes for a session, at most.
+	patience = time.Minute
+)
 
 // linkRequest is what an integrator's test sends in place of a phone that scans, or
 // opens, a device link.
@@ -119,7 +124,10 @@ func (t *Identities) openLink(ctx context.Context, body []byte) error {
 	if l.callback != "" && !t.mayCall(l.callback) {
 		return invalid("/initialCallbackUrl", "is of a host that this service does not call")
 	}
-	f, err := l.phone.answer(ctx, "", l.link, "")
+	// A phone that has begun goes on, also if the test has hung up.
+	atPhone, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	f, err := l.phone.answer(atPhone, "", l.link, "")
 	switch {
 	case errors.Is(err, devicelink.ErrLink), errors.Is(err, devicelink.ErrMalformed), errors.Is(err, devicelink.ErrOutdated), errors.Is(err, transactions.ErrWrongAccount), errors.Is(err, transactions.ErrOrder):
 		return invalid("/deviceLink", err.Error())

@@ -8,12 +8,16 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/rp"
 	"github.com/tandem-rsa/tandem/service/rp/acsp"
+	"github.com/tandem-rsa/tandem/service/transactions"
 )
 
 var digest = sha512.Sum512([]byte("document"))
@@ -111,6 +115,47 @@ func body3(kind, interaction string) object {
 	}
 	out["signatureProtocolParameters"] = object{name: b["hash"], "signatureAlgorithm": "rsassa-pss", "signatureAlgorithmParameters": object{"hashAlgorithm": "SHA-512"}}
 	return out
+}
+
+// TestUnanswered: a phone whose request was not answered sends it again, at once or when it
+// signs the next time.
+func TestUnanswered(t *testing.T) {
+	w := newWorld(t, who(t, "EE-40504040001"))
+	w.fail.Store(1)
+	result, status := w.end(2, "authentication/etsi/PNOEE-40504040001", body2("displayTextAndPIN"))
+	require.Equal(t, "OK", result)
+	requireSigned(t, w, status, digest[:], crypto.SHA512)
+
+	// As if the process had ended after its first try.
+	w.fail.Store(1)
+	d := w.identities.phones[0].account.Document
+	s, err := w.engine.Begin(t.Context(), request(digest[:], d), source)
+	require.NoError(t, err)
+	c, err := w.engine.Claim(t.Context(), w.identities.phones[0].account, transactions.ClaimRequest{Session: s.ID, Interactions: Signs.interactions()})
+	require.NoError(t, err)
+	p := w.identities.phones[0]
+	p.session = s.ID
+	_, err = p.devices[1].Sign(t.Context(), c.ToSign.Challenge, c.ToSign.Digest, c.ToSign.Options(), pins[1])
+	require.ErrorIs(t, err, device.ErrUnanswered)
+	p.session = ""
+	other := sha512.Sum512([]byte("another document"))
+	b := body2("displayTextAndPIN")
+	b["hash"] = base64.StdEncoding.EncodeToString(other[:])
+	result, status = w.end(2, "signature/etsi/PNOEE-40504040001", b)
+	require.Equal(t, "OK", result)
+	requireSigned(t, w, status, other[:], crypto.SHA512)
+	code, first := w.call("GET", "/smart-id-rp/v2/session/"+s.ID+"?timeoutMs=1000", nil)
+	require.Equal(t, 200, code)
+	requireSigned(t, w, first, digest[:], crypto.SHA512)
+}
+
+var source = rp.Source{Address: netip.MustParseAddr("127.0.0.1")}
+
+func request(digest []byte, d identity.Document) rp.Request {
+	return rp.Request{
+		Version: rp.V2, Kind: rp.Signature, Flow: rp.Notification, Target: rp.Target{Document: &d}, RelyingPartyUUID: demo, RelyingPartyName: "DEMO", Level: rp.LevelQualified,
+		Digest: digest, Algorithm: rp.Algorithm{Hash: crypto.SHA512}, Interactions: []rp.Interaction{{Type: rp.DisplayTextAndPIN, Text: "Sign"}},
+	}
 }
 
 // TestSuspended: a person whose account is suspended begins nothing.

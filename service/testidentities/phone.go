@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/service/accounts"
@@ -25,7 +24,6 @@ type phone struct {
 
 	mu      sync.Mutex // a phone does one thing at a time
 	session string     // that is signed for now; empty while keys are enrolled
-	ended   rp.End     // how it ended, if the server said so
 }
 
 // send carries a device's requests: those that sign go through the session.
@@ -37,7 +35,6 @@ func (p *phone) send(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.ended = s.End
 	return s.Response, nil
 }
 
@@ -127,23 +124,29 @@ func shown(c *transactions.Claimed, s *transactions.ToSign, userChallenge string
 	return nil
 }
 
-// sign signs. A request of before that was never answered is sent again first.
+// sign signs. What was not answered is sent again, also if a crash has left it.
 func (p *phone) sign(ctx context.Context, key int, session string, s *transactions.ToSign) error {
 	p.session = session
 	defer func() { p.session = "" }()
+	d := p.devices[key]
 	sign := func() error {
-		_, err := p.devices[key].Sign(ctx, s.Challenge, s.Digest, s.Options(), pins[key])
+		_, err := d.Sign(ctx, s.Challenge, s.Digest, s.Options(), pins[key])
 		return err
 	}
 	err := sign()
 	if errors.Is(err, device.ErrPending) {
-		if err := p.devices[key].Cancel(ctx, s.Challenge); err != nil && !errors.Is(err, device.ErrCarriedOut) {
+		if _, err := d.Resume(ctx); err != nil && !errors.Is(err, device.ErrNotCarriedOut) {
 			return err
 		}
 		err = sign()
 	}
+	for n := 0; n < tries && errors.Is(err, device.ErrUnanswered) && ctx.Err() == nil; n++ {
+		_, err = d.Resume(ctx)
+	}
 	return err
 }
+
+const tries = 3
 
 // over returns nil for the errors of sessions that go on, or end, without this phone.
 func over(err error) error {
@@ -162,7 +165,7 @@ func (t *Identities) wake(p *phone, session, code string) {
 		return
 	}
 	t.at.Go(func() {
-		ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(t.ctx, patience)
 		defer cancel()
 		if _, err := p.answer(ctx, session, "", code); err != nil && t.ctx.Err() == nil {
 			t.config.Log.Error("a test identity did not answer", "document", p.account.Document.String(), "error", fmt.Sprint(err))

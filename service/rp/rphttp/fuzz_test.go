@@ -108,7 +108,7 @@ func FuzzHandler(f *testing.F) {
 	close(ended.ended)
 	engine.sessions[uuid] = ended
 	var log bytes.Buffer
-	h, err := rphttp.NewHandler(engine, rphttp.Options{Base: base, Log: slog.New(slog.NewTextHandler(&log, nil)), RatePerSource: 1e6, BurstPerSource: 1e9})
+	h, err := rphttp.NewHandler(engine, rphttp.Options{Base: base, Log: slog.New(slog.NewTextHandler(&log, nil)), RatePerSource: 1e6, BurstPerSource: 1e6})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(text)))

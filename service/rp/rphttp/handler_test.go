@@ -263,7 +263,7 @@ func TestHTTP2(t *testing.T) {
 func TestNewHandlerRefuses(t *testing.T) {
 	for name, o := range map[string]rphttp.Options{
 		"base": {Base: "v2"}, "base's end": {Base: "/a/"}, "base's escape": {Base: "/%61"}, "base's slashes": {Base: "/a//b"}, "version": {Retired: []rp.Version{4}},
-		"proxy": {TrustedProxies: []netip.Prefix{{}}}, "rate": {RatePerSource: -1}, "burst": {BurstPerSource: -1}, "working": {Concurrent: -1}, "waiting": {Waiters: -1}, "waiting of one": {WaitersPerSource: -1},
+		"proxy": {TrustedProxies: []netip.Prefix{{}}}, "rate": {RatePerSource: -1}, "burst": {BurstPerSource: -1}, "fast": {RatePerSource: 1e6 + 1}, "hours": {RatePerSource: 2, BurstPerSource: 7201}, "working": {Concurrent: -1}, "waiting": {Waiters: -1}, "waiting of one": {WaitersPerSource: -1},
 		"read": {ReadTimeout: -1}, "write": {WriteTimeout: -1},
 	} {
 		_, err := rphttp.NewHandler(newBook(), o)

@@ -111,6 +111,9 @@ func NewHandler(engine Engine, o Options) (*Handler, error) {
 	}
 	o.Retired, o.TrustedProxies = slices.Clone(o.Retired), slices.Clone(o.TrustedProxies)
 	o.RatePerSource, o.BurstPerSource = or(o.RatePerSource, 200), or(o.BurstPerSource, 1000)
+	if o.RatePerSource > 1e6 || o.BurstPerSource > 3600*o.RatePerSource {
+		return nil, fmt.Errorf("%w: RatePerSource is more than a million, or BurstPerSource more than an hour's requests", ErrConfig)
+	}
 	o.ReadTimeout, o.WriteTimeout = or(o.ReadTimeout, 10*time.Second), or(o.WriteTimeout, 10*time.Second)
 	o.Concurrent, o.Waiters, o.WaitersPerSource = or(o.Concurrent, 1024), or(o.Waiters, 1<<14), or(o.WaitersPerSource, 1<<12)
 	if o.Log == nil {
