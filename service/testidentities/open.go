@@ -207,7 +207,7 @@ func (t *Identities) enroll(ctx context.Context, p *phone, i Identity, token, fo
 		if r, err = a.Register(ctx, accounts.Registration{Person: i.Person, Level: i.Level}); err != nil {
 			return accounts.Account{}, err
 		}
-		// Each counts as a source of its own: there are more of them than tries in a minute.
+		// Each counts as a source of its own: they are more than may try in a minute.
 		e, err = a.Begin(ctx, r.Code, token, label, filepath.Base(folder))
 	}
 	if err != nil {

@@ -141,7 +141,11 @@ func (s slow) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.Ses
 	case <-ctx.Done():
 		return rp.Session{}, ctx.Err()
 	}
-	<-s.goOn
+	select {
+	case <-s.goOn:
+	case <-ctx.Done():
+		return rp.Session{}, ctx.Err()
+	}
 	return s.book.Begin(ctx, r, source)
 }
 
