@@ -117,8 +117,8 @@ func body3(kind, interaction string) object {
 	return out
 }
 
-// TestUnanswered: a phone whose request was not answered sends it again, at once or when it
-// signs the next time.
+// TestUnanswered: a phone whose request was not answered sends it again, at once or when
+// it signs the next time.
 func TestUnanswered(t *testing.T) {
 	w := newWorld(t, who(t, "EE-40504040001"))
 	w.fail.Store(1)
