@@ -216,11 +216,16 @@ func (t *Token) giveBack(err error) {
 		return
 	}
 	t.live--
+	t.resting <- struct{}{}
 	time.AfterFunc(shrinkPause, func() {
 		t.mu.Lock()
 		t.live++
 		t.mu.Unlock()
-		t.slots <- struct{}{}
+		select {
+		case <-t.resting:
+			t.slots <- struct{}{}
+		default: // lock took it
+		}
 	})
 }
 
@@ -236,6 +241,7 @@ func (t *Token) lock(ctx context.Context) error {
 	for i := range cap(t.slots) {
 		select {
 		case <-t.slots:
+		case <-t.resting:
 		case <-ctx.Done():
 			t.release(i)
 			return ctx.Err()

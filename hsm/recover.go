@@ -163,7 +163,7 @@ func (t *Token) makePool(info tokenInfo) {
 	if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
 		n = min(n, int(limit)-1)
 	}
-	t.slots = make(chan struct{}, n) // unlock fills it
+	t.slots, t.resting = make(chan struct{}, n), make(chan struct{}, n) // unlock fills the first
 	t.mu.Lock()
 	t.live = n
 	t.mu.Unlock()

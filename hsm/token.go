@@ -26,6 +26,7 @@ type Token struct {
 
 	// Written while locked, read by who has a slot.
 	slots     chan struct{} // one element for each call that may run
+	resting   chan struct{} // those that giveBack keeps
 	slot      uint
 	gen       uint64 // counts logins; object handles live as long
 	finalized bool

@@ -99,6 +99,24 @@ func TestPoolGrowsBack(t *testing.T) {
 	})
 }
 
+// An Open that fails for want of sessions gives the module up at once, not when its pool
+// has grown back.
+func TestNoSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, start := newFake(), time.Now()
+		fails(f, "C_Sign", 1<<30, CKR(pkcs11.CKR_SESSION_COUNT))
+		cfg, err := Config{Module: "fake", Label: "fake", PIN: noPIN}.complete()
+		require.NoError(t, err)
+		f.pin = "0000"
+		own := &owned{mod: f, busy: true}
+		_, err = open(t.Context(), cfg, own)
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.False(t, own.busy)
+		require.Zero(t, time.Since(start)) // of the bubble
+		time.Sleep(2 * shrinkPause)
+	})
+}
+
 // A call that makes a key and is given up may have made it. Repeated, it says so, and the
 // key is there, whole and once.
 func TestRepeatedAfterTimeout(t *testing.T) {

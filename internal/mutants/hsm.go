@@ -49,6 +49,7 @@ var hsmMutants = []mutant{
 	{"hsm: save beside a save that goes on", "hsm/data.go", "t.alone(\"data\", label)", "t.alone(\"data\", string(value))", inHSM, "TestDataAbandoned"},
 	{"hsm: fill a token that destroys nothing", "hsm/data.go", "if len(list) >= maxDataObjects {", "if len(list) > maxDataObjects {", inHSM, "TestDataNotDestroyed"},
 	{"hsm: two secrets of one key", "hsm/keyset.go", "if err := s.remove(ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id)...)); err != nil {", "if err := error(nil); err != nil {", inHSM, "TestLostAnswers"},
+	{"hsm: wait for sessions that rest", "hsm/call.go", "\t\tcase <-t.resting:\n\t\tcase <-ctx", "\t\tcase <-ctx", inHSM, "TestNoSessions"},
 	{"hsm: a search beside other calls", "hsm/module.go", "\tm.search.Lock()\n\tdefer m.search.Unlock()\n", "", inHSM, "TestSearchAlone"},
 	{"hsm: destroy an object beside a search", "hsm/module.go", "(m *module) DestroyObject(s, object handle) error {\n\tm.search.RLock()\n\tdefer m.search.RUnlock()\n", "(m *module) DestroyObject(s, object handle) error {\n", inHSM, "TestSearchAlone"},
 	{"hsm: close a session beside a search", "hsm/module.go", "(m *module) CloseSession(s handle) error {\n\tm.search.RLock()\n\tdefer m.search.RUnlock()\n", "(m *module) CloseSession(s handle) error {\n", inHSM, "TestSearchAlone"},
