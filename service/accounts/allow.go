@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/netip"
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/identity"
@@ -18,7 +19,7 @@ func (a *Accounts) Allow(ctx context.Context, person identity.ID, relyingParty, 
 	if err := a.ready(ctx); err != nil {
 		return err
 	}
-	attempt := quota.Attempt{RelyingParty: relyingParty, Source: source}
+	attempt := quota.Attempt{RelyingParty: relyingParty, Source: sourceOf(source)}
 	if person != (identity.ID{}) {
 		attempt.Person = person.String()
 	}
@@ -27,7 +28,25 @@ func (a *Accounts) Allow(ctx context.Context, person identity.ID, relyingParty, 
 
 // allowCode is for whoever tries a code.
 func (a *Accounts) allowCode(ctx context.Context, source string) error {
-	return a.quotas.code.Allow(ctx, quota.Attempt{Source: source})
+	return a.quotas.code.Allow(ctx, quota.Attempt{Source: sourceOf(source)})
+}
+
+// sourceOf is what a source counts as: of an IPv6 address the network, 64 bits of which
+// one customer has, who can send from each of its addresses.
+func sourceOf(source string) string {
+	address, err := netip.ParseAddr(source)
+	if err != nil {
+		return source
+	}
+	address = address.Unmap().WithZone("")
+	if address.Is4() {
+		return address.String()
+	}
+	p, err := address.Prefix(64)
+	if err != nil {
+		return source // which cannot be: it has 128 bits
+	}
+	return p.Masked().String()
 }
 
 type sourceKey struct{}
@@ -50,7 +69,8 @@ func (a *Accounts) Admit(ctx context.Context, id protocol.KeyID, _ protocol.Oper
 		return err
 	}
 	var attempt quota.Attempt
-	attempt.Source, _ = ctx.Value(sourceKey{}).(string)
+	source, _ := ctx.Value(sourceKey{}).(string)
+	attempt.Source = sourceOf(source)
 	var state State
 	var expires int64
 	err := a.db.Read(ctx, func(tx *sql.Tx) error {

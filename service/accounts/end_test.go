@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/identity"
@@ -125,15 +126,24 @@ func TestSuspend(t *testing.T) {
 			require.Equal(t, accounts.Suspended, got.State)
 			require.ErrorIs(t, w.Admit(t.Context(), id, protocol.OpSign), accounts.ErrSuspended)
 		}
+		// Its phone gets no signature, with a challenge from before either; nothing is counted.
+		digest := sha256.Sum256([]byte("x"))
+		challenge, err := w.server.ChallengeSign(t.Context(), id, digest[:], crypto.SHA256)
+		require.NoError(t, err)
+		_, err = p.sign(t, 1, challenge, digest[:])
+		require.ErrorIs(t, err, device.ErrUnanswered)
 		require.NoError(t, w.Resume(t.Context(), d))
 		require.NoError(t, w.Resume(t.Context(), d))
 		require.NoError(t, w.Admit(t.Context(), id, protocol.OpSign))
+		_, err = p.devices[1].Resume(t.Context())
+		require.NoError(t, err)
 		require.NoError(t, w.End(t.Context(), d, accounts.ByOwner))
 		require.ErrorIs(t, w.Admit(t.Context(), id, protocol.OpSign), accounts.ErrEnded)
 		require.ErrorIs(t, w.Suspend(t.Context(), d), accounts.ErrEnded)
 		require.ErrorIs(t, w.Resume(t.Context(), d), accounts.ErrEnded)
 		nobody, err := identity.NewDocument(mari.ID, identity.Qualified)
 		require.NoError(t, err)
+		require.ErrorIs(t, w.Resume(t.Context(), nobody), accounts.ErrNotFound)
 		require.ErrorIs(t, w.Suspend(t.Context(), nobody), accounts.ErrNotFound)
 		require.NoError(t, w.Admit(t.Context(), protocol.KeyID{1}, protocol.OpConfirm), "a key of no account's")
 	})

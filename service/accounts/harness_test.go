@@ -25,6 +25,7 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
@@ -124,6 +125,7 @@ func newWorld(t *testing.T, open func() *database.DB, change ...func(*accounts.C
 		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Sealer: sealer,
 		HPKE: server.HPKEKeys{Current: private}, ChallengeKey: bytes.Repeat([]byte{9}, 32),
 		Audit: w.events, Log: quiet, Clock: w.clock.Now,
+		Admit: func(ctx context.Context, id protocol.KeyID, op protocol.Operation) error { return w.Admit(ctx, id, op) },
 	})
 	require.NoError(t, err)
 	w.issued, err = sqlstore.New(w.db)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -147,6 +148,27 @@ func TestQuotas(t *testing.T) {
 	})
 	_, err := accounts.New(accounts.Config{})
 	require.ErrorIs(t, err, accounts.ErrConfig)
+}
+
+// TestSourceOf: all addresses of an IPv6 network are one source, those of IPv4 each one.
+func TestSourceOf(t *testing.T) {
+	onSQLite(t, func(t *testing.T, w *world) {
+		w.config.Quotas.Code.Source = []quota.Rule{{N: 1, Per: time.Hour}}
+		a, err := accounts.New(w.config)
+		require.NoError(t, err)
+		for _, c := range []struct {
+			source string
+			later  bool
+		}{
+			{"192.0.2.1", false}, {"192.0.2.2", false}, {"::ffff:192.0.2.1", true},
+			{"2001:db8:0:1::1", false}, {"2001:db8:0:1:ffff::1", true}, {"2001:db8:0:2::1", false},
+			{"fe80::1%eth0", false}, {"fe80::2%eth1", true}, {"a word", false}, {"a word", true},
+		} {
+			_, err := a.EndByCode(t.Context(), "7TRE-0A1B-9XYZ", c.source)
+			var l *quota.Later
+			require.Equal(t, c.later, errors.As(err, &l), c.source)
+		}
+	})
 }
 
 // TestDefaultQuotas: the rules are such that New takes.

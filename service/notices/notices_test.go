@@ -184,6 +184,29 @@ func TestManyNodes(t *testing.T) {
 	})
 }
 
+// TestStaleList: a node does not send what another node has tried since it looked.
+func TestStaleList(t *testing.T) {
+	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {
+		db, c, s := open(), new(clock), new(sender)
+		other := newOutbox(t, open(), c, map[string]notices.Sender{"mail": s})
+		s.set(errors.New("no connection"))
+		o := newOutbox(t, db, c, map[string]notices.Sender{"mail": meanwhile(func() { require.NoError(t, other.Deliver(t.Context())) })})
+		for _, id := range []string{"1", "2", "3"} {
+			add(t, db, o, notices.Notice{ID: id}, nil)
+		}
+		require.NoError(t, o.Deliver(t.Context()))
+		require.Equal(t, []string{"2", "3"}, s.take())
+		waiting, _, err := o.Waiting(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 2, waiting)
+	})
+}
+
+// meanwhile sends, while something else happens.
+type meanwhile func()
+
+func (f meanwhile) Send(context.Context, notices.Notice) error { f(); return nil }
+
 // dies ends its process before it can say that it has sent something.
 type dies struct{ cancel context.CancelFunc }
 

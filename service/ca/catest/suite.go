@@ -132,6 +132,7 @@ func Test(t *testing.T, open func(t *testing.T) ca.Store) {
 	crl("i", 1, "1")
 	require.ErrorIs(t, b.SetCRL(ctx, "i", 1, []byte("also 1")), ca.ErrConflict)
 	require.NoError(t, b.SetCRL(ctx, "i", 2, make([]byte, 1<<20)))
+	require.ErrorIs(t, b.SetCRL(ctx, "i", 4, []byte("4")), ca.ErrConflict)
 	crl("i", 2, string(make([]byte, 1<<20)))
 	crl("another", 0, "")
 
