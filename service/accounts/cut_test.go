@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/durabletest"
 	"github.com/tandem-rsa/tandem/service/notices"
 )
 
@@ -119,10 +120,7 @@ func (i poweredIssuer) Revoke(ctx context.Context, c *x509.Certificate, r ca.Rea
 // in a new world that prepare has made ready. Then another process does act again, from
 // the beginning, and sweeps; and check finds what is to be, as if nothing had been.
 func everyCut(t *testing.T, prepare func(t *testing.T, w *world) (act func(w *world) error, check func(t *testing.T, w *world))) {
-	every := 1
-	if testing.Short() {
-		every = 4
-	}
+	every := durabletest.Times(1, 2, 4)
 	for n := 1; ; n += every {
 		address := databasetest.SQLite(t)
 		p := new(power)
@@ -150,7 +148,7 @@ func everyCut(t *testing.T, prepare func(t *testing.T, w *world) (act func(w *wo
 		check(t, w)
 		powers.Delete(file)
 		if finished {
-			t.Logf("%d steps, each %d of which cut", n-1, every)
+			durabletest.Claim(t, "accounts: %s goes on after a process that ended at any of %d steps (every %d tried)", t.Name(), n-1, every)
 			return
 		}
 	}
