@@ -95,9 +95,12 @@ func killed(t *testing.T, address string) {
 		}
 		require.Error(t, cmd.Wait())
 		var n, highest int
-		require.NoError(t, databasetest.Open(t, address).Read(t.Context(), func(tx *sql.Tx) error {
+		next, err := database.Open(t.Context(), address, database.Options{})
+		require.NoError(t, err)
+		require.NoError(t, next.Read(t.Context(), func(tx *sql.Tx) error {
 			return tx.QueryRowContext(t.Context(), "SELECT count(*), max(n) FROM pairs").Scan(&n, &highest)
 		}))
+		require.NoError(t, next.Close())
 		require.GreaterOrEqual(t, n, confirmed)
 		require.LessOrEqual(t, n, confirmed+2)
 		require.Zero(t, n%2)
