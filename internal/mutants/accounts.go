@@ -20,6 +20,7 @@ var accountMutants = []mutant{
 	{"database: a wake while the waiter looks is lost", "service/database/notify.go", "make(chan struct{}, 1)", "make(chan struct{})", inDatabase, "TestWokenWhileLooking/SQLite"},
 	{"database: a lost commit is a failed one", "service/database/postgres.go", "\t\treturn fmt.Errorf(\"%w: %w\", ErrUnknown, err)\n\t}\n\twarning", "\t\treturn err\n\t}\n\twarning", inDatabase, "TestCommitUnknown"},
 	{"database: tables that a crash empties", "service/database/postgres.go", "if unlogged > 0 && !e.lost {", "if unlogged > 1000 && !e.lost {", inDatabase, "TestUnsafe"},
+	{"database: a log that is not synced", "service/database/sqlite.go", `synchronous := "PRAGMA synchronous = FULL"`, `synchronous := "PRAGMA synchronous = NORMAL"`, inDatabase, "TestLoose/SQLite"},
 	{"database: every transaction is loose after one", "service/database/sqlite.go", "\tsynchronous := \"PRAGMA synchronous = FULL\"\n\tif level == loose {\n\t\tsynchronous =", "\tsynchronous := \"PRAGMA foreign_keys = ON\"\n\tif level == loose {\n\t\tsynchronous =", inDatabase, "TestLoose/SQLite"},
 	{"database: every transaction waits for the disk", "service/database/postgres.go", "SET LOCAL synchronous_commit TO off", "SET LOCAL synchronous_commit TO on", inDatabase, "TestLoose/PostgreSQL"},
 	{"database: a Wait that outlives its database", "service/database/database.go", "\tdb.hub.close()\n", "", inDatabase, "TestWaitEnds"},

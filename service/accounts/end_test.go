@@ -126,7 +126,8 @@ func TestSuspend(t *testing.T) {
 			require.Equal(t, accounts.Suspended, got.State)
 			require.ErrorIs(t, w.Admit(t.Context(), id, protocol.OpSign), accounts.ErrSuspended)
 		}
-		// Its phone gets no signature, with a challenge from before either; nothing is counted.
+		// Its phone gets no signature, with a challenge from before either; nothing is
+		// counted.
 		digest := sha256.Sum256([]byte("x"))
 		challenge, err := w.server.ChallengeSign(t.Context(), id, digest[:], crypto.SHA256)
 		require.NoError(t, err)
