@@ -87,6 +87,12 @@ func (p *Phone) claim(ctx context.Context, in devicewire.ClaimBody, flow rp.Flow
 	if err := p.client.post(ctx, devicewire.Claim, in, &c); err != nil {
 		return nil, err
 	}
+	return p.transaction(c, flow, verifier)
+}
+
+// transaction is what the service says of a session, if that is what would be signed. flow
+// is how the session was opened.
+func (p *Phone) transaction(c devicewire.Claimed, flow rp.FlowType, verifier string) (*Transaction, error) {
 	t := &Transaction{
 		Session: c.Session, Kind: kinds[c.Kind], RelyingParty: c.RelyingParty, Several: c.Several,
 		Interaction: rp.Interaction{Type: rp.InteractionType(c.Interaction), Text: c.Text}, Code: c.Code, Codes: c.Codes,
@@ -94,8 +100,8 @@ func (p *Phone) claim(ctx context.Context, in devicewire.ClaimBody, flow rp.Flow
 		phone:    p, version: rp.Version(c.Version), flow: rp.FlowType(c.Flow), callback: c.Callback, secretDigest: c.SecretDigest,
 		verifier: secret.Copy([]byte(verifier)),
 	}
-	// A session that was opened by a link stays one of that link, whatever it is opened
-	// by again.
+	// A session that was opened by a link stays one of that link, whatever it is opened by
+	// again.
 	if flow != rp.FlowNotification && t.flow != flow {
 		return nil, fmt.Errorf("%w: the flow", ErrMismatch)
 	}

@@ -35,8 +35,7 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
-	// Nothing happens here but that the time of the session may be up.
-	s, err := e.event(ctx, id, event{kind: drops})
+	s, err := e.look(ctx, id)
 	if err != nil {
 		return nil, err
 	}
