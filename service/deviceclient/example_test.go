@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/rp"
 )
 
-// A phone enrols with the registrar's code, and logs in where a relying party asks for it.
+// A phone enrols with the registrar's code, and logs in where a relying party asks.
 func ExamplePhone() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "phone")

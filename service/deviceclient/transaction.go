@@ -90,8 +90,8 @@ func (p *Phone) claim(ctx context.Context, in devicewire.ClaimBody, flow rp.Flow
 	return p.transaction(c, flow, verifier)
 }
 
-// transaction is what the service says of a session, if that is what would be signed. flow
-// is how the session was opened.
+// transaction is what the service says of a session, if that is what would be signed.
+// flow is how the session was opened.
 func (p *Phone) transaction(c devicewire.Claimed, flow rp.FlowType, verifier string) (*Transaction, error) {
 	t := &Transaction{
 		Session: c.Session, Kind: kinds[c.Kind], RelyingParty: c.RelyingParty, Several: c.Several,

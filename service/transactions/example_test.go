@@ -18,8 +18,8 @@ import (
 	"github.com/tandem-rsa/tandem/service/transactions"
 )
 
-// A relying party asks for a login, and asks for its status until it has ended. There is no
-// such person here.
+// A relying party asks for a login, and asks for its status until it has ended. There is
+// no such person here.
 func ExampleEngine() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "service")
