@@ -100,8 +100,8 @@ func (p *Phone) transaction(c devicewire.Claimed, flow rp.FlowType, verifier str
 		phone:    p, version: rp.Version(c.Version), flow: rp.FlowType(c.Flow), callback: c.Callback, secretDigest: c.SecretDigest,
 		verifier: secret.Copy([]byte(verifier)),
 	}
-	// A session that was opened by a link stays one of that link, whatever it is opened by
-	// again.
+	// A session that was opened by a link stays one of that link, whatever it is opened
+	// by again.
 	if flow != rp.FlowNotification && t.flow != flow {
 		return nil, fmt.Errorf("%w: the flow", ErrMismatch)
 	}
