@@ -33,6 +33,8 @@ var commandMutants = []mutant{
 	{"recover a store that is sound", "service/cmd/tandem/recover.go", "case !s.restored && err == nil:", "case !s.restored && err == nil && s.noAudit:", inCommand, "TestScripts/testdata/recover"},
 	{"recover without a look at the log", "service/cmd/tandem/recover.go", "k, ok := known[key]\n		if !ok {", "k, ok := known[key]\n		if k, ok = (server.Recovery{}), false; !ok {", inCommand, "TestScripts/testdata/recover"},
 	{"leave the challenges of before a recovery", "service/cmd/tandem/recover.go", "	if err := b.replaceChallengeKey(ctx); err != nil {\n		return err\n	}\n", "", inCommand, "TestScripts/testdata/recover"},
+	{"leave the challenge key as it is", "service/cmd/tandem/recover.go", "errors.Join(b.replaceChallengeKey(ctx), b.close())", "b.close()", inCommand, "TestScripts/testdata/challengekey"},
+	{"a challenge key that everybody knows", "service/cmd/tandem/recover.go", "\trand.Read(plain)\n", "\t_ = rand.Read\n\tplain[0] = 1\n", inCommand, "TestScripts/testdata/challengekey"},
 	{"begin a recovery and not end it", "service/cmd/tandem/recover.go", "return recovery.Finish(ctx, store)", "return nil", inCommand, "TestScripts/testdata/recover"},
 	{"a late event gives tries back", "service/cmd/tandem/audit.go", "		if !again {\n", "		if true {\n", inCommand, "TestReadAudit"},
 	{"a repeated event gives tries back", "service/cmd/tandem/audit.go", "if again && r.TriesLeft >= 0 {", "if again && r.TriesLeft >= 99 {", inCommand, "TestReadAudit"},

@@ -108,6 +108,15 @@ func chargeAll(ctx context.Context, srv *server.Server, store limiter.Lister, re
 	return nil
 }
 
+// newChallengeKey replaces the challenge key of a server whose store is left as it is.
+func (s *storeRun) newChallengeKey(ctx context.Context, c *call) error {
+	b, err := openBackend(ctx, c, s.server, s.pin)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.replaceChallengeKey(ctx), b.close())
+}
+
 // replaceChallengeKey voids every challenge: an enrolment that was recorded before could
 // be sent again to a store that has lost it.
 func (b *backend) replaceChallengeKey(ctx context.Context) error {

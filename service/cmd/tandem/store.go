@@ -21,10 +21,11 @@ const (
 	storeCopy    = "copy"
 	storeRecover = "recover"
 	storeMark    = "mark"
+	storeKey     = "challenge-key"
 )
 
 var storeCommand = &command{
-	name: "store", args: "backup -server DIR -o FILE | check|mark|migrate|recover -server DIR | copy -server DIR -to ENGINE",
+	name: "store", args: "backup -server DIR -o FILE | check|mark|migrate|recover|challenge-key -server DIR | copy -server DIR -to ENGINE",
 	about: "backs up the server's store, checks, moves or recovers it",
 	help: `
 Backup copies a store in a file to another file, which must not exist, or with "-o -" to standard
@@ -44,7 +45,11 @@ the store for sound.
 Recover is for a store that was restored from a backup, or went back otherwise: every key is charged
 a full round of wrong PINs, on top of what the audit log knows, and keys that the log says were
 destroyed are destroyed again. The devices then go on. It refuses a store that fits its mark, unless
--restored says that it went back all the same. See docs/operating.md.`,
+-restored says that it went back all the same. See docs/operating.md.
+
+Challenge-key replaces the challenge key, which an operator does daily, and leaves the store alone.
+Every challenge is void from then on: a request under way is not answered, and ends with "tandem
+sign -cancel". What has the folder open keeps the old key until it is started again.`,
 	setup: func(flags *flag.FlagSet) func(context.Context, *call) (result, error) {
 		s := new(storeRun)
 		s.declareServer(flags)
@@ -112,15 +117,17 @@ func (s *storeRun) run(ctx context.Context, c *call) (result, error) {
 	case storeMark:
 		r.Mark = config.markPlace(s.server).String()
 		return r, s.newNode(ctx, c, at, config)
+	case storeKey:
+		return r, s.newChallengeKey(ctx, c)
 	}
 	return r, s.recover(ctx, c, r)
 }
 
 func (s *storeRun) check(what string, c *call) error {
 	switch what {
-	case storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover, storeMark:
+	case storeBackup, storeCheck, storeMigrate, storeCopy, storeRecover, storeMark, storeKey:
 	default:
-		return usagef("what to do with the store? Say %s, %s, %s, %s, %s or %s", storeBackup, storeCheck, storeMark, storeMigrate, storeCopy, storeRecover)
+		return usagef("what to do with the store? Say %s, %s, %s, %s, %s, %s or %s", storeBackup, storeCheck, storeMark, storeMigrate, storeCopy, storeRecover, storeKey)
 	}
 	switch {
 	case what != storeBackup && s.out != "":
@@ -270,6 +277,8 @@ func (r *storeResult) text(w io.Writer) {
 		fmt.Fprintf(w, "%s: %d records, and %s uses it now\n", r.To, r.Records, r.Folder)
 	case r.what == storeMark:
 		fmt.Fprintf(w, "%s: a new mark for %s\n", r.Mark, r.Store)
+	case r.what == storeKey:
+		fmt.Fprintf(w, "%s: a new challenge key. Start again what has the folder open, and give other nodes keys.sealed\n", r.Folder)
 	case r.what == storeRecover:
 		fmt.Fprintf(w, "%s: recovered. Keys charged a round of wrong PINs: %d; destroyed: %d\n", r.Store, *r.Keys, *r.Dead)
 	}
