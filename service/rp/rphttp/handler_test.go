@@ -67,7 +67,7 @@ func TestEveryEndpoint(t *testing.T) {
 func TestPaths(t *testing.T) {
 	s := start(t, rphttp.Options{})
 	for _, path := range []string{
-		"/", base, base + "/", "/v2/session/" + uuid, base + "/v4/session/" + uuid, base + "/v2", base + "/v3", base + "/v2/session", base + "/v2/session/" + uuid + "/x", base + "/V2/session/" + uuid,
+		"/", base, base + "/", "/v2/session/" + uuid, "/other/v2/session/" + uuid, base + "/v4/session/" + uuid, base + "/v2", base + "/v3", base + "/v2/session", base + "/v2/session/" + uuid + "/x", base + "/V2/session/" + uuid,
 		base + "/v2/authentication/etsi", base + "/v2/authentication/etsi/a/b", base + "/v2/authentication/etsi/a%2Fb", base + "/v2/authentication/pno/EE/1", base + "/v1/authentication/pno/EE",
 		base + "/v2/authentication/private/a/b", base + "/v3/authentication/device-link/anonymous/x", base + "/v3/signature/device-link/anonymous", base + "/v2/./session/" + uuid, base + "/x/../v2/session/" + uuid,
 		base + "/v2/authentication%2Fetsi/" + person, base + "/v2/openapi.yaml", "/openapi.yaml", base + "/v3/signature/certificate",
