@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/hpke"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -28,7 +27,6 @@ import (
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol"
-	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/ca"
@@ -122,6 +120,7 @@ func newService(t testing.TB, issuing string) *world {
 	srv, err := server.New(server.Config{
 		Store: new(storetest.MemoryStore), Policy: limiter.DefaultPolicy(), Sealer: sealer, HPKE: server.HPKEKeys{Current: private},
 		ChallengeKey: bytes.Repeat([]byte{9}, 32), Log: quiet,
+		Keys: oneKey{},
 		Admit: func(ctx context.Context, id protocol.KeyID, o protocol.Operation) error {
 			return w.accounts.Admit(ctx, id, o)
 		},
@@ -144,7 +143,7 @@ func newService(t testing.TB, issuing string) *world {
 
 	w.config = Config{
 		Accounts: w.accounts, Engine: w.engine, Protocol: srv, IssuingCA: w.issuing, Folder: t.TempDir(),
-		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)), enroll: givenKey(t),
+		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
 	}
 	return w
 }
@@ -198,33 +197,37 @@ func (w *world) newAuthority(s ca.Store, issuing string) {
 	w.issuing, err = ca.NewIssuing(w.root, rootKey, key.Public(), name)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
-	profile.MinBits, profile.TestNames = 2048, strings.HasPrefix(issuing, "TEST")
+	profile.TestNames = strings.HasPrefix(issuing, "TEST")
 	w.authority, err = ca.New(ca.Config{Issuing: []ca.Issuing{{Certificate: w.issuing, Signer: key}}, Store: s, Profile: profile, URL: w.pki.URL + "/pki"})
 	require.NoError(t, err)
 }
 
-// keys are RSA keys that tests share: each service sees each once.
-var keys struct {
-	sync.Mutex
-	all []*rsa.PrivateKey
+// serverKey is the server's key for all: to make each takes too long for a test.
+var serverKey = sync.OnceValues(func() ([]byte, error) {
+	k, err := splitkey.GenerateSoftwareKey(2048)
+	if err != nil {
+		return nil, err
+	}
+	return k.Bytes(), nil
+})
+
+// oneKey gives out the same key again and again, so that persons' keys are composite, of
+// 4096 bits, as in a service.
+type oneKey struct{}
+
+func (oneKey) Bits() int { return 2048 }
+
+func (k oneKey) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
+	blob, err := serverKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := k.LoadKey(ctx, blob)
+	return key, bytes.Clone(blob), err
 }
 
-// givenKey enrols keys that exist, so that they need not be made for each test.
-func givenKey(t testing.TB) func(*device.EnrollOptions) {
-	next := 0
-	return func(o *device.EnrollOptions) {
-		keys.Lock()
-		defer keys.Unlock()
-		if next == len(keys.all) {
-			key, err := rsa.GenerateKey(rand.Reader, 2048)
-			require.NoError(t, err)
-			keys.all = append(keys.all, key)
-		}
-		var err error
-		o.Client, o.Server, err = splitkey.Split(keys.all[next], splitkey.Additive)
-		require.NoError(t, err)
-		next++
-	}
+func (oneKey) LoadKey(_ context.Context, blob []byte) (splitkey.RSAKey, error) {
+	return splitkey.ParseSoftwareKey(bytes.Clone(blob))
 }
 
 type object = map[string]any

@@ -53,8 +53,6 @@ type Config struct {
 	CallbackClient *http.Client
 
 	Log *slog.Logger // slog.Default() if nil
-
-	enroll func(*device.EnrollOptions) // in tests: with keys that exist
 }
 
 // Identities are test persons with their phones.
@@ -215,11 +213,7 @@ func (t *Identities) enroll(ctx context.Context, p *phone, i Identity, token, fo
 	}
 	for n, offer := range e.Offers {
 		if offer.Challenge != nil {
-			options := device.EnrollOptions{Challenge: offer.Challenge, PIN: pins[n]}
-			if t.config.enroll != nil {
-				t.config.enroll(&options)
-			}
-			if err := p.devices[n].Enroll(ctx, options); err != nil {
+			if err := p.devices[n].Enroll(ctx, device.EnrollOptions{Challenge: offer.Challenge, PIN: pins[n]}); err != nil {
 				return accounts.Account{}, err
 			}
 		}

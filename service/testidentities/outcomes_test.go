@@ -183,6 +183,7 @@ func requireSigned(t *testing.T, w *world, status object, digest []byte, hash cr
 	signature, err := base64.StdEncoding.DecodeString(s["value"].(string))
 	require.NoError(t, err)
 	key := c.PublicKey.(*rsa.PublicKey)
+	require.Equal(t, 4096, key.N.BitLen())
 	if s["signatureAlgorithm"] == "rsassa-pss" {
 		require.NoError(t, rsa.VerifyPSS(key, hash, digest, signature, &rsa.PSSOptions{SaltLength: hash.Size()}))
 	} else {
