@@ -22,9 +22,14 @@ import (
 	"github.com/tandem-rsa/tandem/service/rp/acsp"
 )
 
+// slots bounds how many tests use the one server of PostgreSQL at once.
+var slots = make(chan struct{}, 4)
+
 // run runs a test on both engines.
 func run(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Parallel() // they wait for the disk
+	slots <- struct{}{}
+	t.Cleanup(func() { <-slots })
 	databasetest.Run(t, func(t *testing.T, open func() *database.DB) { f(t, newWorld(t, open)) })
 }
 
