@@ -153,3 +153,26 @@ func TestFolderFails(t *testing.T) {
 	_, err := ca.OpenFolder(folder)
 	require.Error(t, err)
 }
+
+// TestLanguages: a statement's language has two small letters, any of them.
+func TestLanguages(t *testing.T) {
+	config := newAuthority(t).config
+	for language, ok := range map[string]bool{"az": true, "za": true, "a": false, "aza": false, "a{": false, "`z": false, "Az": false} {
+		config.Profile.SignatureQualified.QC.PDS = []ca.PDS{{URL: "https://host/pds", Language: language}}
+		_, err := ca.New(config)
+		require.Equal(t, ok, err == nil, language)
+	}
+}
+
+// TestOtherFiles: what has the name of an issuing CA's key alone, or a name like it, is no
+// issuing CA.
+func TestOtherFiles(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "ca")
+	require.NoError(t, ca.CreateFolder(folder, setup()))
+	for _, name := range []string{"issuing-7", "issuing-7.key", "issuing-.crt", "issuing-07.crt", "issuing-0.crt", "issuing--7.crt", "other-7.crt", "7.crt", "issuing-x.crt"} {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), nil, 0o600))
+	}
+	f, err := ca.OpenFolder(folder)
+	require.NoError(t, err)
+	require.Len(t, f.Issuing, 1)
+}

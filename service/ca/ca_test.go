@@ -315,33 +315,51 @@ func TestNewRefuses(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
+	with := func(change func(*x509.Certificate)) *x509.Certificate {
+		c := *good.issuing()
+		change(&c)
+		return &c
+	}
 	for name, change := range map[string]func(*ca.Config){
-		"no store":               func(c *ca.Config) { c.Store = nil },
-		"a nil store":            func(c *ca.Config) { c.Store = (*store)(nil) },
-		"no issuing CA":          func(c *ca.Config) { c.Issuing = nil },
-		"no certificate":         func(c *ca.Config) { c.Issuing[0].Certificate = nil },
-		"no signer":              func(c *ca.Config) { c.Issuing[0].Signer = nil },
-		"a nil signer":           func(c *ca.Config) { c.Issuing[0].Signer = (*ecdsa.PrivateKey)(nil) },
-		"another's signer":       func(c *ca.Config) { c.Issuing[0].Signer = other.signer },
-		"a short key":            func(c *ca.Config) { c.Issuing[0].Signer = rsaKey },
-		"a person's":             func(c *ca.Config) { c.Issuing[0].Certificate = leaf },
-		"twice":                  func(c *ca.Config) { c.Issuing = append(c.Issuing, c.Issuing[0]) },
-		"a chain of nothing":     func(c *ca.Config) { c.Issuing[0].Above = []*x509.Certificate{nil} },
-		"another's chain":        func(c *ca.Config) { c.Issuing[0].Above = []*x509.Certificate{other.root} },
-		"a name without TEST":    func(c *ca.Config) { c.Issuing[0].Certificate = named("Tandem EID-Q") },
-		"no URL":                 func(c *ca.Config) { c.URL = "" },
-		"a URL of files":         func(c *ca.Config) { c.URL = "file:///pki" },
-		"a URL of no host":       func(c *ca.Config) { c.URL = "http:///pki" },
-		"a URL with an end":      func(c *ca.Config) { c.URL = "http://host/" },
-		"a URL with a query":     func(c *ca.Config) { c.URL = "http://host/?a" },
-		"a user":                 func(c *ca.Config) { c.URL = "http://me@host" },
-		"letters in the URL":     func(c *ca.Config) { c.URL = "http://host/õ" },
-		"no profile":             func(c *ca.Config) { c.Profile = ca.Profile{} },
-		"eleven years":           func(c *ca.Config) { c.Profile.Years = 11 },
-		"short keys":             func(c *ca.Config) { c.Profile.MinBits = 1024 },
-		"no policy":              func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = nil },
-		"a policy that is none":  func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = []string{"3.1"} },
-		"a policy twice":         func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = []string{"1.2.3", "1.2.3"} },
+		"no store":              func(c *ca.Config) { c.Store = nil },
+		"a nil store":           func(c *ca.Config) { c.Store = (*store)(nil) },
+		"no issuing CA":         func(c *ca.Config) { c.Issuing = nil },
+		"no certificate":        func(c *ca.Config) { c.Issuing[0].Certificate = nil },
+		"no signer":             func(c *ca.Config) { c.Issuing[0].Signer = nil },
+		"a nil signer":          func(c *ca.Config) { c.Issuing[0].Signer = (*ecdsa.PrivateKey)(nil) },
+		"another's signer":      func(c *ca.Config) { c.Issuing[0].Signer = other.signer },
+		"a short key":           func(c *ca.Config) { c.Issuing[0].Signer = rsaKey },
+		"a person's":            func(c *ca.Config) { c.Issuing[0].Certificate = leaf },
+		"twice":                 func(c *ca.Config) { c.Issuing = append(c.Issuing, c.Issuing[0]) },
+		"a chain of nothing":    func(c *ca.Config) { c.Issuing[0].Above = []*x509.Certificate{nil} },
+		"another's chain":       func(c *ca.Config) { c.Issuing[0].Above = []*x509.Certificate{other.root} },
+		"a name without TEST":   func(c *ca.Config) { c.Issuing[0].Certificate = named("Tandem EID-Q") },
+		"no URL":                func(c *ca.Config) { c.URL = "" },
+		"a URL of files":        func(c *ca.Config) { c.URL = "file:///pki" },
+		"a URL of no host":      func(c *ca.Config) { c.URL = "http:///pki" },
+		"a URL with an end":     func(c *ca.Config) { c.URL = "http://host/" },
+		"a URL with a query":    func(c *ca.Config) { c.URL = "http://host/?a" },
+		"a user":                func(c *ca.Config) { c.URL = "http://me@host" },
+		"letters in the URL":    func(c *ca.Config) { c.URL = "http://host/õ" },
+		"no profile":            func(c *ca.Config) { c.Profile = ca.Profile{} },
+		"eleven years":          func(c *ca.Config) { c.Profile.Years = 11 },
+		"short keys":            func(c *ca.Config) { c.Profile.MinBits = 1024 },
+		"no policy":             func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = nil },
+		"a policy that is none": func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = []string{"3.1"} },
+		"a policy twice":        func(c *ca.Config) { c.Profile.SignatureAdvanced.Policies = []string{"1.2.3", "1.2.3"} },
+		"a usage of large numbers": func(c *ca.Config) {
+			c.Profile.AuthenticationAdvanced.ExtKeyUsage = []string{"2.25.170141183460469231731687303715884105728"}
+		},
+		"no CA": func(c *ca.Config) { c.Issuing[0].Certificate = with(func(c *x509.Certificate) { c.IsCA = false }) },
+		"without constraints": func(c *ca.Config) {
+			c.Issuing[0].Certificate = with(func(c *x509.Certificate) { c.BasicConstraintsValid = false })
+		},
+		"without CRLs": func(c *ca.Config) {
+			c.Issuing[0].Certificate = with(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })
+		},
+		"without a key id": func(c *ca.Config) {
+			c.Issuing[0].Certificate = with(func(c *x509.Certificate) { c.SubjectKeyId = nil })
+		},
 		"a usage that is none":   func(c *ca.Config) { c.Profile.AuthenticationAdvanced.ExtKeyUsage = []string{"1.2.x"} },
 		"a statement by http":    func(c *ca.Config) { c.Profile.SignatureQualified.QC.PDS = []ca.PDS{{"http://host/pds", "en"}} },
 		"a statement in English": func(c *ca.Config) { c.Profile.SignatureQualified.QC.PDS = []ca.PDS{{"https://host/pds", "English"}} },

@@ -113,6 +113,11 @@ func (e Extensions) check() error {
 			seen[s] = true
 		}
 	}
+	for _, s := range e.ExtKeyUsage {
+		if _, err := parseOID(s); err != nil {
+			return fmt.Errorf("%w: %q has a number that no certificate can name", ErrConfig, s)
+		}
+	}
 	for _, s := range e.QC.PDS {
 		u, err := url.Parse(s.URL)
 		if err != nil || u.Scheme != "https" || u.Host == "" || strings.ContainsFunc(s.URL, notPrintableASCII) {
