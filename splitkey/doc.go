@@ -21,6 +21,8 @@
 // Most programs want package protocol, which adds the PIN, the attempt limit and the
 // messages; they use this package for its types only.
 //
+// All methods but Wipe may be called from many goroutines at once.
+//
 // # Security
 //
 //   - A result is verified once, by the one who releases it: [Completer.Check] verifies

@@ -9,8 +9,9 @@
 // Beside them are mutants by rule, of which nobody thought (operators.go): thousands, of
 // which a sample is drawn, in an order that the seed and the mutants' names decide. Those
 // of one package are built at once, each behind a switch (build.go). On each, the tests
-// run that run its line, the fastest first. At least 95 of 100 must be killed; what no
-// test can see is listed in equivalent.txt, with the reason.
+// run that run its line, the fastest first. Which these are is measured, and kept in the
+// user's cache folder under the hash of the tests' binary. At least 95 of 100 must be
+// killed; what no test can see is listed in equivalent.txt, with the reason.
 //
 //	go run ./internal/mutants                            the tables
 //	go run ./internal/mutants -only REGEXP               of the tables, some

@@ -74,6 +74,7 @@ var splitkeyMutants = []mutant{
 	{"take a salt of another length than the options'", "splitkey/message.go", "if len(salt) != want {", "if len(salt) > want {", inSplitkey, "TestEncodeRefuses"},
 	{"take an unknown salt length", "splitkey/message.go", "if opts.SaltLength < rsa.PSSSaltLengthEqualsHash {", "if opts.SaltLength < -2 {", inSplitkey, "TestEncodeRefuses"},
 	{"take a salt without EMSA-PSS", "splitkey/message.go", "if !isPSS && len(salt) != 0 {", "if !isPSS && len(salt) > 1 {", inSplitkey, "TestEncodeRefuses"},
+	{"one working space for all goroutines", "internal/modexp/arena.go", "func newArena() *arena { return arenas.Get().(*arena) }", "var theArena = arenas.Get().(*arena)\n\nfunc newArena() *arena { return theArena }", inSplitkey, "TestConcurrentUse"},
 	{"complete with a wiped share", "splitkey/complete.go", "if c.share.secret() == nil {", "if c.share == nil {", inSplitkey, "TestPartialRefused"},
 	{"believe the server's signature", "splitkey/signer.go", "if err := m.Verify(sig); err != nil {", "if err := m.Verify(sig); false && err != nil {", inSplitkey, "TestSigner$"},
 	{"forget the signer's context", "splitkey/signer.go", "sig, err := s.server(s.ctx, m, partial)", "sig, err := s.server(context.WithoutCancel(context.Background()), m, partial)", inSplitkey, "TestSignContext"},
