@@ -164,8 +164,8 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// TestOtherFiles: what has the name of an issuing CA's key alone, or a name like it, is no
-// issuing CA.
+// TestOtherFiles: what has the name of an issuing CA's key alone, or a name like it, is
+// no issuing CA.
 func TestOtherFiles(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "ca")
 	require.NoError(t, ca.CreateFolder(folder, setup()))
