@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandem-rsa/tandem/protocol"
@@ -146,7 +147,29 @@ func (a *Accounts) Page(ctx context.Context, after string, n int) ([]Account, er
 	if n < 1 || n > 1000 {
 		return nil, fmt.Errorf("%w: a page of %d accounts", ErrRequest, n)
 	}
-	return a.read(ctx, "WHERE a.document IN (SELECT document FROM accounts WHERE document > $1 ORDER BY document LIMIT $2)", after, n)
+	all, err := a.read(ctx, "WHERE a.document IN (SELECT document FROM accounts WHERE document > $1 ORDER BY document LIMIT $2)", after, n)
+	if err != nil || len(all) < 2 {
+		return all, err
+	}
+	// The last one is where the next page begins: by the database's order, not by Go's.
+	place := map[string]int{}
+	err = a.db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT document FROM accounts WHERE document > $1 ORDER BY document LIMIT $2", after, n)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for i := 0; rows.Next(); i++ {
+			var document string
+			if err := rows.Scan(&document); err != nil {
+				return err
+			}
+			place[document] = i
+		}
+		return rows.Err()
+	})
+	slices.SortFunc(all, func(x, y Account) int { return place[x.Document.String()] - place[y.Document.String()] })
+	return all, err
 }
 
 func (a *Accounts) one(ctx context.Context, where string, args ...any) (Account, error) {

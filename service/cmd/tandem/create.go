@@ -119,7 +119,7 @@ func fillServer(ctx context.Context, c *call, folder string, config *serverConfi
 		if err := writeNew(filepath.Join(folder, sealerFile), hexed, secretMode); err != nil {
 			return err
 		}
-		v, err = softwareVault(folder, *config)
+		v, err = softwareVault(folder, *config, oneRun)
 	}
 	if err != nil {
 		return err

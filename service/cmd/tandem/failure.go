@@ -15,6 +15,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
+	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/deviceclient"
+	"github.com/tandem-rsa/tandem/service/node"
 	"github.com/tandem-rsa/tandem/service/stores/bolt"
 	"github.com/tandem-rsa/tandem/service/stores/etcd"
 	"github.com/tandem-rsa/tandem/service/stores/postgres"
@@ -46,6 +49,7 @@ type failure struct {
 	LockedUntil    *time.Time `json:"locked_until,omitempty"`
 	Reason         string     `json:"reason,omitempty"` // why the key is destroyed
 	Rule           string     `json:"rule,omitempty"`   // of pinlock.CheckPIN, that a weak PIN breaks
+	Code           string     `json:"answer,omitempty"` // the service's, in place of what was asked for
 
 	exit  int
 	cause error
@@ -99,6 +103,7 @@ func explain(err error, now time.Time) *failure {
 		destroyed *protocol.DestroyedError
 		weak      *pinlock.WeakPINError
 		token     *hsm.TokenError
+		answer    *deviceclient.Error
 	)
 	f := &failure{Kind: "failure", Message: err.Error(), exit: exitFailure, cause: err}
 	switch {
@@ -127,6 +132,14 @@ func explain(err error, now time.Time) *failure {
 	case errors.As(err, &destroyed):
 		f.Kind, f.exit, f.Reason = "destroyed", exitDestroyed, destroyed.Reason.String()
 		f.Message, f.Next = "the key is destroyed for ever: "+destroyed.Reason.String(), newKeyAdvice
+	case errors.As(err, &answer):
+		f.Kind, f.Code = "service", answer.Code
+		f.Next = serviceAdvice[answer.Code]
+		if answer.Code == deviceclient.CodeLater {
+			f.Next = fmt.Sprintf("try again in %v", answer.RetryAfter)
+		}
+	case errors.Is(err, deviceclient.ErrMismatch):
+		f.Kind, f.Next = "mismatch", "nothing was signed: tell whoever runs the service"
 	case errors.As(err, &weak):
 		f.Kind, f.exit = "bad_pin", exitUsage
 		f.Message, f.Rule = explainWeak(weak.Rule), weak.Rule
@@ -161,6 +174,10 @@ func explain(err error, now time.Time) *failure {
 		errors.Is(err, postgres.ErrDamaged), errors.Is(err, postgres.ErrFormat), errors.Is(err, watermark.ErrMark),
 		errors.Is(err, server.ErrRecord), errors.Is(err, server.ErrSealed):
 		f.Kind, f.Next = "damaged", "stop using this server, and restore its folder as docs/operating.md says: an older one gives wrong PINs back"
+	case errors.Is(err, node.ErrProduction):
+		f.Kind, f.exit, f.Next = "usage", exitUsage, "\"production\" in the configuration says which it is"
+	case errors.Is(err, database.ErrUnsafe), errors.Is(err, database.ErrInsecure):
+		f.Kind, f.Next = "exposed", "docs/stores.md says what the settings of the database must be"
 	case errors.Is(err, device.ErrStorage):
 		f.Kind, f.Next = "damaged", "nothing was sent. Remove this key's folder and enroll again; an older copy would be taken for a clone"
 	case errors.Is(err, hsm.ErrPIN):
@@ -186,6 +203,17 @@ func explain(err error, now time.Time) *failure {
 }
 
 const newKeyAdvice = "\"tandem enroll -new\" makes a new key in its place"
+
+// serviceAdvice is what to do about an answer of the service.
+var serviceAdvice = map[string]string{
+	deviceclient.CodeUnauthorized: "the account was never opened: tandem phone enroll",
+	deviceclient.CodeEnded:        "the account has ended: the registrar gives a code for a new one",
+	deviceclient.CodeNoSuchCode:   "the code was used, is outdated, or mistyped: the registrar gives another one",
+	deviceclient.CodeNotApproved:  "approve it on the old phone: tandem phone approve REQUEST",
+	deviceclient.CodeUnconfirmed:  "go on with: tandem phone enroll",
+	deviceclient.CodeGone:         "the transaction has ended",
+	deviceclient.CodeWrongCode:    "the transaction has ended: begin anew at the relying party's",
+}
 
 func isHSM(err error) bool {
 	for _, e := range []error{hsm.ErrModule, hsm.ErrInUse, hsm.ErrConfig, hsm.ErrUnsupported, hsm.ErrUnavailable, hsm.ErrExposed, hsm.ErrFault, hsm.ErrBlob} {

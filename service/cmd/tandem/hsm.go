@@ -69,7 +69,7 @@ func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) 
 const closePatience = 3 * time.Second
 
 // openToken asks for the PIN once, before the module is loaded.
-func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (*hsm.Token, func() error, error) {
+func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, sessions int) (*hsm.Token, func() error, error) {
 	if _, err := os.Stat(config.Module); err != nil {
 		return nil, nil, failf("hsm", "give the path of a PKCS #11 library", "%w: %w", hsm.ErrModule, err)
 	}
@@ -80,7 +80,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 	c.step("server: opening the token and testing what it can do")
 	defer c.done()
 	token, err := hsm.Open(ctx, hsm.Config{
-		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: 1,
+		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: sessions,
 		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN) (
 
 // createTokenVault makes the keys in the token, under labels that no other server has.
 func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hsmPIN) (*vault, error) {
-	token, shut, err := openToken(ctx, c, config.HSM, pin)
+	token, shut, err := openToken(ctx, c, config.HSM, pin, oneRun.sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hs
 	if err != nil {
 		return nil, errors.Join(undo(err), shut())
 	}
-	v, err := tokenVault(ctx, token, *config, func() error { return nil })
+	v, err := tokenVault(ctx, token, *config, oneRun, func() error { return nil })
 	if err != nil {
 		return nil, errors.Join(undo(err), shut())
 	}
@@ -146,26 +146,26 @@ func destroyKeys(ctx context.Context, token *hsm.Token, labels []string, cause e
 	return cause
 }
 
-func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN) (*vault, error) {
-	token, shut, err := openToken(ctx, c, config.HSM, pin)
+func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN, d demand) (*vault, error) {
+	token, shut, err := openToken(ctx, c, config.HSM, pin, d.sessions)
 	if err != nil {
 		return nil, err
 	}
-	v, err := tokenVault(ctx, token, config, shut)
+	v, err := tokenVault(ctx, token, config, d, shut)
 	if err != nil {
 		return nil, errors.Join(err, shut())
 	}
 	return v, nil
 }
 
-func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, shut func() error) (*vault, error) {
+func tokenVault(ctx context.Context, token *hsm.Token, config serverConfig, d demand, shut func() error) (*vault, error) {
 	sealer, err := token.Sealer(ctx, config.HSM.SealingKey)
 	if err != nil {
 		return nil, err
 	}
 	v := &vault{sealer: sealer, token: token, close: shut}
 	if config.Shape == composite {
-		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.ClientBits, 0)
+		keys, err := token.ServerKeys(ctx, config.HSM.WrapKey, config.ClientBits, d.stock)
 		if err != nil {
 			return nil, err
 		}

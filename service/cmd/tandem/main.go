@@ -77,7 +77,10 @@ type command struct {
 type result interface{ text(io.Writer) }
 
 func commands() []*command {
-	return []*command{initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, agentCommand, storeCommand, demoCommand}
+	return []*command{
+		initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, agentCommand, storeCommand, demoCommand,
+		serveCommand, rpCommand, registerCommand, accountCommand, phoneCommand,
+	}
 }
 
 // call is one run of a command.
@@ -207,7 +210,7 @@ func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
 func (a *app) overview(w io.Writer) {
 	fmt.Fprint(w, "Tandem makes RSA keys in two halves and signs with them.\n\n")
 	for _, cmd := range commands() {
-		fmt.Fprintf(w, "  tandem %-8s%s\n", cmd.name, cmd.about)
+		fmt.Fprintf(w, "  tandem %-9s%s\n", cmd.name, cmd.about)
 	}
 	fmt.Fprint(w, "\nStart with \"tandem demo FILE\". \"tandem help COMMAND\" says more of each.\n")
 }

@@ -126,8 +126,19 @@ func readServerConfig(folder string) (config serverConfig, err error) {
 	return config, nil
 }
 
-// openBackend opens the folder that createServer made.
+// demand is how much a process wants of a server's parts: sessions of a token, and keys
+// that are ready before an enrolment asks for one.
+type demand struct{ sessions, stock int }
+
+// oneRun is enough for a command: one enrolment does not pay for a stock of keys.
+var oneRun = demand{sessions: 1}
+
+// openBackend opens the folder that createServer made, for a command.
 func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*backend, error) {
+	return openBackendFor(ctx, c, folder, hsmPIN, oneRun)
+}
+
+func openBackendFor(ctx context.Context, c *call, folder string, hsmPIN hsmPIN, d demand) (*backend, error) {
 	config, err := readServerConfig(folder)
 	if err != nil {
 		return nil, err
@@ -145,9 +156,9 @@ func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*b
 	}
 	var v *vault
 	if config.HSM != nil {
-		v, err = openTokenVault(ctx, c, config, hsmPIN)
+		v, err = openTokenVault(ctx, c, config, hsmPIN, d)
 	} else {
-		v, err = softwareVault(folder, config)
+		v, err = softwareVault(folder, config, d)
 	}
 	if err != nil {
 		return nil, err
@@ -215,16 +226,23 @@ func (b *backend) openCopy(ctx context.Context, c *call) (srv *server.Server, sh
 func (b *backend) path(name string) string { return filepath.Join(b.folder, name) }
 
 func (b *backend) start(c *call, store limiter.Store, audit io.Writer, shut func() error) (*server.Server, func() error, error) {
-	log := slog.NewJSONHandler(audit, nil)
-	srv, err := server.New(server.Config{
-		Store: store, Policy: limiter.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
-		HPKE: server.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey, Signed: b.signed,
-		Audit: server.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
-	})
+	config := b.parts(c, store, audit)
+	config.Signed = b.signed
+	srv, err := server.New(config)
 	if err != nil {
 		return nil, nil, errors.Join(err, shut())
 	}
 	return srv, shut, nil
+}
+
+// parts are what any server of this folder has.
+func (b *backend) parts(c *call, store limiter.Store, audit io.Writer) server.Config {
+	log := slog.NewJSONHandler(audit, nil)
+	return server.Config{
+		Store: store, Policy: limiter.DefaultPolicy(), Keys: b.vault.keys, Sealer: b.vault.sealer,
+		HPKE: server.HPKEKeys{Current: b.private}, ChallengeKey: b.challengeKey,
+		Audit: server.NewAuditLog(log), Log: slog.New(log), Clock: c.clock,
+	}
 }
 
 func logOf(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
@@ -238,7 +256,7 @@ func (b *backend) with(ctx context.Context, c *call, work func(*server.Server) e
 	return errors.Join(work(srv), shut())
 }
 
-func softwareVault(folder string, config serverConfig) (*vault, error) {
+func softwareVault(folder string, config serverConfig, d demand) (*vault, error) {
 	name := filepath.Join(folder, sealerFile)
 	if err := checkSecret(name); err != nil {
 		return nil, err
@@ -263,8 +281,7 @@ func softwareVault(folder string, config serverConfig) (*vault, error) {
 	}
 	v := &vault{sealer: sealer, close: func() error { return nil }, undo: func(cause error) error { return cause }}
 	if config.Shape == composite {
-		// One enrolment does not pay for a stock of keys.
-		pool, err := server.NewKeyPool(config.ClientBits, 0)
+		pool, err := server.NewKeyPool(config.ClientBits, d.stock)
 		if err != nil {
 			return nil, err
 		}

@@ -152,7 +152,7 @@ func (s *storeRun) openMark(ctx context.Context, c *call, config serverConfig) (
 	closeToken := func() error { return nil }
 	place := config.markPlace(s.server)
 	if place.label != "" {
-		if token, closeToken, err = openToken(ctx, c, config.HSM, s.pin); err != nil {
+		if token, closeToken, err = openToken(ctx, c, config.HSM, s.pin, oneRun.sessions); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -10,6 +10,16 @@ import (
 	"github.com/tandem-rsa/tandem/service/rp"
 )
 
+// Source returns who sent a request, as the handler tells its Engine: for other handlers
+// behind the same proxies.
+func (h *Handler) Source(r *http.Request) rp.Source {
+	if h == nil || r == nil {
+		return rp.Source{}
+	}
+	s, _ := h.source(r)
+	return s
+}
+
 // source returns who sent a request, and whether a trusted proxy passed it on.
 func (h *Handler) source(r *http.Request) (s rp.Source, byProxy bool) {
 	peer, _ := address(r.RemoteAddr)

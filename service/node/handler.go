@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// ServeHTTP implements [http.Handler].
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if n == nil || n.stop == nil {
+		http.Error(w, "no node", http.StatusInternalServerError)
+		return
+	}
+	switch path := r.URL.Path; {
+	// Clients concatenate a base URL and a path: there may be more slashes than one.
+	case under("/"+strings.TrimLeft(path, "/"), rpPath):
+		n.parties.ServeHTTP(w, r)
+	case under(path, devicePath):
+		n.phones.ServeHTTP(w, r)
+	case under(path, caPath):
+		n.pki.ServeHTTP(w, r)
+	case path == mockPath && n.mock != nil:
+		n.mock.ServeHTTP(w, r)
+	case path == healthPath:
+		tell(w, r, http.StatusOK, "ok\n")
+	case path == readyPath:
+		if n.Ready() != nil {
+			tell(w, r, http.StatusServiceUnavailable, "not ready\n")
+			return
+		}
+		tell(w, r, http.StatusOK, "ready\n")
+	case path == linkPath:
+		tell(w, r, http.StatusOK, "This link opens the app on a phone. Open it there, or scan the QR code with the app.\n")
+	default:
+		tell(w, r, http.StatusNotFound, "not found\n")
+	}
+}
+
+func under(path, prefix string) bool { return strings.HasPrefix(path, prefix+"/") }
+
+// tell answers with a line of text that depends on nothing that was sent.
+func tell(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		status, text = http.StatusMethodNotAllowed, "method not allowed\n"
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // whoever hung up does not hear it
+}
+
+const (
+	lookEvery = 2 * time.Second
+	lookTime  = 5 * time.Second // for the parts to answer
+)
+
+// watch looks at the parts now and then. So how often somebody asks /readyz costs them
+// nothing.
+func (n *Node) watch(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			n.look(ctx)
+		}
+	}
+}
+
+// look asks each part whether it can work.
+func (n *Node) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	err := n.server.Ping(ctx)
+	n.metrics.pinged(err)
+	db := n.db.Ping(ctx)
+	n.metrics.database(db)
+	if err == nil {
+		err = db
+	}
+	waiting, failed, e := n.outbox.Waiting(ctx)
+	if e == nil {
+		n.metrics.notices(waiting, failed)
+	}
+	before := n.problem.Swap(&err)
+	switch was := before != nil && *before != nil; {
+	case err != nil && !was:
+		n.config.Log.ErrorContext(ctx, "not ready", "cause", err)
+	case err == nil && was:
+		n.config.Log.InfoContext(ctx, "ready again")
+	}
+}
+
+// Ready returns nil if database, store, sealer and server keys answered when they were last
+// asked, some seconds ago at most, and Drain was not called.
+func (n *Node) Ready() error {
+	if n == nil || n.stop == nil {
+		return ErrConfig
+	}
+	if n.draining.Load() {
+		return errDraining
+	}
+	return *n.problem.Load()
+}
