@@ -19,8 +19,8 @@ import (
 var (
 	// ErrConfig is wrapped by the errors of [Open] for a configuration that cannot work.
 	ErrConfig = errors.New("node: unusable configuration")
-	// ErrProduction is wrapped by those for what has no place in production, or in a trial.
-	// It wraps ErrConfig.
+	// ErrProduction is wrapped by those for what has no place in production, or in a
+	// trial. It wraps ErrConfig.
 	ErrProduction = fmt.Errorf("%w: production", ErrConfig)
 )
 
@@ -30,8 +30,8 @@ type Config struct {
 	Production bool
 
 	DB *database.DB
-	// Server is the configuration of the protocol's server. Signed, Admit and Observer are
-	// Open's to set. Audit gets each event after the accounts have it.
+	// Server is the configuration of the protocol's server. Signed, Admit and Observer
+	// are Open's to set. Audit gets each event after the accounts have it.
 	Server server.Config
 	// Secret keeps codes, see accounts.Config.
 	Secret []byte `json:"-"`

@@ -12,7 +12,7 @@
 // The paths:
 //
 //	/smart-id-rp/v1, /v2, /v3   relying parties: package rphttp
-//	/device/v1/                 phones: package deviceapi; /device/v1/message is httphandler's
+//	/device/v1/                 phones: package deviceapi
 //	/pki/                       CRLs, OCSP, certificates: package ca
 //	/device-link                where a device link leads without an app
 //	/mock/device-link           test identities, if there are any
@@ -24,8 +24,8 @@
 // # Security
 //
 // Config.Production says whether persons rely on what this node does. Then it has no test
-// identities, and no CA whose name begins with "TEST". Without it, it is a trial, and must
-// not have a real CA either: so neither is taken for the other.
+// identities, and no CA whose name begins with "TEST". Without it, it is a trial, and
+// must not have a real CA either: so neither is taken for the other.
 //
 // The log has names of requests, of keys and, where an operator must know them, of
 // accounts. It has no PIN, no token, no digest, no name and no body.

@@ -10,6 +10,9 @@ import (
 
 // ServeHTTP implements [http.Handler].
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if w == nil || r == nil {
+		return
+	}
 	if n == nil || n.stop == nil {
 		http.Error(w, "no node", http.StatusInternalServerError)
 		return
@@ -99,8 +102,8 @@ func (n *Node) look(ctx context.Context) {
 	}
 }
 
-// Ready returns nil if database, store, sealer and server keys answered when they were last
-// asked, some seconds ago at most, and Drain was not called.
+// Ready returns nil if database, store, sealer and server keys answered when they were
+// last asked, some seconds ago at most, and Drain was not called.
 func (n *Node) Ready() error {
 	if n == nil || n.stop == nil {
 		return ErrConfig

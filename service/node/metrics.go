@@ -14,13 +14,13 @@ import (
 
 var errDraining = errors.New("node: it is being stopped")
 
-// metered are the node's metrics beside those of the server. A nil one counts nothing.
+// metered are the node's metrics beside the server's. A nil one counts nothing.
 //
 //	tandem_rp_request_seconds{endpoint, status}   requests of relying parties
 //	tandem_phone_request_seconds{status}          requests of phones
 //	tandem_requests_in_flight{who}                of "rp" and "phone", waits included
 //	tandem_database_up                            1 if the database answered last
-//	tandem_notices{state}                         "waiting" for their senders, or "failed"
+//	tandem_notices{state}                         "waiting" or "failed"
 type metered struct {
 	server *metrics.Metrics
 	rp     *prometheus.HistogramVec

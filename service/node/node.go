@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -74,7 +75,11 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	n.stop = stop
 	engine := rphttp.Engine(n.engine)
 	if t := c.TestIdentities; t != nil {
-		var err error
+		err := n.demo(ctx)
+		if err != nil {
+			stop()
+			return nil, err
+		}
 		n.identities, err = testidentities.Open(ctx, testidentities.Config{
 			Accounts: n.accounts, Engine: n.engine, Protocol: n.server, IssuingCA: c.Issuing[0].Certificate,
 			Folder: t.Folder, CallbackHosts: t.CallbackHosts, Log: c.Log,
@@ -170,6 +175,27 @@ func (n *Node) handlers(engine rphttp.Engine) (err error) {
 	})
 	n.parties, n.phones = n.metrics.parties(n.api), n.metrics.phones(http.StripPrefix(devicePath, n.device))
 	return err
+}
+
+// demoParties are the relying parties of public examples.
+var demoParties = []string{"00000000-0000-4000-8000-000000000000", "00000000-0000-0000-0000-000000000000"}
+
+// demo adds the relying party that test identities are for, unless it is there: of this
+// machine only.
+func (n *Node) demo(ctx context.Context) error {
+	for _, uuid := range demoParties {
+		_, err := n.accounts.RelyingParty(ctx, uuid)
+		if errors.Is(err, accounts.ErrNotFound) {
+			err = n.accounts.SetRelyingParty(ctx, accounts.RelyingParty{
+				UUID: uuid, Names: []string{"DEMO"}, Advanced: true, ShareIP: true,
+				Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deliver gives the events that a crash left in the records of keys to the accounts and

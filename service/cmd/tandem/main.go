@@ -10,15 +10,18 @@
 //	tandem status -server DIR -device DIR
 //	tandem agent  -server DIR -device DIR      is an ssh-agent with these keys
 //	tandem store backup -server DIR -o FILE
+//	tandem serve  -dir DIR                     is the service
+//	tandem phone  enroll -phone DIR CODE       is a phone, for a running service
 //
 // docs/command.md is the reference: flags, exit codes, JSON fields.
 //
 // # Security
 //
-// Both parties run in this process, one after the other, and share only what a service
-// hands to a device: its HPKE public key, a challenge, a digest. This is a tool to see,
-// test and script the scheme. Only two programs on two machines, one with package device
-// and one with package server, protect as docs/threats.md says.
+// But for "serve" and "phone", both parties run in this process, one after the other.
+// They share only what a service hands to a device: its HPKE public key, a challenge, a
+// digest. That is a tool to see, test and script the scheme. Only two programs on two
+// machines, one with package device and one with package server, protect as
+// docs/threats.md says.
 //
 // A PIN in an environment variable can be read by other processes of the same user, and
 // stays in this process's memory. Prompt and -pin-file are wiped after use.

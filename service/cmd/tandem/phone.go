@@ -238,8 +238,8 @@ func (p *phoneRun) changePIN(ctx context.Context, _ string) (result, error) {
 	return &changedResult{Key: p.key}, nil
 }
 
-// settle finishes what was sent and not answered: a relying party gets a signature that was
-// asked for. Whatever else became of it is told by what follows.
+// settle finishes what was sent and not answered: a relying party gets a signature that
+// was asked for. Whatever else became of it is told by what follows.
 func (p *phoneRun) settle(ctx context.Context, d *device.Device) error {
 	s, err := d.Status()
 	if err != nil || s.Pending == nil {

@@ -138,9 +138,9 @@ func (s *serveRun) override() {
 }
 
 // open opens all that the node works with, and the node.
-func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Registry) (_ *node.Node, shut func() error, err error) {
+func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Registry) (_ *node.Node, _ func() error, err error) {
 	var closers []func() error
-	shut = func() error {
+	shut := func() error {
 		var errs []error
 		for i := len(closers) - 1; i >= 0; i-- {
 			errs = append(errs, closers[i]())

@@ -148,7 +148,9 @@ func readServiceConfig(name string) (config serviceConfig, err error) {
 	if err != nil {
 		return config, err
 	}
-	bad := func(err error) error { return failf("usage", "docs/service.md has all members", "%s: %w", name, err) }
+	bad := func(err error) error {
+		return &failure{Kind: "usage", exit: exitUsage, Message: fmt.Sprintf("%s: %v", name, err), Next: "docs/service.md has all members", cause: err}
+	}
 	if _, err := strictjson.Parse(text); err != nil {
 		return config, bad(err)
 	}

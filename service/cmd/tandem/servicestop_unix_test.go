@@ -140,8 +140,8 @@ func deaths() time.Duration {
 }
 
 // TestServiceKilled kills the service with -9 at moments of a signature. When it is there
-// again the phone goes on, the relying party gets the signature, the person's tries are all
-// there, and nothing is stuck.
+// again the phone goes on, the relying party gets the signature, the person's tries are
+// all there, and nothing is stuck.
 func TestServiceKilled(t *testing.T) {
 	t.Parallel()
 	s := startService(t, filepath.Join(t.TempDir(), "d"))

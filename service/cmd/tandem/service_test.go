@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
+)
+
+// TestServiceConfig: what a configuration says that cannot be is refused before anything
+// is made, and the file that is there as an example is a good one.
+func TestServiceConfig(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	good := `"url": "https://id.example", "ca": {"profile": {}}`
+	for i, c := range []struct {
+		config, problem string
+		args            []string
+	}{
+		{`{"production": false, "listne": "127.0.0.1:0"}`, `unknown field "listne"`, nil},
+		{`{"production": false, "listen": "127.0.0.1:0", "listen": "127.0.0.1:1"}`, "listen", nil},
+		{`{"production": false} {}`, "", nil},
+		{`{`, "", nil},
+		{`{}`, "say whether persons rely on this service", nil},
+		{`{"production": false, "drain": "2h"}`, "2h0m0s", nil},
+		{`{"production": false, "quotas": {"pin": {"person": ["10 a minute"]}}}`, "10/1m", nil},
+		{`{"production": false, "proxies": ["here"]}`, "here", nil},
+		{`{"production": false, "listen": "0.0.0.0:8080"}`, "without TLS only a proxy on this machine", nil},
+		{`{"production": false, "listen": "localhost:8080"}`, "without TLS only a proxy on this machine", nil},
+		{`{"production": false, "metrics": "0.0.0.0:8081"}`, "metrics are for this machine only", nil},
+		{`{"production": false, "tls": {"certificate": "x"}}`, "a certificate and a key", nil},
+		{`{"production": false, "hsm_sessions": 2000}`, "hsm_sessions", nil},
+		{`{"production": true, ` + good + `, "test_identities": {}}`, "production has no test identities", nil},
+		{`{"production": true, ` + good + `}`, "production has no test identities", []string{"-test-identities"}},
+		{`{"production": true}`, `production needs "url"`, nil},
+	} {
+		name := filepath.Join(dir, fmt.Sprintf("%d.json", i))
+		require.NoError(t, os.WriteFile(name, []byte(c.config), secretMode))
+		code, out := inProcess(nil, append([]string{"serve", "-dir", filepath.Join(dir, "d"), "-config", name}, c.args...)...)
+		require.Equal(t, exitUsage, code, "%s: %s", c.config, out)
+		require.Contains(t, out, c.problem, c.config)
+	}
+	// In production nothing is made: a mistyped path would begin a service anew.
+	name := filepath.Join(dir, "production.json")
+	require.NoError(t, os.WriteFile(name, []byte(`{"production": true, `+good+`}`), secretMode))
+	code, out := inProcess(nil, "serve", "-dir", filepath.Join(dir, "d"), "-config", name)
+	require.Equal(t, exitFailure, code, out)
+	require.Contains(t, out, "production makes nothing by itself")
+	for _, args := range [][]string{{"rp", "list"}, {"account", "list"}, {"register", "-given", "A", "-surname", "B", person}} {
+		code, out = inProcess(nil, append(args, "-dir", filepath.Join(dir, "d"))...)
+		require.Equal(t, exitFailure, code, out)
+		require.Contains(t, out, "there is no service in")
+	}
+	require.NoDirExists(t, filepath.Join(dir, "d"))
+
+	config, err := readServiceConfig("../../deploy/service.json")
+	require.NoError(t, err)
+	config.fill("/var/lib/tandem")
+	require.NoError(t, config.check())
+	require.True(t, config.production())
+	require.Equal(t, "/var/lib/tandem/server", config.Server)
+}
+
+// TestProductionCA: production takes no CA that "tandem serve" made for a trial.
+func TestProductionCA(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	var s serviceFlags
+	s.dir = dir
+	var config serviceConfig
+	config.fill(dir)
+	c := &call{app: newApp(), progress: newProgress(new(strings.Builder))}
+	require.NoError(t, s.make(t.Context(), c, &config))
+	text := `{"production": true, "url": "https://id.example", "ca": {"profile": {"Years": 3, "MinBits": 3072}}}`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, serviceFile), []byte(text), secretMode))
+	code, out := inProcess(nil, "serve", "-dir", dir, "-listen", "127.0.0.1:0", "-metrics", off)
+	require.Equal(t, exitUsage, code, out)
+	require.Contains(t, out, `is one for tests`)
+}
+
+// TestServiceUsage: wrong usage is 2, in JSON where that is asked for.
+func TestServiceUsage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, line := range []string{
+		"serve extra", "rp", "rp frobnicate", "rp add", "rp add extra -name A", "rp add -name A -uuid 1", "rp add -name A -network nowhere",
+		"rp remove", "rp remove 1", "rp add -name " + strings.Repeat("A", 33),
+		"register", "register -given A -surname B nobody", "register PNOEE-40504040001", "register -given A -surname B -born yesterday PNOEE-40504040001",
+		"register -given A -surname B -level high PNOEE-40504040001", "register -given A -surname B -replaces 7 PNOEE-40504040001",
+		"account", "account delete", "account delete nobody", "account list nobody", "account list a b",
+		"phone poll", "phone -phone DIR", "phone -phone DIR frobnicate", "phone -phone DIR poll extra", "phone -phone DIR approve", "phone -phone DIR enroll a b",
+		"phone -phone DIR enroll a", "phone -phone DIR -argon2 1 home",
+	} {
+		args := strings.Fields(strings.ReplaceAll(line, "DIR", dir))
+		if args[0] != "phone" {
+			args = append(args, "-dir", dir)
+		}
+		code, out := inProcess(nil, args...)
+		require.Equal(t, exitUsage, code, "%s: %s", line, out)
+		if args[0] == "serve" {
+			continue // has no -json
+		}
+		code, out = inProcess(nil, append(args, "-json")...)
+		require.Equal(t, exitUsage, code, "%s: %s", line, out)
+		var v struct{ Error struct{ Kind string } }
+		require.NoError(t, json.Unmarshal([]byte(out), &v), line)
+		require.Equal(t, "usage", v.Error.Kind, line)
+	}
+	code, out := inProcess(nil, "phone", "home", "-phone", dir, "-json")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, out, "not_enrolled")
+}
+
+// TestServiceJSON compares the fields of the commands for a service with those that
+// docs/service.md promises.
+func TestServiceJSON(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	var fields func(reflect.Type)
+	fields = func(r reflect.Type) {
+		for r.Kind() == reflect.Pointer || r.Kind() == reflect.Slice {
+			r = r.Elem()
+		}
+		if r.Kind() != reflect.Struct || r.PkgPath() == "time" || r.PkgPath() == "net/netip" {
+			return
+		}
+		for f := range r.Fields() {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				used[name] = true
+				fields(f.Type)
+			}
+		}
+	}
+	for _, r := range []result{
+		&rpResult{}, &rpsResult{}, &registerResult{}, &accountResult{}, &accountsResult{}, &askResult{}, &approvedResult{}, &changedResult{},
+		&homeResult{}, &historyResult{}, &transactionResult{},
+	} {
+		fields(reflect.TypeOf(r))
+	}
+	text, err := os.ReadFile("../../../docs/service.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "\n### JSON\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n#")
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+		documented[m[1]] = true
+	}
+	require.Equal(t, documented, used)
+}
+
+// TestUnit has systemd look at the unit, with this test in the place of the command.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	analyze := needtest.Program(t, "systemd-analyze", "systemd")
+	text, err := os.ReadFile("../../deploy/tandem.service")
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	const start = "ExecStart=/usr/local/bin/tandem "
+	require.Contains(t, string(text), start)
+	unit := filepath.Join(t.TempDir(), "tandem.service")
+	require.NoError(t, os.WriteFile(unit, []byte(strings.Replace(string(text), start, "ExecStart="+self+" ", 1)), publicMode))
+	out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", unit).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Empty(t, string(out))
+}
