@@ -223,11 +223,10 @@ func TestReady(t *testing.T) {
 // TestNothing: nothing is an error, and never a panic.
 func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
-		Types:     []any{(*node.Config)(nil), (*node.Node)(nil)},
+		Types:     []any{(*node.Node)(nil)},
 		Functions: map[string]any{"Open": node.Open},
 		Good:      []any{httptest.NewRecorder(), httptest.NewRequest("GET", "/healthz", nil)},
 		May: map[string]string{
-			"Config.Format":  "it prints",
 			"Node.ServeHTTP": "it answers with 500",
 			"Node.HPKEKey":   "it returns nothing", "Node.Accounts": "it returns nothing",
 			"Node.Drain": "there is nothing to do", "Node.Close": "there is nothing to do",

@@ -14,9 +14,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -433,8 +435,13 @@ func TestService(t *testing.T) {
 	// next started.
 	s.stop()
 	again := startService(t, s.dir)
-	again.eventually("both keys of both phones are destroyed", func() bool {
-		return strings.Count(again.audit(), `"msg":"key destroyed"`) == 4
+	crl, err := url.Parse(login.CRLDistributionPoints[0])
+	require.NoError(t, err)
+	again.eventually("both keys of both phones are destroyed, and their certificates revoked", func() bool {
+		list, err := x509.ParseRevocationList([]byte(fetch(t, again.url+crl.Path)))
+		require.NoError(t, err)
+		require.NoError(t, list.CheckSignatureFrom(s.certificate("issuing-1.crt")))
+		return len(list.RevokedCertificateEntries) == 4 && len(again.events("key destroyed")) == 4
 	})
 	again.stop()
 	audit := again.audit()
@@ -458,6 +465,23 @@ func (s *running) audit() string {
 	text, err := os.ReadFile(filepath.Join(s.dir, "server", auditFile))
 	require.NoError(s.t, err)
 	return string(text)
+}
+
+// events are those of a kind. Each may be there more than once.
+func (s *running) events(kind string) map[string]bool {
+	s.t.Helper()
+	out := map[string]bool{}
+	for line := range strings.Lines(s.audit()) {
+		var e struct {
+			Msg, Key string
+			Event    int
+		}
+		require.NoError(s.t, json.Unmarshal([]byte(line), &e), line)
+		if e.Msg == kind {
+			out[fmt.Sprint(e.Key, e.Event)] = true
+		}
+	}
+	return out
 }
 
 // eventually waits for what nobody tells of.

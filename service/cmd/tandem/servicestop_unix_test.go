@@ -170,18 +170,7 @@ func TestServiceKilled(t *testing.T) {
 		}
 	}
 	s.stop()
-	events := map[string]bool{}
-	for line := range strings.Lines(s.audit()) {
-		var e struct {
-			Msg, Key string
-			Event    int
-		}
-		require.NoError(t, json.Unmarshal([]byte(line), &e), line)
-		if e.Msg == "signature made" {
-			events[fmt.Sprint(e.Key, e.Event)] = true
-		}
-	}
-	require.Len(t, events, 1+int(deaths()), "one signature for each session")
+	require.Len(t, s.events("signature made"), 1+int(deaths()), "one signature for each session")
 }
 
 // TestServiceNodes: two nodes on one PostgreSQL. A relying party waits at one of them for
