@@ -45,7 +45,11 @@ func runNode(folder string) error {
 	if err != nil {
 		return err
 	}
-	db, err := database.Open(context.Background(), "sqlite:"+filepath.Join(folder, "service.db"), database.Options{})
+	address, err := os.ReadFile(filepath.Join(folder, "database"))
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(context.Background(), string(address), database.Options{})
 	if err != nil {
 		return err
 	}
@@ -100,13 +104,19 @@ func (n *node) kill() {
 // which asks another node, gets one signature all the same; the attempt counts once; and
 // nothing is stuck.
 func TestKill(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { killNodes(t, databasetest.SQLite(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { killNodes(t, databasetest.Postgres(t)) })
+}
+
+func killNodes(t *testing.T, address string) {
 	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "database"), []byte(address), 0o600))
 	secrets, err := servicetest.NewSecrets()
 	require.NoError(t, err)
 	text, err := json.Marshal(secrets)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "secrets"), text, 0o600))
-	other, err := servicetest.Open(servicetest.Config{DB: databasetest.Open(t, "sqlite:"+filepath.Join(folder, "service.db")), Secrets: secrets})
+	other, err := servicetest.Open(servicetest.Config{DB: databasetest.Open(t, address), Secrets: secrets})
 	require.NoError(t, err)
 	other.AddParty(t)
 	n := startNode(t, folder)
@@ -118,7 +128,7 @@ func TestKill(t *testing.T) {
 		require.NoError(t, rsa.VerifyPKCS1v15(c.PublicKey.(*rsa.PublicKey), crypto.SHA256, r.Digest, o.Signature))
 	}
 	var typical time.Duration // of a signature that nobody disturbs
-	before, after, times := 0, 0, durabletest.Times(300, 20, 5)
+	before, after, times := 0, 0, durabletest.Times(300, 10, 4)
 	for i := range times {
 		digest := sha256.Sum256([]byte(rand.Text()))
 		r := rp.Request{
