@@ -32,6 +32,18 @@ func ask(s *service, path string) <-chan response {
 	return out
 }
 
+// waited waits until the engine waits for a session, and returns for how long.
+func (s *service) waited() time.Duration {
+	s.t.Helper()
+	select {
+	case d := <-s.book.waits:
+		return d
+	case <-time.After(hang):
+		require.Fail(s.t, "nobody waits")
+		return 0
+	}
+}
+
 // TestLongPoll: whoever waits learns the end when it comes.
 func TestLongPoll(t *testing.T) {
 	s := start(t, rphttp.Options{})
@@ -42,7 +54,7 @@ func TestLongPoll(t *testing.T) {
 		answers = append(answers, ask(s, path))
 	}
 	for range answers {
-		require.Equal(t, 2*time.Minute, <-s.book.waits)
+		require.Equal(t, 2*time.Minute, s.waited())
 	}
 	s.book.end(id, success(t, request))
 	for _, a := range answers {
@@ -66,7 +78,7 @@ func TestClientGone(t *testing.T) {
 		_, err := s.Client().Do(r)
 		done <- err
 	}()
-	<-s.book.waits
+	s.waited()
 	hangUp()
 	require.Error(t, <-done)
 	require.ErrorIs(t, <-s.book.left, context.Canceled)
@@ -88,8 +100,8 @@ func TestWaiters(t *testing.T) {
 			id, path := begin(t, s)
 			request, _ := s.book.last(t)
 			answers := []<-chan response{ask(s, path), ask(s, path)}
-			<-s.book.waits
-			<-s.book.waits
+			s.waited()
+			s.waited()
 			require.Equal(t, c.status, s.do("GET", path, nil).status)
 			e := endpoints()[0]
 			require.Equal(t, c.status, s.post(e.path, e.body).status, "a body is waited for as well")
@@ -109,8 +121,8 @@ func TestDrain(t *testing.T) {
 	s := start(t, rphttp.Options{})
 	_, path := begin(t, s)
 	answers := []<-chan response{ask(s, path), ask(s, path)}
-	<-s.book.waits
-	<-s.book.waits
+	s.waited()
+	s.waited()
 	require.NoError(t, s.Config.Shutdown(t.Context()))
 	for _, a := range answers {
 		r := <-a
@@ -167,7 +179,11 @@ func TestConcurrent(t *testing.T) {
 		require.Equal(t, 200, (<-answers).status)
 	}
 	go func() { answers <- s.post(e.path, e.body) }()
-	<-engine.began
-	engine.goOn <- struct{}{}
-	require.Equal(t, 200, (<-answers).status)
+	select {
+	case <-engine.began:
+		engine.goOn <- struct{}{}
+		require.Equal(t, 200, (<-answers).status)
+	case r := <-answers:
+		require.Equal(t, 200, r.status, "there is a place again")
+	}
 }
