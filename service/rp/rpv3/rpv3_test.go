@@ -532,3 +532,21 @@ func TestProblemOfNothing(t *testing.T) {
 		require.True(t, json.Valid(body))
 	}
 }
+
+// TestMostProperties: a request may have 16 properties that nobody knows, and 16
+// capabilities.
+func TestMostProperties(t *testing.T) {
+	for n, ok := range map[int]bool{16: true, 17: false} {
+		properties, capabilities := object{"shareMdClientIpAddress": true}, []string{}
+		for i := range n {
+			properties[fmt.Sprint("p", i)] = i
+			capabilities = append(capabilities, fmt.Sprint("c", i))
+		}
+		for name, value := range map[string]any{"requestProperties": properties, "capabilities": capabilities} {
+			o := body(pushSign)
+			o[name] = value
+			_, err := parse(t, pushSign, o)
+			require.Equal(t, ok, err == nil, "%s: %d", name, n)
+		}
+	}
+}
