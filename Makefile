@@ -28,7 +28,7 @@ taint:            # the operations on shares, partial signatures, server keys an
 dudect:           # timing of every kernel and of right and wrong PINs, DUDECT (10s) for each comparison
 	.ci/dudect
 
-failures:         # every call of the HSM adapter fails in every way; a million failing operations of each kind leave nothing behind
+failures:         # every call of the HSM adapter fails in every class of errors; a million failing operations of each kind leave nothing behind
 	go test -count 1 -run '^(TestFaultTable|TestFaultsAtOpen|TestHang.*)$$' -v -timeout 2h ./hsm -args -faults
 	go test -count 1 -run '^TestFailuresKeepNothing$$' -v -timeout 2h ./hsm -args -failures 1000000
 
