@@ -46,7 +46,7 @@ func sourceOf(source string) string {
 	if err != nil {
 		return source // which cannot be: it has 128 bits
 	}
-	return p.Masked().String()
+	return p.String()
 }
 
 type sourceKey struct{}
