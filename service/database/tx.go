@@ -31,10 +31,11 @@ func (db *DB) TxLoose(ctx context.Context, f func(*sql.Tx) error) error {
 // loose stands for a transaction that need not be durable.
 const loose sql.IsolationLevel = -1
 
-// Exec runs one statement in a transaction of its own, as Tx does, and returns how many
-// rows it wrote.
+// Exec runs one statement in a transaction of its own, as TxReadCommitted does, and returns
+// how many rows it wrote. What the statement writes must follow from the rows that it
+// writes, and from no others: they alone are looked at again if somebody else was first.
 func (db *DB) Exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {
-	err = db.Tx(ctx, func(tx *sql.Tx) error {
+	err = db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, statement, args...)
 		if err != nil {
 			return err
