@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Tx runs f in a serializable transaction and commits it. If f returns an error, that is
-// Tx's, and nothing was written. f runs again, in a new transaction, if others were in
-// the way. When Tx returns nil all is durable. The error is [ErrUnknown] if it is not
-// known whether it is.
+// Tx runs f in a serializable transaction and commits it. If f returns an error, that
+// is Tx's, and nothing was written. f runs again, in a new transaction, if others were
+// in the way. When Tx returns nil all is durable. The error is [ErrUnknown] if it is
+// not known whether it is.
 func (db *DB) Tx(ctx context.Context, f func(*sql.Tx) error) error {
 	return db.transact(ctx, sql.LevelSerializable, f)
 }
 
-// TxReadCommitted is Tx for statements that each decide by themselves, by what they write
-// under the lock of a row: counters that many transactions want at once.
+// TxReadCommitted is Tx for statements that each decide by themselves, by what they
+// write under the lock of a row: counters that many transactions want at once.
 func (db *DB) TxReadCommitted(ctx context.Context, f func(*sql.Tx) error) error {
 	return db.transact(ctx, sql.LevelReadCommitted, f)
 }
@@ -31,9 +31,10 @@ func (db *DB) TxLoose(ctx context.Context, f func(*sql.Tx) error) error {
 // loose stands for a transaction that need not be durable.
 const loose sql.IsolationLevel = -1
 
-// Exec runs one statement in a transaction of its own, as TxReadCommitted does, and returns
-// how many rows it wrote. What the statement writes must follow from the rows that it
-// writes, and from no others: they alone are looked at again if somebody else was first.
+// Exec runs one statement in a transaction of its own, as TxReadCommitted does, and
+// returns how many rows it wrote. What the statement writes must follow from the rows
+// that it writes, and from no others: they alone are looked at again if somebody else
+// was first.
 func (db *DB) Exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {
 	err = db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, statement, args...)
