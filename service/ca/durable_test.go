@@ -34,13 +34,16 @@ func TestFolderIsDurable(t *testing.T) {
 		err := CreateFolder(filepath.Join(dir, "ca"), s)
 		entries, readErr := os.ReadDir(dir)
 		require.NoError(t, readErr)
-		if err == nil {
+		if step <= fail { // nothing failed any more
+			require.NoError(t, err)
 			require.Len(t, entries, 1)
 			require.Len(t, synced, 4)
-			require.Greater(t, fail, 8)
+			require.Greater(t, fail, 25)
 			return
 		}
-		require.ErrorIs(t, err, broken)
+		if err != nil { // a link that fails is made up for
+			require.ErrorIs(t, err, broken)
+		}
 		// Once it has its name it may stay: it is whole, and only the name may be lost.
 		if len(entries) > 0 {
 			_, err := OpenFolder(filepath.Join(dir, "ca"))
