@@ -25,6 +25,7 @@ type linked struct {
 	id     string
 	links  devicelink.Session
 	secret devicelink.Secret
+	began  time.Time
 }
 
 // beginLink starts a session of a device link.
@@ -34,7 +35,7 @@ func (w *world) beginLink(path string, body object) linked {
 	require.Equal(w.t, 200, code, "%v", o)
 	secret, err := devicelink.ParseSecret(o["sessionSecret"].(string))
 	require.NoError(w.t, err)
-	l := linked{o["sessionID"].(string), devicelink.Session{Scheme: scheme, Base: o["deviceLinkBase"].(string), Token: o["sessionToken"].(string), RelyingPartyName: "DEMO"}, secret}
+	l := linked{o["sessionID"].(string), devicelink.Session{Scheme: scheme, Base: o["deviceLinkBase"].(string), Token: o["sessionToken"].(string), RelyingPartyName: "DEMO"}, secret, time.Now()}
 	l.links.CallbackURL, _ = body["initialCallbackUrl"].(string)
 	l.links.Interactions, _ = body["interactions"].(string)
 	l.links.Kind = rp.CertificateChoice
@@ -51,7 +52,7 @@ func (w *world) beginLink(path string, body object) linked {
 // open hands a device link in, for the phone of a test person.
 func (w *world) open(l linked, flow rp.FlowType, number string, more object) (int, object) {
 	w.t.Helper()
-	link, err := l.links.Link(l.secret, flow, 0, "eng")
+	link, err := l.links.Link(l.secret, flow, time.Since(l.began), "eng")
 	require.NoError(w.t, err)
 	d, ok := w.identities.Document(id(number), 0)
 	require.True(w.t, ok)
