@@ -182,8 +182,8 @@ func killNodes(t *testing.T, address string) {
 			if err == nil {
 				err = tx.Sign(t.Context(), servicetest.PINs.Authentication)
 			}
-			// What the node has sent before it died, a database may commit some time after
-			// that.
+			// What the node has sent before it died, a database may commit some time
+			// after that.
 			if !deviceclient.Is(err, deviceclient.CodeGone) {
 				require.NoError(t, err)
 			}
