@@ -123,7 +123,9 @@ func TestDrain(t *testing.T) {
 	answers := []<-chan response{ask(s, path), ask(s, path)}
 	s.waited()
 	s.waited()
-	require.NoError(t, s.Config.Shutdown(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), hang/2)
+	defer cancel()
+	require.NoError(t, s.Config.Shutdown(ctx))
 	for _, a := range answers {
 		r := <-a
 		require.Equal(t, 200, r.status)
