@@ -63,7 +63,7 @@ var rphttpMutants = []mutant{
 	{"rphttp: version 3 in the form of version 2", "service/rp/rphttp/handler.go", "	if c.version == rp.V3 {\n		status, body := rpv3.Problem(err)", "	if c.version == 0 {\n		status, body := rpv3.Problem(err)", inRPHTTP, "TestProblems"},
 	{"rphttp: an answer that caches keep", "service/rp/rphttp/handler.go", `header.Set("Cache-Control", "no-store")`, `header.Set("Cache-Control", "private")`, inRPHTTP, "TestEveryEndpoint"},
 	{"rphttp: paths in the log", "service/rp/rphttp/handler.go", `slog.String("endpoint", c.pattern)`, `slog.String("endpoint", r.URL.Path)`, inRPHTTP, "TestLog"},
-	{"rphttp: problems in the log", "service/rp/rphttp/handler.go", "err != nil && !errors.As(err, &p) && status != clientGone", "err != nil && status != clientGone", inRPHTTP, "TestLog|TestProblems"},
+	{"rphttp: problems in the log", "service/rp/rphttp/handler.go", "err != nil && !errors.As(err, &p) && status != clientGone", "err != nil && (p == nil || errors.As(err, &p)) && status != clientGone", inRPHTTP, "TestLog|TestProblems"},
 	{"rphttp: strangers' words in the log", "service/rp/rphttp/handler.go", `	return "other"`, "	return m", inRPHTTP, "TestLog"},
 
 	// testidentities.
