@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable load
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -67,6 +67,9 @@ kernel:           # a million products and ten thousand exponentiations of each 
 
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp
+
+load:             # logins from relying party to phone and back, LOADTIME (20s): how many, how long, processor time by part; refusals
+	.ci/load
 
 vulncheck:        # known vulnerabilities in what the code calls (asks vuln.go.dev)
 	.ci/vulncheck

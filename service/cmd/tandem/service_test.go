@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -173,4 +174,33 @@ func TestUnit(t *testing.T) {
 	out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", unit).CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Empty(t, string(out))
+}
+
+// TestServiceSecret: a secret that others may read, or that is none, is refused.
+func TestServiceSecret(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	s := serviceFlags{dir: dir}
+	var config serviceConfig
+	config.fill(dir)
+	c := &call{app: newApp(), progress: newProgress(new(strings.Builder))}
+	require.NoError(t, s.make(t.Context(), c, &config))
+	db, err := openDatabase(t.Context(), config, true)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	code, out := inProcess(nil, "rp", "list", "-dir", dir)
+	require.Equal(t, exitOK, code, out)
+	if runtime.GOOS != "windows" {
+		require.NoError(t, os.Chmod(config.Secret, 0o640))
+		code, out = inProcess(nil, "rp", "list", "-dir", dir)
+		require.Equal(t, exitFailure, code, out)
+		require.Contains(t, out, "others may read or write")
+		require.NoError(t, os.Chmod(config.Secret, 0o600))
+	}
+	for _, bad := range []string{"", "00", strings.Repeat("0", 63), strings.Repeat("x", 64), strings.Repeat("0", 66)} {
+		require.NoError(t, os.WriteFile(config.Secret, []byte(bad), secretMode))
+		code, out = inProcess(nil, "rp", "list", "-dir", dir)
+		require.Equal(t, exitFailure, code, out)
+		require.Contains(t, out, "does not hold 32 bytes")
+	}
 }
