@@ -171,10 +171,10 @@ func seconds(b *testing.B, registry *prometheus.Registry, name, label, value str
 	return sum
 }
 
-// BenchmarkLogin is the closed loop from the relying party's request to its verified
-// result, over HTTP on this machine, with SQLite and bolt: several persons log in at once,
-// each again as soon as the last login ended. All parties are in this process: cpu-ms/op is
-// theirs together, and handle-ms/op is what of the time was in the protocol's server.
+// BenchmarkLogin is the closed loop from the relying party's request to its result, over
+// HTTP on this machine, with SQLite and bolt: several persons log in at once, each again
+// as soon as the last login ended. All parties are in this process: cpu-ms/op is theirs
+// together, and handle-ms/op is the time in the protocol's server, waits included.
 func BenchmarkLogin(b *testing.B) {
 	for _, persons := range []int{1, 8} {
 		b.Run(fmt.Sprintf("composite4096/persons=%d", persons), func(b *testing.B) {

@@ -32,6 +32,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/service/ca"
 )
 
 // hang is after what time something is taken to hang.
@@ -527,4 +528,31 @@ func withoutNumbers(log string) string {
 		out.Write(append(text, '\n'))
 	}
 	return out.String()
+}
+
+// TestProductionStarts: production works with the example's profile, and a CA of its own
+// name.
+func TestProductionStarts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	code, out := inProcess(nil, "init", "-server", filepath.Join(dir, "server"), "-shape", "two-prime", "-bits", "3072")
+	require.Equal(t, exitOK, code, out)
+	name := func(cn string) ca.Name {
+		return ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: cn}
+	}
+	require.NoError(t, ca.CreateFolder(filepath.Join(dir, "ca"), ca.Setup{Root: name("Tree root"), Issuing: name("Tree issuing")}))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "accounts.key"), []byte(strings.Repeat("5a", 32)), secretMode))
+	text, err := os.ReadFile("../../deploy/service.json")
+	require.NoError(t, err)
+	var config map[string]any
+	require.NoError(t, json.Unmarshal(text, &config))
+	delete(config, "database") // SQLite
+	config["listen"], config["metrics"], config["drain"] = "127.0.0.1:0", "127.0.0.1:0", "0s"
+	text, err = json.Marshal(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, serviceFile), text, secretMode))
+	s := serve(t, dir)
+	require.Contains(t, s.logged(), `"production":true`)
+	require.Equal(t, "ready\n", fetch(t, s.metrics+"/readyz"))
+	s.stop()
 }
