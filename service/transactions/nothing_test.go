@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"context"
 	"database/sql"
 	"testing"
 	"time"
@@ -26,13 +27,14 @@ func TestNothing(t *testing.T) {
 			"UnusableError.Error": "it is a text",
 		},
 	})
+	var none context.Context
 	for _, f := range []func() error{
-		func() error { _, err := w.Begin(nil, login2(rp.Target{Document: &machineOwn}), w.source); return err },
-		func() error { _, err := w.Status(nil, "", 0, w.source); return err },
-		func() error { return w.CloseAccount(nil, nil, machineOwn) },
+		func() error { _, err := w.Begin(none, login2(rp.Target{Document: &machineOwn}), w.source); return err },
+		func() error { _, err := w.Status(none, "", 0, w.source); return err },
+		func() error { return w.CloseAccount(none, nil, machineOwn) },
 		func() error { return w.CloseAccount(t.Context(), (*sql.Tx)(nil), machineOwn) },
-		func() error { return w.Signed(nil, server.Signed{}) },
-		func() error { return w.Run(nil) },
+		func() error { return w.Signed(none, server.Signed{}) },
+		func() error { return w.Run(none) },
 	} {
 		require.Error(t, f())
 	}
