@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -112,6 +113,8 @@ func TestServiceStops(t *testing.T) {
 	s := startService(t, filepath.Join(t.TempDir(), "d"))
 	s.prepareService()
 	held, release := make(chan struct{}, 1), make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free() // a test that fails does not hang
 	repoint(t, s.phone(), s.slowly(held, release).URL)
 
 	x := s.begin("authentication", "displayTextAndPIN")
@@ -121,7 +124,7 @@ func TestServiceStops(t *testing.T) {
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	s.await("stopping")
 	require.Equal(t, answered{http.StatusOK, map[string]any{"state": "RUNNING"}, nil}, <-polled)
-	close(release)
+	free()
 	require.Equal(t, exitOK, <-signed)
 	s.awaitEnd()
 	s.await("stopped")
