@@ -50,7 +50,7 @@ type running struct {
 	mu     sync.Mutex
 	log    bytes.Buffer
 	heard  map[string]chan struct{} // by message of the log
-	stdout bytes.Buffer
+	stdout syncBuffer
 }
 
 // serve starts the service of a folder, and returns when it listens.
