@@ -78,13 +78,17 @@ func (n *Node) watch(ctx context.Context) {
 	}
 }
 
-// look asks each part whether it can work.
-func (n *Node) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+// look asks each part whether it can work. One that the end of the node cuts off says
+// nothing of them.
+func (n *Node) look(parent context.Context) {
+	ctx, cancel := context.WithTimeout(parent, lookTime)
 	defer cancel()
 	err := n.server.Ping(ctx)
-	n.metrics.pinged(err)
 	db := n.db.Ping(ctx)
+	if parent.Err() != nil && n.problem.Load() != nil {
+		return
+	}
+	n.metrics.pinged(err)
 	n.metrics.database(db)
 	if err == nil {
 		err = db

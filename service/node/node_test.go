@@ -39,11 +39,17 @@ func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
 type store struct {
 	storetest.MemoryStore
 	down atomic.Bool
+	held atomic.Pointer[chan struct{}] // is closed by a ping, which then waits for its end
 }
 
 var errDown = errors.New("down")
 
-func (s *store) Ping(context.Context) error {
+func (s *store) Ping(ctx context.Context) error {
+	if held := s.held.Swap(nil); held != nil {
+		close(*held)
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if s.down.Load() {
 		return errDown
 	}
@@ -218,6 +224,25 @@ func TestReady(t *testing.T) {
 	require.NoError(t, other.Ready())
 	other.Drain()
 	require.Error(t, other.Ready())
+}
+
+// TestCutOffLook: a node that ends while it looks at its parts does not say that they
+// are down.
+func TestCutOffLook(t *testing.T) {
+	config, s := newConfig(t, "TEST Tree issuing")
+	var log bytes.Buffer
+	config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	n, err := node.Open(t.Context(), config)
+	require.NoError(t, err)
+	held := make(chan struct{})
+	s.held.Store(&held)
+	select {
+	case <-held:
+	case <-time.After(2 * time.Minute):
+		require.Fail(t, "nobody looks")
+	}
+	n.Close()
+	require.NotContains(t, log.String(), "not ready")
 }
 
 // TestNothing: nothing is an error, and never a panic.
