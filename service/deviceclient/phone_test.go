@@ -129,10 +129,9 @@ func (s *service) answers(f func(path string, status int, body []byte) (int, []b
 
 // loses has the proxy lose the next answer on a path.
 func (s *service) loses(path string) {
-	lost := false
+	var lost atomic.Bool // requests come on several connections
 	s.answers(func(p string, status int, body []byte) (int, []byte) {
-		if p == path && !lost {
-			lost = true
+		if p == path && lost.CompareAndSwap(false, true) {
 			return 0, nil
 		}
 		return status, body
@@ -361,11 +360,11 @@ func TestLostAnswers(t *testing.T) {
 // is told to ask again, and then all is well.
 func TestUncertainCommit(t *testing.T) {
 	for _, written := range []bool{false, true} {
-		failures := 1
+		var failed atomic.Bool
 		var s *service
 		s = newService(t, databasetest.Open(t, databasetest.SQLite(t)), func(c *servicetest.Config) {
 			c.Signed = func(ctx context.Context, x server.Signed) error {
-				if failures--; failures < 0 {
+				if !failed.CompareAndSwap(false, true) {
 					return s.Engine.Signed(ctx, x)
 				}
 				if written {
