@@ -23,7 +23,7 @@ type Opened struct {
 	// RevocationCode ends the account, from any browser. It is shown to the person, who
 	// keeps it apart from the phone, and is not kept here. It is empty if the account has
 	// ended meanwhile.
-	RevocationCode string
+	RevocationCode string `json:"-"`
 }
 
 // Format hides the revocation code.

@@ -27,7 +27,7 @@ type Registration struct {
 
 // Registered is what the registrar hands to the person.
 type Registered struct {
-	Code    string // such as "7TRE-0A1B-9XYZ"; whoever has it can enrol
+	Code    string `json:"-"` // such as "7TRE-0A1B-9XYZ"; whoever has it can enrol
 	Expires time.Time
 }
 

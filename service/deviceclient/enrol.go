@@ -18,7 +18,7 @@ type Opened = devicewire.Opened
 
 // PINs are those of the two keys. They differ.
 type PINs struct {
-	Authentication, Signature []byte
+	Authentication, Signature []byte `json:"-"`
 }
 
 // Format hides the PINs.

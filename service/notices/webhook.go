@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/secret"
 )
 
 // Webhook posts each notice as JSON to the operator's own system:
@@ -30,24 +32,24 @@ import (
 // notice. It is not followed elsewhere.
 type Webhook struct {
 	url    string
-	secret []byte
+	secret secret.Bytes
 	client *http.Client
 }
 
 var _ Sender = (*Webhook)(nil)
 
-// NewWebhook returns a Webhook. secret is what the receiver knows too, of 32 bytes or
+// NewWebhook returns a Webhook. key is what the receiver knows too, of 32 bytes or
 // more. The URL is https, but on this machine. transport is http.DefaultTransport if
 // nil. The error is ErrConfig.
-func NewWebhook(address string, secret []byte, transport http.RoundTripper) (*Webhook, error) {
+func NewWebhook(address string, key []byte, transport http.RoundTripper) (*Webhook, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname())) {
 		return nil, fmt.Errorf("%w: the URL of a webhook", ErrConfig)
 	}
-	if len(secret) < 32 {
+	if len(key) < 32 {
 		return nil, fmt.Errorf("%w: the secret of a webhook has less than 32 bytes", ErrConfig)
 	}
-	return &Webhook{address, bytes.Clone(secret), &http.Client{
+	return &Webhook{address, secret.Copy(key), &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -70,7 +72,7 @@ func (w *Webhook) Send(ctx context.Context, n Notice) error {
 		return fmt.Errorf("notices: webhook: %w", err)
 	}
 	at := strconv.FormatInt(time.Now().Unix(), 10)
-	h := hmac.New(sha256.New, w.secret)
+	h := hmac.New(sha256.New, w.secret.Get())
 	h.Write([]byte(at + "."))
 	h.Write(body)
 	r.Header.Set("Content-Type", "application/json")
