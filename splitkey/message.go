@@ -163,7 +163,13 @@ func (m *Message) Verify(sig []byte) error {
 	}
 	mod := m.key.verify()
 	s, err := mod.Elem(sig)
-	if err != nil || s.ExpShortVarTime(uint(m.key.pub.E)).Equal(mod.Reduce(m.em)) == 0 {
+	if err != nil {
+		return ErrSignature
+	}
+	// EM is as long as n, or a byte shorter.
+	em := s.ExpShortVarTime(uint(m.key.pub.E)).Bytes()
+	short := len(em) - len(m.em)
+	if !bytes.Equal(em[short:], m.em) || short > 0 && em[0] != 0 {
 		return ErrSignature
 	}
 	return nil

@@ -28,7 +28,10 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 	defer r.WipePartials()
 	var share *splitkey.ClientShare
 	if o.op != protocol.OpRefresh {
-		messages, err := k.pad(r)
+		if err := k.parse(); err != nil {
+			return nil, err
+		}
+		padded, err := k.pad(r)
 		if err != nil {
 			return nil, err
 		}
@@ -36,7 +39,7 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 			return nil, err
 		}
 		defer share.Wipe()
-		for _, m := range messages {
+		for _, m := range padded {
 			y, err := share.SignPartial(m)
 			if err != nil {
 				return nil, err
@@ -48,7 +51,7 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 	if err != nil {
 		return nil, err
 	}
-	before := *s
+	before := *s // what s points at has not changed, and will not until this is saved
 	s.pending = &pending{op: o.op, challenge: c, messages: r.Messages, next: next, request: sealed, secret: s.hold(key.Secret)}
 	if o.op == protocol.OpSign {
 		s.pending.salts = r.Salts
@@ -68,9 +71,6 @@ func (d *Device) begin(ctx context.Context, s *state, o *operation, c *wire.Chal
 // pad encodes for the final key what the request signs, and fills in the salts that were
 // drawn for it.
 func (k *enrolledKey) pad(r *wire.Request) ([]*splitkey.Message, error) {
-	if err := k.parse(); err != nil {
-		return nil, err
-	}
 	toSign := r.ToSign()
 	padded := make([]*splitkey.Message, len(toSign.Digests))
 	for i, digest := range toSign.Digests {

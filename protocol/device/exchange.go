@@ -115,7 +115,8 @@ func (d *Device) send(ctx context.Context, s *state, sealed []byte, key wire.Res
 	return a, nil
 }
 
-// verify checks the signatures in the answer to the request itself.
+// verify checks the signatures in the answer to the request itself. With a wrong one the
+// answer is none, and the request stays pending.
 func (s *state) verify(p *pending, signatures [][]byte) error {
 	toSign := wire.ToSign(p.op, p.challenge, p.messages)
 	if len(signatures) != len(toSign.Digests) {
@@ -154,7 +155,7 @@ func (s *state) resolve(a *wire.Answer, unforgeable bool) (bool, error) {
 	case a.Code == wire.CodeRight:
 		f = wire.FateRight
 		k.token = p.next
-		s.phase, k.challenge = Ready, nil // before it was confirmed the server finds nothing right
+		s.phase, k.challenge = Ready, nil // by the Confirm: before it nothing is found right
 	case a.Code == wire.CodeCancelled && p.cancel:
 		f = wire.FateCancelled
 	case a.Code == wire.CodeWrong && a.Verdict.Total > 0:

@@ -31,7 +31,7 @@ func (d *Device) operate(ctx context.Context, o operation) (*Request, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	c, err := o.parse(s.key)
+	c, err := o.parseChallenge(s.key)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,9 @@ func (s *state) usable() error {
 	return nil
 }
 
-// parse reads the operation's challenge, and refuses one that is for something else.
-func (o *operation) parse(k *enrolledKey) (*wire.Challenge, error) {
+// parseChallenge reads the operation's challenge, and refuses one that is for something
+// else.
+func (o *operation) parseChallenge(k *enrolledKey) (*wire.Challenge, error) {
 	if o.challenge == nil && o.op == protocol.OpConfirm {
 		if k.challenge == nil {
 			return nil, fmt.Errorf("%w: no challenge, and none that came with the answer to the enrolment", protocol.ErrMalformed)
@@ -84,7 +85,8 @@ func (o *operation) parse(k *enrolledKey) (*wire.Challenge, error) {
 	return c, nil
 }
 
-// challengeFor parses a challenge that this key's requests may carry.
+// challengeFor parses a challenge that requests of this key may carry: one that names the
+// key, and is not for an enrolment.
 func (k *enrolledKey) challengeFor(raw []byte) (*wire.Challenge, error) {
 	c, err := wire.ParseChallenge(raw)
 	if err == nil && (c.KeyID != k.id || c.Purpose == wire.ForEnrolment) {

@@ -92,6 +92,28 @@ func (t *trial) decide(ctx context.Context, rec *record) (decision, error) {
 	return t.count(ctx, rec) // 15 to 17
 }
 
+// settle puts the fate of a request into the record (17). A right PIN and a Refresh
+// replace the token.
+func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
+	r := t.request
+	if rec.unheard {
+		rec.chain = r.Chain // the device's is ahead of what the store kept
+	}
+	rec.last = settled{number: r.Number, request: r.Subject(t.hash), fate: f, verdict: e.verdict}
+	rec.chain = wire.NextChain(rec.chain, rec.last.request, f)
+	if f == wire.FateRight {
+		rec.commitment = r.Target
+	}
+	e.at = t.now
+	answer := &wire.Answer{Code: codes[f], Verdict: e.verdict}
+	return decision{answer: answer, event: e, write: true}
+}
+
+// codes tell the device the fate of its request.
+var codes = map[wire.Fate]wire.Code{
+	wire.FateRight: wire.CodeRight, wire.FateWrong: wire.CodeWrong, wire.FateCancelled: wire.CodeCancelled,
+}
+
 // authenticate checks that the device sent the request: 5 and 6. Until it succeeds
 // nothing may be answered.
 func (t *trial) authenticate(ctx context.Context, rec *record) error {
@@ -111,7 +133,7 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	if !t.request.Authentic(k, t.id) { // 6
 		return fmt.Errorf("%w: %w: not the device's", protocol.ErrMalformed, errMAC)
 	}
-	if !wire.HardwareSigned(rec.hardware, t.id, t.request.Body.Get(), t.request.Hardware) { // 6
+	if !wire.HardwareSigned(rec.hardware, t.id, t.request.Body(), t.request.Hardware) { // 6
 		return fmt.Errorf("%w: key %v", errHardware, t.id)
 	}
 	t.authenticated = true

@@ -20,7 +20,7 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 		if counter, refusal := policy.Admit(rec.counter, now); refusal != nil { // 15
 			return t.refuse(rec, counter, refusal)
 		}
-		if err := t.admit(ctx); err != nil {
+		if err := t.askService(ctx); err != nil {
 			return decision{}, err
 		}
 	}
@@ -33,13 +33,16 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	}
 	counter, refusal := policy.Next(rec.counter, outcome, now) // 16
 	if wrong, ok := errors.AsType[*limiter.WrongPINError](refusal); ok {
-		e := event{kind: wrongEvent, verdict: verdictOf(wrong)}
+		e := event{kind: wrongEvent, verdict: wire.VerdictOf(wrong)}
+		if counter.Destroyed() {
+			e.reason = protocol.ReasonPIN
+		}
+		d := t.settle(rec, wire.FateWrong, e)
 		rec.counter = counter
 		if counter.Destroyed() {
 			rec.destroy(protocol.ReasonPIN)
-			e.reason = protocol.ReasonPIN
 		}
-		return t.settle(rec, wire.FateWrong, e), nil
+		return d, nil
 	}
 	if refusal != nil {
 		return t.refuse(rec, counter, refusal)
@@ -50,7 +53,7 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 	} else if rec.condition == Pending {
 		e.kind = confirmedEvent
 	}
-	d := t.settle(rec, wire.FateRight, e)
+	d := t.settle(rec, wire.FateRight, e) // first: it asks whether the record is unheard
 	d.sign = true
 	rec.condition, rec.counter, rec.unheard = Active, counter, false
 	return d, nil
@@ -59,9 +62,9 @@ func (t *trial) count(ctx context.Context, rec *record) (decision, error) {
 // errPutOff is why a device is told "later" of a server that is well.
 var errPutOff = errors.New("server: the service puts the request off")
 
-// admit asks the service whether the PIN may be tried now. It is called once for each
-// request: before its outcome is known.
-func (t *trial) admit(ctx context.Context) error {
+// askService asks the service whether the PIN may be tried now. It is called once for
+// each request: before its outcome is known.
+func (t *trial) askService(ctx context.Context) error {
 	f := t.server.config.Admit
 	if f == nil {
 		return nil
@@ -70,36 +73,6 @@ func (t *trial) admit(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errPutOff, err)
 	}
 	return nil
-}
-
-// settle puts the fate of a request into the record (17). A right PIN and a Refresh
-// replace the token.
-func (t *trial) settle(rec *record, f wire.Fate, e event) decision {
-	r := t.request
-	if rec.unheard {
-		rec.chain = r.Chain // the device's is ahead of what the store kept
-	}
-	rec.last = settled{number: r.Number, request: r.Subject(t.hash), fate: f, verdict: e.verdict}
-	rec.chain = wire.NextChain(rec.chain, rec.last.request, f)
-	if f == wire.FateRight {
-		rec.commitment = r.Target
-	}
-	e.at = t.now
-	answer := &wire.Answer{Code: codes[f], Verdict: e.verdict}
-	return decision{answer: answer, event: e, write: true}
-}
-
-// codes tell the device the fate of its request.
-var codes = map[wire.Fate]wire.Code{
-	wire.FateRight: wire.CodeRight, wire.FateWrong: wire.CodeWrong, wire.FateCancelled: wire.CodeCancelled,
-}
-
-func verdictOf(wrong *limiter.WrongPINError) wire.Verdict {
-	v := wire.Verdict{Remaining: uint8(wrong.Remaining), Total: uint8(wrong.RemainingTotal)}
-	if !wrong.LockedUntil.IsZero() {
-		v.Until = wrong.LockedUntil.UnixMilli()
-	}
-	return v
 }
 
 // refuse answers for a key that is locked, or dead by a stricter policy.

@@ -41,7 +41,7 @@ func TestNothingEncoded(t *testing.T) {
 		"the key": secretKey, "K_dev": bytes.Clone(st.Key.AuthKey.Get()), "the HPKE key": private, "the PIN": pin,
 	},
 		sealer, *sealer, key, challenges, &challenges, wire.ResponseKey{Secret: key}, s.Server,
-		enrolled, &enrolled, wire.Request{Token: key, Body: secret.Own(encoded)}, pooled, &pooled)
+		enrolled, &enrolled, wire.Request{Token: key}, pooled, &pooled)
 
 	// What a caller fills in is in plain fields. It is not logged by mistake, as text or
 	// as JSON.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"crypto/rsa"
 	"fmt"
 	"slices"
@@ -25,7 +24,7 @@ type record struct {
 	public      rsa.PublicKey
 	enrollment  wire.Hash
 	commitment  wire.Hash // to the current token
-	chain       wire.Hash
+	chain       wire.Hash // of all requests that were settled: the device's is the same
 	last        settled
 	recovered   int64 // when the latest recovery began that charged this key; 0 if none did
 	unheard     bool  // the device has not proved its PIN since
@@ -34,30 +33,6 @@ type record struct {
 	events      []event
 	sealedKey   []byte
 	sealedShare []byte
-}
-
-// change has the value of a record weighed, and returns the next one, or nil for none,
-// beside what was decided. What happened enters the record.
-func (s *Server) change(ctx context.Context, id protocol.KeyID, value []byte, weigh weigher) ([]byte, decision, error) {
-	rec, err := parseRecord(value) // 4
-	if err != nil {
-		return nil, decision{}, err
-	}
-	d, err := weigh(ctx, rec)
-	d.record = rec
-	if err != nil || !d.write {
-		return nil, d, err
-	}
-	if d.event.kind != 0 {
-		if s.deliver(ctx, id, rec) == nil {
-			rec.events = nil
-		}
-		if err := rec.note(d.event); err != nil { // 17
-			return nil, d, err
-		}
-	}
-	next, err := rec.encode()
-	return next, d, err
 }
 
 // note puts an event behind those that are not delivered. If the record has no room,

@@ -92,6 +92,6 @@ func (s *Server) charge(rec *record, r Recovery, now int64) (decision, error) {
 		rec.condition = Active
 	}
 	rec.counter, rec.unheard = counter, true
-	verdict := verdictOf(&limiter.WrongPINError{Remaining: status.Remaining, RemainingTotal: status.RemainingTotal, LockedUntil: status.LockedUntil})
+	verdict := wire.VerdictOf(&limiter.WrongPINError{Remaining: status.Remaining, RemainingTotal: status.RemainingTotal, LockedUntil: status.LockedUntil})
 	return decision{write: true, event: event{kind: recoveredEvent, at: now, verdict: verdict}}, nil
 }

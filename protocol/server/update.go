@@ -20,12 +20,29 @@ func (s *Server) load(ctx context.Context, id protocol.KeyID) (*record, error) {
 // again, with another record, if another write came first.
 type weigher func(ctx context.Context, rec *record) (decision, error)
 
-// update changes one record by one conditional write. What happened is delivered once it
-// is durable (18), and so is what a crash has left.
+// update changes one record by one conditional write. What happened enters the record
+// with it, and is delivered once that is durable (18). What an earlier write or a crash
+// has left is delivered before, so that the record need not keep it any longer.
 func (s *Server) update(ctx context.Context, id protocol.KeyID, weigh weigher) (d decision, err error) {
-	err = limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) (next []byte, err error) {
-		next, d, err = s.change(ctx, id, value, weigh)
-		return next, err
+	err = limiter.Update(ctx, s.config.Store, recordID(id), func(value []byte) ([]byte, error) {
+		rec, err := parseRecord(value) // 4
+		if err != nil {
+			return nil, err
+		}
+		d, err = weigh(ctx, rec)
+		d.record = rec
+		if err != nil || !d.write {
+			return nil, err
+		}
+		if d.event.kind != 0 {
+			if s.deliver(ctx, id, rec) == nil {
+				rec.events = nil
+			}
+			if err := rec.note(d.event); err != nil { // 17
+				return nil, err
+			}
+		}
+		return rec.encode()
 	})
 	if err != nil {
 		return decision{}, err

@@ -100,6 +100,15 @@ func (v *Verdict) Read(s *cryptobyte.String) bool {
 // MaxUntil is the end of the longest lock that begins at MaxTime.
 const MaxUntil = MaxTime + uint64(limiter.MaxLock/time.Millisecond)
 
+// VerdictOf is what is kept and sent of a wrong PIN.
+func VerdictOf(wrong *limiter.WrongPINError) Verdict {
+	v := Verdict{Remaining: uint8(wrong.Remaining), Total: uint8(wrong.RemainingTotal)}
+	if !wrong.LockedUntil.IsZero() {
+		v.Until = wrong.LockedUntil.UnixMilli()
+	}
+	return v
+}
+
 // WrongPIN is the verdict on a wrong PIN as a caller is told of it.
 func (v Verdict) WrongPIN() *limiter.WrongPINError {
 	e := &limiter.WrongPINError{Remaining: int(v.Remaining), RemainingTotal: int(v.Total)}

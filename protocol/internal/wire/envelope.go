@@ -96,6 +96,16 @@ func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, p
 	return request, key, err
 }
 
+// newResponseKey takes the secret from the HPKE context of a request as it travels.
+func newResponseKey(export func(string, int) ([]byte, error), request []byte) (ResponseKey, error) {
+	key, err := export("tandem v2 response", SecretSize)
+	if err != nil {
+		return ResponseKey{}, err
+	}
+	defer clear(key)
+	return ResponseKey{NewSecret(key), sha256.Sum256(request)}, nil
+}
+
 // Opened is a request that was decrypted.
 type Opened struct {
 	*Envelope

@@ -84,21 +84,21 @@ func TestFormulas(t *testing.T) {
 	require.False(t, parsed.Authentic(wire.DrawSecret(), id))
 	require.False(t, parsed.Authentic(authKey, protocol.KeyID{}))
 	require.Len(t, parsed.Hardware, 64)
-	signed := hashOf([]byte("tandem v2 hardware"), id[:], parsed.Body.Get())
+	signed := hashOf([]byte("tandem v2 hardware"), id[:], parsed.Body())
 	require.True(t, ecdsa.Verify(&hardware.Key.PublicKey, signed[:], new(big.Int).SetBytes(parsed.Hardware[:32]), new(big.Int).SetBytes(parsed.Hardware[32:])))
-	require.True(t, wire.HardwareSigned(signer.Public, id, parsed.Body.Get(), parsed.Hardware))
+	require.True(t, wire.HardwareSigned(signer.Public, id, parsed.Body(), parsed.Hardware))
 	for _, other := range []bool{
-		wire.HardwareSigned(signer.Public, protocol.KeyID{}, parsed.Body.Get(), parsed.Hardware),
-		wire.HardwareSigned(signer.Public, id, parsed.Body.Get()[1:], parsed.Hardware),
-		wire.HardwareSigned(signer.Public, id, parsed.Body.Get(), parsed.Hardware[1:]),
-		wire.HardwareSigned(signer.Public, id, parsed.Body.Get(), append(bytes.Clone(parsed.Hardware), 0)),
-		wire.HardwareSigned(signer.Public, id, parsed.Body.Get(), nil),
-		wire.HardwareSigned(signer.Public[1:], id, parsed.Body.Get(), parsed.Hardware),
-		wire.HardwareSigned(nil, id, parsed.Body.Get(), parsed.Hardware),
+		wire.HardwareSigned(signer.Public, protocol.KeyID{}, parsed.Body(), parsed.Hardware),
+		wire.HardwareSigned(signer.Public, id, parsed.Body()[1:], parsed.Hardware),
+		wire.HardwareSigned(signer.Public, id, parsed.Body(), parsed.Hardware[1:]),
+		wire.HardwareSigned(signer.Public, id, parsed.Body(), append(bytes.Clone(parsed.Hardware), 0)),
+		wire.HardwareSigned(signer.Public, id, parsed.Body(), nil),
+		wire.HardwareSigned(signer.Public[1:], id, parsed.Body(), parsed.Hardware),
+		wire.HardwareSigned(nil, id, parsed.Body(), parsed.Hardware),
 	} {
 		require.False(t, other)
 	}
-	require.True(t, wire.HardwareSigned(nil, id, parsed.Body.Get(), nil))
+	require.True(t, wire.HardwareSigned(nil, id, parsed.Body(), nil))
 }
 
 // rs is hardware that gives two numbers for a signature, and something after them.

@@ -22,8 +22,8 @@ type HardwareSigner struct {
 	Public []byte
 }
 
-// append appends the signature of body, with its length. body holds secrets: it is
-// cleared where the hardware does not sign.
+// append appends the signature of body, with its length: without a key the length 0. body
+// holds secrets: it is cleared where the hardware does not sign.
 func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, err error) {
 	defer func() {
 		if err != nil {

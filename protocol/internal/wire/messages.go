@@ -100,8 +100,8 @@ func (m Messages) Options() crypto.SignerOpts {
 	return h
 }
 
-// Binding is what a challenge for a transaction names. It covers the whole list, in
-// order, and leaves the salts to the device.
+// Binding is what a challenge for a transaction names. It covers the hash function, the
+// padding and the whole list, in order, and leaves the salts to the device.
 func (m Messages) Binding() Hash {
 	sum := sha256.New()
 	sum.Write([]byte("tandem v2 transaction"))

@@ -23,16 +23,17 @@ const (
 type Request struct {
 	Op        protocol.Operation
 	Challenge *Challenge
-	Number    uint64
-	Token     Secret
-	Chain     Hash
-	Target    Hash // commitment, or what a Cancel cancels
+	Number    uint64 // one more than that of the last request that was settled
+	Token     Secret // what the right PIN or Refresh before this one promised
+	Chain     Hash   // of all requests that were settled: a copy of the device has another
+	Target    Hash   // of a Cancel: the request to cancel; else the commitment to the next token
 	Messages  Messages
 	Salts     [][]byte
 	Partials  [][]byte
-	Body      secret.Bytes // what the hardware signs
-	Hardware  []byte
-	mac       [sha256.Size]byte
+	Hardware  []byte // the hardware's signature of Body, empty without a hardware key
+
+	plaintext secret.Bytes // what was parsed: the body, Hardware with its length, the MAC
+	bodySize  int
 }
 
 // Format hides the token and the partial signatures.
@@ -52,8 +53,8 @@ func (r *Request) Seal(pub hpke.PublicKey, authKey Secret, id protocol.KeyID, ha
 	return SealRequest(pub, r.Op, id, plaintext)
 }
 
-// Encode writes, signs and authenticates the request. hardware is nil where the key has
-// none.
+// Encode writes, signs and authenticates the request: the body, the hardware's signature
+// of it with its length, and the MAC of both. hardware is nil where the key has none.
 func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSigner) ([]byte, error) {
 	var salt, partial int
 	if len(r.Partials) > 0 {
@@ -91,19 +92,25 @@ func (r *Request) Encode(authKey Secret, id protocol.KeyID, hardware *HardwareSi
 	return append(body, requestMAC(authKey, id, body)...), nil
 }
 
-func requestMAC(authKey Secret, id protocol.KeyID, body ...[]byte) []byte {
+func requestMAC(authKey Secret, id protocol.KeyID, signed []byte) []byte {
 	mac := hmac.New(sha256.New, authKey.Get())
 	mac.Write([]byte("tandem v2 request"))
 	mac.Write(id[:])
-	for _, part := range body {
-		mac.Write(part)
-	}
+	mac.Write(signed)
 	return mac.Sum(nil)
 }
 
-// Authentic reports whether the holder of K_dev made the request.
+// Authentic reports whether the holder of K_dev made the request that was parsed.
 func (r *Request) Authentic(authKey Secret, id protocol.KeyID) bool {
-	return hmac.Equal(r.mac[:], requestMAC(authKey, id, r.Body.Get(), []byte{byte(len(r.Hardware))}, r.Hardware))
+	p := r.plaintext.Get()
+	end := len(p) - sha256.Size
+	return end >= 0 && hmac.Equal(p[end:], requestMAC(authKey, id, p[:end]))
+}
+
+// Body is what the hardware signs, of a request that was parsed.
+func (r *Request) Body() []byte {
+	p := r.plaintext.Get()
+	return p[:min(r.bodySize, len(p))]
 }
 
 // ParseRequest reads what Encode writes, and nothing else. It checks no MAC.
@@ -149,9 +156,9 @@ func (r *Request) parse(plaintext []byte) (err error) {
 		}
 		r.Salts, r.Partials = append(r.Salts, bytes.Clone(saltBytes)), append(r.Partials, bytes.Clone(y))
 	}
-	r.Body = secret.Copy(plaintext[:len(plaintext)-len(s)])
+	r.plaintext, r.bodySize = secret.Copy(plaintext), len(plaintext)-len(s)
 	if !s.ReadUint8LengthPrefixed(&hardware) || len(hardware) != 0 && len(hardware) != hardwareSignatureSize ||
-		!s.CopyBytes(r.mac[:]) || !s.Empty() {
+		len(s) != sha256.Size {
 		return malformed
 	}
 	r.Hardware = bytes.Clone(hardware)
@@ -161,8 +168,11 @@ func (r *Request) parse(plaintext []byte) (err error) {
 	return r.check(int(documents), int(salt), int(partial))
 }
 
-// check refuses what no operation can mean.
+// check refuses what no operation can mean: fields that do not go together, as many
+// digests as partial signatures among them, and a challenge for something else. A Cancel
+// and a Report take any challenge of the key: they settle no PIN and no document.
 func (r *Request) check(documents, salt, partial int) error {
+	p := r.Challenge.Purpose
 	signs, proves := r.Op == protocol.OpSign, r.Op == protocol.OpConfirm || r.Op == protocol.OpChangePIN
 	zero := r.Number == 0 && r.Chain == Hash{} && r.Target == Hash{} && AllZero(r.Token.Get())
 	switch {
@@ -177,13 +187,6 @@ func (r *Request) check(documents, salt, partial int) error {
 		salt > 0 && r.Messages.Padding != PSS:
 		return fmt.Errorf("%w: fields that do not go together", protocol.ErrMalformed)
 	}
-	return r.checkPurpose()
-}
-
-// checkPurpose refuses a challenge for something else. A Cancel and a Report take any
-// challenge of the key: they settle no PIN and no document.
-func (r *Request) checkPurpose() error {
-	p := r.Challenge.Purpose
 	if p == ForEnrolment || !WithoutNumber(r.Op) && (r.Op == protocol.OpSign) != (p == ForTransaction) {
 		return fmt.Errorf("%w: challenge for another purpose", protocol.ErrMalformed)
 	}
@@ -205,7 +208,7 @@ func (r *Request) ToSign() Messages { return ToSign(r.Op, r.Challenge, r.Message
 // Wipe clears the partial signatures, the token and the bytes that held them.
 func (r *Request) Wipe() {
 	r.WipePartials()
-	r.Body.Wipe()
+	r.plaintext.Wipe()
 	r.Token.Wipe()
 }
 

@@ -12,25 +12,13 @@ import (
 	"github.com/tandem-rsa/tandem/protocol"
 )
 
-const (
-	exportContext = "tandem v2 response"
-	responseSalt  = 32
-)
+const responseSalt = 32
 
 // ResponseKey is what both sides need to seal and open the answer to one request, and
 // nothing else of the request: the device stores it while it waits.
 type ResponseKey struct {
 	Secret  Secret // exported from the request's HPKE context
-	Request Hash
-}
-
-func newResponseKey(export func(string, int) ([]byte, error), request []byte) (ResponseKey, error) {
-	key, err := export(exportContext, SecretSize)
-	if err != nil {
-		return ResponseKey{}, err
-	}
-	defer clear(key)
-	return ResponseKey{NewSecret(key), sha256.Sum256(request)}, nil
+	Request Hash   // of the request as it travels, by which both sides name it ever after
 }
 
 // aead is keyed as in RFC 9458, section 4.4, with the hash of the whole request (which

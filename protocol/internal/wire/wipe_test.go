@@ -74,7 +74,7 @@ func TestRefusedRequestIsWiped(t *testing.T) {
 		r := new(Request)
 		require.ErrorIs(t, r.parse(plaintext), protocol.ErrMalformed)
 		require.Nil(t, r.Token.Get(), len(plaintext))
-		require.Nil(t, r.Body.Get(), len(plaintext))
+		require.Nil(t, r.plaintext.Get(), len(plaintext))
 		for _, y := range r.Partials {
 			require.Equal(t, make([]byte, 256), y)
 		}
