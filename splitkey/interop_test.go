@@ -243,3 +243,34 @@ func TestSigner(t *testing.T) {
 		require.ErrorIs(t, err, splitkey.ErrSignature)
 	}
 }
+
+// TestVerifyTakesTheWholeNumber: where EM is a byte shorter than n (RFC 8017, section
+// 9.1.1, step 3), the byte before it must be 0.
+func TestVerifyTakesTheWholeNumber(t *testing.T) {
+	client := splitkeytest.Key(2048)
+	one, top := big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), 4096)
+	other := splitkeytest.NamedKey(splitkeytest.Server, 2048)
+	three := big.NewInt(3) // makes a modulus of 4097 bits
+	n := new(big.Int).Mul(client.N, new(big.Int).Mul(other.N, three))
+	require.Equal(t, 4097, n.BitLen())
+	phi := new(big.Int).Sub(three, one)
+	for _, prime := range append(client.Primes, other.Primes...) {
+		phi.Mul(phi, new(big.Int).Sub(prime, one))
+	}
+	d := new(big.Int).ModInverse(big.NewInt(65537), phi)
+	final, err := splitkey.CheckFinalKey(&rsa.PublicKey{N: n, E: 65537}, &client.PublicKey)
+	require.NoError(t, err)
+	sign := func(em *big.Int) []byte { return new(big.Int).Exp(em, d, n).FillBytes(make([]byte, 513)) }
+	for {
+		m, err := final.Encode(digestFor(crypto.SHA256, "x"), &rsa.PSSOptions{Hash: crypto.SHA256})
+		require.NoError(t, err)
+		em := new(big.Int).SetBytes(m.Bytes())
+		sig := sign(em)
+		require.NoError(t, m.Verify(sig))
+		require.NoError(t, rsa.VerifyPSS(final.PublicKey(), crypto.SHA256, digestFor(crypto.SHA256, "x"), sig, nil))
+		if em.Add(em, top); em.Cmp(n) < 0 {
+			require.ErrorIs(t, m.Verify(sign(em)), splitkey.ErrSignature)
+			return
+		}
+	}
+}
