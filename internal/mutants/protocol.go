@@ -296,6 +296,7 @@ var protocolMutants = []mutant{
 	{"enrolling with nothing pending", "protocol/device/state.go", "enrolls == (s.phase == Enrolling) &&", "(!enrolls || s.phase == Enrolling) &&", inDevice, "TestStateConsistent"},
 	{"a key of nobody's", "protocol/device/state.go", "(inUse || s.phase == Superseded) == (s.key != nil) &&", "(!(inUse || s.phase == Superseded) || s.key != nil) &&", inDevice, "TestStateConsistent"},
 	{"keep what the hardware did not sign", "protocol/internal/wire/hardware.go", "\t\t\tclear(body)\n", "", inWire, "TestUnsignedIsWiped"},
+	{"keep what the hardware was given", "protocol/internal/wire/hardware.go", "\tdefer clear(message)\n\tder, err", "\tder, err", inWire, "TestMessageSigner"},
 	{"a key document with a key of zeros", "protocol/internal/wire/keydocument.go", "if _, err := ParseHPKEKey(hpkeKey); err != nil {", "if _, err := KEM.NewPublicKey(hpkeKey); err != nil {", inDevice, "TestKeyDocumentIsChecked"},
 	{"a device keeps what it loaded", "protocol/device/device.go", "\tdefer clear(data)\n\ts := new(state)\n", "\ts := new(state)\n", inDevice, "TestSecretsAreWiped"},
 	{"say that a request which expired was not carried out", "protocol/device/exchange.go", " && !errors.Is(said, ErrNotCarriedOut)", "", inServer, "TestAnswerIsNotMadeForever"},

@@ -75,8 +75,8 @@ var sessionMutants = []mutant{
 	{"phone: a text that changes its direction", "service/deviceclient/check.go", ` || rp.DisplayProblem(t.RelyingParty, maxRelyingParty) != ""`, "", inDeviceClient, "TestMismatch"},
 	{"phone: told which code is right", "service/deviceclient/check.go", `(len(t.Codes) != 3 || t.Code != "")`, "len(t.Codes) != 3", inDeviceClient, "TestMismatch"},
 	{"phone: a verifier after a refusal", "service/deviceclient/transaction.go", "if t.done && t.Kind == rp.Authentication {", "if t.Kind == rp.Authentication {", inDeviceClient, "TestSameDevice"},
-	{"phone: leave a request that nobody answers", "service/deviceclient/transaction.go", "return errors.Join(answer, t.phone.cancel(ctx, d))", "return answer", inDeviceClient, "TestLostAnswers"},
-	{"phone: a success that nobody has", "service/deviceclient/transaction.go", "	if err == nil && !t.done {\n		return ErrNotTaken\n	}\n", "", inDeviceClient, "TestNotTaken"},
+	{"phone: leave a request that nobody answers", "service/deviceclient/saved.go", "return errors.Join(answer, t.phone.cancel(ctx, t.device()))", "return answer", inDeviceClient, "TestLostAnswers"},
+	{"phone: a success that nobody has", "service/deviceclient/saved.go", "	if err == nil && !t.done {\n		return ErrNotTaken\n	}\n", "", inDeviceClient, "TestNotTaken"},
 	{"phone: approve another phone", "service/deviceclient/enrol.go", "if string(digest) != string(out.Digest) {", "if len(digest) != len(out.Digest) {", inDeviceClient, "TestNewPhone"},
 	{"phone: one PIN for both keys", "service/deviceclient/enrol.go", "if string(pins.Authentication) == string(pins.Signature) {", `if string(pins.Authentication) == "" {`, inDeviceClient, "TestEnrolmentLost"},
 }

@@ -56,8 +56,9 @@ type Config struct {
 	// Hardware, if not nil, is a P-256 key in the phone's secure element. A key that is
 	// enrolled with it is bound to it: each request is signed by it beside its MAC, and a
 	// copy of the phone's storage gets no answer from the server at all. It is asked to
-	// sign SHA-256 digests, in ASN.1 as X9.62 has it. It is not derived from a PIN, and
-	// tests none.
+	// sign SHA-256 digests, in ASN.1 as X9.62 has it; one that is a crypto.MessageSigner,
+	// messages, which hold secrets and are cleared afterwards. It is not derived from a
+	// PIN, and tests none.
 	Hardware crypto.Signer
 
 	// Params is the cost of a PIN guess for lockboxes that are made from now on; the zero

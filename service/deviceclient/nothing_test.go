@@ -22,7 +22,7 @@ func TestNothing(t *testing.T) {
 		},
 		Functions: map[string]any{"New": deviceclient.New, "NewToken": deviceclient.NewToken, "Is": deviceclient.Is},
 		May: map[string]string{
-			"Phone.Authentication": "a getter", "Phone.Signature": "a getter", "Transaction.CallbackURL": "none is an answer", "Error.Error": "it is a text",
+			"Phone.Authentication": "a getter", "Phone.Signature": "a getter", "Transaction.CallbackURL": "none is an answer", "Transaction.Awaits": "nothing awaits nothing", "Error.Error": "it is a text",
 			"NewToken": "it draws one", "Is": "nothing is no Error",
 		},
 	})

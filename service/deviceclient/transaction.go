@@ -227,10 +227,7 @@ func (t *Transaction) Sign(ctx context.Context, pin []byte) error {
 	if t.toSign == nil {
 		return fmt.Errorf("%w: there is nothing to sign yet", ErrConfig)
 	}
-	d := t.phone.devices[0]
-	if t.Kind == rp.Signature {
-		d = t.phone.devices[1]
-	}
+	d := t.device()
 	options, err := protocol.ParseOptions(t.toSign.Options)
 	if err != nil {
 		return err
@@ -244,16 +241,7 @@ func (t *Transaction) Sign(ctx context.Context, pin []byte) error {
 		}
 		_, err = d.Sign(by, t.toSign.Challenge, t.digest, options, pin)
 	}
-	var answer *Error
-	if errors.As(err, &answer) {
-		// The service has not given the request to the server of the protocol: it is
-		// taken back, so that it does not wait for ever.
-		return errors.Join(answer, t.phone.cancel(ctx, d))
-	}
-	if err == nil && !t.done {
-		return ErrNotTaken
-	}
-	return err
+	return t.signed(ctx, err)
 }
 
 // settle finds out what became of a request that was not answered, or takes it back.

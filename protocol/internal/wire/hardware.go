@@ -33,8 +33,9 @@ func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, 
 	if h == nil {
 		return append(body, 0), nil
 	}
-	digest := hardwareDigest(id, body)
-	der, err := h.Key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	message := hardwareMessage(id, body)
+	defer clear(message)
+	der, err := crypto.SignMessage(h.Key, rand.Reader, message, crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("protocol: hardware key: %w", err)
 	}
@@ -52,12 +53,11 @@ func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, 
 	return append(append(body, hardwareSignatureSize), out...), nil
 }
 
-func hardwareDigest(id protocol.KeyID, body []byte) Hash {
-	sum := sha256.New()
-	sum.Write([]byte("tandem v2 hardware"))
-	sum.Write(id[:])
-	sum.Write(body)
-	return Hash(sum.Sum(nil))
+// hardwareMessage is what is signed: it holds the secrets of body.
+func hardwareMessage(id protocol.KeyID, body []byte) []byte {
+	const label = "tandem v2 hardware"
+	message := append(make([]byte, 0, len(label)+len(id)+len(body)), label...)
+	return append(append(message, id[:]...), body...)
 }
 
 // HardwareSigned reports whether the signature is the key's, or there is neither.
@@ -69,7 +69,9 @@ func HardwareSigned(public []byte, id protocol.KeyID, body, signature []byte) bo
 	if err != nil || len(signature) != hardwareSignatureSize {
 		return false
 	}
-	digest := hardwareDigest(id, body)
+	message := hardwareMessage(id, body)
+	defer clear(message)
+	digest := sha256.Sum256(message)
 	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 

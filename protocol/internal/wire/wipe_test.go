@@ -3,7 +3,11 @@ package wire
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hpke"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"testing"
@@ -99,4 +103,32 @@ func TestResponseKeyIsCopied(t *testing.T) {
 	broken := errors.New("broken")
 	_, err = newResponseKey(func(string, int) ([]byte, error) { return nil, broken }, nil)
 	require.ErrorIs(t, err, broken)
+}
+
+// messageSigner is hardware that hashes by itself, and keeps what it was given.
+type messageSigner struct {
+	crypto.Signer
+	kept []byte
+}
+
+func (s *messageSigner) SignMessage(rand io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.kept = message
+	digest := sha256.Sum256(message)
+	return s.Signer.Sign(rand, digest[:], opts)
+}
+
+// TestMessageSigner: hardware may be given the message. It is signed as a digest is, and
+// the message, which holds the secrets of the request, is wiped.
+func TestMessageSigner(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	public, err := key.PublicKey.Bytes()
+	require.NoError(t, err)
+	body, id := []byte("token and partial signatures"), protocol.KeyID{1}
+	s := &messageSigner{Signer: key}
+	out, err := (&HardwareSigner{Key: s, Public: public}).append(id, bytes.Clone(body))
+	require.NoError(t, err)
+	require.True(t, HardwareSigned(public, id, body, out[len(body)+1:]))
+	require.Len(t, s.kept, len("tandem v2 hardware")+len(id)+len(body))
+	require.True(t, AllZero(s.kept))
 }

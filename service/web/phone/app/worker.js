@@ -27,7 +27,7 @@
 //   open             session                   shown
 //   openLink         link                      shown
 //   choose           session, code             shown
-//   useAccount       session                   callbackURL?
+//   useAccount       session                   shown? (awaits), callbackURL?
 //   sign             session, pin              shown, callbackURL?
 //   refuse           session, screen           callbackURL?
 //   resume           -                         shown?, callbackURL?
@@ -39,7 +39,7 @@
 //   cancel           -                         ends the calls that run
 //
 // shown is {session, kind, relyingParty, several, interaction, text, code, first, second, third, key,
-// seconds}. A result also has detail, key, remaining, remainingTotal, lockedSeconds, retrySeconds.
+// seconds, awaits}. A result also has detail, key, remaining, remainingTotal, lockedSeconds, retrySeconds.
 // What is empty, zero or false is not there. Bytes are base64, times seconds since 1970.
 //
 // One tab, and one call, changes the phone at a time; the others wait for a Web Lock. poll, home and

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"syscall/js"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/tandem-rsa/tandem/service/mobile"
+)
+
+// host is the browser: the functions of store.js, which return promises.
+type host struct{ object js.Value }
+
+var (
+	_ mobile.Storage      = (*host)(nil)
+	_ mobile.PlatformKeys = (*host)(nil)
+)
+
+// Load implements [mobile.Storage].
+func (h *host) Load(name string) ([]byte, error) { return h.bytes("load", name) }
+
+// Save implements [mobile.Storage]: it returns when IndexedDB says that the value is on
+// the disk.
+func (h *host) Save(name string, value []byte) error {
+	_, err := await(h.object.Call("save", name, toJS(value)))
+	return err
+}
+
+// StorageKey implements [mobile.PlatformKeys].
+func (h *host) StorageKey() ([]byte, error) { return h.bytes("storageKey") }
+
+// RequestKey implements [mobile.PlatformKeys].
+func (h *host) RequestKey() ([]byte, error) { return h.bytes("requestKey") }
+
+// SignRequest implements [mobile.PlatformKeys].
+func (h *host) SignRequest(message []byte) ([]byte, error) {
+	array := toJS(message)
+	defer array.Call("fill", 0)
+	signature, err := await(h.object.Call("signRequest", array))
+	if err != nil {
+		return nil, err
+	}
+	return derSignature(toGo(signature))
+}
+
+// bytes calls a function whose promise is of a Uint8Array, or of nothing.
+func (h *host) bytes(name string, args ...any) ([]byte, error) {
+	v, err := await(h.object.Call(name, args...))
+	if err != nil || v.Type() != js.TypeObject {
+		return nil, err
+	}
+	out := toGo(v)
+	return out, nil
+}
+
+// lock waits for the lock of all tabs.
+func (h *host) lock() (unlock func(), err error) {
+	release, err := await(h.object.Call("lock"))
+	if err != nil {
+		return nil, err
+	}
+	return func() { release.Invoke() }, nil
+}
+
+// HTTPClient is found by package mobile: the browser's fetch, without what it adds.
+func (h *host) HTTPClient() *http.Client { return &http.Client{Transport: fetch{}} }
+
+type fetch struct{}
+
+// RoundTrip implements [http.RoundTripper].
+func (fetch) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	for option, value := range map[string]string{"credentials": "omit", "redirect": "error"} {
+		r.Header.Set("js.fetch:"+option, value)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// derSignature is what WebCrypto signs, two numbers of 32 bytes, in ASN.1.
+func derSignature(raw []byte) ([]byte, error) {
+	if len(raw) != 64 {
+		return nil, errors.New("phone: the browser's signature is none of P-256")
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		for _, n := range [][]byte{raw[:32], raw[32:]} {
+			b.AddASN1(asn1.INTEGER, func(b *cryptobyte.Builder) {
+				n = bytes.TrimLeft(n, "\x00")
+				if len(n) == 0 || n[0] >= 0x80 {
+					b.AddUint8(0)
+				}
+				b.AddBytes(n)
+			})
+		}
+	})
+	return b.Bytes()
+}
