@@ -8,7 +8,7 @@ var mobileMutants = []mutant{
 	{"phone: resume another transaction", "service/deviceclient/saved.go", "!bytes.Equal(s.Pending.Challenge, t.toSign.Challenge)", "bytes.Equal(s.Pending.Challenge, nil)", inDeviceClient, "TestRestore"},
 	{"phone: restore without its verifier", "service/deviceclient/saved.go", ` || s.Verifier == ""`, "", inDeviceClient, "TestRestore"},
 	{"mobile: a PIN stays where it was", "service/mobile/session.go", "	defer clear(pin)\n", "", inMobile, "TestScenarios"},
-	{"mobile: new PINs stay where they were", "service/mobile/enrol.go", "	defer clear(pin2)\n	return p.change(func(c *call) error {\n		if c.record.Enrolled {", "	return p.change(func(c *call) error {\n		if c.record.Enrolled {", inMobile, "TestScenarios"},
+	{"mobile: new PINs stay where they were", "service/mobile/enrol.go", "	defer clear(pin1)\n", "", inMobile, "TestScenarios"},
 	{"mobile: a transaction in clear", "service/mobile/session.go", "saveRecord(c.storage, transactionName, data, c.keys.storage.Get())", "saveRecord(c.storage, transactionName, data, nil)", inMobile, "TestSealed"},
 	{"mobile: a record in clear, of whoever wrote it", "service/mobile/storage.go", "case data[0] == plainRecord && len(key) == 0:", "case data[0] == plainRecord:", inMobile, "TestSealed"},
 	{"mobile: two phones on one storage", "service/mobile/storage.go", "held.LoadOrStore(id, true); taken {", `held.LoadOrStore(id, true); taken && s.name == "" {`, inMobile, "TestOneAtATime"},

@@ -43,7 +43,7 @@ type Phone struct {
 	mu       sync.Mutex // guards the rest
 	running  map[int]context.CancelFunc
 	calls    int
-	platform *platformKeys // once asked for
+	platform *platformKeys        // once asked for
 	token    secret.Value[string] // of phone
 	phone    *deviceclient.Phone
 }
