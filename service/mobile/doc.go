@@ -1,10 +1,11 @@
-// Package mobile is the phone for apps: package deviceclient with types that gobind takes,
-// so that one package makes the app for Android, iOS and, as WebAssembly, for browsers.
+// Package mobile is the phone for apps: package deviceclient with types that gobind
+// takes, so that one package makes the app for Android, iOS and, as WebAssembly, for
+// browsers.
 //
 //   - ReadConfig reads where the service is: phone.json, with which the app is shipped.
 //   - NewPhone makes a Phone of it, on the app's Storage and the platform's keys.
-//   - Phone.Enrol makes an account. Phone.Poll, Phone.Open and Phone.Sign answer a relying
-//     party. Phone.Status says what an app that starts has to show.
+//   - Phone.Enrol makes an account. Phone.Poll, Phone.Open and Phone.Sign answer a
+//     relying party. Phone.Status says what an app that starts has to show.
 //
 // # Outcomes
 //

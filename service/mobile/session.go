@@ -140,8 +140,8 @@ func (p *Phone) Choose(session, code string) (*Outcome, error) {
 	})
 }
 
-// UseAccount answers a choice of a certificate: with this account. If Awaits is set in the
-// outcome's Shown, a signature may follow, which Poll finds; Refuse ends that wait.
+// UseAccount answers a choice of a certificate: with this account. If Awaits is set in
+// the outcome's Shown, a signature may follow, which Poll finds; Refuse ends that wait.
 func (p *Phone) UseAccount(session string) (*Outcome, error) {
 	return p.change(func(c *call) error {
 		t, err := c.transaction(session)

@@ -51,7 +51,8 @@ type Transaction struct {
 	Several bool
 	// Interaction is how Text is shown, in the words of the relying-party API:
 	// "displayTextAndPIN", "verificationCodeChoice", "confirmationMessage",
-	// "confirmationMessageAndVerificationCodeChoice"; empty for a choice of a certificate.
+	// "confirmationMessageAndVerificationCodeChoice"; empty for a choice of a
+	// certificate.
 	Interaction, Text string
 	// Code is what the person compares with the e-service's; empty where that has none,
 	// and before one of three was picked.

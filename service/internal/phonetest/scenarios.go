@@ -213,8 +213,8 @@ func (u user) picks() {
 	require.Equal(u.T, rp.WrongVC, u.Outcome(s).End)
 }
 
-// comesBack is opened by a link of the same device. The PIN is mistyped, and the app ends;
-// what it goes back with is of the phone that began all the same.
+// comesBack is opened by a link of the same device. The PIN is mistyped, and the app
+// ends; what it goes back with is of the phone that began all the same.
 func (u user) comesBack() {
 	u.does(mobile.CodeWrongLink, "openLink", Args{"link": "https://id.example/other"})
 	q := Login(rp.DeviceLink, rp.ConfirmationMessage)

@@ -1,7 +1,8 @@
 // Package phone is the phone as a web app: package service/mobile as WebAssembly in a web
 // worker, and what it needs in a browser. Files has all of it, for whoever serves it.
 //
-//	app/worker.js   the worker: messages in, outcomes out; its head says what a page does
+//	app/phone.js    what pages use: it starts workers, and queues calls
+//	app/worker.js   the worker: messages in, outcomes out; its head lists them
 //	app/store.js    IndexedDB, keys of WebCrypto, a lock of all tabs
 //	wasm            the Go program in the worker
 //
