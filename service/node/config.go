@@ -57,6 +57,9 @@ type Config struct {
 	// TestIdentities, if not nil, has persons who answer by themselves.
 	TestIdentities *TestIdentities
 
+	// Pages, if not nil, are for browsers.
+	Pages *Pages
+
 	// Metrics, if not nil, gets the node's metrics.
 	Metrics prometheus.Registerer
 	Log     *slog.Logger // slog.Default() if nil
@@ -83,6 +86,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: Signed, Admit and Observer of the server are set by Open", ErrConfig)
 	case c.Production && c.TestIdentities != nil:
 		return fmt.Errorf("%w: test identities sign for whoever asks: they are for trials only", ErrProduction)
+	case c.Production && c.Pages != nil && c.Pages.Bank:
+		return fmt.Errorf("%w: the bank is a demonstration, for trials only", ErrProduction)
 	}
 	for _, i := range c.Issuing {
 		if i.Certificate == nil {

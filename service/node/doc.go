@@ -16,6 +16,7 @@
 //	/pki/                       CRLs, OCSP, certificates: package ca
 //	/device-link                where a device link leads without an app
 //	/mock/device-link           test identities, if there are any
+//	/, /self/, /bank/, /phone/  pages for browsers, if there are any: package web
 //	/healthz                    200 as long as the process answers
 //	/readyz                     200 if database, store, sealer and server keys answer
 //

@@ -35,6 +35,8 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		tell(w, r, http.StatusOK, "ready\n")
+	case n.browser(path) != nil:
+		n.browser(path).ServeHTTP(w, r)
 	case path == linkPath:
 		tell(w, r, http.StatusOK, "This link opens the app on a phone. Open it there, or scan the QR code with the app.\n")
 	default:

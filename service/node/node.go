@@ -50,6 +50,8 @@ type Node struct {
 	device               *deviceapi.Handler
 	parties, phones, pki http.Handler
 	mock                 http.Handler // nil without test identities
+	inside               *inside      // of the pages; nil without any
+	browsers             map[string]http.Handler
 
 	draining       atomic.Bool
 	problem        atomic.Pointer[error] // of the last look at the parts
@@ -90,7 +92,12 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		}
 		engine, n.mock = n.identities.Watch(n.engine), n.identities.Handler()
 	}
-	if err := n.handlers(engine); err != nil {
+	err := n.handlers(engine)
+	if err == nil {
+		err = n.pages(ctx)
+	}
+	if err != nil {
+		n.inside.close()
 		n.identities.Close()
 		stop()
 		return nil, err
@@ -257,6 +264,7 @@ func (n *Node) Close() {
 	}
 	n.Drain()
 	n.ended.Do(func() {
+		n.inside.close()
 		n.identities.Close()
 		n.stop()
 		n.background.Wait()
