@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,11 +29,11 @@ import (
 )
 
 var serveCommand = &command{
-	name: "serve", args: "[-dir DIR] [-config FILE] [-listen ADDRESS] [-test-identities]", plain: true,
+	name: "serve", args: "[-dir DIR] [-config FILE] [-listen ADDRESS] [-test-identities] [-bank]", plain: true,
 	about: "is the service: relying parties, phones, certificates",
 	help: `
-Serve answers relying parties below /smart-id-rp, phones below /device/v1, and whoever checks a
-certificate below /pki. Without a configuration it is a trial, with everything in one folder, which
+Serve answers relying parties below /smart-id-rp, phones below /device/v1, whoever checks a
+certificate below /pki, and browsers: / says what is there. Without a configuration it is a trial, with everything in one folder, which
 it makes: a server's keys, a CA whose name begins with TEST, a database. It prints what to do next.
 Its log, one JSON object a line, goes to standard error.
 
@@ -50,7 +51,8 @@ without a phone. Making them takes a minute.`,
 		flags.StringVar(&s.url, "url", "", "`URL` by which phones and relying parties reach the service; else the address")
 		flags.StringVar(&s.tls.Certificate, "tls-certificate", "", "`file` with a certificate and its chain")
 		flags.StringVar(&s.tls.Key, "tls-key", "", "`file` with its key")
-		flags.BoolVar(&s.test, "test-identities", false, "have persons who answer by themselves")
+		flags.BoolVar(&s.test, "test-identities", false, "have persons who answer by themselves, and the bank")
+		flags.BoolVar(&s.bank, "bank", false, "have a bank at /bank/, to try logins and signatures in a browser")
 		return s.run
 	},
 }
@@ -61,7 +63,7 @@ type serveRun struct {
 	pin                  hsmPIN
 	listen, metrics, url string
 	tls                  tlsConfig
-	test                 bool
+	test, bank           bool
 
 	config serviceConfig
 	log    *slog.Logger
@@ -132,6 +134,9 @@ func (s *serveRun) override() {
 	if s.test && s.config.TestIdentities == nil {
 		s.config.TestIdentities = new(testConfig)
 	}
+	if s.bank {
+		s.config.Demo.Bank = true
+	}
 	if s.pin.file == "" {
 		s.pin.file = s.config.HSMPINFile
 	}
@@ -156,6 +161,7 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 		Production: s.config.production(), Scheme: s.config.Scheme, LinkBase: s.config.LinkBase, QualifiedDevice: s.config.QualifiedDevice,
 		TrustedProxies: s.config.Proxies, RequestIDHeader: s.config.RequestIDHeader, Quotas: s.config.Quotas.quotas(), CAURL: s.config.CA.URL,
 		Profile: ca.CompatProfile(), Metrics: registry, Log: s.log,
+		Pages: s.pages(),
 	}
 	if config.LinkBase == "" {
 		config.LinkBase = s.config.URL + "/device-link"
@@ -212,6 +218,17 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 	}
 	closers = append(closers, func() error { n.Close(); return nil })
 	return n, shut, nil
+}
+
+// pages are what browsers get: nothing where the service is below a path of its host, since
+// their links begin at the root.
+func (s *serveRun) pages() *node.Pages {
+	u, err := url.Parse(s.config.URL)
+	if err != nil || u.Path != "" {
+		s.log.Warn("no pages for browsers: url has a path")
+		return nil
+	}
+	return &node.Pages{URL: s.config.URL, Bank: s.config.bank()}
 }
 
 // serve answers until ctx ends, and then lets what is under way end.
@@ -341,6 +358,9 @@ The phone shows the code %[8]s, and asks for PIN1. Then, with the sessionID that
 
   curl -s '%[1]s/smart-id-rp/v2/session/SESSION?timeoutMs=10000'
 `, s.config.URL, s.dir, tandem, dir, demoParty, phone, base64.StdEncoding.EncodeToString(digest[:]), protocol.VerificationCode(digest[:]))
+	if s.pages() != nil {
+		fmt.Fprintf(&b, "\nIn a browser: %s/\n", s.config.URL)
+	}
 	if s.config.TestIdentities != nil {
 		b.WriteString("\nPersons who answer by themselves are listed in docs/service.md.\n")
 	}

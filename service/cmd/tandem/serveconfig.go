@@ -48,7 +48,16 @@ type serviceConfig struct {
 	Quotas  quotasConfig  `json:"quotas"`
 
 	TestIdentities *testConfig `json:"test_identities"`
+	Demo           demoConfig  `json:"demo"`
 }
+
+// demoConfig has demonstrations.
+type demoConfig struct {
+	Bank bool `json:"bank"`
+}
+
+// bank reports whether there is one: test identities have no use without.
+func (c *serviceConfig) bank() bool { return c.Demo.Bank || c.TestIdentities != nil }
 
 type tlsConfig struct {
 	Certificate string `json:"certificate"`
@@ -235,6 +244,8 @@ func (c *serviceConfig) check() error {
 	switch {
 	case c.production() && c.TestIdentities != nil:
 		return usagef("production has no test identities: they sign for whoever asks")
+	case c.production() && c.Demo.Bank:
+		return usagef("production has no bank: it is a demonstration")
 	case c.production() && (c.URL == "" || c.CA.Profile == nil):
 		return usagef(`production needs "url", and "profile" in "ca": what is in certificates`)
 	case c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == ""):

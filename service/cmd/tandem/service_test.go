@@ -42,6 +42,8 @@ func TestServiceConfig(t *testing.T) {
 		{`{"production": false, "hsm_sessions": 2000}`, "hsm_sessions", nil},
 		{`{"production": true, ` + good + `, "test_identities": {}}`, "production has no test identities", nil},
 		{`{"production": true, ` + good + `}`, "production has no test identities", []string{"-test-identities"}},
+		{`{"production": true, ` + good + `, "demo": {"bank": true}}`, "production has no bank", nil},
+		{`{"production": true, ` + good + `}`, "production has no bank", []string{"-bank"}},
 		{`{"production": true}`, `production needs "url"`, nil},
 	} {
 		name := filepath.Join(dir, fmt.Sprintf("%d.json", i))
