@@ -145,4 +145,3 @@ func (b *Bank) trusts(c *x509.Certificate) bool {
 	_, err := c.Verify(x509.VerifyOptions{Roots: b.config.Roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	return err == nil && !c.IsCA && c.KeyUsage == x509.KeyUsageContentCommitment
 }
-
