@@ -34,8 +34,8 @@ var types = map[string]string{
 	".json": "application/json", ".svg": "image/svg+xml", ".wasm": "application/wasm", ".webmanifest": "application/manifest+json", ".png": "image/png",
 }
 
-// NewFiles reads a folder. policy is the Content-Security-Policy of its answers; "" is one
-// for what is no page. A file NAME.br is NAME for browsers that take Brotli.
+// NewFiles reads a folder. policy is the Content-Security-Policy of its answers; "" is
+// one for what is no page. A file NAME.br is NAME for browsers that take Brotli.
 func NewFiles(folder fs.FS, policy string) (*Files, error) {
 	if folder == nil {
 		return nil, fmt.Errorf("%w: no folder", ErrConfig)

@@ -23,7 +23,8 @@ var ErrConfig = errors.New("web: unusable configuration")
 
 // Config is what [New] makes a Frame of.
 type Config struct {
-	// URL is where browsers reach the pages, such as "https://id.example": without a path.
+	// URL is where browsers reach the pages, such as "https://id.example": without a
+	// path.
 	URL string
 	// Trial says on each page that nothing there is real.
 	Trial bool

@@ -220,8 +220,8 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 	return n, shut, nil
 }
 
-// pages are what browsers get: nothing where the service is below a path of its host, since
-// their links begin at the root.
+// pages are what browsers get: nothing where the service is below a path of its host,
+// since their links begin at the root.
 func (s *serveRun) pages() *node.Pages {
 	u, err := url.Parse(s.config.URL)
 	if err != nil || u.Path != "" {

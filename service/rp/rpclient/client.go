@@ -44,8 +44,8 @@ type Config struct {
 	Roots, Intermediates *x509.CertPool
 	// Profile says which policies and uses certificates have at each level.
 	Profile ca.Profile
-	// Revoked, if not nil, returns an error for a certificate that is revoked, or of which
-	// it does not learn whether it is. [OCSP] is one.
+	// Revoked, if not nil, returns an error for a certificate that is revoked, or of
+	// which it does not learn whether it is. [OCSP] is one.
 	Revoked func(ctx context.Context, certificate, issuer *x509.Certificate) error
 
 	Clock func() time.Time // time.Now if nil

@@ -21,6 +21,6 @@
 // issued: see [Client.LoginStatus] for what is checked. [ErrInvalid] says that a check
 // failed; then nobody has logged in and nothing is signed.
 //
-// What a Login holds is the relying party's secret: whoever has its Secret can make device
-// links. It must be bound to one browser, by a cookie.
+// What a Login holds is the relying party's secret: whoever has its Secret can make
+// device links. It must be bound to one browser, by a cookie.
 package rpclient

@@ -113,8 +113,8 @@ func encode(interactions []rp.Interaction) (string, error) {
 	return base64.StdEncoding.EncodeToString(text), err
 }
 
-// Code is what the page shows, and the phone too, for a person to compare. It is empty for
-// a device link.
+// Code is what the page shows, and the phone too, for a person to compare. It is empty
+// for a device link.
 func (l Login) Code() string {
 	b, err := base64.StdEncoding.DecodeString(l.Challenge)
 	if err != nil || l.Person == (identity.ID{}) {

@@ -1,12 +1,13 @@
 // Package bank is an e-service as anyone would write it against the relying-party API: a
-// bank at which persons log in, transfer money with PIN2 and one of three codes, and sign a
-// file. It is a demonstration: its money is not, and what it keeps of a visit ends with it.
+// bank at which persons log in, transfer money with PIN2 and one of three codes, and sign
+// a file. It is a demonstration: its money is not, and what it keeps of a visit ends with
+// it.
 //
 // # Security
 //
 // Whoever signs must be who is logged in, by the same account: the signature is verified
-// over the digest that the bank computed of what it showed. A transfer or a file is signed
-// once, in the visit that began it. The signature of a transfer is kept with it.
+// over the digest that the bank computed of what it showed. A transfer or a file is
+// signed once, in the visit that began it. The signature of a transfer is kept with it.
 package bank
 
 import (

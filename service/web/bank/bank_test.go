@@ -60,8 +60,8 @@ func enter(t testing.TB, b *webtest.Browser, phone *webtest.Phone) {
 }
 
 // TestBank: a person logs in by number, transfers money with the right one of three codes
-// and PIN2, signs a file, gets it back signed, and has it verified; what is refused on the
-// phone is not done.
+// and PIN2, signs a file, gets it back signed, and has it verified; what is refused on
+// the phone is not done.
 func TestBank(t *testing.T) {
 	w := webtest.New(t, nil)
 	phone := w.Enrol(t, webtest.Person("40504040001", "MARI", "MÄND"), identity.Qualified, "Mari's phone")

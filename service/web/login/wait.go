@@ -115,8 +115,8 @@ func Send(w http.ResponseWriter, s State) {
 	_, _ = w.Write(text)
 }
 
-// Enter lets one request at a time wait for a visit's or a login's session, so that nobody
-// takes the places of others. leave is nil if another one waits.
+// Enter lets one request at a time wait for a visit's or a login's session, so that
+// nobody takes the places of others. leave is nil if another one waits.
 func (l *Login) Enter(id string) (leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,7 +15,8 @@ type ending struct {
 	Account accounts.Account
 	Number  string
 	Current bool
-	// Problem is the key of why it cannot be ended now; Again says that a new login helps.
+	// Problem is the key of why it cannot be ended now; Again says that a new login
+	// helps.
 	Problem string
 	Again   bool
 }

@@ -5,10 +5,10 @@
 //
 // # Security
 //
-// The page shows and ends accounts of the person who has logged in, and of nobody else. It
-// ends one only within ten minutes of a login, and only if the login was at the account's
-// level, or above: who is known less well does not end what was given to somebody known
-// better. A visit is over when the account with which it began has ended.
+// The page shows and ends accounts of the person who has logged in, and of nobody else.
+// It ends one only within ten minutes of a login, and only if the login was at the
+// account's level, or above: who is known less well does not end what was given to
+// somebody known better. A visit is over when the account with which it began has ended.
 //
 // Tries of codes count against their source, as in the device API.
 package self

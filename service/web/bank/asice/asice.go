@@ -1,7 +1,7 @@
 // Package asice makes ASiC-E containers of one file with one signature, for the bank that
 // shows how an e-service does it: ETSI EN 319 162-1, with a signature of XAdES level B-B,
-// ETSI EN 319 132-1, RSA with SHA-256. It has no timestamp and no OCSP answer: an e-service
-// adds these before certificates expire (levels T and LT).
+// ETSI EN 319 132-1, RSA with SHA-256. It has no timestamp and no OCSP answer: an
+// e-service adds these before certificates expire (levels T and LT).
 //
 //	draft, err := asice.New("contract.txt", "text/plain", content, certificate, time.Now())
 //	draft.Digest()                        // what the phone signs

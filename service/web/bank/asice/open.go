@@ -32,9 +32,9 @@ const MaxContainer = MaxFile + 1<<16
 const maxXML = 1 << 16
 
 // Open opens a container that this package has made, and verifies its signature. It reads
-// no XML: it takes from it what differs from one container to another, writes it anew, and
-// compares all bytes. So a container of other software, however good, is refused, with an
-// error that wraps ErrContainer; a signature of other bytes is ErrSignature.
+// no XML: it takes from it what differs from one container to another, writes it anew,
+// and compares all bytes. So a container of other software, however good, is refused,
+// with an error that wraps ErrContainer; a signature of other bytes is ErrSignature.
 func Open(container []byte) (*Signed, error) {
 	if len(container) > MaxContainer {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrContainer, MaxContainer)
