@@ -3,7 +3,7 @@
 // ETSI EN 319 132-1, RSA with SHA-256. It has no timestamp and no OCSP answer: an
 // e-service adds these before certificates expire (levels T and LT).
 //
-//	draft, err := asice.New("contract.txt", "text/plain", content, certificate, time.Now())
+//	draft, err := asice.New("contract.txt", "text/plain", content, certificate, now)
 //	draft.Digest()                        // what the phone signs
 //	container, err := draft.Finish(signature)
 //
