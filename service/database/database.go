@@ -45,6 +45,11 @@ type Options struct {
 	// AllowPlaintext accepts connections to other machines that are not encrypted and
 	// verified.
 	AllowPlaintext bool
+
+	// Trace, if not nil, is told the text of each statement before it runs, without its
+	// arguments, and of transactions "BEGIN READ", "BEGIN", "BEGIN LOOSE" and "COMMIT":
+	// to count them. The context is that of the call.
+	Trace func(ctx context.Context, statement string)
 }
 
 const defaultConns = 16
@@ -55,6 +60,7 @@ type DB struct {
 	write  *sql.DB // takes one transaction at a time if it is SQLite's
 	read   *sql.DB
 	hub    hub
+	trace  tracer
 	// recheck is how long a waiter waits before it looks without having been woken.
 	recheck time.Duration
 	stop    context.CancelFunc // of what runs in the background
@@ -93,7 +99,7 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	if o.MaxConns <= 0 {
 		o.MaxConns = defaultConns
 	}
-	db := &DB{pending: map[*sql.Tx][]note{}}
+	db := &DB{trace: o.Trace, pending: map[*sql.Tx][]note{}}
 	background, stop := context.WithCancel(context.Background())
 	db.stop = stop
 	var err error

@@ -12,10 +12,14 @@
 // There is one schema, in migrations, and one set of queries for both engines. That
 // holds as long as they keep to what both have: parameters $1, $2 and so on; TEXT,
 // BIGINT and BYTEA columns; times as milliseconds since 1970 in a BIGINT; INSERT ... ON
-// CONFLICT; RETURNING; no sequences (keys are drawn at random); no SELECT ... FOR
-// UPDATE (a Tx is serializable, and SQLite has one writer at a time). A constraint that
-// fails ends a transaction in PostgreSQL: write ON CONFLICT DO NOTHING and look at the
-// number of rows.
+// CONFLICT; RETURNING; no sequences (keys are drawn at random); FOR UPDATE at the end of
+// a SELECT only, where it is left out for SQLite, which has one writer at a time. A
+// constraint that fails ends a transaction in PostgreSQL: write ON CONFLICT DO NOTHING
+// and look at the number of rows.
+//
+// Each statement finds its rows by an index, so that what it costs does not grow with the
+// tables: databasetest.Open fails the test of one that does not. Statements are prepared
+// once on each connection: their text must not depend on their arguments.
 //
 // # Durability
 //

@@ -41,6 +41,9 @@ func (db *DB) openPostgres(background context.Context, address string, o Options
 	if err := e.guard.Configure(config); err != nil {
 		return err
 	}
+	if o.Trace != nil {
+		config.Tracer = postgresTracer{o.Trace}
+	}
 	pool := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(pgsafe.BeforeConnect),
 		stdlib.OptionAfterConnect(e.made), stdlib.OptionResetSession(e.reset))
 	pool.SetMaxOpenConns(o.MaxConns)

@@ -42,19 +42,18 @@ func (db *DB) openSQLite(file string, o Options) error {
 			"fullfsync(ON)", "checkpoint_fullfsync(ON)", "foreign_keys(ON)", "trusted_schema(OFF)", "cell_size_check(ON)"}, more...)}
 		return (&url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}).String()
 	}
-	write, err := sql.Open("sqlite", pragmas("journal_size_limit(67108864)")+"&_txlock=immediate")
+	writer, err := newSQLiteConnector(pragmas("journal_size_limit(67108864)"), o.Trace)
 	if err != nil {
 		return failed(err)
 	}
-	write.SetMaxOpenConns(1)
-	db.write = write
-	read, err := sql.Open("sqlite", pragmas("query_only(ON)"))
+	reader, err := newSQLiteConnector(pragmas("query_only(ON)"), o.Trace)
 	if err != nil {
 		return failed(err)
 	}
-	read.SetMaxOpenConns(o.MaxConns)
-	read.SetMaxIdleConns(o.MaxConns)
-	db.read = read
+	db.write, db.read = sql.OpenDB(writer), sql.OpenDB(reader)
+	db.write.SetMaxOpenConns(1)
+	db.read.SetMaxOpenConns(o.MaxConns)
+	db.read.SetMaxIdleConns(o.MaxConns)
 	db.engine = sqliteEngine{db}
 	db.recheck = 5 * time.Second // so soon a waiter learns what another process wrote
 	return nil
@@ -103,14 +102,14 @@ func (sqliteEngine) busy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
 }
 
-// begin begins a transaction that has the write lock from the beginning (_txlock), which
-// is serializable. Whether its commit is synced is said anew for each.
+// begin begins a transaction that has the write lock from the beginning, which is
+// serializable. Whether its commit is synced is said for each.
 func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationLevel) (*sql.Tx, error) {
-	synchronous := "PRAGMA synchronous = FULL"
+	synchronous := full
 	if level == loose {
-		synchronous = "PRAGMA synchronous = NORMAL" // syncs the log before it is copied into the file
+		synchronous = normal
 	}
-	if _, err := c.ExecContext(ctx, synchronous); err != nil {
+	if err := c.Raw(func(c any) error { return c.(*sqliteConn).sync(ctx, synchronous) }); err != nil {
 		return nil, err
 	}
 	return c.BeginTx(ctx, nil)

@@ -54,6 +54,7 @@ func (db *DB) Read(ctx context.Context, f func(*sql.Tx) error) error {
 		return errNoFunction
 	}
 	return db.again(ctx, func() error {
+		db.trace.statement(ctx, traceRead)
 		tx, err := db.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 		if err != nil {
 			return failed(err)
@@ -82,6 +83,7 @@ func (db *DB) once(ctx context.Context, level sql.IsolationLevel, f func(*sql.Tx
 		return failed(err)
 	}
 	defer c.Close()
+	db.trace.statement(ctx, traceBegin(level))
 	tx, err := db.engine.begin(ctx, c, level)
 	if err != nil {
 		return failed(err)
@@ -94,6 +96,7 @@ func (db *DB) once(ctx context.Context, level sql.IsolationLevel, f func(*sql.Tx
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	db.trace.statement(ctx, traceCommit)
 	if err := db.engine.commit(c, tx); err != nil {
 		return failed(err)
 	}

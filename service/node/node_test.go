@@ -33,7 +33,12 @@ import (
 	"github.com/tandem-rsa/tandem/service/node"
 )
 
-func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(clientsChild) != "" {
+		runClients()
+	}
+	os.Exit(databasetest.Main(m))
+}
 
 // store answers pings as it is told.
 type store struct {

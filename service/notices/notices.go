@@ -304,8 +304,7 @@ func (o *Outbox) Waiting(ctx context.Context) (waiting, failed int, err error) {
 		return 0, 0, err
 	}
 	err = o.config.DB.Read(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(CASE WHEN failed = 0 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN failed = 0 THEN 0 ELSE 1 END), 0)
-FROM notices`).Scan(&waiting, &failed)
+		return tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM notices WHERE failed = 0), (SELECT count(*) FROM notices WHERE failed > 0)`).Scan(&waiting, &failed)
 	})
 	return waiting, failed, err
 }

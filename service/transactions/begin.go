@@ -29,32 +29,42 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 	if err := e.authenticate(ctx, r, source); err != nil {
 		return rp.Session{}, err
 	}
-	if s, ok, err := e.repeated(ctx, r); err != nil || ok {
-		return e.answer(s), err
+	var s session
+	var all []accounts.Account
+	for try := 0; ; try++ {
+		found, ok, old, err := e.repeated(ctx, r)
+		if err != nil || ok {
+			return e.answer(found), err
+		}
+		if try == 0 {
+			if all, err = e.find(ctx, r); err != nil {
+				return rp.Session{}, err
+			}
+			if err = e.allow(ctx, r, source); err != nil {
+				return rp.Session{}, err
+			}
+			if s, err = e.newSession(ctx, r, all); err != nil {
+				return rp.Session{}, err
+			}
+		}
+		begun, err := e.start(ctx, s, all, old)
+		// One that took the place meanwhile is an equal request's, so it is found now.
+		if err == nil || !errors.Is(err, errTaken) || try == tries {
+			return e.answer(begun), err
+		}
 	}
-	all, err := e.find(ctx, r)
-	if err != nil {
-		return rp.Session{}, err
-	}
-	if err := e.allow(ctx, r, source); err != nil {
-		return rp.Session{}, err
-	}
-	s, err := e.newSession(ctx, r, all)
-	if err != nil {
-		return rp.Session{}, err
-	}
-	var result session
+}
+
+const tries = 3
+
+// start begins a session. An old one for the same request gives its place up.
+func (e *Engine) start(ctx context.Context, s session, all []accounts.Account, old bool) (begun session, err error) {
 	err = e.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
 		fresh := s
 		fresh.Began = e.now()
 		fresh.Answered = fresh.Began
-		if r.Idempotent {
-			id, err := remember(ctx, tx, r.Key, fresh, fresh.Began.Add(-rp.IdempotencePeriod))
-			if err == nil && id != "" {
-				result, err = load(ctx, tx, id)
-				return err
-			}
-			if err != nil {
+		if old {
+			if err := release(ctx, tx, s.Request.Key, fresh.Began.Add(-rp.IdempotencePeriod)); err != nil {
 				return err
 			}
 		}
@@ -62,45 +72,40 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 		if err != nil {
 			return err
 		}
-		if err := e.write(ctx, tx, session{}, fresh); err != nil {
-			return err
-		}
-		result = fresh
-		return nil
+		begun = fresh
+		return e.write(ctx, tx, session{}, fresh)
 	})
 	if err != nil {
-		return rp.Session{}, err
+		return session{}, err
 	}
-	return e.answer(result), nil
+	return begun, nil
 }
 
-// repeated finds the session of an equal request.
-func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok bool, err error) {
+// repeated finds the session of an equal request; old is one that is too old.
+func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok, old bool, err error) {
 	if !r.Idempotent {
-		return s, false, nil
+		return s, false, false, nil
 	}
-	err = e.db.Read(ctx, func(tx *sql.Tx) error {
-		id, err := earlier(ctx, tx, r.Key, e.now().Add(-rp.IdempotencePeriod))
-		if err != nil || id == "" {
-			ok = false
-			return err
-		}
-		s, err = load(ctx, tx, id)
-		ok = err == nil
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
+	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
+		s, err = earlier(ctx, tx, r.Key)
 		return err
 	})
-	if err != nil || !ok || s.Token == "" || s.Outcome != nil {
-		return s, ok, err
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return session{}, false, false, nil
+	case err != nil:
+		return session{}, false, false, err
+	case !s.Began.After(e.now().Add(-rp.IdempotencePeriod)):
+		return session{}, false, true, nil
+	case s.Token == "" || s.Outcome != nil:
+		return s, true, false, nil
 	}
 	// Its QR codes count from the answer that it gets now.
 	s, err = e.change(ctx, byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
 		s.Answered = now
 		return s, nil
 	})
-	return s, true, err
+	return s, true, false, err
 }
 
 func (e *Engine) answer(s session) rp.Session {
@@ -248,8 +253,9 @@ func (e *Engine) follow(ctx context.Context, tx *sql.Tx, s session) (session, er
 		return s, refused
 	}
 	s.Callback, s.Digest = choice.Callback, choice.Digest
-	choice.Awaits, choice.Linked = time.Time{}, true
-	return s, save(ctx, tx, choice)
+	followed := choice
+	followed.Awaits, followed.Linked = time.Time{}, true
+	return s, update(ctx, tx, choice, followed)
 }
 
 func documentOf(s session) identity.Document {

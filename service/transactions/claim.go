@@ -256,12 +256,6 @@ func useOf(k rp.Kind) ca.Use {
 	return ca.Signature
 }
 
-// awaiting reports whether the app of an account waits for a linked signature.
-func awaiting(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (bool, error) {
-	all, err := loadOf(ctx, tx, d)
-	return slices.ContainsFunc(all, func(s session) bool { return s.Outcome != nil && s.Outcome.Document == d && now.Before(s.Awaits) }), err
-}
-
 func (s session) stageOf(d identity.Document) stage {
 	for _, a := range s.Accounts {
 		if a.Document == d {

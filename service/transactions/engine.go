@@ -186,7 +186,13 @@ func forgotten(s session, now time.Time) bool {
 // write saves a session, and does what is due when it begins, is claimed or ends. before
 // is the zero session if it begins.
 func (e *Engine) write(ctx context.Context, tx *sql.Tx, before, after session) error {
-	if err := save(ctx, tx, after); err != nil {
+	var err error
+	if before.ID == "" {
+		err = insert(ctx, tx, after)
+	} else {
+		err = update(ctx, tx, before, after)
+	}
+	if err != nil {
 		return err
 	}
 	if before.Outcome == nil && after.Outcome != nil {
@@ -249,12 +255,12 @@ func (e *Engine) CloseAccount(ctx context.Context, tx *sql.Tx, d identity.Docume
 	if tx == nil {
 		return errors.New("transactions: no transaction")
 	}
-	all, err := loadOf(ctx, tx, d)
+	ids, err := toAnswer(ctx, tx, d)
 	if err != nil {
 		return err
 	}
-	for _, s := range all {
-		before, err := lock(ctx, tx, s.ID)
+	for _, id := range ids {
+		before, err := lock(ctx, tx, id)
 		if errors.Is(err, ErrNotFound) {
 			continue // forgotten meanwhile
 		}

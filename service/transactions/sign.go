@@ -50,15 +50,18 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 	case stage != signing:
 		return nil, ErrOrder
 	}
-	response, err := e.protocol.Handle(ctx, request)
+	var ended session // in Signed, if the signature was made
+	response, err := e.protocol.Handle(context.WithValue(ctx, endedKey{}, &ended), request)
 	if err != nil {
 		return nil, err
 	}
 	// The attempt is counted: what follows is told though the phone has hung up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	if s, err = e.settle(ctx, a, id); err != nil {
-		return nil, err
+	if s = ended; s.ID != id {
+		if s, err = e.settle(ctx, a, id); err != nil {
+			return nil, err
+		}
 	}
 	done := &Signing{Response: response}
 	if s.Outcome != nil {
@@ -69,6 +72,10 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 	}
 	return done, nil
 }
+
+// endedKey is what Sign has in its context for Signed, which the server calls: where to
+// leave the session that it has ended.
+type endedKey struct{}
 
 // afterwards is how long the service tries to write down what came of a signature.
 const afterwards = 15 * time.Second
@@ -134,6 +141,9 @@ func (e *Engine) Signed(ctx context.Context, s server.Signed) error {
 	var unusable *UnusableError
 	switch {
 	case err == nil:
+		if to, ok := ctx.Value(endedKey{}).(*session); ok && ended.Outcome != nil {
+			*to = ended
+		}
 		return nil
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrGone), errors.Is(err, ErrOrder), errors.As(err, &unusable):
 		e.log.LogAttrs(ctx, slog.LevelInfo, "a signature that nobody waits for", slog.String("session", ended.ID), slog.String("reason", err.Error()))

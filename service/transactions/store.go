@@ -23,7 +23,7 @@ type stored struct {
 }
 
 func encode(s session) (string, error) {
-	s.Request.Key = [sha256.Size]byte{} // is in a table of its own
+	s.Request.Key = [sha256.Size]byte{} // is in a column of its own
 	v := stored{Session: s}
 	if s.Token != "" {
 		v.Secret = s.secret.Text()
@@ -61,13 +61,20 @@ func load(ctx context.Context, tx *sql.Tx, id string) (session, error) {
 }
 
 // lock is load for a session that will change: until the transaction ends nobody else
-// changes it. Both engines take the lock with the write.
+// changes it.
 func lock(ctx context.Context, tx *sql.Tx, id string) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "UPDATE sessions SET state = state WHERE id = $1 RETURNING state", id))
+	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1 FOR UPDATE", id))
 }
 
 func lockByToken(ctx context.Context, tx *sql.Tx, token string) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "UPDATE sessions SET state = state WHERE token = $1 RETURNING state", token))
+	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE token = $1 FOR UPDATE", token))
+}
+
+// oldest returns the session that an account has to answer, of several the oldest;
+// ErrNotFound if there is none.
+func oldest(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (session, error) {
+	return loadOne(tx.QueryRowContext(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
+WHERE a.document = $1 AND a.awaits = 0 AND s.deadline > $2 ORDER BY s.began, s.id LIMIT 1`, d.String(), millis(now)))
 }
 
 func loadOne(row *sql.Row) (session, error) {
@@ -82,60 +89,123 @@ func loadOne(row *sql.Row) (session, error) {
 	return decode(text)
 }
 
-// loadOf returns the sessions of an account, the oldest first, those included that have
-// ended and are not forgotten.
-func loadOf(ctx context.Context, tx *sql.Tx, d identity.Document) ([]session, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
-WHERE a.document = $1 ORDER BY s.began, s.id`, d.String())
+// toAnswer returns the ids of the sessions that an account has to answer.
+func toAnswer(ctx context.Context, tx *sql.Tx, d identity.Document) ([]string, error) {
+	return texts(tx.QueryContext(ctx, "SELECT session FROM session_accounts WHERE document = $1 AND awaits = 0 ORDER BY session", d.String()))
+}
+
+// awaiting reports whether the app of an account waits for a linked signature.
+func awaiting(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (bool, error) {
+	n := 0
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM session_accounts WHERE document = $1 AND awaits > $2", d.String(), millis(now)).Scan(&n)
+	return n > 0, err
+}
+
+// texts reads rows of one column.
+func texts(rows *sql.Rows, err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []session
+	var all []string
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {
 			return nil, err
 		}
-		s, err := decode(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, s)
+		all = append(all, text)
 	}
 	return all, rows.Err()
 }
 
-// save writes a session, new or changed, and what it is found by.
-func save(ctx context.Context, tx *sql.Tx, s session) error {
+// errTaken ends a beginning whose request an earlier session has.
+var errTaken = errors.New("transactions: there is a session for this request")
+
+// insert writes a new session, and what it is found by.
+func insert(ctx context.Context, tx *sql.Tx, s session) error {
 	text, err := encode(s)
 	if err != nil {
 		return err
 	}
-	var token any
+	var token, request any
 	if s.Token != "" {
 		token = s.Token
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO sessions (id, token, began, deadline, completed, state) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO UPDATE SET deadline = excluded.deadline, completed = excluded.completed, state = excluded.state`,
-		s.ID, token, millis(s.Began), millis(s.Deadline), millis(s.Completed), text)
+	if s.Request.Idempotent {
+		request = requestID(s.Request.Key)
+	}
+	result, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, token, request, began, deadline, completed, state) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING`, s.ID, token, request, millis(s.Began), millis(s.Deadline), millis(s.Completed), text)
 	if err != nil {
 		return err
 	}
-	for _, a := range s.Accounts {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO session_accounts (document, session) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-			a.Document.String(), s.ID); err != nil {
-			return err
+	switch n, err := result.RowsAffected(); {
+	case err != nil:
+		return err
+	case n == 0:
+		return errTaken
+	}
+	return index(ctx, tx, session{}, s)
+}
+
+// update writes a session that has changed.
+func update(ctx context.Context, tx *sql.Tx, before, after session) error {
+	text, err := encode(after)
+	if err != nil {
+		return err
+	}
+	if after.Deadline.Equal(before.Deadline) && after.Completed.Equal(before.Completed) { // no index changes
+		_, err = tx.ExecContext(ctx, "UPDATE sessions SET state = $2 WHERE id = $1", after.ID, text)
+	} else {
+		_, err = tx.ExecContext(ctx, "UPDATE sessions SET state = $2, deadline = $3, completed = $4 WHERE id = $1",
+			after.ID, text, millis(after.Deadline), millis(after.Completed))
+	}
+	if err != nil {
+		return err
+	}
+	return index(ctx, tx, before, after)
+}
+
+// index writes what a session is found by: by its accounts, while they have to answer it
+// or their app waits, and by its challenges.
+func index(ctx context.Context, tx *sql.Tx, before, after session) error {
+	for _, a := range after.Accounts { // which has all that before has
+		was, had := before.place(a.Document)
+		is, has := after.place(a.Document)
+		if had && (!has || is != was) {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM session_accounts WHERE document = $1 AND awaits = $2 AND session = $3",
+				a.Document.String(), was, after.ID); err != nil {
+				return err
+			}
 		}
-		if len(a.Claim.Challenge) == 0 {
-			continue
+		if has && (!had || is != was) {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO session_accounts (document, awaits, session) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+				a.Document.String(), is, after.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range after.Accounts {
+		if len(a.Claim.Challenge) == 0 || len(before.claimOf(a.Document).Challenge) > 0 {
+			continue // there is none, or it is known
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO session_challenges (challenge, session, document) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-			challengeID(a.Claim.Challenge), s.ID, a.Document.String()); err != nil {
+			challengeID(a.Claim.Challenge), after.ID, a.Document.String()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// place is what session_accounts says of an account in a session, if it has a row.
+func (s session) place(d identity.Document) (awaits int64, ok bool) {
+	switch stage := s.stageOf(d); {
+	case s.Outcome == nil:
+		return 0, stage != absent && stage != out
+	case s.Outcome.Document == d && !s.Awaits.IsZero():
+		return millis(s.Awaits), true
+	}
+	return 0, false
 }
 
 // challengeID is what a challenge is found by.
@@ -158,42 +228,32 @@ func sessionOfChallenge(ctx context.Context, tx *sql.Tx, challenge []byte) (id s
 	return id, d, err
 }
 
-// earlier returns the session that an equal request got since a time; "" if there is
-// none.
-func earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte, since time.Time) (id string, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT session FROM session_requests WHERE request = $1 AND began > $2",
-		hex.EncodeToString(key[:]), millis(since)).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return id, err
+// requestID is what a request is found by.
+func requestID(key [sha256.Size]byte) string { return hex.EncodeToString(key[:]) }
+
+// earlier returns the session of an equal request; ErrNotFound if there is none.
+func earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte) (session, error) {
+	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE request = $1", requestID(key)))
 }
 
-// remember takes the place of a request, unless an equal one has since a time: then that
-// one's session is returned.
-func remember(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte, s session, since time.Time) (id string, err error) {
-	result, err := tx.ExecContext(ctx, `INSERT INTO session_requests (request, session, began) VALUES ($1, $2, $3)
-ON CONFLICT (request) DO UPDATE SET session = excluded.session, began = excluded.began WHERE session_requests.began <= $4`,
-		hex.EncodeToString(key[:]), s.ID, millis(s.Began), millis(since))
-	if err != nil {
-		return "", err
-	}
-	if n, err := result.RowsAffected(); err != nil || n > 0 {
-		return "", err
-	}
-	return earlier(ctx, tx, key, since)
+// release lets a request have a new session, if the one that it has began before a time.
+func release(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte, before time.Time) error {
+	_, err := tx.ExecContext(ctx, "UPDATE sessions SET request = NULL WHERE request = $1 AND began <= $2", requestID(key), millis(before))
+	return err
 }
 
-// forget removes what ended before a time, and what it was found by.
-func forget(ctx context.Context, tx *sql.Tx, before time.Time) error {
-	const old = "(SELECT id FROM sessions WHERE completed > 0 AND completed <= $1)"
-	for _, statement := range []string{
-		"DELETE FROM session_accounts WHERE session IN " + old,
-		"DELETE FROM session_challenges WHERE session IN " + old,
-		"DELETE FROM session_requests WHERE session IN " + old,
-		"DELETE FROM sessions WHERE completed > 0 AND completed <= $1",
+// forget removes what ended before a time, and what it was found by, and what no app
+// waits for any more.
+func forget(ctx context.Context, tx *sql.Tx, before, now time.Time) error {
+	for _, s := range []struct {
+		statement string
+		time      time.Time
+	}{
+		{"DELETE FROM session_accounts WHERE awaits > 0 AND awaits <= $1", now},
+		{"DELETE FROM session_challenges WHERE session IN (SELECT id FROM sessions WHERE completed > 0 AND completed <= $1)", before},
+		{"DELETE FROM sessions WHERE completed > 0 AND completed <= $1", before},
 	} {
-		if _, err := tx.ExecContext(ctx, statement, millis(before)); err != nil {
+		if _, err := tx.ExecContext(ctx, s.statement, millis(s.time)); err != nil {
 			return err
 		}
 	}
@@ -203,18 +263,5 @@ func forget(ctx context.Context, tx *sql.Tx, before time.Time) error {
 // overdue returns the ids of sessions whose time is up and that nobody has looked at
 // since.
 func overdue(ctx context.Context, tx *sql.Tx, now time.Time) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id FROM sessions WHERE completed = 0 AND deadline <= $1", millis(now))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return texts(tx.QueryContext(ctx, "SELECT id FROM sessions WHERE completed = 0 AND deadline <= $1", millis(now)))
 }

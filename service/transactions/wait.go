@@ -24,17 +24,17 @@ func (e *Engine) Status(ctx context.Context, id string, wait time.Duration, sour
 	if !ok {
 		return rp.Status{}, noSession()
 	}
-	s, err := e.look(ctx, id)
-	if err == nil {
-		err = e.admitSource(ctx, s, source)
-	}
-	if err == nil && s.Outcome == nil && wait > 0 {
-		err = e.await(ctx, topicSession, id, wait, func(ctx context.Context) (bool, time.Time, error) {
-			var err error
-			s, err = e.look(ctx, id)
-			return s.Outcome != nil, s.Deadline, err
-		})
-	}
+	var s session
+	admitted := false
+	err := e.await(ctx, topicSession, id, wait, func(ctx context.Context) (bool, time.Time, error) {
+		var err error
+		s, err = e.look(ctx, id)
+		if err == nil && !admitted {
+			err = e.admitSource(ctx, s, source)
+			admitted = err == nil
+		}
+		return s.Outcome != nil, s.Deadline, err
+	})
 	if errors.Is(err, ErrNotFound) {
 		err = noSession()
 	}
@@ -71,14 +71,20 @@ func (e *Engine) look(ctx context.Context, id string) (s session, err error) {
 }
 
 // await calls look at once, when a topic is woken, and at the time that look returns,
-// until look has done, or for a while. That ctx ends is no error.
+// until look has done, or for a while. That ctx ends after the first look is no error.
 func (e *Engine) await(ctx context.Context, topic, key string, wait time.Duration, look func(context.Context) (done bool, at time.Time, err error)) error {
+	if wait <= 0 {
+		_, _, err := look(ctx)
+		return err
+	}
 	end := time.Now().Add(wait)
+	looked := false
 	for {
 		limited, cancel := context.WithDeadline(ctx, end)
 		timer := time.AfterFunc(wait, cancel)
 		// It looks under ctx: the end of the wait does not cut a look short.
 		err := e.db.Wait(limited, topic, key, func(context.Context) (bool, error) {
+			looked = true
 			done, at, err := look(ctx)
 			if !done && err == nil && !at.IsZero() {
 				timer.Reset(max(at.Sub(e.now()), time.Millisecond))
@@ -92,6 +98,10 @@ func (e *Engine) await(ctx context.Context, topic, key string, wait time.Duratio
 		case !over:
 			return err
 		case ctx.Err() != nil || !time.Now().Before(end):
+			if !looked {
+				_, _, err = look(ctx)
+				return err
+			}
 			return nil
 		}
 	}
@@ -120,31 +130,23 @@ func (e *Engine) Poll(ctx context.Context, a accounts.Account, known string, wai
 		}
 		return found.Session != known, found.Deadline, nil
 	}
-	done, _, err := look(ctx)
-	if err == nil && !done && wait > 0 {
-		err = e.await(ctx, topicAccount, a.Document.String(), wait, look)
-	}
-	return found, err
+	return found, e.await(ctx, topicAccount, a.Document.String(), wait, look)
 }
 
 // pending returns the oldest session that an account has to answer, or nil.
 func (e *Engine) pending(ctx context.Context, d identity.Document) (found *Pending, err error) {
-	err = e.db.Read(ctx, func(tx *sql.Tx) error {
-		found = nil
-		all, err := loadOf(ctx, tx, d)
-		if err != nil {
-			return err
-		}
-		now := e.now()
-		for _, s := range all {
-			if s.Outcome == nil && now.Before(s.Deadline) && s.stageOf(d) != out {
-				found = &Pending{s.ID, s.Request.Kind, s.Request.RelyingPartyName, s.Deadline}
-				break
-			}
-		}
-		return nil
+	var s session
+	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
+		s, err = oldest(ctx, tx, d, e.now())
+		return err
 	})
-	return found, err
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Pending{s.ID, s.Request.Kind, s.Request.RelyingPartyName, s.Deadline}, nil
 }
 
 // Run ends sessions whose time is up and forgets old ones, every few seconds until ctx
@@ -187,5 +189,8 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.db.Tx(ctx, func(tx *sql.Tx) error { return forget(ctx, tx, e.now().Add(-Retention)) })
+	return e.db.Tx(ctx, func(tx *sql.Tx) error {
+		now := e.now()
+		return forget(ctx, tx, now.Add(-Retention), now)
+	})
 }

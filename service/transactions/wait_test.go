@@ -50,9 +50,11 @@ func TestSweep(t *testing.T) {
 		s := w.begin(login2(of(ada)))
 		w.claim(ada, s.ID)
 		running := w.begin(login2(of(ada)))
+		refused := w.begin(login2(of(ada)))
+		require.NoError(t, w.Refuse(t.Context(), ada, refused.ID, NoScreen))
 		rows := func() map[string]int {
 			n := map[string]int{}
-			for _, table := range []string{"sessions", "session_accounts", "session_challenges", "session_requests"} {
+			for _, table := range []string{"sessions", "session_accounts", "session_challenges"} {
 				tx, err := w.db.Exec(t.Context(), "UPDATE "+table+" SET session = session")
 				if table == "sessions" {
 					tx, err = w.db.Exec(t.Context(), "UPDATE sessions SET state = state")
@@ -62,16 +64,17 @@ func TestSweep(t *testing.T) {
 			}
 			return n
 		}
-		require.Equal(t, map[string]int{"sessions": 2, "session_accounts": 2, "session_challenges": 1, "session_requests": 2}, rows())
+		// What has ended is no account's any more, and is kept.
+		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 2, "session_challenges": 1}, rows())
 		w.clock.Add(DefaultLife)
 		require.NoError(t, w.Sweep(t.Context()))
-		require.Equal(t, 2, rows()["sessions"])
+		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 0, "session_challenges": 1}, rows())
 		w.clock.Add(Retention - time.Millisecond)
 		require.NoError(t, w.Sweep(t.Context()))
 		require.Equal(t, 2, rows()["sessions"])
 		w.clock.Add(time.Millisecond)
 		require.NoError(t, w.Sweep(t.Context()))
-		require.Equal(t, map[string]int{"sessions": 0, "session_accounts": 0, "session_challenges": 0, "session_requests": 0}, rows())
+		require.Equal(t, map[string]int{"sessions": 0, "session_accounts": 0, "session_challenges": 0}, rows())
 		_, err := w.Status(t.Context(), running.ID, 0, w.source)
 		require.Error(t, err)
 

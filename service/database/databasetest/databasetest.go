@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,12 +39,23 @@ func Run(t *testing.T, f func(t *testing.T, open func() *database.DB)) {
 	}
 }
 
-// Open opens a database, which is closed with the test.
+// Open opens a database, which is closed with the test. The test fails if a statement, of
+// what it tests, reads the whole of a table (see plans.go).
 func Open(t testing.TB, address string) *database.DB {
 	t.Helper()
-	db, err := database.Open(context.Background(), address, database.Options{MaxConns: 8})
+	return OpenTraced(t, address, nil)
+}
+
+// OpenTraced is Open with [database.Options.Trace].
+func OpenTraced(t testing.TB, address string, trace func(ctx context.Context, statement string)) *database.DB {
+	t.Helper()
+	p := &plans{postgres: !strings.HasPrefix(address, "sqlite:"), trace: trace}
+	db, err := database.Open(context.Background(), address, database.Options{MaxConns: 8, Trace: p.note})
 	require.NoError(t, err)
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() {
+		p.check(t, db)
+		db.Close()
+	})
 	return db
 }
 

@@ -63,6 +63,8 @@ CREATE TABLE enrolments (
 	opened BIGINT NOT NULL
 );
 CREATE INDEX enrolments_expires ON enrolments (expires);
+CREATE INDEX enrolments_document ON enrolments (document);
+CREATE INDEX enrolments_replaces ON enrolments (replaces);
 
 CREATE TABLE relying_parties (
 	uuid TEXT PRIMARY KEY,
@@ -86,6 +88,7 @@ CREATE TABLE key_events (
 	at BIGINT NOT NULL,
 	PRIMARY KEY (id, number, kind, at)
 );
+CREATE INDEX key_events_at ON key_events (at);
 
 -- Notices that go out, one row for each sender.
 CREATE TABLE notices (

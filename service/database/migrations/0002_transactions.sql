@@ -5,20 +5,26 @@
 
 CREATE TABLE sessions (
 	id TEXT PRIMARY KEY, -- UUID
-	token TEXT UNIQUE, -- of a device link
+	token TEXT, -- of a device link
+	request TEXT, -- SHA-256 of the relying party's: equal ones get one session for some seconds
 	began BIGINT NOT NULL,
 	deadline BIGINT NOT NULL,
 	completed BIGINT NOT NULL,
 	state TEXT NOT NULL -- JSON
 );
+CREATE UNIQUE INDEX sessions_token ON sessions (token) WHERE token IS NOT NULL;
+CREATE UNIQUE INDEX sessions_request ON sessions (request) WHERE request IS NOT NULL;
 CREATE INDEX sessions_deadline ON sessions (completed, deadline);
 
+-- The sessions that an account has to answer, with awaits 0, and its choices of a
+-- certificate after which its app waits for a signature.
 CREATE TABLE session_accounts (
 	document TEXT NOT NULL, -- document number
+	awaits BIGINT NOT NULL, -- until when the app waits
 	session TEXT NOT NULL,
-	PRIMARY KEY (document, session)
+	PRIMARY KEY (document, awaits, session)
 );
-CREATE INDEX session_accounts_session ON session_accounts (session);
+CREATE INDEX session_accounts_awaits ON session_accounts (awaits) WHERE awaits > 0;
 
 CREATE TABLE session_challenges (
 	challenge TEXT PRIMARY KEY, -- SHA-256 of one of protocol/server
@@ -26,11 +32,3 @@ CREATE TABLE session_challenges (
 	document TEXT NOT NULL
 );
 CREATE INDEX session_challenges_session ON session_challenges (session);
-
--- Equal requests within some seconds get one session.
-CREATE TABLE session_requests (
-	request TEXT PRIMARY KEY, -- SHA-256
-	session TEXT NOT NULL,
-	began BIGINT NOT NULL
-);
-CREATE INDEX session_requests_session ON session_requests (session);
