@@ -267,6 +267,13 @@ func TestIdempotence(t *testing.T) {
 		login := login3(rp.Notification, of(ada))
 		require.NotEqual(t, w.begin(login).ID, w.begin(login).ID)
 
+		// One that another node begins in between.
+		r.Key[1]++
+		var between rp.Session
+		w.people.allow = func() { between = w.begin(r) }
+		overtaken := w.begin(r)
+		same(t, between, overtaken)
+
 		// Two nodes at once.
 		nodes := []*Engine{w.Engine, w.node()}
 		r.Key[0]++

@@ -139,6 +139,7 @@ type people struct {
 	history  map[string][]accounts.Entry
 	asked    [][]string // of Allow
 	later    error
+	allow    func() // is called once by Allow
 }
 
 func (p *people) ByDocument(_ context.Context, d identity.Document) (accounts.Account, error) {
@@ -174,9 +175,14 @@ func (p *people) RelyingParty(_ context.Context, uuid string) (accounts.RelyingP
 
 func (p *people) Allow(_ context.Context, person identity.ID, party, source string) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.asked = append(p.asked, []string{person.String(), party, source})
-	return p.later
+	later, allow := p.later, p.allow
+	p.allow = nil
+	p.mu.Unlock()
+	if allow != nil {
+		allow()
+	}
+	return later
 }
 
 func (p *people) AddHistory(_ context.Context, _ *sql.Tx, d identity.Document, e accounts.Entry) error {
