@@ -77,6 +77,8 @@ type engine interface {
 	migrating(ctx context.Context, f func() error) error
 	// check refuses settings that lose writes.
 	check(ctx context.Context) error
+	// settle makes durable what can be read once check has returned.
+	settle() error
 	// busy reports whether a transaction that failed may succeed when it begins anew.
 	busy(err error) bool
 	// begin begins a transaction that writes; commit makes it durable.
@@ -113,6 +115,9 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	}
 	if err == nil {
 		err = db.engine.check(ctx)
+	}
+	if err == nil {
+		err = db.engine.settle()
 	}
 	if err == nil {
 		err = db.migrate(ctx)

@@ -25,7 +25,9 @@
 //
 // What Tx returned nil for is on the disk: SQLite writes its log with synchronous=FULL,
 // and a PostgreSQL server with settings that let it forget what it confirmed is
-// refused, as service/stores/postgres refuses it. TxLoose is for what may be lost. If
+// refused, as service/stores/postgres refuses it. What Open finds in the log of SQLite,
+// where a killed process may have left it unsynced, it syncs before anybody reads it.
+// TxLoose is for what may be lost. If
 // Tx returns ErrUnknown the transaction may be committed or not: the caller looks, or
 // does the same again if that does no harm.
 //

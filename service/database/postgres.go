@@ -84,6 +84,10 @@ func (e *postgresEngine) reset(_ context.Context, c *pgx.Conn) error {
 
 func (*postgresEngine) dialect() string { return "postgres" }
 
+// settle has nothing to do: a server that begins after a crash syncs what it has
+// recovered before it answers.
+func (*postgresEngine) settle() error { return nil }
+
 // migrating has a lock of the database's, which ends with its connection.
 func (e *postgresEngine) migrating(ctx context.Context, f func() error) error {
 	c, err := e.connect(ctx)

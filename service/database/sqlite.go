@@ -12,10 +12,15 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"github.com/tandem-rsa/tandem/internal/durable"
 )
 
 // sqliteEngine is SQLite's side of a DB.
-type sqliteEngine struct{ db *DB }
+type sqliteEngine struct {
+	db   *DB
+	file string
+}
 
 // openSQLite opens a file with one connection that writes, and others that read.
 func (db *DB) openSQLite(file string, o Options) error {
@@ -54,7 +59,7 @@ func (db *DB) openSQLite(file string, o Options) error {
 	db.write.SetMaxOpenConns(1)
 	db.read.SetMaxOpenConns(o.MaxConns)
 	db.read.SetMaxIdleConns(o.MaxConns)
-	db.engine = sqliteEngine{db}
+	db.engine = sqliteEngine{db, file}
 	db.recheck = 5 * time.Second // so soon a waiter learns what another process wrote
 	return nil
 }
@@ -93,6 +98,21 @@ func (e sqliteEngine) check(ctx context.Context) error {
 		return fmt.Errorf("%w: journal_mode is %s, synchronous is %d, foreign_keys is %s", ErrUnsafe, mode, synchronous, foreign)
 	}
 	return nil
+}
+
+// settle syncs what a killed process may have left in the log, and the names of the files:
+// what is in the log is about to be read, and a power cut must not take back what was read.
+// SQLite syncs no log before it has written to it, and ignores a folder that it cannot sync.
+func (e sqliteEngine) settle() error {
+	file, err := filepath.EvalSymlinks(e.file) // beside which SQLite has its log
+	if err != nil {
+		return failed(err)
+	}
+	log, err := os.OpenFile(file+"-wal", os.O_RDWR, 0)
+	if err == nil {
+		err = errors.Join(log.Sync(), log.Close(), durable.Disk{}.SyncFolder(filepath.Dir(file)))
+	}
+	return failed(err)
 }
 
 // busy knows SQLITE_BUSY, in whatever extended form.

@@ -104,7 +104,7 @@ func (s *sources) page() page.Page {
 		p = append(p, about(s.bench.Machine, "make bench")...)
 		p = append(p, page.Paragraph(fmt.Sprintf("Medians of %d runs of %v each, every run one round through all benchmarks, with half the "+
 			"width of the 95 %% confidence interval (benchstat). Time is on the clock; \"cpu\" is the processor time of the working thread or "+
-			"process, where the benchmark reports it.", s.bench.Count, s.bench.BenchTime)))
+			"process, where the benchmark reports it. Benchmarks have the names that they had at that revision.", s.bench.Count, s.bench.BenchTime)))
 		for _, f := range s.bench.Failures {
 			p = append(p, page.Paragraph("Did not run: "+f))
 		}

@@ -1,34 +1,24 @@
 package bolt
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
-	"github.com/tandem-rsa/tandem/internal/needtest"
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/service/internal/durabletest"
+	"github.com/tandem-rsa/tandem/service/internal/powertest"
 )
-
-// A power cut is simulated on what a process really did: strace writes down every write,
-// sync and acknowledgement of a child, in their order. At each of them the disk may have
-// any of the writes that were not synced, in any order, or parts of one: sectors of 512
-// bytes are written whole.
 
 // counted is what the store holds after a number of steps.
 type counted struct {
@@ -48,8 +38,8 @@ func after(n int) (s counted) {
 	return s
 }
 
-// countSteps is the child: it opens the store and acknowledges each step on standard
-// output. One without syncs is there for the test of the test.
+// countSteps is the child: it opens the store, goes on where it is, and acknowledges each
+// step on standard output. One without syncs is there for the test of the test.
 func countSteps(path string, steps int, sync bool) error {
 	s, err := Open(path, Options{})
 	if err != nil {
@@ -57,11 +47,15 @@ func countSteps(path string, steps int, sync bool) error {
 	}
 	s.db.NoSync = !sync
 	ctx := context.Background()
-	if err := s.Create(ctx, "count", make([]byte, 8)); err != nil {
+	if err := s.Create(ctx, "count", make([]byte, 8)); err != nil && !errors.Is(err, limiter.ErrConflict) {
 		return err
 	}
-	fmt.Println("step 0")
-	for i := range steps {
+	first, err := step(ctx, s)
+	if err != nil {
+		return err
+	}
+	fmt.Println("step", first) // what it read is what it may tell others
+	for i := first; i < first+steps; i++ {
 		if i%3 == 0 {
 			err = s.Create(ctx, fmt.Sprintf("key %05d", i), bytes.Repeat([]byte{byte(i)}, 700))
 		} else {
@@ -73,6 +67,27 @@ func countSteps(path string, steps int, sync bool) error {
 		fmt.Println("step", i+1)
 	}
 	return nil // without Close: the power is cut
+}
+
+// step returns how many steps a store holds, or -1.
+func step(ctx context.Context, s *Store) (int, error) {
+	value, _, err := s.Load(ctx, "count")
+	if errors.Is(err, limiter.ErrNotFound) {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	keys, err := s.List(ctx, "key ", "", 1<<20)
+	if err != nil {
+		return 0, err
+	}
+	is := counted{binary.BigEndian.Uint64(value), len(keys)}
+	n := int(is.count) + is.keys
+	if is != after(n) {
+		return 0, fmt.Errorf("%+v is no state that there was", is)
+	}
+	return n, nil
 }
 
 func init() {
@@ -90,297 +105,82 @@ func init() {
 	}
 }
 
-// operation is one line of the log.
-type operation struct {
-	kind  string // write, truncate, sync, step
-	at    int64  // of write; the length of truncate; the number of step
-	data  []byte
-	began int // of sync: how many operations came before it began
-}
-
-var (
-	unfinished = regexp.MustCompile(`^(\d+) +(.*) <unfinished \.\.\.>$`)
-	resumed    = regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)$`)
-	call       = regexp.MustCompile(`^(\d+) +(\w+)\((.*)\) += (-?\d+)`)
-	quoted     = regexp.MustCompile(`"((?:\\x[0-9a-f]{2})*)"`)
-)
-
-// traced runs the child under strace and reads what it did to the file of the store.
-func traced(t *testing.T, path string, steps int, role string) (log []operation) {
+// recorded is what a child does to a store in a folder, after what is in the log.
+func recorded(t *testing.T, folder string, log powertest.Log, steps int, role string) powertest.Log {
 	t.Helper()
-	strace := needtest.Program(t, "strace", "strace")
-	self, err := os.Executable()
-	require.NoError(t, err)
-	file := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command(strace, "-f", "-xx", "-s", "1000000", "-e", "trace=openat,close,pwrite64,ftruncate,fallocate,fdatasync,fsync,write", "-e", "signal=none", "-o", file, self)
-	cmd.Env = append(os.Environ(), childRole+"="+role, childPath+"="+path, "TANDEM_BOLT_TEST_STEPS="+strconv.Itoa(steps))
-	out, err := cmd.CombinedOutput()
-	if bytes.Contains(out, []byte("ptrace")) {
-		needtest.Need(t, "strace may not trace here: allow ptrace (docker run --cap-add SYS_PTRACE)")
-	}
-	require.NoError(t, err, "%s", out)
-	text, err := os.Open(file)
-	require.NoError(t, err)
-	defer text.Close()
-	r := reader{path: hexed(path), begun: make(map[string]string), at: make(map[string]int)}
-	lines := bufio.NewScanner(text)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		r.line(t, lines.Text())
-	}
-	require.NoError(t, lines.Err())
-	return r.log
+	return powertest.Record(t, folder, log, childRole+"="+role,
+		childPath+"="+filepath.Join(folder, "store.db"), "TANDEM_BOLT_TEST_STEPS="+strconv.Itoa(steps))
 }
 
-func hexed(s string) (out string) {
-	for _, b := range []byte(s) {
-		out += fmt.Sprintf(`\x%02x`, b)
-	}
-	return out
-}
-
-// reader reads a log of strace.
-type reader struct {
-	path  string
-	fds   []string // of the store
-	begun map[string]string
-	at    map[string]int // where the log was when a thread's call began
-	log   []operation
-}
-
-func (r *reader) line(t *testing.T, line string) {
-	if m := unfinished.FindStringSubmatch(line); m != nil {
-		r.begun[m[1]], r.at[m[1]] = m[2], len(r.log)
-		return
-	}
-	began := len(r.log)
-	if m := resumed.FindStringSubmatch(line); m != nil {
-		line, began = m[1]+" "+r.begun[m[1]]+m[2], r.at[m[1]]
-	}
-	m := call.FindStringSubmatch(line)
-	if m == nil {
-		return // the end of a thread
-	}
-	name, args, result := m[2], m[3], m[4]
-	fd, _, _ := strings.Cut(args, ",")
-	ours := slices.Contains(r.fds, fd)
-	number := func(s string) int64 {
-		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-		require.NoError(t, err, line)
-		return n
-	}
-	data := func() (b []byte) {
-		m := quoted.FindStringSubmatch(args)
-		require.NotNil(t, m, "a write that is not whole: %s", line)
-		for _, h := range strings.Split(m[1], `\x`)[1:] {
-			n, err := strconv.ParseUint(h, 16, 8)
-			require.NoError(t, err)
-			b = append(b, byte(n))
-		}
-		return b
-	}
-	switch {
-	case name == "openat" && strings.Contains(args, `"`+r.path+`"`):
-		r.fds = append(r.fds, result)
-	case name == "openat":
-	case name == "close":
-		r.fds = slices.DeleteFunc(r.fds, func(s string) bool { return s == fd })
-	case name == "write" && fd == "1":
-		n, found := strings.CutPrefix(strings.TrimSpace(string(data())), "step ")
-		require.True(t, found, line)
-		r.log = append(r.log, operation{kind: "step", at: number(n)})
-	case !ours:
-	case name == "pwrite64":
-		b := data()
-		require.Equal(t, result, strconv.Itoa(len(b)), "all of it was written, and is in the log")
-		r.log = append(r.log, operation{kind: "write", at: number(args[strings.LastIndex(args, ",")+1:]), data: b})
-	case name == "ftruncate":
-		r.log = append(r.log, operation{kind: "truncate", at: number(args[strings.LastIndex(args, ",")+1:])})
-	case name == "fdatasync" || name == "fsync":
-		require.Equal(t, "0", result)
-		r.log = append(r.log, operation{kind: "sync", began: began})
-	default:
-		require.Fail(t, "a call that the disk does not know", line)
-	}
-}
-
-// disk is what is on it for certain, and what may be.
-type simulated struct {
-	image   []byte
-	pending []operation
-}
-
-// apply does an operation to an image.
-func (o operation) apply(image []byte) []byte {
-	end := int(o.at) + len(o.data)
-	if o.kind == "truncate" {
-		return append(image[:min(len(image), end):min(len(image), end)], make([]byte, max(0, end-len(image)))...)
-	}
-	if end > len(image) {
-		image = append(image, make([]byte, end-len(image))...)
-	}
-	copy(image[o.at:], o.data)
-	return image
-}
-
-// crashes are images that the disk may have now: with none, all, all but one and only one
-// of what was not synced; in the other order; with parts of one; and some of all others.
-func (d *simulated) crashes() (images [][]byte) {
-	n := len(d.pending)
-	with := func(ops ...operation) {
-		image := bytes.Clone(d.image)
-		for _, o := range ops {
-			image = o.apply(image)
-		}
-		images = append(images, image)
-	}
-	with()
-	with(d.pending...)
-	for i := range n {
-		with(d.pending[i])
-		with(slices.Concat(d.pending[:i], d.pending[i+1:])...)
-		if o := d.pending[i]; len(o.data) > 512 {
-			sectors := len(o.data) / 512
-			cut := 512 * (1 + rand.IntN(sectors))
-			cut = min(cut, len(o.data)-1)
-			with(slices.Concat(d.pending[:i], []operation{{kind: "write", at: o.at, data: o.data[:cut]}})...)
-			with(operation{kind: "write", at: o.at + 512*int64(cut/512), data: o.data[cut/512*512:]})
-		}
-	}
-	backwards := slices.Clone(d.pending)
-	slices.Reverse(backwards)
-	with(backwards...)
-	for range min(n, 4) {
-		var some []operation
-		for _, i := range rand.Perm(n)[:rand.IntN(n+1)] {
-			some = append(some, d.pending[i])
-		}
-		with(some...)
-	}
-	return images
-}
-
-// cutPower goes through a log, cuts the power at each operation, and has check look at
-// each image that there can be. acknowledged is the last step that was.
-func cutPower(log []operation, check func(image []byte, acknowledged int) error) (points, images int, err error) {
-	d := new(simulated)
-	acknowledged := -1
-	seen := make(map[[32]byte]int)
-	from := 0 // index of the first pending operation in log
-	for i, o := range log {
-		switch o.kind {
-		case "step":
-			acknowledged = int(o.at)
-		case "sync":
-			var left []operation
-			for j, p := range log[from:i] {
-				if p.kind != "write" && p.kind != "truncate" {
-					continue
-				}
-				if from+j < o.began {
-					d.image = p.apply(d.image)
-				} else {
-					left = append(left, p)
-				}
-			}
-			d.pending, from = left, o.began
-		default:
-			d.pending = append(d.pending, o)
-		}
-		if acknowledged < 0 {
-			continue // the store is being made: nobody has an answer yet
-		}
-		points++
-		for _, image := range d.crashes() {
-			sum := sha256.Sum256(image)
-			if was, ok := seen[sum]; ok && was == acknowledged {
-				continue
-			}
-			seen[sum] = acknowledged
-			images++
-			if err := check(image, acknowledged); err != nil {
-				return points, images, fmt.Errorf("operation %d (%s), %d pending: %w", i, o.kind, len(d.pending), err)
-			}
-		}
-	}
-	return points, images, nil
-}
-
-var errOlder = errors.New("a state older than an acknowledged one")
-
-// holds opens an image as a restarted service does, and finds out which step it holds.
-func holds(t *testing.T, path string) func(image []byte, acknowledged int) error {
-	return func(image []byte, acknowledged int) error {
-		if err := os.WriteFile(path, image, 0o600); err != nil {
-			return err
-		}
-		s, err := Open(path, Options{sync: func(*bbolt.DB) error { return nil }})
+// cutPower has a restarted service look at what the disk may have after each operation.
+// Nobody has an answer yet while the store is made.
+func cutPower(t *testing.T, log powertest.Log) (powertest.Shown, error) {
+	folder := powertest.Folder(t)
+	return log.Cut(folder, powertest.Cuts{From: log.First(powertest.Step)}, func() (int64, error) {
+		s, err := Open(filepath.Join(folder, "store.db"), Options{sync: func(*bbolt.DB) error { return nil }})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer s.Close()
-		value, _, err := s.Load(t.Context(), "count")
-		if err != nil {
-			return err
-		}
-		keys, err := s.List(t.Context(), "key ", "", 1<<20)
-		if err != nil {
-			return err
-		}
-		is := counted{binary.BigEndian.Uint64(value), len(keys)}
-		switch is {
-		case after(acknowledged), after(acknowledged + 1): // or the step under way
-			return nil
-		}
-		return fmt.Errorf("%w: %+v after step %d", errOlder, is, acknowledged)
-	}
+		n, err := step(t.Context(), s)
+		return int64(n), err
+	})
 }
 
 // TestPowerCut: wherever the power is cut, whatever the disk has of what was not synced,
 // the store opens, and holds every step that was acknowledged.
 func TestPowerCut(t *testing.T) {
 	steps := durabletest.Times(400, 20, 8)
-	log := traced(t, filepath.Join(t.TempDir(), "store.db"), steps, "power")
-	require.Equal(t, int64(steps), log[len(log)-1].at, "the last step was acknowledged last")
-	points, images, err := cutPower(log, holds(t, filepath.Join(t.TempDir(), "image.db")))
+	log := recorded(t, t.TempDir(), nil, steps, "power")
+	require.Equal(t, powertest.Op{Kind: powertest.Step, At: int64(steps)}, log[len(log)-1])
+	shown, err := cutPower(t, log)
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, points, 4*steps)
-	durabletest.Claim(t, "power cut: bolt, %d writes, %d moments, %d states of the disk: none older than an acknowledged one", steps, points, images)
+	require.GreaterOrEqual(t, shown.Operations, 4*steps)
+	durabletest.Claim(t, "power cut: bolt, %d writes, %d moments, %d states of the disk: none older than an acknowledged one", steps, shown.Operations, shown.States)
+}
+
+// TestPowerCutAfterKill: a service that starts after another was killed, before that had
+// synced, tells nothing that a power cut takes back.
+func TestPowerCutAfterKill(t *testing.T) {
+	log := recorded(t, t.TempDir(), nil, 4, "power")
+	last := log.Last(powertest.Sync)
+	folder := t.TempDir()
+	killed := slices.Clone(log[:last])
+	require.NoError(t, killed.Place(folder))
+	next := recorded(t, folder, killed, 3, "power")
+	require.Contains(t, next[last:], powertest.Op{Kind: powertest.Step, At: 4}, "it reads what was not synced")
+	_, err := cutPower(t, next)
+	require.NoError(t, err)
+
+	// Without the sync with which it begins.
+	first := next[last:].First(powertest.Sync)
+	require.GreaterOrEqual(t, first, 0)
+	_, err = cutPower(t, next.Without(func(i int, _ powertest.Op) bool { return i == last+first }))
+	require.ErrorIs(t, err, powertest.ErrOlder)
 }
 
 // TestPowerCutFindsFaults: the same test finds a store that does not sync, one that syncs
-// after it has acknowledged, and one that writes its meta page before its pages are
-// synced.
+// after it has acknowledged, one that writes its meta page before its pages are synced,
+// and one whose name is not synced.
 func TestPowerCutFindsFaults(t *testing.T) {
-	image := filepath.Join(t.TempDir(), "image.db")
-	log := traced(t, filepath.Join(t.TempDir(), "store.db"), 6, "power without syncs")
-	_, _, err := cutPower(log, holds(t, image))
+	_, err := cutPower(t, recorded(t, t.TempDir(), nil, 6, "power without syncs"))
 	require.Error(t, err)
 
-	log = traced(t, filepath.Join(t.TempDir(), "store.db"), 6, "power")
-	_, _, err = cutPower(log, holds(t, image))
+	log := recorded(t, t.TempDir(), nil, 6, "power")
+	_, err = cutPower(t, log)
 	require.NoError(t, err)
-	late, early := slices.Clone(log), []operation(nil)
-	last := 0
-	for i, o := range late {
-		if o.kind == "step" && o.at > 0 && late[i-1].kind == "sync" { // acknowledged before its sync
-			late[i-1], late[i] = late[i], operation{kind: "sync", began: i}
-			last = i
-		}
-	}
-	require.Positive(t, last)
-	_, _, err = cutPower(late, holds(t, image))
-	require.ErrorIs(t, err, errOlder)
+	early, steps := log.Early()
+	require.GreaterOrEqual(t, steps, 6)
+	_, err = cutPower(t, early)
+	require.ErrorIs(t, err, powertest.ErrOlder)
 
 	// Of each step only the last sync: pages and meta page in any order.
-	for i, o := range log {
-		if o.kind == "sync" && (i+1 == len(log) || log[i+1].kind != "step") {
-			o = operation{kind: "nothing"}
-		}
-		early = append(early, o)
-	}
-	begin := slices.IndexFunc(early, func(o operation) bool { return o.kind == "step" })
-	copy(early[:begin], log[:begin])
-	_, _, err = cutPower(early, holds(t, image))
+	begin := log.First(powertest.Step)
+	_, err = cutPower(t, log.Without(func(i int, o powertest.Op) bool {
+		return i > begin && o.Kind == powertest.Sync && (i+1 == len(log) || log[i+1].Kind != powertest.Step)
+	}))
 	require.Error(t, err)
+
+	_, err = cutPower(t, log.Without(func(_ int, o powertest.Op) bool { return o.Kind == powertest.SyncFolder }))
+	require.ErrorIs(t, err, powertest.ErrOlder)
 }
