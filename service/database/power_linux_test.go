@@ -42,7 +42,8 @@ func init() {
 // without one:
 //
 //	open      open the database, go on where it is, and say what was read
-//	small     checkpoint every 8 pages, and keep 16 in memory
+//	small     checkpoint every 8 pages, cut off a log above 30,000 bytes, and keep 16
+//	          pages in memory
 //	step:N    transactions, which are confirmed; each fourth is a loose one
 //	held:N    the same, while another transaction reads
 //	weak:N    steps that are confirmed though they are loose: a fault
@@ -65,7 +66,7 @@ func (w *writer) follow(ctx context.Context, script string) error {
 			err = w.open(ctx)
 		case "small":
 			err = w.db.Tx(ctx, func(tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, "PRAGMA wal_autocheckpoint = 8; PRAGMA cache_size = 16")
+				_, err := tx.ExecContext(ctx, "PRAGMA wal_autocheckpoint = 8; PRAGMA journal_size_limit = 30000; PRAGMA cache_size = 16")
 				return err
 			})
 		case "step":
@@ -246,12 +247,12 @@ func cutPower(t *testing.T, log powertest.Log, c powertest.Cuts) (powertest.Show
 
 // TestPowerCut: wherever the power is cut, whatever the disk has of what was not synced,
 // the database opens and is sound, no confirmed transaction is missing, and none is half
-// there: while the tables are made, while the log is copied into the file and begun anew,
-// while it is removed when the database is closed, and while another process goes on
-// after one that was killed.
+// there: while the tables are made, while the log is copied into the file, begun anew and
+// cut off, while it is removed when the database is closed, and while another process
+// goes on after one that was killed.
 func TestPowerCut(t *testing.T) {
 	folder := t.TempDir()
-	log := recorded(t, folder, nil, fmt.Sprintf("open small step:%d held:4 step:4 close open small step:5", durabletest.Times(40, 9, 5)))
+	log := recorded(t, folder, nil, fmt.Sprintf("open small step:%d held:4 step:4 close open small step:5", durabletest.Times(60, 9, 5)))
 	log = recorded(t, folder, log, "open small step:5")
 	count := func(kind powertest.Kind, name string) (n int) {
 		for _, o := range log {
@@ -262,10 +263,11 @@ func TestPowerCut(t *testing.T) {
 		return n
 	}
 	require.GreaterOrEqual(t, count(powertest.Remove, walName), 1, "a log that is removed")
+	require.GreaterOrEqual(t, count(powertest.Truncate, walName), 1, "a log that is cut off")
 	require.GreaterOrEqual(t, count(powertest.Sync, fileName), 3, "checkpoints")
 	c := powertest.Cuts{Most: 3, Every: durabletest.Times(1, 3, 8)}
 	if durabletest.Long() {
-		c.Most = 12
+		c.Most = 40
 	}
 	shown, err := cutPower(t, log, c)
 	require.NoError(t, err)

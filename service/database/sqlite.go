@@ -100,9 +100,10 @@ func (e sqliteEngine) check(ctx context.Context) error {
 	return nil
 }
 
-// settle syncs what a killed process may have left in the log, and the names of the files:
-// what is in the log is about to be read, and a power cut must not take back what was read.
-// SQLite syncs no log before it has written to it, and ignores a folder that it cannot sync.
+// settle syncs what a killed process may have left in the log, and the names of the
+// files: what is in the log is about to be read, and a power cut must not take back what
+// was read. SQLite syncs no log before it has written to it, and does not tell of a
+// folder that it cannot sync.
 func (e sqliteEngine) settle() error {
 	file, err := filepath.EvalSymlinks(e.file) // beside which SQLite has its log
 	if err != nil {

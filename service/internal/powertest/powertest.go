@@ -86,15 +86,27 @@ func (l Log) Without(drop func(i int, o Op) bool) Log {
 	return out
 }
 
-// Early returns a log in which each step that was acknowledged right after a sync is
-// acknowledged before it, and how many these are.
+// Early returns a log in which each step is acknowledged before the syncs that it waited
+// for, and how many steps these are.
 func (l Log) Early() (out Log, steps int) {
-	out = append(out, l...)
-	for i := 1; i < len(out); i++ {
-		if before := out[i-1]; out[i].Kind == Step && before.Kind == Sync {
-			before.Began = i
-			out[i-1], out[i] = out[i], before
+	out = slices.Clone(l)
+	sync := -1 // the first one since the last step
+	for i, o := range out {
+		switch {
+		case o.Kind == Sync && sync < 0:
+			sync = i
+		case o.Kind == Step && sync >= 0:
+			copy(out[sync+1:i+1], out[sync:i])
+			out[sync] = o
+			for k, moved := range out {
+				if moved.Began > sync && moved.Began <= i {
+					out[k].Began++
+				}
+			}
 			steps++
+			sync = -1
+		case o.Kind == Step, o.Kind == Loose:
+			sync = -1
 		}
 	}
 	return out, steps

@@ -111,8 +111,8 @@ func cut(t *testing.T, log powertest.Log, c powertest.Cuts) (powertest.Shown, er
 	return log.Cut(folder, c, func() (int64, error) { return read(folder) })
 }
 
-// TestPowerCut: a program that syncs as it must passes, also as several processes one after
-// the other; each way not to is found.
+// TestPowerCut: a program that syncs as it must passes, also as several processes one
+// after the other; each way not to is found.
 func TestPowerCut(t *testing.T) {
 	folder := t.TempDir()
 	log := recorded(t, folder, nil, 7)
@@ -136,15 +136,17 @@ func TestPowerCut(t *testing.T) {
 	_, err = cut(t, drop(powertest.Step, powertest.Loose), powertest.Cuts{})
 	require.ErrorIs(t, err, powertest.ErrNewer)
 
-	// What is done to the journal while it is synced need not be on the disk.
-	during := slices.Clone(log)
-	for i, o := range during {
-		if o.Kind == powertest.Sync && o.Name == "journal" {
-			during[i].Began = max(0, i-4)
+	// What is done during a sync need not be on the disk.
+	for _, kind := range []powertest.Kind{powertest.Sync, powertest.SyncFolder} {
+		during := slices.Clone(log)
+		for i, o := range during {
+			if o.Kind == kind {
+				during[i].Began = max(0, i-4)
+			}
 		}
+		_, err = cut(t, during, powertest.Cuts{})
+		require.ErrorIs(t, err, powertest.ErrOlder)
 	}
-	_, err = cut(t, during, powertest.Cuts{})
-	require.ErrorIs(t, err, powertest.ErrOlder)
 
 	acknowledged := len(log) - len(slices.DeleteFunc(slices.Clone(log), func(o powertest.Op) bool { return o.Kind == powertest.Step }))
 	shown, err = cut(t, log, powertest.Cuts{Every: math.MaxInt})

@@ -139,7 +139,8 @@ type call struct {
 }
 
 // line reads one line. A call is logged when it returns. What it did may be on the disk
-// earlier, and other threads may sync meanwhile: [Op.Began] says what a sync is sure of.
+// earlier, and other threads may sync meanwhile: [Op.Began] says what a sync is sure
+// of.
 func (r *reader) line(line string) error {
 	began := len(r.log)
 	thread, text, _ := strings.Cut(line, " ")
@@ -171,7 +172,7 @@ func (r *reader) line(line string) error {
 	return nil
 }
 
-// parse reads NAME(ARGUMENTS) = RESULT. Strings are in hexadecimal, and so have no quotes.
+// parse reads NAME(ARGUMENTS) = RESULT. Strings are in hexadecimal, and have no quotes.
 func parse(text string) (c call, ok bool) {
 	equals := strings.LastIndex(text, " = ")
 	if equals < 0 {

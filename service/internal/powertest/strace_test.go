@@ -128,3 +128,18 @@ func TestSame(t *testing.T) {
 	write("c", "")
 	require.Error(t, log.same(folder))
 }
+
+// TestEarly: a step comes before the syncs since the last one, and syncs are as sure as
+// they were of what came before them.
+func TestEarly(t *testing.T) {
+	log := Log{{Kind: Write}, {Kind: Sync, Began: 1}, {Kind: Write}, {Kind: Sync, Began: 3}, {Kind: Truncate}, {Kind: Step, At: 1},
+		{Kind: Step, At: 2}, {Kind: Sync, Began: 2}, {Kind: Loose, At: 3}, {Kind: Step, At: 4}, {Kind: SyncFolder, Began: 6}}
+	early, steps := log.Early()
+	require.Equal(t, 1, steps)
+	require.Equal(t, Log{{Kind: Write}, {Kind: Step, At: 1}, {Kind: Sync, Began: 1}, {Kind: Write}, {Kind: Sync, Began: 4}, {Kind: Truncate},
+		{Kind: Step, At: 2}, {Kind: Sync, Began: 3}, {Kind: Loose, At: 3}, {Kind: Step, At: 4}, {Kind: SyncFolder, Began: 6}}, early)
+	require.Equal(t, 5, log.First(Step))
+	require.Equal(t, 9, log.Last(Step))
+	require.Equal(t, -1, log.Last(Map))
+	require.Equal(t, -1, log.First(Map))
+}
