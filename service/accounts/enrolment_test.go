@@ -202,22 +202,30 @@ func (m *meddler) Issue(ctx context.Context, r ca.Request) ([]*x509.Certificate,
 	return m.Issuer.Issue(ctx, r)
 }
 
+// meddled has a phone whose keys are enrolled and not yet certified, by an issuer that a
+// test meddles with.
+func (w *world) meddled(t *testing.T) (m *meddler, p *phone, e accounts.Enrolment) {
+	m = &meddler{Issuer: w.config.Issuer}
+	w.config.Issuer = m
+	var err error
+	w.Accounts, err = accounts.New(w.config)
+	require.NoError(t, err)
+	r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+	require.NoError(t, err)
+	p = newPhone(w)
+	e, err = w.Begin(t.Context(), r.Code, p.token, label, address)
+	require.NoError(t, err)
+	p.enroll(t, e)
+	return m, p, e
+}
+
 // TestFinishOvertaken: a key that dies while it is certified, and has another in its
 // place, is not the account's, and loses its certificate.
 func TestFinishOvertaken(t *testing.T) {
 	onSQLite(t, func(t *testing.T, w *world) {
-		m := &meddler{Issuer: w.config.Issuer}
-		w.config.Issuer = m
-		var err error
-		w.Accounts, err = accounts.New(w.config)
-		require.NoError(t, err)
-		r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
-		require.NoError(t, err)
-		p := newPhone(w)
-		e, err := w.Begin(t.Context(), r.Code, p.token, label, address)
-		require.NoError(t, err)
-		p.enroll(t, e)
+		m, p, e := w.meddled(t)
 		var again accounts.Enrolment
+		var err error
 		m.before = func() {
 			require.NoError(t, w.server.Revoke(t.Context(), e.Offers[0].ID, "test"))
 			again, err = w.Continue(t.Context(), p.token)
@@ -243,17 +251,7 @@ func TestFinishOvertaken(t *testing.T) {
 // revoked, also one that no key is known for.
 func TestCertifiedForNothing(t *testing.T) {
 	onSQLite(t, func(t *testing.T, w *world) {
-		m := &meddler{Issuer: w.config.Issuer}
-		w.config.Issuer = m
-		var err error
-		w.Accounts, err = accounts.New(w.config)
-		require.NoError(t, err)
-		r, err := w.Register(t.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
-		require.NoError(t, err)
-		p := newPhone(w)
-		e, err := w.Begin(t.Context(), r.Code, p.token, label, address)
-		require.NoError(t, err)
-		p.enroll(t, e)
+		m, p, e := w.meddled(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		m.before = func() {
 			// The process ends with the certificate issued and not written down.
@@ -263,7 +261,7 @@ func TestCertifiedForNothing(t *testing.T) {
 			require.NoError(t, err)
 			cancel()
 		}
-		_, err = w.Finish(ctx, p.token)
+		_, err := w.Finish(ctx, p.token)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 1, w.certified(t, e.Document))
 		w.clock.Advance(26 * time.Hour)
