@@ -1,6 +1,9 @@
 package main
 
-const inNode = "./service/node"
+const (
+	inNode      = "./service/node"
+	inHSMSigner = "./service/ca/hsmsigner"
+)
 
 // nodeMutants are faults of the service as one process.
 var nodeMutants = []mutant{
@@ -14,4 +17,17 @@ var nodeMutants = []mutant{
 	{"node: one slash where clients send two", "service/node/handler.go", `case under("/"+strings.TrimLeft(path, "/"), rpPath):`, "case under(path, rpPath):", inNode, "TestPaths"},
 	{"serve: make in production what is missing", "service/cmd/tandem/servefolder.go", "	if config.production() {\n		for", "	if config.production() && c == nil {\n		for", inCommand, "TestServiceConfig"},
 	{"serve: a secret that others may read", "service/cmd/tandem/servefolder.go", "	if err := checkSecret(name); err != nil {\n		return nil, err\n	}\n	text", "	text", inCommand, "TestServiceSecret"},
+	{"serve: a file that does not say what it is", "service/cmd/tandem/serveconfig.go", "if config.Production == nil {", "if config.Production == nil && len(text) == 0 {", inCommand, "TestServiceConfig"},
+	{"serve: production with test identities", "service/cmd/tandem/serveconfig.go", "case c.production() && c.TestIdentities != nil:", "case c.production() && c.TestIdentities != nil && c.URL == c.Server:", inCommand, "TestServiceConfig"},
+	{"serve: production under any address", "service/cmd/tandem/serveconfig.go", `(c.URL == "" || c.CA.Profile == nil)`, `(c.URL == "" && c.CA.Profile != nil)`, inCommand, "TestServiceConfig"},
+	{"serve: plain HTTP to everybody", "service/cmd/tandem/serveconfig.go", "case c.TLS == nil && !onLoopback(c.Listen):", `case c.TLS == nil && c.Listen == "":`, inCommand, "TestServiceConfig"},
+	{"serve: metrics for everybody", "service/cmd/tandem/serveconfig.go", "case c.Metrics != off && !onLoopback(c.Metrics):", `case c.Metrics == "":`, inCommand, "TestServiceConfig"},
+	{"serve: a relying party that is there is to be added", "service/cmd/tandem/servefirst.go", "	if !party {\n", "	if !party || account {\n", inCommand, "TestFirstLogin"},
+	{"serve: a phone for a person who answers by itself", "service/cmd/tandem/servefirst.go", "	if itself {\n		fmt.", "	if itself && !party {\n		fmt.", inCommand, "TestFirstLogin"},
+	{"no record of what becomes of a token", "service/cmd/tandem/hsm.go", ", Logger: log,\n", ",\n", inCommand, "TestHSM|TestServiceRealParts"},
+	{"begin the log of events for a token", "service/cmd/tandem/laterlog.go", "if _, err := os.Stat(l.name); errors.Is(err, fs.ErrNotExist) {", "if _, err := os.Stat(l.name); errors.Is(err, fs.ErrExist) {", inCommand, "TestHSM"},
+	{"tandem ca: one for tests in production", "service/cmd/tandem/ca.go", "case test && !trial:", `case test && !trial && flag == "":`, inCommand, "TestCARefuses"},
+	{"tandem ca: a real one in a trial", "service/cmd/tandem/ca.go", "case !test && trial:", `case !test && trial && flag == "":`, inCommand, "TestCARefuses"},
+	{"hsmsigner: a digest of any length", "service/ca/hsmsigner/hsmsigner.go", "len(digest) != hash.Size()", "len(digest) == 0", inHSMSigner, "TestSign"},
+	{"hsmsigner: PSS by another padding", "service/ca/hsmsigner/hsmsigner.go", "pss || !ok", "pss && !ok || !ok", inHSMSigner, "TestSign"},
 }

@@ -54,6 +54,8 @@ var sessionMutants = []mutant{
 	{"sessions: an address that nobody asked for", "service/transactions/wait.go", "	if s.Request.ShareIP {\n", "	if s.ID != \"\" {\n", inTransactions, "TestHistory"},
 	{"sessions: a result for anybody", "service/transactions/wait.go", "			err = e.admitSource(ctx, s, source)\n", "			err = ctx.Err()\n", inTransactions, "TestRelyingParty"},
 	{"sessions: no quotas", "service/transactions/begin.go", "if err = e.allow(ctx, r, source); err != nil {", "if err = e.allow(ctx, r, source); err != nil && r.Kind == 0 {", inTransactions, "TestQuotas"},
+	{"sessions: certificates without a quota", "service/transactions/begin.go", "if err := e.allow(ctx, r, source); err != nil {\n		return rp.Outcome{}, err", "if err := e.allow(ctx, r, source); err != nil && r.Kind == 0 {\n		return rp.Outcome{}, err", inTransactions, "TestNobody"},
+	{"sessions: look for a person before the quota", "service/transactions/begin.go", "			// Before it is known whether there is such a person.\n", "			if _, err = e.find(ctx, r); err != nil {\n				return rp.Session{}, err\n			}\n", inTransactions, "TestNobody"},
 	{"sessions: results for ten minutes", "service/transactions/engine.go", "!now.Before(s.Completed.Add(Retention))", "!now.Before(s.Completed.Add(2 * Retention))", inTransactions, "TestTimeout"},
 	{"sessions: challenges that are kept for ever", "service/transactions/store.go", "		{\"DELETE FROM session_challenges WHERE session IN (SELECT id FROM sessions WHERE completed > 0 AND completed <= $1)\", before},\n", "", inTransactions, "TestSweep"},
 	{"sessions: an account that ended goes on", "service/transactions/engine.go", "			err = e.write(ctx, tx, before, after)\n", "			err = ctx.Err()\n", inTransactions, "TestUnusable"},

@@ -149,12 +149,12 @@ func newAuthority(t testing.TB, s ca.Store) *ca.Authority {
 	name := ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: "TEST Tree root"}
 	rootKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	root, err := ca.NewRoot(rootKey, name)
+	root, err := ca.NewRoot(rootKey, name, 0)
 	require.NoError(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	name.CommonName = "TEST Tree issuing"
-	certificate, err := ca.NewIssuing(root, rootKey, key.Public(), name)
+	certificate, err := ca.NewIssuing(root, rootKey, key.Public(), name, 0)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.MinBits = 2048

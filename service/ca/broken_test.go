@@ -113,19 +113,19 @@ func TestFalseStore(t *testing.T) {
 func TestKeysOfCAs(t *testing.T) {
 	weak, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	require.NoError(t, err)
-	_, err = ca.NewRoot(weak, ca.TestName("root"))
+	_, err = ca.NewRoot(weak, ca.TestName("root"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig)
-	_, err = ca.NewRoot(p384(t), ca.Name{})
+	_, err = ca.NewRoot(p384(t), ca.Name{}, 0)
 	require.ErrorIs(t, err, ca.ErrConfig)
 	signer := p384(t)
-	root, err := ca.NewRoot(signer, ca.TestName("root"))
+	root, err := ca.NewRoot(signer, ca.TestName("root"), 0)
 	require.NoError(t, err)
-	_, err = ca.NewIssuing(root, signer, weak.Public(), ca.TestName("issuing"))
+	_, err = ca.NewIssuing(root, signer, weak.Public(), ca.TestName("issuing"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig)
-	_, err = ca.NewIssuing(root, signer, p384(t).Public(), ca.Name{})
+	_, err = ca.NewIssuing(root, signer, p384(t).Public(), ca.Name{}, 0)
 	require.ErrorIs(t, err, ca.ErrConfig)
 	other := p384(t)
-	_, err = ca.NewIssuing(root, other, other.Public(), ca.TestName("issuing"))
+	_, err = ca.NewIssuing(root, other, other.Public(), ca.TestName("issuing"), 0)
 	require.Error(t, err, "signed by another key than the root's")
 }
 
@@ -133,24 +133,24 @@ func TestKeysOfCAs(t *testing.T) {
 // nothing that is there is overwritten.
 func TestFolderFails(t *testing.T) {
 	s := setup()
-	for name, change := range map[string]func(*ca.Setup){
-		"root": func(s *ca.Setup) { s.Root = ca.Name{} }, "issuing": func(s *ca.Setup) { s.Issuing = ca.Name{} },
+	for name, change := range map[string]func(*setups){
+		"root": func(s *setups) { s.root.Name = ca.Name{} }, "issuing": func(s *setups) { s.issuing.Name = ca.Name{} },
 	} {
 		dir, bad := t.TempDir(), s
 		change(&bad)
-		require.ErrorIs(t, ca.CreateFolder(filepath.Join(dir, "ca"), bad), ca.ErrConfig, name)
+		require.ErrorIs(t, bad.create(filepath.Join(dir, "ca")), ca.ErrConfig, name)
 		require.Empty(t, names(t, dir), name)
 	}
-	require.ErrorIs(t, ca.CreateFolder(filepath.Join(t.TempDir(), "none", "ca"), s), fs.ErrNotExist)
+	require.ErrorIs(t, s.create(filepath.Join(t.TempDir(), "none", "ca")), fs.ErrNotExist)
 
 	folder := filepath.Join(t.TempDir(), "ca")
-	require.NoError(t, ca.CreateFolder(folder, s))
+	require.NoError(t, s.create(folder))
 	before := names(t, folder)
-	require.ErrorIs(t, ca.AddIssuing(folder, ca.Name{}, false), ca.ErrConfig)
-	require.ErrorIs(t, ca.AddIssuing(filepath.Join(folder, "none"), ca.TestName("another"), false), fs.ErrNotExist)
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{}, nil), ca.ErrConfig)
+	require.ErrorIs(t, ca.AddIssuing(filepath.Join(folder, "none"), ca.Setup{Name: ca.TestName("another")}, nil), fs.ErrNotExist)
 	require.Equal(t, before, names(t, folder))
 	require.NoError(t, os.Remove(filepath.Join(folder, before[0])))
-	_, err := ca.OpenFolder(folder)
+	_, err := ca.OpenFolder(folder, nil)
 	require.Error(t, err)
 }
 
@@ -168,11 +168,11 @@ func TestLanguages(t *testing.T) {
 // no issuing CA.
 func TestOtherFiles(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "ca")
-	require.NoError(t, ca.CreateFolder(folder, setup()))
+	require.NoError(t, setup().create(folder))
 	for _, name := range []string{"issuing-7", "issuing-7.key", "issuing-.crt", "issuing-07.crt", "issuing-0.crt", "issuing--7.crt", "other-7.crt", "7.crt", "issuing-x.crt"} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), nil, 0o600))
 	}
-	f, err := ca.OpenFolder(folder)
+	f, err := ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	require.Len(t, f.Issuing, 1)
 }

@@ -169,9 +169,9 @@ func newAuthority(t testing.TB, change ...func(*ca.Config)) *authority {
 	t.Helper()
 	a := &authority{rootSigner: p384(t), signer: &brittle{Signer: p384(t)}, store: &store{MemoryStore: catest.NewMemoryStore()}}
 	var err error
-	a.root, err = ca.NewRoot(a.rootSigner, ca.TestName("tandem Root"))
+	a.root, err = ca.NewRoot(a.rootSigner, ca.TestName("tandem Root"), 0)
 	require.NoError(t, err)
-	issuing, err := ca.NewIssuing(a.root, a.rootSigner, a.signer.Public(), ca.TestName("tandem EID-Q 1"))
+	issuing, err := ca.NewIssuing(a.root, a.rootSigner, a.signer.Public(), ca.TestName("tandem EID-Q 1"), 0)
 	require.NoError(t, err)
 	a.config = ca.Config{
 		Issuing: []ca.Issuing{{Certificate: issuing, Signer: a.signer}}, Store: a.store, Profile: ca.CompatProfile(), URL: url,
@@ -311,7 +311,7 @@ func TestNewRefuses(t *testing.T) {
 	named := func(name string) *x509.Certificate {
 		n := ca.TestName("x")
 		n.CommonName = name
-		c, err := ca.NewIssuing(good.root, good.rootSigner, good.signer.Public(), n)
+		c, err := ca.NewIssuing(good.root, good.rootSigner, good.signer.Public(), n, 0)
 		require.NoError(t, err)
 		return c
 	}
@@ -393,20 +393,20 @@ func TestNamesOfCAs(t *testing.T) {
 	} {
 		n := ca.TestName("root")
 		change(&n)
-		_, err := ca.NewRoot(signer, n)
+		_, err := ca.NewRoot(signer, n, 0)
 		require.ErrorIs(t, err, ca.ErrConfig, name)
 	}
-	root, err := ca.NewRoot(signer, ca.TestName("root"))
+	root, err := ca.NewRoot(signer, ca.TestName("root"), 0)
 	require.NoError(t, err)
-	_, err = ca.NewIssuing(root, p384(t), signer.Public(), ca.TestName("a"))
+	_, err = ca.NewIssuing(root, p384(t), signer.Public(), ca.TestName("a"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig, "another's key")
-	_, err = ca.NewIssuing(root, signer, &splitkeytest.Key(2048).PublicKey, ca.TestName("a"))
+	_, err = ca.NewIssuing(root, signer, &splitkeytest.Key(2048).PublicKey, ca.TestName("a"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig, "a short key")
-	_, err = ca.NewRoot(splitkeytest.Key(2048), ca.TestName("a"))
+	_, err = ca.NewRoot(splitkeytest.Key(2048), ca.TestName("a"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig, "a short key")
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	require.NoError(t, err)
-	_, err = ca.NewRoot(p224, ca.TestName("a"))
+	_, err = ca.NewRoot(p224, ca.TestName("a"), 0)
 	require.ErrorIs(t, err, ca.ErrConfig, "a short curve")
 }
 

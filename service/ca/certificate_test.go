@@ -241,10 +241,10 @@ func TestChain(t *testing.T) {
 func useRSA(t *testing.T, a *authority) {
 	var err error
 	a.rootSigner = splitkeytest.Key(4096)
-	a.root, err = ca.NewRoot(a.rootSigner, ca.TestName("tandem Root"))
+	a.root, err = ca.NewRoot(a.rootSigner, ca.TestName("tandem Root"), 0)
 	require.NoError(t, err)
 	a.signer = &brittle{Signer: splitkeytest.NamedKey(splitkeytest.Server, 4096)}
-	c, err := ca.NewIssuing(a.root, a.rootSigner, a.signer.Public(), ca.TestName("tandem EID-Q 1"))
+	c, err := ca.NewIssuing(a.root, a.rootSigner, a.signer.Public(), ca.TestName("tandem EID-Q 1"), 0)
 	require.NoError(t, err)
 	a.config.Issuing = []ca.Issuing{{Certificate: c, Signer: a.signer}}
 	a.Authority, err = ca.New(a.config)
@@ -300,7 +300,7 @@ func TestCertificatesOfCAs(t *testing.T) {
 
 	// An issuing CA may not make another, and ends with its root.
 	signer := p384(t)
-	below, err := ca.NewIssuing(a.issuing(), a.signer, signer.Public(), ca.TestName("below"))
+	below, err := ca.NewIssuing(a.issuing(), a.signer, signer.Public(), ca.TestName("below"), 0)
 	require.NoError(t, err)
 	require.Equal(t, a.issuing().NotAfter, below.NotAfter)
 	b := newAuthority(t, func(c *ca.Config) {

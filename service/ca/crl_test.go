@@ -225,7 +225,7 @@ func TestClockRollover(t *testing.T) {
 		require.ErrorIs(t, err, ca.ErrExpiring)
 
 		signer := p384(t)
-		c, err := ca.NewIssuing(a.root, a.rootSigner, signer.Public(), ca.TestName("tandem EID-Q 2"))
+		c, err := ca.NewIssuing(a.root, a.rootSigner, signer.Public(), ca.TestName("tandem EID-Q 2"), 0)
 		require.NoError(t, err)
 		next := &authority{root: a.root, signer: &brittle{Signer: signer}, store: a.store, config: a.config}
 		next.config.Issuing = []ca.Issuing{{Certificate: c, Signer: next.signer}, a.config.Issuing[0]}
@@ -258,7 +258,7 @@ func TestClockEndOfRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		time.Sleep(20 * 365 * 24 * time.Hour)
-		c, err := ca.NewIssuing(a.root, a.rootSigner, p384(t).Public(), ca.TestName("tandem EID-Q 2"))
+		c, err := ca.NewIssuing(a.root, a.rootSigner, p384(t).Public(), ca.TestName("tandem EID-Q 2"), 0)
 		require.NoError(t, err)
 		require.Equal(t, a.root.NotAfter, c.NotAfter)
 	})

@@ -8,8 +8,9 @@
 //   - [Authority.Revoke] takes a certificate back. OCSP tells it from the next request
 //     on, the node's CRL from its next download on, another node's within an hour.
 //   - [Authority.Handler] serves OCSP, the CRLs and the certificates of the issuing CAs.
-//   - [CreateFolder] and [OpenFolder] keep a root and issuing CAs in files; any
-//     [crypto.Signer], such as a key in an HSM, serves as well.
+//   - [CreateFolder] and [OpenFolder] keep a root and issuing CAs in files, and
+//     references to keys that are elsewhere. Any [crypto.Signer] serves; package
+//     hsmsigner has that of a key in an HSM.
 //   - [Issuer] is what the rest of a service needs. An Authority is one; a company that
 //     issues certificates is another, behind an adapter.
 //

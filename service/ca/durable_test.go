@@ -16,7 +16,6 @@ import (
 func TestFolderIsDurable(t *testing.T) {
 	defer func() { disk = durable.Disk{} }()
 	broken := errors.New("broken")
-	s := Setup{Root: TestName("root"), Issuing: TestName("issuing")}
 	for fail := 0; ; fail++ {
 		dir := t.TempDir()
 		step := 0
@@ -31,7 +30,7 @@ func TestFolderIsDurable(t *testing.T) {
 			}
 			return nil
 		})
-		err := CreateFolder(filepath.Join(dir, "ca"), s)
+		err := CreateFolder(filepath.Join(dir, "ca"), Setup{Name: TestName("root")}, Setup{Name: TestName("issuing")})
 		entries, readErr := os.ReadDir(dir)
 		require.NoError(t, readErr)
 		if step <= fail { // nothing failed any more
@@ -46,7 +45,7 @@ func TestFolderIsDurable(t *testing.T) {
 		}
 		// Once it has its name it may stay: it is whole, and only the name may be lost.
 		if len(entries) > 0 {
-			_, err := OpenFolder(filepath.Join(dir, "ca"))
+			_, err := OpenFolder(filepath.Join(dir, "ca"), nil)
 			require.NoError(t, err)
 			require.Len(t, entries, 1)
 		}

@@ -23,13 +23,13 @@ func Example() {
 
 	// Once. Then root.key goes to where it is safe.
 	folder := filepath.Join(dir, "ca")
-	err = ca.CreateFolder(folder, ca.Setup{Root: ca.TestName("Example Root"), Issuing: ca.TestName("Example EID-Q 1")})
+	err = ca.CreateFolder(folder, ca.Setup{Name: ca.TestName("Example Root")}, ca.Setup{Name: ca.TestName("Example EID-Q 1")})
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	// In the service, whose store is a database.
-	f, err := ca.OpenFolder(folder)
+	f, err := ca.OpenFolder(folder, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -20,19 +20,50 @@ import (
 	"strings"
 
 	"github.com/tandem-rsa/tandem/internal/durable"
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
-// Setup says what [CreateFolder] makes.
+// Setup says how to make one CA in a folder.
 type Setup struct {
-	Root, Issuing Name
-	// RSA makes keys of 4096 bits in place of ECDSA on P-384.
+	Name Name
+	// Years is how long it is valid; 0 means 25 for a root and 12 for an issuing CA.
+	Years int
+	// RSA makes a key of 4096 bits in place of one for ECDSA on P-384.
 	RSA bool
+	// Key is one that is elsewhere, such as in an HSM; nil if the folder is to have one.
+	Key *Elsewhere
+}
+
+// Elsewhere is a key that is not in the folder. The folder has the reference, by which
+// whoever opens it finds the key: see [OpenFolder].
+type Elsewhere struct {
+	Signer    crypto.Signer
+	Reference []byte // up to 64 KiB of text; it is not secret
+}
+
+// Check returns what CreateFolder and AddIssuing would refuse of it: ErrConfig.
+func (s Setup) Check() error {
+	if err := s.Name.check(); err != nil {
+		return err
+	}
+	switch k := s.Key; {
+	case s.Years < 0 || s.Years > maxYears:
+		return fmt.Errorf("%w: a CA for %d years", ErrConfig, s.Years)
+	case k == nil:
+		return nil
+	case isnil.Value(k.Signer) || len(k.Reference) == 0 || len(k.Reference) > maxFile:
+		return fmt.Errorf("%w: a key elsewhere needs a signer and a reference", ErrConfig)
+	default:
+		return acceptableKey(k.Signer.Public())
+	}
 }
 
 // Folder is a root and its issuing CAs, from files.
 type Folder struct {
 	Root    *x509.Certificate
 	Issuing []Issuing // the newest first, as [Config] wants them
+
+	names []string // of Issuing, without an extension
 }
 
 const (
@@ -40,27 +71,29 @@ const (
 	issuingName = "issuing-"
 	certExt     = ".crt"
 	keyExt      = ".key"
+	refExt      = ".ref"
 
 	publicMode  = 0o644
 	privateMode = 0o600
 
-	maxPEM = 64 << 10
+	maxFile = 64 << 10
 )
 
 var disk durable.Disk
 
 // CreateFolder makes a root and an issuing CA, and writes them to a new folder, which
 // appears whole or not at all: root.crt, root.key, issuing-1.crt and issuing-1.key, in
-// PEM. The keys are not encrypted; nobody but the owner may read them. [OpenFolder] does
+// PEM. The keys are not encrypted; nobody but the owner may read them. In place of a key
+// that is elsewhere there is its reference, root.ref or issuing-1.ref. [OpenFolder] does
 // without root.key: move it to where it is safe. The error wraps fs.ErrExist if the
-// folder exists.
-func CreateFolder(folder string, s Setup) (err error) {
-	for _, n := range []Name{s.Root, s.Issuing} {
-		if err := n.check(); err != nil {
+// folder exists, and ErrConfig for what is not acceptable.
+func CreateFolder(folder string, root, issuing Setup) (err error) {
+	for _, s := range []Setup{root, issuing} {
+		if err := s.Check(); err != nil {
 			return err
 		}
 	}
-	if bytes.Equal(nameOf(s.Root), nameOf(s.Issuing)) {
+	if bytes.Equal(nameOf(root.Name), nameOf(issuing.Name)) {
 		return fmt.Errorf("%w: root and issuing CA have one name", ErrConfig)
 	}
 	if _, err := os.Lstat(folder); err == nil {
@@ -75,18 +108,18 @@ func CreateFolder(folder string, s Setup) (err error) {
 			err = errors.Join(err, os.RemoveAll(draft))
 		}
 	}()
-	rootSigner, err := newSigner(s.RSA)
+	rootSigner, err := root.signer()
 	if err != nil {
 		return err
 	}
-	root, err := NewRoot(rootSigner, s.Root)
+	c, err := NewRoot(rootSigner, root.Name, root.Years)
 	if err != nil {
 		return err
 	}
-	if err := writePair(draft, rootName, root, rootSigner); err != nil {
+	if err := root.write(draft, rootName, c, rootSigner); err != nil {
 		return err
 	}
-	if err := writeIssuing(draft, 1, root, rootSigner, s.Issuing, s.RSA); err != nil {
+	if err := writeIssuing(draft, 1, c, rootSigner, issuing); err != nil {
 		return err
 	}
 	// If somebody made the folder meanwhile, and put something in it, this fails.
@@ -101,20 +134,24 @@ func nameOf(n Name) []byte {
 	return der
 }
 
-// AddIssuing makes another issuing CA in a folder, for which root.key must be there. It
-// issues from the next [OpenFolder] on; the older ones go on with their CRLs and OCSP.
-// The error wraps fs.ErrExist if somebody else added one at the same time.
-func AddIssuing(folder string, name Name, useRSA bool) error {
-	f, err := OpenFolder(folder)
+// AddIssuing makes another issuing CA in a folder, for which the root's key must be
+// there, or elsewhere for open to find. It issues from the next [OpenFolder] on; the
+// older ones go on with their CRLs and OCSP. The error wraps fs.ErrExist if somebody else
+// added one at the same time.
+func AddIssuing(folder string, s Setup, open Opener) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	f, err := ReadFolder(folder)
 	if err != nil {
 		return err
 	}
-	rootSigner, err := readKey(filepath.Join(folder, rootName+keyExt))
+	rootSigner, err := keyOf(filepath.Join(folder, rootName), open)
 	if err != nil {
 		return err
 	}
 	for _, i := range f.Issuing {
-		if bytes.Equal(i.Certificate.RawSubject, nameOf(name)) {
+		if bytes.Equal(i.Certificate.RawSubject, nameOf(s.Name)) {
 			return fmt.Errorf("%w: an issuing CA has this name already", ErrConfig)
 		}
 	}
@@ -122,12 +159,33 @@ func AddIssuing(folder string, name Name, useRSA bool) error {
 	if err != nil {
 		return err
 	}
-	return writeIssuing(folder, numbers[0]+1, f.Root, rootSigner, name, useRSA)
+	return writeIssuing(folder, numbers[0]+1, f.Root, rootSigner, s)
 }
 
+// Opener finds a key that is elsewhere by its reference.
+type Opener func(reference []byte) (crypto.Signer, error)
+
 // OpenFolder reads what CreateFolder and AddIssuing wrote. It refuses a key that others
-// may read.
-func OpenFolder(folder string) (*Folder, error) {
+// may read. Keys of issuing CAs that are elsewhere are open's to find; it may be nil if
+// there is none.
+func OpenFolder(folder string, open Opener) (*Folder, error) {
+	f, err := ReadFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	for i := range f.Issuing {
+		if f.Issuing[i].Signer, err = keyOf(f.names[i], open); err != nil {
+			return nil, err
+		}
+		if err := f.Issuing[i].check(false); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.names[i], err)
+		}
+	}
+	return f, nil
+}
+
+// ReadFolder is OpenFolder without the keys: no Issuing has a signer.
+func ReadFolder(folder string) (*Folder, error) {
 	f := &Folder{}
 	var err error
 	if f.Root, err = readCertificate(filepath.Join(folder, rootName+certExt)); err != nil {
@@ -146,17 +204,31 @@ func OpenFolder(folder string) (*Folder, error) {
 		if err := c.CheckSignatureFrom(f.Root); err != nil {
 			return nil, fmt.Errorf("ca: %s is not of the root beside it: %w", name+certExt, err)
 		}
-		key, err := readKey(name + keyExt)
-		if err != nil {
-			return nil, err
-		}
-		i := Issuing{Certificate: c, Signer: key}
-		if err := i.check(false); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		f.Issuing = append(f.Issuing, i)
+		f.Issuing, f.names = append(f.Issuing, Issuing{Certificate: c}), append(f.names, name)
 	}
 	return f, nil
+}
+
+// keyOf returns the key of a certificate: from the file beside it, or from elsewhere.
+func keyOf(name string, open Opener) (crypto.Signer, error) {
+	reference, err := readFile(name + refExt)
+	if errors.Is(err, fs.ErrNotExist) {
+		return readKey(name + keyExt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(name + keyExt); err == nil {
+		return nil, fmt.Errorf("%w: %s has a key beside it, and one elsewhere", ErrConfig, name+certExt)
+	}
+	if open == nil {
+		return nil, fmt.Errorf("%w: the key of %s is elsewhere", ErrConfig, name+certExt)
+	}
+	signer, err := open(reference)
+	if err != nil {
+		return nil, fmt.Errorf("ca: the key of %s: %w", name+certExt, err)
+	}
+	return signer, nil
 }
 
 // numbersIn returns the numbers of the issuing CAs, the newest first. A certificate is
@@ -182,26 +254,54 @@ func numbersIn(folder string) ([]int, error) {
 	return numbers, nil
 }
 
-func newSigner(useRSA bool) (crypto.Signer, error) {
-	if useRSA {
+// signer is the key that is to be used, or a new one.
+func (s Setup) signer() (crypto.Signer, error) {
+	switch {
+	case s.Key != nil:
+		return s.Key.Signer, nil
+	case s.RSA:
 		return rsa.GenerateKey(rand.Reader, 4096)
 	}
 	return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 }
 
-func writeIssuing(folder string, number int, root *x509.Certificate, rootSigner crypto.Signer, name Name, useRSA bool) error {
-	signer, err := newSigner(useRSA)
+func writeIssuing(folder string, number int, root *x509.Certificate, rootSigner crypto.Signer, s Setup) error {
+	signer, err := s.signer()
 	if err != nil {
 		return err
 	}
-	c, err := NewIssuing(root, rootSigner, signer.Public(), name)
+	c, err := NewIssuing(root, rootSigner, signer.Public(), s.Name, s.Years)
 	if err != nil {
 		return err
 	}
-	return writePair(folder, issuingName+strconv.Itoa(number), c, signer)
+	return s.write(folder, issuingName+strconv.Itoa(number), c, signer)
 }
 
-func writePair(folder, name string, c *x509.Certificate, signer crypto.Signer) error {
+// write writes the key or its reference, and then the certificate. A crash between them
+// leaves a key without its certificate, which nobody has used: it is overwritten.
+func (s Setup) write(folder, name string, c *x509.Certificate, signer crypto.Signer) error {
+	name = filepath.Join(folder, name)
+	if _, err := os.Lstat(name + certExt); err == nil {
+		return fmt.Errorf("ca: %s: %w", name+certExt, fs.ErrExist)
+	}
+	other := name + refExt
+	if s.Key != nil {
+		other = name + keyExt
+	}
+	if err := os.Remove(other); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("ca: %w", err)
+	}
+	if s.Key != nil {
+		if err := disk.Replace(name+refExt, s.Key.Reference, publicMode); err != nil {
+			return err
+		}
+	} else if err := writeKey(name+keyExt, signer); err != nil {
+		return err
+	}
+	return disk.Create(name+certExt, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}), publicMode)
+}
+
+func writeKey(name string, signer crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(signer)
 	if err != nil {
 		return err
@@ -209,30 +309,30 @@ func writePair(folder, name string, c *x509.Certificate, signer crypto.Signer) e
 	defer clear(der)
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	defer clear(text)
-	// A crash leaves a key without its certificate, which nobody has used: it is
-	// overwritten.
-	key := filepath.Join(folder, name+keyExt)
-	if _, err := os.Lstat(filepath.Join(folder, name+certExt)); err == nil {
-		return fmt.Errorf("ca: %s: %w", name+certExt, fs.ErrExist)
-	}
-	if err := disk.Replace(key, text, privateMode); err != nil {
-		return err
-	}
-	return disk.Create(filepath.Join(folder, name+certExt), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}), publicMode)
+	return disk.Replace(name, text, privateMode)
 }
 
-// readPEM reads a file of exactly one block.
-func readPEM(name, kind string) ([]byte, error) {
+// readFile reads a regular file that is not large.
+func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxPEM {
-		return nil, fmt.Errorf("ca: %s is not a PEM file", name)
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("ca: %s is no file, or a large one", name)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
+	}
+	return text, nil
+}
+
+// readPEM reads a file of exactly one block.
+func readPEM(name, kind string) ([]byte, error) {
+	text, err := readFile(name)
+	if err != nil {
+		return nil, err
 	}
 	defer clear(text)
 	block, rest := pem.Decode(text)

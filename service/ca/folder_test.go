@@ -2,6 +2,7 @@ package ca_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/fips140"
@@ -9,22 +10,30 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/ca/catest"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-func setup() ca.Setup {
-	return ca.Setup{Root: ca.TestName("tandem Root"), Issuing: ca.TestName("tandem EID-Q 1")}
+// setups are those of a whole folder.
+type setups struct{ root, issuing ca.Setup }
+
+func setup() setups {
+	return setups{ca.Setup{Name: ca.TestName("tandem Root")}, ca.Setup{Name: ca.TestName("tandem EID-Q 1")}}
 }
+
+func (s setups) create(folder string) error { return ca.CreateFolder(folder, s.root, s.issuing) }
 
 func names(t *testing.T, folder string) (out []string) {
 	entries, err := os.ReadDir(folder)
@@ -38,7 +47,7 @@ func names(t *testing.T, folder string) (out []string) {
 func TestFolder(t *testing.T) {
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "ca")
-	require.NoError(t, ca.CreateFolder(folder, setup()))
+	require.NoError(t, setup().create(folder))
 	require.Equal(t, []string{"ca"}, names(t, dir))
 	require.Equal(t, []string{"issuing-1.crt", "issuing-1.key", "root.crt", "root.key"}, names(t, folder))
 	if runtime.GOOS != "windows" {
@@ -48,9 +57,9 @@ func TestFolder(t *testing.T) {
 			require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 		}
 	}
-	require.ErrorIs(t, ca.CreateFolder(folder, setup()), fs.ErrExist)
+	require.ErrorIs(t, setup().create(folder), fs.ErrExist)
 
-	f, err := ca.OpenFolder(folder)
+	f, err := ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	require.Equal(t, "TEST of tandem Root", f.Root.Subject.CommonName)
 	require.Len(t, f.Issuing, 1)
@@ -58,12 +67,12 @@ func TestFolder(t *testing.T) {
 	require.Equal(t, 384, f.Issuing[0].Signer.Public().(*ecdsa.PublicKey).Curve.Params().BitSize)
 
 	// A second issuing CA issues; the first goes on.
-	require.NoError(t, ca.AddIssuing(folder, ca.TestName("tandem EID-Q 2"), false))
-	require.ErrorIs(t, ca.AddIssuing(folder, ca.TestName("tandem EID-Q 2"), false), ca.ErrConfig, "the same name")
+	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2")}, nil))
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2")}, nil), ca.ErrConfig, "the same name")
 	// Without the root's key no more can be added, and all else goes on.
 	require.NoError(t, os.Rename(filepath.Join(folder, "root.key"), filepath.Join(dir, "root.key")))
-	require.ErrorIs(t, ca.AddIssuing(folder, ca.TestName("tandem EID-Q 3"), false), fs.ErrNotExist)
-	f, err = ca.OpenFolder(folder)
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 3")}, nil), fs.ErrNotExist)
+	f, err = ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	require.Len(t, f.Issuing, 2)
 	require.Equal(t, "TEST of tandem EID-Q 2", f.Issuing[0].Certificate.Subject.CommonName)
@@ -84,16 +93,17 @@ func TestFolder(t *testing.T) {
 func TestFolderOfRSA(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "ca")
 	s := setup()
-	s.RSA = !testing.Short()
-	require.NoError(t, ca.CreateFolder(folder, s))
+	s.root.RSA = !testing.Short()
+	s.issuing.RSA = s.root.RSA
+	require.NoError(t, s.create(folder))
 	if testing.Short() {
-		require.NoError(t, ca.AddIssuing(folder, ca.TestName("tandem EID-Q 2"), true))
+		require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2"), RSA: true}, nil))
 	}
-	f, err := ca.OpenFolder(folder)
+	f, err := ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	require.IsType(t, &rsa.PrivateKey{}, f.Issuing[0].Signer)
 	require.Equal(t, 4096, f.Issuing[0].Signer.Public().(*rsa.PublicKey).N.BitLen())
-	if s.RSA {
+	if s.root.RSA {
 		require.Equal(t, 4096, f.Root.PublicKey.(*rsa.PublicKey).N.BitLen())
 	}
 }
@@ -103,23 +113,28 @@ func TestFolderOfRSA(t *testing.T) {
 func TestFolderRefuses(t *testing.T) {
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "ca")
-	for _, change := range []func(*ca.Setup){
-		func(s *ca.Setup) { s.Root.Country = "" },
-		func(s *ca.Setup) { s.Issuing.CommonName = "A\x00" },
-		func(s *ca.Setup) { s.Issuing = s.Root },
+	for _, change := range []func(*setups){
+		func(s *setups) { s.root.Name.Country = "" },
+		func(s *setups) { s.issuing.Name.CommonName = "A\x00" },
+		func(s *setups) { s.issuing = s.root },
+		func(s *setups) { s.root.Years = 51 },
+		func(s *setups) { s.issuing.Years = -1 },
+		func(s *setups) { s.issuing.Key = &ca.Elsewhere{Signer: p384(t)} },
+		func(s *setups) { s.issuing.Key = &ca.Elsewhere{Reference: []byte("7")} },
+		func(s *setups) { s.root.Key = &ca.Elsewhere{Signer: splitkeytest.Key(2048), Reference: []byte("7")} },
 	} {
 		s := setup()
 		change(&s)
-		require.ErrorIs(t, ca.CreateFolder(folder, s), ca.ErrConfig)
+		require.ErrorIs(t, s.create(folder), ca.ErrConfig)
 	}
 	require.Empty(t, names(t, dir))
-	require.ErrorIs(t, ca.CreateFolder(filepath.Join(dir, "none", "ca"), setup()), fs.ErrNotExist)
-	_, err := ca.OpenFolder(folder)
+	require.ErrorIs(t, setup().create(filepath.Join(dir, "none", "ca")), fs.ErrNotExist)
+	_, err := ca.OpenFolder(folder, nil)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	require.NoError(t, ca.CreateFolder(folder, setup()))
+	require.NoError(t, setup().create(folder))
 	other := filepath.Join(dir, "other")
-	require.NoError(t, ca.CreateFolder(other, setup()))
+	require.NoError(t, setup().create(other))
 	read := func(folder, name string) []byte {
 		b, err := os.ReadFile(filepath.Join(folder, name))
 		require.NoError(t, err)
@@ -157,28 +172,98 @@ func TestFolderRefuses(t *testing.T) {
 		file, content := damage()
 		before := read(folder, file)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, file), content, 0o600))
-		_, err := ca.OpenFolder(folder)
+		_, err := ca.OpenFolder(folder, nil)
 		require.Error(t, err, name)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, file), before, 0o600))
 	}
-	_, err = ca.OpenFolder(folder)
+	_, err = ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	if runtime.GOOS != "windows" {
 		require.NoError(t, os.Chmod(filepath.Join(folder, "issuing-1.key"), 0o640))
-		_, err = ca.OpenFolder(folder)
+		_, err = ca.OpenFolder(folder, nil)
 		require.ErrorContains(t, err, "chmod 600")
 		require.NoError(t, os.Chmod(filepath.Join(folder, "issuing-1.key"), 0o600))
 	}
 	// A crash of AddIssuing left a key without a certificate.
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "issuing-2.key"), []byte("half"), 0o600))
-	_, err = ca.OpenFolder(folder)
+	_, err = ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
-	require.NoError(t, ca.AddIssuing(folder, ca.TestName("tandem EID-Q 2"), false))
-	f, err := ca.OpenFolder(folder)
+	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2")}, nil))
+	f, err := ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
 	require.Len(t, f.Issuing, 2)
 	require.NoError(t, os.Remove(filepath.Join(folder, "issuing-1.crt")))
 	require.NoError(t, os.Remove(filepath.Join(folder, "issuing-2.crt")))
-	_, err = ca.OpenFolder(folder)
+	_, err = ca.OpenFolder(folder, nil)
 	require.ErrorContains(t, err, "no issuing CA")
+}
+
+// TestFolderElsewhere: in place of a key the folder has a reference, by which whoever
+// opens it finds the key; a new issuing CA is made with a root's key that is elsewhere.
+func TestFolderElsewhere(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "ca")
+	keys := map[string]crypto.Signer{"root 7": p384(t), "issuing 8": p384(t), "issuing 9": p384(t)}
+	key := func(reference string) *ca.Elsewhere {
+		return &ca.Elsewhere{Signer: keys[reference], Reference: []byte(reference)}
+	}
+	unplugged := errors.New("unplugged")
+	open := func(reference []byte) (crypto.Signer, error) {
+		if k, ok := keys[string(reference)]; ok {
+			return k, nil
+		}
+		return nil, unplugged
+	}
+	s := setup()
+	s.root.Key, s.issuing.Key = key("root 7"), key("issuing 8")
+	require.NoError(t, s.create(folder))
+	require.Equal(t, []string{"issuing-1.crt", "issuing-1.ref", "root.crt", "root.ref"}, names(t, folder))
+	f, err := ca.OpenFolder(folder, open)
+	require.NoError(t, err)
+	require.Same(t, keys["issuing 8"], f.Issuing[0].Signer)
+	_, err = ca.OpenFolder(folder, nil)
+	require.ErrorIs(t, err, ca.ErrConfig)
+
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2")}, nil), ca.ErrConfig)
+	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2"), Key: key("issuing 9")}, open))
+	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 3"), Years: 3}, open))
+	f, err = ca.OpenFolder(folder, open)
+	require.NoError(t, err)
+	require.Len(t, f.Issuing, 3)
+	require.Equal(t, f.Issuing[0].Certificate.NotBefore.AddDate(3, 0, 0).Add(-time.Second), f.Issuing[0].Certificate.NotAfter)
+	require.Same(t, keys["issuing 9"], f.Issuing[1].Signer)
+
+	// Another's key, none, and two.
+	own := keys["issuing 8"]
+	keys["issuing 8"] = p384(t)
+	_, err = ca.OpenFolder(folder, open)
+	require.ErrorIs(t, err, ca.ErrConfig)
+	delete(keys, "issuing 8")
+	_, err = ca.OpenFolder(folder, open)
+	require.ErrorIs(t, err, unplugged)
+	keys["issuing 8"] = own
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "issuing-1.key"), nil, 0o600))
+	_, err = ca.OpenFolder(folder, open)
+	require.ErrorIs(t, err, ca.ErrConfig)
+}
+
+// TestYears: a root and an issuing CA are valid for as long as was said, an issuing CA
+// not beyond its root.
+func TestYears(t *testing.T) {
+	key := p384(t)
+	for years, want := range map[int]int{0: 25, 1: 1, 50: 50} {
+		root, err := ca.NewRoot(key, ca.TestName("root"), years)
+		require.NoError(t, err)
+		require.Equal(t, root.NotBefore.AddDate(want, 0, 0).Add(-time.Second), root.NotAfter)
+		issuing, err := ca.NewIssuing(root, key, p384(t).Public(), ca.TestName("issuing"), 2)
+		require.NoError(t, err)
+		end := issuing.NotBefore.AddDate(2, 0, 0).Add(-time.Second)
+		if end.After(root.NotAfter) {
+			end = root.NotAfter
+		}
+		require.Equal(t, end, issuing.NotAfter)
+	}
+	for _, years := range []int{-1, 51} {
+		_, err := ca.NewRoot(key, ca.TestName("root"), years)
+		require.ErrorIs(t, err, ca.ErrConfig)
+	}
 }

@@ -351,7 +351,7 @@ func TestOCSPRequests(t *testing.T) {
 
 	// A certificate of another issuing CA of the same Authority is unknown to this one.
 	signer := p384(t)
-	second := must(ca.NewIssuing(a.root, a.rootSigner, signer.Public(), ca.TestName("tandem EID-Q 2")))
+	second := must(ca.NewIssuing(a.root, a.rootSigner, signer.Public(), ca.TestName("tandem EID-Q 2"), 0))
 	a.config.Issuing = append(a.config.Issuing, ca.Issuing{Certificate: second, Signer: signer})
 	a.Authority = must(ca.New(a.config))
 	require.Equal(t, unknown, a.ask(t, second, ocspFor(second, sha1ID, nil, c.SerialNumber)).Status)

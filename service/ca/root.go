@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -28,9 +29,11 @@ func TestName(of string) Name {
 	return Name{"EE", "TEST tandem", "NTREE-00000000", "TEST of " + of}
 }
 
+// How long a CA is valid unless somebody says otherwise, and at most.
 const (
 	rootYears    = 25
 	issuingYears = 12
+	maxYears     = 50
 )
 
 func (n Name) check() error {
@@ -58,27 +61,27 @@ func (n Name) encode() ([]byte, error) {
 	)
 }
 
-// NewRoot signs a root's own certificate, for 25 years. The error is ErrConfig for a name
-// or a key that is not acceptable.
-func NewRoot(signer crypto.Signer, name Name) (*x509.Certificate, error) {
+// NewRoot signs a root's own certificate, for some years; 0 means 25. The error is
+// ErrConfig for a name, a key or a time that is not acceptable.
+func NewRoot(signer crypto.Signer, name Name, years int) (*x509.Certificate, error) {
 	if isnil.Value(signer) {
 		return nil, fmt.Errorf("%w: no signer", ErrConfig)
 	}
-	t, err := caTemplate(signer.Public(), name, rootYears)
+	t, err := caTemplate(signer.Public(), name, cmp.Or(years, rootYears))
 	if err != nil {
 		return nil, err
 	}
 	return signCA(t, t, signer.Public(), signer)
 }
 
-// NewIssuing signs the certificate of an issuing CA with the root's key, for 12 years, or
-// as long as the root is valid. It may issue for persons, and not for further CAs. The
-// error is ErrConfig for what is not acceptable.
-func NewIssuing(root *x509.Certificate, rootSigner crypto.Signer, key crypto.PublicKey, name Name) (*x509.Certificate, error) {
+// NewIssuing signs the certificate of an issuing CA with the root's key, for some years,
+// 0 meaning 12, or as long as the root is valid. It may issue for persons, and not for
+// further CAs. The error is ErrConfig for what is not acceptable.
+func NewIssuing(root *x509.Certificate, rootSigner crypto.Signer, key crypto.PublicKey, name Name, years int) (*x509.Certificate, error) {
 	if err := (Issuing{Certificate: root, Signer: rootSigner}).check(false); err != nil {
 		return nil, err
 	}
-	t, err := caTemplate(key, name, issuingYears)
+	t, err := caTemplate(key, name, cmp.Or(years, issuingYears))
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +100,9 @@ func NewIssuing(root *x509.Certificate, rootSigner crypto.Signer, key crypto.Pub
 func caTemplate(key crypto.PublicKey, name Name, years int) (*x509.Certificate, error) {
 	if err := acceptableKey(key); err != nil {
 		return nil, err
+	}
+	if years < 1 || years > maxYears {
+		return nil, fmt.Errorf("%w: a CA for %d years, and not 1 to %d", ErrConfig, years, maxYears)
 	}
 	subject, err := name.encode()
 	if err != nil {

@@ -69,11 +69,11 @@ func newConfig(t testing.TB, issuing string) (node.Config, *store) {
 	require.NoError(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	root, err := ca.NewRoot(key, ca.TestName("root"))
+	root, err := ca.NewRoot(key, ca.TestName("root"), 0)
 	require.NoError(t, err)
 	name := ca.TestName("issuing")
 	name.CommonName = issuing
-	certificate, err := ca.NewIssuing(root, key, key.Public(), name)
+	certificate, err := ca.NewIssuing(root, key, key.Public(), name, 0)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.TestNames = false

@@ -4,7 +4,10 @@ import (
 	"github.com/tandem-rsa/tandem/service/identity"
 )
 
-// End is how a session ended. The zero End is none.
+// End is how a session ended. The zero End is none. Two names of version 3 are not among
+// them. SERVER_ERROR: a phone that the service fails asks again until the session's time
+// is up, and then it is TIMEOUT. ACCOUNT_UNUSABLE: no document says when an account is
+// that and not DOCUMENT_UNUSABLE, and the API's description does not list it.
 type End uint8
 
 const (
@@ -18,8 +21,6 @@ const (
 	InteractionNotSupported End = 8  // the app can do none of them
 	ProtocolFailure         End = 9  // the device did not keep to the protocol
 	ExpectedLinkedSession   End = 10 // the device waits for another session
-	ServerError             End = 11
-	AccountUnusable         End = 12
 )
 
 // String returns the name of an end in version 3, which has one for each; "" for none.
@@ -28,7 +29,7 @@ func (e End) String() string { return ends[e] }
 var ends = map[End]string{
 	OK: "OK", UserRefused: "USER_REFUSED", UserRefusedInteraction: "USER_REFUSED_INTERACTION", UserRefusedCertChoice: "USER_REFUSED_CERT_CHOICE",
 	Timeout: "TIMEOUT", DocumentUnusable: "DOCUMENT_UNUSABLE", WrongVC: "WRONG_VC", InteractionNotSupported: "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP",
-	ProtocolFailure: "PROTOCOL_FAILURE", ExpectedLinkedSession: "EXPECTED_LINKED_SESSION", ServerError: "SERVER_ERROR", AccountUnusable: "ACCOUNT_UNUSABLE",
+	ProtocolFailure: "PROTOCOL_FAILURE", ExpectedLinkedSession: "EXPECTED_LINKED_SESSION",
 }
 
 // Outcome is the result of a session. With OK all fields count that the kind of request

@@ -180,7 +180,7 @@ func FuzzParse(f *testing.F) {
 func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
 		Types:     []any{(*strictjson.Error)(nil), (*strictjson.Object)(nil)},
-		Functions: map[string]any{"Parse": strictjson.Parse, "ParseArray": strictjson.ParseArray},
+		Functions: map[string]any{"Parse": strictjson.Parse, "ParseArray": strictjson.ParseArray, "Decode": strictjson.Decode},
 	})
 }
 

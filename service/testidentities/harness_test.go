@@ -180,7 +180,7 @@ func rootName() ca.Name {
 func newRoot(t testing.TB) *x509.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	root, err := ca.NewRoot(key, rootName())
+	root, err := ca.NewRoot(key, rootName(), 0)
 	require.NoError(t, err)
 	return root
 }
@@ -189,12 +189,12 @@ func (w *world) newAuthority(s ca.Store, issuing string) {
 	t, name := w.t, rootName()
 	rootKey, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	w.root, err = ca.NewRoot(rootKey, name)
+	w.root, err = ca.NewRoot(rootKey, name, 0)
 	require.NoError(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	name.CommonName = issuing
-	w.issuing, err = ca.NewIssuing(w.root, rootKey, key.Public(), name)
+	w.issuing, err = ca.NewIssuing(w.root, rootKey, key.Public(), name, 0)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.TestNames = strings.HasPrefix(issuing, "TEST")

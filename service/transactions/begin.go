@@ -37,10 +37,11 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 			return e.answer(found), err
 		}
 		if try == 0 {
-			if all, err = e.find(ctx, r); err != nil {
+			// Before it is known whether there is such a person.
+			if err = e.allow(ctx, r, source); err != nil {
 				return rp.Session{}, err
 			}
-			if err = e.allow(ctx, r, source); err != nil {
+			if all, err = e.find(ctx, r); err != nil {
 				return rp.Session{}, err
 			}
 			if s, err = e.newSession(ctx, r, all); err != nil {
@@ -276,6 +277,9 @@ func (e *Engine) Certificate(ctx context.Context, r rp.Request, source rp.Source
 		return rp.Outcome{}, errors.New("transactions: not a request for a certificate")
 	}
 	if err := e.authenticate(ctx, r, source); err != nil {
+		return rp.Outcome{}, err
+	}
+	if err := e.allow(ctx, r, source); err != nil {
 		return rp.Outcome{}, err
 	}
 	all, err := e.find(ctx, r)

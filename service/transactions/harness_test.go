@@ -138,6 +138,7 @@ type people struct {
 	parties  map[string]accounts.RelyingParty
 	history  map[string][]accounts.Entry
 	asked    [][]string // of Allow
+	calls    []string
 	later    error
 	allow    func() // is called once by Allow
 }
@@ -145,6 +146,7 @@ type people struct {
 func (p *people) ByDocument(_ context.Context, d identity.Document) (accounts.Account, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.calls = append(p.calls, "document")
 	a, ok := p.accounts[d.String()]
 	if !ok {
 		return a, accounts.ErrNotFound
@@ -155,6 +157,7 @@ func (p *people) ByDocument(_ context.Context, d identity.Document) (accounts.Ac
 func (p *people) ByPerson(_ context.Context, id identity.ID) (all []accounts.Account, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.calls = append(p.calls, "person")
 	for _, a := range p.accounts {
 		if a.Document.ID == id {
 			all = append(all, a)
@@ -175,6 +178,7 @@ func (p *people) RelyingParty(_ context.Context, uuid string) (accounts.RelyingP
 
 func (p *people) Allow(_ context.Context, person identity.ID, party, source string) error {
 	p.mu.Lock()
+	p.calls = append(p.calls, "allow")
 	p.asked = append(p.asked, []string{person.String(), party, source})
 	later, allow := p.later, p.allow
 	p.allow = nil

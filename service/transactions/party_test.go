@@ -88,6 +88,64 @@ func TestQuotas(t *testing.T) {
 	})
 }
 
+// TestNobody: a request for a person whom nobody knows takes the same steps and the same
+// place in the quotas as one for a person whose account has ended, and hears the same.
+// Who asks too often hears that before anybody is looked for.
+func TestNobody(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ended, expired := w.account("40404040009", identity.Qualified), w.account("50001029996", identity.Qualified)
+		w.edit(ended, func(a *accounts.Account) { a.State = accounts.Deleted })
+		w.edit(expired, func(a *accounts.Account) { a.Expires = w.clock.Now() })
+		nobody := accounts.Account{Document: identity.Document{ID: identity.ID{Type: "PNO", Country: "EE", Number: "40504040001"}, Label: "AAAA", Level: identity.Qualified}}
+		certificate := func(a accounts.Account) rp.Request {
+			return rp.Request{
+				Version: rp.V3, Kind: rp.Certificate, Target: of(a), RelyingPartyUUID: bank, RelyingPartyName: "DEMO", Level: rp.LevelQualified,
+			}
+		}
+		for name, c := range map[string]struct {
+			request func(accounts.Account) rp.Request
+			calls   []string
+		}{
+			"login2":             {func(a accounts.Account) rp.Request { return login2(person(a)) }, []string{"allow", "person"}},
+			"signature2":         {func(a accounts.Account) rp.Request { return signature2(of(a)) }, []string{"allow", "document"}},
+			"choice2":            {func(a accounts.Account) rp.Request { return choice(rp.V2, rp.Notification, person(a)) }, []string{"allow", "person"}},
+			"login3":             {func(a accounts.Account) rp.Request { return login3(rp.Notification, person(a)) }, []string{"allow", "person"}},
+			"login3 by a link":   {func(a accounts.Account) rp.Request { return login3(rp.DeviceLink, of(a)) }, []string{"allow", "document"}},
+			"signature3":         {func(a accounts.Account) rp.Request { return signature3(rp.Notification, of(a)) }, []string{"allow", "document"}},
+			"signature3, linked": {func(a accounts.Account) rp.Request { return signature3(rp.Linked, of(a)) }, []string{"allow", "document"}},
+			"certificate":        {certificate, []string{"allow", "document"}},
+		} {
+			ask := func(a accounts.Account) *rp.Problem {
+				r := c.request(a)
+				var err error
+				if w.people.calls = nil; r.Kind == rp.Certificate {
+					_, err = w.Certificate(t.Context(), r, w.source)
+				} else {
+					_, err = w.Begin(t.Context(), r, w.source)
+				}
+				var p *rp.Problem
+				require.ErrorAs(t, err, &p, name)
+				return p
+			}
+			w.people.later = nil
+			for _, a := range []accounts.Account{nobody, ended, expired} {
+				require.Equal(t, &rp.Problem{Kind: rp.NotFound, Detail: "no such account"}, ask(a), name)
+				require.Equal(t, c.calls, w.people.calls, name)
+			}
+			source := w.source
+			w.source.Address = netip.MustParseAddr("198.51.100.1")
+			require.Equal(t, rp.Unauthorized, ask(nobody).Kind, name)
+			require.Empty(t, w.people.calls, name)
+			w.source = source
+			w.people.later = &quota.Later{}
+			for _, a := range []accounts.Account{nobody, ended} {
+				require.Equal(t, rp.TooManyRequests, ask(a).Kind, name)
+				require.Equal(t, []string{"allow"}, w.people.calls, name)
+			}
+		}
+	})
+}
+
 // TestHistory: what the owner of an account can read of a session.
 func TestHistory(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -68,8 +69,9 @@ func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) 
 // module.
 const closePatience = 3 * time.Second
 
-// openToken asks for the PIN once, before the module is loaded.
-func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, sessions int) (*hsm.Token, func() error, error) {
+// openToken asks for the PIN once, before the module is loaded. log gets what becomes of
+// the token; nil is none.
+func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, sessions int, log *slog.Logger) (*hsm.Token, func() error, error) {
 	if _, err := os.Stat(config.Module); err != nil {
 		return nil, nil, failf("hsm", "give the path of a PKCS #11 library", "%w: %w", hsm.ErrModule, err)
 	}
@@ -81,7 +83,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, s
 	defer c.done()
 	token, err := hsm.Open(ctx, hsm.Config{
 		Module: config.Module, Parameters: config.Parameters, Label: config.Token, Serial: config.Serial, Sessions: sessions,
-		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil },
+		PIN: func(context.Context) ([]byte, error) { return bytes.Clone(pin), nil }, Logger: log,
 	})
 	if err != nil {
 		clear(pin)
@@ -97,7 +99,7 @@ func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, s
 
 // createTokenVault makes the keys in the token, under labels that no other server has.
 func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hsmPIN) (*vault, error) {
-	token, shut, err := openToken(ctx, c, config.HSM, pin, oneRun.sessions)
+	token, shut, err := openToken(ctx, c, config.HSM, pin, oneRun.sessions, nil) // there is no log yet
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +148,8 @@ func destroyKeys(ctx context.Context, token *hsm.Token, labels []string, cause e
 	return cause
 }
 
-func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN, d demand) (*vault, error) {
-	token, shut, err := openToken(ctx, c, config.HSM, pin, d.sessions)
+func openTokenVault(ctx context.Context, c *call, config serverConfig, pin hsmPIN, d demand, log *slog.Logger) (*vault, error) {
+	token, shut, err := openToken(ctx, c, config.HSM, pin, d.sessions, log)
 	if err != nil {
 		return nil, err
 	}

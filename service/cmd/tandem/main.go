@@ -82,7 +82,7 @@ type result interface{ text(io.Writer) }
 func commands() []*command {
 	return []*command{
 		initCommand, enrollCommand, signCommand, verifyCommand, pubkeyCommand, statusCommand, agentCommand, storeCommand, demoCommand,
-		serveCommand, rpCommand, registerCommand, accountCommand, phoneCommand,
+		serveCommand, caCommand, rpCommand, registerCommand, accountCommand, phoneCommand,
 	}
 }
 

@@ -2,19 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/node"
 )
@@ -33,9 +27,9 @@ var serveCommand = &command{
 	about: "is the service: relying parties, phones, certificates",
 	help: `
 Serve answers relying parties below /smart-id-rp, phones below /device/v1, whoever checks a
-certificate below /pki, and browsers: / says what is there. Without a configuration it is a trial, with everything in one folder, which
-it makes: a server's keys, a CA whose name begins with TEST, a database. It prints what to do next.
-Its log, one JSON object a line, goes to standard error.
+certificate below /pki, and browsers: / says what is there. Without a configuration it is a trial,
+with everything in one folder, which it makes: a server's keys, a CA whose name begins with TEST, a
+database. It prints what to do next. Its log, one JSON object a line, goes to standard error.
 
 Without a certificate it listens on this machine only: put a proxy that speaks TLS in front. Ctrl-C
 or SIGTERM ends it in good order: requests under way are answered first.
@@ -179,11 +173,6 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 			defer c.done()
 		}
 	}
-	folder, err := ca.OpenFolder(s.config.CA.Folder)
-	if err != nil {
-		return nil, nil, err
-	}
-	config.Issuing = folder.Issuing
 	if config.Secret, err = readSecret(s.config.Secret, secretSize, secretSize); err != nil {
 		return nil, nil, err
 	}
@@ -191,11 +180,19 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 	if config.Senders, err = s.config.Notices.senders(); err != nil {
 		return nil, nil, err
 	}
-	backend, err := openBackendFor(ctx, c, s.config.Server, s.pin, demand{s.config.HSMSessions, s.config.stock()})
+	backend, err := openBackendFor(ctx, c, s.config.Server, s.pin, demand{s.config.HSMSessions, s.config.stock()}, s.log)
 	if err != nil {
 		return nil, nil, err
 	}
 	closers = append(closers, backend.close)
+	keys := &caKeys{c: c}
+	keys.lend(backend.config.HSM, backend.vault.token)
+	closers = append(closers, keys.close)
+	folder, err := ca.OpenFolder(s.config.CA.Folder, keys.opener(ctx, hsmPIN{s.config.CA.HSMPINFile}, s.log))
+	if err != nil {
+		return nil, nil, err
+	}
+	config.Issuing = folder.Issuing
 	audit, err := disk.OpenLog(backend.path(auditFile), secretMode)
 	if err != nil {
 		return nil, nil, err
@@ -258,13 +255,16 @@ func (s *serveRun) serve(ctx context.Context, c *call, n *node.Node, listener ne
 	if err := writePhoneConfig(s.dir, phoneConfig{URL: s.config.URL + "/device/v1", Scheme: s.config.Scheme, HPKEKey: n.HPKEKey()}); err != nil {
 		return err
 	}
+	first, err := s.first(ctx, n)
+	if err != nil {
+		return err
+	}
 	c.done()
 	go func() { failed <- serve(listener) }()
 	s.log.Info("serving", "address", listener.Addr().String(), "url", s.config.URL, "production", s.config.production())
-	if _, err := io.WriteString(c.out, s.next()); err != nil {
+	if _, err := io.WriteString(c.out, first); err != nil {
 		s.log.Warn("standard output takes nothing", "cause", err)
 	}
-	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
@@ -319,59 +319,3 @@ func metricsOf(n *node.Node, registry *prometheus.Registry) http.Handler {
 type nothingMore struct{}
 
 func (nothingMore) text(io.Writer) {}
-
-// demoParty is the relying party of public examples.
-const demoParty = "00000000-0000-4000-8000-000000000000"
-
-// next says how a first login goes.
-func (s *serveRun) next() string {
-	if s.config.production() {
-		return "listening for " + s.config.URL + "\n"
-	}
-	tandem := "tandem"
-	if strings.Contains(os.Args[0], "go-build") { // it is "go run"
-		tandem = "go run ./service/cmd/tandem"
-	}
-	digest := sha256.Sum256([]byte(rand.Text()))
-	dir := ""
-	if s.dir != defaultDirHere() {
-		dir = " -dir " + quote(s.dir)
-	}
-	phone := quote(filepath.Join(s.dir, phoneFile))
-	var b strings.Builder
-	fmt.Fprintf(&b, `This is a trial, on %s. All of it is in %s.
-
-A first login, in another terminal:
-
-  %[3]s rp add%[4]s -uuid %[5]s -name DEMO
-  %[3]s register%[4]s -given MARI -surname MAASIKAS PNOEE-40504040001
-  %[3]s phone enroll -phone my-phone -service %[6]s CODE
-
-  curl -s %[1]s/smart-id-rp/v2/authentication/etsi/PNOEE-40504040001 -H 'Content-Type: application/json' -d '{
-    "relyingPartyUUID": "%[5]s", "relyingPartyName": "DEMO", "hashType": "SHA256",
-    "hash": "%[7]s",
-    "allowedInteractionsOrder": [{"type": "displayTextAndPIN", "displayText60": "Log in to DEMO"}]}'
-
-  %[3]s phone sign -phone my-phone
-
-The phone shows the code %[8]s, and asks for PIN1. Then, with the sessionID that curl printed:
-
-  curl -s '%[1]s/smart-id-rp/v2/session/SESSION?timeoutMs=10000'
-`, s.config.URL, s.dir, tandem, dir, demoParty, phone, base64.StdEncoding.EncodeToString(digest[:]), protocol.VerificationCode(digest[:]))
-	if s.pages() != nil {
-		fmt.Fprintf(&b, "\nIn a browser: %s/\n", s.config.URL)
-	}
-	if s.config.TestIdentities != nil {
-		b.WriteString("\nPersons who answer by themselves are listed in docs/service.md.\n")
-	}
-	b.WriteString("\nCtrl-C ends it.\n")
-	return b.String()
-}
-
-func defaultDirHere() string {
-	here, err := filepath.Abs(defaultDir)
-	if err != nil {
-		return ""
-	}
-	return here
-}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -65,9 +62,10 @@ type tlsConfig struct {
 }
 
 type caConfig struct {
-	Folder  string      `json:"folder"`
-	URL     string      `json:"url"`
-	Profile *ca.Profile `json:"profile"`
+	Folder     string      `json:"folder"`
+	HSMPINFile string      `json:"hsm_pin_file"`
+	URL        string      `json:"url"`
+	Profile    *ca.Profile `json:"profile"`
 }
 
 type noticesConfig struct {
@@ -150,8 +148,8 @@ func (q quotasConfig) quotas() accounts.Quotas {
 	return accounts.Quotas{Begin: q.Begin.or(standard.Begin), PIN: q.PIN.or(standard.PIN), Code: q.Code.or(standard.Code)}
 }
 
-// readServiceConfig reads a file. A member that is not known, or comes twice, is refused:
-// a misspelled limit would be none.
+// readServiceConfig reads a file. A member that is not known by exactly this name, or
+// comes twice, is refused: a misspelled limit would be none.
 func readServiceConfig(name string) (config serviceConfig, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -160,21 +158,33 @@ func readServiceConfig(name string) (config serviceConfig, err error) {
 	bad := func(err error) error {
 		return &failure{Kind: "usage", exit: exitUsage, Message: fmt.Sprintf("%s: %v", name, err), Next: "docs/service.md has all members", cause: err}
 	}
-	if _, err := strictjson.Parse(text); err != nil {
+	if err := parseServiceConfig(text, &config); err != nil {
 		return config, bad(err)
-	}
-	decode := json.NewDecoder(bytes.NewReader(text))
-	decode.DisallowUnknownFields()
-	if err := decode.Decode(&config); err != nil {
-		return config, bad(err)
-	}
-	if _, err := decode.Token(); !errors.Is(err, io.EOF) {
-		return config, bad(errors.New("there is something after the object"))
-	}
-	if config.Production == nil {
-		return config, bad(errors.New(`say whether persons rely on this service: "production": true, or false for a trial`))
 	}
 	return config, nil
+}
+
+func parseServiceConfig(text []byte, config *serviceConfig) error {
+	if err := decodeFile(text, config); err != nil {
+		return err
+	}
+	if config.Production == nil {
+		return errors.New(`say whether persons rely on this service: "production": true, or false for a trial`)
+	}
+	return nil
+}
+
+// decodeFile reads a file that persons write: each name as it is documented, and once.
+func decodeFile(text []byte, to any) error {
+	err := strictjson.Decode(text, to)
+	var e *strictjson.Error
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.Pointer == "":
+		return errors.New("it " + e.Problem)
+	}
+	return errors.New(e.Pointer + " " + e.Problem)
 }
 
 const (
@@ -208,7 +218,7 @@ func (c *serviceConfig) fill(dir string) {
 	if c.HSMSessions == 0 {
 		c.HSMSessions = defaultSessions
 	}
-	paths := []*string{&c.Server, &c.Secret, &c.CA.Folder, &c.HSMPINFile}
+	paths := []*string{&c.Server, &c.Secret, &c.CA.Folder, &c.HSMPINFile, &c.CA.HSMPINFile}
 	if c.TLS != nil {
 		paths = append(paths, &c.TLS.Certificate, &c.TLS.Key)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +21,7 @@ import (
 //
 //	service.json  the configuration, if there is one
 //	server/       as "tandem init" makes it
-//	ca/           as ca.CreateFolder makes it
+//	ca/           as "tandem ca create" makes it
 //	accounts.db   persons, accounts, relying parties, sessions
 //	accounts.key  what codes are kept under, in hexadecimal
 //	phone.json    what apps are shipped with: nothing of it is secret
@@ -88,7 +87,7 @@ func (s *serviceFlags) make(ctx context.Context, c *call, config *serviceConfig)
 			err        error
 		}{
 			{config.Server, "tandem init -server " + quote(config.Server), serverErr},
-			{config.CA.Folder, "make it with ca.CreateFolder (docs/service.md)", caErr},
+			{config.CA.Folder, "tandem help ca", caErr},
 			{config.Secret, "openssl rand -hex 32 > " + quote(config.Secret) + ", with mode 0600", secretErr},
 		} {
 			if part.err != nil {
@@ -113,7 +112,7 @@ func (s *serviceFlags) make(ctx context.Context, c *call, config *serviceConfig)
 		}
 	}
 	if caErr != nil {
-		if err := ca.CreateFolder(config.CA.Folder, ca.Setup{Root: ca.TestName("tandem root"), Issuing: ca.TestName("tandem issuing")}); err != nil {
+		if err := ca.CreateFolder(config.CA.Folder, ca.Setup{Name: ca.TestName("tandem root")}, ca.Setup{Name: ca.TestName("tandem issuing")}); err != nil {
 			return err
 		}
 	}
@@ -192,8 +191,11 @@ func readPhoneConfig(name string) (p phoneConfig, err error) {
 	if err != nil {
 		return p, err
 	}
-	if err := json.Unmarshal(text, &p); err != nil || p.URL == "" || p.Scheme == "" || len(p.HPKEKey) == 0 {
-		return p, failf("damaged", "get it from the service anew: "+phoneFile+" in its folder", "%s does not say where a service is: %w", name, errors.Join(err, fmt.Errorf("a member is missing")))
+	if err = decodeFile(text, &p); err == nil && (p.URL == "" || p.Scheme == "" || len(p.HPKEKey) == 0) {
+		err = errors.New("a member is missing")
+	}
+	if err != nil {
+		return p, failf("damaged", "get it from the service anew: "+phoneFile+" in its folder", "%s does not say where a service is: %w", name, err)
 	}
 	return p, nil
 }

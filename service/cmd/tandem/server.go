@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hpke"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,7 +116,7 @@ func readServerConfig(folder string) (config serverConfig, err error) {
 	if err != nil {
 		return config, err
 	}
-	if err = json.Unmarshal(text, &config); err == nil {
+	if err = decodeFile(text, &config); err == nil {
 		err = config.check()
 	}
 	if err != nil {
@@ -133,12 +132,20 @@ type demand struct{ sessions, stock int }
 // oneRun is enough for a command: one enrolment does not pay for a stock of keys.
 var oneRun = demand{sessions: 1}
 
-// openBackend opens the folder that createServer made, for a command.
+// openBackend opens the folder that createServer made, for a command. What becomes of a
+// token is in the log of events.
 func openBackend(ctx context.Context, c *call, folder string, hsmPIN hsmPIN) (*backend, error) {
-	return openBackendFor(ctx, c, folder, hsmPIN, oneRun)
+	log := &laterLog{name: filepath.Join(folder, auditFile)}
+	b, err := openBackendFor(ctx, c, folder, hsmPIN, oneRun, logOf(log))
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	shut := b.vault.close
+	b.vault.close = func() error { return errors.Join(shut(), log.Close()) }
+	return b, nil
 }
 
-func openBackendFor(ctx context.Context, c *call, folder string, hsmPIN hsmPIN, d demand) (*backend, error) {
+func openBackendFor(ctx context.Context, c *call, folder string, hsmPIN hsmPIN, d demand, log *slog.Logger) (*backend, error) {
 	config, err := readServerConfig(folder)
 	if err != nil {
 		return nil, err
@@ -156,7 +163,7 @@ func openBackendFor(ctx context.Context, c *call, folder string, hsmPIN hsmPIN, 
 	}
 	var v *vault
 	if config.HSM != nil {
-		v, err = openTokenVault(ctx, c, config, hsmPIN, d)
+		v, err = openTokenVault(ctx, c, config, hsmPIN, d, log)
 	} else {
 		v, err = softwareVault(folder, config, d)
 	}

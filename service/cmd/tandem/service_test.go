@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,18 +24,26 @@ func TestServiceConfig(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	good := `"url": "https://id.example", "ca": {"profile": {}}`
+	inProfile := `{"production": true, "url": "https://id.example", "ca": {"profile": `
 	for i, c := range []struct {
 		config, problem string
 		args            []string
 	}{
-		{`{"production": false, "listne": "127.0.0.1:0"}`, `unknown field "listne"`, nil},
-		{`{"production": false, "listen": "127.0.0.1:0", "listen": "127.0.0.1:1"}`, "listen", nil},
-		{`{"production": false} {}`, "", nil},
-		{`{`, "", nil},
+		{`{"production": false, "listne": "127.0.0.1:0"}`, `/listne is not known`, nil},
+		{`{"production": false, "Listen": "127.0.0.1:0"}`, `/Listen is not known`, nil},
+		{`{"production": false, "quotas": {"PIN": {}}}`, `/quotas/PIN is not known`, nil},
+		{inProfile + `{"years": 3}}}`, "/ca/profile/years is not known", nil},
+		{`{"production": false, "listen": "127.0.0.1:0", "listen": "127.0.0.1:1"}`, "/listen is there twice", nil},
+		{`{"production": false, "tls": {"key": "a", "key": "a"}}`, "/tls/key is there twice", nil},
+		{`{"production": false, "tls": null}`, "/tls is null", nil},
+		{`{"production": "false"}`, "/production is not true or false", nil},
+		{`{"production": false, "hsm_sessions": "8"}`, "/hsm_sessions is not a whole number", nil},
+		{`{"production": false} {}`, "it is not JSON, at byte 22", nil},
+		{`{`, "it is not JSON, at byte 1", nil},
 		{`{}`, "say whether persons rely on this service", nil},
 		{`{"production": false, "drain": "2h"}`, "2h0m0s", nil},
-		{`{"production": false, "quotas": {"pin": {"person": ["10 a minute"]}}}`, "10/1m", nil},
-		{`{"production": false, "proxies": ["here"]}`, "here", nil},
+		{`{"production": false, "quotas": {"pin": {"person": ["1/1s", "10 a minute"]}}}`, `/quotas/pin/person/1 is wrong: "10 a minute" is no rule such as 10/1m`, nil},
+		{`{"production": false, "proxies": ["here"]}`, "/proxies/0 is wrong", nil},
 		{`{"production": false, "listen": "0.0.0.0:8080"}`, "without TLS only a proxy on this machine", nil},
 		{`{"production": false, "listen": "localhost:8080"}`, "without TLS only a proxy on this machine", nil},
 		{`{"production": false, "metrics": "0.0.0.0:8081"}`, "metrics are for this machine only", nil},
@@ -48,6 +57,11 @@ func TestServiceConfig(t *testing.T) {
 	} {
 		name := filepath.Join(dir, fmt.Sprintf("%d.json", i))
 		require.NoError(t, os.WriteFile(name, []byte(c.config), secretMode))
+		if c.args == nil {
+			config, err := readServiceConfig(name)
+			config.fill(dir)
+			require.Error(t, errors.Join(err, config.check()), c.config) // or it would serve
+		}
 		code, out := inProcess(nil, append([]string{"serve", "-dir", filepath.Join(dir, "d"), "-config", name}, c.args...)...)
 		require.Equal(t, exitUsage, code, "%s: %s", c.config, out)
 		require.Contains(t, out, c.problem, c.config)
@@ -58,6 +72,12 @@ func TestServiceConfig(t *testing.T) {
 	code, out := inProcess(nil, "serve", "-dir", filepath.Join(dir, "d"), "-config", name)
 	require.Equal(t, exitFailure, code, out)
 	require.Contains(t, out, "production makes nothing by itself")
+	code, out = inProcess(nil, "init", "-server", filepath.Join(dir, "d", "server"), "-shape", twoPrime)
+	require.Equal(t, exitOK, code, out)
+	code, out = inProcess(nil, "serve", "-dir", filepath.Join(dir, "d"), "-config", name)
+	require.Equal(t, exitFailure, code, out)
+	require.Contains(t, out, "tandem help ca")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "d")))
 	for _, args := range [][]string{{"rp", "list"}, {"account", "list"}, {"register", "-given", "A", "-surname", "B", person}} {
 		code, out = inProcess(nil, append(args, "-dir", filepath.Join(dir, "d"))...)
 		require.Equal(t, exitFailure, code, out)
@@ -144,7 +164,7 @@ func TestServiceJSON(t *testing.T) {
 		}
 	}
 	for _, r := range []result{
-		&rpResult{}, &rpsResult{}, &registerResult{}, &accountResult{}, &accountsResult{}, &askResult{}, &approvedResult{}, &changedResult{},
+		&caResult{}, &rpResult{}, &rpsResult{}, &registerResult{}, &accountResult{}, &accountsResult{}, &askResult{}, &approvedResult{}, &changedResult{},
 		&homeResult{}, &historyResult{}, &transactionResult{},
 	} {
 		fields(reflect.TypeOf(r))
@@ -155,7 +175,7 @@ func TestServiceJSON(t *testing.T) {
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n#")
 	documented := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z_0-9]+)` \\|").FindAllStringSubmatch(table, -1) {
 		documented[m[1]] = true
 	}
 	require.Equal(t, documented, used)
@@ -204,5 +224,38 @@ func TestServiceSecret(t *testing.T) {
 		code, out = inProcess(nil, "rp", "list", "-dir", dir)
 		require.Equal(t, exitFailure, code, out)
 		require.Contains(t, out, "does not hold 32 bytes")
+	}
+}
+
+// TestFirstLogin: what "tandem serve" prints to do next is what is still to be done.
+func TestFirstLogin(t *testing.T) {
+	t.Parallel()
+	s := new(serveRun)
+	s.dir, s.config.URL = "/var/lib/trial", "http://127.0.0.1:8080"
+	steps := []string{" rp add ", " register ", " phone enroll ", " phone sign -phone my-phone\n", " phone sign -phone PHONE\n", "has an account already", "signs by itself"}
+	for _, c := range []struct {
+		party, account, itself bool
+		want                   []int // of steps
+	}{
+		{false, false, false, []int{0, 1, 2, 3}},
+		{true, false, false, []int{1, 2, 3}},
+		{false, true, false, []int{0, 4, 5}},
+		{true, true, false, []int{4, 5}},
+		{true, true, true, []int{6}},
+	} {
+		s.config.TestIdentities = nil
+		if c.itself {
+			s.config.TestIdentities = new(testConfig)
+		}
+		text := s.firstLogin(c.party, c.account)
+		var got []int
+		for i, step := range steps {
+			if strings.Contains(text, step) {
+				got = append(got, i)
+			}
+		}
+		require.Equal(t, c.want, got, text)
+		require.Contains(t, text, "/v2/authentication/etsi/"+person+" ")
+		require.Contains(t, text, "/v2/session/SESSION?")
 	}
 }

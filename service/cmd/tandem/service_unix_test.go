@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,7 +33,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/protocol"
-	"github.com/tandem-rsa/tandem/service/ca"
 )
 
 // hang is after what time something is taken to hang.
@@ -44,6 +44,7 @@ type running struct {
 	cmd     *exec.Cmd
 	dir     string
 	url     string
+	address string
 	metrics string
 	ended   chan struct{}
 
@@ -89,7 +90,7 @@ func (s *running) line(line []byte) {
 	}
 	switch l.Msg {
 	case "serving":
-		s.url = l.URL
+		s.url, s.address = l.URL, l.Address
 	case "metrics":
 		s.metrics = "http://" + l.Address
 	}
@@ -430,7 +431,8 @@ func TestService(t *testing.T) {
 	for path, want := range map[string]string{s.url + "/healthz": "ok\n", s.url + "/readyz": "ready\n", s.metrics + "/metrics": "tandem_signatures_total 4\n", s.metrics + "/readyz": "ready\n"} {
 		require.Contains(t, fetch(t, path), want, path)
 	}
-	require.Contains(t, s.stdout.String(), "tandem rp add")
+	require.Contains(t, s.stdout.String(), " rp add ")
+	require.Contains(t, s.stdout.String(), " register ")
 
 	// What the command ended, the service destroys and revokes: at the latest when it is
 	// next started.
@@ -530,17 +532,15 @@ func withoutNumbers(log string) string {
 	return out.String()
 }
 
-// TestProductionStarts: production works with the example's profile, and a CA of its own
-// name.
+// TestProductionStarts: production works with the example's profile, and the CA that the
+// command makes.
 func TestProductionStarts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "d")
 	code, out := inProcess(nil, "init", "-server", filepath.Join(dir, "server"), "-shape", "two-prime", "-bits", "3072")
 	require.Equal(t, exitOK, code, out)
-	name := func(cn string) ca.Name {
-		return ca.Name{Country: "EE", Organization: "Tree", OrganizationID: "NTREE-12345678", CommonName: cn}
-	}
-	require.NoError(t, ca.CreateFolder(filepath.Join(dir, "ca"), ca.Setup{Root: name("Tree root"), Issuing: name("Tree issuing")}))
+	code, out = inProcess(nil, slices.Concat(createCA, []string{"-dir", dir})...)
+	require.Equal(t, exitOK, code, out)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "accounts.key"), []byte(strings.Repeat("5a", 32)), secretMode))
 	text, err := os.ReadFile("../../deploy/service.json")
 	require.NoError(t, err)

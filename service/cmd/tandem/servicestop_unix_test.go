@@ -131,6 +131,9 @@ func TestServiceStops(t *testing.T) {
 
 	again := startService(t, s.dir)
 	again.verify(x, again.status(x))
+	require.NotContains(t, again.stdout.String(), " rp add ", "it is there")
+	require.NotContains(t, again.stdout.String(), " register ", "likewise")
+	require.Contains(t, again.stdout.String(), "has an account already")
 	again.stop()
 }
 

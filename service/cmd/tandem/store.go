@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/tandem-rsa/tandem/hsm"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
@@ -152,9 +153,12 @@ func (s *storeRun) openMark(ctx context.Context, c *call, config serverConfig) (
 	closeToken := func() error { return nil }
 	place := config.markPlace(s.server)
 	if place.label != "" {
-		if token, closeToken, err = openToken(ctx, c, config.HSM, s.pin, oneRun.sessions); err != nil {
-			return nil, nil, err
+		log := &laterLog{name: filepath.Join(s.server, auditFile)}
+		if token, closeToken, err = openToken(ctx, c, config.HSM, s.pin, oneRun.sessions, logOf(log)); err != nil {
+			return nil, nil, errors.Join(err, log.Close())
 		}
+		shut := closeToken
+		closeToken = func() error { return errors.Join(shut(), log.Close()) }
 	}
 	mark, err := place.open(s.server, token)
 	if err != nil {

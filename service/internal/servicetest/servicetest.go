@@ -137,11 +137,11 @@ func NewIssuer(store ca.Store) (*ca.Authority, error) {
 		return k
 	}
 	rootKey, issuingKey := key(), key()
-	root, err := ca.NewRoot(rootKey, ca.TestName("root"))
+	root, err := ca.NewRoot(rootKey, ca.TestName("root"), 0)
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := ca.NewIssuing(root, rootKey, issuingKey.Public(), ca.TestName("issuing"))
+	issuing, err := ca.NewIssuing(root, rootKey, issuingKey.Public(), ca.TestName("issuing"), 0)
 	if err != nil {
 		return nil, err
 	}

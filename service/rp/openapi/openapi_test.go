@@ -280,7 +280,7 @@ func TestAnswers(t *testing.T) {
 						}
 						body, err := write(s)
 						answer(path, "GET", body, err)
-						for end := rp.OK; end <= rp.AccountUnusable; end++ {
+						for end := rp.OK; end <= rp.ExpectedLinkedSession; end++ {
 							for _, screen := range []rp.InteractionType{rp.DisplayTextAndPIN, rp.VerificationCodeChoice, rp.ConfirmationMessage, rp.ConfirmationMessageAndVerificationCodeChoice} {
 								s.Outcome = &rp.Outcome{
 									End: end, Interaction: screen, Document: document, Certificate: bytes.Repeat([]byte{1}, 10), Signature: make([]byte, 768), Flow: flowType,

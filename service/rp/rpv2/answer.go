@@ -131,7 +131,7 @@ func endResult(v rp.Version, o *rp.Outcome) string {
 			return "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP"
 		}
 		return "DOCUMENT_UNUSABLE"
-	case rp.DocumentUnusable, rp.AccountUnusable, rp.ProtocolFailure, rp.ExpectedLinkedSession, rp.ServerError:
+	case rp.DocumentUnusable, rp.ProtocolFailure, rp.ExpectedLinkedSession:
 		return "DOCUMENT_UNUSABLE"
 	}
 	return ""

@@ -326,7 +326,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{rp.UserRefused, "USER_REFUSED", "USER_REFUSED"}, {rp.UserRefusedCertChoice, "USER_REFUSED", "USER_REFUSED_CERT_CHOICE"}, {rp.Timeout, "TIMEOUT", "TIMEOUT"}, {rp.DocumentUnusable, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"},
 		{rp.WrongVC, "WRONG_VC", "WRONG_VC"}, {rp.InteractionNotSupported, "DOCUMENT_UNUSABLE", "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP"}, {rp.ProtocolFailure, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"},
-		{rp.ExpectedLinkedSession, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"}, {rp.ServerError, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"}, {rp.AccountUnusable, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"}, {rp.UserRefusedInteraction, "USER_REFUSED", ""},
+		{rp.ExpectedLinkedSession, "DOCUMENT_UNUSABLE", "DOCUMENT_UNUSABLE"}, {rp.UserRefusedInteraction, "USER_REFUSED", ""},
 	} {
 		for screen, refused := range screens {
 			for version, want := range map[rp.Version]string{rp.V1: c.v1, rp.V2: c.v2} {

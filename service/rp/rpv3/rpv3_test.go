@@ -397,7 +397,7 @@ func TestStatus(t *testing.T) {
 
 	for end, want := range map[rp.End]string{
 		rp.UserRefused: "USER_REFUSED", rp.UserRefusedCertChoice: "USER_REFUSED_CERT_CHOICE", rp.Timeout: "TIMEOUT", rp.DocumentUnusable: "DOCUMENT_UNUSABLE", rp.WrongVC: "WRONG_VC",
-		rp.InteractionNotSupported: "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP", rp.ProtocolFailure: "PROTOCOL_FAILURE", rp.ExpectedLinkedSession: "EXPECTED_LINKED_SESSION", rp.ServerError: "SERVER_ERROR", rp.AccountUnusable: "ACCOUNT_UNUSABLE",
+		rp.InteractionNotSupported: "REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP", rp.ProtocolFailure: "PROTOCOL_FAILURE", rp.ExpectedLinkedSession: "EXPECTED_LINKED_SESSION",
 	} {
 		o := outcome()
 		o.End = end

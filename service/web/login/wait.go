@@ -219,8 +219,8 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, id string, err erro
 var reasons = map[rp.End]string{
 	rp.UserRefused: "end.refused", rp.UserRefusedInteraction: "end.refused", rp.UserRefusedCertChoice: "end.refused",
 	rp.Timeout: "end.timeout", rp.WrongVC: "end.wrongcode",
-	rp.DocumentUnusable: "end.unusable", rp.AccountUnusable: "end.unusable",
-	rp.InteractionNotSupported: "end.oldapp", rp.ProtocolFailure: "end.failed", rp.ExpectedLinkedSession: "end.failed", rp.ServerError: "end.failed",
+	rp.DocumentUnusable: "end.unusable",
+	rp.InteractionNotSupported: "end.oldapp", rp.ProtocolFailure: "end.failed", rp.ExpectedLinkedSession: "end.failed",
 }
 
 // Reason returns the key of what to tell a person of a session that ended without

@@ -63,11 +63,11 @@ func New(t testing.TB, change func(*node.Config)) *World {
 	require.NoError(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	root, err := ca.NewRoot(key, ca.TestName("root"))
+	root, err := ca.NewRoot(key, ca.TestName("root"), 0)
 	require.NoError(t, err)
 	issuer, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
-	issuing, err := ca.NewIssuing(root, key, issuer.Public(), ca.TestName("issuing"))
+	issuing, err := ca.NewIssuing(root, key, issuer.Public(), ca.TestName("issuing"), 0)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.MinBits = 2048 // such keys are made sooner
