@@ -219,7 +219,7 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, id string, err erro
 var reasons = map[rp.End]string{
 	rp.UserRefused: "end.refused", rp.UserRefusedInteraction: "end.refused", rp.UserRefusedCertChoice: "end.refused",
 	rp.Timeout: "end.timeout", rp.WrongVC: "end.wrongcode",
-	rp.DocumentUnusable: "end.unusable",
+	rp.DocumentUnusable:        "end.unusable",
 	rp.InteractionNotSupported: "end.oldapp", rp.ProtocolFailure: "end.failed", rp.ExpectedLinkedSession: "end.failed",
 }
 
