@@ -142,9 +142,14 @@ func TestTokenAway(t *testing.T) {
 		{"initialized anew, then restored", func() {
 			backup := filepath.Join(t.TempDir(), "backup")
 			require.NoError(t, os.CopyFS(backup, os.DirFS(tokens.Dir)))
-			out, err := exec.Command("softhsm2-util", "--init-token", "--token", tokens.Label,
-				"--label", tokens.Label, "--pin", tokens.PIN, "--so-pin", tokens.SOPIN).CombinedOutput()
-			require.NoError(t, err, "%s", out)
+			// Beside a process that works with the token, the tool may not find it.
+			var out []byte
+			require.Eventually(t, func() (ok bool) {
+				var err error
+				out, err = exec.Command("softhsm2-util", "--init-token", "--token", tokens.Label,
+					"--label", tokens.Label, "--pin", tokens.PIN, "--so-pin", tokens.SOPIN).CombinedOutput()
+				return err == nil
+			}, time.Minute, 10*time.Millisecond, "%s", out)
 			time.Sleep(time.Second)
 			require.NoError(t, os.Rename(tokens.Dir, away+"-empty"))
 			require.NoError(t, os.Rename(backup, tokens.Dir))
