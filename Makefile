@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable load
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -70,6 +70,10 @@ generate:         # writes the assembly of internal/modexp
 
 load:             # logins from relying party to phone and back, LOADTIME (20s): how many, how long, processor time by part; refusals
 	.ci/load
+
+phone:            # the phone as a web app, into service/web/phone/built, for go build -tags phone ./service/cmd/tandem
+	@mkdir -p service/web/phone/built
+	go run ./service/web/phone/build service/web/phone/built
 
 vulncheck:        # known vulnerabilities in what the code calls (asks vuln.go.dev)
 	.ci/vulncheck

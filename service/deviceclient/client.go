@@ -1,18 +1,16 @@
 package deviceclient
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 )
 
@@ -66,21 +64,29 @@ func Is(err error, code string) bool {
 // it.
 var ErrResponse = errors.New("deviceclient: not an answer of the service")
 
+// ErrConnection wraps the errors of a [Fetch]: nobody knows whether the service was asked.
+var ErrConnection = errors.New("deviceclient: no answer")
+
 // maxAnswer is the most bytes of an answer: a history, or a response to sign.
 const maxAnswer = 1 << 20
+
+const (
+	jsonType    = "application/json"
+	messageType = "application/octet-stream"
+)
 
 // client calls the service.
 type client struct {
 	base  string
-	http  http.Client
+	fetch Fetch
 	token secret.Bytes
 }
 
 // local reports whether a host is this machine, to which a connection need not be
 // encrypted.
 func local(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 func checkURL(base string) error {
@@ -96,52 +102,67 @@ func checkURL(base string) error {
 
 // call makes one request. in is nil for a GET or DELETE.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	r := Request{Method: method, URL: c.base + path, Token: string(c.token.Get()), Most: maxAnswer}
 	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if r.Body, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(text)
+		r.MediaType = jsonType
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return err
-	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	r.Header.Set("Authorization", "Bearer "+string(c.token.Get()))
-	response, err := c.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	answer, err := c.ask(ctx, r, jsonType)
 	switch {
 	case err != nil:
 		return err
-	case len(text) > maxAnswer || response.Header.Get("Content-Type") != "application/json":
-		return fmt.Errorf("%w: status %d", ErrResponse, response.StatusCode)
-	case response.StatusCode != http.StatusOK:
+	case answer.Status != ok:
 		var e devicewire.Error
-		if json.Unmarshal(text, &e) != nil || e.Code == "" {
-			return fmt.Errorf("%w: status %d", ErrResponse, response.StatusCode)
+		if json.Unmarshal(answer.Body, &e) != nil || e.Code == "" {
+			return fmt.Errorf("%w: status %d", ErrResponse, answer.Status)
 		}
 		detail := e.Detail
 		if e.Pointer != "" {
 			detail = e.Pointer + " " + detail
 		}
-		return &Error{response.StatusCode, e.Code, detail, e.EndResult, time.Duration(min(max(e.RetryAfter, 0), 3600)) * time.Second}
+		return &Error{answer.Status, e.Code, detail, e.EndResult, time.Duration(min(max(e.RetryAfter, 0), 3600)) * time.Second}
 	}
-	if err := json.Unmarshal(text, out); err != nil {
+	if err := json.Unmarshal(answer.Body, out); err != nil {
 		return fmt.Errorf("%w: %w", ErrResponse, err)
 	}
 	return nil
 }
 
+const ok = 200
+
+// ask makes a request whose answer is of a type.
+func (c *client) ask(ctx context.Context, r Request, mediaType string) (*Response, error) {
+	answer, err := c.fetch(ctx, r)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrConnection, err)
+	case answer == nil || len(answer.Body) > r.Most || answer.MediaType != mediaType:
+		status := 0
+		if answer != nil {
+			status = answer.Status
+		}
+		return nil, fmt.Errorf("%w: status %d", ErrResponse, status)
+	}
+	return answer, nil
+}
+
+// message carries a request of protocol/device: bytes that are encrypted end to end.
+func (c *client) message(ctx context.Context, request []byte) ([]byte, error) {
+	answer, err := c.ask(ctx, Request{Method: "POST", URL: c.base + devicewire.Message, MediaType: messageType, Body: request, Most: protocol.MaxResponse}, messageType)
+	if err == nil && answer.Status != ok {
+		err = fmt.Errorf("%w: status %d", ErrResponse, answer.Status)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
 func (c *client) post(ctx context.Context, path string, in, out any) error {
-	return c.call(ctx, http.MethodPost, path, in, out)
+	return c.call(ctx, "POST", path, in, out)
 }
 
 type nothing struct{}

@@ -19,11 +19,12 @@ func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
 		Types: []any{
 			(*deviceclient.Phone)(nil), (*deviceclient.Transaction)(nil), (*deviceclient.Config)(nil), (*deviceclient.Error)(nil), (*deviceclient.PINs)(nil),
+			(*deviceclient.Request)(nil),
 		},
-		Functions: map[string]any{"New": deviceclient.New, "NewToken": deviceclient.NewToken, "Is": deviceclient.Is},
+		Functions: map[string]any{"New": deviceclient.New, "NewHTTP": deviceclient.NewHTTP, "NewToken": deviceclient.NewToken, "Is": deviceclient.Is},
 		May: map[string]string{
 			"Phone.Authentication": "a getter", "Phone.Signature": "a getter", "Transaction.CallbackURL": "none is an answer", "Transaction.Awaits": "nothing awaits nothing", "Error.Error": "it is a text",
-			"NewToken": "it draws one", "Is": "nothing is no Error",
+			"NewToken": "it draws one", "NewHTTP": "a client of its own", "Is": "nothing is no Error",
 		},
 	})
 	s := servicetest.New(t, databasetest.Open(t, databasetest.SQLite(t)))

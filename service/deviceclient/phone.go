@@ -6,13 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol/device"
-	"github.com/tandem-rsa/tandem/protocol/httptransport"
 	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 	"github.com/tandem-rsa/tandem/service/rp"
 )
@@ -25,9 +23,9 @@ type Config struct {
 	// URL is that of the service's device API, without a slash at its end: https, unless
 	// it is on this machine. Required.
 	URL string
-	// HTTP is used as it is, but without redirects and cookies; its timeout must be
-	// longer than the waits of Poll. nil is a client of its own.
-	HTTP *http.Client
+	// Fetch makes the requests; what it waits must be longer than the waits of Poll. nil
+	// is net/http, and an error in a browser, where there is none.
+	Fetch Fetch
 	// Token is the phone's: [NewToken], kept beside the keys. Required.
 	Token string `json:"-"`
 	// Scheme is the service's schemeName, such as "smart-id-demo". Required: it is in
@@ -70,23 +68,21 @@ func New(c Config) (*Phone, error) {
 	if c.Token == "" || c.Scheme == "" {
 		return nil, fmt.Errorf("%w: no token or no scheme", ErrConfig)
 	}
-	p := &Phone{client: client{base: c.URL, token: secret.Copy([]byte(c.Token))}, scheme: c.Scheme, interactions: c.Interactions}
-	if c.HTTP != nil {
-		p.client.http = *c.HTTP
+	p := &Phone{client: client{base: c.URL, fetch: c.Fetch, token: secret.Copy([]byte(c.Token))}, scheme: c.Scheme, interactions: c.Interactions}
+	if p.client.fetch == nil {
+		p.client.fetch = defaultFetch()
 	}
-	p.client.http.Jar = nil
-	p.client.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if p.client.fetch == nil {
+		return nil, fmt.Errorf("%w: no Fetch", ErrConfig)
+	}
 	if p.interactions == nil {
 		p.interactions = []rp.InteractionType{
 			rp.DisplayTextAndPIN, rp.VerificationCodeChoice, rp.ConfirmationMessage, rp.ConfirmationMessageAndVerificationCodeChoice,
 		}
 	}
-	message, err := httptransport.NewTransport(c.URL+devicewire.Message, &p.client.http)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
 	for i, config := range []device.Config{c.Authentication, c.Signature} {
-		config.Transport = p.transport(message)
+		config.Transport = p.transport
+		var err error
 		if p.devices[i], err = device.New(config); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
@@ -125,7 +121,7 @@ func (p *Phone) Account(ctx context.Context) (Account, error) {
 	var a Account
 	err := p.ready(ctx)
 	if err == nil {
-		err = p.client.call(ctx, http.MethodGet, devicewire.Account, nil, &a)
+		err = p.client.call(ctx, "GET", devicewire.Account, nil, &a)
 	}
 	return a, err
 }
@@ -135,7 +131,7 @@ func (p *Phone) Delete(ctx context.Context) error {
 	if err := p.ready(ctx); err != nil {
 		return err
 	}
-	return p.client.call(ctx, http.MethodDelete, devicewire.Account, nil, &nothing{})
+	return p.client.call(ctx, "DELETE", devicewire.Account, nil, &nothing{})
 }
 
 // Entry is a line of the history.

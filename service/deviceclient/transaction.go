@@ -190,19 +190,17 @@ type sessionKey struct{}
 
 // transport carries the requests of a device: those of a signature by way of their
 // session.
-func (p *Phone) transport(message device.Transport) device.Transport {
-	return func(ctx context.Context, request []byte) ([]byte, error) {
-		t, ok := ctx.Value(sessionKey{}).(*Transaction)
-		if !ok {
-			return message(ctx, request)
-		}
-		var out devicewire.Signing
-		if err := p.client.post(ctx, devicewire.Sign, devicewire.SignBody{Session: t.Session, Request: request}, &out); err != nil {
-			return nil, err
-		}
-		t.done = out.Done
-		return out.Response, nil
+func (p *Phone) transport(ctx context.Context, request []byte) ([]byte, error) {
+	t, ok := ctx.Value(sessionKey{}).(*Transaction)
+	if !ok {
+		return p.client.message(ctx, request)
 	}
+	var out devicewire.Signing
+	if err := p.client.post(ctx, devicewire.Sign, devicewire.SignBody{Session: t.Session, Request: request}, &out); err != nil {
+		return nil, err
+	}
+	t.done = out.Done
+	return out.Response, nil
 }
 
 // ErrNotTaken is returned by [Transaction.Sign] if the signature was made and the session

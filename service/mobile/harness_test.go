@@ -2,6 +2,7 @@ package mobile_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
+	"github.com/tandem-rsa/tandem/service/deviceclient"
 	"github.com/tandem-rsa/tandem/service/internal/phoneops"
 	"github.com/tandem-rsa/tandem/service/internal/phonetest"
 	"github.com/tandem-rsa/tandem/service/mobile"
@@ -56,7 +58,9 @@ func (s *storage) Save(name string, value []byte) error {
 	return nil
 }
 
-func (s *storage) HTTPClient() *http.Client { return &http.Client{Transport: s.http} }
+func (s *storage) Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient.Response, error) {
+	return deviceclient.NewHTTP(&http.Client{Transport: s.http})(ctx, r)
+}
 
 // keys are a platform's.
 type keys struct {

@@ -3,8 +3,6 @@ package mobile
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
 	"time"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
@@ -184,6 +182,7 @@ var codes = []struct {
 	{pinlock.ErrPINFormat, CodePINFormat},
 	{errSamePIN, CodeSamePIN},
 	{context.Canceled, CodeCancelled},
+	{deviceclient.ErrConnection, CodeOffline},
 	{deviceclient.ErrResponse, CodeOffline},
 	{context.DeadlineExceeded, CodeOffline},
 }
@@ -210,8 +209,6 @@ func (o *Outcome) take(err error) error {
 		destroyed *protocol.DestroyedError
 		weak      *pinlock.WeakPINError
 		answer    *deviceclient.Error
-		network   net.Error
-		request   *url.Error
 		callback  callbackError
 	)
 	switch {
@@ -249,10 +246,6 @@ func (o *Outcome) take(err error) error {
 			o.Code = c.code
 			return nil
 		}
-	}
-	if errors.As(err, &network) || errors.As(err, &request) {
-		o.Code = CodeOffline
-		return nil
 	}
 	return err
 }

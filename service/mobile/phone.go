@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -27,8 +26,10 @@ var (
 // patience is how long a call takes at most, besides what Poll waits.
 const patience = 2 * time.Minute
 
-// httpClient is a Storage that brings its own HTTP: Go code, a browser.
-type httpClient interface{ HTTPClient() *http.Client }
+// fetcher is a Storage that brings its own HTTP: a browser's, or a test's.
+type fetcher interface {
+	Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient.Response, error)
+}
 
 // Phone is the app's one phone: one account, two keys.
 type Phone struct {
@@ -36,7 +37,7 @@ type Phone struct {
 	params  pinlock.Params
 	storage Storage
 	keys    PlatformKeys
-	http    *http.Client
+	fetch   deviceclient.Fetch
 
 	op sync.Mutex // what changes the phone
 
@@ -69,8 +70,8 @@ func NewPhone(config *Config, storage Storage, keys PlatformKeys) (*Phone, error
 	if !isnil.Value(keys) {
 		p.keys = keys
 	}
-	if h, ok := storage.(httpClient); ok {
-		p.http = h.HTTPClient()
+	if f, ok := storage.(fetcher); ok {
+		p.fetch = f.Fetch
 	}
 	// What cannot work is told now.
 	if _, err = p.make(deviceclient.NewToken(), new(platformKeys)); err != nil {
@@ -81,7 +82,7 @@ func NewPhone(config *Config, storage Storage, keys PlatformKeys) (*Phone, error
 
 // make returns the phone of a token.
 func (p *Phone) make(token string, keys *platformKeys) (*deviceclient.Phone, error) {
-	c := deviceclient.Config{URL: p.config.URL, HTTP: p.http, Token: token, Scheme: p.config.Scheme}
+	c := deviceclient.Config{URL: p.config.URL, Fetch: p.fetch, Token: token, Scheme: p.config.Scheme}
 	for name, d := range map[string]*device.Config{authenticationName: &c.Authentication, signatureName: &c.Signature} {
 		*d = device.Config{
 			Storage: keyStorage{p.storage, name, token}, HPKEKey: p.config.HPKEKey, StorageKey: keys.storage.Get(), Hardware: keys.hardware, Params: p.params,

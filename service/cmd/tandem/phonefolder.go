@@ -57,7 +57,7 @@ func (p *phoneRun) open(fresh bool) error {
 	if err != nil {
 		return err
 	}
-	config := deviceclient.Config{URL: service.URL, HTTP: &http.Client{Timeout: pollTime}, Token: token, Scheme: service.Scheme}
+	config := deviceclient.Config{URL: service.URL, Fetch: deviceclient.NewHTTP(&http.Client{Timeout: pollTime}), Token: token, Scheme: service.Scheme}
 	for key, d := range map[string]*device.Config{pin1Key: &config.Authentication, pin2Key: &config.Signature} {
 		storage, err := device.NewFileStorage(filepath.Join(p.folder, key))
 		if err != nil {

@@ -69,7 +69,8 @@ func New(t testing.TB, db *database.DB, others http.Handler) *World {
 			others.ServeHTTP(rw, r)
 		case device && lost != nil && *lost == path && w.lose.CompareAndSwap(lost, nil):
 			phones.ServeHTTP(&recorder{httptest.NewRecorder()}, r)
-			panic(http.ErrAbortHandler)
+			// Browsers send a request again whose connection broke.
+			http.Error(rw, "bad gateway", http.StatusBadGateway)
 		default:
 			phones.ServeHTTP(rw, r)
 		}

@@ -18,6 +18,10 @@ const secrets = ['pin', 'pin1', 'pin2', 'oldPIN', 'newPIN', 'other'];
 // pin returns the digits of a PIN pad as the phone takes them.
 export const pin = digits => new TextEncoder().encode(digits);
 
+// The program is compiled once for all workers.
+const program = WebAssembly.compileStreaming(fetch(new URL('phone.wasm', import.meta.url)));
+program.catch(() => {}); // each call says it
+
 export class Phone {
   #start; #worker; #calls = new Map(); #id = 0; #last = Promise.resolve();
 
@@ -51,7 +55,8 @@ export class Phone {
 
   #post({ id, op, args }) {
     const given = secrets.map(name => args[name]).filter(v => v instanceof Uint8Array).map(v => v.buffer);
-    this.#worker.postMessage({ id, op, args }, given);
+    const worker = this.#worker;
+    program.then(() => worker.postMessage({ id, op, args }, given), () => {}); // after start
   }
 
   #spawn() {
@@ -59,8 +64,6 @@ export class Phone {
     this.#worker = worker;
     worker.onmessage = ({ data }) => {
       if (worker !== this.#worker) return;
-      if (data.ready) return;
-      if (data.id === undefined) return this.#failed(data.error);
       if (data.id === 0) { if (!data.ok) this.#failed(data.error); return; }
       const call = this.#calls.get(data.id);
       if (!call) return;
@@ -70,7 +73,7 @@ export class Phone {
       else call.bad(Error(data.error));
     };
     worker.onerror = event => { if (worker === this.#worker) this.#failed(event.message); };
-    worker.postMessage({ id: 0, op: 'start', args: this.#start });
+    program.then(module => worker.postMessage({ id: 0, op: 'start', args: this.#start, module }), e => this.#failed(e.message));
   }
 
   // again starts the next worker, and asks it what the old one was only asked to read.

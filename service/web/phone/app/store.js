@@ -51,8 +51,26 @@ self.tandemHost = (() => {
   const sealing = () => key('storage', () => crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256', length: 256 }, false, ['sign']));
   const signing = () => key('request', () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify']));
 
+  // ask makes a request, and reads no more than most bytes of the answer, and some.
+  async function ask(url, options, most) {
+    const r = await self.fetch(url, options);
+    const parts = [];
+    let length = 0;
+    for (const reader = r.body?.getReader(); reader && length <= most;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      length += value.length;
+    }
+    const body = new Uint8Array(length);
+    length = 0;
+    for (const part of parts) { body.set(part, length); length += part.length; }
+    return { status: r.status, mediaType: r.headers.get('Content-Type') ?? '', body };
+  }
+
   return {
     start,
+    fetch: ask,
     load: name => read('values', name),
     save: (name, value) => write('values', store => value.length ? store.put(value, name) : store.delete(name)),
     storageKey: async () => new Uint8Array(await crypto.subtle.sign('HMAC', await sealing(), new TextEncoder().encode('tandem storage key'))),

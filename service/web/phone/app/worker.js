@@ -2,9 +2,9 @@
 // and queues calls. This is what goes between the two.
 //
 // A message is {id, op, args}, its answer {id, ok: true, outcome, result} or, where the phone has
-// a defect or the browser fails, {id, ok: false, error: "..."}. The worker says {ready: true} first.
+// a defect or the browser fails, {id, ok: false, error: "..."}.
 //
-// The first message is start, once. The others are the methods of mobile.Phone: what each does,
+// The first message is start, once, and has the compiled program, too: {..., module}. The others are the methods of mobile.Phone: what each does,
 // and what outcome an app acts on how, says service/mobile (outcome.go, enrol.go, session.go).
 // PINs are Uint8Arrays with the digits in ASCII, which a page gives away (transfer).
 //
@@ -49,27 +49,28 @@
 importScripts('wasm_exec.js', 'store.js');
 
 let dead = '';
-const ready = new Promise(resolve => { self.tandemReady = resolve; });
+let started;
 
-async function run() {
+async function start(args, module) {
+  const ready = new Promise(resolve => { self.tandemReady = resolve; });
   const go = new Go();
-  const { instance } = await WebAssembly.instantiateStreaming(fetch('phone.wasm'), go.importObject);
+  const instance = await WebAssembly.instantiate(module, go.importObject);
   go.run(instance).then(() => { dead = 'the program has ended'; }, e => { dead = String(e); });
   await ready;
+  await self.tandemHost.start(args.name);
+  return self.tandemCall('start', args);
 }
 
-async function call({ id, op, args }) {
+async function call({ id, op, args, module }) {
   try {
-    await running;
+    if (op === 'start') started = start(args, module);
+    const first = await started;
     if (dead) throw Error(dead);
-    if (op === 'start') await self.tandemHost.start(args.name);
-    const { outcome, result } = await self.tandemCall(op, args ?? {});
+    const { outcome, result } = op === 'start' ? first : await self.tandemCall(op, args ?? {});
     postMessage({ id, ok: true, outcome, result });
   } catch (e) {
     postMessage({ id, ok: false, error: e?.message ?? String(e) });
   }
 }
 
-const running = run();
-running.then(() => postMessage({ ready: true }), e => postMessage({ error: e?.message ?? String(e) }));
 self.onmessage = event => { call(event.data); };

@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
-	"net/http"
 	"syscall/js"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/tandem-rsa/tandem/service/deviceclient"
 	"github.com/tandem-rsa/tandem/service/mobile"
 )
 
@@ -66,18 +67,32 @@ func (h *host) lock() (unlock func(), err error) {
 	return func() { release.Invoke() }, nil
 }
 
-// HTTPClient is found by package mobile: the browser's fetch, without what it adds.
-func (h *host) HTTPClient() *http.Client { return &http.Client{Transport: fetch{}} }
-
-type fetch struct{}
-
-// RoundTrip implements [http.RoundTripper].
-func (fetch) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	for option, value := range map[string]string{"credentials": "omit", "redirect": "error"} {
-		r.Header.Set("js.fetch:"+option, value)
+// Fetch is found by package mobile: the browser's, without what it adds.
+func (h *host) Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient.Response, error) {
+	controller := js.Global().Get("AbortController").New()
+	defer context.AfterFunc(ctx, func() { controller.Call("abort") })()
+	headers := map[string]any{}
+	if r.MediaType != "" {
+		headers["Content-Type"] = r.MediaType
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	if r.Token != "" {
+		headers["Authorization"] = "Bearer " + r.Token
+	}
+	options := map[string]any{
+		"method": r.Method, "headers": headers, "credentials": "omit", "redirect": "error", "cache": "no-store", "referrerPolicy": "no-referrer",
+		"signal": controller.Get("signal"),
+	}
+	if len(r.Body) > 0 {
+		options["body"] = toJS(r.Body)
+	}
+	answer, err := await(h.object.Call("fetch", r.URL, options, r.Most))
+	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	return &deviceclient.Response{Status: answer.Get("status").Int(), MediaType: answer.Get("mediaType").String(), Body: toGo(answer.Get("body"))}, nil
 }
 
 // derSignature is what WebCrypto signs, two numbers of 32 bytes, in ASN.1.

@@ -1,0 +1,4 @@
+package deviceclient
+
+// defaultFetch has none: a browser's program brings its own.
+func defaultFetch() Fetch { return nil }

@@ -1,0 +1,309 @@
+package phone
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
+	"github.com/tandem-rsa/tandem/service/database/databasetest"
+	"github.com/tandem-rsa/tandem/service/internal/phoneops"
+	"github.com/tandem-rsa/tandem/service/internal/phonetest"
+	"github.com/tandem-rsa/tandem/service/mobile"
+	"github.com/tandem-rsa/tandem/service/rp"
+)
+
+func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
+
+const driverFolder = "testdata/browser"
+
+// browser is Chromium, driven by Playwright.
+type browser struct {
+	t     testing.TB
+	world *phonetest.World
+
+	mu      sync.Mutex
+	stdin   io.Writer
+	waiting map[int]chan answer
+	id      int
+}
+
+type answer struct {
+	ID    int             `json:"id"`
+	Value json.RawMessage `json:"value"`
+	Error string          `json:"error"`
+}
+
+// policy is what the package's doc asks for.
+const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
+
+// newBrowser starts Chromium.
+func newBrowser(t *testing.T) *browser {
+	node := needtest.Program(t, "node", "nodejs")
+	chromium := needtest.Program(t, "chromium", "chromium")
+	if _, err := os.Stat(filepath.Join(driverFolder, "node_modules", "playwright-core")); err != nil {
+		needtest.Need(t, "playwright-core is missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/phone/testdata/browser")
+	}
+	b := &browser{t: t, waiting: map[int]chan answer{}}
+	cmd := exec.CommandContext(t.Context(), node, "driver.mjs", chromium)
+	cmd.Dir = driverFolder
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	var err error
+	b.stdin, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			var a answer
+			if json.Unmarshal(lines.Bytes(), &a) == nil {
+				b.mu.Lock()
+				b.waiting[a.ID] <- a
+				delete(b.waiting, a.ID)
+				b.mu.Unlock()
+			}
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, c := range b.waiting {
+			c <- answer{Error: "the browser has ended"}
+		}
+		b.waiting = nil
+	}()
+	t.Cleanup(func() {
+		_ = b.stdin.(io.Closer).Close()
+		<-ended
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(stderr.String())
+		}
+	})
+	return b
+}
+
+// newWorld starts a service, whose pages the browser opens from now on.
+func (b *browser) newWorld(t *testing.T) *phonetest.World {
+	app, err := Files()
+	require.NoError(t, err)
+	own := os.DirFS(driverFolder)
+	b.world = phonetest.New(t, databasetest.Open(t, databasetest.SQLite(t)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		files := app
+		if name := strings.TrimPrefix(r.URL.Path, "/phone/"); strings.HasPrefix(name, "page.") {
+			files = own
+		}
+		http.StripPrefix("/phone/", http.FileServerFS(files)).ServeHTTP(w, r)
+	}))
+	return b.world
+}
+
+// object is JSON.
+type object = map[string]any
+
+// begin sends a command; its answer comes through the channel.
+func (b *browser) begin(do string, command object) <-chan answer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := make(chan answer, 1)
+	if b.waiting == nil {
+		c <- answer{Error: "the browser has ended"}
+		return c
+	}
+	b.id++
+	b.waiting[b.id] = c
+	line := object{"id": b.id, "do": do}
+	for k, v := range command {
+		line[k] = v
+	}
+	text, err := json.Marshal(line)
+	require.NoError(b.t, err)
+	_, err = b.stdin.Write(append(text, '\n'))
+	require.NoError(b.t, err)
+	return c
+}
+
+// ask waits for the answer, which must be none of an error.
+func (b *browser) ask(do string, command object, out any) {
+	b.t.Helper()
+	a := <-b.begin(do, command)
+	require.Empty(b.t, a.Error, "%s %v", do, command)
+	require.NoError(b.t, json.Unmarshal(a.Value, out))
+}
+
+// tab is a phonetest.Phone.
+type tab struct {
+	*browser
+	number int
+}
+
+// fresh is a phone in a profile of its own.
+func (b *browser) fresh() tab {
+	t := tab{browser: b}
+	b.ask("open", object{"url": b.world.URL + "/phone/page.html", "start": object{
+		"name": "phone", "config": string(b.world.PhoneJSON()), "passes": 1, "memoryKiB": 8, "lanes": 1,
+	}}, &t.number)
+	return t
+}
+
+// another is a second tab of the same profile.
+func (t tab) another() tab {
+	n := tab{browser: t.browser}
+	t.ask("tab", object{"phone": t.number}, &n.number)
+	return n
+}
+
+func (t tab) Restart() {
+	var nothing any
+	t.ask("reload", object{"phone": t.number}, &nothing)
+}
+
+func (t tab) start(op string, args phonetest.Args) <-chan answer {
+	sent := object{}
+	for name, v := range args {
+		if b, ok := v.([]byte); ok {
+			v = object{"bytes": base64.StdEncoding.EncodeToString(b)}
+		}
+		sent[name] = v
+	}
+	return t.begin("call", object{"phone": t.number, "op": op, "args": sent})
+}
+
+func result(a answer) (r phoneops.Result, err error) {
+	if a.Error != "" {
+		return r, errors.New(a.Error)
+	}
+	return r, json.Unmarshal(a.Value, &r)
+}
+
+func (t tab) Call(op string, args phonetest.Args) (phoneops.Result, error) {
+	return result(<-t.start(op, args))
+}
+
+const pin1, pin2 = "4917", "83015"
+
+// TestBrowser: the phone in Chromium does what every phone must, and what only a browser
+// has to do.
+func TestBrowser(t *testing.T) {
+	b := newBrowser(t)
+	scenarios := phonetest.Scenarios
+	if testing.Short() {
+		scenarios = scenarios[1:2]
+	}
+	for _, s := range scenarios {
+		t.Run(s.Name, func(t *testing.T) {
+			s.Run(&phonetest.Player{T: t, World: b.newWorld(t), Fresh: func() phonetest.Phone { return b.fresh() }})
+		})
+	}
+	b.newWorld(t)
+	first := b.fresh()
+	r, err := first.Call("enrol", phonetest.Args{"code": b.world.Register(), "label": "Mari's phone", "pin1": []byte(pin1), "pin2": []byte(pin2)})
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeOK, r.Outcome, "%v", r.Result)
+	second := first.another()
+	t.Run("two tabs", func(t *testing.T) { twoTabs(t, b.world, first, second) })
+	t.Run("a tab is closed", func(t *testing.T) { closed(t, b.world, first, second) })
+	t.Run("what is stored", func(t *testing.T) { stored(t, b.world, second) })
+	t.Run("a file system", func(t *testing.T) {
+		files, err := Files()
+		require.NoError(t, err)
+		require.NoError(t, fstest.TestFS(files, wasmFile, execFile, "phone.js", "worker.js", "store.js"))
+		program, err := fs.ReadFile(files, wasmFile)
+		require.NoError(t, err)
+		require.Equal(t, "\x00asm", string(program[:4]))
+	})
+}
+
+// opens has a session wait for a tab.
+func opens(t *testing.T, w *phonetest.World, p tab) (rp.Request, rp.Session) {
+	q := phonetest.Login(rp.Notification, rp.DisplayTextAndPIN)
+	s := w.Begin(q)
+	r, err := p.Call("open", phonetest.Args{"session": s.ID})
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeOK, r.Outcome)
+	return q, s
+}
+
+// twoTabs sign at once: one waits for the other. Without that the two would be clones,
+// and the key destroyed.
+func twoTabs(t *testing.T, w *phonetest.World, first, second tab) {
+	for range 3 {
+		q, s := opens(t, w, first)
+		sign := phonetest.Args{"session": s.ID, "pin": []byte(pin1)}
+		one, two := first.start("sign", sign), second.start("sign", sign)
+		outcomes := []string{}
+		for _, a := range []<-chan answer{one, two} {
+			r, err := result(<-a)
+			require.NoError(t, err)
+			outcomes = append(outcomes, r.Outcome)
+		}
+		// The later one finds no transaction any more.
+		require.ElementsMatch(t, []string{mobile.CodeOK, mobile.CodeOther}, outcomes)
+		w.Verify(q, s, rp.FlowNotification)
+	}
+	// What changes the phone waits; what reads does not.
+	poll := first.start("poll", phonetest.Args{"wait": 60})
+	q, s := opens(t, w, second)
+	r, err := result(<-poll)
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeOK, r.Outcome)
+	r, err = first.Call("sign", phonetest.Args{"session": s.ID, "pin": []byte(pin1)})
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeOK, r.Outcome)
+	w.Verify(q, s, rp.FlowNotification)
+}
+
+// closed: a tab that is closed while its answer is lost leaves all to the other one.
+func closed(t *testing.T, w *phonetest.World, first, second tab) {
+	q, s := opens(t, w, first)
+	w.Loses("/sign")
+	r, err := first.Call("sign", phonetest.Args{"session": s.ID, "pin": []byte(pin1)})
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeUnanswered, r.Outcome)
+	var nothing any
+	second.ask("close", object{"phone": first.number}, &nothing)
+	r, err = second.Call("resume", nil)
+	require.NoError(t, err)
+	require.Equal(t, mobile.CodeOK, r.Outcome)
+	w.Verify(q, s, rp.FlowNotification)
+}
+
+// stored: what IndexedDB has is sealed, and the keys that seal it no script exports.
+func stored(t *testing.T, w *phonetest.World, p tab) {
+	opens(t, w, p)
+	var values map[string]string
+	p.ask("run", object{"phone": p.number, "script": "values"}, &values)
+	require.Len(t, values, 4)
+	for name, text := range values {
+		value, err := hex.DecodeString(text)
+		require.NoError(t, err)
+		switch name {
+		case "token", "transaction":
+			require.Equal(t, byte(2), value[0], "sealed")
+		default:
+			require.Equal(t, []byte("TDds\x02\x02"), value[:6], "sealed")
+		}
+		require.NotContains(t, string(value), "DEMO")
+	}
+	var keys map[string]string
+	p.ask("run", object{"phone": p.number, "script": "keys"}, &keys)
+	require.Equal(t, map[string]string{"storage": "InvalidAccessError", "request": "InvalidAccessError"}, keys)
+}
