@@ -64,7 +64,8 @@ func Is(err error, code string) bool {
 // it.
 var ErrResponse = errors.New("deviceclient: not an answer of the service")
 
-// ErrConnection wraps the errors of a [Fetch]: nobody knows whether the service was asked.
+// ErrConnection wraps the errors of a [Fetch]: whether the service was asked, nobody
+// knows.
 var ErrConnection = errors.New("deviceclient: no answer")
 
 // maxAnswer is the most bytes of an answer: a history, or a response to sign.

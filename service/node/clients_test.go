@@ -78,7 +78,7 @@ var web = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
 // enrol enrols the phones.
 func (c *clients) enrol(ctx context.Context) error {
 	for i := range c.Persons {
-		config := deviceclient.Config{URL: c.URL + "/device/v1", HTTP: web, Token: deviceclient.NewToken(), Scheme: c.Scheme}
+		config := deviceclient.Config{URL: c.URL + "/device/v1", Fetch: deviceclient.NewHTTP(web), Token: deviceclient.NewToken(), Scheme: c.Scheme}
 		for use, d := range []*device.Config{&config.Authentication, &config.Signature} {
 			storage, err := device.NewFileStorage(fmt.Sprintf("%s/%d-%d", c.Folder, i, use))
 			if err != nil {

@@ -64,8 +64,8 @@ var embedded fs.FS
 // buildTime is more than any machine needs.
 const buildTime = 15 * time.Minute
 
-// flags make the program small: inlining is for what counts cycles. Compressed, that saves
-// a tenth.
+// flags make the program small: inlining is for what counts cycles. Compressed, that
+// saves a tenth.
 var flags = []string{
 	"-trimpath", "-ldflags=-s -w", "-gcflags=all=-l", "-gcflags=golang.org/x/crypto/blake2b=", "-gcflags=golang.org/x/crypto/argon2=",
 	"-gcflags=github.com/tandem-rsa/tandem/internal/modexp=", "-gcflags=filippo.io/bigmod=",
