@@ -1,0 +1,3 @@
+module github.com/tandem-rsa/tandem/internal/modexp/_prove
+
+go 1.26.0
