@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel generate page variants vulncheck durable load phone
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel prove generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -64,6 +64,9 @@ variants:         # the whole suite with every other way to do the arithmetic (t
 
 kernel:           # a million products and ten thousand exponentiations of each kernel (half an hour)
 	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./internal/modexp
+
+prove:            # the assembly of internal/modexp for all inputs; planted faults refused (COMPOSED=8192: whole products of that size, too)
+	.ci/prove
 
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp

@@ -63,8 +63,8 @@ func (r *row) finish(what string, left polynomial) (facts, error) {
 	return r.facts(r.t.words), r.leavesNothing()
 }
 
-// proveMulRow: adxMulRow(t, x, y, blocks) sets t = t + x*y, for t and x of n words and y of
-// eight. It writes n+8 words, the last eight without reading them.
+// proveMulRow: adxMulRow(t, x, y, blocks) sets t = t + x*y, for t and x of n words and
+// y of eight. It writes n+8 words, the last eight without reading them.
 func proveMulRow(f *function, blocks int) (facts, error) {
 	n := blockWords * blocks
 	r := newRow(f, blocks, n, blockWords)
@@ -144,12 +144,13 @@ func dropMultiples(p polynomial, k uint) {
 }
 
 // proveReduceRow: adxReduceRow(t, n, k0, carry, blocks) adds q*n to t for a q of eight
-// words, which makes the lowest eight words 0, with carry (0 or 1) at the weight of word n
-// of t:
+// words, which makes the lowest eight words 0, with carry (0 or 1) at the weight of
+// word n of t:
 //
 //	t'[8:] 2^512 + carryOut 2^(64(n+8)) = t + q*n + carry 2^(64n),   carryOut is 0 or 1,
 //
-// for k0*n[0] = -1 mod 2^64 (precondition P9). The lowest eight words keep what they held.
+// for k0*n[0] = -1 mod 2^64 (precondition P9). The lowest eight words keep what they
+// held.
 func proveReduceRow(f *function, blocks int) (facts, error) {
 	n := blockWords * blocks
 	r := newRow(f, blocks, n+blockWords, 0)
@@ -184,21 +185,21 @@ func proveReduceRow(f *function, blocks int) (facts, error) {
 	}
 	r.dropZeroCarries(left, r.t.words[blockWords:])
 	if err := r.isMultiple(left, modulus, blockWords); err != nil {
-		return facts{}, err
+		return facts{}, fmt.Errorf("t' - t is no multiple of n: %w", err)
 	}
 	return r.facts(r.t.words), r.leavesNothing()
 }
 
-// isMultiple proves that p = q*n for a number q of at most words words: each product of a
-// word of q with a word of n is there once, with its weight.
+// isMultiple proves that p = q*n for a number q of at most words words: each product of
+// a word of q with a word of n is there once, with its weight.
 func (d *domain) isMultiple(p polynomial, n []*number, words int) error {
 	place := map[int32]int{}
 	for j, w := range n {
 		place[w.id] = j
 	}
 	position, uses := map[int32]int{}, map[int32]int{} // of a word of q
-	for m, c := range p {
-		q, w := m[0], m[1]
+	for _, m := range p.monomials() {
+		c, q, w := p[m], m[0], m[1]
 		j, ok := place[w]
 		if !ok {
 			q, w = w, q
@@ -224,8 +225,8 @@ func (d *domain) isMultiple(p polynomial, n []*number, words int) error {
 	return nil
 }
 
-// proveSubMasked: adxSubMasked(z, t, n, mask, blocks) sets z = t - n modulo 2^(64*words) if
-// mask is 2^64-1, and z = t if it is 0.
+// proveSubMasked: adxSubMasked(z, t, n, mask, blocks) sets z = t - n modulo
+// 2^(64*words) if mask is 2^64-1, and z = t if it is 0.
 func proveSubMasked(f *function, blocks int) (facts, error) {
 	n := blockWords * blocks
 	d := newDomain()

@@ -2,8 +2,8 @@ package prove
 
 import "math/big"
 
-// The rules of arithmetic. Each makes numbers whose intervals and definitions hold for all
-// inputs; TestNumbersHold evaluates them.
+// The rules of arithmetic. Each makes numbers whose intervals and definitions hold for
+// all inputs; TestNumbersHold evaluates them.
 
 // product returns the low k bits of a*b and the rest:
 //
@@ -97,8 +97,9 @@ func (d *domain) sum(a, b, c *number) (word, carry *number) {
 	return word, carry
 }
 
-// sumByCases adds constants and multiples of one bit: both cases are computed. So a mask of
-// ones plus 1, or a bit that became a mask and a carry again, is known to be that bit.
+// sumByCases adds constants and multiples of one bit: both cases are computed. So a
+// mask of ones plus 1, or a bit that became a mask and a carry again, is known to be
+// that bit.
 func (d *domain) sumByCases(in []*number, public bool) (word, carry *number, ok bool) {
 	var bit *number
 	for _, n := range in {
@@ -225,9 +226,10 @@ func (d *domain) cancelsTerms(t []term) bool {
 	return d.cancels(d.numbers[t[0].monomial[0]], d.numbers[t[1].monomial[0]], 52)
 }
 
-// cancels is Montgomery's step: a + b = 0 mod 2^k, because b is the low half of q*n, where
-// q is the low half of a*k0, and k0*n = -1 mod 2^k by the contract. (Or a and b the other
-// way round. Instead of a, its remainder modulo 2^52 may have been multiplied.)
+// cancels is Montgomery's step: a + b = 0 mod 2^k, because b is the low half of q*n,
+// where q is the low half of a*k0, and k0*n = -1 mod 2^k by the contract. (Or a and b
+// the other way round. Instead of a, its remainder modulo 2^52 may have been
+// multiplied.)
 func (d *domain) cancels(a, b *number, k uint) bool {
 	return d.cancelsInto(a, b, k) || d.cancelsInto(b, a, k)
 }
@@ -272,13 +274,13 @@ func (d *domain) carryIn(c *number) (in *number) {
 	return in
 }
 
-// isZeroCarry proves that a carry is 0. Carries are replaced, c by (addition)/2^64, until
-// 2^m * c is a polynomial without them; its sums come with a minus and are at least 0, so
-// the intervals bound it from above. A bound below 2^m says that c is 0.
+// isZeroCarry proves that a carry is 0. Carries are replaced, c by (addition)/2^64,
+// until 2^m * c is a polynomial without them; its sums come with a minus and are at
+// least 0, so the intervals bound it from above. A bound below 2^m says that c is 0.
 //
-// Which numbers to keep is a guess, and a wrong one only fails. First: the additions just
-// before c, every sum that lost a carry being any word. Then: back to the inputs, through
-// all but the stored words and the last sums of the chain, 1 to 10 of them.
+// Which numbers to keep is a guess, and a wrong one only fails. First: the additions
+// just before c, every sum that lost a carry being any word. Then: back to the inputs,
+// through all but the stored words and the last sums of the chain, 1 to 10 of them.
 func (d *domain) isZeroCarry(c *number, stored []*number) bool {
 	if c.addition == nil {
 		return false

@@ -2,9 +2,10 @@ package prove
 
 import "math/big"
 
-// bdd is a Boolean function of conditions on numbers ("digit 7 is greater than 2^52-1"),
-// as a reduced ordered binary decision diagram: R. E. Bryant, "Graph-based algorithms for
-// Boolean function manipulation", 1986. Two functions are equal exactly if their bdd is.
+// bdd is a Boolean function of conditions on numbers ("digit 7 is greater than
+// 2^52-1"), as a reduced ordered binary decision diagram: R. E. Bryant, "Graph-based
+// algorithms for Boolean function manipulation", 1986. Two functions are equal exactly
+// if their bdd is.
 type bdd int32
 
 const (

@@ -16,8 +16,8 @@ type contract struct {
 	about      string // proved; or, with body, why reading it is enough
 	prove      func(*function) ([]facts, error)
 
-	// body is the text of a function that computes nothing from a number: it is compared,
-	// not proved.
+	// body is the text of a function that computes nothing from a number: it is
+	// compared, not proved.
 	body []string
 }
 

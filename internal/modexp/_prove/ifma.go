@@ -128,7 +128,7 @@ func (p *ifmaProof) identity(lanes []*number) (*big.Rat, error) {
 	}
 	multiples, err := p.multiples(left)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("in R * result - x*y: %w", err)
 	}
 	// x, y <= 4N and N < 2^bits: x*y <= 16 * 2^bits * N.
 	most := new(big.Int).Lsh(big.NewInt(16), uint(p.bits))
@@ -183,9 +183,9 @@ func (p *ifmaProof) overAtoms(lanes []*number) (polynomial, error) {
 //
 //	u * q * (2^104 M2 - 1),   u * q * (2^52 M1 - 1),   u * q * N
 //
-// with u >= 0 and all digits of M2, M1 and N. These are multiples of N: 2^104 M2 - 1 = kN
-// with k < 2^104, and 2^52 M1 - 1 = kN with k < 2^52. It returns what N is multiplied by,
-// at most.
+// with u >= 0 and all digits of M2, M1 and N. These are multiples of N: 2^104 M2 - 1 =
+// kN with k < 2^104, and 2^52 M1 - 1 = kN with k < 2^52. It returns what N is
+// multiplied by, at most.
 func (p *ifmaProof) multiples(left polynomial) (*big.Int, error) {
 	factors := []struct {
 		name   string
@@ -205,7 +205,8 @@ func (p *ifmaProof) multiples(left polynomial) (*big.Int, error) {
 	}
 	uses := map[int32]*[3]use{} // by q
 	alone := polynomial{}       // the part without products
-	for m, c := range left {
+	for _, m := range left.monomials() {
+		c := left[m]
 		if m[1] == 0 {
 			alone[m] = c
 			continue
@@ -258,7 +259,7 @@ func (p *ifmaProof) multiples(left polynomial) (*big.Int, error) {
 			most.Add(most, bound.Mul(bound, k))
 		}
 	}
-	return most, p.nothingLeft("R * result - x*y", alone)
+	return most, p.nothingLeft("without products", alone)
 }
 
 // normalized proves that words are digits, at most 2^52-1, of the value of the lanes.

@@ -11,8 +11,8 @@ import (
 //
 //	R*z = x*y + (a multiple of N),
 //
-// for all x, y <= 4N. z may be x or y, or overlap them in any way: nothing is loaded after
-// the first store.
+// for all x, y <= 4N. z may be x or y, or overlap them in any way: nothing is loaded
+// after the first store.
 func (s shape) proveMul(f *function) (facts, error) {
 	d := newDomain()
 	p := &ifmaProof{shape: s, machine: newMachine(d, f), context: s.context(d)}
@@ -40,9 +40,9 @@ func (s shape) proveMul(f *function) (facts, error) {
 // proveSqr: ifmaSqr(z, context, n) does n times, n >= 1, what Mul does with x = y = z.
 //
 // The proof is of one turn, from any state in which the loop can be entered: z has any
-// digits, and a register holds the same as when the loop was reached first, or a vector of
-// z, or nothing that may be read. At the end of the turn it proves that this is so again.
-// The only jump back depends on the count, which goes down once in a turn.
+// digits, and a register holds the same as when the loop was reached first, or a vector
+// of z, or nothing that may be read. At the end of the turn it proves that this is so
+// again. The only jump back depends on the count, which goes down once in a turn.
 func (s shape) proveSqr(f *function) (facts, error) {
 	d := newDomain()
 	p := &ifmaProof{shape: s, machine: newMachine(d, f), context: s.context(d)}
@@ -130,17 +130,17 @@ func (l *sqrLoop) turn() error {
 	}
 	for r, p := range l.ofZ {
 		if l.vector[r] != [8]*number(l.z.words[8*p:]) {
-			return fmt.Errorf("Z%d is not vector %d of z after a turn", r, p)
+			return fmt.Errorf("after a turn Z%d is not vector %d of z", r, p)
 		}
 	}
 	for r, v := range l.same {
 		if l.vector[r] != v {
-			return fmt.Errorf("Z%d changes in a turn", r)
+			return fmt.Errorf("register Z%d changes in a turn", r)
 		}
 	}
 	for r, k := range l.masks {
 		if k.set && l.mask[r] != k {
-			return fmt.Errorf("K%d changes in a turn", r)
+			return fmt.Errorf("mask K%d changes in a turn", r)
 		}
 	}
 	for r, before := range l.general {
@@ -161,8 +161,9 @@ func (l *sqrLoop) turn() error {
 // gatherEntries is the number of entries of a table.
 const gatherEntries = 32
 
-// proveGather: ifmaGather(z, table, index) sets z = table[index], for a table of any words
-// and each index below 32. The index is secret: one proof for each, on the same path.
+// proveGather: ifmaGather(z, table, index) sets z = table[index], for a table of any
+// words and each index below 32. The index is secret: one proof for each, on the same
+// path.
 func (s shape) proveGather(f *function) (facts, error) {
 	return proveGather(f, s.words(), nil)
 }

@@ -47,8 +47,8 @@ func merge(tables ...map[string]func(*machine, []operand)) map[string]func(*mach
 
 func (m *machine) step(in instruction) { semantics[in.op](m, in.args) }
 
-// same refuses operands that are not all the same register: the instruction is used to set
-// it to 0, and does not read it.
+// same refuses operands that are not all the same register: the instruction is used to
+// set it to 0, and does not read it.
 func same(a []operand) {
 	for _, x := range a[1:] {
 		if x.text != a[0].text {
@@ -71,8 +71,8 @@ func requireImmediate(a operand, want int64) {
 	}
 }
 
-// move is MOVQ between general registers, memory, arguments, immediates and the lower half
-// of X registers.
+// move is MOVQ between general registers, memory, arguments, immediates and the lower
+// half of X registers.
 func (m *machine) move(a []operand) {
 	from, to := a[0], a[1]
 	switch {

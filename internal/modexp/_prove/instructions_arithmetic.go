@@ -2,8 +2,9 @@ package prove
 
 import "math/big"
 
-// Arithmetic of general registers. ADCXQ writes CF only, ADOXQ writes OF only, DECQ keeps
-// CF, MULXQ keeps all flags; what else is written and not tracked becomes undefined.
+// Arithmetic of general registers. ADCXQ writes CF only, ADOXQ writes OF only, DECQ
+// keeps CF, MULXQ keeps all flags; what else is written and not tracked becomes
+// undefined.
 var arithmeticInstructions = map[string]func(*machine, []operand){
 	"ADDQ": func(m *machine, a []operand) {
 		if a[1].kind == general {

@@ -9,9 +9,9 @@ import (
 // machine is the part of the processor that the kernels use, holding numbers of a domain
 // where the processor holds words.
 //
-// What no instruction has set is undefined: reading it is refused. There is one path for
-// all data: an address must be a pointer from the arguments plus constants, and a jump must
-// follow DECQ of a public count.
+// What no instruction has set is undefined: reading it is refused. There is one path
+// for all data: an address must be a pointer from the arguments plus constants, and a
+// jump must follow DECQ of a public count.
 type machine struct {
 	*domain
 	f *function
@@ -424,7 +424,7 @@ func (m *machine) leavesNothing() error {
 	}
 	for r, k := range m.mask {
 		if k.set && k.bits != [64]bdd{} {
-			return fmt.Errorf("K%d is not cleared", r)
+			return fmt.Errorf("mask K%d is not cleared", r)
 		}
 	}
 	for _, flag := range []*number{m.cf, m.of} {

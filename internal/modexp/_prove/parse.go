@@ -66,8 +66,8 @@ var (
 	labelReference = regexp.MustCompile(`^[a-z]\w*$`)
 )
 
-// parse reads a .s file. It takes what the kernels need and refuses everything else: data,
-// macros, stack frames, index registers, instructions without a row in the table.
+// parse reads a .s file. It takes what the kernels need and refuses everything else:
+// data, macros, stack frames, index registers, instructions without a row in the table.
 func parse(text string) (map[string]*function, error) {
 	functions := map[string]*function{}
 	var f *function
@@ -91,6 +91,9 @@ func parse(text string) (map[string]*function, error) {
 			f = &function{name: m[1], arguments: bytes, labels: map[string]int{}}
 			functions[f.name] = f
 			continue
+		}
+		if strings.HasPrefix(line, "TEXT") {
+			return nil, fmt.Errorf("line %d: %q is no TEXT without a frame", i+1, line)
 		}
 		if f == nil {
 			return nil, fmt.Errorf("line %d: %q is outside of a function", i+1, line)
@@ -140,14 +143,13 @@ func parseInstruction(line string) (in instruction, err error) {
 
 func parseOperand(text string) (operand, error) {
 	a := operand{text: text}
+	understood := true
 	integer := func(s string) int64 {
 		if s == "" {
 			return 0
 		}
 		v, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			a.kind = -1
-		}
+		understood = understood && err == nil
 		return v
 	}
 	if r := slices.Index(generals, text); r >= 0 {
@@ -175,9 +177,9 @@ func parseOperand(text string) (operand, error) {
 	} else if labelReference.MatchString(text) {
 		a.kind, a.name = target, text
 	} else {
-		a.kind = -1
+		understood = false
 	}
-	if a.kind < 0 {
+	if !understood {
 		return a, fmt.Errorf("operand %q is not understood", text)
 	}
 	return a, nil

@@ -2,12 +2,14 @@ package prove
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 )
 
-// polynomial is a sum of monomials in numbers. Two that are equal as polynomials are equal
-// for all inputs; nothing else is ever concluded from them.
+// polynomial is a sum of monomials in numbers. Two that are equal as polynomials are
+// equal for all inputs; nothing else is ever concluded from them.
 type polynomial map[monomial]*big.Int
 
 func (p polynomial) add(m monomial, c *big.Int) {
@@ -28,17 +30,22 @@ func (p polynomial) addWords(words []*number, shift int, sign int64) {
 	}
 }
 
+// monomials are in order, so that the same fault has the same refusal.
+func (p polynomial) monomials() []monomial {
+	return slices.SortedFunc(maps.Keys(p), func(a, b monomial) int { return slices.Compare(a[:], b[:]) })
+}
+
 // expansion says where to stop. With nil functions everything is written over atoms.
 type expansion struct {
 	// keep: leave this number as it is.
 	keep func(*number) bool
-	// carry: replace this carry by its addition. The sum that the addition refers to has a
-	// greater id and is left as it is.
+	// carry: replace this carry by its addition. The sum that the addition refers to
+	// has a greater id and is left as it is.
 	carry func(*number) bool
 }
 
-// expand replaces numbers by their definitions, from the greatest id down. Each step is an
-// equation, so the result equals p for all inputs. p consists of linear monomials.
+// expand replaces numbers by their definitions, from the greatest id down. Each step is
+// an equation, so the result equals p for all inputs. p consists of linear monomials.
 func (d *domain) expand(p polynomial, e expansion) (polynomial, error) {
 	pending := make([]*big.Int, len(d.numbers))
 	out := polynomial{}
@@ -103,11 +110,11 @@ func (d *domain) nothingLeft(what string, p polynomial) error {
 	if len(p) == 0 {
 		return nil
 	}
-	var least monomial
-	found := false
-	for m, c := range p {
-		if !found || c.CmpAbs(p[least]) < 0 || c.CmpAbs(p[least]) == 0 && (m[0] < least[0] || m[0] == least[0] && m[1] < least[1]) {
-			least, found = m, true
+	all := p.monomials()
+	least := all[0]
+	for _, m := range all {
+		if p[m].CmpAbs(p[least]) < 0 {
+			least = m
 		}
 	}
 	return fmt.Errorf("%s: %d terms are left over, the least is %s", what, len(p), d.show(least, p[least]))
