@@ -21,6 +21,7 @@ type workload struct {
 	stop          context.CancelFunc
 	done          sync.WaitGroup
 	ok, failed    atomic.Int64
+	each          []atomic.Int64 // ok, by goroutine
 	wrong         atomic.Int64
 	unexpected    atomic.Pointer[error]
 	failure       atomic.Value // the text of the last failure
@@ -30,7 +31,7 @@ type workload struct {
 
 func startWorkload(ctx context.Context, goroutines int, work ...func(context.Context) error) *workload {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &workload{stop: cancel, start: time.Now()}
+	l := &workload{stop: cancel, start: time.Now(), each: make([]atomic.Int64, goroutines)}
 	for i := range goroutines {
 		f := work[i%len(work)]
 		l.done.Go(func() {
@@ -38,6 +39,7 @@ func startWorkload(ctx context.Context, goroutines int, work ...func(context.Con
 				switch err := f(context.WithoutCancel(ctx)); {
 				case err == nil:
 					l.ok.Add(1)
+					l.each[i].Add(1)
 				case errors.Is(err, ErrUnavailable):
 					l.failed.Add(1)
 					l.failure.Store(err.Error())
@@ -52,6 +54,23 @@ func startWorkload(ctx context.Context, goroutines int, work ...func(context.Con
 		})
 	}
 	return l
+}
+
+// twice waits until each goroutine has got through twice: then what it does now it began
+// after the call of twice.
+func (l *workload) twice(t *testing.T) {
+	before := make([]int64, len(l.each))
+	for i := range l.each {
+		before[i] = l.each[i].Load()
+	}
+	require.Eventually(t, func() bool {
+		for i := range l.each {
+			if l.each[i].Load() < before[i]+2 {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 2*time.Millisecond)
 }
 
 func (l *workload) finish(t *testing.T) {
