@@ -20,9 +20,7 @@ import (
 //	         bytes 0 to 17 || len(aad), 8 bytes big-endian || aad || body)
 //
 // The authentication key is derived in the token from a key that never leaves it, kept in
-// memory while the token is open and wiped at Close (but for what crypto/hmac copied). So
-// a blob is known to be authentic before a module sees it: tampered blobs have crashed
-// modules, and have been unwrapped without complaint.
+// memory while the token is open and wiped at Close (but for what crypto/hmac copied).
 const (
 	blobVersion = 1
 	headerBytes = 2 + idBytes
@@ -73,20 +71,10 @@ func parseBlob(b []byte) (*blob, error) {
 	}, nil
 }
 
-func blobHeader(kind blobKind, id keyID) []byte {
-	return append([]byte{blobVersion, byte(kind)}, id[:]...)
-}
-
 // macKey authenticates the blobs of one key id.
 type macKey struct {
 	mu  sync.RWMutex // Close wipes the key while others may use it
 	key secret.Bytes
-}
-
-func (m *macKey) wipe() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.key.Wipe()
 }
 
 // macKey keeps a derived key until the token is closed. An id has one key, however often
@@ -94,9 +82,6 @@ func (m *macKey) wipe() {
 func (t *Token) macKey(id keyID, derived []byte) *macKey {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.macKeys == nil {
-		t.macKeys = make(map[keyID]*macKey)
-	}
 	if t.macKeys[id] == nil {
 		t.macKeys[id] = &macKey{key: secret.Copy(derived)}
 	}
@@ -117,16 +102,4 @@ func (m *macKey) sum(header, aad, body []byte) ([]byte, error) {
 	h.Write(aad)
 	h.Write(body)
 	return h.Sum(nil), nil
-}
-
-// check compares in constant time. It returns ErrBlob or ErrClosed.
-func (m *macKey) check(b *blob, aad []byte) error {
-	tag, err := m.sum(b.header, aad, b.body)
-	if err != nil {
-		return err
-	}
-	if !hmac.Equal(tag, b.tag) {
-		return fmt.Errorf("%w: wrong authentication tag", ErrBlob)
-	}
-	return nil
 }

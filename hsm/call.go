@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -33,11 +32,39 @@ type operation struct {
 // run executes f in a session, and again after the token was recovered. f may run in a
 // goroutine that outlives run, so it must not touch what belongs to the caller; and it
 // must be harmless to repeat.
-func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
-	start := time.Now()
-	v, err := attempt(ctx, t, op, f)
-	t.count(err, time.Since(start))
-	return v, err
+func run[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (v T, err error) {
+	defer func(start time.Time) { t.count(err, time.Since(start)) }(time.Now())
+	var used [len(remedies)]int
+	for {
+		if err := t.admit(ctx, op.name); err != nil {
+			return v, err
+		}
+		result, gen, err := once(ctx, t, op, f)
+		if err == nil {
+			return result, nil
+		}
+		what := react(err, op.proven)
+		switch what {
+		case passOn:
+			return v, err
+		case refused:
+			return v, fmt.Errorf("%w: %s: %w", ErrUnsupported, op.name, err)
+		case latchPIN:
+			return v, t.latch(err)
+		}
+		for used[what] == remedies[what].budget {
+			what = remedies[what].next
+		}
+		used[what]++
+		if what == giveUp || what == doubt && !t.mayRestart() {
+			return v, unavailable(op.name, err)
+		}
+		if l := remedies[what].level; l != 0 {
+			if err := t.recover(ctx, l, gen, err); err != nil {
+				return v, err
+			}
+		}
+	}
 }
 
 // runOn is run for an operation with one object.
@@ -57,76 +84,39 @@ func do(ctx context.Context, t *Token, op operation, f func(*session) error) err
 	return err
 }
 
-func attempt[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (T, error) {
-	var zero T
-	var used [len(remedies)]int
-	for {
-		if err := t.admit(ctx, op.name); err != nil {
-			return zero, err
-		}
-		v, gen, err := once(ctx, t, op, f)
-		if err == nil {
-			return v, nil
-		}
-		what := react(err, op.proven)
-		switch what {
-		case passOn:
-			return zero, err
-		case refused:
-			return zero, fmt.Errorf("%w: %s: %w", ErrUnsupported, op.name, err)
-		case latchPIN:
-			return zero, t.latch(err)
-		}
-		for used[what] == remedies[what].budget {
-			what = remedies[what].next
-		}
-		used[what]++
-		if what == giveUp || what == doubt && !t.mayRestart() {
-			return zero, unavailable(op.name, err)
-		}
-		if l := remedies[what].level; l != 0 {
-			if err := t.recover(ctx, l, gen, err); err != nil {
-				return zero, err
-			}
-		}
-	}
-}
-
-// admit refuses calls that are bound to fail, and starts the recovery that is due.
+// admit waits for a slot. It refuses calls that are bound to fail, and starts the
+// recovery that is due.
 func (t *Token) admit(ctx context.Context, op string) error {
-	if err := ctx.Err(); err != nil {
-		return unavailable(op, err)
+	for {
+		if err := ctx.Err(); err != nil {
+			return unavailable(op, err)
+		}
+		t.mu.Lock()
+		err, down, gen := t.refusal(op), t.downErr != nil, t.gen
+		t.mu.Unlock()
+		if err == nil && down {
+			err = t.recover(ctx, levelRestart, gen, nil)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-t.slots:
+			if t.finalized { // while this waited
+				t.slots <- struct{}{}
+				return ErrClosed
+			}
+			return nil
+		case <-ctx.Done():
+		case <-time.After(t.cfg.CallTimeout / 16): // all that hold a slot may hang by now
+		}
 	}
-	t.mu.Lock()
-	err, down, gen := t.refusal(), t.downErr != nil, t.gen
-	switch {
-	case err != nil:
-	case t.abandoned >= t.live:
-		err = unavailable(op, fmt.Errorf("%d calls into the module have not returned", t.abandoned))
-	case t.recovery != nil && time.Since(t.recovery.started) > t.cfg.CallTimeout:
-		err = unavailable(op, errors.New("a recovery has not returned"))
-	}
-	t.mu.Unlock()
-	if err == nil && down {
-		err = t.recover(ctx, levelRestart, gen, nil)
-	}
-	return err
 }
 
-// once runs f in one session. It returns when f has, when the context ends or after the
-// time limit; in the last two cases f goes on by itself.
+// once runs f in one session, in the slot of its caller. It returns when f has, when the
+// context ends or after the time limit; in the last two cases f goes on by itself.
 func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (T, error)) (v T, gen uint64, err error) {
-	select {
-	case <-t.slots:
-	case <-ctx.Done():
-		return v, 0, unavailable(op.name, ctx.Err())
-	}
-	if t.finalized { // while this waited
-		t.slots <- struct{}{}
-		return v, 0, ErrClosed
-	}
 	gen = t.gen
-
 	type outcome struct {
 		v   T
 		err error
@@ -140,14 +130,12 @@ func once[T any](ctx context.Context, t *Token, op operation, f func(*session) (
 	if op.long {
 		limit = t.cfg.GenerateTimeout
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	select {
 	case o := <-done:
 		return o.v, gen, o.err
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-timer.C:
+	case <-time.After(limit):
 		err = context.DeadlineExceeded
 	}
 	t.mu.Lock()
@@ -206,21 +194,20 @@ func lend[T any](t *Token, op operation, f func(*session) (T, error)) (v T, err 
 // are open. Others who use the token may have closed theirs by then.
 const shrinkPause = time.Second
 
+// live is the number of slots that do not rest.
+func (t *Token) live() int { return cap(t.slots) - len(t.resting) }
+
 // giveBack makes room for another call: at once, or later if the token has no more
 // sessions.
 func (t *Token) giveBack(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !isCode(err, pkcs11.CKR_SESSION_COUNT) || t.live <= 1 {
+	if !isCode(err, pkcs11.CKR_SESSION_COUNT) || t.live() <= 1 {
 		t.slots <- struct{}{}
 		return
 	}
-	t.live--
 	t.resting <- struct{}{}
 	time.AfterFunc(shrinkPause, func() {
-		t.mu.Lock()
-		t.live++
-		t.mu.Unlock()
 		select {
 		case <-t.resting:
 			t.slots <- struct{}{}
@@ -244,7 +231,7 @@ func (t *Token) lock(ctx context.Context) error {
 		case <-t.resting:
 		case <-ctx.Done():
 			t.release(i)
-			return ctx.Err()
+			return fmt.Errorf("calls into the module have not returned: %w", ctx.Err())
 		}
 	}
 	return nil

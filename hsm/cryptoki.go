@@ -39,12 +39,17 @@ type cryptoki interface {
 	GenerateKey(s handle, m mechanism, template []attribute) (handle, error)
 	GenerateKeyPair(s handle, m mechanism, public, private []attribute) (pub, priv handle, err error)
 
-	Sign(s handle, m mechanism, key handle, in []byte) ([]byte, error)
-	Decrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error)
-	Encrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error)
+	// Use is one of these functions after its Init.
+	Use(function string, s handle, m mechanism, key handle, in []byte) ([]byte, error)
 	WrapKey(s handle, m mechanism, kek, key handle) ([]byte, error)
 	UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error)
 }
+
+const (
+	bySign    = "C_Sign"
+	byDecrypt = "C_Decrypt"
+	byEncrypt = "C_Encrypt"
+)
 
 // mechanism is CK_MECHANISM.
 type mechanism struct {
@@ -59,11 +64,10 @@ type attribute struct {
 }
 
 func attrBool(kind uint, v bool) attribute {
-	b := byte(0)
 	if v {
-		b = 1
+		return attribute{kind, []byte{1}}
 	}
-	return attribute{kind, []byte{b}}
+	return attribute{kind, []byte{0}}
 }
 
 // attrUint encodes a CK_ULONG, which is the platform's unsigned long.

@@ -19,9 +19,8 @@ import (
 //	9   n  value
 //	   32  SHA-256 of the above
 //
-// A save makes the object of the new value, reads it back, and destroys the older ones.
-// So whatever ends it between two calls, the object with the highest number is the value
-// that was saved last, or the one that was being saved. No object is ever changed.
+// No object is ever changed. Whatever ends a save between two calls, the object with the
+// highest number is the value that was saved last, or the one that was being saved.
 type data struct {
 	number uint64
 	value  []byte
@@ -57,11 +56,10 @@ func dataObjects(label string) []attribute {
 	return labelled(pkcs11.CKO_DATA, label, attribute{pkcs11.CKA_APPLICATION, []byte("tandem")})
 }
 
-// SetData saves a value of at most MaxData bytes in the token, in a private data object,
-// in the place of what was saved under the label before. One process at a time may save
-// under a label. It is as durable as the module's own objects. After an error the old
-// value is there or the new one, whole; after ErrUnavailable the call may go on and save
-// it yet, and until it has ended another is refused with ErrUnavailable.
+// SetData saves a value of at most MaxData bytes in the token, in the place of what was
+// saved under the label before. One process at a time may save under a label. After an
+// error the old value is there or the new one, whole; after ErrUnavailable the call may
+// go on and save it yet, and until it has ended another is refused with ErrUnavailable.
 //
 // Errors: ErrUnsupported also where the token keeps no data objects.
 func (t *Token) SetData(ctx context.Context, label string, value []byte) error {

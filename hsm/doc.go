@@ -8,30 +8,20 @@
 //   - [Token.Sealer] encrypts the server's shares under keys that the token encrypts,
 //   - [Token.SetData] and [Token.Data] keep a small value in the token.
 //
-// A Token survives what happens to tokens: sessions that die, a login that is lost, a
-// slot that is empty for a while, a module that forgets everything. While the token is
-// away, calls return [ErrUnavailable] at once; they work again when it is back.
-//
-// In a program without cgo, or built with the tag nopkcs11, Open returns [ErrNoPKCS11].
+// While the token is away, calls return [ErrUnavailable] at once; they work again when it
+// is back.
 //
 // # Security
 //
-// What is stored outside the token is worthless without it. Whoever can log in can sign
-// and open what is sealed, and with some modules take keys out: Capabilities.Guards lists
-// what a token was seen to refuse.
-//
 // Modules are not trusted to be right. Attributes of keys are read back. Every raw RSA
 // result is checked against the public key before it is returned. Blobs are authenticated
-// in this program before the module sees them, with a key that is derived in the token at
-// start. Inputs of wrong length or range never reach a module: they have ended processes
-// and given wrong numbers.
+// in this program before the module sees them. Inputs of wrong length or range never
+// reach a module: they have ended processes and given wrong numbers.
 //
 // A module runs in this process and can read its memory, and a crash of the module is a
 // crash of the process. What passes through C memory that nobody wipes is a PIN, the
-// 32-byte key of a share, and signatures.
-//
-// A PIN is tried once. If the token refuses it, or says anything else that could mean so,
-// no other attempt follows until the token is opened anew.
+// 32-byte key of a share, and signatures. What whoever can log in can do with the keys
+// depends on the module: see docs/hsm.md and Capabilities.Guards.
 //
 // # Errors
 //

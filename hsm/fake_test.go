@@ -12,6 +12,8 @@ import (
 
 	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/modexp"
 )
 
 // fake is a module in memory that does everything right, records what it sees,
@@ -397,4 +399,14 @@ func (f *fake) GenerateKey(s handle, m mechanism, template []attribute) (handle,
 	value := make([]byte, 32)
 	rand.Read(value)
 	return f.add(s, nil, template, []attribute{attribute{pkcs11.CKA_VALUE, value}}), nil
+}
+
+// right reports whether y is x^d mod n: whether y^e is x.
+func right(mod *modexp.Modulus, x, y []byte) bool {
+	want, err := mod.Elem(x)
+	if err != nil {
+		return false
+	}
+	_, err = mod.CheckedRootVarTime(y, publicExponent, want)
+	return err == nil
 }

@@ -46,23 +46,6 @@ func (f *fake) GenerateKeyPair(s handle, m mechanism, public, private []attribut
 
 func (f *fake) violation(what string) { f.violations = append(f.violations, what) }
 
-func (f *fake) Sign(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
-	if err := f.enter("C_Sign", s); err != nil {
-		return nil, err
-	}
-	o, err := f.object(key)
-	if err != nil {
-		return f.done("C_Sign", nil), err
-	}
-	if m.kind == pkcs11.CKM_SHA256_HMAC {
-		mac := hmac.New(sha256.New, o.attrs[pkcs11.CKA_VALUE])
-		mac.Write(in)
-		return f.done("C_Sign", mac.Sum(nil)), nil
-	}
-	out, err := f.raw(o.rsa, in)
-	return f.done("C_Sign", out), err
-}
-
 func (f *fake) raw(key *rsa.PrivateKey, in []byte) ([]byte, error) {
 	x := new(big.Int).SetBytes(in)
 	if len(in) != key.Size() || x.Cmp(key.N) >= 0 || x.Sign() == 0 {
@@ -77,15 +60,7 @@ func (f *fake) raw(key *rsa.PrivateKey, in []byte) ([]byte, error) {
 	return h.Mul(h, key.Primes[1]).Add(h, m2).FillBytes(make([]byte, len(in))), nil
 }
 
-func (f *fake) Decrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
-	return f.crypt("C_Decrypt", s, m, key, in, cipher.NewCBCDecrypter)
-}
-
-func (f *fake) Encrypt(s handle, m mechanism, key handle, in []byte) ([]byte, error) {
-	return f.crypt("C_Encrypt", s, m, key, in, cipher.NewCBCEncrypter)
-}
-
-func (f *fake) crypt(call string, s handle, m mechanism, key handle, in []byte, mode func(cipher.Block, []byte) cipher.BlockMode) ([]byte, error) {
+func (f *fake) Use(call string, s handle, m mechanism, key handle, in []byte) ([]byte, error) {
 	if err := f.enter(call, s); err != nil {
 		return nil, err
 	}
@@ -93,7 +68,12 @@ func (f *fake) crypt(call string, s handle, m mechanism, key handle, in []byte, 
 	if err != nil {
 		return f.done(call, nil), err
 	}
-	if m.kind == pkcs11.CKM_RSA_X_509 {
+	switch m.kind {
+	case pkcs11.CKM_SHA256_HMAC:
+		mac := hmac.New(sha256.New, o.attrs[pkcs11.CKA_VALUE])
+		mac.Write(in)
+		return f.done(call, mac.Sum(nil)), nil
+	case pkcs11.CKM_RSA_X_509:
 		out, err := f.raw(o.rsa, in)
 		return f.done(call, out), err
 	}
@@ -106,7 +86,11 @@ func (f *fake) crypt(call string, s handle, m mechanism, key handle, in []byte, 
 		return f.done(call, nil), CKR(pkcs11.CKR_KEY_SIZE_RANGE)
 	}
 	out := make([]byte, len(in))
-	mode(block, m.param).CryptBlocks(out, in)
+	if call == byEncrypt {
+		cipher.NewCBCEncrypter(block, m.param).CryptBlocks(out, in)
+	} else {
+		cipher.NewCBCDecrypter(block, m.param).CryptBlocks(out, in)
+	}
 	return f.done(call, out), nil
 }
 

@@ -95,7 +95,7 @@ func FuzzBlob(f *testing.F) {
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if b, err := parseBlob(in); err == nil {
-			require.Equal(t, in, bytes.Join([][]byte{blobHeader(b.kind, b.id), b.body, b.tag}, nil))
+			require.Equal(t, in, bytes.Join([][]byte{{blobVersion, byte(b.kind)}, b.id[:], b.body, b.tag}, nil))
 		} else {
 			require.ErrorIs(t, err, ErrBlob)
 		}

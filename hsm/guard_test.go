@@ -100,7 +100,7 @@ func TestWrappingKeyNeverDecrypts(t *testing.T) {
 		decrypt := tok.use(t, func(s *session) error {
 			h, err := s.find(keys.keys.current().aes)
 			require.NoError(t, err)
-			_, err = s.mod.Decrypt(s.h, mechanism{kind: pkcs11.CKM_AES_ECB}, h, make([]byte, 16))
+			_, err = s.mod.Use(byDecrypt, s.h, mechanism{kind: pkcs11.CKM_AES_ECB}, h, make([]byte, 16))
 			return err
 		})
 		if guarded {

@@ -2,7 +2,9 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -29,9 +32,9 @@ type keySet struct {
 	mu      sync.RWMutex
 	keys    map[keyID]*setKey
 	newest  *setKey
-	refresh pause  // of looks for a key that another process made
-	started uint64 // loads
-	loaded  uint64 // the last one whose result is in keys
+	refresh pause         // of looks for a key that another process made
+	loaded  uint64        // the load whose result is in keys
+	loads   atomic.Uint64 // that began
 }
 
 type setKey struct {
@@ -43,13 +46,22 @@ type setKey struct {
 // authenticationLabel separates what is derived from the generic secret.
 const authenticationLabel = "tandem/hsm v1 blob authentication"
 
-// keySet finds or makes the keys of a label, and checks that the token keeps them.
-func (t *Token) keySet(ctx context.Context, label string, r role, get func(*keySet, context.Context) error) (*keySet, error) {
-	if err := checkLabel(label); err != nil {
+// keySet finds the keys of a label, or makes the first one.
+func (t *Token) keySet(ctx context.Context, label string, r role, first bool) (*keySet, error) {
+	err := cmp.Or(t.made(ctx), checkLabel(label))
+	switch {
+	case err != nil:
 		return nil, err
+	case r == roleSeal && t.caps.Seal == "":
+		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
+	case r == roleWrap && t.caps.Wrap == "":
+		return nil, fmt.Errorf("%w: wrapping keys", ErrUnsupported)
 	}
 	ks := &keySet{t: t, label: label, role: r}
-	return ks, get(ks, ctx)
+	if first {
+		return ks, ks.generate(ctx, true)
+	}
+	return ks, ks.load(ctx)
 }
 
 // maxKeys bounds the versions of one key.
@@ -58,12 +70,9 @@ const maxKeys = 1024
 // load reads the keys of the label anew. A set that was once loaded is never empty again:
 // a token that shows nothing where there were keys is away.
 func (ks *keySet) load(ctx context.Context) error {
-	ks.mu.Lock()
-	ks.started++
-	turn := ks.started
-	ks.mu.Unlock()
+	turn := ks.loads.Add(1)
 	keys, err := run(ctx, ks.t, operation{name: "find AES key"}, func(s *session) (map[keyID]*setKey, error) {
-		list, ids, err := s.ids(ks.template(pkcs11.CKK_AES))
+		list, ids, err := s.ids(secretKeys(ks.label, pkcs11.CKK_AES))
 		if err != nil {
 			return nil, err
 		}
@@ -88,13 +97,12 @@ func (ks *keySet) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	newest := slices.MaxFunc(slices.Collect(maps.Values(keys)), func(a, b *setKey) int { return bytes.Compare(a.id[:], b.id[:]) })
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
-	if turn < ks.loaded {
-		return nil // a load that began later has finished
+	if turn > ks.loaded { // else a load that began later has ended
+		ks.loaded, ks.keys, ks.newest = turn, keys, newest
 	}
-	ks.loaded, ks.keys = turn, keys
-	ks.newest = slices.MaxFunc(slices.Collect(maps.Values(keys)), func(a, b *setKey) int { return bytes.Compare(a.id[:], b.id[:]) })
 	return nil
 }
 
@@ -104,10 +112,7 @@ func (ks *keySet) load(ctx context.Context) error {
 // have made it, or another tool, and to refuse it would make what is under it unreadable.
 func (ks *keySet) check(s *session, h handle, found bool) error {
 	name := fmt.Sprintf("AES key %q", ks.label)
-	if err := s.check(h, name, slices.Concat(ks.role.uses(), kept)); err != nil {
-		return err
-	}
-	if err := s.hidden(h, name, pkcs11.CKA_VALUE); err != nil {
+	if err := s.check(h, name, slices.Concat(ks.role.uses(), kept), pkcs11.CKA_VALUE); err != nil {
 		return err
 	}
 	err := s.check(h, name, s.t.guard)
@@ -142,38 +147,30 @@ func (ks *keySet) missing() error {
 // made first.
 func (ks *keySet) key(s *session, id keyID) (*setKey, error) {
 	name := fmt.Sprintf("AES key %q, version %d", ks.label, id.version())
-	k := &setKey{id: id, aes: &object{name: name, template: ks.template(pkcs11.CKK_AES, id[:]...)}}
+	k := &setKey{id: id, aes: &object{name: name, template: secretKeys(ks.label, pkcs11.CKK_AES, id[:]...)}}
 	if _, err := s.find(k.aes); err != nil {
 		return nil, err
 	}
-	list, err := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...), 2)
+	secret := &object{name: "authentication secret of " + name, template: secretKeys(ks.label, pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...)}
+	h, err := s.find(secret)
+	if err == nil {
+		err = s.check(h, secret.name, kept)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if len(list) != 1 {
-		return nil, fmt.Errorf("%w: authentication secret of %s", ErrKeyNotFound, name)
-	}
-	if err := s.check(list[0], "authentication secret of "+name, kept); err != nil {
-		return nil, err
-	}
-	in := append([]byte(authenticationLabel), id[:]...)
-	derived, err := s.mod.Sign(s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, list[0], in)
-	if err != nil {
-		return nil, err
-	}
+	derived, err := s.mod.Use(bySign, s.h, mechanism{kind: pkcs11.CKM_SHA256_HMAC}, h, append([]byte(authenticationLabel), id[:]...))
 	defer clear(derived)
-	if len(derived) != tagBytes {
-		return nil, s.t.fault("HMAC")
+	if err == nil && len(derived) != tagBytes {
+		err = s.t.fault("HMAC")
 	}
-	k.mac = s.t.macKey(id, derived)
-	return k, nil
+	if err == nil {
+		k.mac = s.t.macKey(id, derived)
+	}
+	return k, err
 }
 
 func secretID(id []byte) []byte { return append(id[:len(id):len(id)], 'a') }
-
-func (ks *keySet) template(keyType uint, id ...byte) []attribute {
-	return secretKeys(ks.label, keyType, id...)
-}
 
 // secretKeys is the template of all secret keys of a label and type, or of the one with
 // an id.
@@ -185,20 +182,14 @@ func secretKeys(label string, keyType uint, id ...byte) []attribute {
 	return list
 }
 
-// create makes version 1 of a label that has no AES key yet.
-func (ks *keySet) create(ctx context.Context) error { return ks.generate(ctx, true) }
-
-// rotate makes a new version, which is used from now on.
-func (ks *keySet) rotate(ctx context.Context) error { return ks.generate(ctx, false) }
-
-// generate makes the first version or the next one, and loads it. Looking and generating
-// are one step under one login: without a login no keys show, and a second one would be
-// made under a taken label.
+// generate makes the first version of a label that has no AES key yet, or the next one,
+// and loads it. Looking and generating are one step under one login: without a login no
+// keys show, and a second one would be made under a taken label.
 func (ks *keySet) generate(ctx context.Context, first bool) error {
 	nonce := make([]byte, idBytes-4) // the same at each try
 	rand.Read(nonce)
 	err := do(ctx, ks.t, operation{name: "generate AES key"}, func(s *session) error {
-		return s.makeOnce(ks.template(pkcs11.CKK_AES), nonce, func(h handle) error { return ks.check(s, h, false) },
+		return s.makeOnce(secretKeys(ks.label, pkcs11.CKK_AES), nonce, func(h handle) error { return ks.check(s, h, false) },
 			func(ids [][]byte) (handle, error) {
 				version, err := ks.nextVersion(ids, first)
 				if err != nil {
@@ -237,7 +228,7 @@ func (ks *keySet) nextVersion(ids [][]byte, first bool) (uint32, error) {
 func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
 	label := attribute{pkcs11.CKA_LABEL, []byte(ks.label)}
 	// An earlier try may have made a secret, and its answer be lost.
-	if err := s.remove(ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id)...)); err != nil {
+	if err := s.remove(secretKeys(ks.label, pkcs11.CKK_GENERIC_SECRET, secretID(id)...)); err != nil {
 		return 0, err
 	}
 	secret, err := s.generateSecret(true, label, attribute{pkcs11.CKA_ID, secretID(id)})
@@ -250,37 +241,11 @@ func (ks *keySet) generateVersion(s *session, id []byte) (handle, error) {
 	h, err := s.generateAES(ks.role, true, label, attribute{pkcs11.CKA_ID, id})
 	if err != nil {
 		// If only the answer was lost, the key needs its secret.
-		if list, e := s.mod.FindObjects(s.h, ks.template(pkcs11.CKK_AES, id...), 1); e == nil && len(list) == 0 {
+		if list, e := s.mod.FindObjects(s.h, secretKeys(ks.label, pkcs11.CKK_AES, id...), 1); e == nil && len(list) == 0 {
 			_ = s.mod.DestroyObject(s.h, secret)
 		}
 	}
 	return h, err
-}
-
-// destroy removes all keys of a version that is not the newest.
-func (ks *keySet) destroy(ctx context.Context, version uint32) error {
-	if err := ks.load(ctx); err != nil {
-		return err
-	}
-	if version == ks.current().id.version() {
-		return fmt.Errorf("%w: version %d is in use", ErrInput, version)
-	}
-	var templates [][]attribute
-	ks.mu.RLock()
-	for id := range ks.keys {
-		if id.version() == version {
-			// The AES key goes first: its secret is useless without it.
-			templates = append(templates, ks.template(pkcs11.CKK_AES, id[:]...), ks.template(pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...))
-		}
-	}
-	ks.mu.RUnlock()
-	if len(templates) == 0 {
-		return fmt.Errorf("%w: AES key %q, version %d", ErrKeyNotFound, ks.label, version)
-	}
-	if err := do(ctx, ks.t, operation{name: "destroy AES key"}, func(s *session) error { return s.remove(templates...) }); err != nil {
-		return err
-	}
-	return ks.load(ctx)
 }
 
 // DestroyKeys removes all versions of the sealing or wrapping key with this label from
@@ -291,9 +256,6 @@ func (t *Token) DestroyKeys(ctx context.Context, label string) error {
 		return err
 	}
 	return do(ctx, t, operation{name: "destroy keys"}, func(s *session) error {
-		if err := s.loggedIn(); err != nil {
-			return err
-		}
 		return s.remove(secretKeys(label, pkcs11.CKK_AES), secretKeys(label, pkcs11.CKK_GENERIC_SECRET))
 	})
 }
@@ -329,14 +291,14 @@ func (ks *keySet) lookup(ctx context.Context, id keyID) (*setKey, error) {
 
 // blob makes a blob of one kind.
 func (k *setKey) blob(kind blobKind, aad, body []byte) ([]byte, error) {
-	header := blobHeader(kind, k.id)
+	header := append([]byte{blobVersion, byte(kind)}, k.id[:]...)
 	tag, err := k.mac.sum(header, aad, body)
 	return slices.Concat(header, body, tag), err
 }
 
 // authentic parses a blob of one kind, and returns it with its key. A changed blob ends
-// here: what modules say to one differs, some crash at it, and every failure of C_Decrypt
-// costs memory (see module).
+// here: modules have crashed at one, and unwrapped one without complaint, and every
+// failure of C_Decrypt costs memory (see module).
 func (ks *keySet) authentic(ctx context.Context, kind blobKind, aad, raw []byte) (*blob, *setKey, error) {
 	b, err := parseBlob(raw)
 	if err != nil {
@@ -349,5 +311,9 @@ func (ks *keySet) authentic(ctx context.Context, kind blobKind, aad, raw []byte)
 	if err != nil {
 		return nil, nil, err
 	}
-	return b, key, key.mac.check(b, aad)
+	tag, err := key.mac.sum(b.header, aad, b.body)
+	if err == nil && !hmac.Equal(tag, b.tag) { // in constant time
+		err = fmt.Errorf("%w: wrong authentication tag", ErrBlob)
+	}
+	return b, key, err
 }

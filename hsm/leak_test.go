@@ -62,11 +62,11 @@ func TestFailuresKeepNothing(t *testing.T) {
 				{"blob", func() error { _, err := sealer.Open(ctx, nil, sealed); return err }},
 				// Past all checks, straight into the module.
 				{"C_Sign", func() error {
-					_, err := tok.mod.Sign(s, mechanism{kind: pkcs11.CKM_RSA_X_509}, 1<<30, x)
+					_, err := tok.mod.Use(bySign, s, mechanism{kind: pkcs11.CKM_RSA_X_509}, 1<<30, x)
 					return err
 				}},
 				{"C_Decrypt", func() error {
-					_, err := tok.mod.Decrypt(s, mechanism{kind: pkcs11.CKM_RSA_X_509}, 1<<30, x)
+					_, err := tok.mod.Use(byDecrypt, s, mechanism{kind: pkcs11.CKM_RSA_X_509}, 1<<30, x)
 					return err
 				}},
 				{"C_GetAttributeValue", func() error {

@@ -146,28 +146,35 @@ func testSealer(t *testing.T, tok *Token) {
 	// Rotation by one process, seen by another.
 	other, err := tok.Sealer(ctx, "seal")
 	require.NoError(t, err)
-	require.EqualValues(t, 1, s.Version())
+	require.EqualValues(t, 1, s.keys.current().id.version())
 	require.NoError(t, s.Rotate(ctx))
-	require.EqualValues(t, 2, s.Version())
-	require.EqualValues(t, 1, other.Version())
+	require.EqualValues(t, 2, s.keys.current().id.version())
+	require.EqualValues(t, 1, other.keys.current().id.version())
 	b, err := s.Seal(ctx, nil, []byte("new"))
 	require.NoError(t, err)
-	version, err := BlobVersion(b)
+	parsed, err := parseBlob(b)
 	require.NoError(t, err)
-	require.EqualValues(t, 2, version)
+	require.EqualValues(t, 2, parsed.id.version())
 	got, err := other.Open(ctx, nil, b)
 	require.NoError(t, err)
 	require.Equal(t, "new", string(got))
-	require.EqualValues(t, 2, other.Version())
+	require.EqualValues(t, 2, other.keys.current().id.version())
 	for plain, b := range blobs {
 		got, err := s.Open(ctx, []byte("user 1"), b)
 		require.NoError(t, err)
 		require.Equal(t, plain, string(got))
 	}
-	require.ErrorIs(t, s.Destroy(ctx, 2), ErrInput)
-	require.ErrorIs(t, s.Destroy(ctx, 3), ErrKeyNotFound)
-	require.NoError(t, s.Destroy(ctx, 1))
-	require.ErrorIs(t, s.Destroy(ctx, 1), ErrKeyNotFound)
+	// An old version is destroyed.
+	require.NoError(t, tok.use(t, func(ss *session) error {
+		for id := range s.keys.keys {
+			if id.version() == 1 {
+				return ss.remove(secretKeys("seal", pkcs11.CKK_AES, id[:]...), secretKeys("seal", pkcs11.CKK_GENERIC_SECRET, secretID(id[:])...))
+			}
+		}
+		return ErrKeyNotFound
+	}))
+	s, err = tok.Sealer(ctx, "seal")
+	require.NoError(t, err)
 	for _, b := range blobs {
 		_, err := s.Open(ctx, []byte("user 1"), b)
 		require.ErrorIs(t, err, ErrBlob)
@@ -226,7 +233,7 @@ func testServerKeys(t *testing.T, tok *Token, bits int) {
 		err := tok.use(t, func(s *session) error {
 			h, err := s.find(keys.keys.current().aes)
 			require.NoError(t, err)
-			_, err = s.mod.Decrypt(s.h, mechanism, h, make([]byte, 32))
+			_, err = s.mod.Use(byDecrypt, s.h, mechanism, h, make([]byte, 32))
 			return err
 		})
 		require.ErrorAs(t, err, &code)

@@ -183,20 +183,14 @@ func (m *module) GenerateKeyPair(s handle, mech mechanism, public, private []att
 	return handle(pub), handle(priv), ckr(err)
 }
 
-func (m *module) Sign(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	return twoSteps(m.ctx.SignInit, m.ctx.Sign, s, mech, key, in)
-}
-
-func (m *module) Decrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	return twoSteps(m.ctx.DecryptInit, m.ctx.Decrypt, s, mech, key, in)
-}
-
-func (m *module) Encrypt(s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
-	return twoSteps(m.ctx.EncryptInit, m.ctx.Encrypt, s, mech, key, in)
-}
-
-func twoSteps(start func(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error,
-	run func(pkcs11.SessionHandle, []byte) ([]byte, error), s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+func (m *module) Use(function string, s handle, mech mechanism, key handle, in []byte) ([]byte, error) {
+	start, run := m.ctx.EncryptInit, m.ctx.Encrypt
+	switch function {
+	case bySign:
+		start, run = m.ctx.SignInit, m.ctx.Sign
+	case byDecrypt:
+		start, run = m.ctx.DecryptInit, m.ctx.Decrypt
+	}
 	if err := start(pkcs11.SessionHandle(s), mech.list(), pkcs11.ObjectHandle(key)); err != nil {
 		return nil, ckr(err)
 	}

@@ -50,6 +50,9 @@ func (l logTo) Write(p []byte) (int, error) {
 
 // use runs f once in a session of its own.
 func (t *Token) use(tb testing.TB, f func(*session) error) error {
+	if err := t.admit(tb.Context(), "test"); err != nil {
+		return err
+	}
 	_, _, err := once(tb.Context(), t, operation{name: "test", discard: true}, func(s *session) (struct{}, error) { return struct{}{}, f(s) })
 	return err
 }

@@ -37,7 +37,7 @@ func TestNothing(t *testing.T) {
 			(*Token)(nil), (*Key)(nil), (*Sealer)(nil), (*ServerKeys)(nil), (*TokenError)(nil), (*CKR)(nil),
 		},
 		Values:    []func() any{func() any { return mustOpenFake(t, newFake(), nil) }, sealer, keys, key},
-		Functions: map[string]any{"Open": Open, "BlobVersion": BlobVersion},
+		Functions: map[string]any{"Open": Open},
 		Good:      []any{"label", 2048},
 	})
 	// A method that uses a context refuses to go without one.

@@ -99,10 +99,11 @@ type attributeCheck struct {
 
 func (c attributeCheck) String() string { return fmt.Sprintf("%s = %t", c.name, c.want) }
 
-// check refuses an object with other attributes than it should have. Modules accept
-// templates and do something else (opencryptoki's C_UnwrapKey ignores CKA_SENSITIVE), so
-// all that matters is what can be read back.
-func (s *session) check(h handle, name string, list []attributeCheck) error {
+// check refuses an object with other attributes than it should have, and one with a
+// secret that can be read. Modules accept templates and do something else (opencryptoki's
+// C_UnwrapKey ignores CKA_SENSITIVE), so all that matters is what can be read back. A
+// secret is hidden if the token says so, or does not have it: other errors say nothing.
+func (s *session) check(h handle, name string, list []attributeCheck, secrets ...uint) error {
 	for _, c := range list {
 		got, err := s.flag(h, c.kind)
 		if err != nil {
@@ -112,13 +113,7 @@ func (s *session) check(h handle, name string, list []attributeCheck) error {
 			return fmt.Errorf("%w: %s has %s = %t", ErrExposed, name, c.name, got)
 		}
 	}
-	return nil
-}
-
-// hidden refuses a key whose secret attribute can be read. The attribute is hidden if the
-// token says so, or does not have it; any other error says nothing about that.
-func (s *session) hidden(h handle, name string, kinds ...uint) error {
-	for _, kind := range kinds {
+	for _, kind := range secrets {
 		v, err := s.mod.Attribute(s.h, h, kind)
 		clear(v) // the token is as bad as feared
 		switch {
@@ -150,7 +145,7 @@ func (s *session) destroy(list []handle) error {
 // remove destroys all objects that match one of the templates.
 func (s *session) remove(templates ...[]attribute) error {
 	for _, template := range templates {
-		list, err := s.mod.FindObjects(s.h, template, maxKeys)
+		list, err := s.search(template, maxKeys)
 		if err == nil {
 			err = s.destroy(list)
 		}

@@ -166,7 +166,7 @@ func TestTraps(t *testing.T) {
 		require.NoError(t, err)
 		list, err := tok.mod.FindObjects(s, privateKeys("key"), 1)
 		require.NoError(t, err)
-		_, err = tok.mod.Sign(s, mechanism{kind: pkcs11.CKM_RSA_X_509}, list[0], long)
+		_, err = tok.mod.Use(bySign, s, mechanism{kind: pkcs11.CKM_RSA_X_509}, list[0], long)
 		t.Fatalf("still alive: %v", err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestTraps$", "-test.count", "1")
@@ -210,7 +210,7 @@ func TestLoginLost(t *testing.T) {
 				require.NoError(t, err, name)
 				require.Equal(t, "share", string(plain))
 			}
-			require.EqualValues(t, 2, sealer.Version())
+			require.EqualValues(t, 2, sealer.keys.current().id.version())
 		})
 	}
 }

@@ -21,38 +21,39 @@ type recovery struct {
 // caller met its trouble.
 func (t *Token) recover(ctx context.Context, l level, gen uint64, cause error) error {
 	t.mu.Lock()
-	r, err := t.recovery, t.refusal()
+	r, err := t.recovery, t.refusal("recovery")
 	switch {
-	case r != nil:
-	case err != nil, t.downErr == nil && t.gen != gen:
+	case err != nil, r == nil && t.downErr == nil && t.gen != gen:
 		t.mu.Unlock()
 		return err
-	default:
+	case r == nil:
 		r = &recovery{started: time.Now(), done: make(chan struct{})}
 		t.recovery = r
 		t.stats.Recoveries++
 		go t.runRecovery(ctx, r, l, cause)
 	}
 	t.mu.Unlock()
-	timer := time.NewTimer(t.cfg.CallTimeout)
-	defer timer.Stop()
 	select {
 	case <-r.done:
 		return r.err
 	case <-ctx.Done():
 		return unavailable("recovery", ctx.Err())
-	case <-timer.C:
+	case <-time.After(t.cfg.CallTimeout):
 		return unavailable("recovery", context.DeadlineExceeded)
 	}
 }
 
-// refusal says why nothing is done now, or nil. The caller holds mu.
-func (t *Token) refusal() error {
+// refusal says why no call is made now, or nil. The caller holds mu.
+func (t *Token) refusal(op string) error {
 	switch {
 	case t.closed:
 		return ErrClosed
 	case t.pinErr != nil:
 		return t.pinErr
+	case t.abandoned > 0 && t.abandoned >= t.live():
+		return unavailable(op, fmt.Errorf("%d calls into the module have not returned", t.abandoned))
+	case t.recovery != nil && time.Since(t.recovery.started) > t.cfg.CallTimeout:
+		return unavailable(op, errors.New("a recovery has not returned"))
 	case t.downErr != nil && t.recovery == nil && time.Now().Before(t.retryAt):
 		return unavailable("recovery", t.downErr)
 	}
@@ -70,7 +71,6 @@ func (t *Token) runRecovery(ctx context.Context, r *recovery, l level, cause err
 	locked := err == nil
 	switch {
 	case !locked:
-		err = fmt.Errorf("calls into the module have not returned: %w", err)
 	case t.finalized:
 		// Close came first, so the module may belong to another owner by now.
 		err = ErrClosed
@@ -119,10 +119,10 @@ func (t *Token) loginAnew(ctx context.Context) error {
 	if err == nil {
 		err = t.closeAll()
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = t.logIn(ctx, info)
 	}
-	return t.logIn(ctx, info)
+	return err
 }
 
 // restartModule is level 2, and the start. The token is locked.
@@ -143,7 +143,12 @@ func (t *Token) restartModule(ctx context.Context) error {
 		return err
 	}
 	if t.slots == nil {
-		t.makePool(info)
+		n := t.cfg.Sessions
+		// 0 is "no information" and ^0 "no limit"; one session holds the login.
+		if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
+			n = min(n, int(limit)-1)
+		}
+		t.slots, t.resting = make(chan struct{}, n), make(chan struct{}, n) // unlock fills the first
 	}
 	return t.logIn(ctx, info)
 }
@@ -154,19 +159,6 @@ func (t *Token) closeAll() error {
 	t.idle = nil
 	t.mu.Unlock()
 	return t.mod.CloseAllSessions(t.slot)
-}
-
-// makePool makes room for as many calls as there may be sessions.
-func (t *Token) makePool(info tokenInfo) {
-	n := t.cfg.Sessions
-	// 0 is "no information" and ^0 "no limit"; one session holds the login.
-	if limit := info.maxRWSessions; limit > 1 && limit < maxSessions {
-		n = min(n, int(limit)-1)
-	}
-	t.slots, t.resting = make(chan struct{}, n), make(chan struct{}, n) // unlock fills the first
-	t.mu.Lock()
-	t.live = n
-	t.mu.Unlock()
 }
 
 // pause lets something happen at growing intervals: at once after a quiet half minute,

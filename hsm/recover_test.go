@@ -268,6 +268,53 @@ func TestAbandoned(t *testing.T) {
 	require.EqualValues(t, 2, tok.Stats().Abandoned)
 }
 
+// Who waits for a turn is refused when all that have one hang: calls, or a recovery.
+func TestQueueBehindHanging(t *testing.T) {
+	for call, trouble := range map[string]func(*fake){
+		"C_Sign":       func(*fake) {},
+		"C_Initialize": func(f *fake) { f.initialized = false },
+	} {
+		f := newFake()
+		tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
+		key, err := tok.GenerateKey(t.Context(), "key", 2048)
+		require.NoError(t, err)
+		setLimits(t, tok, 200*time.Millisecond)
+		block, inside := make(chan struct{}), make(chan struct{}, 2)
+		f.set(func() {
+			trouble(f)
+			f.trouble = func(c string) error {
+				if c == call {
+					inside <- struct{}{}
+					<-block
+				}
+				return nil
+			}
+		})
+		waiting := 2 // for the call or recovery that hangs, and for a turn
+		results := make(chan error, 3)
+		prove := func() { results <- key.prove(context.WithoutCancel(t.Context())) }
+		go prove()
+		<-inside
+		if call == "C_Sign" {
+			go prove()
+			<-inside
+			waiting++
+		}
+		go prove()
+		for range waiting {
+			select {
+			case err := <-results:
+				require.ErrorIs(t, err, ErrUnavailable, call)
+			case <-time.After(time.Minute):
+				t.Fatalf("%s hangs, and so does who waits", call)
+			}
+		}
+		f.set(func() { f.trouble = nil })
+		close(block)
+		require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
+	}
+}
+
 // Close waits for calls, and leaves a module alone while a call is in it.
 func TestClose(t *testing.T) {
 	f := newFake()

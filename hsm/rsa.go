@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto"
@@ -25,37 +26,23 @@ type Key struct {
 	n   []byte // big-endian, no leading zeros: k bytes
 	mod *modexp.Modulus
 	by  string // of rawFunctions; empty before prove has found it
-	// borrow gives the private key's handle in a session, and what to do with the handle
-	// after use.
-	borrow func(*session) (h handle, giveBack func(), err error)
+	// held is the private key; or the key that wraps it, if wrapped is not nil.
+	held    *object
+	wrapped *wrapped
 }
 
 var _ splitkey.RSAKey = (*Key)(nil)
 
 // newKey prepares a key of newPublicKey for use.
-func (t *Token) newKey(pub *rsa.PublicKey, by string, borrow func(*session) (handle, func(), error)) *Key {
+func (t *Token) newKey(pub *rsa.PublicKey, by string, held *object, w *wrapped) *Key {
 	n := pub.N.Bytes()
-	return &Key{t: t, pub: pub, n: n, mod: modexp.NewModulus(n), by: by, borrow: borrow}
+	return &Key{t, pub, n, modexp.NewModulus(n), by, held, w}
 }
 
-// right reports whether y is x^d mod n: whether y^e is x.
-func right(mod *modexp.Modulus, x, y []byte) bool {
-	want, err := mod.Elem(x)
-	if err != nil {
-		return false
-	}
-	_, err = mod.CheckedRootVarTime(y, publicExponent, want)
-	return err == nil
-}
-
-// Sizes of moduli in bits.
 const (
-	minBits = 2048
-	maxBits = 8192
+	minBits, maxBits = 2048, 8192 // sizes of moduli
+	publicExponent   = 65537      // e, the only one in use here
 )
-
-// publicExponent is e = 65537, the only one in use here.
-const publicExponent = 65537
 
 // Public returns the key's *rsa.PublicKey.
 func (k *Key) Public() crypto.PublicKey {
@@ -72,23 +59,25 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	if k == nil || k.t == nil || ctx == nil {
 		return nil, errNothing
 	}
-	// What is out of range ends here: modules crash at it, disagree about it, and every
-	// failure of C_Sign costs memory (see module).
-	if elem, err := k.mod.Elem(x); err != nil || elem.IsZero() == 1 {
-		return nil, fmt.Errorf("%w: operand must have the length of the modulus and be between 0 and it", ErrInput)
-	}
-	return k.exponentiate(ctx, operation{name: "raw RSA", proven: true}, k.by, append([]byte(nil), x...))
+	return k.exponentiate(ctx, operation{name: "raw RSA", proven: true}, k.by, bytes.Clone(x))
 }
 
 func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []byte) ([]byte, error) {
-	y, err := run(ctx, k.t, op, func(s *session) ([]byte, error) {
-		h, giveBack, err := k.borrow(s)
-		if err != nil {
+	// What is out of range ends here: SoftHSM ends the process at a C_Sign of more than k
+	// bytes, modules disagree about it, and every failure costs memory (see module).
+	x, err := k.mod.Elem(in)
+	if err != nil || x.IsZero() == 1 {
+		return nil, fmt.Errorf("%w: operand must have the length of the modulus and be between 0 and it", ErrInput)
+	}
+	y, err := runOn(ctx, k.t, op, k.held, func(s *session, h handle) (y []byte, err error) {
+		if k.wrapped == nil {
+			return s.raw(by, h, in)
+		}
+		if h, err = s.unwrap(h, k.wrapped); err != nil {
 			return nil, err
 		}
-		y, err := s.raw(by, h, in)
-		if err == nil {
-			giveBack()
+		if y, err = s.raw(by, h, in); err == nil {
+			_ = s.mod.DestroyObject(s.h, h) // else the session does it when it is closed
 		}
 		return y, err
 	})
@@ -98,7 +87,7 @@ func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []by
 	// Modules blind, use the CRT and fail: a result with CKR_OK may be wrong, and one
 	// that is wrong modulo one prime gives the primes away (Boneh, DeMillo, Lipton,
 	// EUROCRYPT 1997).
-	if !right(k.mod, in, y) {
+	if _, err := k.mod.CheckedRootVarTime(y, publicExponent, x); err != nil {
 		clear(y)
 		return nil, k.t.fault("raw RSA")
 	}
@@ -106,18 +95,11 @@ func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []by
 }
 
 // rawFunctions do raw RSA, most modules by both.
-var rawFunctions = []string{"C_Sign", "C_Decrypt"}
+var rawFunctions = []string{bySign, byDecrypt}
 
-// raw is one raw RSA operation. The operand has been checked: SoftHSM ends the process at
-// a C_Sign of more than k bytes, and modules disagree about every other operand that is
-// not exactly k bytes and below n.
+// raw is one raw RSA operation, of an operand that has been checked.
 func (s *session) raw(by string, key handle, in []byte) (out []byte, err error) {
-	m := mechanism{kind: pkcs11.CKM_RSA_X_509}
-	if by == rawFunctions[0] {
-		out, err = s.mod.Sign(s.h, m, key, in)
-	} else {
-		out, err = s.mod.Decrypt(s.h, m, key, in)
-	}
+	out, err = s.mod.Use(by, s.h, mechanism{kind: pkcs11.CKM_RSA_X_509}, key, in)
 	if missing := len(in) - len(out); missing > 0 && err == nil { // without its zeros it is the same number
 		out = append(make([]byte, missing), out...)
 	}
@@ -143,7 +125,10 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 	}
 	var err error
 	for _, guard := range choices {
-		if err = t.generateKey(ctx, label, bits, id, guard); !errors.Is(err, ErrUnsupported) {
+		err = do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
+			return s.generateKey(label, bits, id, guard)
+		})
+		if !errors.Is(err, ErrUnsupported) {
 			break
 		}
 	}
@@ -157,28 +142,25 @@ func (t *Token) GenerateKey(ctx context.Context, label string, bits int) (*Key, 
 	return k, err
 }
 
-func (t *Token) generateKey(ctx context.Context, label string, bits int, id []byte, guard []attributeCheck) error {
-	names := []attribute{{pkcs11.CKA_LABEL, []byte(label)}, {pkcs11.CKA_ID, id}}
-	return do(ctx, t, operation{name: "generate key", long: true}, func(s *session) error {
-		done, err := t.alone("key", label)
-		if err != nil {
-			return err
-		}
-		defer done()
-		var pub handle
-		err = s.makeOnce(privateKeys(label), id, func(h handle) error { return s.checkPrivate(h, label, guard) },
-			func(ids [][]byte) (priv handle, err error) {
-				if len(ids) > 0 {
-					return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
-				}
-				pub, priv, err = s.generateRSA(bits, true, false, guard, names...)
-				return priv, err
-			})
-		if err != nil && pub != 0 {
-			_ = s.mod.DestroyObject(s.h, pub)
-		}
+func (s *session) generateKey(label string, bits int, id []byte, guard []attributeCheck) error {
+	done, err := s.t.alone("key", label)
+	if err != nil {
 		return err
-	})
+	}
+	defer done()
+	var pub handle
+	err = s.makeOnce(privateKeys(label), id, func(h handle) error { return s.checkPrivate(h, label, guard) },
+		func(ids [][]byte) (priv handle, err error) {
+			if len(ids) > 0 {
+				return 0, fmt.Errorf("%w: %q", ErrKeyExists, label)
+			}
+			pub, priv, err = s.generateRSA(bits, true, false, guard, attribute{pkcs11.CKA_LABEL, []byte(label)}, attribute{pkcs11.CKA_ID, id})
+			return priv, err
+		})
+	if err != nil && pub != 0 {
+		_ = s.mod.DestroyObject(s.h, pub)
+	}
+	return err
 }
 
 // alone lets one call at a time make the object of a kind and label. Two would make two,
@@ -216,10 +198,7 @@ func (t *Token) Key(ctx context.Context, label string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := t.newKey(pub, "", func(s *session) (handle, func(), error) {
-		h, err := s.find(o)
-		return h, func() {}, err
-	})
+	k := t.newKey(pub, "", o, nil)
 	if err := k.prove(ctx); err != nil {
 		return nil, err
 	}
@@ -266,14 +245,10 @@ func (s *session) generateRSA(bits int, token, extractable bool, guard []attribu
 // checkPrivate refuses a private key that the token would give away. CKA_LOCAL is not
 // asked for: NSS says that a key it generated is not local.
 func (s *session) checkPrivate(h handle, name string, guard []attributeCheck) error {
-	err := s.check(h, name, append([]attributeCheck{
+	return s.check(h, name, append([]attributeCheck{
 		{pkcs11.CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", true},
 		{pkcs11.CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true},
-	}, slices.Concat(kept, guard)...))
-	if err != nil {
-		return err
-	}
-	return s.hidden(h, name, rsaSecrets...)
+	}, slices.Concat(kept, guard)...), rsaSecrets...)
 }
 
 // rsaSecrets are the attributes of a private key that must be hidden.

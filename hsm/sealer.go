@@ -14,9 +14,9 @@ import (
 // It is safe for concurrent use.
 //
 // Each secret is encrypted here, with AES-256-GCM under a random key of its own. The
-// token encrypts that key with AES-CBC, and HMAC-SHA256 covers all of it. So the token
-// and its module see 32 bytes of no use without the blob, and no secret stays in memory
-// that the module or miekg/pkcs11 freed without wiping it.
+// token encrypts that key with AES-CBC, and HMAC-SHA256 covers all of it, the associated
+// data too. So the token and its module see 32 bytes of no use without the blob, and no
+// secret stays in memory that the module or miekg/pkcs11 freed without wiping it.
 type Sealer struct {
 	keys   *keySet
 	proven bool // it was seen to work
@@ -38,25 +38,19 @@ const (
 //
 // Errors: ErrKeyExists and those of Sealer.
 func (t *Token) GenerateSealingKey(ctx context.Context, label string) (*Sealer, error) {
-	return t.sealer(ctx, label, (*keySet).create)
+	return t.sealer(ctx, label, true)
 }
 
 // Sealer returns the sealer of all versions of the key with this label.
 //
 // Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) Sealer(ctx context.Context, label string) (*Sealer, error) {
-	return t.sealer(ctx, label, (*keySet).load)
+	return t.sealer(ctx, label, false)
 }
 
 // sealer uses the key once before it gives the sealer out.
-func (t *Token) sealer(ctx context.Context, label string, get func(*keySet, context.Context) error) (*Sealer, error) {
-	if err := t.made(ctx); err != nil {
-		return nil, err
-	}
-	if t.caps.Seal == "" {
-		return nil, fmt.Errorf("%w: sealing", ErrUnsupported)
-	}
-	ks, err := t.keySet(ctx, label, roleSeal, get)
+func (t *Token) sealer(ctx context.Context, label string, first bool) (*Sealer, error) {
+	ks, err := t.keySet(ctx, label, roleSeal, first)
 	if err != nil {
 		return nil, err
 	}
@@ -72,46 +66,16 @@ func (t *Token) sealer(ctx context.Context, label string, get func(*keySet, cont
 	return s, nil
 }
 
-// Rotate makes a new version of the key. What is sealed from now on is sealed under it,
-// in this process at once, in others when they open the sealer anew; blobs of older
-// versions stay readable, everywhere, as long as their keys are in the token.
+// Rotate makes a new version of the key, which seals in this process at once, in others
+// when they open the sealer anew. Blobs of older versions stay readable, everywhere, as
+// long as their keys are in the token.
 //
 // Errors: those of Token.Sealer.
 func (s *Sealer) Rotate(ctx context.Context) error {
 	if !s.made() || ctx == nil {
 		return errNothing
 	}
-	return s.keys.rotate(ctx)
-}
-
-// Destroy removes an old version of the key from the token. Everything sealed under it is
-// lost for good, in every backup too: a store that is restored from such a backup cannot
-// be used. BlobVersion tells what must be sealed anew first.
-//
-// Errors: ErrInput for the version that seals, ErrKeyNotFound, and those of Token.Sealer.
-func (s *Sealer) Destroy(ctx context.Context, version uint32) error {
-	if !s.made() || ctx == nil {
-		return errNothing
-	}
-	return s.keys.destroy(ctx, version)
-}
-
-// Version returns the version of the key that seals, from 1.
-func (s *Sealer) Version() uint32 {
-	if !s.made() {
-		return 0
-	}
-	return s.keys.current().id.version()
-}
-
-// BlobVersion returns the version of the key that a blob names, so that old ones can be
-// sealed anew. The blob is not checked. It returns ErrBlob.
-func BlobVersion(sealed []byte) (uint32, error) {
-	b, err := parseBlob(sealed)
-	if err != nil {
-		return 0, err
-	}
-	return b.id.version(), nil
+	return s.keys.generate(ctx, false)
 }
 
 // Seal encrypts a plaintext of at most MaxSealed bytes. The result is 126 bytes longer,
@@ -137,8 +101,7 @@ func (s *Sealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte, error
 		return nil, err // and a call that goes on still uses the secret
 	}
 	clear(secret)
-	body := box.Seal(boxed, nil, plaintext, joined(blobHeader(sealedBlob, key.id), aad))
-	return key.blob(sealedBlob, aad, body)
+	return key.blob(sealedBlob, aad, box.Seal(boxed, nil, plaintext, nil))
 }
 
 // Open decrypts what Seal made, under whatever version of the key.
@@ -170,7 +133,7 @@ func (s *Sealer) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
 	box, err := newBox(secret)
 	var plaintext []byte
 	if err == nil {
-		plaintext, err = box.Open(nil, nil, b.body[boxedKeyBytes:], joined(b.header, aad))
+		plaintext, err = box.Open(nil, nil, b.body[boxedKeyBytes:], nil)
 	}
 	if err != nil {
 		return nil, t.fault("open") // the blob is authentic, so the secret is not
@@ -187,15 +150,11 @@ func newBox(secret []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func joined(header, aad []byte) []byte {
-	return append(header[:len(header):len(header)], aad...)
-}
-
 // encryptKey returns IV and ciphertext of two blocks.
 func (s *session) encryptKey(key handle, secret []byte) ([]byte, error) {
 	iv := make([]byte, aes.BlockSize, boxedKeyBytes)
 	rand.Read(iv)
-	out, err := s.mod.Encrypt(s.h, mechanism{pkcs11.CKM_AES_CBC, iv}, key, secret)
+	out, err := s.mod.Use(byEncrypt, s.h, mechanism{pkcs11.CKM_AES_CBC, iv}, key, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -206,5 +165,5 @@ func (s *session) encryptKey(key handle, secret []byte) ([]byte, error) {
 }
 
 func (s *session) decryptKey(key handle, boxed []byte) ([]byte, error) {
-	return s.mod.Decrypt(s.h, mechanism{pkcs11.CKM_AES_CBC, boxed[:aes.BlockSize]}, key, boxed[aes.BlockSize:])
+	return s.mod.Use(byDecrypt, s.h, mechanism{pkcs11.CKM_AES_CBC, boxed[:aes.BlockSize]}, key, boxed[aes.BlockSize:])
 }

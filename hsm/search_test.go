@@ -26,7 +26,7 @@ func TestSearchAlone(t *testing.T) {
 		other, err := m.OpenSession(tok.slot, false)
 		require.NoError(t, err)
 		for function, call := range map[string]func() error{
-			"C_UnwrapKey": func() error { _, _, err := s.unwrap(kek, w); return err },
+			"C_UnwrapKey": func() error { _, err := s.unwrap(kek, w); return err },
 			"C_DestroyObject": func() error {
 				h, err := s.generateSecret(false)
 				require.NoError(t, err)

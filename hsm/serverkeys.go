@@ -1,11 +1,15 @@
 package hsm
 
 import (
-	"cmp"
 	"context"
+	"crypto/aes"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -33,13 +37,7 @@ type pooledKey struct {
 //
 // Errors: ErrKeyExists and ErrExposed.
 func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
-	if err := t.made(ctx); err != nil {
-		return err
-	}
-	if t.caps.Wrap == "" {
-		return fmt.Errorf("%w: wrapping keys", ErrUnsupported)
-	}
-	_, err := t.keySet(ctx, label, roleWrap, (*keySet).create)
+	_, err := t.keySet(ctx, label, roleWrap, true)
 	return err
 }
 
@@ -50,16 +48,13 @@ func (t *Token) GenerateWrappingKey(ctx context.Context, label string) error {
 //
 // Errors: ErrKeyNotFound and ErrExposed.
 func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (*ServerKeys, error) {
-	if err := cmp.Or(t.made(ctx), checkBits(bits)); err != nil {
+	if err := checkBits(bits); err != nil {
 		return nil, err
 	}
-	switch {
-	case ready < 0 || ready > 1024:
+	if ready < 0 || ready > 1024 {
 		return nil, fmt.Errorf("%w: %d keys in stock, must be 0 to 1024", ErrInput, ready)
-	case t.caps.Wrap == "":
-		return nil, fmt.Errorf("%w: wrapping keys", ErrUnsupported)
 	}
-	ks, err := t.keySet(ctx, label, roleWrap, (*keySet).load)
+	ks, err := t.keySet(ctx, label, roleWrap, false)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +67,9 @@ func (t *Token) ServerKeys(ctx context.Context, label string, bits, ready int) (
 // away.
 func (p *ServerKeys) draw(ctx context.Context) (pooledKey, error) {
 	k, err := p.generate(ctx)
-	switch {
-	case errors.Is(err, ErrClosed):
-		return pooledKey{}, keystock.ErrEnd
-	case err != nil && ctx.Err() == nil:
+	if errors.Is(err, ErrClosed) {
+		err = keystock.ErrEnd
+	} else if err != nil && ctx.Err() == nil {
 		p.keys.t.log.Warn("hsm: no key for the stock", slog.Any("cause", err))
 	}
 	return k, err
@@ -97,7 +91,7 @@ func (p *ServerKeys) Rotate(ctx context.Context) error {
 	if !p.made() || ctx == nil {
 		return errNothing
 	}
-	return p.keys.rotate(ctx)
+	return p.keys.generate(ctx, false)
 }
 
 // Bits returns the length of the keys' moduli.
@@ -109,20 +103,20 @@ func (p *ServerKeys) Bits() int {
 }
 
 // NewKey returns a key that nobody else has, and its wrapped form to store and give to
-// LoadKey. The blob is secret only as far as the token's wrapping key is safe. The key
-// was used once in its wrapped form.
+// LoadKey. The key was used once in its wrapped form. The blob is secret only as far as
+// the token's wrapping key is safe.
 //
 // Errors: ErrExposed.
 func (p *ServerKeys) NewKey(ctx context.Context) (splitkey.RSAKey, []byte, error) {
 	if !p.made() || ctx == nil {
 		return nil, nil, errNothing
 	}
-	k, ok := p.stock.Take()
-	if !ok {
-		var err error
-		if k, err = p.generate(ctx); err != nil {
-			return nil, nil, err
-		}
+	if k, ok := p.stock.Take(); ok {
+		return k.key, k.blob, nil
+	}
+	k, err := p.generate(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	return k.key, k.blob, nil
 }
@@ -144,13 +138,7 @@ func (p *ServerKeys) LoadKey(ctx context.Context, wrapped []byte) (splitkey.RSAK
 	if err != nil {
 		return nil, err
 	}
-	return p.keys.t.newKey(w.pub, p.keys.t.wrapping.by, func(s *session) (handle, func(), error) {
-		h, err := s.find(kek.aes)
-		if err != nil {
-			return 0, nil, err
-		}
-		return s.unwrap(h, w)
-	}), nil
+	return p.keys.t.newKey(w.pub, p.keys.t.wrapping.by, kek.aes, w), nil
 }
 
 // generate makes a key, wraps it, forgets it and proves that it comes back.
@@ -168,27 +156,23 @@ func (p *ServerKeys) generate(ctx context.Context) (pooledKey, error) {
 			}
 			return kek.blob(wrappedBlob, nil, w.marshal())
 		})
-		if err != nil {
-			return pooledKey{}, err
+		var loaded splitkey.RSAKey
+		if err == nil {
+			loaded, err = p.LoadKey(ctx, sealed)
 		}
-		loaded, err := p.LoadKey(ctx, sealed)
-		if err != nil {
-			return pooledKey{}, err
-		}
-		k := loaded.(*Key)
-		if k.pub.N.Cmp(splitkey.LeastServerModulus(p.bits)) < 0 {
+		k, _ := loaded.(*Key)
+		if err == nil && k.pub.N.Cmp(splitkey.LeastServerModulus(p.bits)) < 0 {
 			continue
 		}
-		if err := k.prove(ctx); err != nil {
-			return pooledKey{}, err
+		if err == nil {
+			err = k.prove(ctx)
 		}
-		return pooledKey{k, sealed}, nil
+		return pooledKey{k, sealed}, err
 	}
 }
 
 // Ping asks the token for the wrapping key: nil means that the token answers, is logged
-// in, and has the key for unwrapping. It uses no key. A token that is away is recovered
-// first, as in every call.
+// in, and has the key for unwrapping. It uses no key.
 //
 // Errors: ErrKeyNotFound and ErrExposed.
 func (p *ServerKeys) Ping(ctx context.Context) error {
@@ -201,4 +185,121 @@ func (p *ServerKeys) Ping(ctx context.Context) error {
 		return struct{}{}, s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
 	})
 	return err
+}
+
+// wrapped is the body of a blob that holds a key: format (1 byte), length of n (2 bytes,
+// big-endian), n, IV (16 bytes for AES-CBC, else none), and what C_WrapKey gave. The
+// format says how, since mechanism 0x210A is RFC 5649 on some modules and PKCS #7 padding
+// with RFC 3394 on others.
+type wrapped struct {
+	method wrapMethod
+	pub    *rsa.PublicKey
+	iv     []byte
+	key    []byte
+}
+
+// wrapMethod is a mechanism that wraps private keys.
+type wrapMethod struct {
+	name    string
+	format  byte
+	kind    uint
+	ivBytes int
+}
+
+// wrapping is how a token wraps keys, and by which of rawFunctions they are used.
+type wrapping struct {
+	method wrapMethod
+	by     string
+}
+
+const (
+	ckmAESKeyWrapKWP = 0x210B // CKM_AES_KEY_WRAP_KWP of PKCS #11 3.0, RFC 5649
+	unwrapped        = "unwrapped key"
+)
+
+// wrapMethods in order of preference: with integrity before without.
+var wrapMethods = []wrapMethod{
+	{"AES-KWP", 1, ckmAESKeyWrapKWP, 0},
+	{"AES-KEY-WRAP-PAD", 2, pkcs11.CKM_AES_KEY_WRAP_PAD, 0},
+	{"AES-KEY-WRAP", 3, pkcs11.CKM_AES_KEY_WRAP, 0},
+	{"AES-CBC-PAD", 4, pkcs11.CKM_AES_CBC_PAD, aes.BlockSize},
+}
+
+func (w *wrapped) marshal() []byte {
+	n := w.pub.N.Bytes()
+	head := binary.BigEndian.AppendUint16([]byte{w.method.format}, uint16(len(n)))
+	return slices.Concat(head, n, w.iv, w.key)
+}
+
+// parseWrapped returns ErrBlob.
+func parseWrapped(b []byte) (*wrapped, error) {
+	bad := fmt.Errorf("%w: malformed wrapped key", ErrBlob)
+	if len(b) < 3 {
+		return nil, bad
+	}
+	w := new(wrapped)
+	for _, m := range wrapMethods {
+		if m.format == b[0] {
+			w.method = m
+		}
+	}
+	size, b := int(binary.BigEndian.Uint16(b[1:])), b[3:]
+	if w.method.format == 0 || len(b) < size+w.method.ivBytes || size == 0 || b[0] == 0 {
+		return nil, bad
+	}
+	pub, err := newPublicKey(b[:size])
+	if err != nil {
+		return nil, bad
+	}
+	w.pub, b = pub, b[size:]
+	w.iv, w.key = b[:w.method.ivBytes], b[w.method.ivBytes:]
+	// Whatever the padding, a private key is longer than its modulus, and its wrapped
+	// form comes in blocks of 8 bytes.
+	if len(w.key) < size || len(w.key)%8 != 0 {
+		return nil, bad
+	}
+	return w, nil
+}
+
+// generateWrapped makes a key for this session and wraps it.
+func (s *session) generateWrapped(kek handle, method wrapMethod, bits int) (*wrapped, error) {
+	pub, priv, err := s.generateRSA(bits, false, true, nil) // extractable for a moment
+	if err != nil {
+		return nil, err
+	}
+	w := &wrapped{method: method, iv: make([]byte, method.ivBytes)}
+	rand.Read(w.iv)
+	if w.pub, err = s.publicKey(pub); err != nil {
+		return nil, err
+	}
+	if err := s.check(priv, "new key", nil, rsaSecrets...); err != nil {
+		return nil, err
+	}
+	if w.key, err = s.mod.WrapKey(s.h, mechanism{method.kind, w.iv}, kek, priv); err != nil {
+		return nil, err
+	}
+	return w, s.destroy([]handle{priv, pub})
+}
+
+// unwrap brings a key back for this session. The blob it came from has been
+// authenticated; the key that came out has not, and opencryptoki leaves it readable
+// whatever the template says. So it is made what it should be, and that is read back.
+func (s *session) unwrap(kek handle, w *wrapped) (handle, error) {
+	h, err := s.mod.UnwrapKey(s.h, mechanism{w.method.kind, w.iv}, kek, w.key, with([]attribute{
+		attrUint(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY), attrUint(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
+		attrBool(pkcs11.CKA_TOKEN, false), attrBool(pkcs11.CKA_PRIVATE, true),
+		attrBool(pkcs11.CKA_SIGN, true), attrBool(pkcs11.CKA_DECRYPT, true),
+	}, kept))
+	if err != nil {
+		return 0, err
+	}
+	if err = s.check(h, unwrapped, kept, rsaSecrets...); errors.Is(err, ErrExposed) {
+		if err = s.mod.SetAttributes(s.h, h, with(nil, kept)); err == nil {
+			err = s.check(h, unwrapped, kept, rsaSecrets...)
+		}
+	}
+	if err != nil {
+		return 0, s.discard(h, err)
+	}
+	return h, nil
 }

@@ -2,8 +2,11 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,9 +16,7 @@ import (
 // Token is one open token. It owns its module: no other library in the same process may
 // use the same file.
 //
-// Its methods, and those of what it returns, may be called from many goroutines. They
-// return errors that wrap ErrUnavailable while the token is away, and work again when it
-// is back; nothing needs to be opened anew.
+// Its methods, and those of what it returns, may be called from many goroutines.
 type Token struct {
 	cfg    Config
 	own    *owned
@@ -42,7 +43,6 @@ type Token struct {
 
 	mu        sync.Mutex
 	idle      []handle // pooled sessions
-	live      int      // slots that shrink left
 	closed    bool
 	pinErr    error     // set once, never cleared
 	downErr   error     // the last recovery failed
@@ -79,11 +79,15 @@ func Open(ctx context.Context, cfg Config) (*Token, error) {
 
 // open starts a module that nobody else uses.
 func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
-	t := &Token{cfg: cfg, own: own, mod: own.mod, log: cfg.Logger, locked: make(chan struct{}, 1), backoff: min(firstBackoff, cfg.MaxBackoff)}
-	err := ctx.Err()
-	if err != nil {
-		err = unavailable("open", err)
-	} else if err = t.recover(ctx, levelStart, 0, nil); err == nil {
+	t := &Token{
+		cfg: cfg, own: own, mod: own.mod, log: cfg.Logger,
+		locked: make(chan struct{}, 1), backoff: min(firstBackoff, cfg.MaxBackoff), macKeys: make(map[keyID]*macKey),
+	}
+	err := unavailable("open", ctx.Err())
+	if err == nil {
+		err = t.recover(ctx, levelStart, 0, nil)
+	}
+	if err == nil {
 		err = t.selfTest(ctx)
 	}
 	if err != nil {
@@ -100,8 +104,7 @@ func open(ctx context.Context, cfg Config, own *owned) (*Token, error) {
 }
 
 // end takes no new calls, and gives the module up when the last one has returned. It
-// waits for that until the context ends; after a while nobody does: then the module stays
-// as it is, since finalizing it during a call would crash the process.
+// waits for that until the context ends; after a while nobody does.
 func (t *Token) end(ctx, while context.Context, anyway bool) error {
 	t.mu.Lock()
 	t.closed = true
@@ -112,10 +115,8 @@ func (t *Token) end(ctx, while context.Context, anyway bool) error {
 		if err == nil {
 			err = t.shut(anyway)
 			t.unlock()
-		} else {
-			err = unavailable("close", fmt.Errorf("calls into the module still run: %w", err))
 		}
-		ended <- err
+		ended <- unavailable("close", err)
 	}()
 	select {
 	case err := <-ended:
@@ -194,7 +195,9 @@ func (t *Token) shut(anyway bool) error {
 	t.mu.Lock()
 	t.idle = nil
 	for _, k := range t.macKeys {
-		k.wipe()
+		k.mu.Lock()
+		k.key.Wipe()
+		k.mu.Unlock()
 	}
 	t.mu.Unlock()
 	if err := t.own.finalize(); err != nil && !anyway {
@@ -218,3 +221,134 @@ func (t *Token) made(ctx context.Context) error {
 func (s *Sealer) made() bool { return s != nil && s.keys != nil }
 
 func (p *ServerKeys) made() bool { return p != nil && p.keys != nil }
+
+// modules holds what this process loaded, by file. A library is loaded once and stays; it
+// has at most one owner, since C_Initialize and C_Finalize concern the whole process.
+var modules struct {
+	sync.Mutex
+	list []*owned
+}
+
+// owned is a module, and for now whoever has it.
+type owned struct {
+	file os.FileInfo
+	mod  cryptoki
+	busy bool
+	// initialized: by this package, if only perhaps, and not yet finalized, or in vain.
+	// Only the owner looks at it.
+	initialized bool
+}
+
+// claim makes the caller the owner of a module until it calls free.
+func claim(path string) (*owned, error) {
+	if !loadable {
+		return nil, ErrNoPKCS11
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModule, err)
+	}
+	modules.Lock()
+	defer modules.Unlock()
+	i := slices.IndexFunc(modules.list, func(o *owned) bool { return os.SameFile(o.file, file) })
+	if i < 0 {
+		mod, err := load(path)
+		if err != nil {
+			return nil, err
+		}
+		i = len(modules.list)
+		modules.list = append(modules.list, &owned{file: file, mod: mod})
+	}
+	o := modules.list[i]
+	if o.busy {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
+	}
+	o.busy = true
+	return o, nil
+}
+
+func (o *owned) free() {
+	modules.Lock()
+	o.busy = false
+	modules.Unlock()
+}
+
+// initialize is C_Initialize. If C_Finalize failed before, the module is taken as it is.
+func (o *owned) initialize(parameters string) error {
+	err := o.mod.Initialize(parameters)
+	if isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		if !o.initialized {
+			return fmt.Errorf("%w: another library of this program initialized it: %w", ErrInUse, err)
+		}
+		return nil
+	}
+	// It may have worked, and its answer be lost. C_Finalize comes before the next try.
+	o.initialized = true
+	return unavailable("C_Initialize", err)
+}
+
+// finalize is C_Finalize, if it is due.
+func (o *owned) finalize() error {
+	if !o.initialized {
+		return nil
+	}
+	if err := o.mod.Finalize(); err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		return unavailable("C_Finalize", err)
+	}
+	o.initialized = false
+	return nil
+}
+
+// Stats counts what happened since the token was opened. The numbers only grow, except
+// Running, Idle and Sessions.
+type Stats struct {
+	// Calls by result. Inputs refused before the module are not counted.
+	OK, Unavailable, Refused, Faults uint64
+	// Abandoned calls did not return in time; Running have not returned yet.
+	Abandoned uint64
+	Running   int
+	// Recoveries of either level, and how many of them restarted the module.
+	Recoveries, Restarts uint64
+	Generation           uint64        // logins
+	Time                 time.Duration // spent in calls, waits and recoveries included
+	// Sessions is the number of calls that may run, Idle of pooled sessions.
+	Sessions, Idle int
+	PINRefused     bool // the token needs a human
+	Down           bool // the last recovery failed
+}
+
+// Stats returns the counters.
+func (t *Token) Stats() Stats {
+	if t == nil {
+		return Stats{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.stats
+	s.Running, s.Generation, s.Sessions, s.Idle = t.abandoned, t.gen, t.live(), len(t.idle)
+	s.PINRefused, s.Down = t.pinErr != nil, t.downErr != nil
+	return s
+}
+
+func (t *Token) count(err error, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Time += took
+	switch {
+	case err == nil:
+		t.stats.OK++
+	case errors.Is(err, ErrUnavailable):
+		t.stats.Unavailable++
+	default:
+		t.stats.Refused++
+	}
+}
+
+// fault counts and logs a wrong result.
+func (t *Token) fault(op string) error {
+	t.mu.Lock()
+	t.stats.Faults++
+	t.mu.Unlock()
+	t.log.Error("hsm: the module reported success and gave a wrong result", slog.String("op", op))
+	return fmt.Errorf("%w: %s", ErrFault, op)
+}
