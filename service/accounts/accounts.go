@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/ca/sqlstore"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/memo"
 	"github.com/tandem-rsa/tandem/service/notices"
 	"github.com/tandem-rsa/tandem/service/quota"
 )
@@ -137,6 +138,8 @@ type Accounts struct {
 	secret secret.Bytes
 	onEnd  []func(context.Context, *sql.Tx, identity.Document) error
 	quotas struct{ begin, pin, code *quota.Quota }
+	// parties are relying parties that were read, by all of the text that they are in.
+	parties *memo.Memo[RelyingParty]
 }
 
 // New returns an Accounts. The error is ErrConfig.
@@ -158,7 +161,7 @@ func New(c Config) (*Accounts, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	a := &Accounts{config: c, db: c.DB, secret: secret.Copy(c.Secret)}
+	a := &Accounts{config: c, db: c.DB, secret: secret.Copy(c.Secret), parties: memo.New[RelyingParty](100)}
 	a.config.Secret = nil
 	for _, q := range []struct {
 		to    **quota.Quota

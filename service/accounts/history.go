@@ -56,7 +56,7 @@ func addHistory(ctx context.Context, tx *sql.Tx, document identity.Document, e E
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO history (id, person, document, entry) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
+	_, err = tx.ExecContext(ctx, "INSERT INTO history (id, person, document, entry) VALUES ($1, $2, $3, $4) ON CONFLICT (person, id) DO NOTHING",
 		e.ID, document.ID.String(), e.Document, string(text))
 	return err
 }

@@ -120,7 +120,11 @@ func (a *Accounts) RelyingParty(ctx context.Context, uuid string) (r RelyingPart
 	if err != nil {
 		return RelyingParty{}, err
 	}
-	return parseRelyingParty(settings)
+	if r, err = a.parties.Parse(settings, parseRelyingParty); err != nil {
+		return RelyingParty{}, err
+	}
+	r.Names, r.Networks, r.Capabilities = slices.Clone(r.Names), slices.Clone(r.Networks), slices.Clone(r.Capabilities)
+	return r, nil
 }
 
 func parseRelyingParty(settings string) (r RelyingParty, err error) {

@@ -36,12 +36,15 @@ type Rule struct {
 }
 
 // Rules are those of one kind of attempts. All of them hold.
+//
+// From a bucket of All, and from one of a relying party or a source that holds 1000 or
+// more, nodes take by the hundredth part: each may leave that much of it unused, or use
+// it later.
 type Rules struct {
 	Person       []Rule
 	RelyingParty []Rule
 	Source       []Rule
-	// All is the breaker: for all attempts of the kind, whoever makes them. Nodes take
-	// from its bucket by the hundredth part, so each may leave that much of it unused.
+	// All is the breaker: for all attempts of the kind, whoever makes them.
 	All []Rule
 }
 
@@ -76,11 +79,16 @@ type Quota struct {
 
 	mu   sync.Mutex
 	full map[string]time.Time // until when a bucket is known to be full
-	have map[string]int64     // attempts taken from a bucket ahead, for the breaker
+	have map[string]int64     // attempts taken from a bucket ahead
 }
 
-// maxFull bounds what a node remembers. What it forgets it asks the database again.
-const maxFull = 1 << 16
+const (
+	// maxFull bounds what a node remembers, of each kind. What it forgets of full buckets
+	// it asks the database again; places that it forgets are lost.
+	maxFull = 1 << 16
+	// manyAttempts is how many attempts a bucket holds that places are taken of ahead.
+	manyAttempts = 1000
+)
 
 // New returns the Quota of one kind of attempts, a word such as "login". clock is
 // time.Now if nil. The error is ErrConfig.
@@ -157,6 +165,9 @@ func (q *Quota) Allow(ctx context.Context, a Attempt) error {
 		}
 		q.full[full.id] = now.Add(later.After)
 	case err == nil:
+		if len(q.have) >= maxFull {
+			clear(q.have)
+		}
 		for _, b := range buckets {
 			if b.ahead {
 				q.have[b.id] += b.n - 1
@@ -180,7 +191,7 @@ func (q *Quota) needed(a Attempt, now time.Time) (ask []bucket, used []string, e
 		}
 		for i, r := range rules {
 			b := bucket{id: q.kind + " " + of + strconv.Itoa(i) + " " + who, rule: r, n: 1}
-			if of == "all" {
+			if of == "all" || of != "person" && r.N >= manyAttempts {
 				b.n, b.ahead = max(1, int64(r.N)/100), true
 			}
 			out = append(out, b)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -108,27 +110,44 @@ func TestNodes(t *testing.T) {
 	})
 }
 
-// TestBreaker: all attempts together have a quota, of which nodes take some ahead.
-func TestBreaker(t *testing.T) {
-	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {
-		c := newClock()
-		rules := quota.Rules{All: []quota.Rule{{300, time.Minute}}}
-		a, b := newQuota(t, open(), rules, c), newQuota(t, open(), rules, c)
-		allowed := 0
-		for n := 0; ; n++ {
-			err := []*quota.Quota{a, b}[n%2].Allow(t.Context(), quota.Attempt{Person: fmt.Sprint(n)})
-			if err != nil {
-				var l *quota.Later
-				require.ErrorAs(t, err, &l)
-				break
+// TestAhead: of what holds many attempts nodes take some ahead, without the database for
+// each, and never more than there are.
+func TestAhead(t *testing.T) {
+	for name, rules := range map[string]quota.Rules{
+		"all":           {All: []quota.Rule{{300, time.Minute}}},
+		"relying party": {RelyingParty: []quota.Rule{{1000, time.Minute}}},
+		"source":        {Source: []quota.Rule{{1000, time.Minute}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock()
+			var asked atomic.Int32
+			address := databasetest.SQLite(t)
+			node := func() *quota.Quota {
+				return newQuota(t, databasetest.OpenTraced(t, address, func(_ context.Context, statement string) {
+					if strings.HasPrefix(statement, "INSERT") {
+						asked.Add(1)
+					}
+				}), rules, c)
 			}
-			allowed++
-		}
-		require.LessOrEqual(t, allowed, 300)
-		require.GreaterOrEqual(t, allowed, 300-2*3)
-		c.Advance(time.Minute)
-		require.NoError(t, a.Allow(t.Context(), quota.Attempt{}))
-	})
+			nodes := []*quota.Quota{node(), node()}
+			most := slices.Concat(rules.All, rules.RelyingParty, rules.Source)[0].N
+			allowed := 0
+			for n := 0; ; n++ {
+				err := nodes[n%2].Allow(t.Context(), quota.Attempt{Person: fmt.Sprint(n), RelyingParty: "a", Source: "b"})
+				if err != nil {
+					var l *quota.Later
+					require.ErrorAs(t, err, &l)
+					break
+				}
+				allowed++
+			}
+			require.LessOrEqual(t, allowed, most)
+			require.GreaterOrEqual(t, allowed, most-2*most/100)
+			require.LessOrEqual(t, asked.Load(), int32(101))
+			c.Advance(time.Minute)
+			require.NoError(t, nodes[0].Allow(t.Context(), quota.Attempt{RelyingParty: "a", Source: "b"}))
+		})
+	}
 }
 
 // TestRefusedTakesNothing: an attempt that one bucket refuses takes no place in another,

@@ -88,7 +88,7 @@ func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok, old
 		return s, false, false, nil
 	}
 	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-		s, err = earlier(ctx, tx, r.Key)
+		s, err = e.store.earlier(ctx, tx, r.Key)
 		return err
 	})
 	switch {
@@ -102,7 +102,7 @@ func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok, old
 		return s, true, false, nil
 	}
 	// Its QR codes count from the answer that it gets now.
-	s, err = e.change(ctx, byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
+	s, err = e.change(ctx, e.byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
 		s.Answered = now
 		return s, nil
 	})
@@ -241,7 +241,7 @@ func (e *Engine) begin(ctx context.Context, tx *sql.Tx, s session, all []account
 // follow ties a linked signature to the choice of a certificate before it.
 func (e *Engine) follow(ctx context.Context, tx *sql.Tx, s session) (session, error) {
 	refused := &rp.Problem{Kind: rp.Invalid, Pointer: "/linkedSessionID", Detail: "is not a session that a signature can follow"}
-	choice, err := lock(ctx, tx, s.Request.LinkedSession)
+	choice, err := e.store.lock(ctx, tx, s.Request.LinkedSession)
 	if errors.Is(err, ErrNotFound) {
 		return s, refused
 	}
@@ -256,7 +256,7 @@ func (e *Engine) follow(ctx context.Context, tx *sql.Tx, s session) (session, er
 	s.Callback, s.Digest = choice.Callback, choice.Digest
 	followed := choice
 	followed.Awaits, followed.Linked = time.Time{}, true
-	return s, update(ctx, tx, choice, followed)
+	return s, e.store.update(ctx, tx, choice, followed)
 }
 
 func documentOf(s session) identity.Document {

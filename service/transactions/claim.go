@@ -109,9 +109,9 @@ func (e *Engine) Claim(ctx context.Context, a accounts.Account, r ClaimRequest) 
 	}
 	find := func(ctx context.Context, tx *sql.Tx) (session, error) {
 		if link == nil {
-			return lock(ctx, tx, r.Session)
+			return e.store.lock(ctx, tx, r.Session)
 		}
-		return lockByToken(ctx, tx, link.Token)
+		return e.store.lockByToken(ctx, tx, link.Token)
 	}
 	s, err := e.change(ctx, find, func(ctx context.Context, tx *sql.Tx, s session, now time.Time) (session, error) {
 		ev := event{kind: claims, document: a.Document, life: e.life}

@@ -76,11 +76,13 @@ type Config struct {
 	Log   *slog.Logger // slog.Default() if nil
 }
 
-// Engine has the sessions of a service. It keeps nothing in memory: any number of them
-// may work on one database, and any of them answers any call. All methods may be called
-// from many goroutines at once.
+// Engine has the sessions of a service. It keeps nothing in memory that is not in the
+// database: any number of them may work on one database, and any of them answers any
+// call. All methods may be called from many goroutines at once. What they return may be
+// shared: what it refers to must not be changed.
 type Engine struct {
 	db              *database.DB
+	store           store
 	accounts        Accounts
 	protocol        Protocol
 	scheme          string
@@ -94,7 +96,7 @@ type Engine struct {
 // New returns an Engine. The error wraps ErrConfig.
 func New(c Config) (*Engine, error) {
 	e := &Engine{
-		db: c.DB, accounts: c.Accounts, protocol: c.Protocol, scheme: c.Scheme, linkBase: c.LinkBase, qualifiedDevice: c.QualifiedDevice,
+		db: c.DB, store: newStore(), accounts: c.Accounts, protocol: c.Protocol, scheme: c.Scheme, linkBase: c.LinkBase, qualifiedDevice: c.QualifiedDevice,
 		life: c.Life, linkLife: c.LinkLife, clock: c.Clock, log: c.Log,
 	}
 	if e.life == 0 {
@@ -174,8 +176,8 @@ func (e *Engine) change(ctx context.Context, find func(context.Context, *sql.Tx)
 	return after, err
 }
 
-func byID(id string) func(context.Context, *sql.Tx) (session, error) {
-	return func(ctx context.Context, tx *sql.Tx) (session, error) { return lock(ctx, tx, id) }
+func (e *Engine) byID(id string) func(context.Context, *sql.Tx) (session, error) {
+	return func(ctx context.Context, tx *sql.Tx) (session, error) { return e.store.lock(ctx, tx, id) }
 }
 
 // forgotten reports whether the result of a session is not to be read any more.
@@ -188,9 +190,9 @@ func forgotten(s session, now time.Time) bool {
 func (e *Engine) write(ctx context.Context, tx *sql.Tx, before, after session) error {
 	var err error
 	if before.ID == "" {
-		err = insert(ctx, tx, after)
+		err = e.store.insert(ctx, tx, after)
 	} else {
-		err = update(ctx, tx, before, after)
+		err = e.store.update(ctx, tx, before, after)
 	}
 	if err != nil {
 		return err
@@ -213,7 +215,7 @@ func (e *Engine) write(ctx context.Context, tx *sql.Tx, before, after session) e
 
 // event has the machine take an event.
 func (e *Engine) event(ctx context.Context, id string, ev event) (session, error) {
-	return e.change(ctx, byID(id), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) { return next(s, ev, now) })
+	return e.change(ctx, e.byID(id), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) { return next(s, ev, now) })
 }
 
 // Choose is the person's choice: one of three codes, or, without a code, this account.
@@ -260,7 +262,7 @@ func (e *Engine) CloseAccount(ctx context.Context, tx *sql.Tx, d identity.Docume
 		return err
 	}
 	for _, id := range ids {
-		before, err := lock(ctx, tx, id)
+		before, err := e.store.lock(ctx, tx, id)
 		if errors.Is(err, ErrNotFound) {
 			continue // forgotten meanwhile
 		}

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -239,7 +240,21 @@ func (w *world) node() *Engine {
 		Clock: w.clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(w.t, err)
+	w.t.Cleanup(func() { checkParsed(w.t, e) })
 	return e
+}
+
+// checkParsed looks whether what an engine keeps of sessions is what the database has.
+func checkParsed(t testing.TB, e *Engine) {
+	e.store.parsed.All(func(text string, s session) {
+		fresh, err := decode(text)
+		require.NoError(t, err)
+		if s.Token != "" {
+			require.Equal(t, fresh.secret.Text(), s.secret.Text())
+		}
+		fresh.secret, s.secret = devicelink.Secret{}, devicelink.Secret{}
+		require.True(t, reflect.DeepEqual(fresh, s), "what is kept of %s differs", text)
+	})
 }
 
 // account opens an account of a person.

@@ -32,6 +32,9 @@ func TestHistories(t *testing.T) {
 			seed := uint64(n)
 			h := &history{world: w, t: t, random: rand.New(rand.NewPCG(seed, 1)), handles: handles, seed: seed}
 			h.run()
+			for _, e := range h.nodes {
+				checkParsed(t, e)
+			}
 		}
 		durabletest.Claim(t, "transactions: %d histories, %d sessions: each ended as the model says", durabletest.Times(1000, 25, 10), w.begun)
 	})
@@ -97,6 +100,7 @@ func (h *history) story() string { return fmt.Sprintf("history %d: %q", h.seed, 
 // restart starts a node: with all that it knows from the database.
 func (h *history) restart() *Engine {
 	e := *h.Engine
+	e.store = newStore()
 	e.db = h.handles[h.random.IntN(len(h.handles))]
 	return &e
 }

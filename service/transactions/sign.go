@@ -84,7 +84,7 @@ const afterwards = 15 * time.Second
 func (e *Engine) settle(ctx context.Context, a accounts.Account, id string) (s session, err error) {
 	read := func() error {
 		return e.db.Read(ctx, func(tx *sql.Tx) error {
-			s, err = load(ctx, tx, id)
+			s, err = e.store.load(ctx, tx, id)
 			return err
 		})
 	}
@@ -126,7 +126,7 @@ func (e *Engine) Signed(ctx context.Context, s server.Signed) error {
 			return session{}, err
 		}
 		document = d
-		return lock(ctx, tx, id)
+		return e.store.lock(ctx, tx, id)
 	}
 	ended, err := e.change(ctx, find, func(_ context.Context, _ *sql.Tx, x session, now time.Time) (session, error) {
 		ev := event{kind: signs, document: document, challenge: s.Challenge}

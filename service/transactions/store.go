@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/memo"
 	"github.com/tandem-rsa/tandem/service/rp/devicelink"
 )
 
@@ -22,15 +24,36 @@ type stored struct {
 	Secret  string
 }
 
-func encode(s session) (string, error) {
+// store reads and writes sessions. The same row is read some times in the life of a
+// session: what it was parsed into is kept, under its whole text. So a session that was
+// read is shared, and what it refers to must not be changed.
+type store struct{ parsed *memo.Memo[session] }
+
+// maxParsed is about how many texts are kept, some kilobytes each.
+const maxParsed = 1000
+
+func newStore() store { return store{memo.New[session](maxParsed)} }
+
+func (st store) encode(s session) (string, error) {
 	s.Request.Key = [sha256.Size]byte{} // is in a column of its own
 	v := stored{Session: s}
 	if s.Token != "" {
 		v.Secret = s.secret.Text()
 	}
+	if o := s.Outcome; o != nil && bytes.Equal(o.Certificate, s.signed().Certificate) { // as in its claim
+		short := *o
+		short.Certificate = nil
+		v.Session.Outcome = &short
+	}
 	text, err := json.Marshal(v)
-	return string(text), err
+	if err != nil {
+		return "", err
+	}
+	st.parsed.Put(string(text), s)
+	return string(text), nil
 }
+
+func (st store) decode(text string) (session, error) { return st.parsed.Parse(text, decode) }
 
 func decode(text string) (session, error) {
 	var v stored
@@ -44,6 +67,9 @@ func decode(text string) (session, error) {
 			return session{}, fmt.Errorf("transactions: damaged session: %w", err)
 		}
 	}
+	if o := s.Outcome; o != nil && len(o.Certificate) == 0 {
+		o.Certificate = s.signed().Certificate
+	}
 	return s, nil
 }
 
@@ -56,28 +82,28 @@ func millis(t time.Time) int64 {
 }
 
 // load returns a session; ErrNotFound if there is none.
-func load(ctx context.Context, tx *sql.Tx, id string) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1", id))
+func (st store) load(ctx context.Context, tx *sql.Tx, id string) (session, error) {
+	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1", id))
 }
 
 // lock is load for a session that will change: until the transaction ends nobody else
 // changes it.
-func lock(ctx context.Context, tx *sql.Tx, id string) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1 FOR UPDATE", id))
+func (st store) lock(ctx context.Context, tx *sql.Tx, id string) (session, error) {
+	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1 FOR UPDATE", id))
 }
 
-func lockByToken(ctx context.Context, tx *sql.Tx, token string) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE token = $1 FOR UPDATE", token))
+func (st store) lockByToken(ctx context.Context, tx *sql.Tx, token string) (session, error) {
+	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE token = $1 FOR UPDATE", token))
 }
 
 // oldest returns the session that an account has to answer, of several the oldest;
 // ErrNotFound if there is none.
-func oldest(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
+func (st store) oldest(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (session, error) {
+	return st.one(tx.QueryRowContext(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
 WHERE a.document = $1 AND a.awaits = 0 AND s.deadline > $2 ORDER BY s.began, s.id LIMIT 1`, d.String(), millis(now)))
 }
 
-func loadOne(row *sql.Row) (session, error) {
+func (st store) one(row *sql.Row) (session, error) {
 	var text string
 	err := row.Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -86,7 +112,7 @@ func loadOne(row *sql.Row) (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	return decode(text)
+	return st.decode(text)
 }
 
 // toAnswer returns the ids of the sessions that an account has to answer.
@@ -122,8 +148,8 @@ func texts(rows *sql.Rows, err error) ([]string, error) {
 var errTaken = errors.New("transactions: there is a session for this request")
 
 // insert writes a new session, and what it is found by.
-func insert(ctx context.Context, tx *sql.Tx, s session) error {
-	text, err := encode(s)
+func (st store) insert(ctx context.Context, tx *sql.Tx, s session) error {
+	text, err := st.encode(s)
 	if err != nil {
 		return err
 	}
@@ -149,8 +175,8 @@ ON CONFLICT DO NOTHING`, s.ID, token, request, millis(s.Began), millis(s.Deadlin
 }
 
 // update writes a session that has changed.
-func update(ctx context.Context, tx *sql.Tx, before, after session) error {
-	text, err := encode(after)
+func (st store) update(ctx context.Context, tx *sql.Tx, before, after session) error {
+	text, err := st.encode(after)
 	if err != nil {
 		return err
 	}
@@ -166,31 +192,28 @@ func update(ctx context.Context, tx *sql.Tx, before, after session) error {
 	return index(ctx, tx, before, after)
 }
 
-// index writes what a session is found by: by its accounts, while they have to answer it
-// or their app waits, and by its challenges.
+// index writes what a session is found by while its accounts have to answer it, or their
+// apps wait.
 func index(ctx context.Context, tx *sql.Tx, before, after session) error {
 	for _, a := range after.Accounts { // which has all that before has
 		was, had := before.place(a.Document)
 		is, has := after.place(a.Document)
-		if had && (!has || is != was) {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM session_accounts WHERE document = $1 AND awaits = $2 AND session = $3",
-				a.Document.String(), was, after.ID); err != nil {
-				return err
-			}
+		var challenge any
+		if is.challenge != "" {
+			challenge = is.challenge
 		}
-		if has && (!had || is != was) {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO session_accounts (document, awaits, session) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-				a.Document.String(), is, after.ID); err != nil {
-				return err
-			}
+		var err error
+		switch document := a.Document.String(); {
+		case had && !has:
+			_, err = tx.ExecContext(ctx, "DELETE FROM session_accounts WHERE document = $1 AND awaits = $2 AND session = $3", document, was.awaits, after.ID)
+		case has && !had:
+			_, err = tx.ExecContext(ctx, "INSERT INTO session_accounts (document, awaits, session, challenge) VALUES ($1, $2, $3, $4)",
+				document, is.awaits, after.ID, challenge)
+		case is != was:
+			_, err = tx.ExecContext(ctx, "UPDATE session_accounts SET awaits = $4, challenge = $5 WHERE document = $1 AND awaits = $2 AND session = $3",
+				document, was.awaits, after.ID, is.awaits, challenge)
 		}
-	}
-	for _, a := range after.Accounts {
-		if len(a.Claim.Challenge) == 0 || len(before.claimOf(a.Document).Challenge) > 0 {
-			continue // there is none, or it is known
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO session_challenges (challenge, session, document) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-			challengeID(a.Claim.Challenge), after.ID, a.Document.String()); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -198,14 +221,23 @@ func index(ctx context.Context, tx *sql.Tx, before, after session) error {
 }
 
 // place is what session_accounts says of an account in a session, if it has a row.
-func (s session) place(d identity.Document) (awaits int64, ok bool) {
+type place struct {
+	awaits    int64
+	challenge string
+}
+
+func (s session) place(d identity.Document) (p place, ok bool) {
 	switch stage := s.stageOf(d); {
-	case s.Outcome == nil:
-		return 0, stage != absent && stage != out
-	case s.Outcome.Document == d && !s.Awaits.IsZero():
-		return millis(s.Awaits), true
+	case s.Outcome != nil:
+		p.awaits = millis(s.Awaits)
+		return p, s.Outcome.Document == d && p.awaits > 0
+	case stage == absent || stage == out:
+		return p, false
 	}
-	return 0, false
+	if c := s.claimOf(d).Challenge; len(c) > 0 {
+		p.challenge = challengeID(c)
+	}
+	return p, true
 }
 
 // challengeID is what a challenge is found by.
@@ -214,10 +246,11 @@ func challengeID(challenge []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sessionOfChallenge returns whose a challenge is; ErrNotFound if nobody's.
+// sessionOfChallenge returns whose a challenge is that can be answered; ErrNotFound if
+// nobody's.
 func sessionOfChallenge(ctx context.Context, tx *sql.Tx, challenge []byte) (id string, d identity.Document, err error) {
 	var document string
-	err = tx.QueryRowContext(ctx, "SELECT session, document FROM session_challenges WHERE challenge = $1", challengeID(challenge)).Scan(&id, &document)
+	err = tx.QueryRowContext(ctx, "SELECT session, document FROM session_accounts WHERE challenge = $1", challengeID(challenge)).Scan(&id, &document)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", d, ErrNotFound
 	}
@@ -232,8 +265,8 @@ func sessionOfChallenge(ctx context.Context, tx *sql.Tx, challenge []byte) (id s
 func requestID(key [sha256.Size]byte) string { return hex.EncodeToString(key[:]) }
 
 // earlier returns the session of an equal request; ErrNotFound if there is none.
-func earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte) (session, error) {
-	return loadOne(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE request = $1", requestID(key)))
+func (st store) earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte) (session, error) {
+	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE request = $1", requestID(key)))
 }
 
 // release lets a request have a new session, if the one that it has began before a time.
@@ -242,22 +275,13 @@ func release(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte, before time
 	return err
 }
 
-// forget removes what ended before a time, and what it was found by, and what no app
-// waits for any more.
+// forget removes what ended before a time, and what no app waits for any more.
 func forget(ctx context.Context, tx *sql.Tx, before, now time.Time) error {
-	for _, s := range []struct {
-		statement string
-		time      time.Time
-	}{
-		{"DELETE FROM session_accounts WHERE awaits > 0 AND awaits <= $1", now},
-		{"DELETE FROM session_challenges WHERE session IN (SELECT id FROM sessions WHERE completed > 0 AND completed <= $1)", before},
-		{"DELETE FROM sessions WHERE completed > 0 AND completed <= $1", before},
-	} {
-		if _, err := tx.ExecContext(ctx, s.statement, millis(s.time)); err != nil {
-			return err
-		}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM session_accounts WHERE awaits > 0 AND awaits <= $1", millis(now)); err != nil {
+		return err
 	}
-	return nil
+	_, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE completed > 0 AND completed <= $1", millis(before))
+	return err
 }
 
 // overdue returns the ids of sessions whose time is up and that nobody has looked at

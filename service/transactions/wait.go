@@ -55,7 +55,7 @@ func (e *Engine) look(ctx context.Context, id string) (s session, err error) {
 	var now time.Time
 	err = e.db.Read(ctx, func(tx *sql.Tx) error {
 		var err error
-		s, err = load(ctx, tx, id)
+		s, err = e.store.load(ctx, tx, id)
 		now = e.now()
 		return err
 	})
@@ -137,7 +137,7 @@ func (e *Engine) Poll(ctx context.Context, a accounts.Account, known string, wai
 func (e *Engine) pending(ctx context.Context, d identity.Document) (found *Pending, err error) {
 	var s session
 	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-		s, err = oldest(ctx, tx, d, e.now())
+		s, err = e.store.oldest(ctx, tx, d, e.now())
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {

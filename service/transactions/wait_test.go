@@ -54,7 +54,7 @@ func TestSweep(t *testing.T) {
 		require.NoError(t, w.Refuse(t.Context(), ada, refused.ID, NoScreen))
 		rows := func() map[string]int {
 			n := map[string]int{}
-			for _, table := range []string{"sessions", "session_accounts", "session_challenges"} {
+			for _, table := range []string{"sessions", "session_accounts"} {
 				tx, err := w.db.Exec(t.Context(), "UPDATE "+table+" SET session = session")
 				if table == "sessions" {
 					tx, err = w.db.Exec(t.Context(), "UPDATE sessions SET state = state")
@@ -65,16 +65,16 @@ func TestSweep(t *testing.T) {
 			return n
 		}
 		// What has ended is no account's any more, and is kept.
-		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 2, "session_challenges": 1}, rows())
+		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 2}, rows())
 		w.clock.Add(DefaultLife)
 		require.NoError(t, w.Sweep(t.Context()))
-		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 0, "session_challenges": 1}, rows())
+		require.Equal(t, map[string]int{"sessions": 3, "session_accounts": 0}, rows())
 		w.clock.Add(Retention - time.Millisecond)
 		require.NoError(t, w.Sweep(t.Context()))
 		require.Equal(t, 2, rows()["sessions"])
 		w.clock.Add(time.Millisecond)
 		require.NoError(t, w.Sweep(t.Context()))
-		require.Equal(t, map[string]int{"sessions": 0, "session_accounts": 0, "session_challenges": 0}, rows())
+		require.Equal(t, map[string]int{"sessions": 0, "session_accounts": 0}, rows())
 		_, err := w.Status(t.Context(), running.ID, 0, w.source)
 		require.Error(t, err)
 

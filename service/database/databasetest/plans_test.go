@@ -20,12 +20,11 @@ func TestPlans(t *testing.T) {
 			p := &plans{postgres: engine.name == "PostgreSQL"}
 			db := Open(t, engine.address(t))
 			for statement, whole := range map[string]bool{
-				"SELECT entry FROM history WHERE id = $1":                                             false,
 				"SELECT entry FROM history WHERE person = $1 AND id < $2 ORDER BY id DESC LIMIT $3":   false,
 				"SELECT entry FROM history WHERE document = $1":                                       true,
 				"SELECT entry FROM history ORDER BY id":                                               true,
 				"SELECT count(*) FROM history":                                                        true,
-				"UPDATE history SET entry = $1 WHERE id = $2":                                         false,
+				"UPDATE history SET entry = $1 WHERE person = $2 AND id = $3":                         false,
 				"UPDATE history SET entry = $1":                                                       true,
 				"DELETE FROM history WHERE document = $1 AND entry = $2":                              true,
 				"INSERT INTO crls (issuer, number, der) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING":   false,

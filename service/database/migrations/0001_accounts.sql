@@ -73,12 +73,12 @@ CREATE TABLE relying_parties (
 );
 
 CREATE TABLE history (
-	id TEXT PRIMARY KEY, -- in the order of time
 	person TEXT NOT NULL,
+	id TEXT NOT NULL, -- in the order of time
 	document TEXT NOT NULL,
-	entry TEXT NOT NULL -- JSON of accounts.Entry
+	entry TEXT NOT NULL, -- JSON of accounts.Entry
+	PRIMARY KEY (person, id)
 );
-CREATE INDEX history_person ON history (person, id);
 
 -- What was told of keys already: an event comes at least once.
 CREATE TABLE key_events (

@@ -22,13 +22,8 @@ CREATE TABLE session_accounts (
 	document TEXT NOT NULL, -- document number
 	awaits BIGINT NOT NULL, -- until when the app waits
 	session TEXT NOT NULL,
+	challenge TEXT, -- SHA-256 of that of protocol/server, once it is claimed
 	PRIMARY KEY (document, awaits, session)
 );
 CREATE INDEX session_accounts_awaits ON session_accounts (awaits) WHERE awaits > 0;
-
-CREATE TABLE session_challenges (
-	challenge TEXT PRIMARY KEY, -- SHA-256 of one of protocol/server
-	session TEXT NOT NULL,
-	document TEXT NOT NULL
-);
-CREATE INDEX session_challenges_session ON session_challenges (session);
+CREATE UNIQUE INDEX session_accounts_challenge ON session_accounts (challenge) WHERE challenge IS NOT NULL;
