@@ -68,23 +68,23 @@ func (a *Accounts) Admit(ctx context.Context, id protocol.KeyID, _ protocol.Oper
 	if err := a.ready(ctx); err != nil {
 		return err
 	}
-	var attempt quota.Attempt
 	source, _ := ctx.Value(sourceKey{}).(string)
-	attempt.Source = sourceOf(source)
-	var state State
-	var expires int64
-	err := a.db.Read(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT a.person, a.state, a.expires FROM account_keys k JOIN accounts a ON a.document = k.document
+	return a.quotas.pin.AllowFound(ctx, func(ctx context.Context, tx *sql.Tx) (quota.Attempt, error) {
+		attempt := quota.Attempt{Source: sourceOf(source)}
+		var state State
+		var expires int64
+		err := tx.QueryRowContext(ctx, `SELECT a.person, a.state, a.expires FROM account_keys k JOIN accounts a ON a.document = k.document
 WHERE k.id = $1 AND k.state = 'current'`, id[:]).Scan(&attempt.Person, &state, &expires)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return attempt, nil
+		case err != nil:
+			return attempt, err
+		case !state.Open() || expires <= millis(a.now()):
+			return attempt, ErrEnded
+		case state != Active:
+			return attempt, ErrSuspended
+		}
+		return attempt, nil
 	})
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
-		return err
-	case !state.Open() || expires <= millis(a.now()):
-		return ErrEnded
-	case state != Active:
-		return ErrSuspended
-	}
-	return a.quotas.pin.Allow(ctx, attempt)
 }

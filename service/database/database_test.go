@@ -135,6 +135,33 @@ func TestRead(t *testing.T) {
 	})
 }
 
+// TestSnapshot: all reads of a snapshot see the database at one moment; those of another
+// database do not.
+func TestSnapshot(t *testing.T) {
+	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {
+		db, other := open(), open()
+		table(t, db)
+		read := func(ctx context.Context, db *database.DB) (n int) {
+			require.NoError(t, db.Read(ctx, func(tx *sql.Tx) (err error) {
+				n, err = count(ctx, tx)
+				return err
+			}))
+			return n
+		}
+		mine := errors.New("mine")
+		require.Equal(t, mine, db.Snapshot(t.Context(), func(ctx context.Context) error {
+			require.Equal(t, 0, read(ctx, db))
+			_, err := db.Exec(t.Context(), "UPDATE counters SET n = n + 1")
+			require.NoError(t, err)
+			require.Equal(t, 0, read(ctx, db))
+			require.Equal(t, 1, read(ctx, other))
+			require.Equal(t, 1, read(t.Context(), db))
+			return mine
+		}))
+		require.Error(t, db.Snapshot(t.Context(), nil))
+	})
+}
+
 // TestReadCommitted: many that count at once in one row are all counted.
 func TestReadCommitted(t *testing.T) {
 	databasetest.Run(t, func(t *testing.T, open func() *database.DB) {

@@ -48,10 +48,16 @@ func (db *DB) Exec(ctx context.Context, statement string, args ...any) (rows int
 }
 
 // Read runs f in a transaction that sees the database at one moment, with all that was
-// confirmed before, and cannot write. f runs again as in Tx.
+// confirmed before, and cannot write. f runs again as in Tx. With a context of Snapshot
+// it is that one's transaction.
 func (db *DB) Read(ctx context.Context, f func(*sql.Tx) error) error {
 	if f == nil {
 		return errNoFunction
+	}
+	if ctx != nil {
+		if s, ok := ctx.Value(snapshotKey{}).(*snapshot); ok && s.db == db {
+			return f(s.tx)
+		}
 	}
 	return db.again(ctx, func() error {
 		db.trace.statement(ctx, traceRead)
@@ -65,6 +71,23 @@ func (db *DB) Read(ctx context.Context, f func(*sql.Tx) error) error {
 		}
 		return ctx.Err() // a context that ended may have cut a result short
 	})
+}
+
+// Snapshot runs f with a context in which each Read sees the database at the same moment:
+// all of them are one transaction. f runs again as in Tx, and must not use the context
+// from several goroutines, to wait, or to write.
+func (db *DB) Snapshot(ctx context.Context, f func(context.Context) error) error {
+	if f == nil {
+		return errNoFunction
+	}
+	return db.Read(ctx, func(tx *sql.Tx) error { return f(context.WithValue(ctx, snapshotKey{}, &snapshot{db, tx})) })
+}
+
+type snapshotKey struct{}
+
+type snapshot struct {
+	db *DB
+	tx *sql.Tx
 }
 
 var errNoFunction = errors.New("database: no function")

@@ -73,6 +73,6 @@ func TestLoginCosts(t *testing.T) {
 		require.NoError(t, all.result(t.Context(), begun))
 	}
 	require.Equal(t, map[string]int{
-		"BEGIN READ": 11, "BEGIN": 3, "BEGIN LOOSE": 2, "COMMIT": 5, "statements": 33,
+		"BEGIN READ": 8, "BEGIN": 3, "BEGIN LOOSE": 2, "COMMIT": 5, "statements": 28,
 	}, c.take())
 }

@@ -121,62 +121,130 @@ type bucket struct {
 // Allow takes an attempt's place in every bucket. The error is a *[Later], and nothing
 // is taken, if one of them is full; else the database's.
 func (q *Quota) Allow(ctx context.Context, a Attempt) error {
+	if err := q.ready(ctx); err != nil {
+		return err
+	}
+	p := places{q: q, now: q.clock()}
+	if err := p.need(a); err != nil || len(p.ask) == 0 {
+		return err
+	}
+	return p.settle(q.db.TxLoose(ctx, func(tx *sql.Tx) error { return p.take(ctx, tx) }))
+}
+
+// AllowFound is Allow for an attempt of somebody whom find finds, in the same transaction.
+// An error of find's is returned, and nothing is taken.
+func (q *Quota) AllowFound(ctx context.Context, find func(context.Context, *sql.Tx) (Attempt, error)) error {
+	if err := q.ready(ctx); err != nil {
+		return err
+	}
+	if find == nil {
+		return fmt.Errorf("%w: nobody finds", ErrConfig)
+	}
+	transact := q.db.TxLoose
+	if q.none() {
+		transact = q.db.Read
+	}
+	p := places{q: q, now: q.clock()}
+	return p.settle(transact(ctx, func(tx *sql.Tx) error {
+		a, err := find(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := p.need(a); err != nil {
+			return err
+		}
+		return p.take(ctx, tx)
+	}))
+}
+
+func (q *Quota) ready(ctx context.Context) error {
 	if q == nil || q.db == nil {
 		return fmt.Errorf("%w: not made by New", ErrConfig)
 	}
 	if ctx == nil {
 		return fmt.Errorf("%w: no context", ErrConfig)
 	}
-	now := q.clock()
-	buckets, used, err := q.needed(a, now)
-	if err != nil || len(buckets) == 0 {
-		return err
+	return nil
+}
+
+// none reports whether there are no rules.
+func (q *Quota) none() bool {
+	r := q.rules
+	return len(r.Person)+len(r.RelyingParty)+len(r.Source)+len(r.All) == 0
+}
+
+// places are those of one attempt.
+type places struct {
+	q    *Quota
+	now  time.Time
+	ask  []bucket // of the database
+	used []string // that were taken ahead
+	full string   // the bucket that has none
+}
+
+// need finds out which places there must be, and uses those that were taken ahead. It may
+// be called again: it gives back what it used before.
+func (p *places) need(a Attempt) (err error) {
+	p.giveBack()
+	p.ask, p.used, err = p.q.needed(a, p.now)
+	return err
+}
+
+func (p *places) giveBack() {
+	p.q.mu.Lock()
+	defer p.q.mu.Unlock()
+	for _, id := range p.used {
+		p.q.have[id]++
 	}
-	var later *Later
-	var full bucket
-	// Statements decide by themselves, each under the lock of its row; all have the
-	// rows in the same order.
-	err = q.db.TxLoose(ctx, func(tx *sql.Tx) error {
-		later = nil
-		for _, b := range buckets {
-			ok, err := take(ctx, tx, b, now)
-			if err != nil {
+	p.used = nil
+}
+
+// take takes the places in the database. Statements decide by themselves, each under the
+// lock of its row; all have the rows in the same order.
+func (p *places) take(ctx context.Context, tx *sql.Tx) error {
+	p.full = ""
+	for _, b := range p.ask {
+		ok, err := take(ctx, tx, b, p.now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			var free int64
+			if err := tx.QueryRowContext(ctx, "SELECT free FROM quotas WHERE id = $1", b.id).Scan(&free); err != nil {
 				return err
 			}
-			if !ok {
-				full = b
-				var free int64
-				if err := tx.QueryRowContext(ctx, "SELECT free FROM quotas WHERE id = $1", b.id).Scan(&free); err != nil {
-					return err
-				}
-				after := free + b.n*b.rule.interval() - b.rule.Per.Microseconds() - now.UnixMicro()
-				later = &Later{time.Duration(max(after, 1)) * time.Microsecond}
-				return later
-			}
+			p.full = b.id
+			after := free + b.n*b.rule.interval() - b.rule.Per.Microseconds() - p.now.UnixMicro()
+			return &Later{time.Duration(max(after, 1)) * time.Microsecond}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// settle remembers what came of the transaction, whose error it returns.
+func (p *places) settle(err error) error {
+	if err != nil {
+		p.giveBack()
+	}
+	q := p.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	var later *Later
 	switch {
-	case later != nil && errors.Is(err, later):
-		if len(q.full) >= maxFull {
-			clear(q.full)
-		}
-		q.full[full.id] = now.Add(later.After)
 	case err == nil:
 		if len(q.have) >= maxFull {
 			clear(q.have)
 		}
-		for _, b := range buckets {
+		for _, b := range p.ask {
 			if b.ahead {
 				q.have[b.id] += b.n - 1
 			}
 		}
-		return nil
-	}
-	for _, id := range used {
-		q.have[id]++
+	case p.full != "" && errors.As(err, &later):
+		if len(q.full) >= maxFull {
+			clear(q.full)
+		}
+		q.full[p.full] = p.now.Add(later.After)
 	}
 	return err
 }
@@ -235,8 +303,8 @@ WHERE quotas.free <= $4`, b.id, at, costs, at+b.rule.Per.Microseconds()-costs)
 
 // Sweep forgets buckets that are empty: those of all kinds.
 func (q *Quota) Sweep(ctx context.Context) error {
-	if q == nil || q.db == nil || ctx == nil {
-		return fmt.Errorf("%w: not made by New, or no context", ErrConfig)
+	if err := q.ready(ctx); err != nil {
+		return err
 	}
 	_, err := q.db.Exec(ctx, "DELETE FROM quotas WHERE free < $1", q.clock().UnixMicro())
 	return err

@@ -26,15 +26,16 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 	if r.Kind == rp.Certificate || r.Kind == 0 || r.Flow == 0 {
 		return rp.Session{}, errors.New("transactions: no session for such a request")
 	}
-	if err := e.authenticate(ctx, r, source); err != nil {
-		return rp.Session{}, err
-	}
 	var s session
 	var all []accounts.Account
 	for try := 0; ; try++ {
-		found, ok, old, err := e.repeated(ctx, r)
-		if err != nil || ok {
-			return e.answer(found), err
+		before, err := e.before(ctx, r, source)
+		if err != nil {
+			return rp.Session{}, err
+		}
+		if before.repeated {
+			again, err := e.answerAgain(ctx, before.equal)
+			return e.answer(again), err
 		}
 		if try == 0 {
 			// Before it is known whether there is such a person.
@@ -48,7 +49,7 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 				return rp.Session{}, err
 			}
 		}
-		begun, err := e.start(ctx, s, all, old)
+		begun, err := e.start(ctx, s, all, before.old)
 		// One that took the place meanwhile is an equal request's, so it is found now.
 		if err == nil || !errors.Is(err, errTaken) || try == tries {
 			return e.answer(begun), err
@@ -82,31 +83,47 @@ func (e *Engine) start(ctx context.Context, s session, all []accounts.Account, o
 	return begun, nil
 }
 
-// repeated finds the session of an equal request; old is one that is too old.
-func (e *Engine) repeated(ctx context.Context, r rp.Request) (s session, ok, old bool, err error) {
-	if !r.Idempotent {
-		return s, false, false, nil
-	}
-	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-		s, err = e.store.earlier(ctx, tx, r.Key)
+// before is what is known before a session begins.
+type before struct {
+	repeated bool
+	equal    session // of an equal request, if it is repeated
+	old      bool    // an equal request has a session that is too old
+}
+
+// before finds out who asks, and whether it may, and whether it has asked before, in one
+// transaction.
+func (e *Engine) before(ctx context.Context, r rp.Request, source rp.Source) (b before, err error) {
+	err = e.db.Snapshot(ctx, func(ctx context.Context) error {
+		b = before{}
+		if err := e.authenticate(ctx, r, source); err != nil {
+			return err
+		}
+		if !r.Idempotent {
+			return nil
+		}
+		err := e.db.Read(ctx, func(tx *sql.Tx) (err error) {
+			b.equal, err = e.store.earlier(ctx, tx, r.Key)
+			return err
+		})
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		b.repeated = err == nil && b.equal.Began.After(e.now().Add(-rp.IdempotencePeriod))
+		b.old = err == nil && !b.repeated
 		return err
 	})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return session{}, false, false, nil
-	case err != nil:
-		return session{}, false, false, err
-	case !s.Began.After(e.now().Add(-rp.IdempotencePeriod)):
-		return session{}, false, true, nil
-	case s.Token == "" || s.Outcome != nil:
-		return s, true, false, nil
+	return b, err
+}
+
+// answerAgain is for the second answer to a request: QR codes count from that one.
+func (e *Engine) answerAgain(ctx context.Context, s session) (session, error) {
+	if s.Token == "" || s.Outcome != nil {
+		return s, nil
 	}
-	// Its QR codes count from the answer that it gets now.
-	s, err = e.change(ctx, e.byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
+	return e.change(ctx, e.byID(s.ID), func(_ context.Context, _ *sql.Tx, s session, now time.Time) (session, error) {
 		s.Answered = now
 		return s, nil
 	})
-	return s, true, false, err
 }
 
 func (e *Engine) answer(s session) rp.Session {

@@ -233,7 +233,7 @@ func (h *history) take(e *Engine, st step) (told string, c *Claimed, t *ToSign) 
 		}
 		c, err = e.Claim(ctx, a, r)
 	case "pick":
-		s, _ := e.look(ctx, id)
+		s, _ := e.look(ctx, id, nil)
 		code := s.Code
 		if !st.right {
 			code = "none"

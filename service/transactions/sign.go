@@ -35,7 +35,7 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
-	s, err := e.look(ctx, id)
+	s, err := e.look(ctx, id, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,13 @@ func (e *Engine) Status(ctx context.Context, id string, wait time.Duration, sour
 	admitted := false
 	err := e.await(ctx, topicSession, id, wait, func(ctx context.Context) (bool, time.Time, error) {
 		var err error
-		s, err = e.look(ctx, id)
-		if err == nil && !admitted {
-			err = e.admitSource(ctx, s, source)
-			admitted = err == nil
-		}
+		s, err = e.look(ctx, id, func(ctx context.Context, s session) error {
+			if admitted {
+				return nil
+			}
+			return e.admitSource(ctx, s, source)
+		})
+		admitted = true // or it ends here
 		return s.Outcome != nil, s.Deadline, err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -50,24 +52,26 @@ func (e *Engine) Status(ctx context.Context, id string, wait time.Duration, sour
 
 func noSession() error { return &rp.Problem{Kind: rp.NotFound, Detail: "no such session"} }
 
-// look reads a session, and ends it if its time is up.
-func (e *Engine) look(ctx context.Context, id string) (s session, err error) {
+// look reads a session, and ends it if its time is up. admit, if not nil, may refuse that.
+func (e *Engine) look(ctx context.Context, id string, admit func(context.Context, session) error) (s session, err error) {
 	var now time.Time
-	err = e.db.Read(ctx, func(tx *sql.Tx) error {
-		var err error
-		s, err = e.store.load(ctx, tx, id)
-		now = e.now()
+	err = e.db.Snapshot(ctx, func(ctx context.Context) error {
+		err := e.db.Read(ctx, func(tx *sql.Tx) (err error) {
+			s, err = e.store.load(ctx, tx, id)
+			return err
+		})
+		if now = e.now(); err == nil && forgotten(s, now) {
+			err = ErrNotFound
+		}
+		if err == nil && admit != nil {
+			err = admit(ctx, s)
+		}
 		return err
 	})
-	switch {
-	case err != nil:
-		return s, err
-	case forgotten(s, now):
-		return s, ErrNotFound
-	case s.Outcome == nil && !now.Before(s.Deadline):
+	if err == nil && s.Outcome == nil && !now.Before(s.Deadline) {
 		return e.event(ctx, id, event{kind: drops})
 	}
-	return s, nil
+	return s, err
 }
 
 // await calls look at once, when a topic is woken, and at the time that look returns,
