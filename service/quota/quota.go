@@ -131,8 +131,8 @@ func (q *Quota) Allow(ctx context.Context, a Attempt) error {
 	return p.settle(q.db.TxLoose(ctx, func(tx *sql.Tx) error { return p.take(ctx, tx) }))
 }
 
-// AllowFound is Allow for an attempt of somebody whom find finds, in the same transaction.
-// An error of find's is returned, and nothing is taken.
+// AllowFound is Allow for an attempt of somebody whom find finds, in the same
+// transaction. An error of find's is returned, and nothing is taken.
 func (q *Quota) AllowFound(ctx context.Context, find func(context.Context, *sql.Tx) (Attempt, error)) error {
 	if err := q.ready(ctx); err != nil {
 		return err

@@ -52,7 +52,7 @@ func (e *Engine) Status(ctx context.Context, id string, wait time.Duration, sour
 
 func noSession() error { return &rp.Problem{Kind: rp.NotFound, Detail: "no such session"} }
 
-// look reads a session, and ends it if its time is up. admit, if not nil, may refuse that.
+// look reads a session, and ends it if its time is up. admit, if not nil, may refuse.
 func (e *Engine) look(ctx context.Context, id string, admit func(context.Context, session) error) (s session, err error) {
 	var now time.Time
 	err = e.db.Snapshot(ctx, func(ctx context.Context) error {
