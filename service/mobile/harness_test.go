@@ -21,7 +21,13 @@ import (
 	"github.com/tandem-rsa/tandem/service/mobile"
 )
 
-func TestMain(m *testing.M) { os.Exit(databasetest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := databasetest.Main(m)
+	if bindFolder != "" {
+		_ = os.RemoveAll(bindFolder)
+	}
+	os.Exit(code)
+}
 
 // storage is an app's. What it hands out and is handed is gone after the call, as
 // gobind's bytes are.
