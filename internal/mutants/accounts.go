@@ -35,6 +35,8 @@ var accountMutants = []mutant{
 	{"database: confirmed before it is synced", "service/database/sqlite.go", "if level == loose {", "if level == loose || level == sql.LevelReadCommitted {", inDatabase, "TestPowerCut$"},
 	{"database: a log that a killed process left unsynced", "service/database/sqlite.go", "errors.Join(log.Sync(), log.Close(),", "errors.Join(log.Close(),", inDatabase, "TestPowerCutAfterKill/^sync$"},
 	{"database: a log whose name is not synced", "service/database/sqlite.go", "SyncFolder(filepath.Dir(file))", "SyncFolder(os.TempDir())", inDatabase, "TestPowerCutAfterKill/^sync_folder$"},
+	{"database: go on without a sync of the log", "service/database/database.go", "\t\terr = db.engine.settle()\n", "\t\t_ = db.engine.settle()\n", inDatabase, "TestPowerCutCannotSync"},
+	{"database: a folder that cannot be synced", "service/database/sqlite.go", "durable.Disk{}.SyncFolder(filepath.Dir(file)))", "map[error]error{durable.Disk{}.SyncFolder(filepath.Dir(file)): nil}[nil])", inDatabase, "TestPowerCutCannotSync"},
 	{"database: a file that others read", "service/database/sqlite.go", "os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)", "os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)", inDatabase, "TestSQLiteFile"},
 	{"database: keys of other tables that are not there", "service/database/sqlite.go", `"foreign_keys(ON)"`, `"foreign_keys(OFF)"`, inDatabase, "TestSQLiteFile"},
 	{"database: tables of a newer version", "service/database/migrate.go", "if current > target {", "if current > target+100000 {", inDatabase, "TestNewerSchema"},

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/needtest"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/internal/durabletest"
 	"github.com/tandem-rsa/tandem/service/internal/powertest"
@@ -307,6 +310,32 @@ func TestPowerCutAfterKill(t *testing.T) {
 			require.ErrorIs(t, err, powertest.ErrOlder)
 		})
 	}
+}
+
+// TestPowerCutCannotSync: a database whose log or folder cannot be synced is not opened.
+// What SQLite does itself syncs nothing here.
+func TestPowerCutCannotSync(t *testing.T) {
+	strace := needtest.Program(t, "strace", "strace")
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	recorded(t, folder, nil, "open step:2")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	open := func(options ...string) (string, error) {
+		cmd := exec.Command(strace, append(options, "-f", "-o", filepath.Join(t.TempDir(), "trace"), self)...)
+		cmd.Env = append(os.Environ(), childScript+"=open", childFolder+"="+folder)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, path := range []string{folder, filepath.Join(folder, walName)} {
+		out, err := open("-P", path, "-e", "inject=fsync,fdatasync:error=EIO")
+		require.Error(t, err)
+		require.Contains(t, out, syscall.EIO.Error())
+		require.NotContains(t, out, "step")
+	}
+	out, err := open("-P", folder)
+	require.NoError(t, err, out)
+	require.Equal(t, "step 2\n", out)
 }
 
 // TestPowerCutFindsFaults: the same test finds transactions that are confirmed before
