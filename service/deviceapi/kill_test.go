@@ -197,5 +197,5 @@ func killNodes(t *testing.T, address string) {
 		require.NoError(t, err)
 		require.Equal(t, 3, a.Keys[0].Remaining)
 	}
-	durabletest.Claim(t, "deviceapi: %d nodes killed during a signature, %d before the session had it and %d after: one signature each", times-1, before, after)
+	durabletest.Claim(t, "deviceapi: %s: %d nodes killed during a signature, %d before the session had it and %d after: one signature each", t.Name(), times-1, before, after)
 }

@@ -36,7 +36,7 @@ func TestHistories(t *testing.T) {
 				checkParsed(t, e)
 			}
 		}
-		durabletest.Claim(t, "transactions: %d histories, %d sessions: each ended as the model says", durabletest.Times(1000, 25, 10), w.begun)
+		durabletest.Claim(t, "transactions: %s: %d histories, %d sessions: each ended as the model says", t.Name(), durabletest.Times(1000, 25, 10), w.begun)
 	})
 }
 
