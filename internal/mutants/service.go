@@ -120,7 +120,7 @@ var serviceMutants = []mutant{
 	{"rp: texts with line breaks", "service/rp/interaction.go", "unicode.Is(unicode.Cc, r) || ", "r == 0 || ", inRP, "TestDisplayProblem"},
 	{"rp: texts counted in bytes", "service/rp/interaction.go", "utf8.RuneCountInString(s) > maxCharacters", "len(s) > maxCharacters", inRP, "TestDisplayProblem"},
 	{"rp: an advanced account for a qualified one", "service/rp/request.go", "return have == identity.Qualified\n	}\n	return false", "return have != 0\n	}\n	return false", inRP, "TestLevel"},
-	{"rp: wait as long as anybody likes", "service/rp/poll.go", "return min(max(time.Duration(ms)*time.Millisecond, MinPoll), MaxPoll), nil", "return max(time.Duration(ms)*time.Millisecond, MinPoll), nil", inRP, "TestPollTimeout"},
+	{"rp: wait as long as anybody likes", "service/rp/poll.go", "return min(max(time.Duration(ms)*time.Millisecond, minPoll), maxPoll), nil", "return max(time.Duration(ms)*time.Millisecond, minPoll), nil", inRP, "TestPollTimeout"},
 	{"rp: the salt of another hash", "service/rp/algorithm.go", "SaltLength: h.hash.Size()", "SaltLength: 32", inRP, "TestAlgorithms"},
 	{"rp: PSS without a hash", "service/rp/algorithm.go", "signatureAlgorithm == pssName && h.name == hashAlgorithm", `signatureAlgorithm == pssName && (h.name == hashAlgorithm || hashAlgorithm == "")`, inRP, "TestAlgorithms"},
 	{"rp: base64 with line breaks", "service/rp/internal/fields/fields.go", "err == nil && base64.StdEncoding.EncodeToString(b) == s", "err == nil", inRPv2, "TestParseRefuses"},

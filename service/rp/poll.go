@@ -8,23 +8,23 @@ import (
 
 // The bounds of timeoutMs of a session's status.
 const (
-	MinPoll     = time.Second
-	MaxPoll     = 2 * time.Minute
-	DefaultPoll = (MinPoll + MaxPoll) / 2
+	minPoll     = time.Second
+	maxPoll     = 2 * time.Minute
+	defaultPoll = (minPoll + maxPoll) / 2
 )
 
-// PollTimeout reads a timeoutMs: decimal digits. What is out of bounds is taken as the
-// bound; none is [DefaultPoll]. The error is a [*Problem].
+// PollTimeout reads a timeoutMs: decimal digits. What is out of bounds, 1 s and 2 minutes,
+// is taken as the bound; none is half-way. The error is a [*Problem].
 func PollTimeout(timeoutMs string) (time.Duration, error) {
 	if timeoutMs == "" {
-		return DefaultPoll, nil
+		return defaultPoll, nil
 	}
 	if strings.Trim(timeoutMs, "0123456789") != "" {
 		return 0, &Problem{Invalid, "", "timeoutMs is not a number of milliseconds"}
 	}
 	ms, err := strconv.ParseInt(timeoutMs, 10, 32)
 	if err != nil { // too large
-		return MaxPoll, nil
+		return maxPoll, nil
 	}
-	return min(max(time.Duration(ms)*time.Millisecond, MinPoll), MaxPoll), nil
+	return min(max(time.Duration(ms)*time.Millisecond, minPoll), maxPoll), nil
 }

@@ -75,6 +75,12 @@ func TestServiceRealParts(t *testing.T) {
 		text, err := exec.Command(openssl, "verify", "-x509_strict", "-CAfile", filepath.Join(dir, "ca", "root.crt"),
 			"-untrusted", filepath.Join(dir, "ca", "issuing-1.crt"), person).CombinedOutput()
 		require.NoError(t, err, string(text))
+		// The token signs the OCSP responder's certificate, too.
+		text, err = exec.Command(openssl, "ocsp", "-issuer", filepath.Join(dir, "ca", "issuing-1.crt"), "-cert", person, "-url", s.url+"/pki/ocsp",
+			"-CAfile", filepath.Join(dir, "ca", "root.crt"), "-verify_other", filepath.Join(dir, "ca", "issuing-1.crt")).CombinedOutput()
+		require.NoError(t, err, string(text))
+		require.Contains(t, string(text), "Response verify OK")
+		require.Contains(t, string(text), ".pem: good")
 	}
 	x := s.begin("authentication", "displayTextAndPIN")
 	s.tandem(exitWrongPIN, map[string]string{"TANDEM_PIN": "2748"}, "phone", "sign")
