@@ -13,8 +13,8 @@ const (
 	defaultPoll = (minPoll + maxPoll) / 2
 )
 
-// PollTimeout reads a timeoutMs: decimal digits. What is out of bounds (1 s, 2 minutes) is
-// taken as the bound; none is half-way. The error is a [*Problem].
+// PollTimeout reads a timeoutMs: decimal digits. What is out of bounds (1 s,
+// 2 minutes) is taken as the bound; none is half-way. The error is a [*Problem].
 func PollTimeout(timeoutMs string) (time.Duration, error) {
 	if timeoutMs == "" {
 		return defaultPoll, nil
