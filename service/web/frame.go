@@ -281,8 +281,12 @@ func (f *Frame) NoPhone() http.Handler {
 	}))
 }
 
-// Failed answers with a line of text for what failed in the service, which is logged.
+// Failed answers with a line of text for what failed in the service, which is logged
+// unless the browser has gone meanwhile.
 func (f *Frame) Failed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the browser has gone
+	}
 	f.config.Log.ErrorContext(r.Context(), "a page failed", "path", r.URL.Path, "cause", err)
 	f.refuse(w, http.StatusInternalServerError, LanguageOf(r).Text("site.failed"))
 }

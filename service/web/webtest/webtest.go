@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -49,6 +50,7 @@ type World struct {
 	Web    *httptest.Server
 	URL    string
 	Log    *Log
+	Root   *x509.Certificate
 	CA     *x509.Certificate // that issues
 }
 
@@ -71,9 +73,11 @@ func New(t testing.TB, change func(*node.Config)) *World {
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.MinBits = 2048 // such keys are made sooner
-	w := &World{Log: new(Log), CA: issuing}
+	w := &World{Log: new(Log), Root: root, CA: issuing}
 	var h http.Handler = http.NotFoundHandler()
 	w.Web = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h.ServeHTTP(rw, r) }))
+	// Browsers that do not know the certificate yet are no news.
+	w.Web.Config.ErrorLog = log.New(io.Discard, "", 0)
 	w.URL = "https://" + w.Web.Listener.Addr().String()
 	w.Config = node.Config{
 		DB: databasetest.Open(t, databasetest.SQLite(t)),
