@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/rp/rpclient"
@@ -26,8 +27,9 @@ type Pages struct {
 	URL string
 	// Bank is a demonstration of an e-service. Production has none.
 	Bank bool
-	// Phone is the phone as a web app; nil says on its page how it is built.
-	Phone fs.FS
+	// Phone returns the files of the phone as a web app: it is called when somebody first
+	// asks for them. nil, or an error, and a page says how they are built.
+	Phone func() (fs.FS, error)
 }
 
 // The relying parties of the pages.
@@ -77,18 +79,34 @@ func (n *Node) pages(ctx context.Context) error {
 		n.browsers["/bank/"] = b
 		sites = append([]web.Site{{Path: "/bank/", Name: "bank.name", About: "home.bank"}}, sites...)
 	}
+	n.browsers["/phone/"] = n.phone(frame)
 	phone := ""
 	if c.Phone != nil {
-		files, err := web.NewFiles(c.Phone, web.PhonePolicy)
-		if err != nil {
-			return err
-		}
-		n.browsers["/phone/"], phone = http.StripPrefix("/phone", files), "/phone/"
-	} else {
-		n.browsers["/phone/"] = frame.NoPhone()
+		phone = "/phone/"
 	}
 	n.browsers["/"], n.browsers[linkPath] = frame.Home(sites...), frame.DeviceLink(phone)
 	return nil
+}
+
+// phone serves the phone in a browser.
+func (n *Node) phone(frame *web.Frame) http.Handler {
+	find := sync.OnceValue(func() http.Handler {
+		if n.config.Pages.Phone == nil {
+			return frame.NoPhone()
+		}
+		folder, err := n.config.Pages.Phone()
+		if err != nil {
+			n.config.Log.Warn("no phone in browsers", "cause", err)
+			return frame.NoPhone()
+		}
+		files, err := web.NewFiles(folder, web.PhonePolicy)
+		if err != nil {
+			n.config.Log.Error("no phone in browsers", "cause", err)
+			return frame.NoPhone()
+		}
+		return http.StripPrefix("/phone", files)
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { find().ServeHTTP(w, r) })
 }
 
 // browser returns the page of a path; nil if there is none.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/node"
+	"github.com/tandem-rsa/tandem/service/web/phone"
 )
 
 var serveCommand = &command{
@@ -225,7 +226,12 @@ func (s *serveRun) pages() *node.Pages {
 		s.log.Warn("no pages for browsers: url has a path")
 		return nil
 	}
-	return &node.Pages{URL: s.config.URL, Bank: s.config.bank()}
+	p := &node.Pages{URL: s.config.URL, Bank: s.config.bank()}
+	// In production nothing is compiled because a stranger asks for it.
+	if !s.config.production() || s.config.Phone {
+		p.Phone = phone.Files
+	}
+	return p
 }
 
 // serve answers until ctx ends, and then lets what is under way end.

@@ -46,6 +46,7 @@ type serviceConfig struct {
 
 	TestIdentities *testConfig `json:"test_identities"`
 	Demo           demoConfig  `json:"demo"`
+	Phone          bool        `json:"phone"`
 }
 
 // demoConfig has demonstrations.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -57,8 +58,8 @@ func (p *plans) note(ctx context.Context, statement string) {
 	}
 }
 
-// ours reports whether a statement is one of the service, and not of a test or of a
-// library.
+// ours reports whether a statement is one of the service, and not of a test, of a package
+// for tests, or of a library.
 func ours() bool {
 	pcs := make([]uintptr, 50)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
@@ -66,7 +67,8 @@ func ours() bool {
 		f, more := frames.Next()
 		pkg, inService := strings.CutPrefix(f.Function, "github.com/tandem-rsa/tandem/service/")
 		if inService && !strings.HasPrefix(pkg, "database.") && !strings.HasPrefix(pkg, "database/") {
-			return !strings.HasSuffix(f.File, "_test.go")
+			folder := filepath.Base(filepath.Dir(f.File))
+			return !strings.HasSuffix(f.File, "_test.go") && !strings.HasSuffix(folder, "test")
 		}
 		if !more {
 			return false

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/identity"
@@ -18,6 +19,47 @@ var kinds = map[string]string{
 	"account opened": "history.opened", "new phone": "history.newphone", "account ended": "history.ended",
 	"new phone approved": "history.approved", "account suspended": "history.suspended", "account active": "history.resumed",
 	"wrong PIN": "history.wrongpin", "key locked": "history.locked", "key destroyed": "history.destroyed", "clone detected": "history.clone",
+}
+
+// results are what ends of sessions and of accounts are called.
+var results = map[string]string{
+	"OK": "history.ok", "USER_REFUSED": "history.refused", "USER_REFUSED_INTERACTION": "history.refused", "USER_REFUSED_CERT_CHOICE": "history.refused",
+	"TIMEOUT": "history.timeout", "WRONG_VC": "history.wrongcode", "DOCUMENT_UNUSABLE": "history.unusable", "ACCOUNT_UNUSABLE": "history.unusable",
+	"REQUIRED_INTERACTION_NOT_SUPPORTED_BY_APP": "history.failed", "PROTOCOL_FAILURE": "history.failed", "EXPECTED_LINKED_SESSION": "history.failed", "SERVER_ERROR": "history.failed",
+	string(accounts.ByOwner): "history.byowner", string(accounts.ByCode): "history.bycode", string(accounts.ByRegistrar): "history.byregistrar",
+	string(accounts.ByMistake): "history.byregistrar", string(accounts.Replaced): "history.replaced", string(accounts.Renamed): "history.replaced",
+	string(accounts.ByAge): "history.byage",
+}
+
+// read says what a line has, in a language: what there is no text for as it stands.
+func read(e accounts.Entry, lang web.Language) line {
+	l := line{Entry: e, What: e.Kind, Ended: e.Result}
+	if key := kinds[e.Kind]; key != "" {
+		l.What = lang.Text(key)
+	}
+	result, more, _ := strings.Cut(e.Result, ", ")
+	if key := results[result]; key != "" {
+		l.Ended = lang.Text(key)
+		switch more {
+		case "not opened":
+			l.Ended = lang.Text("history.notopened")
+		case "on another device":
+			l.Ended = lang.Text("history.otherdevice")
+		}
+	}
+	if at, err := time.Parse(time.RFC3339, strings.TrimPrefix(e.Result, "until ")); err == nil {
+		l.Ended = lang.Text("history.lockeduntil", at.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	// Of PINs the text is which.
+	if e.RelyingParty == "" {
+		switch e.Text {
+		case "authentication":
+			l.Text = "PIN1"
+		case "signature":
+			l.Text = "PIN2"
+		}
+	}
+	return l
 }
 
 // filters are what the page shows of a history: by the kinds of its lines.
@@ -41,8 +83,7 @@ const (
 
 type line struct {
 	accounts.Entry
-	Kind string // the key of a text, or a text
-	Good bool
+	What, Ended string
 }
 
 type historyPageData struct {
@@ -76,11 +117,7 @@ func (s *Self) history(w http.ResponseWriter, r *http.Request, v *login.Visit, a
 		return err
 	}
 	for _, e := range lines {
-		kind := kinds[e.Kind]
-		if kind == "" {
-			kind = e.Kind
-		}
-		data.Lines = append(data.Lines, line{Entry: e, Kind: kind, Good: e.Result == "OK"})
+		data.Lines = append(data.Lines, read(e, web.LanguageOf(r)))
 	}
 	if more != "" {
 		data.Older = "/self/history?" + url.Values{"account": {data.Document}, "kind": {data.Filter}, "before": {more}}.Encode()
