@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
@@ -56,6 +57,8 @@ func (c *Client) person(ctx context.Context, a *answer, kind rp.Kind, level iden
 }
 
 var (
+	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
 	oidSurname = asn1.ObjectIdentifier{2, 5, 4, 4}
 	oidGiven   = asn1.ObjectIdentifier{2, 5, 4, 42}
 )
@@ -85,6 +88,8 @@ func (c *Client) certificate(ctx context.Context, text string, kind rp.Kind, doc
 		return nil, invalid("the use of the certificate")
 	case !slices.Equal(certificate.Subject.Country, []string{document.ID.Country}) || certificate.Subject.SerialNumber != document.ID.String():
 		return nil, invalid("the subject of the certificate")
+	case documentOf(certificate) != document.String():
+		return nil, invalid("the account of the certificate")
 	}
 	for _, policy := range e.Policies {
 		oid, err := x509.ParseOID(policy)
@@ -103,6 +108,30 @@ func (c *Client) certificate(ctx context.Context, text string, kind rp.Kind, doc
 		}
 	}
 	return certificate, nil
+}
+
+// documentOf returns the document number that a certificate names as its directoryName;
+// "" if it names none, or several things.
+func documentOf(certificate *x509.Certificate) string {
+	const directoryName = 4
+	for _, e := range certificate.Extensions {
+		if !e.Id.Equal(oidSubjectAltName) {
+			continue
+		}
+		var names []asn1.RawValue
+		rest, err := asn1.Unmarshal(e.Value, &names)
+		if err != nil || len(rest) > 0 || len(names) != 1 || names[0].Class != asn1.ClassContextSpecific || names[0].Tag != directoryName {
+			return ""
+		}
+		var rdns pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(names[0].Bytes, &rdns); err != nil || len(rest) > 0 {
+			return ""
+		}
+		var name pkix.Name
+		name.FillFromRDNSequence(&rdns)
+		return name.CommonName
+	}
+	return ""
 }
 
 // use is what a certificate for a kind of request has.

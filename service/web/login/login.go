@@ -94,8 +94,8 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+l.path("login/device"), func(w http.ResponseWriter, r *http.Request) { l.begin(w, r, onDevice) })
 	mux.HandleFunc("GET "+l.path("login/state"), l.poll)
 	mux.HandleFunc("GET "+l.path("login/return"), l.comeBack)
-	mux.HandleFunc("POST "+l.path("login/cancel"), l.leave)
-	mux.HandleFunc("POST "+l.path("logout"), l.leave)
+	mux.HandleFunc("POST "+l.path("login/cancel"), l.Leave)
+	mux.HandleFunc("POST "+l.path("logout"), l.Leave)
 }
 
 // The ways to log in.
@@ -286,8 +286,12 @@ func (l *Login) keep(w http.ResponseWriter, r *http.Request, k kept, life time.D
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// leave forgets a login that is under way, or a visit.
-func (l *Login) leave(w http.ResponseWriter, r *http.Request) {
+// Leave forgets a login that is under way, or a visit, and leads to the login.
+func (l *Login) Leave(w http.ResponseWriter, r *http.Request) {
+	if l == nil || l.pages == nil {
+		http.Error(w, "no login", http.StatusInternalServerError)
+		return
+	}
 	if id := l.config.Sessions.Cookie(r, l.config.Frame); id != "" {
 		if err := l.config.Sessions.Delete(r.Context(), id); err != nil {
 			l.config.Frame.Failed(w, r, err)

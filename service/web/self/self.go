@@ -119,8 +119,12 @@ func (s *Self) visit(f func(http.ResponseWriter, *http.Request, *login.Visit, []
 			all, err = s.config.Accounts.AllByPerson(r.Context(), v.Person.ID)
 		}
 		if err == nil {
-			if v == nil || !usable(all, v.Person.Document) {
+			switch {
+			case v == nil:
 				http.Redirect(w, r, "/self/login", http.StatusSeeOther)
+				return
+			case !usable(all, v.Person.Document):
+				s.login.Leave(w, r)
 				return
 			}
 			err = f(w, r, v, all)
