@@ -96,8 +96,8 @@ func lock(ctx context.Context, phone *webtest.Phone) error {
 }
 
 // TestBrowser: Chromium drives the bank and the self-service from the first page to the
-// last, and axe-core finds nothing on any screen; then OpenSSL and xmlsec1 verify the file
-// that was signed there.
+// last, and axe-core finds nothing on any screen; then OpenSSL and xmlsec1 verify the
+// file that was signed there.
 func TestBrowser(t *testing.T) {
 	node := needtest.Program(t, "node", "nodejs")
 	chromium := needtest.Program(t, "chromium", "chromium")

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
 // Files serves the files of a folder. Each has an ETag of its content; under an address
@@ -96,7 +98,10 @@ func (f *Files) hash(name string) string {
 // ServeHTTP implements [http.Handler]: the last part of the path below what was stripped
 // names the file; "" or a folder is its index.html.
 func (f *Files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f == nil || r == nil {
+	if isnil.Value(w) || r == nil {
+		return
+	}
+	if f == nil {
 		http.Error(w, "no files", http.StatusInternalServerError)
 		return
 	}

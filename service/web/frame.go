@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/tandem-rsa/tandem/internal/isnil"
 )
 
 //go:embed static templates texts
@@ -153,6 +155,9 @@ func (s shown) ISO(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Render answers with a page.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, name string, v View) {
+	if isnil.Value(w) || r == nil {
+		return
+	}
 	if p == nil || p.all[name] == nil {
 		http.Error(w, "no page", http.StatusInternalServerError)
 		return
@@ -209,6 +214,9 @@ const bodyTime = 15 * time.Second
 // refused, and so are bodies of more than limit bytes; "?lang=et" chooses a language.
 func (f *Frame) Handler(limit int64, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isnil.Value(w) || r == nil {
+			return
+		}
 		if f == nil || f.forgery == nil || h == nil {
 			http.Error(w, "no pages", http.StatusInternalServerError)
 			return
@@ -239,11 +247,19 @@ func (f *Frame) refuse(w http.ResponseWriter, status int, text string) {
 
 // Asset is the address of a file of the frame's, which changes with the file.
 func (f *Frame) Asset(name string) string {
+	if f == nil {
+		return ""
+	}
 	return "/assets/" + name + "?b=" + f.assets.hash(name)
 }
 
 // Assets serves the frame's files, below "/assets/", and the texts as JSON: "en.json".
-func (f *Frame) Assets() http.Handler { return f.assets }
+func (f *Frame) Assets() http.Handler {
+	if f == nil {
+		return (*Files)(nil)
+	}
+	return f.assets
+}
 
 // Site is one of those on the first page.
 type Site struct{ Path, Name, About string }
@@ -284,6 +300,13 @@ func (f *Frame) NoPhone() http.Handler {
 // Failed answers with a line of text for what failed in the service, which is logged
 // unless the browser has gone meanwhile.
 func (f *Frame) Failed(w http.ResponseWriter, r *http.Request, err error) {
+	if isnil.Value(w) || r == nil {
+		return
+	}
+	if f == nil || f.config.Log == nil {
+		http.Error(w, "no frame", http.StatusInternalServerError)
+		return
+	}
 	if r.Context().Err() != nil {
 		return // the browser has gone
 	}

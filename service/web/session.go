@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandem-rsa/tandem/internal/isnil"
 	"github.com/tandem-rsa/tandem/service/database"
 )
 
@@ -162,6 +163,9 @@ func (s *Sessions) cookie(f *Frame) string {
 // SetCookie has the browser keep a session's identifier, for the site's paths; an empty
 // one has it forget that.
 func (s *Sessions) SetCookie(w http.ResponseWriter, f *Frame, id string) {
+	if s == nil || isnil.Value(w) {
+		return
+	}
 	c := &http.Cookie{Name: s.cookie(f), Value: id, Path: "/" + s.site + "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: f.Secure()}
 	if id == "" {
 		c.MaxAge = -1
@@ -171,6 +175,9 @@ func (s *Sessions) SetCookie(w http.ResponseWriter, f *Frame, id string) {
 
 // Cookie returns the identifier that a browser sends; "" if it sends none.
 func (s *Sessions) Cookie(r *http.Request, f *Frame) string {
+	if s == nil || r == nil {
+		return ""
+	}
 	c, err := r.Cookie(s.cookie(f))
 	if err != nil {
 		return ""

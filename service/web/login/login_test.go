@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -181,8 +182,8 @@ func TestQR(t *testing.T) {
 	require.Equal(t, "/bank/login", b.Get("/bank/").Path)
 }
 
-// TestSameDevice: a login on the same device ends at its callback URL, in the browser that
-// began it, by the app that signed, once; not by asking how it is.
+// TestSameDevice: a login on the same device ends at its callback URL, in the browser
+// that began it, by the app that signed, once; not by asking how it is.
 func TestSameDevice(t *testing.T) {
 	w, phone := world(t)
 	b, thief := w.Browser(t), w.Browser(t)
@@ -273,4 +274,26 @@ func TestRefused(t *testing.T) {
 	}
 	require.True(t, late)
 	require.Empty(t, w.Log.Errors())
+}
+
+// TestNodes: a login that begins at one node ends at another.
+func TestNodes(t *testing.T) {
+	w, phone := world(t)
+	second, err := node.Open(t.Context(), w.Config)
+	require.NoError(t, err)
+	web := httptest.NewTLSServer(second)
+	defer func() {
+		second.Drain()
+		web.Close()
+		second.Close()
+	}()
+	b := w.Browser(t)
+	p := b.Post("/bank/login/id", url.Values{"country": {"EE"}, "number": {"40504040001"}})
+	tx, err := phone.Next(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, phone.Answer(t.Context(), tx, find(t, p, shownCode)))
+	b.URL = web.URL
+	b.Transport = web.Client().Transport
+	require.Equal(t, "/bank/", until(t, b))
+	require.Contains(t, b.Get("/bank/").Text, "MARI MÄND")
 }

@@ -87,7 +87,7 @@ func (d *Draft) check() error {
 		return fmt.Errorf("%w: it has 1 to %d bytes", ErrFile, MaxFile)
 	}
 	kind, parameters, err := mime.ParseMediaType(d.Type)
-	if err != nil || len(parameters) > 0 || kind != d.Type || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz0123456789/.+-") != "" {
+	if err != nil || len(parameters) > 0 || kind != d.Type || strings.Count(kind, "/") != 1 || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz0123456789/.+-") != "" {
 		return fmt.Errorf("%w: its type", ErrFile)
 	}
 	return nil
