@@ -210,7 +210,7 @@ func TestLogin(t *testing.T) {
 		"another root": func(c *rpclient.Config) {
 			key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 			require.NoError(t, err)
-			root, err := ca.NewRoot(key, ca.TestName("root"))
+			root, err := ca.NewRoot(key, ca.TestName("root"), 0)
 			require.NoError(t, err)
 			c.Roots = x509.NewCertPool()
 			c.Roots.AddCert(root)

@@ -40,9 +40,9 @@ func newSigner(t testing.TB) signer {
 	rootKey, issuerKey := ec(), ec()
 	var s signer
 	var err error
-	s.root, err = ca.NewRoot(rootKey, ca.TestName("root"))
+	s.root, err = ca.NewRoot(rootKey, ca.TestName("root"), 0)
 	require.NoError(t, err)
-	s.issuer, err = ca.NewIssuing(s.root, rootKey, issuerKey.Public(), ca.TestName("issuing"))
+	s.issuer, err = ca.NewIssuing(s.root, rootKey, issuerKey.Public(), ca.TestName("issuing"), 0)
 	require.NoError(t, err)
 	profile := ca.CompatProfile()
 	profile.MinBits = 2048
