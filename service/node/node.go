@@ -171,7 +171,7 @@ func (n *Node) parts() (err error) {
 func (n *Node) handlers(engine rphttp.Engine) (err error) {
 	c := &n.config
 	n.api, err = rphttp.NewHandler(engine, rphttp.Options{
-		Base: rpPath, TrustedProxies: c.TrustedProxies, RequestIDHeader: c.RequestIDHeader, Log: c.Log, Observe: n.metrics.answered,
+		Base: rpPath, LocalCallbacks: !c.Production, TrustedProxies: c.TrustedProxies, RequestIDHeader: c.RequestIDHeader, Log: c.Log, Observe: n.metrics.answered,
 	})
 	if err != nil {
 		return err

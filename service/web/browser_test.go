@@ -102,8 +102,8 @@ func TestBrowser(t *testing.T) {
 	node := needtest.Program(t, "node", "nodejs")
 	chromium := needtest.Program(t, "chromium", "chromium")
 	needtest.Program(t, "xmlsec1", "xmlsec1")
-	if _, err := os.Stat("test/node_modules/playwright-core"); err != nil {
-		needtest.Need(t, "packages of npm are missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/test")
+	if _, err := os.Stat("testdata/browser/node_modules/playwright-core"); err != nil {
+		needtest.Need(t, "packages of npm are missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/testdata/browser")
 	}
 	w := webtest.New(t, nil)
 	mari, lost, last := webtest.Person("40504040001", "MARI", "MÄND"), webtest.Person("30303030303", "OTTO", "SAAR"), webtest.Person("37101010021", "JAAN", "TAMM")
@@ -127,7 +127,7 @@ func TestBrowser(t *testing.T) {
 		_ = json.NewEncoder(rw).Encode(out)
 	}))
 	defer control.Close()
-	shots, err := filepath.Abs("test/shots")
+	shots, err := filepath.Abs("testdata/browser/shots")
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "contract.txt.asice")
 	input, err := json.Marshal(map[string]string{"url": w.URL, "phones": control.URL, "chromium": chromium, "shots": shots, "file": file})
@@ -136,7 +136,7 @@ func TestBrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "pages.mjs")
-	cmd.Dir, cmd.Stdin = "test", bytes.NewReader(input)
+	cmd.Dir, cmd.Stdin = "testdata/browser", bytes.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s\n%v", out, w.Log.Errors())
 	t.Logf("%s", out)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"strings"
@@ -37,6 +38,7 @@ type Config struct {
 type Frame struct {
 	config  Config
 	secure  bool
+	returns bool
 	layout  *template.Template
 	assets  *Files
 	forgery *http.CrossOriginProtection
@@ -53,6 +55,8 @@ func New(c Config) (*Frame, error) {
 		c.Log = slog.Default()
 	}
 	f := &Frame{config: c, secure: u.Scheme == "https", forgery: http.NewCrossOriginProtection()}
+	host, err := netip.ParseAddr(u.Hostname())
+	f.returns = f.secure || c.Trial && err == nil && host.IsLoopback()
 	// The proxy in front may change the host of requests.
 	if err := f.forgery.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 		return nil, fmt.Errorf("%w: URL: %w", ErrConfig, err)
@@ -85,6 +89,10 @@ func (f *Frame) URL() string {
 
 // Secure reports whether the pages are reached by https.
 func (f *Frame) Secure() bool { return f != nil && f.secure }
+
+// Returns reports whether an app on the same device may lead a browser back to the pages:
+// by https, or in a trial on this machine.
+func (f *Frame) Returns() bool { return f != nil && f.returns }
 
 // Pages are the templates of one site, each inside the frame's layout.
 type Pages struct {
@@ -310,6 +318,6 @@ func (f *Frame) Failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // the browser has gone
 	}
-	f.config.Log.ErrorContext(r.Context(), "a page failed", "path", r.URL.Path, "cause", err)
+	f.config.Log.ErrorContext(r.Context(), "a page failed", "page", r.Pattern, "cause", err)
 	f.refuse(w, http.StatusInternalServerError, LanguageOf(r).Text("site.failed"))
 }

@@ -81,7 +81,7 @@ func TestTexts(t *testing.T) {
 	word := regexp.MustCompile(`"([a-z]+\.[a-z]+)"`)
 	for _, tree := range []string{".", "../node"} {
 		require.NoError(t, filepath.WalkDir(tree, func(name string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() && slices.Contains([]string{"node_modules", "testdata", "phone", "test", "texts"}, d.Name()) {
+			if err != nil || d.IsDir() && slices.Contains([]string{"testdata", "phone", "texts"}, d.Name()) {
 				if d.IsDir() {
 					return filepath.SkipDir
 				}
@@ -372,6 +372,19 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestReturns: an app leads back by https, and in a trial on this machine.
+func TestReturns(t *testing.T) {
+	for url, want := range map[string][2]bool{
+		"https://id.example": {true, true}, "http://127.0.0.1:8080": {true, false}, "http://[::1]:8080": {true, false}, "http://192.0.2.1": {false, false}, "http://id.example": {false, false},
+	} {
+		for i, trial := range []bool{true, false} {
+			f, err := web.New(web.Config{URL: url, Trial: trial})
+			require.NoError(t, err)
+			require.Equal(t, want[i], f.Returns(), "%s %v", url, trial)
+		}
+	}
+}
+
 // TestNothing: nothing is an error, and never a panic.
 func TestNothing(t *testing.T) {
 	niltest.Check(t, niltest.Package{
@@ -382,7 +395,7 @@ func TestNothing(t *testing.T) {
 		},
 		Good: []any{httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)},
 		May: map[string]string{
-			"Frame.URL": "it is empty", "Frame.Secure": "it is not", "Frame.Asset": "it is empty", "Frame.Assets": "it answers with 500", "Frame.Home": "it answers with 500",
+			"Frame.URL": "it is empty", "Frame.Secure": "it is not", "Frame.Returns": "it does not", "Frame.Asset": "it is empty", "Frame.Assets": "it answers with 500", "Frame.Home": "it answers with 500",
 			"Frame.DeviceLink": "it answers with 500", "Frame.NoPhone": "it answers with 500", "Frame.Handler": "it answers with 500", "Frame.Failed": "it answers with 500",
 			"Pages.Render": "it answers with 500", "Files.ServeHTTP": "it answers with 500", "Sessions.SetCookie": "there is nothing to do", "Sessions.Cookie": "there is none",
 			"Guard.Source": "it is empty", "LanguageOf": "it is English", "DefaultRules": "it has no arguments", "NewQR": "a code may say nothing",

@@ -164,7 +164,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
-		return err
+		// Without the address, which names the person.
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err
+		}
+		return fmt.Errorf("rpclient: no answer: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))

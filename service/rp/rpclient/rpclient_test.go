@@ -267,6 +267,10 @@ func TestEnds(t *testing.T) {
 		_, err := c.LoginByID(t.Context(), phone.Account.Person.ID, identity.Qualified, bad)
 		require.ErrorIs(t, err, rpclient.ErrConfig)
 	}
+	// An error goes into logs, which have no person.
+	_, err = w.client(t, func(c *rpclient.Config) { c.URL = "http://192.0.2.1"; c.HTTP = &http.Client{Transport: broken{}} }).LoginByID(t.Context(), phone.Account.Person.ID, identity.Qualified, text)
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "40504040001")
 	// What is answered to a request is no session.
 	for _, change := range []func(string, object){set("sessionID", ""), set("sessionToken", "x")} {
 		w.wire.change = change
@@ -279,6 +283,11 @@ func TestEnds(t *testing.T) {
 		require.ErrorIs(t, err, rpclient.ErrInvalid)
 	}
 }
+
+// broken is a connection that does not come about.
+type broken struct{}
+
+func (broken) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("broken") }
 
 // TestLinks: whoever scans the QR code is logged in; on the same device only the browser
 // that has come back, with what the app has added.
@@ -407,6 +416,11 @@ func TestSign(t *testing.T) {
 		_, err := c.Certificate(t.Context(), phone.Account.Document)
 		require.ErrorIs(t, err, rpclient.ErrInvalid, name)
 	}
+	// By its use alone, where policies do not tell.
+	alike := w.client(t, func(c *rpclient.Config) { c.Profile.SignatureQualified = c.Profile.AuthenticationQualified })
+	w.wire.change = set("cert/value", base64.StdEncoding.EncodeToString(phone.Account.Keys[0].Certificate))
+	_, err = alike.Certificate(t.Context(), phone.Account.Document)
+	require.ErrorIs(t, err, rpclient.ErrInvalid)
 	w.wire.change = nil
 	require.NoError(t, w.Node.Accounts().Suspend(t.Context(), phone.Account.Document))
 	_, err = c.Certificate(t.Context(), phone.Account.Document)

@@ -27,6 +27,9 @@ type Options struct {
 	// 480 that they are too old.
 	Retired []rp.Version
 
+	// LocalCallbacks takes callback URLs of this machine without TLS, for trials.
+	LocalCallbacks bool
+
 	// TrustedProxies are the addresses of proxies in front. What these say in
 	// X-Forwarded-For is believed, from the right to the first that is not one of them.
 	TrustedProxies []netip.Prefix
@@ -120,7 +123,7 @@ func NewHandler(engine Engine, o Options) (*Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{
-		engine: engine, options: o, routes: newRoutes(o.Base),
+		engine: engine, options: o, routes: newRoutes(o.Base, o.LocalCallbacks),
 		sources: newLimiter(o.RatePerSource, o.BurstPerSource),
 		working: make(chan struct{}, o.Concurrent),
 		waiting: waiters{most: o.Waiters, mostOfOne: o.WaitersPerSource, of: map[netip.Prefix]int{}},

@@ -37,7 +37,7 @@ type place struct {
 	values  int
 }
 
-func newRoutes(base string) routes {
+func newRoutes(base string, local bool) routes {
 	out := routes{split(base), map[place]route{}}
 	add := func(v rp.Version, pattern, method string, parse func([]byte, []string) (*rp.Request, error)) {
 		fixed, _, _ := strings.Cut(pattern, "/{")
@@ -47,6 +47,9 @@ func newRoutes(base string) routes {
 		add(e.Version(), e.Path(), http.MethodPost, func(body []byte, values []string) (*rp.Request, error) { return e.Parse(body, values...) })
 	}
 	for _, e := range rpv3.Endpoints() {
+		if local {
+			e = e.Local()
+		}
 		add(rp.V3, e.Path(), http.MethodPost, func(body []byte, values []string) (*rp.Request, error) {
 			return e.Parse(body, strings.Join(values, "")) // one, or none
 		})

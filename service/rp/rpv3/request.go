@@ -8,6 +8,7 @@
 package rpv3
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type Endpoint struct {
 	flow   rp.Flow
 	target target
 	fields string // the members beside those that all requests have, with "!" those that are required
+	local  bool   // see Local
 }
 
 const (
@@ -41,19 +43,19 @@ const (
 )
 
 var endpoints = []Endpoint{
-	{"authentication/device-link/etsi/{id}", rp.Authentication, rp.DeviceLink, etsi, what + " initialCallbackUrl " + options},
-	{"authentication/device-link/document/{id}", rp.Authentication, rp.DeviceLink, document, what + " initialCallbackUrl " + options},
-	{"authentication/device-link/anonymous", rp.Authentication, rp.DeviceLink, anonymous, what + " initialCallbackUrl " + options},
-	{"authentication/notification/etsi/{id}", rp.Authentication, rp.Notification, etsi, what + " vcType! " + options},
-	{"authentication/notification/document/{id}", rp.Authentication, rp.Notification, document, what + " vcType! " + options},
-	{"signature/device-link/etsi/{id}", rp.Signature, rp.DeviceLink, etsi, what + " initialCallbackUrl nonce " + options},
-	{"signature/device-link/document/{id}", rp.Signature, rp.DeviceLink, document, what + " initialCallbackUrl nonce " + options},
-	{"signature/notification/etsi/{id}", rp.Signature, rp.Notification, etsi, what + " nonce " + options},
-	{"signature/notification/document/{id}", rp.Signature, rp.Notification, document, what + " nonce " + options},
-	{"signature/notification/linked/{id}", rp.Signature, rp.Linked, document, what + " linkedSessionID! nonce " + options},
-	{"signature/certificate/{id}", rp.Certificate, 0, document, ""},
-	{"signature/certificate-choice/device-link/anonymous", rp.CertificateChoice, rp.DeviceLink, anonymous, "initialCallbackUrl nonce " + options},
-	{"signature/certificate-choice/notification/etsi/{id}", rp.CertificateChoice, rp.Notification, etsi, "nonce " + options},
+	{"authentication/device-link/etsi/{id}", rp.Authentication, rp.DeviceLink, etsi, what + " initialCallbackUrl " + options, false},
+	{"authentication/device-link/document/{id}", rp.Authentication, rp.DeviceLink, document, what + " initialCallbackUrl " + options, false},
+	{"authentication/device-link/anonymous", rp.Authentication, rp.DeviceLink, anonymous, what + " initialCallbackUrl " + options, false},
+	{"authentication/notification/etsi/{id}", rp.Authentication, rp.Notification, etsi, what + " vcType! " + options, false},
+	{"authentication/notification/document/{id}", rp.Authentication, rp.Notification, document, what + " vcType! " + options, false},
+	{"signature/device-link/etsi/{id}", rp.Signature, rp.DeviceLink, etsi, what + " initialCallbackUrl nonce " + options, false},
+	{"signature/device-link/document/{id}", rp.Signature, rp.DeviceLink, document, what + " initialCallbackUrl nonce " + options, false},
+	{"signature/notification/etsi/{id}", rp.Signature, rp.Notification, etsi, what + " nonce " + options, false},
+	{"signature/notification/document/{id}", rp.Signature, rp.Notification, document, what + " nonce " + options, false},
+	{"signature/notification/linked/{id}", rp.Signature, rp.Linked, document, what + " linkedSessionID! nonce " + options, false},
+	{"signature/certificate/{id}", rp.Certificate, 0, document, "", false},
+	{"signature/certificate-choice/device-link/anonymous", rp.CertificateChoice, rp.DeviceLink, anonymous, "initialCallbackUrl nonce " + options, false},
+	{"signature/certificate-choice/notification/etsi/{id}", rp.CertificateChoice, rp.Notification, etsi, "nonce " + options, false},
 }
 
 // members are those that some request has.
@@ -63,6 +65,14 @@ var members = []string{
 
 // Endpoints returns all that there are.
 func Endpoints() []Endpoint { return slices.Clone(endpoints) }
+
+// Local returns an endpoint that takes callback URLs of the phone's own machine without
+// TLS, too: "http://127.0.0.1:8080/...". It is for trials in which browser, phone and
+// service are on one machine.
+func (e Endpoint) Local() Endpoint {
+	e.local = true
+	return e
+}
 
 // Path returns the path below the base URL, with the variable, if there is one, in
 // braces, as http.ServeMux has it: "authentication/notification/etsi/{id}".
@@ -102,7 +112,7 @@ func (e Endpoint) Parse(body []byte, id string) (*rp.Request, error) {
 		interactions(o, r)
 	}
 	if e.has("initialCallbackUrl") {
-		callback(o, r)
+		callback(o, r, e.local)
 	}
 	if e.has("vcType") && o.String("vcType", true) != "numeric4" {
 		o.Fail("vcType", "is not numeric4")
@@ -241,7 +251,7 @@ const maxCallback = 1800
 
 // callback reads initialCallbackUrl. A "|" would end it where it is signed, and what a
 // fragment has the phone could not add to.
-func callback(o *strictjson.Object, r *rp.Request) {
+func callback(o *strictjson.Object, r *rp.Request, local bool) {
 	const name = "initialCallbackUrl"
 	if !o.Has(name) {
 		return
@@ -253,9 +263,15 @@ func callback(o *strictjson.Object, r *rp.Request) {
 		o.Fail(name, "has more than 1800 characters")
 	case strings.ContainsFunc(r.CallbackURL, func(r rune) bool { return r <= ' ' || r > '~' || r == '|' || r == '#' }):
 		o.Fail(name, "has a character that is not allowed")
-	case err != nil || !strings.HasPrefix(r.CallbackURL, "https://") || u.Hostname() == "" || u.User != nil:
+	case err != nil || !strings.HasPrefix(r.CallbackURL, "https://") && !(local && onLoopback(u)) || u.Hostname() == "" || u.User != nil:
 		o.Fail(name, "is not an https URL")
 	}
+}
+
+// onLoopback reports whether a URL is of this machine, by http.
+func onLoopback(u *url.URL) bool {
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "http" && err == nil && a.IsLoopback()
 }
 
 func linked(o *strictjson.Object, r *rp.Request) {

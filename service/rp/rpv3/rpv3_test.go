@@ -550,3 +550,33 @@ func TestMostProperties(t *testing.T) {
 		}
 	}
 }
+
+// TestLocal: in a trial a callback URL may be of this machine, by http; nowhere else is it,
+// and of no other machine.
+func TestLocal(t *testing.T) {
+	for _, e := range rpv3.Endpoints() {
+		if e.Path() != "authentication/device-link/anonymous" {
+			continue
+		}
+		body := func(callback string) []byte {
+			text, err := json.Marshal(object{
+				"relyingPartyUUID": "00000000-0000-4000-8000-000000000000", "relyingPartyName": "DEMO", "initialCallbackUrl": callback, "signatureProtocol": "ACSP_V2",
+				"signatureProtocolParameters": object{"rpChallenge": strings.Repeat("A", 43) + "=", "signatureAlgorithm": "sha256WithRSAEncryption"},
+				"interactions":                "W3sidHlwZSI6ImRpc3BsYXlUZXh0QW5kUElOIiwiZGlzcGxheVRleHQ2MCI6IkxvZyBpbiJ9XQ==",
+			})
+			require.NoError(t, err)
+			return text
+		}
+		for callback, want := range map[string][2]bool{
+			"https://rp.example/": {true, true}, "http://127.0.0.1:8080/back?value=1": {true, false}, "http://[::1]/": {true, false},
+			"http://rp.example/": {}, "http://localhost/": {}, "http://192.0.2.1/": {}, "ftp://127.0.0.1/": {}, "http://me@127.0.0.1/": {}, "http://127.0.0.1.rp.example/": {},
+		} {
+			_, err := e.Local().Parse(body(callback), "")
+			require.Equal(t, want[0], err == nil, "%s: %v", callback, err)
+			_, err = e.Parse(body(callback), "")
+			require.Equal(t, want[1], err == nil, "%s: %v", callback, err)
+		}
+		return
+	}
+	require.Fail(t, "no such endpoint")
+}

@@ -53,8 +53,7 @@ func (l *Login) show(w http.ResponseWriter, r *http.Request) {
 		country := map[web.Language]string{web.Latvian: "LV", web.Lithuanian: "LT"}[lang]
 		l.pages.Render(w, r, "login", web.View{Data: ways{
 			Path: l.path("login"), Failed: k.Failed, More: l.config.More, Link: l.config.Link, Countries: countries, Country: country,
-			// The way back is an https URL, or the relying-party API takes none.
-			Device: l.config.Frame.Secure(),
+			Device: l.config.Frame.Returns(),
 		}})
 	}
 }
@@ -250,7 +249,7 @@ func (l *Login) comeBack(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		l.pages.Render(w, r, "login", web.View{Status: http.StatusForbidden, Data: ways{
-			Path: l.path("login"), Failed: "login.otherbrowser", Countries: countries, Device: l.config.Frame.Secure(),
+			Path: l.path("login"), Failed: "login.otherbrowser", Countries: countries, Device: l.config.Frame.Returns(),
 		}})
 		return
 	}

@@ -192,6 +192,20 @@ func TestOpenRefuses(t *testing.T) {
 	p[3][1] = strings.ReplaceAll(p[3][1], "12:00:00", "13:00:00")
 	_, err = asice.Open(pack(t, p))
 	require.Error(t, err)
+	// All that is in it fits, but for the value of the signature, which is another
+	// file's.
+	d.Content = []byte("Another.\n")
+	another, err := d.Finish(s.sign(t, d))
+	require.NoError(t, err)
+	value := func(p [][2]string) string {
+		_, rest, _ := strings.Cut(p[3][1], "<ds:SignatureValue Id=\"S0-value\">")
+		text, _, _ := strings.Cut(rest, "<")
+		return text
+	}
+	p = parts(t, another)
+	p[3][1] = strings.Replace(p[3][1], value(p), value(good), 1)
+	_, err = asice.Open(pack(t, p))
+	require.ErrorIs(t, err, asice.ErrSignature)
 	for _, bad := range [][]byte{nil, []byte("PK"), container[1:], container[:len(container)-1], make([]byte, asice.MaxContainer+1)} {
 		_, err := asice.Open(bad)
 		require.ErrorIs(t, err, asice.ErrContainer)
