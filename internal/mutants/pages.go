@@ -56,5 +56,5 @@ var pageMutants = []mutant{
 
 	{"node: a bank in production", "service/node/config.go", "case c.Production && c.Pages != nil && c.Pages.Bank:", "case c.Production && c.Pages != nil && c.Pages.Bank && c.DB == nil:", inNode, "TestPages"},
 	{"node: anybody here is a page", "service/node/pages.go", "TokenHash: sha256.Sum256([]byte(token)), ", "", inNode, "TestPagesParty"},
-	{"node: what was disabled comes back", "service/node/pages.go", "	want.Disabled = before.Disabled\n", "", inNode, "TestPagesParty"},
+	{"node: what was disabled comes back", "service/node/pages.go", "want.Disabled = before.Disabled", "want.Disabled = before.Disabled && n == nil", inNode, "TestPagesParty"},
 }

@@ -551,8 +551,8 @@ func TestMostProperties(t *testing.T) {
 	}
 }
 
-// TestLocal: in a trial a callback URL may be of this machine, by http; nowhere else is it,
-// and of no other machine.
+// TestLocal: in a trial a callback URL may be of this machine, by http; nowhere else is
+// it, and of no other machine.
 func TestLocal(t *testing.T) {
 	for _, e := range rpv3.Endpoints() {
 		if e.Path() != "authentication/device-link/anonymous" {
