@@ -71,7 +71,7 @@ prove:            # the assembly of internal/modexp for all inputs; planted faul
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp
 
-load:             # logins from relying party to phone and back, LOADTIME (20s): how many, how long, processor time by part; refusals
+load:             # logins from relying party to phone and back, LOADTIME (20s): how many, how long, the service's processor time by part; refusals
 	.ci/load
 
 phone:            # the phone as a web app, into service/web/phone/built, for go build -tags phone ./service/cmd/tandem

@@ -46,6 +46,7 @@ var accountMutants = []mutant{
 	{"quota: one more than the rule", "service/quota/quota.go", "at+b.rule.Per.Microseconds()-costs)", "at+b.rule.Per.Microseconds())", inQuota, "TestAllow/SQLite"},
 	{"quota: what is refused takes a place", "service/quota/quota.go", "\t\t\treturn &Later{time.Duration(max(after, 1)) * time.Microsecond}\n", "\t\t\treturn ctx.Err()\n", inQuota, "TestAllow/SQLite"},
 	{"quota: a place taken ahead is lost by who is refused", "service/quota/quota.go", "\t\tp.q.have[id]++\n", "\t\t_ = id\n", inQuota, "TestRefusedTakesNothing/SQLite"},
+	{"quota: the place of a PIN waits for the disk", "service/quota/quota.go", "	transact := q.db.TxLoose\n", "	transact := q.db.TxReadCommitted\n", inNode, "TestLoginCosts"},
 	{"quota: more than there are, ahead", "service/quota/quota.go", "				q.have[b.id] += b.n - 1\n", "				q.have[b.id] += b.n\n", inQuota, "TestAhead"},
 	{"quota: every place by itself", "service/quota/quota.go", `of != "person" && r.N >= manyAttempts`, `of != "person" && r.N >= 1000*manyAttempts`, inQuota, "TestAhead"},
 	{"quota: ask the database about what is full", "service/quota/quota.go", "if until := q.full[b.id]; until.After(now) {", "if until := q.full[b.id]; until.Before(now) && !until.IsZero() {", inQuota, "TestFullIsRemembered"},

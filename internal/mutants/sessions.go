@@ -41,6 +41,7 @@ var sessionMutants = []mutant{
 	{"sessions: a beginning that another overtook fails", "service/transactions/begin.go", "if err == nil || !errors.Is(err, errTaken) || try == tries {", "if err == nil || try >= 0 {", inTransactions, "TestIdempotence"},
 	{"sessions: an old session keeps its request", "service/transactions/begin.go", "		if old {\n", "		if old && s.ID == \"\" {\n", inTransactions, "TestIdempotence"},
 	{"sessions: an account answers what has ended", "service/transactions/store.go", "return p, s.Outcome.Document == d && p.awaits > 0", "return p, s.Outcome.Document == d || p.awaits == 0", inTransactions, "TestSweep"},
+	{"sessions: read a session again after the signature", "service/transactions/sign.go", "if s = ended; s.ID != id {", "if s = ended; s.ID != id || s.Token == \"\" {", inNode, "TestLoginCosts"},
 	{"sessions: change what is kept of a row", "service/transactions/machine.go", "	s.Accounts = slices.Clone(s.Accounts)\n	s = expire", "	_ = slices.Clone(s.Accounts)\n	s = expire", inTransactions, "TestLogin$|TestHistories"},
 	{"sessions: the certificate of nobody", "service/transactions/store.go", "		o.Certificate = s.signed().Certificate\n", "", inTransactions, "TestLogin$"},
 	{"sessions: find an account's sessions by a look at all", "service/database/migrations/0002_transactions.sql", "	PRIMARY KEY (document, awaits, session)", "	PRIMARY KEY (session, awaits, document)", inTransactions, "TestLogin$"},
