@@ -44,7 +44,7 @@ var accountMutants = []mutant{
 	{"sqlstore: the last revocation counts", "service/ca/sqlstore/sqlstore.go", "revoked = COALESCE(revoked, $3)", "revoked = COALESCE($3, revoked)", inSQLStore, "TestContract/SQLite"},
 	{"sqlstore: a CRL in any order", "service/ca/sqlstore/sqlstore.go", "WHERE issuer = $1 AND number = CAST($2 AS BIGINT) - 1", "WHERE issuer = $1 AND number <= CAST($2 AS BIGINT) - 1", inSQLStore, "TestContract/SQLite"},
 	{"quota: one more than the rule", "service/quota/quota.go", "at+b.rule.Per.Microseconds()-costs)", "at+b.rule.Per.Microseconds())", inQuota, "TestAllow/SQLite"},
-	{"quota: what is refused takes a place", "service/quota/quota.go", "\t\t\treturn &Later{time.Duration(max(after, 1)) * time.Microsecond}\n", "\t\t\treturn ctx.Err()\n", inQuota, "TestAllow/SQLite"},
+	{"quota: what is refused takes a place", "service/quota/quota.go", "	return p.settle(q.db.TxLoose(ctx, func(tx *sql.Tx) error { return p.take(ctx, tx) }))\n", "	var later error\n	_ = q.db.TxLoose(ctx, func(tx *sql.Tx) error { later = p.take(ctx, tx); return nil })\n	return p.settle(later)\n", inQuota, "TestAllow/SQLite"},
 	{"quota: a place taken ahead is lost by who is refused", "service/quota/quota.go", "\t\tp.q.have[id]++\n", "\t\t_ = id\n", inQuota, "TestRefusedTakesNothing/SQLite"},
 	{"quota: the place of a PIN waits for the disk", "service/quota/quota.go", "	transact := q.db.TxLoose\n", "	transact := q.db.TxReadCommitted\n", inNode, "TestLoginCosts"},
 	{"quota: more than there are, ahead", "service/quota/quota.go", "				q.have[b.id] += b.n - 1\n", "				q.have[b.id] += b.n\n", inQuota, "TestAhead"},
