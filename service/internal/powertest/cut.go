@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -101,8 +102,8 @@ func (l Log) Place(folder string) error {
 	return d.with(nil).write(folder)
 }
 
-// Folder returns a folder for states of a disk. It is in memory where that is possible:
-// what starts on them syncs.
+// Folder returns a folder for states of a disk. It is in memory where there is room: what
+// starts on them syncs.
 func Folder(t testing.TB) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("/dev/shm", "powertest")
@@ -110,5 +111,10 @@ func Folder(t testing.TB) string {
 		return t.TempDir()
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
+	const room = 16 << 20 // many times what a state takes
+	file := filepath.Join(folder, "room")
+	if err := errors.Join(os.WriteFile(file, make([]byte, room), 0o600), os.Remove(file)); err != nil {
+		return t.TempDir()
+	}
 	return folder
 }
