@@ -15,8 +15,9 @@ import (
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
 
-// TestMemory opens and makes a lockbox in another process, which wipes PIN and share and
-// collects its garbage, and searches that process's memory for what must be gone.
+// TestMemory opens and makes a lockbox, and checks another PIN, in another process, which
+// wipes PINs and share and collects its garbage, and searches that process's memory for
+// what must be gone.
 func TestMemory(t *testing.T) {
 	const pinLen, boxLen = 12, 591
 	cost := Params{Time: 1, MemoryKiB: 64, Threads: 1}
@@ -24,17 +25,20 @@ func TestMemory(t *testing.T) {
 		pin := memorytest.Receive(t, pinLen)
 		box, err := ParseLockbox(memorytest.Receive(t, boxLen))
 		require.NoError(t, err)
+		checked := memorytest.Receive(t, pinLen)
 		memorytest.Pause(t, "held")
 		share, err := box.Unlock(pin, cost)
 		require.NoError(t, err)
 		_, err = Lock(share, pin, cost)
 		require.NoError(t, err)
+		require.NoError(t, CheckPIN(checked)) // the last one: Lock checks, too
+		clear(checked)
 		clear(pin)
 		share.Wipe()
 		memorytest.PauseTwice(t)
 		return
 	}
-	pin := []byte("839517264083")
+	pin, checked := []byte("839517264083"), []byte("614930825719")
 	x := make([]byte, 264)
 	for i := range x {
 		x[i] = byte(i*i>>3 ^ i*77)
@@ -47,15 +51,19 @@ func TestMemory(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, encoded, boxLen)
 	secrets := map[string][]byte{
-		"PIN": pin, "x": x,
+		"PIN": pin, "checked PIN": checked, "x": x,
 		"Argon2's H_0":  firstHash(pin, box.c.Get().salt[:], cost),
 		"the PIN's key": argon2.IDKey(pin, box.c.Get().salt[:], cost.Time, cost.MemoryKiB, cost.Threads, 32),
 	}
 	child := memorytest.Start(t, "")
 	child.Send(pin)
 	child.Send(encoded)
+	child.Send(checked)
 	child.Wait("held")
-	require.NotZero(t, child.Search(secrets)["PIN"], "the search does not find the PIN where it is")
+	found := child.Search(secrets)
+	for _, held := range []string{"PIN", "checked PIN"} {
+		require.NotZero(t, found[held], "the search does not find the %s where it is", held)
+	}
 	child.Continue()
 	child.RequireWipedTwice("pinlock.TestMemory", memorytest.Assembly, secrets)
 }
