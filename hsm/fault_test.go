@@ -119,12 +119,13 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
-// lax is a module that refuses an attribute in templates, or takes CKA_COPYABLE
-// and copies all the same.
+// lax is a module that refuses an attribute in templates, or takes CKA_COPYABLE and
+// copies all the same, or takes CKA_MODIFIABLE and changes all the same; of that it may
+// say that it did not.
 type lax struct {
 	*fake
-	refuse uint
-	copies bool
+	refuse                uint
+	copies, changes, lies bool
 }
 
 func (l *lax) GenerateKey(s handle, m mechanism, template []attribute) (handle, error) {
@@ -143,6 +144,17 @@ func (l *lax) CopyObject(s, h handle, template []attribute) (handle, error) {
 	return l.fake.CopyObject(s, h, template)
 }
 
+func (l *lax) SetAttributes(s, h handle, template []attribute) error {
+	if l.changes {
+		l.set(func() { delete(l.objects[h].attrs, pkcs11.CKA_MODIFIABLE) })
+	}
+	err := l.fake.SetAttributes(s, h, template)
+	if err == nil && l.lies {
+		err = CKR(pkcs11.CKR_ATTRIBUTE_READ_ONLY)
+	}
+	return err
+}
+
 func (l *lax) GenerateKeyPair(s handle, m mechanism, public, private []attribute) (handle, handle, error) {
 	for _, a := range private {
 		if l.refuse != 0 && a.kind == l.refuse {
@@ -159,10 +171,12 @@ func TestGuards(t *testing.T) {
 		want       []string
 		modifiable []byte
 	}{
-		"all":                  {lax{}, []string{guardSet, guardCopy}, []byte{0}},
-		"no CKA_COPYABLE":      {lax{refuse: pkcs11.CKA_COPYABLE}, []string{guardSet}, []byte{0}},
-		"CKA_COPYABLE ignored": {lax{copies: true}, []string{guardSet}, []byte{0}},
-		"no CKA_MODIFIABLE":    {lax{refuse: pkcs11.CKA_MODIFIABLE}, nil, nil},
+		"all":                    {lax{}, []string{guardSet, guardCopy}, []byte{0}},
+		"no CKA_COPYABLE":        {lax{refuse: pkcs11.CKA_COPYABLE}, []string{guardSet}, []byte{0}},
+		"CKA_COPYABLE ignored":   {lax{copies: true}, []string{guardSet}, []byte{0}},
+		"no CKA_MODIFIABLE":      {lax{refuse: pkcs11.CKA_MODIFIABLE}, nil, nil},
+		"CKA_MODIFIABLE ignored": {lax{changes: true}, nil, nil},
+		"and a lie about it":     {lax{changes: true, lies: true}, nil, nil},
 	} {
 		c.lax.fake = newFake()
 		c.lax.pin = "0000"
@@ -175,7 +189,8 @@ func TestGuards(t *testing.T) {
 		_, err = tok.GenerateKey(t.Context(), "key", 2048)
 		require.NoError(t, err, name)
 		for _, o := range c.lax.objects {
-			if !bytes.Equal(o.attrs[pkcs11.CKA_CLASS], encodeUint(pkcs11.CKO_PUBLIC_KEY)) {
+			// Where CKA_MODIFIABLE has no effect, it does not matter which keys have it.
+			if !c.lax.changes && !bytes.Equal(o.attrs[pkcs11.CKA_CLASS], encodeUint(pkcs11.CKO_PUBLIC_KEY)) {
 				require.Equal(t, c.modifiable, o.attrs[pkcs11.CKA_MODIFIABLE], name)
 			}
 		}

@@ -82,6 +82,40 @@ func TestHang(t *testing.T) {
 	requireClean(t, f)
 }
 
+// TestRecoveryWaits: a token that needs a recovery is left as it is while a call is in
+// its module, and is back once that has returned.
+func TestRecoveryWaits(t *testing.T) {
+	f := faulty(t)
+	tok := openFaulty(t, f, func(c *hsm.Config) { c.CallTimeout = callTimeout })
+	u := newUse(t, tok)
+	for _, cause := range []string{"C_Login", "C_Initialize"} {
+		taken := func() (n []int) {
+			for _, function := range []string{"C_CloseAllSessions", "C_Finalize", "C_Initialize", "C_Login"} {
+				n = append(n, f.Counts().Calls[function])
+			}
+			return n
+		}
+		before := taken()
+		remove := f.Add(hsmtest.Rule{Function: "C_Sign", Action: hsmtest.Hold, Times: 1})
+		held := make(chan error, 1)
+		go func() { held <- sign(context.Background(), u.key) }()
+		require.Eventually(t, func() bool { return f.Counts().Held == 1 }, patience, time.Millisecond)
+		f.Add(hsmtest.Rule{Function: "C_SignInit", Action: hsmtest.Refuse, Value: triggers[cause], Times: 1})
+		require.ErrorIs(t, sign(t.Context(), u.key), hsm.ErrUnavailable, cause)
+		require.ErrorIs(t, returns(t, "sign", held), hsm.ErrUnavailable, cause)
+		require.ErrorIs(t, sign(t.Context(), u.key), hsm.ErrUnavailable, cause)
+		require.Equal(t, 1, f.Counts().Held)
+		require.Equal(t, before, taken(), "what takes the module's state away, for %s", cause)
+		remove()
+		f.Clear()
+		eventually(t, cause, func() error { return sign(t.Context(), u.key) })
+		require.NotEqual(t, before, taken())
+		require.Eventually(t, func() bool { return tok.Stats().Running == 0 }, patience, time.Millisecond)
+	}
+	closeToken(t, tok)
+	requireClean(t, f)
+}
+
 // The caller's context ends the wait for a call that hangs; meanwhile others work.
 func TestHangContext(t *testing.T) {
 	f := faulty(t)
