@@ -1,6 +1,7 @@
 package ca_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdh"
@@ -108,6 +109,11 @@ func TestFolderOfRSA(t *testing.T) {
 	}
 }
 
+// filledUp adds white space to a file, which is allowed, up to a length.
+func filledUp(b []byte, length int) []byte {
+	return append(b, bytes.Repeat([]byte("\n"), length-len(b))...)
+}
+
 // TestFolderRefuses: a folder that fails to be made is not there, and one that is damaged
 // or exposed is not opened.
 func TestFolderRefuses(t *testing.T) {
@@ -158,6 +164,15 @@ func TestFolderRefuses(t *testing.T) {
 		"a key of nothing": func() (string, []byte) {
 			return "issuing-1.key", []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
 		},
+		"a key by another name": func() (string, []byte) {
+			return "issuing-1.key", bytes.ReplaceAll(read(folder, "issuing-1.key"), []byte(" PRIVATE KEY"), []byte(" EC PRIVATE KEY"))
+		},
+		"a key with a header": func() (string, []byte) {
+			return "issuing-1.key", bytes.Replace(read(folder, "issuing-1.key"), []byte("KEY-----\n"), []byte("KEY-----\nComment: a\n\n"), 1)
+		},
+		"a certificate by another name": func() (string, []byte) {
+			return "root.crt", bytes.ReplaceAll(read(folder, "root.crt"), []byte(" CERTIFICATE"), []byte(" X509 CERTIFICATE"))
+		},
 		"a key that cannot sign": func() (string, []byte) { return "issuing-1.key", x25519 },
 		"no certificate":         func() (string, []byte) { return "issuing-1.crt", nil },
 		"two certificates": func() (string, []byte) {
@@ -167,6 +182,7 @@ func TestFolderRefuses(t *testing.T) {
 			return "root.crt", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 		},
 		"a large file":        func() (string, []byte) { return "root.crt", append(read(folder, "root.crt"), make([]byte, 1<<20)...) },
+		"a long file":         func() (string, []byte) { return "root.crt", filledUp(read(folder, "root.crt"), 1<<16+1) },
 		"the root as issuing": func() (string, []byte) { return "issuing-1.crt", read(folder, "root.crt") },
 	} {
 		file, content := damage()
@@ -176,8 +192,15 @@ func TestFolderRefuses(t *testing.T) {
 		require.Error(t, err, name)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, file), before, 0o600))
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "root.crt"), filledUp(read(folder, "root.crt"), 1<<16), 0o600))
 	_, err = ca.OpenFolder(folder, nil)
 	require.NoError(t, err)
+	require.NoError(t, os.Rename(filepath.Join(folder, "root.crt"), filepath.Join(dir, "root.crt")))
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "root.crt"), 0o700))
+	_, err = ca.OpenFolder(folder, nil)
+	require.ErrorContains(t, err, "not a PEM file")
+	require.NoError(t, os.Remove(filepath.Join(folder, "root.crt")))
+	require.NoError(t, os.Rename(filepath.Join(dir, "root.crt"), filepath.Join(folder, "root.crt")))
 	if runtime.GOOS != "windows" {
 		require.NoError(t, os.Chmod(filepath.Join(folder, "issuing-1.key"), 0o640))
 		_, err = ca.OpenFolder(folder, nil)

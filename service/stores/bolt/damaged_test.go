@@ -100,6 +100,25 @@ func TestRepairOfAMetaPage(t *testing.T) {
 	}
 }
 
+// TestFreed: a page is free if it is in the freelist, and not if it is in what an older
+// list has left behind it. A list that cannot be read says nothing.
+func TestFreed(t *testing.T) {
+	const at, free = 32, 3
+	b := make([]byte, at)
+	for _, id := range []uint64{3, 5, 9, 12} {
+		b = native.AppendUint64(b, id)
+	}
+	s := snapshot{file: bytes.NewReader(b), freeAt: at, free: free}
+	for id := range uint64(20) {
+		freed, err := s.freed(id)
+		require.NoError(t, err)
+		require.Equal(t, id == 3 || id == 5 || id == 9, freed, "page %d", id)
+	}
+	s.file = bytes.NewReader(b[:at+8*free-1])
+	_, err := s.freed(9)
+	require.ErrorIs(t, err, ErrDamaged)
+}
+
 // usedBytes is the length of a file up to the end of its last used page.
 func usedBytes(t *testing.T, b []byte) int {
 	first, err := readMeta(bytes.NewReader(b), pageSize, 0)
