@@ -91,4 +91,8 @@ var accountMutants = []mutant{
 	{"accounts: each address of a network by itself", "service/accounts/allow.go", "address.Prefix(64)", "address.Prefix(128)", inAccounts, "TestSourceOf"},
 	{"accounts: codes are tried without a quota", "service/accounts/end.go", "\tif err := a.allowCode(ctx, source); err != nil {\n\t\treturn identity.Document{}, err\n\t}\n", "", inAccounts, "TestQuotas/SQLite"},
 	{"accounts: the person's quota of one key", "service/accounts/allow.go", "\t\t\treturn attempt, ErrSuspended\n\t\t}\n", "\t\t\treturn attempt, ErrSuspended\n\t\t}\n\t\tattempt.Person += id.String()\n", inAccounts, "TestQuotas/SQLite"},
+	{"accounts: another revocation code for 17 minutes", "service/accounts/enrolment.go", "openedLife = 15 * time.Minute", "openedLife = 17 * time.Minute", inAccounts, "TestRevocationCode/SQLite"},
+	{"accounts: another revocation code for 13 minutes", "service/accounts/enrolment.go", "openedLife = 15 * time.Minute", "openedLife = 13 * time.Minute", inAccounts, "TestRevocationCode/SQLite"},
+	{"quota: each node by itself", "service/quota/quota.go", "bucket{id: q.kind + ", "bucket{id: fmt.Sprintf(\"%p \", q) + q.kind + ", inQuota, "TestNodes/SQLite"},
+	{"accounts: tokens in the clear", "service/accounts/account.go", "\tsum := sha256.Sum256([]byte(token))\n\treturn sum[:], nil", "\tsum := sha256.Sum256([]byte(token))\n\treturn append(sum[:0:0], token...), nil", inAccounts, "TestNothingSecretIsStored"},
 }

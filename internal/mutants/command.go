@@ -88,4 +88,8 @@ var commandMutants = []mutant{
 	{"ask the server about a modulus that is too small", "service/cmd/tandem/privatekey.go", "BitLen() < 2*config.ClientBits {", "BitLen() < config.ClientBits {", inCommand, "TestScripts/testdata/import"},
 	{"status of a server that can be written only", "service/cmd/tandem/status.go", "errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)", "errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EROFS)", inCommand, "TestReadOnlyAsNobody"},
 	{"leave the copy of a store", "service/cmd/tandem/server.go", "remove := func() error { return os.RemoveAll(folder) }", "remove := func() error { return nil }", inCommand, "TestReadOnlyAsNobody"},
+	{"keep a key that was not confirmed", "service/cmd/tandem/enroll.go", "case device.Unconfirmed:\n\t\t\tk.fresh = e.again\n", "case device.Unconfirmed:\n", inCommand, "TestScripts/testdata/cut"},
+	{"sign anew what was not answered", "service/cmd/tandem/sign.go", "\tif p != nil {\n\t\tif done, status", "\tif p != nil && p.Operation != protocol.OpSign {\n\t\tif done, status", inCommand, "TestScripts/testdata/cut"},
+	{"a clone hears that it is late", "protocol/server/decide.go", "live && !dead: // 9\n\t\treturn destroyed(rec, protocol.ReasonClone, t.now), nil", "live && !dead: // 9\n\t\treturn told(wire.CodeExpired), nil", inCommand, "TestScripts/testdata/clone"},
+	{"answer before the count is on disk", "pinlock/limiter/update.go", "if err = store.Swap(ctx, id, version, next); err == nil {", "time.AfterFunc(time.Second, func() { store.Swap(context.WithoutCancel(ctx), id, version, next) })\n\t\tif err == nil {", inCommand, "TestScripts/testdata/cut"},
 }

@@ -57,4 +57,9 @@ var hsmMutants = []mutant{
 	{"hsm: close a session beside a search", "hsm/module.go", "(m *module) CloseSession(s handle) error {\n\tm.search.RLock()\n\tdefer m.search.RUnlock()\n", "(m *module) CloseSession(s handle) error {\n", inHSM, "TestSearchAlone"},
 	{"hsm: unwrap a key beside a search", "hsm/module.go", "\tm.search.RLock()\n\tdefer m.search.RUnlock()\n\treturn made(m.ctx.UnwrapKey(", "\treturn made(m.ctx.UnwrapKey(", inHSM, "TestSearchAlone"},
 	{"hsm: leave keys in a token when an init fails", "service/cmd/tandem/create.go", "\t\t\terr = v.undo(err)", "\t\t\t_ = v.undo", inCommand, "TestFailedInitLeavesNoKeys"},
+	{"hsm: take one of two tokens of a label", "hsm/token.go", "if miss.Matches != 1 {", "if miss.Matches == 0 {", inHSM, "TestOpenToken"},
+	{"hsm: recover under a call that hangs", "hsm/recover.go", "\tcase !locked:\n", "\tcase !locked && cap(t.slots) == 0:\n", inHSM, "TestRecoveryWaits"},
+	{"hsm: a new key that nobody uses", "hsm/rsa.go", "\tif err := k.prove(ctx); err != nil {\n\t\treturn nil, err\n\t}\n\treturn k, nil", "\tk.by = rawFunctions[0]\n\treturn k, nil", inHSM, "TestFlippedBits"},
+	{"hsm: believe that a guard holds", "hsm/guard.go", "} else if err != nil && !given {", "} else if err == nil || !given {", inHSM, "TestGuards"},
+	{"hsm: believe that a template holds", "hsm/guard.go", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn false, nil", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn true, nil", inHSM, "TestForgottenTemplate"},
 }

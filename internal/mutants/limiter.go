@@ -83,4 +83,10 @@ var limiterMutants = []mutant{
 	{"a sweep that a store keeps busy for ever", "pinlock/limiter/lister.go", "if id <= after || ", "if ", inLimiter, "TestIDsEnds"},
 	{"a sweep of other records", "pinlock/limiter/lister.go", "!strings.HasPrefix(id, prefix) {", "!strings.HasPrefix(id, \"\") {", inLimiter, "TestIDsEnds"},
 	{"a sweep that goes on after an error", "pinlock/limiter/lister.go", "yield(\"\", err)\n				return", "if !yield(\"\", err) {\n					return\n				}", inLimiter, "TestIDsEnds"},
+
+	// What a counter promises.
+	{"an attempt that creates a counter", "pinlock/limiter/limiter.go", "\terr := Update(ctx, l.store, id, func(value []byte) ([]byte, error) {\n\t\tc, err", "\tif ctx != nil {\n\t\t_ = l.Create(ctx, id)\n\t}\n\terr := Update(ctx, l.store, id, func(value []byte) ([]byte, error) {\n\t\tc, err", inLimiter, "TestUnknownAndExisting"},
+	{"a lock that ran out gives tries back", "pinlock/limiter/policy.go", "Until: instant(c.at + lock)}\n\t}\n\treturn c, nil\n", "Until: instant(c.at + lock)}\n\t}\n\tc.wrong = 0\n\treturn c, nil\n", inLimiter, "TestClock"},
+	{"a clock that was set back gives a try back", "pinlock/limiter/policy.go", "\tcase lock == 0:\n", "\tcase lock == 0 && at < c.at && c.wrong > 0:\n\t\tc.wrong--\n\t\treturn c, nil\n\tcase lock == 0:\n", inLimiter, "TestAgainstModel"},
+	{"no encoding of a destroyed key's counter", "pinlock/limiter/counter.go", "\tb = append(b, counterVersion, c.wrong)\n", "\tif c.lock == forever {\n\t\treturn nil, ErrCounter\n\t}\n\tb = append(b, counterVersion, c.wrong)\n", inLimiter, "TestCounterEncoding"},
 }

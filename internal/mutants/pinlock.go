@@ -67,4 +67,13 @@ var pinlockMutants = []mutant{
 	{"print a storage key of another length", "pinlock/seal.go", "\tif len(storageKey) != StorageKeySize {\n\t\treturn nil, ErrStorageKey", "\tif len(storageKey) != StorageKeySize {\n\t\treturn nil, fmt.Errorf(\"%w: %x\", ErrStorageKey, storageKey)", inPinlock, "TestNothingPrinted"},
 	{"print what is no PIN", "pinlock/lockbox.go", "\t\treturn nil, ErrPINFormat\n", "\t\treturn nil, fmt.Errorf(\"%w: %s\", ErrPINFormat, pin)\n", inPinlock, "TestNothingPrinted"},
 	{"a digit of e that is rounded", "pinlock/famous.go", "\t\"271828182845\", // e\n", "\t\"271828182846\", // e\n", inPinlock, "TestEveryEntryIsRefused"},
+
+	// What a thief finds out, and what nobody is to.
+	{"a check bit under the PIN", "pinlock/lockbox.go", "return splitkey.NewClientShare(c.publicKey(), c.sharing, x)", "if x[0]&1 == 0 {\n\t\treturn nil, ErrLockbox\n\t}\n\treturn splitkey.NewClientShare(c.publicKey(), c.sharing, x)", inPinlock, "TestWrongPINsSign"},
+	{"leave the lower half of x in the clear", "pinlock/params.go", "c.XORKeyStream(x, x)", "c.XORKeyStream(x[:len(x)/2], x[:len(x)/2])", inPinlock, "TestAdditiveLowBits"},
+	{"leave the upper half of x in the clear", "pinlock/params.go", "c.XORKeyStream(x, x)", "c.XORKeyStream(x[len(x)/2:], x[len(x)/2:])", inPinlock, "TestAdditiveHighBits"},
+	{"an even d_c", "splitkey/internal/deal/deal.go", "carry := byte(1)", "carry := byte(0)", inPinlock, "TestMultiplicativeBits"},
+	{"count in ones only", "pinlock/weakpin.go", "between(0, first, 2) | between(8, first, 9)", "between(0, first, 1) | between(9, first, 9)", inPinlock, "TestDocumentedCounts"},
+	{"use a lockbox that is none", "pinlock/lockbox.go", "if b == nil || b.c.Get() == nil {", "if b == nil {", inPinlock, "TestZeroLockbox"},
+	{"keep the PIN that was checked", "pinlock/pin.go", "func CheckPIN(pin []byte) error {\n", "var lastChecked [maxPINLen]byte\n\nfunc CheckPIN(pin []byte) error {\n\tcopy(lastChecked[:], pin)\n", inPinlock, "TestMemory"},
 }

@@ -29,4 +29,5 @@ var postgresMutants = []mutant{
 	{"postgres: steps that are taken again", "service/stores/postgres/schema.go", "range steps[format:] {", "range steps {", inPostgres, "TestMigrates"},
 	{"postgres: a list beyond its prefix", "service/stores/postgres/list.go", " AND id < $4 ORDER", " AND id <> $4 ORDER", inPostgres, "TestContract/ListPrefix"},
 	{"postgres: a guard that knows no successor", "service/stores/postgres/connect.go", "	if err := s.guard.Configure(", "	s.guard = pgsafe.Guard{Promoted: s.reset}\n	if err := s.guard.Configure(", inPostgres, "TestFailover"},
+	{"postgres: call an unknown result done", "service/stores/postgres/records.go", "\t\treturn fmt.Errorf(\"postgres: result of the write unknown: %w\", failed(ctx, err))\n", "\t\t_ = failed(ctx, err)\n\t\treturn nil\n", inPostgres, "TestKill"},
 }

@@ -80,4 +80,6 @@ var rphttpMutants = []mutant{
 	{"testidentities: come back as if signed", "service/testidentities/phone.go", `f.callback = acsp.CallbackURL(c.Callback, c.SecretDigest, "")`, "f.callback = acsp.CallbackURL(c.Callback, c.SecretDigest, verifier)", inTestID, "TestDeviceLinks$"},
 	{"testidentities: the right code of three", "service/testidentities/phone.go", "return other != code", "return other == code", inTestID, "TestOutcomes"},
 	{"testidentities: a code that nobody shows", "service/testidentities/watch.go", "return protocol.VerificationCode(r.Digest)", `return "0000"`, inTestID, "TestOutcomes"},
+	{"testidentities: a phone that shows other screens", "service/testidentities/identities.go", "case RefusesCodes:\n\t\treturn []rp.InteractionType{rp.VerificationCodeChoice}", "case RefusesCodes:\n\t\treturn []rp.InteractionType{rp.VerificationCodeChoice, rp.DisplayTextAndPIN}", inTestID, "TestOutcomes"},
+	{"testidentities: sign with the key for logins", "service/testidentities/phone.go", "\t\tkey = 1\n", "\t\tkey = 0\n", inTestID, "TestOutcomes"},
 }

@@ -177,4 +177,5 @@ var serviceMutants = []mutant{
 	{"openapi: a path that is not served", "service/rp/openapi/openapi.yaml", "  /v3/signature/certificate/{id}:", "  /v3/signature/certificates/{id}:", inOpenAPI, "TestPaths"},
 	{"openapi: an end that is not described", "service/rp/openapi/openapi.yaml", "PROTOCOL_FAILURE, EXPECTED_LINKED_SESSION]", "PROTOCOL_FAILURE]", inOpenAPI, "TestAnswers"},
 	{"openapi: a member that is not required", "service/rp/openapi/openapi.yaml", "      required: [relyingPartyUUID, relyingPartyName, signatureProtocol, signatureProtocolParameters, interactions, vcType]", "      required: [relyingPartyUUID, relyingPartyName, signatureProtocol, signatureProtocolParameters, interactions]", inOpenAPI, "TestRequests"},
+	{"devicelink: print the secret", "service/rp/devicelink/devicelink.go", "func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, \"devicelink.Secret(hidden)\") }", "func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.key.Get()) }", inLink, "TestSecret"},
 }

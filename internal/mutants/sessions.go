@@ -88,4 +88,5 @@ var sessionMutants = []mutant{
 	{"phone: a success that nobody has", "service/deviceclient/saved.go", "	if err == nil && !t.done {\n		return ErrNotTaken\n	}\n", "", inDeviceClient, "TestNotTaken"},
 	{"phone: approve another phone", "service/deviceclient/enrol.go", "if string(digest) != string(out.Digest) {", "if len(digest) != len(out.Digest) {", inDeviceClient, "TestNewPhone"},
 	{"phone: one PIN for both keys", "service/deviceclient/enrol.go", "if string(pins.Authentication) == string(pins.Signature) {", `if string(pins.Authentication) == "" {`, inDeviceClient, "TestEnrolmentLost"},
+	{"sessions: ask who has one account", "service/transactions/begin.go", "if r.Kind == rp.CertificateChoice && len(all) == 1 {", "if r.Kind == rp.CertificateChoice && len(all) == 0 {", inTransactions, "TestChoice"},
 }

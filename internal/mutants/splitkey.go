@@ -223,4 +223,8 @@ var splitkeyMutants = []mutant{
 	{"leave out the NULL of DigestInfo", "splitkey/internal/emsa/emsa.go", "info = append(info, 0x05, 0x00, 0x04, byte(f.size))", "info = append(info, 0x04, byte(f.size))", inSplitkey, encodes},
 	{"give SHA3-512 the number of SHA3-384", "splitkey/internal/emsa/emsa.go", "size: 64, oid: nist(10)", "size: 64, oid: nist(9)", inSplitkey, encodes},
 	{"sign SHA-1", "splitkey/internal/emsa/emsa.go", "crypto.SHA512:   {new: sha512.New,", "crypto.SHA1:     {new: sha512.New, size: 20, oid: nist(7)},\n\tcrypto.SHA512:   {new: sha512.New,", inSplitkey, encodes},
+
+	// What the two halves make.
+	{"refuse a share that begins with a zero byte", "splitkey/partial.go", "\tm1, err := c.pub.message(m)\n", "\tif exponent[0] == 0 {\n\t\treturn nil, ErrShare\n\t}\n\tm1, err := c.pub.message(m)\n", inSplitkey, "TestEveryShareSigns"},
+	{"release other bytes than were verified", "splitkey/complete.go", "\treturn sig, nil\n}\n\n// compose", "\tsig[len(sig)-1] ^= 1\n\treturn sig, nil\n}\n\n// compose", inSplitkey, "TestSameAsCryptoRSA|TestComposite"},
 }

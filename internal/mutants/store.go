@@ -143,4 +143,6 @@ var storeMutants = []mutant{
 	{"bolt: a backup that cannot be cancelled", "service/stores/bolt/backup.go", "\tif err := c.ctx.Err(); err != nil {\n\t\treturn 0, err\n\t}\n", "", inBolt, "TestBackupFails"},
 	{"bolt: a backup with the newer meta page first", "service/stores/bolt/backup.go", "if m.transaction%2 == 1 {\n\t\tnewer", "if m.transaction%2 == 2 {\n\t\tnewer", inBolt, "TestBackupWhileCounting|TestBackupFile"},
 	{"bolt: list without the first id", "service/stores/bolt/list.go", "\t\tif id > after {", "\t\tif id > after && len(ids) > 0 || seen > 2 {", inBolt, "TestContract"},
+	{"a swap of an older version", "pinlock/limiter/storetest/memory.go", "!ok || r.version != version {", "!ok || r.version < version {", inStoretest, "TestMemoryStore"},
+	{"watermark: a checkpoint for each write", "service/stores/watermark/watermark.go", "if number-s.under > s.lag/2 {", "if number > s.under {", inWatermark, "TestClockOneWriteAnAttempt"},
 }

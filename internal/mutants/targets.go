@@ -51,6 +51,7 @@ var alsoTested = map[string][]string{
 	"protocol/server":                 {"protocol/device"},
 	"protocol/server/observe":         {"protocol/server"},
 	"service/identity":                {"service/ca"},
+	"service/internal/pgsafe":         {"service/stores/postgres"},
 	"service/rp":                      {"service/rp/rpv2", "service/rp/rpv3"},
 	"service/rp/internal/fields":      {"service/rp/rpv2", "service/rp/rpv3", "service/rp/acsp"},
 	"service/strictjson":              {"service/rp/rpv2", "service/rp/rpv3"},

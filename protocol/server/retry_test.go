@@ -124,6 +124,47 @@ func TestSameSignatureTwice(t *testing.T) {
 	require.NoError(t, rsa.VerifyPSS(status.PublicKey, crypto.SHA256, digest, signature, pss(20)))
 }
 
+// hangsUp is a sealer that opens a share for who hangs up then.
+type hangsUp struct {
+	Sealer
+	aad    []byte
+	cancel func()
+}
+
+func (h *hangsUp) Open(ctx context.Context, aad, sealed []byte) ([]byte, error) {
+	if bytes.Equal(aad, h.aad) {
+		defer h.cancel()
+	}
+	return h.Sealer.Open(ctx, aad, sealed)
+}
+
+// TestHangUpWhileTried: whoever hangs up while his PIN is tried has spent the try, and a
+// right PIN gives all tries back.
+func TestHangUpWhileTried(t *testing.T) {
+	h := new(hangsUp)
+	s := newService(t, func(c *Config) { c.Keys, h.Sealer, c.Sealer = nil, c.Sealer, h })
+	p := newReadyPhone(t, s)
+	h.aad = shareAAD(p.id)
+	p.transport = func(ctx context.Context, request []byte) ([]byte, error) {
+		ctx, h.cancel = context.WithCancel(ctx)
+		response, err := s.Handle(ctx, request)
+		require.ErrorIs(t, ctx.Err(), context.Canceled)
+		return response, err
+	}
+	left := func() int {
+		status, err := s.config.Policy.Peek(loadRecord(t, s, p.id).counter, s.clock.Now())
+		require.NoError(t, err)
+		return status.RemainingTotal
+	}
+	for _, want := range []int{8, 7} {
+		_, err := p.sign(t, "x", protocoltest.WrongPIN)
+		require.Error(t, err)
+		require.Equal(t, want, left())
+	}
+	_, _ = p.sign(t, "x", protocoltest.RightPIN) // answered or not
+	require.Equal(t, 9, left())
+}
+
 // TestCancelled: a context that is over makes no request, which would then be pending.
 func TestCancelled(t *testing.T) {
 	s := newService(t)

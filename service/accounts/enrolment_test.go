@@ -278,10 +278,11 @@ func TestRevocationCode(t *testing.T) {
 		p := w.openAccount(t)
 		first := p.code
 		require.Len(t, first, 14)
+		w.clock.Advance(15*time.Minute - time.Second)
 		p.finish(t)
 		require.NotEqual(t, first, p.code)
 		last := p.code
-		w.clock.Advance(16 * time.Minute)
+		w.clock.Advance(time.Second)
 		_, err := w.Finish(t.Context(), p.token)
 		require.ErrorIs(t, err, accounts.ErrCode)
 		_, err = w.EndByCode(t.Context(), first, address)
