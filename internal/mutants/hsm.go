@@ -60,6 +60,6 @@ var hsmMutants = []mutant{
 	{"hsm: take one of two tokens of a label", "hsm/token.go", "if miss.Matches != 1 {", "if miss.Matches == 0 {", inHSM, "TestOpenToken"},
 	{"hsm: recover under a call that hangs", "hsm/recover.go", "\tcase !locked:\n", "\tcase !locked && cap(t.slots) == 0:\n", inHSM, "TestRecoveryWaits"},
 	{"hsm: a new key that nobody uses", "hsm/rsa.go", "\tif err := k.prove(ctx); err != nil {\n\t\treturn nil, err\n\t}\n\treturn k, nil", "\tk.by = rawFunctions[0]\n\treturn k, nil", inHSM, "TestFlippedBits"},
-	{"hsm: believe that a guard holds", "hsm/guard.go", "} else if err != nil && !given {", "} else if err == nil || !given {", inHSM, "TestGuards"},
-	{"hsm: believe that a template holds", "hsm/guard.go", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn false, nil", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn true, nil", inHSM, "TestForgottenTemplate"},
+	{"hsm: believe that a guard holds", "hsm/aeskey.go", "} else if err != nil && !given {", "} else if err == nil || !given {", inHSM, "TestGuards"},
+	{"hsm: believe that a template holds", "hsm/aeskey.go", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn false, nil", "\t\tif errors.Is(err, ErrExposed) || refuses(err) {\n\t\t\treturn true, nil", inHSM, "TestForgottenTemplate"},
 }

@@ -30,4 +30,6 @@ var postgresMutants = []mutant{
 	{"postgres: a list beyond its prefix", "service/stores/postgres/list.go", " AND id < $4 ORDER", " AND id <> $4 ORDER", inPostgres, "TestContract/ListPrefix"},
 	{"postgres: a guard that knows no successor", "service/stores/postgres/connect.go", "	if err := s.guard.Configure(", "	s.guard = pgsafe.Guard{Promoted: s.reset}\n	if err := s.guard.Configure(", inPostgres, "TestFailover"},
 	{"postgres: call an unknown result done", "service/stores/postgres/records.go", "\t\treturn fmt.Errorf(\"postgres: result of the write unknown: %w\", failed(ctx, err))\n", "\t\t_ = failed(ctx, err)\n\t\treturn nil\n", inPostgres, "TestKill"},
+	{"postgres: use connections beside a lost one", "service/stores/postgres/records.go", "\t\ts.pool.Reset()\n", "\t\t_ = s.pool\n", inPostgres, "TestLostConnections"},
+	{"postgres: use connections to a former primary", "service/stores/postgres/connect.go", "\t\tpool.Reset()\n", "\t\t_ = pool\n", inPostgres, "TestPromoted"},
 }
