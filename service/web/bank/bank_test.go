@@ -22,10 +22,7 @@ import (
 
 func TestMain(m *testing.M) { webtest.Main(m) }
 
-var (
-	shownCode = regexp.MustCompile(`<output>(\d{4})</output>`)
-	shownLink = regexp.MustCompile(`href="([^"]*deviceLinkType=Web2App[^"]*)"`)
-)
+var shownCode = regexp.MustCompile(`<output>(\d{4})</output>`)
 
 func code(t testing.TB, p webtest.Page) string {
 	m := shownCode.FindStringSubmatch(p.Text)

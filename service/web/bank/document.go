@@ -70,7 +70,9 @@ func upload(r *http.Request) (name, kind string, content []byte, ok bool) {
 		return "", "", nil, false
 	}
 	defer file.Close()
-	content, err = io.ReadAll(io.LimitReader(file, asice.MaxContainer+1))
+	if content, err = io.ReadAll(io.LimitReader(file, asice.MaxContainer+1)); err != nil {
+		return "", "", nil, false
+	}
 	name = path.Base(strings.ReplaceAll(h.Filename, `\`, "/"))
 	if kind, _, err = mime.ParseMediaType(h.Header.Get("Content-Type")); err != nil {
 		kind = "application/octet-stream"

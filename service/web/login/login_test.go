@@ -297,3 +297,33 @@ func TestNodes(t *testing.T) {
 	require.Equal(t, "/bank/", until(t, b))
 	require.Contains(t, b.Get("/bank/").Text, "MARI MÄND")
 }
+
+// TestSameDeviceLocal: in a trial on this machine, without TLS, an app leads back, too.
+func TestSameDeviceLocal(t *testing.T) {
+	w, phone := world(t)
+	var h http.Handler
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h.ServeHTTP(rw, r) }))
+	config := w.Config
+	config.Pages = &node.Pages{URL: "http://" + web.Listener.Addr().String(), Bank: true}
+	second, err := node.Open(t.Context(), config)
+	require.NoError(t, err)
+	h = second
+	web.Start()
+	defer func() {
+		second.Drain()
+		web.Close()
+		second.Close()
+	}()
+	b := w.Browser(t)
+	b.URL = config.Pages.URL
+	p := b.Post("/bank/login/device", nil)
+	tx, err := phone.OpenLink(t.Context(), find(t, p, shownLink))
+	require.NoError(t, err)
+	require.NoError(t, phone.Answer(t.Context(), tx, ""))
+	u, err := url.Parse(tx.CallbackURL())
+	require.NoError(t, err)
+	require.Equal(t, config.Pages.URL, u.Scheme+"://"+u.Host)
+	p = b.Get(u.RequestURI())
+	require.Equal(t, "/bank/", p.Path)
+	require.Contains(t, p.Text, "MARI MÄND")
+}

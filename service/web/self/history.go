@@ -117,7 +117,11 @@ func (s *Self) history(w http.ResponseWriter, r *http.Request, v *login.Visit, a
 		return err
 	}
 	for _, e := range lines {
-		data.Lines = append(data.Lines, read(e, web.LanguageOf(r)))
+		l := read(e, web.LanguageOf(r))
+		if a := find(all, e.Document); l.Device == "" && a != nil {
+			l.Device = a.Device
+		}
+		data.Lines = append(data.Lines, l)
 	}
 	if more != "" {
 		data.Older = "/self/history?" + url.Values{"account": {data.Document}, "kind": {data.Filter}, "before": {more}}.Encode()
