@@ -71,6 +71,13 @@ func New(c Config) (*Frame, error) {
 	if f.assets, err = NewFiles(static, ""); err != nil {
 		return nil, err
 	}
+	for _, l := range languages {
+		text, err := own.ReadFile("texts/" + string(l) + ".json")
+		if err != nil {
+			return nil, err
+		}
+		f.assets.add(string(l)+".json", text)
+	}
 	pages, err := fs.Sub(own, "templates")
 	if err != nil {
 		return nil, err

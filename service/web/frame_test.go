@@ -243,6 +243,9 @@ func TestAssets(t *testing.T) {
 	for _, refused := range []string{"gzip;q=0", "gzip; q=0.0", "xgzip", ""} {
 		require.Empty(t, serve(h, "GET", address, "Accept-Encoding", refused).Header.Get("Content-Encoding"), refused)
 	}
+	texts := map[string]string{}
+	require.NoError(t, json.Unmarshal([]byte(body(t, serve(h, "GET", "/assets/et.json"))), &texts))
+	require.Equal(t, web.Estonian.Text("login.title"), texts["login.title"])
 	for _, none := range []string{"/assets/", "/assets/nothing", "/assets/../frame.go", "/assets/%2e%2e/frame.go"} {
 		require.Equal(t, http.StatusNotFound, serve(h, "GET", none).StatusCode, none)
 	}
