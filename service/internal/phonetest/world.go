@@ -53,6 +53,14 @@ type World struct {
 
 	t    testing.TB
 	lose atomic.Pointer[string]
+	at   atomic.Pointer[moment]
+}
+
+// moment is one at which a test does something.
+type moment struct {
+	path    string
+	handled bool
+	do      func()
 }
 
 const devicePath = "/device/v1"
@@ -64,6 +72,16 @@ func New(t testing.TB, db *database.DB, others http.Handler) *World {
 	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		path, device := strings.CutPrefix(r.URL.Path, devicePath)
 		lost := w.lose.Load()
+		if m := w.at.Load(); m != nil && m.path == path && w.at.CompareAndSwap(m, nil) {
+			answer := &recorder{httptest.NewRecorder()}
+			if m.handled {
+				phones.ServeHTTP(answer, r)
+			}
+			m.do()
+			if m.handled {
+				panic(http.ErrAbortHandler) // nobody is there to hear it
+			}
+		}
 		switch {
 		case !device && others != nil:
 			others.ServeHTTP(rw, r)
@@ -91,6 +109,10 @@ func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
 // Loses has the service's next answer on a path lost.
 func (w *World) Loses(path string) { w.lose.Store(&path) }
+
+// At has a function called when the next request on a path has come, or has been handled
+// and not answered.
+func (w *World) At(path string, handled bool, do func()) { w.at.Store(&moment{path, handled, do}) }
 
 // PhoneJSON is what an app is shipped with.
 func (w *World) PhoneJSON() []byte {

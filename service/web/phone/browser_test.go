@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -221,6 +222,7 @@ func TestBrowser(t *testing.T) {
 	second := first.another()
 	t.Run("two tabs", func(t *testing.T) { twoTabs(t, b.world, first, second) })
 	t.Run("a tab is closed", func(t *testing.T) { closed(t, b.world, first, second) })
+	t.Run("tabs are killed", func(t *testing.T) { killed(t, b.world, second) })
 	t.Run("what is stored", func(t *testing.T) { stored(t, b.world, second) })
 	t.Run("a file system", func(t *testing.T) {
 		files, err := Files()
@@ -284,6 +286,54 @@ func closed(t *testing.T, w *phonetest.World, first, second tab) {
 	require.NoError(t, err)
 	require.Equal(t, mobile.CodeOK, r.Outcome)
 	w.Verify(q, s, rp.FlowNotification)
+}
+
+// killed: a tab is closed at many moments of a signature: when its request comes, when it
+// is handled, and at times between its beginning and its end. Another tab goes on, with
+// one attempt at most, and is no clone.
+func killed(t *testing.T, w *phonetest.World, keeps tab) {
+	const times = 12
+	var took time.Duration // a signature
+	for i := range times + 2 {
+		dies := keeps.another()
+		q, s := opens(t, w, dies)
+		closed := make(chan struct{})
+		end := func() {
+			var nothing any
+			dies.ask("close", object{"phone": dies.number}, &nothing)
+			close(closed)
+		}
+		sign := func() <-chan answer {
+			return dies.start("sign", phonetest.Args{"session": s.ID, "pin": []byte(pin1)})
+		}
+		switch i {
+		case 0, 1:
+			began := time.Now()
+			w.At("/sign", i == 1, end)
+			sign()
+			<-closed
+			took = max(took, time.Since(began))
+		default:
+			sign()
+			time.Sleep(took * time.Duration(i-2) / times)
+			end()
+		}
+		r, err := keeps.Call("resume", nil)
+		require.NoError(t, err)
+		require.Contains(t, []string{mobile.CodeOK, mobile.CodeNone}, r.Outcome, "%d: %v", i, r.Result)
+		if w.Outcome(s) == nil {
+			require.Equal(t, mobile.CodeNone, r.Outcome, "%d", i)
+			r, err = keeps.Call("sign", phonetest.Args{"session": s.ID, "pin": []byte(pin1)})
+			require.NoError(t, err)
+			require.Equal(t, mobile.CodeOK, r.Outcome, "%d: %v", i, r.Result)
+		}
+		w.Verify(q, s, rp.FlowNotification)
+		r, err = keeps.Call("home", nil)
+		require.NoError(t, err)
+		authentication := r.Result["holder"].(object)["authentication"].(object)
+		require.EqualValues(t, 3, authentication["remaining"])
+		require.Nil(t, authentication["destroyed"])
+	}
 }
 
 // stored: what IndexedDB has is sealed, and the keys that seal it no script exports.
