@@ -54,7 +54,7 @@ type answer struct {
 const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
 
 // newBrowser starts Chromium.
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t testing.TB) *browser {
 	node := needtest.Program(t, "node", "nodejs")
 	chromium := needtest.Program(t, "chromium", "chromium")
 	if _, err := os.Stat(filepath.Join(driverFolder, "node_modules", "playwright-core")); err != nil {
@@ -102,7 +102,7 @@ func newBrowser(t *testing.T) *browser {
 }
 
 // newWorld starts a service, whose pages the browser opens from now on.
-func (b *browser) newWorld(t *testing.T) *phonetest.World {
+func (b *browser) newWorld(t testing.TB) *phonetest.World {
 	app, err := Files()
 	require.NoError(t, err)
 	own := os.DirFS(driverFolder)
@@ -156,12 +156,13 @@ type tab struct {
 	number int
 }
 
-// fresh is a phone in a profile of its own.
-func (b *browser) fresh() tab {
+// fresh is a phone in a profile of its own, whose PINs are quickly tried.
+func (b *browser) fresh() tab { return b.open(object{"passes": 1, "memoryKiB": 8, "lanes": 1}) }
+
+func (b *browser) open(start object) tab {
+	start["name"], start["config"] = "phone", string(b.world.PhoneJSON())
 	t := tab{browser: b}
-	b.ask("open", object{"url": b.world.URL + "/phone/page.html", "start": object{
-		"name": "phone", "config": string(b.world.PhoneJSON()), "passes": 1, "memoryKiB": 8, "lanes": 1,
-	}}, &t.number)
+	b.ask("open", object{"url": b.world.URL + "/phone/page.html", "start": start}, &t.number)
 	return t
 }
 
@@ -356,4 +357,38 @@ func stored(t *testing.T, w *phonetest.World, p tab) {
 	var keys map[string]string
 	p.ask("run", object{"phone": p.number, "script": "keys"}, &keys)
 	require.Equal(t, map[string]string{"storage": "InvalidAccessError", "request": "InvalidAccessError"}, keys)
+}
+
+// BenchmarkPhone is the phone in Chromium, at the usual cost of a PIN: from an empty page
+// to the first screen, and from the PIN to the signature.
+func BenchmarkPhone(b *testing.B) {
+	p := newBrowser(b)
+	w := p.newWorld(b)
+	t := p.open(object{})
+	does := func(op string, args phonetest.Args) {
+		r, err := t.Call(op, args)
+		require.NoError(b, err)
+		require.Equal(b, mobile.CodeOK, r.Outcome, "%v", r.Result)
+	}
+	does("enrol", phonetest.Args{"code": w.Register(), "label": "Mari's phone", "pin1": []byte(pin1), "pin2": []byte(pin2)})
+	b.Run("start", func(b *testing.B) {
+		for b.Loop() {
+			t.Restart()
+			does("status", nil)
+		}
+	})
+	b.Run("home", func(b *testing.B) {
+		for b.Loop() {
+			does("home", nil)
+		}
+	})
+	b.Run("sign", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			s := w.Begin(phonetest.Login(rp.Notification, rp.DisplayTextAndPIN))
+			does("open", phonetest.Args{"session": s.ID})
+			b.StartTimer()
+			does("sign", phonetest.Args{"session": s.ID, "pin": []byte(pin1)})
+		}
+	})
 }

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed built/phone.wasm built/wasm_exec.js
+//go:embed built
 var built embed.FS
 
 func init() {

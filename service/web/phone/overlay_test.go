@@ -2,6 +2,8 @@ package phone
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/fstest"
 
@@ -28,4 +30,12 @@ func TestNotBuilt(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	require.ErrorContains(t, Build(t.TempDir()), "go env")
 	require.ErrorContains(t, ErrNotBuilt, "make phone")
+
+	// Nor is there Brotli, and no old one stays.
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, wasmFile+brotliSuffix), nil, 0o600))
+	made, err := Compress(folder)
+	require.NoError(t, err)
+	require.False(t, made)
+	require.NoFileExists(t, filepath.Join(folder, wasmFile+brotliSuffix))
 }

@@ -14,7 +14,17 @@ func main() {
 		os.Exit(2)
 	}
 	if err := phone.Build(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fail(err)
 	}
+	switch made, err := phone.Compress(os.Args[1]); {
+	case err != nil:
+		fail(err)
+	case !made:
+		fmt.Fprintln(os.Stderr, "without Brotli: apt-get install brotli makes downloads a quarter shorter")
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
