@@ -155,17 +155,17 @@ func TestOneAtATime(t *testing.T) {
 	session := opens(t, w, a)
 	first := a.Phone
 	net.holds("/sign")
-	signed := make(chan string)
+	signed := make(chan string, 1)
 	go func() { signed <- code(first.Sign(session, []byte(pin1))) }()
 	<-net.held
 	require.Equal(t, mobile.CodeBusy, code(first.Status()))
 	require.Equal(t, mobile.CodeOK, code(first.Home()))
+	net.holds("") // the others
 	a.Restart()
 	require.Equal(t, mobile.CodeBusy, code(a.Sign(session, []byte(pin1))))
 	require.Equal(t, mobile.CodeBusy, code(a.Forget()))
 	first.Cancel()
 	require.Equal(t, mobile.CodeUnanswered, <-signed)
-	net.holds("")
 	require.Equal(t, mobile.CodeOK, code(a.Resume()))
 }
 
