@@ -20,6 +20,7 @@ import (
 // Main is the TestMain of a package that uses Run or Postgres.
 func Main(m *testing.M) int {
 	code := m.Run()
+	endUnused()
 	pgtest.EndShared()
 	return code
 }
