@@ -30,4 +30,6 @@ var nodeMutants = []mutant{
 	{"tandem ca: a real one in a trial", "service/cmd/tandem/ca.go", "case !test && trial:", `case !test && trial && flag == "":`, inCommand, "TestCARefuses"},
 	{"hsmsigner: a digest of any length", "service/ca/hsmsigner/hsmsigner.go", "len(digest) != hash.Size()", "len(digest) == 0", inHSMSigner, "TestSign"},
 	{"hsmsigner: PSS by another padding", "service/ca/hsmsigner/hsmsigner.go", "pss || !ok", "pss && !ok || !ok", inHSMSigner, "TestSign"},
+	{"tandem ca: a key for a CA that is refused", "service/ca/folder.go", "	if err := s.Check(); err != nil {\n		return err\n	}\n	f, err := ReadFolder", "	if s.Key != nil {\n		if _, err := s.Key(); err != nil {\n			return err\n		}\n	}\n	if err := s.Check(); err != nil {\n		return err\n	}\n	f, err := ReadFolder", inCA, "TestFolderElsewhere"},
+	{"tandem ca: say nothing of a key that is left", "service/cmd/tandem/cakeys.go", "	if len(k.made) == 0 {\n", "	if len(k.made) < 9 {\n", inCommand, "TestCAKeysLeft"},
 }

@@ -30,8 +30,9 @@ type Setup struct {
 	Years int
 	// RSA makes a key of 4096 bits in place of one for ECDSA on P-384.
 	RSA bool
-	// Key is one that is elsewhere, such as in an HSM; nil if the folder is to have one.
-	Key *Elsewhere
+	// Key makes or finds a key that is elsewhere, such as in an HSM. It is called when
+	// all else is well. nil: the folder is to have a new key.
+	Key func() (Elsewhere, error)
 }
 
 // Elsewhere is a key that is not in the folder. The folder has the reference, by which
@@ -46,16 +47,10 @@ func (s Setup) Check() error {
 	if err := s.Name.check(); err != nil {
 		return err
 	}
-	switch k := s.Key; {
-	case s.Years < 0 || s.Years > maxYears:
+	if s.Years < 0 || s.Years > maxYears {
 		return fmt.Errorf("%w: a CA for %d years", ErrConfig, s.Years)
-	case k == nil:
-		return nil
-	case isnil.Value(k.Signer) || len(k.Reference) == 0 || len(k.Reference) > maxFile:
-		return fmt.Errorf("%w: a key elsewhere needs a signer and a reference", ErrConfig)
-	default:
-		return acceptableKey(k.Signer.Public())
 	}
+	return nil
 }
 
 // Folder is a root and its issuing CAs, from files.
@@ -108,18 +103,18 @@ func CreateFolder(folder string, root, issuing Setup) (err error) {
 			err = errors.Join(err, os.RemoveAll(draft))
 		}
 	}()
-	rootSigner, err := root.signer()
+	key, err := root.key()
 	if err != nil {
 		return err
 	}
-	c, err := NewRoot(rootSigner, root.Name, root.Years)
+	c, err := NewRoot(key.Signer, root.Name, root.Years)
 	if err != nil {
 		return err
 	}
-	if err := root.write(draft, rootName, c, rootSigner); err != nil {
+	if err := key.write(draft, rootName, c); err != nil {
 		return err
 	}
-	if err := writeIssuing(draft, 1, c, rootSigner, issuing); err != nil {
+	if err := writeIssuing(draft, 1, c, key.Signer, issuing); err != nil {
 		return err
 	}
 	// If somebody made the folder meanwhile, and put something in it, this fails.
@@ -254,48 +249,57 @@ func numbersIn(folder string) ([]int, error) {
 	return numbers, nil
 }
 
-// signer is the key that is to be used, or a new one.
-func (s Setup) signer() (crypto.Signer, error) {
+// key is the key that is to be used. One without a reference is new, and belongs into the
+// folder.
+func (s Setup) key() (k Elsewhere, err error) {
 	switch {
-	case s.Key != nil:
-		return s.Key.Signer, nil
-	case s.RSA:
-		return rsa.GenerateKey(rand.Reader, 4096)
+	case s.Key == nil && s.RSA:
+		k.Signer, err = rsa.GenerateKey(rand.Reader, 4096)
+		return k, err
+	case s.Key == nil:
+		k.Signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+		return k, err
 	}
-	return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if k, err = s.Key(); err != nil {
+		return k, err
+	}
+	if isnil.Value(k.Signer) || len(k.Reference) == 0 || len(k.Reference) > maxFile {
+		return k, fmt.Errorf("%w: a key elsewhere needs a signer and a reference", ErrConfig)
+	}
+	return k, acceptableKey(k.Signer.Public())
 }
 
 func writeIssuing(folder string, number int, root *x509.Certificate, rootSigner crypto.Signer, s Setup) error {
-	signer, err := s.signer()
+	key, err := s.key()
 	if err != nil {
 		return err
 	}
-	c, err := NewIssuing(root, rootSigner, signer.Public(), s.Name, s.Years)
+	c, err := NewIssuing(root, rootSigner, key.Signer.Public(), s.Name, s.Years)
 	if err != nil {
 		return err
 	}
-	return s.write(folder, issuingName+strconv.Itoa(number), c, signer)
+	return key.write(folder, issuingName+strconv.Itoa(number), c)
 }
 
 // write writes the key or its reference, and then the certificate. A crash between them
 // leaves a key without its certificate, which nobody has used: it is overwritten.
-func (s Setup) write(folder, name string, c *x509.Certificate, signer crypto.Signer) error {
+func (k Elsewhere) write(folder, name string, c *x509.Certificate) error {
 	name = filepath.Join(folder, name)
 	if _, err := os.Lstat(name + certExt); err == nil {
 		return fmt.Errorf("ca: %s: %w", name+certExt, fs.ErrExist)
 	}
 	other := name + refExt
-	if s.Key != nil {
+	if k.Reference != nil {
 		other = name + keyExt
 	}
 	if err := os.Remove(other); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("ca: %w", err)
 	}
-	if s.Key != nil {
-		if err := disk.Replace(name+refExt, s.Key.Reference, publicMode); err != nil {
+	if k.Reference != nil {
+		if err := disk.Replace(name+refExt, k.Reference, publicMode); err != nil {
 			return err
 		}
-	} else if err := writeKey(name+keyExt, signer); err != nil {
+	} else if err := writeKey(name+keyExt, k.Signer); err != nil {
 		return err
 	}
 	return disk.Create(name+certExt, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}), publicMode)

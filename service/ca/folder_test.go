@@ -34,6 +34,10 @@ func setup() setups {
 	return setups{ca.Setup{Name: ca.TestName("tandem Root")}, ca.Setup{Name: ca.TestName("tandem EID-Q 1")}}
 }
 
+func elsewhere(k ca.Elsewhere) func() (ca.Elsewhere, error) {
+	return func() (ca.Elsewhere, error) { return k, nil }
+}
+
 func (s setups) create(folder string) error { return ca.CreateFolder(folder, s.root, s.issuing) }
 
 func names(t *testing.T, folder string) (out []string) {
@@ -125,9 +129,11 @@ func TestFolderRefuses(t *testing.T) {
 		func(s *setups) { s.issuing = s.root },
 		func(s *setups) { s.root.Years = 51 },
 		func(s *setups) { s.issuing.Years = -1 },
-		func(s *setups) { s.issuing.Key = &ca.Elsewhere{Signer: p384(t)} },
-		func(s *setups) { s.issuing.Key = &ca.Elsewhere{Reference: []byte("7")} },
-		func(s *setups) { s.root.Key = &ca.Elsewhere{Signer: splitkeytest.Key(2048), Reference: []byte("7")} },
+		func(s *setups) { s.issuing.Key = elsewhere(ca.Elsewhere{Signer: p384(t)}) },
+		func(s *setups) { s.issuing.Key = elsewhere(ca.Elsewhere{Reference: []byte("7")}) },
+		func(s *setups) {
+			s.root.Key = elsewhere(ca.Elsewhere{Signer: splitkeytest.Key(2048), Reference: []byte("7")})
+		},
 	} {
 		s := setup()
 		change(&s)
@@ -226,8 +232,8 @@ func TestFolderRefuses(t *testing.T) {
 func TestFolderElsewhere(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "ca")
 	keys := map[string]crypto.Signer{"root 7": p384(t), "issuing 8": p384(t), "issuing 9": p384(t)}
-	key := func(reference string) *ca.Elsewhere {
-		return &ca.Elsewhere{Signer: keys[reference], Reference: []byte(reference)}
+	key := func(reference string) func() (ca.Elsewhere, error) {
+		return elsewhere(ca.Elsewhere{Signer: keys[reference], Reference: []byte(reference)})
 	}
 	unplugged := errors.New("unplugged")
 	open := func(reference []byte) (crypto.Signer, error) {
@@ -246,7 +252,16 @@ func TestFolderElsewhere(t *testing.T) {
 	_, err = ca.OpenFolder(folder, nil)
 	require.ErrorIs(t, err, ca.ErrConfig)
 
-	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2")}, nil), ca.ErrConfig)
+	// What is refused makes no key.
+	never := func() (ca.Elsewhere, error) {
+		require.Fail(t, "a key for nothing")
+		return ca.Elsewhere{}, nil
+	}
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2"), Key: never}, nil), ca.ErrConfig)
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: s.issuing.Name, Key: never}, open), ca.ErrConfig)
+	require.ErrorIs(t, ca.CreateFolder(folder, ca.Setup{Name: s.root.Name, Key: never}, s.issuing), fs.ErrExist)
+	require.ErrorIs(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2"), Key: func() (ca.Elsewhere, error) { return ca.Elsewhere{}, unplugged }}, open), unplugged)
+	require.Len(t, names(t, folder), 4)
 	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 2"), Key: key("issuing 9")}, open))
 	require.NoError(t, ca.AddIssuing(folder, ca.Setup{Name: ca.TestName("tandem EID-Q 3"), Years: 3}, open))
 	f, err = ca.OpenFolder(folder, open)

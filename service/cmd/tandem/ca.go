@@ -151,13 +151,13 @@ func (r *caRun) create(ctx context.Context, config serviceConfig, keys *caKeys) 
 	if _, err := os.Lstat(folder); err == nil {
 		return nil, fmt.Errorf("%s: %w", folder, fs.ErrExist)
 	}
-	if root.Key, err = keys.make(ctx, r.root, "root"); err != nil {
-		return nil, err
-	}
-	if issuing.Key, err = keys.make(ctx, r.issuing, "issuing"); err != nil {
-		return nil, err
-	}
 	if err := disk.MakeFolder(filepath.Dir(folder), folderMode); err != nil {
+		return nil, err
+	}
+	if root.Key, err = keys.maker(ctx, r.root, "root"); err != nil {
+		return nil, err
+	}
+	if issuing.Key, err = keys.maker(ctx, r.issuing, "issuing"); err != nil {
 		return nil, err
 	}
 	if err := ca.CreateFolder(folder, root, issuing); err != nil {
@@ -197,7 +197,7 @@ func (r *caRun) add(ctx context.Context, config serviceConfig, keys *caKeys) (re
 		return nil, err
 	}
 	open := keys.opener(ctx, r.root.pin, nil)
-	if issuing.Key, err = keys.make(ctx, r.issuing, "issuing"); err != nil {
+	if issuing.Key, err = keys.maker(ctx, r.issuing, "issuing"); err != nil {
 		return nil, err
 	}
 	if err := ca.AddIssuing(config.CA.Folder, issuing, open); err != nil {

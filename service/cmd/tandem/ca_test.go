@@ -75,6 +75,19 @@ func TestCA(t *testing.T) {
 	}
 }
 
+// TestCAKeysLeft: a failure after a key was made in a token names the key.
+func TestCAKeysLeft(t *testing.T) {
+	t.Parallel()
+	k := &caKeys{c: &call{app: newApp()}}
+	cause := failf("exists", "do something else", "%s is there", "it")
+	require.Equal(t, cause, k.left(cause))
+	k.made = []string{"tandem-1-root", "tandem-2-issuing"}
+	f := explain(k.left(cause), time.Now())
+	require.Equal(t, "exists", f.Kind)
+	require.Contains(t, f.Message, "it is there")
+	require.Contains(t, f.Message, `"tandem-1-root" "tandem-2-issuing"`)
+}
+
 // TestCARefuses: what is wrong is refused before anything is made; a CA for tests is none
 // for production, nor the other way round.
 func TestCARefuses(t *testing.T) {

@@ -67,9 +67,9 @@ func (k *caKeys) token(ctx context.Context, config *hsmConfig, pin hsmPIN, log *
 	return token, nil
 }
 
-// make makes a key, under a label that no other CA has; nil if the key is not to be in a
-// token.
-func (k *caKeys) make(ctx context.Context, one oneCA, purpose string) (*ca.Elsewhere, error) {
+// maker makes a key, under a label that no other CA has; nil if the key is not to be in a
+// token. The token is opened at once, so that a wrong PIN costs nothing.
+func (k *caKeys) maker(ctx context.Context, one oneCA, purpose string) (func() (ca.Elsewhere, error), error) {
 	config, err := parseHSM(one.token, "")
 	if config == nil || err != nil {
 		return nil, err
@@ -79,6 +79,10 @@ func (k *caKeys) make(ctx context.Context, one oneCA, purpose string) (*ca.Elsew
 	if err != nil {
 		return nil, err
 	}
+	return func() (ca.Elsewhere, error) { return k.make(ctx, config, token, purpose) }, nil
+}
+
+func (k *caKeys) make(ctx context.Context, config *hsmConfig, token *hsm.Token, purpose string) (out ca.Elsewhere, err error) {
 	name := make([]byte, 4)
 	rand.Read(name)
 	r := caReference{config.Module, config.Parameters, config.Token, token.Serial(), "tandem-" + hex.EncodeToString(name) + "-" + purpose}
@@ -87,17 +91,14 @@ func (k *caKeys) make(ctx context.Context, one oneCA, purpose string) (*ca.Elsew
 	defer k.c.done()
 	key, err := token.GenerateKey(ctx, r.Key, caBits)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	signer, err := hsmsigner.New(key)
-	if err != nil {
-		return nil, err
+	if out.Signer, err = hsmsigner.New(key); err != nil {
+		return out, err
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	return &ca.Elsewhere{Signer: signer, Reference: append(text, '\n')}, nil
+	out.Reference = append(text, '\n')
+	return out, err
 }
 
 // opener finds keys by their references. pin is asked for the PIN of each token that is

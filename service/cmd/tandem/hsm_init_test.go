@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/hsm/hsmtest"
 	"github.com/tandem-rsa/tandem/internal/durable"
+	"github.com/tandem-rsa/tandem/internal/needtest"
 )
 
 // objects counts what a token of SoftHSM holds, by its files.
@@ -77,6 +80,42 @@ func TestFailedInitLeavesNoMark(t *testing.T) {
 	}
 	code, out := inProcess(env, args...)
 	require.Equal(t, exitOK, code, "%s", out)
+}
+
+// TestCAInToken: a root whose key is in a token certifies issuing CAs from there. What is
+// refused makes no key.
+func TestCAInToken(t *testing.T) {
+	openssl := needtest.Program(t, "openssl", "openssl")
+	token := hsmtest.SoftHSM(t)
+	dir, place := filepath.Join(t.TempDir(), "d"), token.Module+":"+token.Label
+	folder := filepath.Join(dir, "ca")
+	do := func(want int, pin string, args ...string) string {
+		t.Helper()
+		code, out := inProcess(map[string]string{"TANDEM_HSM_PIN": pin}, append(args, "-dir", dir, "-json")...)
+		require.Equal(t, want, code, out)
+		return out
+	}
+	before := objects(t, token)
+	require.Contains(t, do(exitFailure, "999999", slices.Concat(createCA, []string{"-root-hsm", place})...), "hsm_pin")
+	require.Equal(t, before, objects(t, token))
+	require.NoDirExists(t, folder)
+	do(exitOK, token.PIN, slices.Concat(createCA, []string{"-root-hsm", place})...)
+	require.NoFileExists(t, filepath.Join(folder, "root.key"))
+	require.FileExists(t, filepath.Join(folder, "issuing-1.key"))
+	made := objects(t, token)
+	require.Greater(t, made, before)
+
+	do(exitFailure, token.PIN, slices.Concat(createCA, []string{"-root-hsm", place, "-hsm", place})...)
+	do(exitUsage, token.PIN, "ca", "add", "-issuing", "Tree issuing", "-hsm", place)
+	do(exitOK, token.PIN, "ca", "add", "-issuing", "Tree issuing 2")
+	require.Equal(t, made, objects(t, token))
+	for _, name := range []string{"issuing-1.crt", "issuing-2.crt"} {
+		text, err := exec.Command(openssl, "verify", "-x509_strict", "-CAfile", filepath.Join(folder, "root.crt"), filepath.Join(folder, name)).CombinedOutput()
+		require.NoError(t, err, string(text))
+	}
+	require.NoError(t, os.Rename(filepath.Join(folder, "root.ref"), filepath.Join(dir, "root.ref")))
+	do(exitFailure, token.PIN, "ca", "add", "-issuing", "Tree issuing 3", "-hsm", place)
+	require.Equal(t, made, objects(t, token))
 }
 
 // TestInitWithoutWrapping: a token that wraps no keys has no composite keys, and the
