@@ -68,7 +68,7 @@ const (
 
 	vecCarry operand = "X0" // c, as 0 or -1
 	vecK0    operand = "X1"
-	vecZero  operand = "X2" // MOVQ $0 would be assembled to XOR, which clears the flags
+	vecZero  operand = "X2" // an assembler may make XOR of MOVQ $0, and clear the flags
 )
 
 // vecY holds word k of the multiplier: y8, x8 or q8.

@@ -14,7 +14,8 @@ type contract struct {
 	file, name string
 	signature  string // the Go declaration's parameters and results
 	about      string // proved; or, with body, why reading it is enough
-	prove      func(*function) ([]facts, error)
+	sizes      []int  // numbers of blocks to prove it for; {0} where the size is fixed
+	prove      func(f *function, size int) (facts, error)
 
 	// body is the text of a function that computes nothing from a number: it is
 	// compared, not proved.
@@ -27,12 +28,12 @@ var contracts = func() (all []contract) {
 		all = append(all, contract{
 			file: fmt.Sprintf("ifma%d_amd64.s", s.bits), name: fmt.Sprintf("ifma%s%d", name, s.bits),
 			signature: signature, about: about,
-			prove: func(f *function) ([]facts, error) {
+			sizes: []int{0},
+			prove: func(f *function, _ int) (facts, error) {
 				if err := s.check(); err != nil {
-					return nil, err
+					return facts{}, err
 				}
-				found, err := prove(f)
-				return []facts{found}, err
+				return prove(f)
 			},
 		})
 	}
@@ -42,19 +43,11 @@ var contracts = func() (all []contract) {
 		ifma(s, "Gather", "(z, table *uint64, index int)", "z = table[index]", s.proveGather)
 	}
 	adx := func(name, signature, about string, least int, prove func(*function, int) (facts, error)) {
-		all = append(all, contract{
-			file: "adx_amd64.s", name: "adx" + name, signature: signature, about: about,
-			prove: func(f *function) (found []facts, err error) {
-				for blocks := least; blocks <= maxBlocks; blocks++ {
-					one, err := prove(f, blocks)
-					if err != nil {
-						return nil, fmt.Errorf("%d blocks: %w", blocks, err)
-					}
-					found = append(found, one)
-				}
-				return found, nil
-			},
-		})
+		c := contract{file: "adx_amd64.s", name: "adx" + name, signature: signature, about: about, prove: prove}
+		for blocks := least; blocks <= maxBlocks; blocks++ {
+			c.sizes = append(c.sizes, blocks)
+		}
+		all = append(all, c)
 	}
 	adx("MulRow", "(t, x, y *uint64, blocks int)", "t' = t + x*y", 1, proveMulRow)
 	adx("SqrRow", "(t, x *uint64, blocks int)", "t' = t + the products x[i]*x[j], i < 8, j > i", 1, proveSqrRow)
@@ -169,9 +162,16 @@ func (c contract) check(texts map[string]string) (p proof) {
 		return p
 	}
 	p.instructions = len(f.body)
-	if p.facts, p.err = c.prove(f); p.err != nil {
-		p.err = fmt.Errorf("%s: %w", c.file, p.err)
-		return p
+	for _, size := range c.sizes {
+		found, err := c.prove(f, size)
+		if err != nil {
+			p.err = fmt.Errorf("%s: %w", c.file, err)
+			if size > 0 {
+				p.err = fmt.Errorf("%s, %d blocks: %w", c.file, size, err)
+			}
+			return p
+		}
+		p.facts = append(p.facts, found)
 	}
 	for i, reached := range f.reached {
 		if !reached {

@@ -22,6 +22,7 @@ func ifmaFaults() []fault {
 		{what: "M1 for M2 in one vector", says: "in R * result - x*y:", fn: mul, nth: 1, old: "VMOVDQU64 64(CX), Z24", new: "VMOVDQU64 704(CX), Z24"},
 		{what: "N for M1", says: "in R * result - x*y:", fn: mul, nth: 1, old: "VPMADD52LUQ 704(CX), Z16, Z5", new: "VPMADD52LUQ 384(CX), Z16, Z5"},
 		{what: "M1 for N in one high half", says: "in R * result - x*y:", fn: mul, nth: 1, old: "VPMADD52HUQ 384(CX), Z16, Z6", new: "VPMADD52HUQ 704(CX), Z16, Z6"},
+		{what: "both halves of a vector of N are left out", says: "multiplied by 32 digits of N", fn: mul, nth: 1, old: "\tVPMADD52LUQ 384(CX), Z16, Z5\n", also: "\tVPMADD52HUQ 384(CX), Z16, Z6\n"},
 		{what: "the last q is not multiplied by k0", says: "in R * result - x*y:", fn: mul, nth: 1, old: "VPMADD52LUQ.BCST 960(CX), Z21, Z16", new: "VPMADD52LUQ.BCST 968(CX), Z21, Z16"},
 		{what: "the carry of a digit is dropped", says: "in R * result - x*y:", fn: mul, nth: 4, old: "\tVPADDQ Z21, Z22, Z22\n"},
 		{what: "the carry of a digit is added twice", says: "in R * result - x*y:", fn: mul, nth: 4, old: "\tVPADDQ Z21, Z22, Z22\n", new: "\tVPADDQ Z21, Z22, Z22\n\tVPADDQ Z21, Z22, Z22\n"},
@@ -48,7 +49,7 @@ func ifmaFaults() []fault {
 		{what: "a mask of the vector before", says: "normalized - result", fn: mul, nth: 3, old: "\tKMOVB R8, K2\n"},
 		{what: "masks are packed with 15 bits", says: "normalized - result", fn: mul, nth: 1, old: "SHLQ $16, AX", new: "SHLQ $15, AX"},
 		{what: "the carry of the top vector stays in its lane", says: "normalized - result", fn: mul, nth: 1, old: "VALIGNQ.Z $7", new: "VALIGNQ.Z $0"},
-		{what: "the carry is subtracted", says: "of something other than -1", fn: mul, nth: 1, old: "VPTERNLOGQ $255, Z19, Z19, Z19", new: "VPBROADCASTQ 968(CX), Z19"},
+		{what: "the carries are not added", says: "of something other than -1", fn: mul, nth: 1, old: "VPTERNLOGQ $255, Z19, Z19, Z19", new: "VPXORQ Z19, Z19, Z19"},
 		{what: "one vector is not reduced to digits", says: "could be 2^52 or more", fn: mul, nth: 7, old: "VPANDQ Z16, ", new: "VPADDQ Z10, "},
 		{what: "1024 bits: propagation into the next vector is dropped", says: "normalized - result", fn: small, nth: 1, old: "\tANDQ R11, R8\n"},
 
@@ -61,17 +62,17 @@ func ifmaFaults() []fault {
 		{what: "squaring: JZ for JNZ", says: "as often as the count says", fn: sqr, nth: 1, old: "JNZ again", new: "JZ again"},
 		{what: "squaring: M2 is overwritten in a turn", says: "Z27 changes in a turn", fn: sqr, nth: 1, old: "\tDECQ R15\n", new: "\tVPXORQ Z27, Z27, Z27\n\tDECQ R15\n"},
 		{what: "squaring: a mask is changed in a turn", says: "K5 changes in a turn", fn: sqr, nth: 1, old: "\tDECQ R15\n", new: "\tKXORQ K5, K5, K5\n\tDECQ R15\n"},
-		{what: "squaring: an accumulator keeps the turn before", says: "Z12 changes in a turn", fn: sqr, nth: 1, old: "again:\n", new: "\tVPXORQ Z12, Z12, Z12\nagain:\n"},
+		{what: "squaring: an accumulator keeps the turn before", says: "Z0 changes in a turn", fn: sqr, nth: 1, old: "again:\n\tMOVQ SI, DX\n\tVPXORQ Z0, Z0, Z0\n", new: "\tVPXORQ Z0, Z0, Z0\nagain:\n\tMOVQ SI, DX\n"},
 		{what: "squaring: one vector of z is not stored", says: "normalized - result", fn: sqr, nth: 1, old: "\tVMOVDQU64 Z2, 128(SI)\n"},
 		{what: "squaring: the jump is to the row loop", says: "jumps to somewhere else", fn: sqr, nth: 1, old: "JNZ again", new: "JNZ row"},
 
 		// Gather.
 		{what: "gather: another length of entries", says: "is not that of the table", fn: gather, nth: 1, old: "ADDQ $320, SI", new: "ADDQ $256, SI"},
 		{what: "gather: 31 entries", says: "is not that of the table", fn: gather, nth: 1, old: "MOVQ $32, R15", new: "MOVQ $31, R15"},
-		{what: "gather: 33 entries", says: "is outside of table", fn: gather, nth: 1, old: "MOVQ $32, R15", new: "MOVQ $33, R15"},
+		{what: "gather: 33 entries", says: "is outside of table", fn: gather, nth: 1, old: "MOVQ $32, R15", new: "MOVQ $33, R15", quiet: true},
 		{what: "gather: another function of three bits", says: "a function of three bits", fn: gather, nth: 1, old: "VPTERNLOGQ $248, 64(SI)", new: "VPTERNLOGQ $232, 64(SI)"},
 		{what: "gather: the index is an address", says: "an address from data", fn: gather, nth: 1, old: "\tMOVQ $1, AX\n", new: "\tADDQ AX, SI\n\tMOVQ $1, AX\n"},
 		{what: "gather: the index is a count", says: "no public count", fn: gather, nth: 1, old: "MOVQ $32, R15", new: "MOVQ index+16(FP), R15"},
-		{what: "gather: a load under the mask of the index", says: "has 5 operands", fn: gather, nth: 1, old: "VPTERNLOGQ $248, 0(SI), Z29, Z0", new: "VPTERNLOGQ $248, 0(SI), Z29, K2, Z0"},
+		{what: "gather: a load under the mask of the index", says: "has 5 operands", fn: gather, nth: 1, old: "VPTERNLOGQ $248, 0(SI), Z29, Z0", new: "VPTERNLOGQ $248, 0(SI), Z29, K2, Z0", quiet: true},
 	}
 }

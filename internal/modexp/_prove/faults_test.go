@@ -14,6 +14,7 @@ type fault struct {
 	nth   int    // occurrence of old within the function; 0 is all
 	old   string
 	new   string
+	also  string // left out, too, after the place of old
 	says  string // part of the refusal
 	quiet bool   // the random tests of internal/modexp do not notice (TestFaultsAtRandom)
 }
@@ -54,7 +55,15 @@ func (f fault) plant(texts map[string]string) (file, text string, err error) {
 		}
 		at += len(f.old)
 	}
-	return file, text[:at] + f.new + text[at+len(f.old):], nil
+	rest := text[at+len(f.old):]
+	if f.also != "" {
+		before, after, ok := strings.Cut(rest, f.also)
+		if !ok {
+			return "", "", fmt.Errorf("%q does not follow in %s", f.also, f.fn)
+		}
+		rest = before + after
+	}
+	return file, text[:at] + f.new + rest, nil
 }
 
 // refused proves what the fault was planted in, and returns the refusal.

@@ -99,7 +99,7 @@ func (m *machine) move(a []operand) {
 	default:
 		m.setWord(to, m.word(from))
 		if from.kind == immediate && from.value == 0 {
-			m.spoilFlags() // the assembler makes XORL of it
+			m.spoilFlags() // an assembler may make XORL of it
 		}
 	}
 }

@@ -23,14 +23,17 @@ var sseInstructions = map[string]func(*machine, []operand){
 		m.setHalf(a[0], [2]*number{m.nothing, m.nothing})
 	},
 	"PAND": func(m *machine, a []operand) {
+		inRegisters(a)
 		x, y := m.half(a[0]), m.half(a[1])
 		m.setHalf(a[1], [2]*number{m.and(x[0], y[0]), m.and(x[1], y[1])})
 	},
 	"POR": func(m *machine, a []operand) {
+		inRegisters(a)
 		x, y := m.half(a[0]), m.half(a[1])
 		m.setHalf(a[1], [2]*number{m.or(x[0], y[0]), m.or(x[1], y[1])})
 	},
 	"PSHUFD": func(m *machine, a []operand) {
+		inRegisters(a)
 		n, from, isPublic := immediateOf(a[0]), m.dwords(a[1]), m.publicHalf(a[1])
 		if n < 0 || n > 255 {
 			refuse("an immediate that is no byte")
@@ -55,6 +58,7 @@ var sseInstructions = map[string]func(*machine, []operand){
 }
 
 func (m *machine) eachDword(a []operand, f func(x, y uint32) uint32) {
+	inRegisters(a)
 	x, y := m.dwords(a[0]), m.dwords(a[1])
 	isPublic := m.publicHalf(a[0]) && m.publicHalf(a[1])
 	for i := range y {

@@ -5,7 +5,10 @@ import "math/big"
 // AVX-512, on 8 lanes of 64 bits.
 var vectorInstructions = map[string]func(*machine, []operand){
 	"VMOVDQU64": (*machine).moveVector,
-	"VMOVDQA64": (*machine).moveVector,
+	"VMOVDQA64": func(m *machine, a []operand) {
+		inRegisters(a)
+		m.moveVector(a)
+	},
 	"VPBROADCASTQ": func(m *machine, a []operand) {
 		var n *number
 		switch a[0].kind {
@@ -77,6 +80,15 @@ var vectorInstructions = map[string]func(*machine, []operand){
 		}
 		m.dirtyUpper = false
 	},
+}
+
+// inRegisters refuses operands in memory, which would have to be aligned.
+func inRegisters(a []operand) {
+	for _, x := range a {
+		if x.kind == memory {
+			refuse("%s need not be aligned", x.text)
+		}
+	}
 }
 
 func spread(n *number) (v [8]*number) {
