@@ -3,7 +3,8 @@
 //	go run . -out ..
 //
 // ifma.go explains the AVX-512 IFMA kernels and proves their bounds, adx.go the
-// scalar ones. Nothing here is a dependency of the library: the .s files are
+// scalar ones. The verifier in ../_prove reads what is generated, and proves it by
+// another way. Nothing here is a dependency of the library: the .s files are
 // committed, and the test here fails if they are not what this generator writes.
 package main
 

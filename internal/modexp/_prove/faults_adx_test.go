@@ -24,6 +24,8 @@ func adxFaults() []fault {
 		{what: "adx: q of another word", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "IMULQ R10, DX", new: "IMULQ R11, DX"},
 		{what: "adx: q without k0", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "\tIMULQ R9, DX\n"},
 		{what: "adx: a word of q is kept in another register", says: "it reads something undefined", fn: reduce, nth: 1, old: "MOVQ DX, X9", new: "MOVQ DX, X10"},
+		{what: "adx: a product of q is left out", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "\tMULXQ 8(SI), AX, BX\n\tADCXQ AX, R9\n\tADOXQ BX, R10\n"},
+		{what: "adx: the reduction writes the lowest words of t", says: "word 0 of t is written", fn: reduce, nth: 1, old: "\tMOVQ DX, X8\n", new: "\tMOVQ DX, X8\n\tMOVQ R9, 0(DI)\n", quiet: true},
 		{what: "adx: the carry of the reduction is dropped", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "ADCQ $0, R12", new: "ADDQ $0, R12"},
 		{what: "adx: the carry out is 0 or -1", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "\tNEGQ AX\n"},
 		{what: "adx: the carry in is ignored", says: "t' - t is no multiple of n", fn: reduce, nth: 1, old: "MOVQ carry+24(FP), AX", new: "XORL AX, AX"},

@@ -17,6 +17,7 @@ func frameFaults() []fault {
 		{what: "a register below 16 is left", says: "vector register 3 is not cleared", fn: mul, nth: 1, old: "\tVPXOR X3, X3, X3\n", quiet: true},
 		{what: "a general register is left", says: "R8 is not cleared", fn: mul, nth: 1, old: "\tXORL R8, R8\n", quiet: true},
 		{what: "a mask register is left", says: "K3 is not cleared", fn: mul, nth: 1, old: "\tKXORQ K3, K3, K3\n", quiet: true},
+		{what: "a carry is left in a flag", says: "the flags are not cleared", fn: row, nth: 1, old: "\tXORL R15, R15\n\tPXOR X0, X0\n", new: "\tXORL R15, R15\n\tMOVQ X9, AX\n\tADDQ AX, AX\n\tMOVQ X2, AX\n\tPXOR X0, X0\n", quiet: true},
 		{what: "squaring: a register is left", says: "vector register 12 is not cleared", fn: sqr, nth: 1, old: "\tVPXOR X12, X12, X12\n", quiet: true},
 		{what: "a word of y is left", says: "vector register 15 is not cleared", fn: row, nth: 1, old: "\tPXOR X15, X15\n", quiet: true},
 		{what: "no VZEROUPPER", says: "no VZEROUPPER", fn: mul, nth: 1, old: "\tVZEROUPPER\n", quiet: true},

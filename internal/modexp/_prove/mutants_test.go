@@ -111,7 +111,8 @@ func otherOperands(a operand) (texts []string) {
 
 // TestMutants changes the functions by rule: hours for all of them. A mutant that the
 // verifier accepts must be equivalent: executed on words, not on numbers that stand for
-// many, it must give the words that the function gives, on inputs that the contract allows.
+// many, it must give the words that the function gives, on inputs that the contract
+// allows.
 //
 //	go test -tags mutate -timeout 9h -run TestMutants -v . -args -every 10
 func TestMutants(t *testing.T) {

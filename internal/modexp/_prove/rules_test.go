@@ -3,6 +3,7 @@ package prove
 import (
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -172,6 +173,25 @@ func TestDataFlow(t *testing.T) {
 		m.and(zero, open), m.and(d.constant(ones64, false), open), m.or(zero, open), d.numberOf(always), d.numberOf(never)} {
 		if n.public {
 			t.Errorf("result %d is public", i)
+		}
+	}
+	form := func(text string) instruction {
+		in, err := parseInstruction(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	for text, says := range map[string]string{"DECQ CX": "no public count", "ADDQ CX, SI": "an address from data", "MOVQ 8(CX), AX": "not an address"} {
+		in := form(text)
+		m.general[slices.Index(generals, "CX")] = wordOf(secret)
+		m.general[slices.Index(generals, "SI")] = pointerTo(&region{name: "x", words: []*number{open, open}})
+		if got := refusalOf(func() { m.step(in) }); !strings.Contains(got, says) {
+			t.Errorf("%s with something secret: %q", text, got)
+		}
+		m.general[slices.Index(generals, "CX")] = wordOf(d.constant(big.NewInt(8), true))
+		if got := refusalOf(func() { m.step(in) }); got != "" && in.args[0].kind != memory {
+			t.Errorf("%s with something public: %q", text, got)
 		}
 	}
 	if s, _ := d.sum(open, open, d.nothing); !s.public {
