@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,7 +80,7 @@ func (n *Node) pages(ctx context.Context) error {
 		n.browsers["/bank/"] = b
 		sites = append([]web.Site{{Path: "/bank/", Name: "bank.name", About: "home.bank"}}, sites...)
 	}
-	n.browsers["/phone/"] = n.phone(frame)
+	n.browsers["/phone/"], n.browsers["/phone/phone.json"] = n.phone(frame), n.phoneConfig()
 	phone := ""
 	if c.Phone != nil {
 		phone = "/phone/"
@@ -107,6 +108,27 @@ func (n *Node) phone(frame *web.Frame) http.Handler {
 		return http.StripPrefix("/phone", files)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { find().ServeHTTP(w, r) })
+}
+
+// phoneConfig serves what the phone in a browser is shipped with: nothing of it is
+// secret.
+func (n *Node) phoneConfig() http.Handler {
+	text, err := json.Marshal(struct {
+		URL     string `json:"url"` // of the device API
+		Scheme  string `json:"scheme"`
+		HPKEKey []byte `json:"hpke_key"`
+	}{n.config.Pages.URL + devicePath, n.config.Scheme, n.HPKEKey()})
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err != nil {
+			http.Error(w, "no configuration", http.StatusInternalServerError)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(text)
+	})
 }
 
 // browser returns the page of a path; nil if there is none.

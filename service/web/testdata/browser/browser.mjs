@@ -30,11 +30,12 @@ export async function phone(order) {
   return JSON.parse(text);
 }
 
-export async function launch() {
+// launch starts the browser, with more of its flags.
+export async function launch(...flags) {
   mkdirSync(input.shots, { recursive: true });
   return chromium.launch({
     executablePath: input.chromium,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', ...flags],
   });
 }
 

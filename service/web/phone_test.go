@@ -1,0 +1,135 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/needtest"
+	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/node"
+	"github.com/tandem-rsa/tandem/service/web/bank/asice"
+	"github.com/tandem-rsa/tandem/service/web/phone"
+	"github.com/tandem-rsa/tandem/service/web/webtest"
+)
+
+// phoneTexts are the words of the phone's screens, by language.
+func phoneTexts(t *testing.T) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for _, language := range []string{"en", "et", "lv", "lt"} {
+		text, err := os.ReadFile(filepath.Join("phone", "app", "texts", language+".json"))
+		require.NoError(t, err)
+		table := map[string]string{}
+		require.NoError(t, json.Unmarshal(text, &table))
+		out[language] = table
+	}
+	return out
+}
+
+// TestPhoneTexts: each text that a screen asks for is there in all languages, with the
+// same arguments, and none is there for nothing.
+func TestPhoneTexts(t *testing.T) {
+	texts := phoneTexts(t)
+	asked := map[string]bool{}
+	for _, name := range []string{"app.js", "pad.js", "scan.js"} {
+		script, err := os.ReadFile(filepath.Join("phone", "app", name))
+		require.NoError(t, err)
+		for _, found := range regexp.MustCompile(`'([a-z]+[0-9]?(?:\.[a-z0-9_]+)?)'`).FindAllSubmatch(script, -1) {
+			asked[string(found[1])] = true
+		}
+	}
+	byOutcome := regexp.MustCompile(`^(out|kind|result)\.`)
+	argument := regexp.MustCompile(`\{\d\}`)
+	for key, english := range texts["en"] {
+		require.True(t, asked[key] || byOutcome.MatchString(key), "nobody asks for %q", key)
+		for language, table := range texts {
+			require.ElementsMatch(t, argument.FindAllString(english, -1), argument.FindAllString(table[key], -1), "%s: %s", language, key)
+			require.NotEmpty(t, table[key], "%s: %s", language, key)
+		}
+	}
+	for language, table := range texts {
+		require.Len(t, table, len(texts["en"]), language)
+	}
+	called := regexp.MustCompile(`\bt\('([^']+)'`)
+	for _, name := range []string{"app.js", "pad.js", "scan.js"} {
+		script, err := os.ReadFile(filepath.Join("phone", "app", name))
+		require.NoError(t, err)
+		for _, found := range called.FindAllSubmatch(script, -1) {
+			if key := string(found[1]); key[len(key)-1] != '.' {
+				require.Contains(t, texts["en"], key)
+			}
+		}
+	}
+}
+
+// TestPhoneWritesNoHTML: no script of the page has a way to make HTML, or code, of a
+// text.
+func TestPhoneWritesNoHTML(t *testing.T) {
+	ways := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|setHTML|createContextualFragment|srcdoc|\beval\b|new Function`)
+	for _, name := range []string{"app.js", "dom.js", "pad.js", "scan.js", "texts.js", "phone.js"} {
+		script, err := os.ReadFile(filepath.Join("phone", "app", name))
+		require.NoError(t, err)
+		require.Empty(t, ways.FindString(string(script)), name)
+	}
+}
+
+// TestPhone: Chromium is a person's phone, from the enrolment to the end of the account,
+// beside a second browser with the bank; axe-core finds nothing on any screen.
+func TestPhone(t *testing.T) {
+	nodeJS := needtest.Program(t, "node", "nodejs")
+	chromium := needtest.Program(t, "chromium", "chromium")
+	if _, err := os.Stat("testdata/browser/node_modules/playwright-core"); err != nil {
+		needtest.Need(t, "packages of npm are missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/testdata/browser")
+	}
+	w := webtest.New(t, func(c *node.Config) { c.Pages.Phone = phone.Files })
+	mari := webtest.Person("40504040001", "MARI", "MÄND")
+	control := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		registered, err := w.Node.Accounts().Register(r.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(rw).Encode(map[string]string{"code": registered.Code})
+	}))
+	defer control.Close()
+	shots, err := filepath.Abs("testdata/browser/shots")
+	require.NoError(t, err)
+	texts, err := json.Marshal(phoneTexts(t))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "letter.txt.asice")
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	drive(ctx, t, nodeJS, "phone.mjs", map[string]string{
+		"url": w.URL, "phones": control.URL, "chromium": chromium, "shots": shots, "file": file, "texts": string(texts), "number": mari.ID.Number,
+	})
+	require.Empty(t, w.Log.Errors())
+	container, err := os.ReadFile(file)
+	require.NoError(t, err)
+	signed, err := asice.Open(container)
+	require.NoError(t, err)
+	require.Equal(t, "Yes.\n", string(signed.Content))
+	webtest.VerifyOutside(t, container, signed.Digest(), signed.Signature, signed.Signer, w.CA, w.Root)
+}
+
+// drive runs a script of Chromium's.
+func drive(ctx context.Context, t *testing.T, nodeJS, script string, input map[string]string) {
+	t.Helper()
+	text, err := json.Marshal(input)
+	require.NoError(t, err)
+	cmd := exec.CommandContext(ctx, nodeJS, script)
+	cmd.Dir, cmd.Stdin = "testdata/browser", bytes.NewReader(text)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	t.Logf("%s", out)
+}
