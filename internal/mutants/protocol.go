@@ -338,4 +338,6 @@ var protocolMutants = []mutant{
 	{"write a file in place", "internal/durable/durable.go", "draft := name + \".new\"\n\t// A leftover", "draft := name\n\t// A leftover", inDurable, "TestReplaceFails"},
 	{"a name for what is half written", "internal/durable/durable.go", "return errors.Join(err, d.remove(draft))\n\t}\n\t// Unlike", "return errors.Join(err, d.rename(draft, name))\n\t}\n\t// Unlike", inDurable, "TestCreateFromFails"},
 	{"a lock that others share", "internal/durable/disk_unix.go", "syscall.LOCK_EX|syscall.LOCK_NB", "syscall.LOCK_SH|syscall.LOCK_NB", inDurable, "TestTryLock"},
+	{"a device whose chain stands still", "protocol/device/exchange.go", "\tk.chain = wire.NextChain(k.chain, p.hash(), f)\n", "\t_ = f\n", inServer, "TestBadNetwork"},
+	{"a signature that can be had again for too short a time", "protocol/server/decide.go", "case t.now >= t.request.Challenge.Expires+answerLife.Milliseconds():", "case t.now >= t.request.Challenge.Expires-answerLife.Milliseconds():", inServer, "TestBadNetwork"},
 }
