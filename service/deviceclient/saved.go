@@ -60,6 +60,10 @@ func (p *Phone) Restore(data []byte) (*Transaction, error) {
 	if p == nil || p.devices[0] == nil {
 		return nil, fmt.Errorf("%w: no phone", ErrConfig)
 	}
+	return p.restore(data)
+}
+
+func (p *Phone) restore(data []byte) (*Transaction, error) {
 	var s saved
 	if len(data) > maxSaved || json.Unmarshal(data, &s) != nil || s.Verifier == "" {
 		return nil, fmt.Errorf("%w: not a saved transaction", ErrMismatch)
