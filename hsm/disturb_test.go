@@ -138,13 +138,12 @@ func TestTokenAway(t *testing.T) {
 			backup := filepath.Join(t.TempDir(), "backup")
 			require.NoError(t, os.CopyFS(backup, os.DirFS(tokens.Dir)))
 			// Beside a process that works with the token, the tool may not find it.
-			var out []byte
-			require.Eventually(t, func() (ok bool) {
-				var err error
-				out, err = exec.Command("softhsm2-util", "--init-token", "--token", tokens.Label,
+			require.Eventually(t, func() bool {
+				out, err := exec.Command("softhsm2-util", "--init-token", "--token", tokens.Label,
 					"--label", tokens.Label, "--pin", tokens.PIN, "--so-pin", tokens.SOPIN).CombinedOutput()
+				t.Logf("%s", out)
 				return err == nil
-			}, time.Minute, 10*time.Millisecond, "%s", out)
+			}, time.Minute, 10*time.Millisecond)
 			time.Sleep(time.Second)
 			require.NoError(t, os.Rename(tokens.Dir, away+"-empty"))
 			require.NoError(t, os.Rename(backup, tokens.Dir))

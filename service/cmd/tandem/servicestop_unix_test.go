@@ -131,6 +131,8 @@ func TestServiceStops(t *testing.T) {
 
 	again := startService(t, s.dir)
 	again.verify(x, again.status(x))
+	// What to do next is printed once the service answers.
+	again.eventually("what to do next", func() bool { return strings.Contains(again.stdout.String(), "Ctrl-C") })
 	require.NotContains(t, again.stdout.String(), " rp add ", "it is there")
 	require.NotContains(t, again.stdout.String(), " register ", "likewise")
 	require.Contains(t, again.stdout.String(), "has an account already")
