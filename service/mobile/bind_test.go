@@ -96,7 +96,7 @@ replace github.com/tandem-rsa/tandem/service => %s
 func goCommand(folder string, env []string, args ...string) error {
 	cmd := exec.CommandContext(context.Background(), "go", args...)
 	cmd.Dir = folder
-	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod"), env...)
+	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GODEBUG="), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w: %s", args[0], err, out)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/internal/phoneops"
 	"github.com/tandem-rsa/tandem/service/internal/phonetest"
 	"github.com/tandem-rsa/tandem/service/mobile"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 func TestMain(m *testing.M) {
@@ -107,7 +109,10 @@ type app struct {
 }
 
 func newApp(t testing.TB, w *phonetest.World) *app {
-	a := &app{t: t, json: w.PhoneJSON(), storage: &storage{values: map[string][]byte{}}, keys: newKeys(t)}
+	a := &app{t: t, json: w.PhoneJSON(), storage: &storage{values: map[string][]byte{}}}
+	if !fips140.Enforced() {
+		a.keys = newKeys(t)
+	}
 	a.Restart()
 	return a
 }
@@ -118,6 +123,20 @@ func (a *app) Restart() {
 	c.Passes, c.MemoryKiB, c.Lanes = 1, 8, 1
 	a.Phone, err = mobile.NewPhone(c, a.storage, a.keys)
 	require.NoError(a.t, err)
+}
+
+// sealing reports whether a phone may have a storage key: not in FIPS 140-only mode,
+// where it is refused.
+func sealing(t *testing.T, w *phonetest.World) bool {
+	if !fips140.Enforced() {
+		return true
+	}
+	a := newApp(t, w)
+	a.keys = newKeys(t)
+	a.Restart()
+	_, err := a.Status()
+	require.ErrorIs(t, err, splitkey.ErrFIPS)
+	return false
 }
 
 // Call checks that no PIN outlives a call in the caller's memory.

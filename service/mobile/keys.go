@@ -5,11 +5,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // PlatformKeys are what the platform keeps better than a file: Android's Keystore, the
@@ -67,6 +69,9 @@ func askPlatform(keys PlatformKeys) (*platformKeys, error) {
 	}
 	if len(storageKey) != 32 {
 		return nil, fmt.Errorf("%w: a storage key of %d bytes, want 32", errConfig, len(storageKey))
+	}
+	if fips140.Enforced() {
+		return nil, fmt.Errorf("%w: the storage is sealed with XChaCha20-Poly1305: %w", errConfig, splitkey.ErrFIPS)
 	}
 	out.storage = secret.Copy(storageKey)
 	public, err := keys.RequestKey()

@@ -83,6 +83,9 @@ func newInterceptor() *interceptor { return &interceptor{held: make(chan struct{
 // what a transaction holds is in it, and no value is taken for another one.
 func TestSealed(t *testing.T) {
 	w := newWorld(t)
+	if !sealing(t, w) {
+		return
+	}
 	a := newApp(t, w)
 	net := newInterceptor()
 	a.storage.http = net
@@ -123,6 +126,9 @@ func TestSealed(t *testing.T) {
 // none.
 func TestRequestKey(t *testing.T) {
 	w := newWorld(t)
+	if !sealing(t, w) {
+		return
+	}
 	a := enrolled(t, w)
 	require.Equal(t, 4, a.keys.signed, "two enrolments, two confirmations")
 	session := opens(t, w, a)

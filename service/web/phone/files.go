@@ -87,7 +87,7 @@ func Build(folder string) error {
 		return err
 	}
 	compile := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", filepath.Join(folder, wasmFile)}, flags, []string{program})...)
-	compile.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	compile.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0", "GODEBUG=")
 	if _, err := run(compile); err != nil {
 		return err
 	}
