@@ -32,6 +32,7 @@ func TestAllowFound(t *testing.T) {
 		require.NoError(t, q.AllowFound(t.Context(), mari))
 		var l *quota.Later
 		require.ErrorAs(t, q.AllowFound(t.Context(), mari), &l)
+		require.ErrorAs(t, q.AllowFound(t.Context(), mari), &l, "now it knows by itself")
 		require.Equal(t, 30*time.Second, l.After)
 		later(t, q, quota.Attempt{Person: "a"}, 30*time.Second)
 		require.NoError(t, q.Allow(t.Context(), quota.Attempt{Person: "b"}))
@@ -40,5 +41,6 @@ func TestAllowFound(t *testing.T) {
 		require.NoError(t, free.AllowFound(t.Context(), mari))
 		require.ErrorIs(t, free.AllowFound(t.Context(), nobody), errNobody)
 		require.ErrorIs(t, q.AllowFound(t.Context(), nil), quota.ErrConfig)
+		require.ErrorIs(t, new(quota.Quota).AllowFound(t.Context(), mari), quota.ErrConfig)
 	})
 }
