@@ -196,6 +196,9 @@ func TestFolderRefuses(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, file), content, 0o600))
 		_, err := ca.OpenFolder(folder, nil)
 		require.Error(t, err, name)
+		if name == "two certificates" || name == "an encrypted key" {
+			require.ErrorContains(t, err, "not one PEM block")
+		}
 		require.NoError(t, os.WriteFile(filepath.Join(folder, file), before, 0o600))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "root.crt"), filledUp(read(folder, "root.crt"), 1<<16), 0o600))
