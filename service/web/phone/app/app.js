@@ -421,9 +421,11 @@ async function readHistory(before = '', list = h('ul', { class: 'lines' })) {
   if (ended(outcome, result)) return;
   if (outcome !== 'ok') return home(say(outcome, result), 'error');
   const lines = result.lines ?? [];
+  // Of PINs the text is which.
+  const text = line => (!line.relyingParty && { authentication: 'PIN1', signature: 'PIN2' }[line.text]) || line.text;
   list.append(...lines.map(line => h('li', {},
     h('strong', {}, known('kind.' + line.kind) ? t('kind.' + line.kind) : line.kind, line.relyingParty ? ` – ${line.relyingParty}` : ''),
-    line.text && h('span', { dir: 'auto' }, line.text), line.text && h('br'),
+    line.text && [h('span', { dir: 'auto' }, text(line)), h('br')],
     h('small', {}, `${moment(line.at)}${line.result ? ` · ${known('result.' + line.result) ? t('result.' + line.result) : line.result}` : ''}`))));
   show(t('home.history'), list.childElementCount ? list : h('p', {}, t('history.none')),
     lines.length > 0 && button(t('history.more'), () => readHistory(lines.at(-1).id, list), 'plain big'), back());
