@@ -137,12 +137,8 @@ func (t *Token) findToken() (tokenInfo, error) {
 	var unread error
 	for _, slot := range slots {
 		info, err := t.mod.TokenInfo(slot)
-		absent := isCode(err, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_TOKEN_NOT_RECOGNIZED)
-		if err != nil && !absent {
-			info, err = t.mod.TokenInfo(slot) // SoftHSM fails so now and then
-		}
 		switch {
-		case absent:
+		case isCode(err, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_TOKEN_NOT_RECOGNIZED):
 		case err != nil:
 			unread = err
 		case info.flags&pkcs11.CKF_TOKEN_INITIALIZED != 0:
