@@ -126,6 +126,8 @@ func TestUnanswered(t *testing.T) {
 	require.Equal(t, "OK", result)
 	requireSigned(t, w, status, digest[:], crypto.SHA512)
 
+	w.identities.at.Wait() // the phone is done with it
+
 	// As if the process had ended after its first try.
 	w.fail.Store(1)
 	d := w.identities.phones[0].account.Document
