@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -144,6 +145,30 @@ type countedKey struct {
 func (k *countedKey) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	k.hsm.operations.Add(1)
 	return k.RSAKey.Exponentiate(ctx, x)
+}
+
+// TestNothingIsUsedBeforeTheWrite: a right PIN whose count cannot be written uses no
+// server key, and the service hears of no signature (18). Once it can, both do.
+func TestNothingIsUsedBeforeTheWrite(t *testing.T) {
+	hsm, signed := new(countedHSM), 0
+	s := newService(t, func(c *Config) {
+		c.Keys, c.Signed = hsm, func(context.Context, Signed) error { signed++; return nil }
+	})
+	p, l := newLossyPhone(t, s)
+	hsm.operations.Store(0)
+	l.loseRequest = true
+	_, err := p.sign(t, "x", protocoltest.RightPIN)
+	require.ErrorIs(t, err, device.ErrUnanswered)
+	request := l.requests[len(l.requests)-1]
+	full := s.node(t, func(c *Config) { c.Store = &swapFails{c.Store, errors.New("disk full")} })
+	_, err = full.Handle(t.Context(), request)
+	require.NoError(t, err, "it hears later")
+	require.Zero(t, hsm.operations.Load())
+	require.Zero(t, signed)
+	_, err = s.Handle(t.Context(), request)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, hsm.operations.Load())
+	require.Equal(t, 1, signed)
 }
 
 // underPINs is a request of a list of documents, each under a PIN of its own.

@@ -24,7 +24,7 @@ type record struct {
 	public      rsa.PublicKey
 	enrollment  wire.Hash
 	commitment  wire.Hash // to the current token
-	chain       wire.Hash // of all requests that were settled: the device's is the same
+	chain       wire.Hash // of all requests that were settled, with their fates
 	last        settled
 	recovered   int64 // when the latest recovery began that charged this key; 0 if none did
 	unheard     bool  // the device has not proved its PIN since

@@ -25,7 +25,7 @@ type Request struct {
 	Challenge *Challenge
 	Number    uint64 // one more than that of the last request that was settled
 	Token     Secret // what the right PIN or Refresh before this one promised
-	Chain     Hash   // of all requests that were settled: a copy of the device has another
+	Chain     Hash   // of all requests that were settled, with their fates
 	Target    Hash   // of a Cancel: the request to cancel; else the commitment to the next token
 	Messages  Messages
 	Salts     [][]byte
