@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 )
 
 // Config says where the service is.
@@ -33,11 +34,7 @@ var errConfig = errors.New("mobile: unusable configuration")
 
 // ReadConfig reads phone.json, which the service writes.
 func ReadConfig(phoneJSON []byte) (*Config, error) {
-	var c struct {
-		URL     string `json:"url"`
-		Scheme  string `json:"scheme"`
-		HPKEKey []byte `json:"hpke_key"`
-	}
+	var c devicewire.AppConfig
 	if len(phoneJSON) > maxConfig {
 		return nil, fmt.Errorf("%w: phone.json is too long", errConfig)
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 	"github.com/tandem-rsa/tandem/service/rp/rpclient"
 	"github.com/tandem-rsa/tandem/service/web"
 	"github.com/tandem-rsa/tandem/service/web/bank"
@@ -113,11 +114,7 @@ func (n *Node) phone(frame *web.Frame) http.Handler {
 // phoneConfig serves what the phone in a browser is shipped with: nothing of it is
 // secret.
 func (n *Node) phoneConfig() http.Handler {
-	text, err := json.Marshal(struct {
-		URL     string `json:"url"` // of the device API
-		Scheme  string `json:"scheme"`
-		HPKEKey []byte `json:"hpke_key"`
-	}{n.config.Pages.URL + devicePath, n.config.Scheme, n.HPKEKey()})
+	text, err := json.Marshal(devicewire.AppConfig{URL: n.config.Pages.URL + devicePath, Scheme: n.config.Scheme, HPKEKey: n.HPKEKey()})
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err != nil {
 			http.Error(w, "no configuration", http.StatusInternalServerError)

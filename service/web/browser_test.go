@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,12 +96,8 @@ func lock(ctx context.Context, phone *webtest.Phone) error {
 // last, and axe-core finds nothing on any screen; then OpenSSL and xmlsec1 verify the
 // file that was signed there.
 func TestBrowser(t *testing.T) {
-	node := needtest.Program(t, "node", "nodejs")
-	chromium := needtest.Program(t, "chromium", "chromium")
+	drive := newDriver(t)
 	needtest.Program(t, "xmlsec1", "xmlsec1")
-	if _, err := os.Stat("testdata/browser/node_modules/playwright-core"); err != nil {
-		needtest.Need(t, "packages of npm are missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/testdata/browser")
-	}
 	w := webtest.New(t, nil)
 	mari, lost, last := webtest.Person("40504040001", "MARI", "MÄND"), webtest.Person("30303030303", "OTTO", "SAAR"), webtest.Person("37101010021", "JAAN", "TAMM")
 	all := phones{
@@ -127,19 +120,8 @@ func TestBrowser(t *testing.T) {
 		_ = json.NewEncoder(rw).Encode(out)
 	}))
 	defer control.Close()
-	shots, err := filepath.Abs("testdata/browser/shots")
-	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "contract.txt.asice")
-	input, err := json.Marshal(map[string]string{"url": w.URL, "phones": control.URL, "chromium": chromium, "shots": shots, "file": file})
-	require.NoError(t, err)
-	// A browser that hangs ends with an error, and not with the test's.
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, node, "pages.mjs")
-	cmd.Dir, cmd.Stdin = "testdata/browser", bytes.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%v", out, w.Log.Errors())
-	t.Logf("%s", out)
+	drive(w, "pages.mjs", map[string]string{"phones": control.URL, "file": file})
 	require.Empty(t, w.Log.Errors())
 
 	container, err := os.ReadFile(file)

@@ -1,21 +1,16 @@
 package web_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tandem-rsa/tandem/internal/needtest"
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/node"
@@ -87,11 +82,7 @@ func TestPhoneWritesNoHTML(t *testing.T) {
 // TestPhone: Chromium is a person's phone, from the enrolment to the end of the account,
 // beside a second browser with the bank; axe-core finds nothing on any screen.
 func TestPhone(t *testing.T) {
-	nodeJS := needtest.Program(t, "node", "nodejs")
-	chromium := needtest.Program(t, "chromium", "chromium")
-	if _, err := os.Stat("testdata/browser/node_modules/playwright-core"); err != nil {
-		needtest.Need(t, "packages of npm are missing: apt-get install nodejs npm, and npm ci --ignore-scripts --prefix service/web/testdata/browser")
-	}
+	drive := newDriver(t)
 	w := webtest.New(t, func(c *node.Config) { c.Pages.Phone = phone.Files })
 	mari := webtest.Person("40504040001", "MARI", "MÄND")
 	control := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -103,16 +94,10 @@ func TestPhone(t *testing.T) {
 		_ = json.NewEncoder(rw).Encode(map[string]string{"code": registered.Code})
 	}))
 	defer control.Close()
-	shots, err := filepath.Abs("testdata/browser/shots")
-	require.NoError(t, err)
 	texts, err := json.Marshal(phoneTexts(t))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "letter.txt.asice")
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	drive(ctx, t, nodeJS, "phone.mjs", map[string]string{
-		"url": w.URL, "phones": control.URL, "chromium": chromium, "shots": shots, "file": file, "texts": string(texts), "number": mari.ID.Number,
-	})
+	drive(w, "phone.mjs", map[string]string{"phones": control.URL, "file": file, "texts": string(texts), "number": mari.ID.Number})
 	require.Empty(t, w.Log.Errors())
 	container, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -120,16 +105,4 @@ func TestPhone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Yes.\n", string(signed.Content))
 	webtest.VerifyOutside(t, container, signed.Digest(), signed.Signature, signed.Signer, w.CA, w.Root)
-}
-
-// drive runs a script of Chromium's.
-func drive(ctx context.Context, t *testing.T, nodeJS, script string, input map[string]string) {
-	t.Helper()
-	text, err := json.Marshal(input)
-	require.NoError(t, err)
-	cmd := exec.CommandContext(ctx, nodeJS, script)
-	cmd.Dir, cmd.Stdin = "testdata/browser", bytes.NewReader(text)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	t.Logf("%s", out)
 }

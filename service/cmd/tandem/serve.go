@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tandem-rsa/tandem/service/ca"
+	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 	"github.com/tandem-rsa/tandem/service/node"
 	"github.com/tandem-rsa/tandem/service/web/phone"
 )
@@ -258,7 +259,7 @@ func (s *serveRun) serve(ctx context.Context, c *call, n *node.Node, listener ne
 		go func() { failed <- metrics.Serve(l) }()
 		s.log.Info("metrics", "address", l.Addr().String())
 	}
-	if err := writePhoneConfig(s.dir, phoneConfig{URL: s.config.URL + "/device/v1", Scheme: s.config.Scheme, HPKEKey: n.HPKEKey()}); err != nil {
+	if err := writePhoneConfig(s.dir, devicewire.AppConfig{URL: s.config.URL + "/device/v1", Scheme: s.config.Scheme, HPKEKey: n.HPKEKey()}); err != nil {
 		return err
 	}
 	first, err := s.first(ctx, n)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/database"
+	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 )
 
 // The service's folder, mode 0700, where no configuration says otherwise:
@@ -165,15 +166,8 @@ func openDatabase(ctx context.Context, config serviceConfig, create bool) (*data
 	return db, err
 }
 
-// phoneConfig is what an app is shipped with.
-type phoneConfig struct {
-	URL     string `json:"url"` // of the device API
-	Scheme  string `json:"scheme"`
-	HPKEKey []byte `json:"hpke_key"`
-}
-
 // writePhoneConfig writes phoneFile anew if it changes.
-func writePhoneConfig(dir string, p phoneConfig) error {
+func writePhoneConfig(dir string, p devicewire.AppConfig) error {
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return err
@@ -186,7 +180,7 @@ func writePhoneConfig(dir string, p phoneConfig) error {
 	return disk.Replace(name, text, publicMode)
 }
 
-func readPhoneConfig(name string) (p phoneConfig, err error) {
+func readPhoneConfig(name string) (p devicewire.AppConfig, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return p, err

@@ -246,3 +246,10 @@ const (
 type ChallengeBody struct {
 	Challenge []byte `json:"challenge"`
 }
+
+// AppConfig is phone.json: what an app is shipped with. Nothing of it is secret.
+type AppConfig struct {
+	URL     string `json:"url"` // of the device API
+	Scheme  string `json:"scheme"`
+	HPKEKey []byte `json:"hpke_key"`
+}

@@ -119,8 +119,12 @@ async function byCode(browser, tab) {
   await tab.digits('9999');
   await tab.text('out.wrong_pin', 2);
   await look(tab.page, 'phone-wrongpin-en', [tab.page.locator('.code'), tab.page.locator('.left')]);
+  const had = tab.page.workers();
+  check('a worker signs', had.length > 0);
   await tab.digits(pin1);
   await tab.text('login.done');
+  // What had the PIN has ended, and another one polls.
+  await Promise.all(had.filter(w => tab.page.workers().includes(w)).map(w => w.waitForEvent('close')));
   await inBank(bank);
 
   // A transfer: of three codes the wrong one, then the right one, and PIN2.
