@@ -7,7 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
-	"encoding/base64"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,11 +21,15 @@ import (
 // askedLife is how long a new phone's request waits for the old phone.
 const askedLife = 10 * time.Minute
 
-// Request returns what the QR code of a new phone shows: base64url of SHA-256 of its
-// token. It tells nothing about the token.
+// requestText is how a request is written: 52 characters that QR codes hold in their
+// compact form, and that no command takes for a flag.
+var requestText = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// Request returns what the QR code of a new phone shows: base32 of SHA-256 of its token,
+// 52 characters. It tells nothing about the token.
 func Request(token string) string {
 	hash := requestHash(token)
-	return base64.RawURLEncoding.EncodeToString(hash[:])
+	return requestText.EncodeToString(hash[:])
 }
 
 // requestHash is another one than that by which tokens are found, so that the QR code
@@ -121,8 +125,8 @@ func (a *Accounts) NewPhone(ctx context.Context, old Account, request string) (N
 }
 
 func (a *Accounts) requested(ctx context.Context, request string) (e enrolment, err error) {
-	hash, err := base64.RawURLEncoding.Strict().DecodeString(request)
-	if err != nil || len(hash) != sha256.Size || strings.ContainsAny(request, "\r\n") {
+	hash, err := requestText.DecodeString(request)
+	if err != nil || len(hash) != sha256.Size || requestText.EncodeToString(hash) != request {
 		return enrolment{}, ErrCode
 	}
 	err = a.db.Read(ctx, func(tx *sql.Tx) error {

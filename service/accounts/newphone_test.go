@@ -3,8 +3,10 @@ package accounts_test
 import (
 	"crypto"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,8 +155,24 @@ func TestNewPhoneDigest(t *testing.T) {
 	require.Equal(t, sum[:], accounts.NewPhoneDigest("PNOEE-1-7TRE-Q", "request", "Another"))
 	// SHA-256 of "tandem new phone request 1 AAAA...", by sha256sum.
 	token := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
-	got, err := base64.RawURLEncoding.DecodeString(accounts.Request(token))
+	got, err := base32.StdEncoding.DecodeString(accounts.Request(token) + "====")
 	require.NoError(t, err)
 	want := sha256.Sum256([]byte("tandem new phone request 1 " + token))
 	require.Equal(t, hex.EncodeToString(want[:]), hex.EncodeToString(got))
+}
+
+// TestRequestText: no request begins with what a command takes for a flag, and one that
+// is written in another way is refused.
+func TestRequestText(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		old, p := w.openAccount(t), newPhone(w)
+		w.take(t)
+		request, _, err := w.Ask(t.Context(), p.token, "Another", address)
+		require.NoError(t, err)
+		require.Regexp(t, "^[A-Z2-7]{52}$", request)
+		for _, other := range []string{"", "-" + request, request + "====", request + "\n", request[:51] + "B", strings.ToLower(request), request[:50]} {
+			_, err := w.NewPhone(t.Context(), old.account, other)
+			require.ErrorIs(t, err, accounts.ErrCode, "%q", other)
+		}
+	})
 }

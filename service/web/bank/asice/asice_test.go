@@ -173,7 +173,7 @@ func TestOpenRefuses(t *testing.T) {
 			return p
 		},
 	}
-	for _, old := range []string{"12:00:00", "text/plain", "S0-file", "rsa-sha256", "<ds:DigestValue>", "</ds:SignatureValue>", "<ds:X509Certificate>", "MII", "<?xml"} {
+	for _, old := range []string{"12:00:00", "text/plain", "S0-file", "rsa-sha256", "<ds:DigestValue>", "</ds:SignatureValue>", "<ds:X509Certificate>", "<ds:X509Certificate>MII", "<?xml"} {
 		changes[old] = func(p [][2]string) [][2]string {
 			p[3][1] = strings.Replace(p[3][1], old, old[:len(old)-1]+string(old[len(old)-1]+1), 1)
 			return p
