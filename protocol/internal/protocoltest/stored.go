@@ -17,19 +17,23 @@ import (
 // State is what a thief reads in a phone's storage: package device keeps it.
 type State struct {
 	Phase   uint8
+	Reason  uint8
+	HPKEKey []byte
+	Serial  uint64
 	Key     *EnrolledKey
 	Pending *Pending
 }
 
 // EnrolledKey is what the storage has of one key.
 type EnrolledKey struct {
-	ID      protocol.KeyID
-	AuthKey wire.Secret
-	Lockbox []byte
-	Number  uint64
-	Token   wire.Secret
-	Chain   wire.Hash
-	Public  rsa.PublicKey
+	ID        protocol.KeyID
+	AuthKey   wire.Secret
+	Challenge []byte
+	Lockbox   []byte
+	Number    uint64
+	Token     wire.Secret
+	Chain     wire.Hash
+	Public    rsa.PublicKey
 }
 
 // Pending is the request that was sent and is not answered.
@@ -61,7 +65,8 @@ func ParseState(data []byte) (*State, error) {
 	var key cryptobyte.String
 	var length uint32
 	var waiting []byte
-	if !body.ReadUint8(&s.Phase) || !body.Skip(1+8+wire.HPKEKeySize+8) || !body.ReadUint16LengthPrefixed(&key) ||
+	if !body.ReadUint8(&s.Phase) || !body.ReadUint8(&s.Reason) || !body.Skip(8) ||
+		!body.ReadBytes(&s.HPKEKey, wire.HPKEKeySize) || !body.ReadUint64(&s.Serial) || !body.ReadUint16LengthPrefixed(&key) ||
 		!body.ReadUint24(&length) || !body.ReadBytes(&waiting, int(length)) || !body.Empty() {
 		return nil, errStorage
 	}
@@ -86,7 +91,7 @@ func (k *EnrolledKey) read(s cryptobyte.String) bool {
 		!s.ReadBytes(&token, wire.SecretSize) || !s.CopyBytes(k.Chain[:]) || !s.ReadUint16LengthPrefixed(&public) || !s.Empty() {
 		return false
 	}
-	k.AuthKey, k.Token, k.Lockbox = wire.NewSecret(authKey), wire.NewSecret(token), lockbox
+	k.AuthKey, k.Token, k.Lockbox, k.Challenge = wire.NewSecret(authKey), wire.NewSecret(token), lockbox, challenge
 	return public.Empty() || wire.ReadPublicKey(&public, &k.Public)
 }
 

@@ -1,0 +1,81 @@
+package exploretest
+
+import (
+	"time"
+
+	"github.com/tandem-rsa/tandem/pinlock/limiter"
+	"github.com/tandem-rsa/tandem/protocol/device"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
+	"github.com/tandem-rsa/tandem/protocol/server"
+)
+
+// Scope says what may happen. Within it everything does: messages are lost, held back,
+// repeated and overtaken any number of times.
+type Scope struct {
+	Name       string
+	Kinds      []Op            // what the owner does
+	Operations int             // how often in all; 0 for any number
+	Nodes      int             // that answer: 1 to 3
+	Issuers    int             // nodes whose challenges the owner uses; 1 if 0
+	Faults     bool            // processes crash, and writes fail, at any point
+	Moves      []time.Duration // by which the clocks go on, at any moment
+	Latest     time.Duration   // if not 0, clocks also go back, within this time
+	Rollout    bool            // the keys for challenges and of HPKE are replaced
+	Revoke     bool            // the service may revoke the key
+	Races      bool            // two nodes write at once
+	Enrolment  bool            // begins without a key
+	Composite  bool            // the server has keys of its own
+	Copies     int             // of the device's storage that a thief may make
+	Window     int             // a request is replayed until so many later ones are settled; 0 for ever
+	Tries      int             // in each round of the policy; 2 if 0
+	Limit      int             // moments, after which an exploration ends unfinished; 0 for no limit
+}
+
+// life is that of a challenge, and the shortest lock that goes with it.
+const life = server.DefaultChallengeLife
+
+// everyMove is half of a challenge's life, so that one node still takes a challenge that
+// another does not; and more than signatures are made anew.
+var everyMove = []time.Duration{4 * time.Minute, 25 * time.Hour}
+
+// policy has the shortest locks that a server takes. A thief has three rounds, and an
+// owner alone two, since what tells rounds apart is whether another one follows.
+func (s *Scope) policy() limiter.Policy {
+	k := max(s.Tries, 2)
+	p := limiter.Policy{{Tries: k, Lock: life}, {Tries: k, Lock: limiter.Forever}}
+	if s.Copies > 0 {
+		p = append(limiter.Policy{{Tries: k, Lock: life}}, p...)
+	}
+	return p
+}
+
+func (s *Scope) keys() server.KeySource {
+	if s.Composite {
+		return protocoltest.FixedKeys{}
+	}
+	return nil
+}
+
+// ops are those of the scope that a device in this phase is asked for.
+func (s *Scope) ops(phase device.Phase) (ops []Op) {
+	for _, op := range s.Kinds {
+		switch phase {
+		case device.Ready:
+			if op != Confirm && op != ConfirmWrong && op != Enroll {
+				ops = append(ops, op)
+			}
+		case device.Unconfirmed:
+			if op == Confirm || op == ConfirmWrong || op == Sign {
+				ops = append(ops, op)
+			}
+		case device.NoKey:
+			if op == Enroll {
+				ops = append(ops, op)
+			}
+		}
+	}
+	return ops
+}
+
+// signs is the smallest scope of an owner who goes on for ever.
+var signs = Scope{Name: "signs", Kinds: []Op{Sign, SignWrong}, Nodes: 1, Faults: true, Races: true, Window: 1}
