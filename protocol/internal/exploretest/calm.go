@@ -9,8 +9,8 @@ import (
 // calmCall is the number of the calls that are made once the network is fair.
 const calmCall = 15000
 
-// checkCalm: from each moment on, if nothing fails any more, the owner ends what is pending
-// and gets a signature; then both sides agree, and no wrong PIN is left.
+// checkCalm: from each moment on, if nothing fails any more, the owner ends what is
+// pending and gets a signature; then both sides agree, and no wrong PIN is left.
 func (w *world) checkCalm(m *moment) {
 	from := moment{dev: m.dev, store: m.store, now: m.now, stage: m.stage, wrongs: m.wrongs}
 	from.send(w, w.devs.all[m.dev].request)

@@ -7,9 +7,9 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// What is claimed of one step of a server's: sections 5 and 7 of docs/scheme.md. It goes by
-// the records before and after, by what the request is known to be, and by a policy that is
-// worked out here.
+// What is claimed of one step of a server's: sections 5 and 7 of docs/scheme.md. It goes
+// by the records before and after, by what the request is known to be, and by a policy
+// that is worked out here.
 
 // lockAfter is the lock, in milliseconds, after so many wrong PINs in a row.
 func lockAfter(p limiter.Policy, wrong int) int64 {

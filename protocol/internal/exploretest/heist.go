@@ -13,10 +13,10 @@ import (
 )
 
 // heist is what a thief has and has done. He copies the device's storage at any moment,
-// once or twice. From then on he knows the authentication key, all numbers and chains, and
-// all requests; he sends what he likes, controls the network, and answers in the server's
-// place where he has the response key. He lacks the PIN, and the tokens that were drawn
-// after his copies.
+// once or twice. From then on he knows the authentication key, all numbers and chains,
+// and all requests; he sends what he likes, controls the network, and answers in the
+// server's place where he has the response key. He lacks the PIN, and the tokens that
+// were drawn after his copies.
 type heist struct {
 	loot   int32 // tokens and response keys; 0 before the first copy
 	copies int8

@@ -55,10 +55,10 @@ func (m *moment) awaited(w *world) int32 {
 	return w.devs.all[m.dev].request
 }
 
-// tidy leaves out what can change nothing any more. An answer to a request that the device
-// waits for no more opens nothing. A request is kept until scope.Window later ones were
-// settled. Of several Cancels of one request that nobody waits for, which differ in the
-// challenge, one is kept for each challenge key.
+// tidy leaves out what can change nothing any more. An answer to a request that the
+// device waits for no more opens nothing. A request is kept until scope.Window later ones
+// were settled. Of several Cancels of one request that nobody waits for, which differ in
+// the challenge, one is kept for each challenge key.
 func (m *moment) tidy(w *world) {
 	rec, awaited := w.record(m), m.awaited(w)
 	keep := m.requests
@@ -147,8 +147,8 @@ func (w *world) told(ans int32) string {
 
 type emitter func(to moment, said, format string, args ...any)
 
-// ownerActs: the owner begins something, or cancels or reports. The first request is sent,
-// unless a save fails.
+// ownerActs: the owner begins something, or cancels or reports. The first request is
+// sent, unless a save fails.
 func (w *world) ownerActs(m moment, emit emitter) {
 	if m.call != 0 {
 		return

@@ -57,8 +57,9 @@ type callKey struct {
 	number int16 // of the call, which decides what is drawn; for those that begin nothing, of the one that is pending
 }
 
-// call is one that waits for an answer, and of which the storage does not hold everything:
-// a new PIN, or the key of the answer to a Cancel or a Report, is in memory only.
+// call is one that waits for an answer, and of which the storage does not hold
+// everything: a new PIN, or the key of the answer to a Cancel or a Report, is in memory
+// only.
 type call struct {
 	callKey
 	heard  []int32

@@ -12,10 +12,10 @@ import (
 // Played is what a schedule has led to.
 type Played struct {
 	// Said has an entry for each step: the answer that a node has given ("right", "wrong
-	// PIN, 3 left", "locked", "expired", "cancelled", "superseded", "destroyed", "later"),
-	// or what the caller of the device has heard ("done", "wrong PIN, 3 left", "locked",
-	// "not carried out", "carried out", "PIN unchanged", "superseded", "destroyed: " and the
-	// reason, "unanswered"); "" if neither.
+	// PIN, 3 left", "locked", "expired", "cancelled", "superseded", "destroyed",
+	// "later"), or what the caller of the device has heard ("done", "wrong PIN, 3 left",
+	// "locked", "not carried out", "carried out", "PIN unchanged", "superseded",
+	// "destroyed: " and the reason, "unanswered"); "" if neither.
 	Said []string
 
 	Key    string // of the record: "pending", "active", or "destroyed: " and the reason
@@ -28,27 +28,26 @@ type Played struct {
 	// Next is all that can happen next, each in the words of a step.
 	Next []string
 
-	// Broken are the claims that do not hold: the schedule ends at the first step that shows
-	// one.
+	// Broken are the claims that do not hold: the schedule ends at the first step that
+	// shows one.
 	Broken []string
 }
 
 // Play carries out a schedule, step by step, with the real device and server, and checks
 // all claims at each step. A step is one of Next of the steps before it:
 //
-//	sign 1                              the owner begins; the request is saved and sent. 1 is
-//	                                    the number of the call: 1, 2, 3 and so on
+//	sign 1                              the owner begins; the request is saved and sent.
+//	                                    1 is the number of the call: 1, 2, 3 and so on
 //	sign with a wrong PIN 2             likewise; refresh 3, batch 4, change PIN 5, ...
 //	deliver sign 1 to A                 the request arrives at a node, and its answer
 //	                                    leaves; as often as one likes
-//	hear right                          the device hears an answer to the request that it
-//	                                    waits for (in the call, or in a Resume)
+//	hear right                          the device hears an answer to what it waits for
 //	no answer                           the call returns without one
 //	crash                               the process ends while the call waits
 //	cancel 1                            the owner cancels call 1, or
 //	deliver the cancel of 1 to A        ... and this is its request
 //	the thief copies the storage, the thief guesses, ...
-//	wait 5m0s, revoke, roll out, stage 2
+//	wait 4m0s, revoke, roll out, stage 2
 //
 // What fails in a step is added to it: "deliver sign 1 to A; the node crashes after the
 // write", "hear right; crash before the save". A message that is lost is not delivered.
