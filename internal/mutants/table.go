@@ -38,4 +38,4 @@ const (
 )
 
 // One table for each package that is broken.
-var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, postgresMutants, commandMutants, signerMutants, agentMutants, serviceMutants, accountMutants, sessionMutants, httpMutants, hsmMutants, rphttpMutants, nodeMutants, mobileMutants, modexpMutants, pageMutants)
+var mutants = slices.Concat(splitkeyMutants, pinlockMutants, limiterMutants, protocolMutants, storeMutants, postgresMutants, commandMutants, signerMutants, agentMutants, serviceMutants, accountMutants, sessionMutants, httpMutants, hsmMutants, rphttpMutants, nodeMutants, mobileMutants, modexpMutants, pageMutants, pushMutants)

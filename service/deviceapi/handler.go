@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/protocol/server/observe"
 	"github.com/tandem-rsa/tandem/service/accounts"
+	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 	"github.com/tandem-rsa/tandem/service/strictjson"
 	"github.com/tandem-rsa/tandem/service/transactions"
@@ -40,12 +41,31 @@ type Config struct {
 	// at once. 0 is 10,000.
 	Waiters int
 
+	// Streams is how many streams of events may be open at once, one of an account; whoever
+	// comes beyond that is refused, and may poll. 0 is 10,000.
+	Streams int
+
+	// KeepAlive is how often a stream says that it is there; 0 is 25 s.
+	KeepAlive time.Duration
+
+	// Subscriptions are those by which phones are woken, such as a [*push.Push]. nil is
+	// none.
+	Subscriptions Subscriptions
+
 	Log *slog.Logger // slog.Default() if nil: what fails in the service
 }
 
+// Subscriptions is what a Handler needs of a [*push.Push].
+type Subscriptions interface {
+	Subscribe(ctx context.Context, d identity.Document, kind, address string) error
+	Unsubscribe(ctx context.Context, d identity.Document) error
+}
+
 const (
-	contentType    = "application/json"
-	defaultWaiters = 10_000
+	contentType      = "application/json"
+	defaultWaiters   = 10_000
+	defaultStreams   = 10_000
+	defaultKeepAlive = 25 * time.Second
 	// readTimeout is how long a body may take, and writeTimeout an answer.
 	readTimeout, writeTimeout = 15 * time.Second, 15 * time.Second
 )
@@ -55,6 +75,7 @@ type Handler struct {
 	config  Config
 	message http.Handler
 	waiters chan struct{}
+	streams streams
 	closed  context.Context
 	close   context.CancelFunc
 }
@@ -62,7 +83,7 @@ type Handler struct {
 // NewHandler returns a handler of the paths below the prefix that the caller strips
 // (http.StripPrefix). The error wraps ErrConfig.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Engine == nil || c.Accounts == nil || c.Server == nil || c.Waiters < 0 {
+	if c.Engine == nil || c.Accounts == nil || c.Server == nil || c.Waiters < 0 || c.Streams < 0 || c.KeepAlive < 0 {
 		return nil, fmt.Errorf("%w: a part is missing", ErrConfig)
 	}
 	if c.Source == nil {
@@ -71,6 +92,12 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Waiters == 0 {
 		c.Waiters = defaultWaiters
 	}
+	if c.Streams == 0 {
+		c.Streams = defaultStreams
+	}
+	if c.KeepAlive == 0 {
+		c.KeepAlive = defaultKeepAlive
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -78,7 +105,7 @@ func NewHandler(c Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	h := &Handler{config: c, message: message, waiters: make(chan struct{}, c.Waiters)}
+	h := &Handler{config: c, message: message, waiters: make(chan struct{}, c.Waiters), streams: streams{most: c.Streams}}
 	h.closed, h.close = context.WithCancel(context.Background())
 	return h, nil
 }
@@ -134,6 +161,8 @@ var routes = map[string]map[string]route{
 	devicewire.Sign:          {http.MethodPost: {do: (*call).sign}},
 	devicewire.Refuse:        {http.MethodPost: {do: (*call).refuse}},
 	devicewire.Challenge:     {http.MethodPost: {do: (*call).challenge}},
+	devicewire.Events:        {http.MethodGet: {do: (*call).listen}},
+	devicewire.Push:          {http.MethodPost: {do: (*call).subscribe}},
 }
 
 // ServeHTTP implements [http.Handler].
@@ -152,6 +181,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	deadlines := http.NewResponseController(w)
 	_ = deadlines.SetReadDeadline(time.Now().Add(readTimeout))
 	answer, err := c.answer()
+	if s, ok := answer.(*stream); ok {
+		s.serve(w, deadlines)
+		return
+	}
 	status := http.StatusOK
 	if err != nil {
 		e := problemOf(err)
@@ -201,7 +234,7 @@ func address(a netip.Addr) string {
 func (c *call) answer() (any, error) {
 	methods, ok := routes[c.http.URL.Path]
 	if !ok {
-		return nil, &problem{http.StatusNotFound, devicewire.Error{Code: devicewire.NotFound, Detail: "no such path"}}
+		return nil, noSuchPath
 	}
 	r, ok := methods[c.http.Method]
 	if !ok {

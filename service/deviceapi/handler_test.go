@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 var posts = []string{
 	devicewire.EnrolBegin, devicewire.EnrolAsk, devicewire.EnrolContinue, devicewire.EnrolFinish, devicewire.History, devicewire.NewPhone,
 	devicewire.Approve, devicewire.Poll, devicewire.Claim, devicewire.Choice, devicewire.Sign, devicewire.Refuse, devicewire.Challenge,
+	devicewire.Push,
 }
 
 // enrolment are those for which the token need not be an account's.
@@ -172,6 +173,8 @@ func TestMembers(t *testing.T) {
 		{devicewire.Refuse, `{` + id + `,"screen":"x"}`, "/screen"},
 		{devicewire.Refuse, `{` + id + `,"screen":{}}`, "/screen"},
 		{devicewire.Challenge, `{"use":"x"}`, "/use"},
+		{devicewire.Push, `{"kind":1}`, "/kind"},
+		{devicewire.Push, `{"kind":"web","address":[]}`, "/address"},
 	} {
 		status, e := c.do("POST", v.path, v.body)
 		require.Equal(t, 400, status, v.body)

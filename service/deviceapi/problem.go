@@ -9,6 +9,7 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/server"
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/internal/devicewire"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/quota"
 	"github.com/tandem-rsa/tandem/service/rp/devicelink"
 	"github.com/tandem-rsa/tandem/service/strictjson"
@@ -25,6 +26,8 @@ func (p *problem) Error() string { return "deviceapi: " + p.body.Code }
 
 var (
 	unauthorized = &problem{http.StatusUnauthorized, devicewire.Error{Code: devicewire.Unauthorized}}
+	tooMany      = &problem{http.StatusServiceUnavailable, devicewire.Error{Code: devicewire.Busy}}
+	noSuchPath   = &problem{http.StatusNotFound, devicewire.Error{Code: devicewire.NotFound, Detail: "no such path"}}
 	tooLarge     = &problem{http.StatusRequestEntityTooLarge, devicewire.Error{Code: devicewire.TooLarge}}
 )
 
@@ -44,6 +47,7 @@ var causes = []struct {
 	{transactions.ErrOrder, http.StatusConflict, devicewire.Order},
 	{transactions.ErrWrongCode, http.StatusGone, devicewire.WrongCode},
 	{transactions.ErrWrongAccount, http.StatusForbidden, devicewire.WrongAccount},
+	{push.ErrNoAccount, http.StatusForbidden, devicewire.Ended},
 	{devicelink.ErrMalformed, http.StatusForbidden, devicewire.WrongLink},
 	{devicelink.ErrLink, http.StatusForbidden, devicewire.WrongLink},
 	{devicelink.ErrOutdated, http.StatusGone, devicewire.Outdated},
@@ -69,7 +73,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &later):
 		seconds := int64((later.After + time.Second - 1) / time.Second)
 		return &problem{http.StatusTooManyRequests, devicewire.Error{Code: devicewire.Later, RetryAfter: max(seconds, 1)}}
-	case errors.Is(err, accounts.ErrRequest), errors.Is(err, transactions.ErrRequest):
+	case errors.Is(err, accounts.ErrRequest), errors.Is(err, transactions.ErrRequest), errors.Is(err, push.ErrAddress):
 		return &problem{http.StatusBadRequest, devicewire.Error{Code: devicewire.Invalid, Detail: err.Error()}}
 	case errors.Is(err, context.Canceled):
 		return &problem{http.StatusServiceUnavailable, devicewire.Error{Code: devicewire.Busy}} // nobody hears it

@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/notices"
+	"github.com/tandem-rsa/tandem/service/push"
 )
 
 var (
@@ -56,6 +57,11 @@ type Config struct {
 
 	// TestIdentities, if not nil, has persons who answer by themselves.
 	TestIdentities *TestIdentities
+
+	// Push has what wakes phones, by kinds: see push.Config. The one of push.KindWeb has a
+	// method PublicKey, as [*push.Web] has, for what browsers subscribe for. There may be
+	// none.
+	Push map[string]push.Sender
 
 	// Pages, if not nil, are for browsers.
 	Pages *Pages

@@ -17,7 +17,9 @@ import (
 	"github.com/tandem-rsa/tandem/service/ca/sqlstore"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/deviceapi"
+	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/notices"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/rp/rphttp"
 	"github.com/tandem-rsa/tandem/service/testidentities"
 	"github.com/tandem-rsa/tandem/service/transactions"
@@ -43,6 +45,7 @@ type Node struct {
 	accounts   *accounts.Accounts
 	engine     *transactions.Engine
 	outbox     *notices.Outbox
+	push       *push.Push
 	identities *testidentities.Identities // nil without any
 	metrics    *metered
 
@@ -107,6 +110,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		func(ctx context.Context) { _ = n.accounts.Run(ctx) },
 		func(ctx context.Context) { _ = n.engine.Run(ctx) },
 		func(ctx context.Context) { _ = n.outbox.Run(ctx) },
+		func(ctx context.Context) { _ = n.push.Run(ctx) },
 		n.watch,
 		n.deliver,
 	} {
@@ -119,6 +123,9 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 func (n *Node) parts() (err error) {
 	c := &n.config
 	if n.outbox, err = notices.NewOutbox(notices.Config{DB: c.DB, Senders: c.Senders, Log: c.Log}); err != nil {
+		return err
+	}
+	if n.push, err = push.New(push.Config{DB: c.DB, Senders: c.Push, Log: c.Log}); err != nil {
 		return err
 	}
 	s := c.Server
@@ -159,13 +166,22 @@ func (n *Node) parts() (err error) {
 		return err
 	}
 	n.engine, err = transactions.New(transactions.Config{
-		DB: c.DB, Accounts: n.accounts, Protocol: n.server, Scheme: c.Scheme, LinkBase: c.LinkBase, QualifiedDevice: c.QualifiedDevice, Log: c.Log,
+		DB: c.DB, Accounts: n.accounts, Protocol: n.server, Scheme: c.Scheme, LinkBase: c.LinkBase, QualifiedDevice: c.QualifiedDevice, Wake: n.wake, Log: c.Log,
 	})
 	if err != nil {
 		return err
 	}
 	n.accounts.OnEnd(n.engine.CloseAccount)
+	n.accounts.OnEnd(n.push.CloseAccount)
 	return nil
+}
+
+// wake has a phone woken that does not listen here. One that listens at another node
+// hears it twice, and shows it once.
+func (n *Node) wake(d identity.Document) {
+	if !n.device.Listens(d) {
+		n.push.Wake(d)
+	}
 }
 
 func (n *Node) handlers(engine rphttp.Engine) (err error) {
@@ -177,7 +193,7 @@ func (n *Node) handlers(engine rphttp.Engine) (err error) {
 		return err
 	}
 	n.device, err = deviceapi.NewHandler(deviceapi.Config{
-		Engine: n.engine, Accounts: n.accounts, Server: n.server, Log: c.Log,
+		Engine: n.engine, Accounts: n.accounts, Server: n.server, Subscriptions: n.push, Log: c.Log,
 		Source: func(r *http.Request) netip.Addr { return n.api.Source(r).Address },
 	})
 	n.parties, n.phones = n.metrics.parties(n.api), n.metrics.phones(http.StripPrefix(devicePath, n.device))
@@ -235,6 +251,18 @@ func (n *Node) HPKEKey() []byte {
 		return nil
 	}
 	return n.server.HPKEKey()
+}
+
+// PushKey is what browsers subscribe to Web Push for; nil without it.
+func (n *Node) PushKey() []byte {
+	if n == nil {
+		return nil
+	}
+	web, _ := n.config.Push[push.KindWeb].(interface{ PublicKey() []byte })
+	if web == nil {
+		return nil
+	}
+	return web.PublicKey()
 }
 
 // Accounts are the node's.

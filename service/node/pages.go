@@ -114,7 +114,7 @@ func (n *Node) phone(frame *web.Frame) http.Handler {
 // phoneConfig serves what the phone in a browser is shipped with: nothing of it is
 // secret.
 func (n *Node) phoneConfig() http.Handler {
-	text, err := json.Marshal(devicewire.AppConfig{URL: n.config.Pages.URL + devicePath, Scheme: n.config.Scheme, HPKEKey: n.HPKEKey()})
+	text, err := json.Marshal(devicewire.AppConfig{URL: n.config.Pages.URL + devicePath, Scheme: n.config.Scheme, HPKEKey: n.HPKEKey(), PushKey: n.PushKey()})
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err != nil {
 			http.Error(w, "no configuration", http.StatusInternalServerError)

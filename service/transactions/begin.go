@@ -80,6 +80,11 @@ func (e *Engine) start(ctx context.Context, s session, all []accounts.Account, o
 	if err != nil {
 		return session{}, err
 	}
+	for _, a := range begun.Accounts {
+		if e.wake != nil && begun.Outcome == nil && a.Stage == invited {
+			e.wake(a.Document)
+		}
+	}
 	return begun, nil
 }
 

@@ -70,6 +70,10 @@ type Config struct {
 	// is DefaultLife. LinkLife is how long a device link waits; 0 is DefaultLinkLife.
 	Life, LinkLife time.Duration
 
+	// Wake, if not nil, is told of an account that a session has begun for, so that its
+	// phone hears of it. It must not wait. A crash may swallow a call.
+	Wake func(identity.Document)
+
 	// Clock is time.Now if nil. By it each node decides whether the time of a session is
 	// up: the clocks of all nodes must agree, to some seconds.
 	Clock func() time.Time
@@ -89,6 +93,7 @@ type Engine struct {
 	linkBase        string
 	qualifiedDevice bool
 	life, linkLife  time.Duration
+	wake            func(identity.Document)
 	clock           func() time.Time
 	log             *slog.Logger
 }
@@ -97,7 +102,7 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		db: c.DB, store: newStore(), accounts: c.Accounts, protocol: c.Protocol, scheme: c.Scheme, linkBase: c.LinkBase, qualifiedDevice: c.QualifiedDevice,
-		life: c.Life, linkLife: c.LinkLife, clock: c.Clock, log: c.Log,
+		life: c.Life, linkLife: c.LinkLife, wake: c.Wake, clock: c.Clock, log: c.Log,
 	}
 	if e.life == 0 {
 		e.life = DefaultLife

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/database/databasetest"
 	"github.com/tandem-rsa/tandem/service/identity"
@@ -171,4 +172,31 @@ func TestSignedFails(t *testing.T) {
 	signed.Signatures = [][]byte{{1}}
 	require.NoError(t, w.db.Close())
 	require.Error(t, w.Signed(t.Context(), signed))
+}
+
+// TestWake: each account that a session begins for is told of, once, and nobody else.
+func TestWake(t *testing.T) {
+	address := databasetest.SQLite(t)
+	w := newWorld(t, func() *database.DB { return databasetest.Open(t, address) })
+	var woken []string
+	w.wake = func(d identity.Document) { woken = append(woken, d.String()) }
+	const number = "40504040001"
+	first, second := w.account(number, identity.Qualified), w.account(number, identity.Qualified)
+	w.account("50001029996", identity.Qualified)
+	person := rp.Target{Person: &first.Document.ID}
+	r := login2(person)
+	for range 2 { // the same request has the same session
+		_, err := w.Begin(t.Context(), r, w.source)
+		require.NoError(t, err)
+	}
+	require.ElementsMatch(t, []string{first.Document.String(), second.Document.String()}, woken)
+	woken = nil
+	for _, nobody := range []rp.Request{login3(rp.DeviceLink, rp.Target{}), login2(rp.Target{Person: &identity.ID{Type: "PNO", Country: "EE", Number: "30303039914"}})} {
+		_, _ = w.Begin(t.Context(), nobody, w.source)
+	}
+	require.Empty(t, woken)
+	w.edit(first, func(a *accounts.Account) { a.State = accounts.Suspended })
+	_, err := w.Begin(t.Context(), login2(person), w.source)
+	require.NoError(t, err)
+	require.Equal(t, []string{second.Document.String()}, woken)
 }

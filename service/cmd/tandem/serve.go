@@ -21,7 +21,9 @@ import (
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/internal/devicewire"
 	"github.com/tandem-rsa/tandem/service/node"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/web/phone"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 var serveCommand = &command{
@@ -182,6 +184,9 @@ func (s *serveRun) open(ctx context.Context, c *call, registry *prometheus.Regis
 	if config.Senders, err = s.config.Notices.senders(); err != nil {
 		return nil, nil, err
 	}
+	if config.Push, err = s.push(config); err != nil {
+		return nil, nil, err
+	}
 	backend, err := openBackendFor(ctx, c, s.config.Server, s.pin, demand{s.config.HSMSessions, s.config.stock()}, s.log)
 	if err != nil {
 		return nil, nil, err
@@ -235,6 +240,20 @@ func (s *serveRun) pages() *node.Pages {
 	return p
 }
 
+// push are what wake phones: Web Push, where there is a phone in browsers. Its key follows
+// from the service's secret, so that it is the same on all nodes, and after a restart.
+func (s *serveRun) push(c node.Config) (map[string]push.Sender, error) {
+	if c.Pages == nil || c.Pages.Phone == nil {
+		return nil, nil
+	}
+	web, err := push.NewWeb(c.Secret, s.config.URL)
+	if errors.Is(err, splitkey.ErrFIPS) {
+		s.log.Warn("phones are not woken", "cause", err)
+		return nil, nil
+	}
+	return map[string]push.Sender{push.KindWeb: web}, err
+}
+
 // serve answers until ctx ends, and then lets what is under way end.
 func (s *serveRun) serve(ctx context.Context, c *call, n *node.Node, listener net.Listener, registry *prometheus.Registry) error {
 	web := s.web(n)
@@ -259,7 +278,7 @@ func (s *serveRun) serve(ctx context.Context, c *call, n *node.Node, listener ne
 		go func() { failed <- metrics.Serve(l) }()
 		s.log.Info("metrics", "address", l.Addr().String())
 	}
-	if err := writePhoneConfig(s.dir, devicewire.AppConfig{URL: s.config.URL + "/device/v1", Scheme: s.config.Scheme, HPKEKey: n.HPKEKey()}); err != nil {
+	if err := writePhoneConfig(s.dir, devicewire.AppConfig{URL: s.config.URL + "/device/v1", Scheme: s.config.Scheme, HPKEKey: n.HPKEKey(), PushKey: n.PushKey()}); err != nil {
 		return err
 	}
 	first, err := s.first(ctx, n)

@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/ca"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/notices"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/transactions"
 )
 
@@ -73,7 +74,12 @@ func (c serviceConfig) registry(db *database.DB) (*accounts.Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
+	pushes, err := push.New(push.Config{DB: db})
+	if err != nil {
+		return nil, err
+	}
 	a.OnEnd(engine.CloseAccount)
+	a.OnEnd(pushes.CloseAccount)
 	return a, nil
 }
 

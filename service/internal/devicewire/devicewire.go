@@ -5,7 +5,7 @@ package devicewire
 
 import "time"
 
-// The paths below the base URL. All are POSTs, but for Account.
+// The paths below the base URL. All are POSTs, but for Account and Events.
 const (
 	EnrolBegin    = "/enrolment/begin"
 	EnrolAsk      = "/enrolment/ask"
@@ -21,6 +21,8 @@ const (
 	Sign          = "/sign"
 	Refuse        = "/refuse"
 	Challenge     = "/challenge"
+	Events        = "/events" // GET: a stream of server-sent events
+	Push          = "/push"
 	Message       = "/message" // of package httphandler: not JSON
 )
 
@@ -242,6 +244,19 @@ const (
 	Busy           = "busy"          // 503: too many at once
 )
 
+// Look is all that an event, or a message by push, says: there may be something to see.
+const Look = "look"
+
+// WebPush is the kind of a subscription to Web Push; its address is the JSON of a
+// browser's PushSubscription.
+const WebPush = "web"
+
+// PushBody subscribes the account's phone; without an address it is not woken any more.
+type PushBody struct {
+	Kind    string `json:"kind,omitempty"`
+	Address string `json:"address,omitempty"`
+}
+
 // ChallengeBody is the answer to Challenge.
 type ChallengeBody struct {
 	Challenge []byte `json:"challenge"`
@@ -252,4 +267,7 @@ type AppConfig struct {
 	URL     string `json:"url"` // of the device API
 	Scheme  string `json:"scheme"`
 	HPKEKey []byte `json:"hpke_key"`
+	// PushKey is the public key that Web Push is subscribed for: 65 bytes of P-256. Empty
+	// if the service has none.
+	PushKey []byte `json:"push_key,omitempty"`
 }

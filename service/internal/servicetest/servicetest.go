@@ -29,6 +29,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/deviceapi"
 	"github.com/tandem-rsa/tandem/service/deviceclient"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/rp"
 	"github.com/tandem-rsa/tandem/service/transactions"
 )
@@ -70,6 +71,7 @@ type Service struct {
 	Accounts *accounts.Accounts
 	Engine   *transactions.Engine
 	Handler  *deviceapi.Handler
+	Push     *push.Push // which a test runs
 }
 
 // Config says what a service has in common with others, and what is different with it.
@@ -80,6 +82,7 @@ type Config struct {
 	Issuer  ca.Issuer                                  // nil makes one
 	Life    time.Duration                              // of sessions
 	Signed  func(context.Context, server.Signed) error // in place of the engine's, which it may call
+	Senders map[string]push.Sender
 }
 
 // Open starts a service.
@@ -116,14 +119,23 @@ func Open(c Config) (*Service, error) {
 	if s.Accounts, err = accounts.New(accounts.Config{DB: c.DB, Keys: s.Server, Issuer: c.Issuer, Secret: c.Secrets.Accounts, Log: quiet}); err != nil {
 		return nil, err
 	}
+	if s.Push, err = push.New(push.Config{DB: c.DB, Senders: c.Senders, Log: quiet}); err != nil {
+		return nil, err
+	}
 	s.Engine, err = transactions.New(transactions.Config{
 		DB: c.DB, Accounts: s.Accounts, Protocol: s.Server, Scheme: Scheme, LinkBase: LinkBase, Life: c.Life, Log: quiet,
+		Wake: func(d identity.Document) {
+			if !s.Handler.Listens(d) {
+				s.Push.Wake(d)
+			}
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Accounts.OnEnd(s.Engine.CloseAccount)
-	s.Handler, err = deviceapi.NewHandler(deviceapi.Config{Engine: s.Engine, Accounts: s.Accounts, Server: s.Server, Log: quiet})
+	s.Accounts.OnEnd(s.Push.CloseAccount)
+	s.Handler, err = deviceapi.NewHandler(deviceapi.Config{Engine: s.Engine, Accounts: s.Accounts, Server: s.Server, Subscriptions: s.Push, KeepAlive: time.Second, Log: quiet})
 	return s, err
 }
 
