@@ -5,13 +5,13 @@ const inPush = "./service/push"
 // pushMutants are faults of what wakes phones.
 var pushMutants = []mutant{
 	{"push: connect to any address", "service/push/web.go", "return newWeb(secret, contact, public)", "return newWeb(secret, contact, netip.Addr.IsValid)", inPush, "TestOwnNetwork"},
-	{"push: connect without a look", "service/push/public.go", "if err != nil || !may(at.Addr()) {", "if err != nil || may == nil {", inPush, "TestOwnNetwork"},
+	{"push: connect without a look", "service/push/public.go", "if err != nil || !may(at.Addr()) {", "if err != nil || !at.IsValid() {", inPush, "TestOwnNetwork"},
 	{"push: an address of IPv4 within IPv6", "service/push/public.go", "if a = a.Unmap(); !a.IsValid()", "if !a.IsValid()", inPush, "TestPublic"},
 	{"push: any IPv6 address", "service/push/public.go", " || a.Is6() && !globalUnicast.Contains(a)", "", inPush, "TestPublic"},
 	{"push: shared addresses of providers", "service/push/public.go", `"100.64.0.0/10", `, "", inPush, "TestPublic"},
 	{"push: an endpoint of any scheme", "service/push/web.go", `case u.Scheme != "https" || `, "case ", inPush, "TestAddress"},
 	{"push: an endpoint at any port", "service/push/web.go", ` || u.Port() != "" && u.Port() != "443":`, ":", inPush, "TestAddress"},
-	{"push: an endpoint that is an address", "service/push/web.go", "case noName == nil || ", "case ", inPush, "TestAddress"},
+	{"push: an endpoint that is an address", "service/push/web.go", "case noName == nil || ", "case noName == nil && u.Host == \"\" || ", inPush, "TestAddress"},
 	{"push: follow a push service elsewhere", "service/push/web.go", "return http.ErrUseLastResponse }", "return nil }", inPush, "TestAnswers"},
 	{"push: tell the endpoint", "service/push/web.go", "			err = u.Err\n", "			err = u\n", inPush, "TestAnswers"},
 	{"push: forget whom a push service puts off", "service/push/web.go", "status == http.StatusNotFound ||", "status >= http.StatusInternalServerError || status == http.StatusNotFound ||", inPush, "TestAnswers"},

@@ -5,7 +5,8 @@
 //	mux.Handle("/device/v1/", http.StripPrefix("/device/v1", handler))
 //
 // Requests and answers are JSON, but for those of protocol/device at /message, which
-// package protocol/httphandler answers. docs/service.md has all of them.
+// package protocol/httphandler answers, and the stream of events. docs/service.md has
+// all of them.
 //
 // # Security
 //

@@ -41,8 +41,8 @@ type Config struct {
 	// at once. 0 is 10,000.
 	Waiters int
 
-	// Streams is how many streams of events may be open at once, one of an account; whoever
-	// comes beyond that is refused, and may poll. 0 is 10,000.
+	// Streams is how many streams of events may be open at once, one of an account;
+	// whoever comes beyond that is refused, and may poll. 0 is 10,000.
 	Streams int
 
 	// KeepAlive is how often a stream says that it is there; 0 is 25 s.

@@ -58,9 +58,9 @@ type Config struct {
 	// TestIdentities, if not nil, has persons who answer by themselves.
 	TestIdentities *TestIdentities
 
-	// Push has what wakes phones, by kinds: see push.Config. The one of push.KindWeb has a
-	// method PublicKey, as [*push.Web] has, for what browsers subscribe for. There may be
-	// none.
+	// Push has what wakes phones, by kinds: see push.Config. The one of push.KindWeb
+	// has a method PublicKey, as [*push.Web] has, for what browsers subscribe for.
+	// There may be none.
 	Push map[string]push.Sender
 
 	// Pages, if not nil, are for browsers.

@@ -17,8 +17,8 @@ import (
 var (
 	// ErrConfig is wrapped by errors for what cannot work.
 	ErrConfig = errors.New("push: unusable configuration")
-	// ErrAddress is wrapped by errors for an address that no message is sent to, or a kind
-	// that the service has no sender of.
+	// ErrAddress is wrapped by errors for an address that no message is sent to, or a
+	// kind that the service has no sender of.
 	ErrAddress = errors.New("push: not an address")
 	// ErrGone is wrapped by a Sender's error if nobody is at an address any more.
 	ErrGone = errors.New("push: nobody is there")

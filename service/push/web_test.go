@@ -200,7 +200,8 @@ func TestWeb(t *testing.T) {
 	// Each message has a key and a salt of its own.
 	first := body
 	require.NoError(t, w.Send(t.Context(), b.address("https://"+host+"/push/abc")))
-	require.NotEqual(t, first[:86], body[:86])
+	require.NotEqual(t, first[:16], body[:16])
+	require.NotEqual(t, first[21:86], body[21:86])
 	require.Equal(t, "look", b.open(t, body))
 }
 

@@ -199,4 +199,15 @@ func TestWake(t *testing.T) {
 	_, err := w.Begin(t.Context(), login2(person), w.source)
 	require.NoError(t, err)
 	require.Equal(t, []string{second.Document.String()}, woken)
+
+	// A choice among one is no question.
+	woken = nil
+	choice := login2(person)
+	choice.Kind, choice.Interactions, choice.Digest = rp.CertificateChoice, nil, nil
+	session, err := w.Begin(t.Context(), choice, w.source)
+	require.NoError(t, err)
+	status, err := w.Status(t.Context(), session.ID, 0, w.source)
+	require.NoError(t, err)
+	require.Equal(t, rp.OK, status.Outcome.End)
+	require.Empty(t, woken)
 }

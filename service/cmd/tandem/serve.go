@@ -240,8 +240,9 @@ func (s *serveRun) pages() *node.Pages {
 	return p
 }
 
-// push are what wake phones: Web Push, where there is a phone in browsers. Its key follows
-// from the service's secret, so that it is the same on all nodes, and after a restart.
+// push are what wake phones: Web Push, where there is a phone in browsers. Its key
+// follows from the service's secret, so that it is the same on all nodes, and after a
+// restart.
 func (s *serveRun) push(c node.Config) (map[string]push.Sender, error) {
 	if c.Pages == nil || c.Pages.Phone == nil {
 		return nil, nil

@@ -1,0 +1,4 @@
+package push
+
+// Deliver sends what Run would.
+var Deliver = (*Push).send
