@@ -11,7 +11,7 @@ const (
 )
 
 // ChallengeSize is the length of every challenge in bytes.
-const ChallengeSize = 2 + KeyIDSize + 8 + 8 + 16 + sha256.Size + sha256.Size
+const ChallengeSize = 2 + KeyIDSize + 8 + 8 + 16 + 3*sha256.Size
 
 // MaxDocuments is how many digests one request may sign.
 const MaxDocuments = 64

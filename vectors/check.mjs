@@ -1424,9 +1424,14 @@ const ZERO32 = Buffer.alloc(32), NOTHING = Buffer.alloc(0), byte = (...list) => 
 const short = (b) => join2(i2osp(b.length, 1), b), long = (b) => join2(i2osp(b.length, 2), b), longer = (b) => join2(i2osp(b.length, 3), b);
 
 const bindingOf = (hash, padding, digests) => sha256(join2(text('tandem v2 transaction'), byte(HASH_NUMBERS.indexOf(hash) + 1, PADDINGS.indexOf(padding) + 1, digests.length), ...digests));
-const challengeMac = (key, head) => hmac(key, text('tandem v2 challenge'), head);
+const challengeMac = (key, head) => hmac(key, text('tandem v2 challenge'), head), ticketMac = (key, head) => hmac(key, text('tandem v2 ticket'), head);
+const TICKET = 82; // the length of what a challenge begins with
+function ticketOf(key, purpose, keyId, issued, random, life = CHALLENGE_LIFE) {
+  const head = join2(byte(2, purpose), keyId, i2osp(issued, 8), i2osp(issued + life, 8), random);
+  return join2(head, ticketMac(key, head));
+}
 function challengeOf(key, purpose, keyId, issued, random, binding = ZERO32, life = CHALLENGE_LIFE) {
-  const head = join2(byte(2, purpose), keyId, i2osp(issued, 8), i2osp(issued + life, 8), random, binding);
+  const head = join2(ticketOf(key, purpose, keyId, issued, random, life), binding);
   return join2(head, challengeMac(key, head));
 }
 const ownDigest = (operation, challenge) => sha256(join2(text(`tandem v2 ${operation}`), challenge));
@@ -1457,12 +1462,12 @@ const requestBody = (p) => join2(byte(p.what === 'inner-version' ? 1 : 2, p.what
   i2osp(p.documents[0]?.salt.length ?? 0, 2), i2osp(p.documents[0]?.y.length ?? 0, 2),
   ...p.documents.map((d) => join2(p.operation === 'sign' ? d.digest : NOTHING, d.salt, d.y)));
 
-function parseRequest(plaintext, operation, keyId, k1) { // sections 3 and 5, steps 2 and 3 (but for the clock): or ErrRefused
+function parseRequest(plaintext, operation, ticket, keyId, k1) { // sections 3 and 5, steps 2 and 3 (but for the MAC): or ErrRefused
   const r = new Reader(plaintext), must = (v) => v || refuse('server', 'ErrRefused'), p = { operation };
   must(r.number(1) === 2);
   if (operation !== 'enroll') must(r.number(1) === OPERATIONS.indexOf(operation) + 1);
   const c = p.challenge = r.short();
-  must(c.length === 114 && c[0] === 2 && c.subarray(2, 18).equals(keyId));
+  must(c.length === 146 && c[0] === 2 && c.subarray(0, TICKET).equals(ticket));
   if (operation === 'enroll') {
     p.share = r.long(); p.authKey = r.take(32); p.commitment = r.take(32); p.hardware = r.short(); p.attestation = r.long();
     const body = plaintext.subarray(0, r.i);
@@ -1494,7 +1499,7 @@ function openResponse(response, { request, responseSecret }) {
   if (!opened) return undefined;
   const r = new Reader(opened), version = r.number(1), answer = { code: r.number(1), challenge: r.short(), body: r.longer(), document: r.long() };
   r.end();
-  if (version !== 2 || ![0, 114].includes(answer.challenge.length)) throw new Error('no plaintext of a response');
+  if (version !== 2 || ![0, 146].includes(answer.challenge.length)) throw new Error('no plaintext of a response');
   return answer;
 }
 
@@ -1508,22 +1513,23 @@ class TranscriptServer {
     const encryptedTo = request.subarray(2, 10), names = hpkeKeyId(this.document.subarray(9, SIGNED_LENGTH));
     return names.equals(encryptedTo) ? NOTHING : this.document;
   }
-  openRequest(request) { // steps 1 and 2
+  openRequest(request, now) { // steps 1 and 2
     const { G } = this, must = (v) => v || refuse('server', 'ErrRefused');
-    must(request.length <= LARGEST && request.length >= 1146 + 16 && request[0] === 2 && request[1] >= 1 && request[1] <= OPERATIONS.length);
-    const operation = OPERATIONS[request[1] - 1], keyId = request.subarray(10, 26);
+    must(request.length <= LARGEST && request.length >= 1212 + 16 && request[0] === 2 && request[1] >= 1 && request[1] <= OPERATIONS.length);
+    const operation = OPERATIONS[request[1] - 1], ticket = request.subarray(10, 10 + TICKET), keyId = ticket.subarray(2, 18);
     const hpke = must(this.hpkeKeys.find((k) => hpkeKeyId(k.bytes).equals(request.subarray(2, 10))));
-    const keys = keySchedule(hybridDecaps(hpke, request.subarray(26, 1146)), text(`tandem v2 ${operation}`));
-    const plaintext = must(openGCM(keys.hpkeKey, keys.hpkeNonce, keyId, request.subarray(1146)));
-    return { keyId, plaintext, responseSecret: keys.responseSecret, ...parseRequest(plaintext, operation, keyId, G.k1) };
+    must(ticket.subarray(50).equals(ticketMac(G.challengeKey, ticket.subarray(0, 50))) && Number(ticket.readBigUInt64BE(18)) <= now + MINUTE);
+    const keys = keySchedule(hybridDecaps(hpke, request.subarray(92, 1212)), text(`tandem v2 ${operation}`));
+    const plaintext = must(openGCM(keys.hpkeKey, keys.hpkeNonce, keyId, request.subarray(1212)));
+    return { keyId, plaintext, responseSecret: keys.responseSecret, ...parseRequest(plaintext, operation, ticket, keyId, G.k1) };
   }
   handle(request, now, random) {
     const { G } = this, must = (v) => v || refuse('server', 'ErrRefused'), hash = sha256(request);
     this.events = [];
-    const p = this.openRequest(request), { keyId, operation, challenge } = p;
+    const p = this.openRequest(request, now), { keyId, operation, challenge } = p;
     this.responseSecret = p.responseSecret;
-    const issued = Number(challenge.readBigUInt64BE(18)), expires = Number(challenge.readBigUInt64BE(26)); // 3
-    must(PURPOSES[operation].includes(challenge[1]) && challenge.subarray(82).equals(challengeMac(G.challengeKey, challenge.subarray(0, 82))) && issued <= now + MINUTE);
+    const expires = Number(challenge.readBigUInt64BE(26)); // 3
+    must(PURPOSES[operation].includes(challenge[1]) && challenge.subarray(114).equals(challengeMac(G.challengeKey, challenge.subarray(0, 114))));
     const next = () => challengeOf(G.challengeKey, 3, keyId, now, random());
     const code = (n, ...parts) => { const body = join2(...parts); return { code: n, body, challenge: [1, 6, 12].includes(n) || (n === 4 && body[1] === 0) ? next() : NOTHING }; };
     if (operation === 'enroll') return this.enroll(p, hash, now, expires, code);
@@ -1561,7 +1567,7 @@ class TranscriptServer {
     if (n !== last.number + 1 || !p.chain.equals(r.chain) || !sha256(p.token).equals(r.commitment)) return clone(); // 12
     if (cancel) { settle(h, CANCELLED); event(6); return code(8); } // 13
     if (operation === 'refresh') { settle(h, RIGHT); r.commitment = p.commitment; event(5); return signatures(); }
-    if (operation === 'sign' && !challenge.subarray(50, 82).equals(bindingOf(p.hash, p.padding, p.documents.map((d) => d.digest)))) return code(10); // 14
+    if (operation === 'sign' && !challenge.subarray(82, 114).equals(bindingOf(p.hash, p.padding, p.documents.map((d) => d.digest)))) return code(10); // 14
     const admitted = limiterStep(DEFAULT_POLICY, r.counter, BigInt(now), 'right'); // 15
     if (admitted.verdict === 'locked') return code(5, i2osp(admitted.lockedUntil, 8));
     if (admitted.verdict === 'destroyed') throw new Error('a key with a lock for ever that is not destroyed');
@@ -1649,9 +1655,9 @@ const TRANSCRIPTS = { 'two-prime': TWO_PRIME, composite: ['device-2048-1', 'serv
     'clone-pending', 'destroyed-right', 'destroyed-refresh', 'destroyed-pending', 'end-of-pending', 'before-end', 'batch', 'form', 'enrolment-expired', 'enrolment-in-time', 'enrolment-refused', 'clone-pending-number', 'documents', 'encapsulation'].map((name) => [name, TWO_PRIME])),
   'key-document': ROTATING, 'key-document-enrolment': ROTATING, 'key-document-cancel': ROTATING, 'key-document-wrong': ROTATING,
   hardware: ['device-2048-1', undefined, 'multiplicative', true, false] };
-const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'too-many', 'salt-pkcs1', 'second', 'other-id', 'unknown-key',
+const OF_A_STRANGER = ['stray-hardware', 'other-key', 'inner-version', 'inner-operation', 'byte-more', 'number-zero', 'report-token', 'other-hash', 'no-documents', 'too-many', 'salt-pkcs1', 'second', 'other-ticket', 'ticket', 'other-id', 'unknown-key',
   'future', 'other-purpose', 'bad-challenge', 'bad-mac', 'no-hardware', 'other-hardware', 'last-bit', 'enc-bit', 'enc-low-bit', 'operation', 'key-id', 'hpke-key', 'version'];
-const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[26] ^= 0x80; }, 'enc-low-bit': (b) => { b[26] ^= 1; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[10] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
+const AFTER_SEALING = { 'last-bit': (b) => { b[b.length - 1] ^= 1; }, 'enc-bit': (b) => { b[92] ^= 0x80; }, 'enc-low-bit': (b) => { b[92] ^= 1; }, operation: (b) => { b[1] = 2; }, 'key-id': (b) => { b[12] ^= 1; }, ticket: (b) => { b[91] ^= 1; }, 'hpke-key': (b) => { b[2] ^= 1; }, version: (b) => { b[0] = 1; } };
 const CLASSES = { 2: 'ErrKeyRefused', 4: 'WrongPINError', 5: 'LockedError', 6: 'DestroyedError', 7: 'ErrExpired', 8: 'ErrCancelled', 9: 'ErrUnconfirmed', 10: 'ErrRejected', 12: 'ErrSuperseded' };
 const CODE_FLAGS = { 2: 'KeyRefused', 4: 'WrongPin', 5: 'Lock', 6: 'Destroyed', 7: 'Expired', 9: 'Unconfirmed', 10: 'Rejected', 12: 'Superseded' };
 const OPERATION_FLAGS = { enroll: 'Enrolment', confirm: 'Enrolment', sign: 'Signature', refresh: 'Refresh', 'change pin': 'ChangePin', cancel: 'Cancel', report: 'Report' };
@@ -1666,10 +1672,10 @@ const TRANSCRIPT_CHOICES = {
   'forged-wrong': '52ba57f6190abd6c', late: '939809578634e159', 'clone-locked': '42d3e96f8e735d63', 'clone-order': '4b11a157afe373fe', 'clone-digest': 'ea04169721904309',
   'clone-refresh': 'fb64c5249600dc80', 'clone-range': 'f8724e7ff6e72215', 'clone-cancel-late': '74cca1be39279dca', 'clone-pending': '74ddbf3a4e275055',
   'destroyed-right': 'ef2ac16cef95e2cf', 'destroyed-refresh': 'c51d8f04cd367b79', 'destroyed-pending': 'f61afff1d1d91f8c', 'end-of-pending': '2c29c270100fce44',
-  'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: 'c1597a0cc4265b2c', 'enrolment-expired': 'f5feccae1cd27676', 'enrolment-in-time': '22d614f5507be3b4',
-  'enrolment-refused': 'e7c2fb91a8a99dde', hardware: '4d6fd3926ccd7da8', 'clone-pending-number': '8519e73cfaa8a3bd',
-  documents: '2e6e04fe2e1d5ccf', 'key-document': 'c94743741be24532', 'key-document-enrolment': 'c6ba2e43b35d5476',
-  'key-document-cancel': 'ff23241081f113a3', 'key-document-wrong': '89256f528a513992', encapsulation: 'efcd9599e1672d6e'
+  'before-end': '1ad691ddaf316b4b', batch: 'fe628a58a3d3c01c', form: '22ae8ec945b15baf', 'enrolment-expired': '7ea1e73cf7efdba5', 'enrolment-in-time': 'af39f395bb66944f',
+  'enrolment-refused': '25b204e231e26d31', hardware: '1108c7238fc8e212', 'clone-pending-number': '492e19ad3ff892dc',
+  documents: '73723bedb10fbb9b', 'key-document': 'f85a265253482881', 'key-document-enrolment': '7a129279c0a5833d',
+  'key-document-cancel': '5efd210ced1a6dca', 'key-document-wrong': 'c42018811fa56a5a', encapsulation: '7790b329e0aa8797'
 };
 
 function transcript(F, g) { // the JSON objects of a group and of its tests; {error} from the first that cannot be computed on
@@ -1708,6 +1714,8 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     if (operation === 'cancel' && state.pending.refused) p.challenge = state.pending.challenge;
     if (operation === 'report' && state.challenge) p.challenge = state.challenge;
     if (what === 'bad-challenge') p.challenge = lastBit(p.challenge);
+    const otherTicket = { 'other-key': 'challenge', 'other-ticket': 'otherTicket' }[what];
+    const ticket = otherTicket ? ticketOf(G.challengeKey, purpose, keyId, issued, d(otherTicket, 16)) : p.challenge.subarray(0, TICKET);
     out.challenge = hexOf(p.challenge);
     // Numbers, tokens, documents.
     let next;
@@ -1751,7 +1759,7 @@ function transcript(F, g) { // the JSON objects of a group and of its tests; {er
     if (what === 'byte-more') plaintext = join2(plaintext, byte(0));
     const encapsulation = d('encapsulation', 32), ephemeral = d('ephemeral', 32), { sharedSecret, enc } = hybridEncaps(state.hpkePublic, encapsulation, ephemeral);
     const keys = keySchedule(sharedSecret, text(`tandem v2 ${operation}`));
-    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(state.hpkePublic), sentId, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
+    const request = join2(byte(2, OPERATIONS.indexOf(operation) + 1), hpkeKeyId(state.hpkePublic), ticket, enc, sealGCM(keys.hpkeKey, keys.hpkeNonce, sentId, plaintext));
     AFTER_SEALING[what]?.(request);
     if (request.length > LARGEST) throw new Error('a request that is too long');
     Object.assign(out, { encapsulation: hexOf(encapsulation), ephemeral: hexOf(ephemeral), sharedSecret: hexOf(sharedSecret), plaintext: hexOf(plaintext), requestEnc: hexOf(request),

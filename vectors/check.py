@@ -1068,11 +1068,11 @@ CODE_FLAGS = {2: "KeyRefused", 4: "WrongPin", 5: "Lock", 6: "Destroyed", 7: "Exp
 OPERATION_FLAGS = {"enroll": "Enrolment", "confirm": "Enrolment", "sign": "Signature", "refresh": "Refresh",
                    "change pin": "ChangePin", "cancel": "Cancel", "report": "Report"}
 AFTER_SEALING = {  # change: the byte, and what becomes of it
-    "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (26, lambda z: z ^ 0x80), "enc-low-bit": (26, lambda z: z ^ 1), "operation": (1, lambda z: 2),
-    "key-id": (10, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
+    "last-bit": (-1, lambda z: z ^ 1), "enc-bit": (92, lambda z: z ^ 0x80), "enc-low-bit": (92, lambda z: z ^ 1), "operation": (1, lambda z: 2),
+    "key-id": (12, lambda z: z ^ 1), "ticket": (91, lambda z: z ^ 1), "hpke-key": (2, lambda z: z ^ 1), "version": (0, lambda z: 1)}
 OF_STRANGERS = {"future", "other-purpose", "other-key", "bad-challenge", "bad-mac", "no-hardware", "other-hardware",
                 "stray-hardware", "inner-version", "inner-operation", "byte-more", "number-zero", "report-token", "other-hash",
-                "no-documents", "too-many", "salt-pkcs1", "second", "other-id", "unknown-key", *AFTER_SEALING}
+                "no-documents", "too-many", "salt-pkcs1", "second", "other-ticket", "other-id", "unknown-key", *AFTER_SEALING}
 
 
 class Transcript:
@@ -1240,7 +1240,7 @@ class Transcript:
         shared, enc = xwing_encaps(device.hpke_public, m, ephemeral)
         hpke_key, nonce, exporter = key_schedule(shared, b"tandem v2 " + operation.encode())
         sent.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + hpke_id(device.hpke_public) + key_id
+        request = bytearray(bytes([2, OPERATIONS.index(operation) + 1]) + hpke_id(device.hpke_public) + (self.ticket or challenge[:82])
                             + enc + gcm_seal(hpke_key, nonce, key_id, plaintext))
         if change in AFTER_SEALING:
             at, changed = AFTER_SEALING[change]
@@ -1254,6 +1254,7 @@ class Transcript:
     def challenge(self, t, device):
         """The challenge of a request, and the digests that it is to sign."""
         operation, change, digests, bound = t["operation"], t.get("change", "none"), [], bytes(32)
+        self.ticket = None                                     # of the challenge
         if operation == "cancel" and device.refused:
             return device.pending.challenge, []
         if operation == "report" and device.challenge:
@@ -1271,6 +1272,9 @@ class Transcript:
         key_id = flipped(self.value["keyId"]) if change in ("other-id", "other-key") else self.value["keyId"]
         c = challenge_bytes(self.value["challengeKey"], purpose, key_id, issued, issued + LIFE,
                             self.derived(t, "challenge", 16), bound)
+        if change in ("other-key", "other-ticket"):
+            field = "challenge" if change == "other-key" else "otherTicket"
+            self.ticket = ticket_bytes(self.value["challengeKey"], purpose, self.value["keyId"], issued, issued + LIFE, self.derived(t, field, 16))
         return flipped(c) if change == "bad-challenge" else c, digests
 
     def documents(self, t, sent, digests, want):
@@ -1939,8 +1943,13 @@ def binding(hash_name, padding, digests):
 
 
 def challenge_bytes(key, purpose, key_id, issued, expires, random, bound=bytes(32)):
-    head = bytes([2, purpose]) + key_id + i2osp(issued, 8) + i2osp(expires, 8) + random + bound
+    head = ticket_bytes(key, purpose, key_id, issued, expires, random) + bound
     return head + hmac_sha256(key, b"tandem v2 challenge" + head)
+
+
+def ticket_bytes(key, purpose, key_id, issued, expires, random):
+    head = bytes([2, purpose]) + key_id + i2osp(issued, 8) + i2osp(expires, 8) + random
+    return head + hmac_sha256(key, b"tandem v2 ticket" + head)
 
 
 def purposes(operation):
@@ -2050,7 +2059,7 @@ def parse_enrolment(b):
     out = {"challenge": r.string(1), "share": r.string(2), "authKey": r.take(32), "first": r.take(32),
            "hardware": r.string(1), "attestation": r.string(2)}
     out["signed"], out["signature"] = r.taken, r.string(1)
-    malformed_if(r.b or len(out["challenge"]) != 114 or len(out["attestation"]) > 16384)
+    malformed_if(r.b or len(out["challenge"]) != 146 or len(out["attestation"]) > 16384)
     malformed_if(len(out["hardware"]) not in (0, 65))
     malformed_if(not out["hardware"] and (out["attestation"] or out["signature"]))
     return out
@@ -2062,7 +2071,7 @@ def parse_request(b, operation):
     out = {"challenge": r.string(1), "number": r.number(8), "token": r.take(32), "chain": r.take(32), "next": r.take(32)}
     hash_id, padding_id, count, salt_len, y_len = r.number(1), r.number(1), r.number(1), r.number(2), r.number(2)
     sign, report, proof = operation == "sign", operation == "report", operation in ("confirm", "change pin")
-    malformed_if(len(out["challenge"]) != 114 or report != (out["number"] == 0))
+    malformed_if(len(out["challenge"]) != 146 or report != (out["number"] == 0))
     malformed_if(report and any(out["token"] + out["chain"] + out["next"]))
     malformed_if(sign and (hash_id not in HASH_IDS.values() or padding_id not in (1, 2)))
     malformed_if(not sign and (hash_id or padding_id))
@@ -2090,7 +2099,7 @@ def open_response(secret, request, response):
     r = Reader(plain)
     malformed_if(r.number(1) != 2)
     out = r.number(1), r.string(1), r.string(3), r.string(2)
-    malformed_if(r.b or len(out[1]) not in (0, 114))
+    malformed_if(r.b or len(out[1]) not in (0, 146))
     return out
 
 
@@ -2105,26 +2114,30 @@ class Server:
         self.condition, self.reason, self.counter, self.event_number = None, 0, (0, 0, 0), 0
         self.last, self.pending_end = (0, bytes(32), 0, NO_VERDICT), 0
 
-    def challenge_ok(self, challenge, operation, key_id, now):
-        return (challenge[0] == 2 and challenge[1] in purposes(operation) and challenge[2:18] == key_id
-                and hmac_sha256(self.challenge_key, b"tandem v2 challenge" + challenge[:82]) == challenge[82:]
-                and os2ip(challenge[18:26]) <= now + SKEW)
+    def ticket_ok(self, ticket, now):
+        return (hmac_sha256(self.challenge_key, b"tandem v2 ticket" + ticket[:50]) == ticket[50:]
+                and os2ip(ticket[18:26]) <= now + SKEW)
+
+    def challenge_ok(self, challenge, operation, ticket):
+        return (challenge[0] == 2 and challenge[1] in purposes(operation) and challenge[:82] == ticket
+                and hmac_sha256(self.challenge_key, b"tandem v2 challenge" + challenge[:114]) == challenge[114:])
 
     def answer(self, request, now):
-        if (not 1146 <= len(request) <= 131072 or request[0] != 2 or not 1 <= request[1] <= 7
-                or request[2:10] not in self.hpke_seeds):                                                           # 1
+        ticket = request[10:92]
+        if (not 1212 <= len(request) <= 131072 or request[0] != 2 or not 1 <= request[1] <= 7
+                or request[2:10] not in self.hpke_seeds or not self.ticket_ok(ticket, now)):                        # 1
             return None
-        operation, key_id = OPERATIONS[request[1] - 1], request[10:26]
-        shared = xwing_decaps(self.hpke_seeds[request[2:10]], request[26:1146])
+        operation, key_id = OPERATIONS[request[1] - 1], ticket[2:18]
+        shared = xwing_decaps(self.hpke_seeds[request[2:10]], request[92:1212])
         key, nonce, exporter = key_schedule(shared, b"tandem v2 " + operation.encode())
         self.secret = labeled_expand(exporter, b"sec", b"tandem v2 response", 32)
-        plaintext = gcm_open(key, nonce, key_id, request[1146:])
+        plaintext = gcm_open(key, nonce, key_id, request[1212:])
         if plaintext is None:
             return None
         try:
             if operation == "enroll":
-                return self.enroll(key_id, sha256(request), parse_enrolment(plaintext), now)
-            return self.request(operation, sha256(request), parse_request(plaintext, operation), now)
+                return self.enroll(ticket, sha256(request), parse_enrolment(plaintext), now)
+            return self.request(operation, ticket, sha256(request), parse_request(plaintext, operation), now)
         except Malformed:
             return None
 
@@ -2138,10 +2151,11 @@ class Server:
             return b""
         return self.document
 
-    def enroll(self, key_id, h, r, now):
+    def enroll(self, ticket, h, r, now):
+        key_id = ticket[2:18]
         if r["hardware"] and not p256_verify(r["hardware"], hardware_message(key_id, r["signed"]), r["signature"]):
             return None                                                                                             # 2
-        if not self.challenge_ok(r["challenge"], "enroll", key_id, now):                                            # 3
+        if not self.challenge_ok(r["challenge"], "enroll", ticket):                                                 # 3
             return None
         if self.condition is not None and key_id == self.key_id:                                                                              # 4
             if h != self.enrolment:
@@ -2177,10 +2191,12 @@ class Server:
     def destroyed(self, reason=None):
         return 6, bytes([reason or self.reason]), True
 
-    def request(self, operation, h, r, now):
+    def request(self, operation, ticket, h, r, now):
         """Steps 3 to 18 of a request that was opened."""
         expires = os2ip(r["challenge"][26:34])
-        if not self.challenge_ok(r["challenge"], operation, self.key_id, now) or self.condition is None:                         # 3, 4
+        if not self.challenge_ok(r["challenge"], operation, ticket):                                                # 3
+            return None
+        if self.condition is None or ticket[2:18] != self.key_id:                                                   # 4
             return None
         if hmac_sha256(self.auth_key, b"tandem v2 request" + self.key_id + r["macked"]) != r["mac"]:              # 6
             return None
@@ -2215,7 +2231,7 @@ class Server:
             self.current = r["next"]
             return self.settle(number, named, RIGHT, (3, self.right_body([]), False))
         digests = [digest for digest, _, _ in r["documents"]]                                                       # 14
-        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], digests):
+        if operation == "sign" and r["challenge"][82:114] != binding(r["hash"], r["padding"], digests):
             return 10, b"", False
         step, _ = attempt(DEFAULT_POLICY, self.counter, now, False)                                                 # 15
         if step["verdict"] == "locked":

@@ -40,7 +40,7 @@ HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
 STEPS = [  # what is wrong, with the number of the step; what check.py has, once; what it has then
     ("1: any version of the envelope", """ or request[0] != 2 or""", """ or"""),
     ("1: any id of an HPKE key", """
-                or request[2:10] not in self.hpke_seeds):""", """):""",
+                or request[2:10] not in self.hpke_seeds or not self""", """ or not self""",
      """self.hpke_seeds[request[2:10]]""", """self.hpke_seeds.get(request[2:10], [*self.hpke_seeds.values()][0])"""),
     ("1: the current HPKE key only", """self.hpke_seeds | {hpke_id(xwing_public(hpke_seed)): hpke_seed}, document""",
      """{hpke_id(xwing_public(hpke_seed)): hpke_seed}, document"""),
@@ -93,15 +93,15 @@ STEPS = [  # what is wrong, with the number of the step; what check.py has, once
     ("3: Cancel without the purpose to sign", """"cancel": {2, 3}""", """"cancel": {3}"""),
     ("3: any purpose to report", """"report": {2, 3}}""", """"report": {1, 2, 3}}"""),
     ("3: any purpose to confirm, refresh and change the PIN", """.get(operation, {3})""", """.get(operation, {1, 2, 3})"""),
-    ("3: a challenge for another key id", """ and challenge[2:18] == key_id
+    ("3: another challenge than the ticket's", """ and challenge[:82] == ticket
 """, """
 """),
-    ("3: a challenge of anybody's", 'b"tandem v2 challenge" + challenge[:82]) == challenge[82:]', 'b"tandem v2 challenge" + challenge[:82]) != b""'),
-    ("3: a challenge of the future", """
-                and os2ip(challenge[18:26]) <= now + SKEW)""", """)"""),
-    ("3: a millisecond less than a minute ahead", """<= now + SKEW)""", """< now + SKEW)"""),
-    ("3: a millisecond more than a minute ahead", """<= now + SKEW)""", """<= now + SKEW + 1)"""),
-    ("4: a key without a record", """ or self.condition is None: """, """: """),
+    ("3: a challenge of anybody's", 'b"tandem v2 challenge" + challenge[:114]) == challenge[114:]', 'b"tandem v2 challenge" + challenge[:114]) != b""'),
+    ("1: a challenge of the future", """
+                and os2ip(ticket[18:26]) <= now + SKEW)""", """)"""),
+    ("1: a millisecond less than a minute ahead", """<= now + SKEW)""", """< now + SKEW)"""),
+    ("1: a millisecond more than a minute ahead", """<= now + SKEW)""", """<= now + SKEW + 1)"""),
+    ("4: a key without a record", """ self.condition is None or ticket[2:18] != self.key_id:""", """ ticket[2:18] != self.key_id:"""),
     ("6: any MAC", """self.key_id + r["macked"]) != r["mac"]:""", """self.key_id + r["macked"]) == b"":"""),
     ("6: a hardware's signature of anybody's", """self.hardware and not p256_verify(
                 self.hardware, hardware_message(self.key_id, r["signed"]), r["signature"]):""", """False:"""),
@@ -214,7 +214,7 @@ STEPS = [  # what is wrong, with the number of the step; what check.py has, once
     ("12: not of a Cancel", """        if number != last + 1 or""", """        if not cancel and (number != last + 1) or not cancel and"""),
     ("12: not of a Refresh", """        if number != last + 1 or""", """        if operation != "refresh" and (number != last + 1) or operation != "refresh" and"""),
     ("12: not of a confirmation", """        if number != last + 1 or""", """        if operation != "confirm" and (number != last + 1) or operation != "confirm" and"""),
-    ("12: not before 14", """        if number != last + 1 or""", """        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], [d for d, _, _ in r["documents"]]):
+    ("12: not before 14", """        if number != last + 1 or""", """        if operation == "sign" and r["challenge"][82:114] != binding(r["hash"], r["padding"], [d for d, _, _ in r["documents"]]):
             return 10, b"", False
         if number != last + 1 or"""),
     ("12: not before 15, the lock", """        if number != last + 1 or""", """        if not cancel and attempt(DEFAULT_POLICY, self.counter, now, False)[0]["verdict"] == "locked":
@@ -233,9 +233,9 @@ STEPS = [  # what is wrong, with the number of the step; what check.py has, once
             return 5, i2osp(attempt(DEFAULT_POLICY, self.counter, now, False)[0]["lockedUntil"], 8), False
         if operation == "refresh":
             self.current"""),
-    ("14: a challenge for any digests", """        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], digests):""", """        if False:"""),
+    ("14: a challenge for any digests", """        if operation == "sign" and r["challenge"][82:114] != binding(r["hash"], r["padding"], digests):""", """        if False:"""),
     ("14: the digests in any order", """!= binding(r["hash"], r["padding"], digests):""", """not in (binding(r["hash"], r["padding"], digests), binding(r["hash"], r["padding"], digests[1:] + digests[:1])):"""),
-    ("14: not before 15, the lock", """        if operation == "sign" and r["challenge"][50:82] != binding(r["hash"], r["padding"], digests):""", """        if operation == "sign" and attempt(DEFAULT_POLICY, self.counter, now, False)[0]["verdict"] != "locked" and r["challenge"][50:82] != binding(r["hash"], r["padding"], digests):"""),
+    ("14: not before 15, the lock", """        if operation == "sign" and r["challenge"][82:114] != binding(r["hash"], r["padding"], digests):""", """        if operation == "sign" and attempt(DEFAULT_POLICY, self.counter, now, False)[0]["verdict"] != "locked" and r["challenge"][82:114] != binding(r["hash"], r["padding"], digests):"""),
     ("15: no lock", """        if step["verdict"] == "locked":
             return 5""", """        if False:
             return 5"""),
@@ -304,7 +304,7 @@ STEPS = [  # what is wrong, with the number of the step; what check.py has, once
         return self.destroyed()""", """FOREVER)
         return self.destroyed()"""),
     ("enrolment 3: any hardware's signature", """        if r["hardware"] and not p256_verify(r["hardware"], hardware_message(key_id""", """        if False and not p256_verify(r["hardware"], hardware_message(key_id"""),
-    ("enrolment 3: any challenge", """        if not self.challenge_ok(r["challenge"], "enroll", key_id, now): ""","""        if False: """),
+    ("enrolment 3: any challenge", """        if not self.challenge_ok(r["challenge"], "enroll", ticket): ""","""        if False: """),
     ("enrolment 4: another request under the same key id", """            if h != self.enrolment:
                 return None
 """, """"""),

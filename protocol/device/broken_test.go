@@ -25,7 +25,7 @@ func (s *service) saying(t *testing.T, a wire.Answer) Transport {
 	key := s.config.HPKE.Current
 	ring := map[wire.HPKEKeyID]hpke.PrivateKey{wire.HPKEKeyIDOf(key.PublicKey().Bytes()): key}
 	return func(_ context.Context, request []byte) ([]byte, error) {
-		o, err := wire.OpenRequest(request, ring)
+		o, err := protocoltest.OpenRequest(request, ring)
 		require.NoError(t, err)
 		return o.ResponseKey.SealAnswer(&a)
 	}

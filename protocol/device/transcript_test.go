@@ -79,7 +79,7 @@ func (d *transcriptDevice) transport(_ context.Context, request []byte) ([]byte,
 	}
 	response := []byte(v.ResponseEnc)
 	if !bytes.Equal(request, v.Request.RequestEnc) {
-		o, err := wire.OpenRequest(request, d.keys)
+		o, err := protocoltest.OpenRequest(request, d.keys)
 		if err != nil {
 			return nil, err
 		}

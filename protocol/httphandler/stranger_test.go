@@ -62,7 +62,15 @@ func forge(t *testing.T, s *service, id, challengeFor protocol.KeyID) []byte {
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(pub, r.Op, id, plaintext)
+	ticket := r.Challenge.Ticket()
+	if id != challengeFor {
+		raw, err := s.Challenge(t.Context(), id)
+		require.NoError(t, err)
+		c, err := wire.ParseChallenge(raw)
+		require.NoError(t, err)
+		ticket = c.Ticket()
+	}
+	request, _, err := wire.SealRequest(pub, r.Op, ticket, plaintext)
 	require.NoError(t, err)
 	return request
 }

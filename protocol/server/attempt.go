@@ -29,7 +29,7 @@ type trial struct {
 }
 
 // answerKeyed answers every request but an enrolment: checks 2 to 18.
-func (s *Server) answerKeyed(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
+func (s *Server) answerKeyed(ctx context.Context, o *wire.Opened, now int64) (*wire.Answer, error) {
 	r, err := wire.ParseRequest(o.Plaintext.Get()) // 2
 	if err != nil {
 		return nil, err
@@ -38,11 +38,7 @@ func (s *Server) answerKeyed(ctx context.Context, o *wire.Opened) (*wire.Answer,
 	if r.Op != o.Op { // 2
 		return nil, fmt.Errorf("%w: two operations", protocol.ErrMalformed)
 	}
-	now, err := s.now()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInternal, err)
-	}
-	if err := s.checkChallenge(r.Challenge, o.KeyID, now); err != nil { // 3
+	if err := s.checkChallenge(r.Challenge, o.Envelope); err != nil { // 3
 		return nil, err
 	}
 	t := &trial{request: r, server: s, id: o.KeyID, hash: o.ResponseKey.Request, now: now}

@@ -248,7 +248,7 @@ func TestLevels(t *testing.T) {
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	require.NoError(t, s.store.Create(t.Context(), spentID(id), spent{request: r.Request}.encode()))
 	require.Equal(t, wire.CodeLater, deliver(t, s.Server, request, r).Code)

@@ -134,9 +134,9 @@ func (x *signBench) serverArithmetic(tb testing.TB) {
 func (x *signBench) hpke(tb testing.TB) {
 	private := x.service.config.HPKE.Current
 	plaintext := make([]byte, 800)
-	request, _, err := wire.SealRequest(private.PublicKey(), protocol.OpSign, x.id, plaintext)
+	request, _, err := wire.SealRequest(private.PublicKey(), protocol.OpSign, new(wire.Ticket), plaintext)
 	require.NoError(tb, err)
-	o, err := wire.OpenRequest(request, x.service.keys.Get())
+	o, err := protocoltest.OpenRequest(request, x.service.keys.Get())
 	require.NoError(tb, err)
 	sealed, err := o.ResponseKey.Seal(plaintext)
 	require.NoError(tb, err)

@@ -116,7 +116,7 @@ func TestStoreThatLoses(t *testing.T) {
 			id, challenge, err := s.ChallengeEnroll(t.Context())
 			require.NoError(t, err)
 			_, server := protocoltest.Shares()
-			request, key, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+			request, key, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 			require.NoError(t, err)
 			a := deliver(t, s.Server, request, key)
 			if c.logged == "" {

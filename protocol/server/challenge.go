@@ -65,14 +65,30 @@ func (s *Server) issue(p wire.Purpose, id protocol.KeyID, binding wire.Hash) []b
 // errChallenge is the cause of a refusal.
 var errChallenge = errors.New("challenge")
 
-// checkChallenge is check 3: it refuses a challenge that is not for this key, not from
-// this server, or of the future. (The parser checked its purpose.)
-func (s *Server) checkChallenge(c *wire.Challenge, id protocol.KeyID, now int64) error {
-	if c.KeyID != id || !s.challenges.Authentic(c) {
-		return fmt.Errorf("%w: %w: not the server's for this key", protocol.ErrMalformed, errChallenge)
+// What check 1 refuses of a stranger costs little: these are made once.
+var (
+	errTicket = fmt.Errorf("%w: %w: its ticket is not the server's", protocol.ErrMalformed, errChallenge)
+	errFuture = fmt.Errorf("%w: %w: of the future", protocol.ErrMalformed, errChallenge)
+)
+
+// checkTicket is in check 1, before anything is decrypted: it refuses a ticket that is not
+// from this server, or of the future. An old one passes: what the request hears then
+// depends on the record.
+func (s *Server) checkTicket(t *wire.Ticket, now int64) error {
+	if !s.challenges.AuthenticTicket(t) {
+		return errTicket
 	}
-	if c.Issued > now+clockSkew.Milliseconds() {
-		return fmt.Errorf("%w: %w: of the future", protocol.ErrMalformed, errChallenge)
+	if t.Issued() > now+clockSkew.Milliseconds() {
+		return errFuture
+	}
+	return nil
+}
+
+// checkChallenge is check 3: it refuses a challenge that is not from this server, or not
+// the one whose ticket stands in the envelope. (The parser checked its purpose.)
+func (s *Server) checkChallenge(c *wire.Challenge, e *wire.Envelope) error {
+	if *c.Ticket() != e.Ticket || !s.challenges.Authentic(c) {
+		return fmt.Errorf("%w: %w: not the server's for this request", protocol.ErrMalformed, errChallenge)
 	}
 	return nil
 }

@@ -35,9 +35,9 @@ func TestChallengeMustBe(t *testing.T) {
 	stranger, err := wire.NewChallengeKey(bytes.Repeat([]byte{4}, 32))
 	require.NoError(t, err)
 	refresh().with(t, stranger.Issue(wire.ForOwnUse, p.id, s.clock.Now(), DefaultChallengeLife, wire.Hash{})).requireRefused(t, s, "a stranger's")
-	for i := range 16 { // each part of it is authenticated
+	for at := 18; at < protocol.ChallengeSize; at += 7 { // each part of it is authenticated
 		raw := p.challenge(t)
-		raw[18+i*6] ^= 1
+		raw[at] ^= 1
 		if c, err := wire.ParseChallenge(raw); err == nil {
 			f := refresh()
 			f.request.Challenge = c
@@ -79,7 +79,11 @@ func TestEnrolmentChallengeMustBe(t *testing.T) {
 	}
 	send := func(raw []byte) (*wire.Answer, error) {
 		_, server := protocoltest.Shares()
-		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, raw, server.Bytes()))
+		ticket := wire.Ticket(raw[:wire.TicketSize])
+		if ticket.KeyID() != id {
+			ticket = wire.Ticket(issue(wire.ForEnrolment, id, now)[:wire.TicketSize])
+		}
+		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, &ticket, protocoltest.EnrollmentOf(t, raw, server.Bytes()))
 		require.NoError(t, err)
 		response, err := s.Handle(t.Context(), request)
 		if err != nil {
@@ -278,9 +282,9 @@ func TestEnrolledAnswerMustBe(t *testing.T) {
 func TestRequestsOfAnyLength(t *testing.T) {
 	s := newService(t)
 	pub := s.config.HPKE.Current.PublicKey()
-	overhead := 26 + 1120 + wire.TagSize
+	overhead := 2 + 8 + wire.TicketSize + 1120 + wire.TagSize
 	for plain, want := range map[int]bool{protocol.MaxRequest - overhead: true, protocol.MaxRequest - overhead + 1: false, 1: true, 0: false} {
-		request, _, err := wire.SealRequest(pub, protocol.OpSign, protocol.KeyID{}, make([]byte, plain))
+		request, _, err := wire.SealRequest(pub, protocol.OpSign, new(wire.Ticket), make([]byte, plain))
 		require.NoError(t, err)
 		_, err = wire.ParseEnvelope(request)
 		require.Equal(t, want, err == nil, plain)
@@ -293,7 +297,7 @@ func TestEnrolmentOfADeadKey(t *testing.T) {
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	require.Equal(t, wire.CodeEnrolled, deliver(t, s.Server, request, r).Code)
 	require.NoError(t, s.Revoke(t.Context(), id, "lost"))

@@ -29,7 +29,7 @@ func corpus(t *testing.T) map[string]protocoltest.Seeds {
 	inside := make(protocoltest.Seeds)
 	for name, plaintext := range x.Requests(t) {
 		op := plaintext[1]
-		request, _, err := wire.SealRequest(pub, protocol.Operation(op), x.Id, x.Complete(plaintext))
+		request, _, err := x.Seal(pub, protocol.Operation(op), plaintext)
 		require.NoError(t, err)
 		for variant, bytes := range protocoltest.Variants(map[string][]byte{name: request}) {
 			all["FuzzHandle"][variant] = bytes

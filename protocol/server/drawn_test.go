@@ -28,10 +28,10 @@ func TestDrawnAnew(t *testing.T) {
 		require.NotEqual(t, make([]byte, len(b)), b, what)
 		seen[string(b)] = true
 	}
-	id, challenge, err := s.ChallengeEnroll(t.Context())
+	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	for range 3 {
 		id, raw, err := s.ChallengeEnroll(t.Context())

@@ -17,18 +17,14 @@ import (
 // enroll answers an enrolment. It is idempotent: the challenge fixes the key id, so a
 // repetition of the same bytes, at any time and on any node, finds the record that the
 // first one made.
-func (s *Server) enroll(ctx context.Context, o *wire.Opened) (*wire.Answer, error) {
+func (s *Server) enroll(ctx context.Context, o *wire.Opened, now int64) (*wire.Answer, error) {
 	e, err := wire.ParseEnrollment(o.Plaintext.Get()) // 2
 	if err != nil {
 		return nil, err
 	}
 	defer e.Wipe()
 	id, request := o.KeyID, o.ResponseKey.Request
-	now, err := s.now()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInternal, err)
-	}
-	if err := s.checkChallenge(e.Challenge, id, now); err != nil { // 3
+	if err := s.checkChallenge(e.Challenge, o.Envelope); err != nil { // 3
 		return nil, err
 	}
 	if !wire.HardwareSigned(e.Hardware, id, e.Body.Get(), e.Signature) {

@@ -33,7 +33,7 @@ func enrollKey(t *testing.T, s *service, share []byte) *wire.Answer {
 func exchange(t *testing.T, s *service, op protocol.Operation, id protocol.KeyID, plaintext []byte) *wire.Answer {
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, r, err := wire.SealRequest(pub, op, id, plaintext)
+	request, r, err := protocoltest.SealRequest(pub, op, plaintext)
 	require.NoError(t, err)
 	return deliver(t, s.Server, request, r)
 }
@@ -153,12 +153,12 @@ func (sharingFactor) LoadKey(context.Context, []byte) (splitkey.RSAKey, error) {
 // after the challenge has expired.
 func TestEnrollIsIdempotent(t *testing.T) {
 	s := newService(t)
-	id, challenge, err := s.ChallengeEnroll(t.Context())
+	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, r, err := wire.SealRequest(pub, protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	request, r, err := protocoltest.SealRequest(pub, protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	nodes := []*Server{s.Server, s.node(t), s.node(t)}
 	var group sync.WaitGroup
@@ -181,7 +181,7 @@ func TestEnrollIsIdempotent(t *testing.T) {
 	}
 	require.Equal(t, 1, bytes.Count([]byte(s.logged()), []byte("key enrolled")))
 	// Another request with the same challenge is nobody's.
-	other, _, err := wire.SealRequest(pub, protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	other, _, err := protocoltest.SealRequest(pub, protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	_, err = s.Handle(t.Context(), other)
 	require.ErrorIs(t, err, ErrRefused)

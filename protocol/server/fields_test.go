@@ -26,7 +26,7 @@ func (p *phone) sendAs(t *testing.T, envelope protocol.Operation, r *wire.Reques
 	}
 	plaintext, err := r.Encode(st.Key.AuthKey, p.id, nil)
 	require.NoError(t, err)
-	sealed, _, err := wire.SealRequest(p.service.config.HPKE.Current.PublicKey(), envelope, p.id, plaintext)
+	sealed, _, err := protocoltest.SealRequest(p.service.config.HPKE.Current.PublicKey(), envelope, plaintext)
 	require.NoError(t, err)
 	_, err = p.service.Handle(t.Context(), sealed)
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 type forgery struct {
 	request  *wire.Request
 	key      wire.Secret        // K_dev
-	id       protocol.KeyID     // in the envelope
+	id       protocol.KeyID     // that the MAC is for
 	envelope protocol.Operation // in the envelope
+	ticket   *wire.Ticket       // in the envelope; nil is that of the request's challenge
 }
 
 // forgery makes one, with a partial signature by the lockbox and PIN of another phone, or
@@ -55,7 +56,7 @@ func (p *phone) forgery(t *testing.T, op protocol.Operation, lockbox *phone, pin
 		require.NoError(t, err)
 		r.Salts, r.Partials = [][]byte{m.Salt()}, [][]byte{y}
 	}
-	return &forgery{r, st.Key.AuthKey, p.id, op}
+	return &forgery{request: r, key: st.Key.AuthKey, id: p.id, envelope: op}
 }
 
 // send returns the server's answer, or nothing if it gave none.
@@ -65,7 +66,11 @@ func (f *forgery) send(t *testing.T, s *service) (wire.Code, bool) {
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, r, err := wire.SealRequest(pub, f.envelope, f.id, plaintext)
+	ticket := f.ticket
+	if ticket == nil {
+		ticket = f.request.Challenge.Ticket()
+	}
+	request, r, err := wire.SealRequest(pub, f.envelope, ticket, plaintext)
 	require.NoError(t, err)
 	response, err := s.Handle(t.Context(), request)
 	if err != nil {

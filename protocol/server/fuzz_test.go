@@ -149,7 +149,7 @@ func FuzzHandlePlaintext(f *testing.F) {
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, op byte, plaintext []byte) {
 		x.reset(t)
-		request, r, err := wire.SealRequest(pub, protocol.Operation(op), x.Id, x.Complete(plaintext))
+		request, r, err := x.Seal(pub, protocol.Operation(op), plaintext)
 		require.NoError(t, err)
 		response, err := x.server.Handle(t.Context(), request)
 		value, _, loadErr := x.store.Load(t.Context(), recordID(x.Id))

@@ -86,13 +86,13 @@ func forgeSigned(t *testing.T, s *service, id protocol.KeyID, op protocol.Operat
 	}
 	plaintext, err := r.Encode(st.Key.AuthKey, id, signer)
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), op, id, plaintext)
+	request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), op, plaintext)
 	require.NoError(t, err)
 	return request
 }
 
 func openedForgery(t *testing.T, s *service, id protocol.KeyID, op protocol.Operation, key wire.Secret) []byte {
-	o, err := wire.OpenRequest(forge(t, s, id, id, op, key), s.keys.Get())
+	o, err := protocoltest.OpenRequest(forge(t, s, id, id, op, key), s.keys.Get())
 	require.NoError(t, err)
 	return o.Plaintext.Get()
 }
@@ -160,7 +160,7 @@ func TestHardwareProvesItselfAtEnrolment(t *testing.T) {
 	e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
 	plaintext, err := e.Encode(id, signer)
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)
+	request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, plaintext)
 	require.NoError(t, err)
 	_, err = s.Handle(t.Context(), request)
 	require.Equal(t, ErrRefused, err)
@@ -179,17 +179,18 @@ func TestStrangerVerifiesNothing(t *testing.T) {
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
 	id := protocol.KeyID{7}
-	nobody := s.node(t, func(c *Config) { c.ChallengeKey = bytes.Repeat([]byte{8}, 32) })
-	for challenger, cause := range map[*Server]string{
-		nobody:   "not the server's for this key",
-		s.Server: "not signed by the hardware key",
+	good := s.issue(wire.ForEnrolment, id, wire.Hash{})
+	forged := append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1) // behind a ticket of the server's
+	for cause, raw := range map[string][]byte{
+		"not the server's for this request": forged,
+		"not signed by the hardware key":    good,
 	} {
-		c, err := wire.ParseChallenge(challenger.issue(wire.ForEnrolment, id, wire.Hash{}))
+		c, err := wire.ParseChallenge(raw)
 		require.NoError(t, err)
 		e := wire.Enrollment{Challenge: c, Share: secret.Own(server.Bytes()), AuthKey: wire.DrawSecret(), Hardware: public}
 		plaintext, err := e.Encode(id, signer)
 		require.NoError(t, err)
-		request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)
+		request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, plaintext)
 		require.NoError(t, err)
 		s.log.Reset()
 		_, err = s.Handle(t.Context(), request)

@@ -95,9 +95,9 @@ func TestRequestCosts(t *testing.T) {
 	require.NoError(t, p.Confirm(t.Context(), nil, protocoltest.RightPIN))
 	last := func() []byte { return tap.requests[len(tap.requests)-1] }
 	enrolment := func(share []byte) []byte {
-		id, challenge, err := s.ChallengeEnroll(t.Context())
+		_, challenge, err := s.ChallengeEnroll(t.Context())
 		require.NoError(t, err)
-		request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, share))
+		request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, share))
 		require.NoError(t, err)
 		return request
 	}
@@ -144,12 +144,12 @@ func TestRequestCosts(t *testing.T) {
 		n = rough(t, n.Add(n, two))
 		return enrolment(shareFor(t, n))
 	})
-	id, challenge, err := s.ChallengeEnroll(t.Context())
+	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	both := make([][]byte, 2)
 	for i := range both {
 		n = rough(t, n.Add(n, two))
-		both[i], _, err = wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, shareFor(t, n)))
+		both[i], _, err = protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, shareFor(t, n)))
 		require.NoError(t, err)
 	}
 	_, err = s.Handle(t.Context(), both[0])

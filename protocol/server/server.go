@@ -98,7 +98,18 @@ func (s *Server) Handle(ctx context.Context, request []byte) ([]byte, error) {
 // handle is Handle, with the cause of a refusal. Here and in what it calls, the checks of
 // docs/protocol.md, section 5, have their numbers.
 func (s *Server) handle(ctx context.Context, request []byte, w *watch) ([]byte, error) {
-	o, err := wire.OpenRequest(request, s.keys.Get()) // 1
+	e, err := wire.ParseEnvelope(request) // 1
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.now()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInternal, err)
+	}
+	if err := s.checkTicket(&e.Ticket, now); err != nil { // 1
+		return nil, err
+	}
+	o, err := e.Open(s.keys.Get()) // 1
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +119,7 @@ func (s *Server) handle(ctx context.Context, request []byte, w *watch) ([]byte, 
 	if o.Op == protocol.OpEnroll {
 		answer = s.enroll
 	}
-	a, err := answer(ctx, o)
+	a, err := answer(ctx, o, now)
 	if err != nil {
 		return nil, err
 	}

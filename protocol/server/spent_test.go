@@ -56,7 +56,7 @@ func TestOneChallengeOneKey(t *testing.T) {
 	looked.Add(copies)
 	store := &onFirstLoad{Store: s.store, do: looked.Done, prefix: "key/"}
 	keys.before = looked.Wait
-	id, challenge, err := s.ChallengeEnroll(t.Context())
+	_, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	n := rough(t, smallestFit())
 	codes := make([]wire.Code, copies)
@@ -66,7 +66,7 @@ func TestOneChallengeOneKey(t *testing.T) {
 		plaintext := protocoltest.EnrollmentOf(t, challenge, shareFor(t, n))
 		node := s.node(t, func(c *Config) { c.Store = store.handle() })
 		group.Go(func() {
-			request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, plaintext)
+			request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, plaintext)
 			require.NoError(t, err)
 			response, err := node.Handle(t.Context(), request)
 			if err != nil {
@@ -162,7 +162,7 @@ func TestUnfinishedEnrolment(t *testing.T) {
 				require.ErrorIs(t, err, device.ErrUnanswered)
 			}
 			require.Contains(t, s.logged(), errSpent.Error())
-			request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+			request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 			require.NoError(t, err)
 			_, err = s.Handle(t.Context(), request)
 			require.ErrorIs(t, err, ErrRefused, "another enrolment with the same challenge")
@@ -250,7 +250,7 @@ func TestGoneWhileDrawing(t *testing.T) {
 	id, challenge, err := s.ChallengeEnroll(t.Context())
 	require.NoError(t, err)
 	_, server := protocoltest.Shares()
-	request, _, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+	request, _, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 	require.NoError(t, err)
 	_, err = s.Handle(ctx, request)
 	require.NoError(t, err)
@@ -296,7 +296,7 @@ func TestRefusedAfterTheDraw(t *testing.T) {
 		})
 		id, challenge, err := s.ChallengeEnroll(t.Context())
 		require.NoError(t, err)
-		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 		require.NoError(t, err)
 		for range 2 {
 			require.Equal(t, wire.RefusedEnrolled, deliver(t, s.Server, request, r).Refusal)
@@ -318,9 +318,9 @@ func TestRefusedAfterTheDraw(t *testing.T) {
 	t.Run("common factor", func(t *testing.T) {
 		keys := new(countingKeys)
 		s := newService(t, func(c *Config) { c.Keys = sharingFactor{} }, countKeys(keys))
-		id, challenge, err := s.ChallengeEnroll(t.Context())
+		_, challenge, err := s.ChallengeEnroll(t.Context())
 		require.NoError(t, err)
-		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 		require.NoError(t, err)
 		for range 3 {
 			require.Equal(t, wire.RefusedFactor, deliver(t, s.Server, request, r).Refusal)
@@ -367,9 +367,9 @@ func TestRefusalIsDurable(t *testing.T) {
 			s := newService(t, func(config *Config) {
 				config.Keys, marks.Store, config.Store = sharingFactor{}, config.Store, marks
 			}, countKeys(keys))
-			id, challenge, err := s.ChallengeEnroll(t.Context())
+			_, challenge, err := s.ChallengeEnroll(t.Context())
 			require.NoError(t, err)
-			request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+			request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 			require.NoError(t, err)
 			for range 2 {
 				require.Equal(t, wire.CodeLater, deliver(t, s.Server, request, r).Code)
@@ -390,7 +390,7 @@ func TestDamagedMark(t *testing.T) {
 	} {
 		id, challenge, err := s.ChallengeEnroll(t.Context())
 		require.NoError(t, err)
-		request, r, err := wire.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, id, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
+		request, r, err := protocoltest.SealRequest(s.config.HPKE.Current.PublicKey(), protocol.OpEnroll, protocoltest.EnrollmentOf(t, challenge, server.Bytes()))
 		require.NoError(t, err)
 		require.NoError(t, s.store.Create(t.Context(), spentID(id), mark(r.Request)))
 		require.Equal(t, wire.CodeLater, deliver(t, s.Server, request, r).Code)

@@ -142,7 +142,7 @@ func (b *batch) request(t *testing.T, partials [][]byte) []byte {
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(b.service.HPKEKey())
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(pub, protocol.OpSign, k.ID, plaintext)
+	request, _, err := protocoltest.SealRequest(pub, protocol.OpSign, plaintext)
 	require.NoError(t, err)
 	return request
 }

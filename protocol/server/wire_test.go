@@ -201,8 +201,9 @@ func newReadyPhone2(t *testing.T, s *service) *phone {
 	return p
 }
 
-// forge makes a well-formed request with a valid challenge for challengeFor, sent for id.
-func forge(t *testing.T, s *service, id, challengeFor protocol.KeyID, op protocol.Operation, key wire.Secret) []byte {
+// forge makes a well-formed request with a valid challenge for challengeFor, sent for id:
+// with a ticket for that.
+func forge(t testing.TB, s *service, id, challengeFor protocol.KeyID, op protocol.Operation, key wire.Secret) []byte {
 	r := &wire.Request{Op: op, Number: 1, Token: wire.DrawSecret(), Target: wire.DrawSecret().Commitment()}
 	var raw []byte
 	var err error
@@ -226,7 +227,15 @@ func forge(t *testing.T, s *service, id, challengeFor protocol.KeyID, op protoco
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(pub, op, id, plaintext)
+	ticket := r.Challenge.Ticket()
+	if id != challengeFor {
+		raw, err := s.Challenge(t.Context(), id)
+		require.NoError(t, err)
+		c, err := wire.ParseChallenge(raw)
+		require.NoError(t, err)
+		ticket = c.Ticket()
+	}
+	request, _, err := wire.SealRequest(pub, op, ticket, plaintext)
 	require.NoError(t, err)
 	return request
 }
@@ -240,7 +249,7 @@ func forgeEnrollment(t *testing.T, s *service, id protocol.KeyID, raw []byte) []
 	require.NoError(t, err)
 	pub, err := wire.KEM.NewPublicKey(s.HPKEKey())
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(pub, protocol.OpEnroll, id, plaintext)
+	request, _, err := protocoltest.SealRequest(pub, protocol.OpEnroll, plaintext)
 	require.NoError(t, err)
 	return request
 }

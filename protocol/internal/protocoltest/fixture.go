@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/hmac"
+	"crypto/hpke"
 	"crypto/rsa"
 	"crypto/sha256"
 	"testing"
@@ -123,6 +124,20 @@ func (x *Fixture) Requests(t *testing.T) map[string][]byte {
 		"good-cancel":   encode(&wire.Request{Op: protocol.OpCancel}),
 		"good-report":   encode(&wire.Request{Op: protocol.OpReport, Token: wire.NewSecret(make([]byte, wire.SecretSize))}),
 	}
+}
+
+// Seal completes the plaintext of a request and seals it, behind the ticket of its
+// challenge or, where that is none of the server's, of another one.
+func (x *Fixture) Seal(pub hpke.PublicKey, op protocol.Operation, plaintext []byte) ([]byte, wire.ResponseKey, error) {
+	plaintext = x.Complete(plaintext)
+	var ticket wire.Ticket
+	if len(plaintext) > 3 {
+		copy(ticket[:], plaintext[3:])
+	}
+	if !x.challenges.AuthenticTicket(&ticket) {
+		ticket = wire.Ticket(x.Challenge(wire.ForOwnUse, wire.Hash{})[:wire.TicketSize])
+	}
+	return wire.SealRequest(pub, op, &ticket, plaintext)
 }
 
 // Complete puts a fresh challenge for what is to be signed, and a right MAC, into the

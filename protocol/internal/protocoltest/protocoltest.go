@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/pinlock"
+	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
@@ -144,6 +145,29 @@ func DocumentOf(tb testing.TB, serial uint64, hpkeKey []byte) []byte {
 	require.NoError(tb, err)
 	require.Len(tb, document, wire.KeyDocumentSize)
 	return document
+}
+
+// SealRequest seals a plaintext of a request or an enrolment behind the ticket of the
+// challenge in it, whatever the operation in the envelope.
+func SealRequest(pub hpke.PublicKey, op protocol.Operation, plaintext []byte) ([]byte, wire.ResponseKey, error) {
+	var ticket wire.Ticket
+	at := 3
+	if len(plaintext) > 1 && plaintext[1] == protocol.ChallengeSize {
+		at = 2 // an enrolment: no operation stands before the challenge
+	}
+	if len(plaintext) >= at {
+		copy(ticket[:], plaintext[at:])
+	}
+	return wire.SealRequest(pub, op, &ticket, plaintext)
+}
+
+// OpenRequest decrypts a request. Whether its ticket is authentic is not asked.
+func OpenRequest(request []byte, keys map[wire.HPKEKeyID]hpke.PrivateKey) (*wire.Opened, error) {
+	e, err := wire.ParseEnvelope(request)
+	if err != nil {
+		return nil, err
+	}
+	return e.Open(keys)
 }
 
 func EnrollmentOf(t *testing.T, raw, share []byte) []byte {

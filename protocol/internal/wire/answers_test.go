@@ -145,21 +145,23 @@ func TestSealedAnswers(t *testing.T) {
 // TestSealedRequests: a request opens with the key that it names, and whole.
 func TestSealedRequests(t *testing.T) {
 	key := protocoltest.NewHPKE(t)
-	id := protocol.KeyID{7}
-	request, response, err := wire.SealRequest(key.PublicKey(), protocol.OpSign, id, []byte("plaintext"))
+	ticket := wire.Ticket{7, 8, 9}
+	request, response, err := wire.SealRequest(key.PublicKey(), protocol.OpSign, &ticket, []byte("plaintext"))
 	require.NoError(t, err)
 	ring := map[wire.HPKEKeyID]hpke.PrivateKey{wire.HPKEKeyIDOf(key.PublicKey().Bytes()): key}
-	o, err := wire.OpenRequest(request, ring)
+	o, err := protocoltest.OpenRequest(request, ring)
 	require.NoError(t, err)
 	require.Equal(t, []byte("plaintext"), o.Plaintext.Get())
+	require.Equal(t, ticket, o.Ticket)
+	require.Equal(t, ticket.KeyID(), o.KeyID)
 	require.Equal(t, response.Secret.Get(), o.ResponseKey.Secret.Get())
 	require.Equal(t, response.Request, o.ResponseKey.Request)
-	_, err = wire.OpenRequest(request, nil)
+	_, err = protocoltest.OpenRequest(request, nil)
 	require.ErrorIs(t, err, wire.ErrHPKE)
-	for _, at := range []int{1, 2 + 8, 2 + 8 + 16, len(request) - 1} { // operation, key id, encapsulation, ciphertext
+	for _, at := range []int{1, 2 + 8 + 2, 2 + 8 + 82, len(request) - 1} { // operation, key id, encapsulation, ciphertext
 		damaged := bytes.Clone(request)
 		damaged[at] ^= 1
-		o, err := wire.OpenRequest(damaged, ring)
+		o, err := protocoltest.OpenRequest(damaged, ring)
 		require.ErrorIs(t, err, protocol.ErrMalformed)
 		require.ErrorIs(t, err, wire.ErrHPKE, at)
 		require.Nil(t, o)
@@ -167,10 +169,10 @@ func TestSealedRequests(t *testing.T) {
 	for _, at := range []int{0, 2} { // version, name of the HPKE key
 		damaged := bytes.Clone(request)
 		damaged[at] ^= 1
-		_, err := wire.OpenRequest(damaged, ring)
+		_, err := protocoltest.OpenRequest(damaged, ring)
 		require.ErrorIs(t, err, protocol.ErrMalformed)
 	}
-	for n, ok := range map[int]bool{2 + 8 + 16 + 1120 + 16: false, 2 + 8 + 16 + 1120 + 17: true, protocol.MaxRequest: true, protocol.MaxRequest + 1: false} {
+	for n, ok := range map[int]bool{2 + 8 + 82 + 1120 + 16: false, 2 + 8 + 82 + 1120 + 17: true, protocol.MaxRequest: true, protocol.MaxRequest + 1: false} {
 		raw := append([]byte{wire.Version, byte(protocol.OpSign)}, make([]byte, n-2)...)
 		_, err := wire.ParseEnvelope(raw)
 		require.Equal(t, ok, err == nil, n)
@@ -195,7 +197,7 @@ func TestLongestRequest(t *testing.T) {
 			documents(r, count, 0, 0)
 			plaintext, err := r.Encode(wire.DrawSecret(), protocol.KeyID{}, nil)
 			require.NoError(t, err)
-			if rest := size - 2 - 8 - protocol.KeyIDSize - 1120 - wire.TagSize - len(plaintext); rest%count == 0 {
+			if rest := size - 2 - 8 - wire.TicketSize - 1120 - wire.TagSize - len(plaintext); rest%count == 0 {
 				documents(r, count, 0, rest/count)
 				sealed, _, err := r.Seal(pub, wire.DrawSecret(), protocol.KeyID{}, nil)
 				return sealed, err

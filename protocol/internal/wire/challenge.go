@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -13,7 +14,11 @@ import (
 )
 
 const (
+	ticketBody    = TicketSize - sha256.Size
 	challengeBody = protocol.ChallengeSize - sha256.Size
+
+	// TicketSize is the length of a [Ticket] in bytes.
+	TicketSize = 2 + protocol.KeyIDSize + 8 + 8 + 16 + sha256.Size
 
 	// MaxChallengeLife bounds how long a request can be looked at.
 	MaxChallengeLife = time.Hour
@@ -39,6 +44,19 @@ type Challenge struct {
 	Raw     [protocol.ChallengeSize]byte
 }
 
+// Ticket is where a challenge begins, up to a MAC of its own: what stands in the open in
+// the envelope of a request. It says nothing of what is signed.
+type Ticket [TicketSize]byte
+
+// KeyID returns which key the challenge is for.
+func (t *Ticket) KeyID() protocol.KeyID { return protocol.KeyID(t[2 : 2+protocol.KeyIDSize]) }
+
+// Issued returns when the challenge was made.
+func (t *Ticket) Issued() int64 { return int64(binary.BigEndian.Uint64(t[2+protocol.KeyIDSize:])) }
+
+// Ticket returns the challenge's.
+func (c *Challenge) Ticket() *Ticket { return (*Ticket)(c.Raw[:]) }
+
 // ChallengeKey authenticates challenges.
 type ChallengeKey struct{ key Secret }
 
@@ -50,9 +68,14 @@ func NewChallengeKey(key []byte) (ChallengeKey, error) {
 	return ChallengeKey{NewSecret(key)}, nil
 }
 
-func (k ChallengeKey) mac(body []byte) []byte {
+const (
+	ticketLabel    = "tandem v2 ticket"
+	challengeLabel = "tandem v2 challenge"
+)
+
+func (k ChallengeKey) mac(label string, body []byte) []byte {
 	mac := hmac.New(sha256.New, k.key.Get())
-	mac.Write([]byte("tandem v2 challenge"))
+	mac.Write([]byte(label))
 	mac.Write(body)
 	return mac.Sum(nil)
 }
@@ -68,14 +91,20 @@ func (k ChallengeKey) Issue(p Purpose, id protocol.KeyID, now time.Time, life ti
 	random := make([]byte, 16)
 	rand.Read(random)
 	b.AddBytes(random)
+	b.AddBytes(k.mac(ticketLabel, b.BytesOrPanic()))
 	b.AddBytes(binding[:])
-	body := b.BytesOrPanic()
-	return append(body, k.mac(body)...)
+	b.AddBytes(k.mac(challengeLabel, b.BytesOrPanic()))
+	return b.BytesOrPanic()
+}
+
+// AuthenticTicket reports whether this key made the challenge that the ticket is of.
+func (k ChallengeKey) AuthenticTicket(t *Ticket) bool {
+	return hmac.Equal(t[ticketBody:], k.mac(ticketLabel, t[:ticketBody]))
 }
 
 // Authentic reports whether this key made the challenge.
 func (k ChallengeKey) Authentic(c *Challenge) bool {
-	return hmac.Equal(c.Raw[challengeBody:], k.mac(c.Raw[:challengeBody]))
+	return hmac.Equal(c.Raw[challengeBody:], k.mac(challengeLabel, c.Raw[:challengeBody]))
 }
 
 // ParseChallenge reads a challenge, of which nothing is known to be authentic yet.
@@ -89,7 +118,7 @@ func ParseChallenge(raw []byte) (*Challenge, error) {
 	var version, p uint8
 	var issued, expires uint64
 	if !s.ReadUint8(&version) || !s.ReadUint8(&p) || !s.CopyBytes(c.KeyID[:]) ||
-		!s.ReadUint64(&issued) || !s.ReadUint64(&expires) || !s.Skip(16) || !s.CopyBytes(c.Binding[:]) || version != Version {
+		!s.ReadUint64(&issued) || !s.ReadUint64(&expires) || !s.Skip(16+sha256.Size) || !s.CopyBytes(c.Binding[:]) || version != Version {
 		return nil, fmt.Errorf("%w: challenge", protocol.ErrMalformed)
 	}
 	c.Purpose, c.Issued, c.Expires = Purpose(p), int64(issued), int64(expires)

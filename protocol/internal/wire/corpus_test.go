@@ -15,11 +15,11 @@ func TestCorpora(t *testing.T) {
 	x := protocoltest.NewFixture()
 	requests := x.Requests(t)
 	sealed := func(name string) []byte {
-		request, _, err := wire.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.Operation(requests[name][1]), x.Id, requests[name])
+		request, _, err := protocoltest.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.Operation(requests[name][1]), requests[name])
 		require.NoError(t, err)
 		return request
 	}
-	enrolment, _, err := wire.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.OpEnroll, x.Id, x.Enrollment(t))
+	enrolment, _, err := protocoltest.SealRequest(protocoltest.NewHPKE(t).PublicKey(), protocol.OpEnroll, x.Enrollment(t))
 	require.NoError(t, err)
 	answer, err := wire.ResponseKey{Secret: x.AuthKey}.Seal(answers(t)["good-right"])
 	require.NoError(t, err)

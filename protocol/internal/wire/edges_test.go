@@ -85,7 +85,7 @@ func TestUnknownOperation(t *testing.T) {
 func TestSealToZeros(t *testing.T) {
 	zeros, err := wire.KEM.NewPublicKey(make([]byte, wire.HPKEKeySize))
 	require.NoError(t, err)
-	request, _, err := wire.SealRequest(zeros, protocol.OpSign, protocol.KeyID{}, nil)
+	request, _, err := wire.SealRequest(zeros, protocol.OpSign, new(wire.Ticket), nil)
 	require.Error(t, err)
 	require.Nil(t, request)
 	_, err = wire.ParseHPKEKey(make([]byte, wire.HPKEKeySize))

@@ -34,7 +34,7 @@ func (e *Enrollment) Seal(pub hpke.PublicKey, id protocol.KeyID, hardware *Hardw
 		return nil, ResponseKey{}, err
 	}
 	defer clear(plaintext)
-	return SealRequest(pub, protocol.OpEnroll, id, plaintext)
+	return SealRequest(pub, protocol.OpEnroll, e.Challenge.Ticket(), plaintext)
 }
 
 // Encode writes and signs the enrolment. hardware is nil where the key has none.

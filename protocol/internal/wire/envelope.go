@@ -31,7 +31,7 @@ const (
 	encSize     = 1120 // of MLKEM768-X25519: an ML-KEM-768 ciphertext and an X25519 share
 	HPKEKeySize = 1216
 	TagSize     = 16
-	headerSize  = 2 + 8 + protocol.KeyIDSize
+	headerSize  = 2 + 8 + TicketSize
 	minRequest  = headerSize + encSize + TagSize + 1
 )
 
@@ -58,9 +58,10 @@ func ParseHPKEKey(public []byte) (hpke.PublicKey, error) {
 type Envelope struct {
 	Op      protocol.Operation
 	HPKEKey HPKEKeyID
+	Ticket  Ticket // of the request's challenge
 	KeyID   protocol.KeyID
 
-	enc, ciphertext []byte // of HPKE; enc is the encapsulated key
+	request, enc, ciphertext []byte // the last two are HPKE's; enc is the encapsulated key
 }
 
 // ParseEnvelope reads a request as it travels. It opens nothing.
@@ -72,15 +73,16 @@ func ParseEnvelope(request []byte) (*Envelope, error) {
 	s := cryptobyte.String(request)
 	var version, op uint8
 	if !s.ReadUint8(&version) || version != Version || !s.ReadUint8(&op) || !KnownOperation(protocol.Operation(op)) ||
-		!s.CopyBytes(e.HPKEKey[:]) || !s.CopyBytes(e.KeyID[:]) || !s.ReadBytes(&e.enc, encSize) {
+		!s.CopyBytes(e.HPKEKey[:]) || !s.CopyBytes(e.Ticket[:]) || !s.ReadBytes(&e.enc, encSize) {
 		return nil, fmt.Errorf("%w: request", protocol.ErrMalformed)
 	}
-	e.Op, e.ciphertext = protocol.Operation(op), s
+	e.Op, e.KeyID, e.request, e.ciphertext = protocol.Operation(op), e.Ticket.KeyID(), request, s
 	return e, nil
 }
 
-// SealRequest encrypts a plaintext to the server.
-func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, plaintext []byte) ([]byte, ResponseKey, error) {
+// SealRequest encrypts a plaintext to the server. The ticket is that of its challenge.
+func SealRequest(pub hpke.PublicKey, op protocol.Operation, ticket *Ticket, plaintext []byte) ([]byte, ResponseKey, error) {
+	id := ticket.KeyID()
 	enc, sender, err := hpke.NewSender(pub, kdf, aead, info(op))
 	var ciphertext []byte
 	if err == nil {
@@ -90,8 +92,8 @@ func SealRequest(pub hpke.PublicKey, op protocol.Operation, id protocol.KeyID, p
 		return nil, ResponseKey{}, err
 	}
 	recipient := HPKEKeyIDOf(pub.Bytes())
-	request := append([]byte{Version, byte(op)}, recipient[:]...)
-	request = append(append(append(request, id[:]...), enc...), ciphertext...)
+	request := append(make([]byte, 0, headerSize+len(enc)+len(ciphertext)), Version, byte(op))
+	request = append(append(append(append(request, recipient[:]...), ticket[:]...), enc...), ciphertext...)
 	key, err := newResponseKey(sender.Export, request)
 	return request, key, err
 }
@@ -122,13 +124,9 @@ func (o *Opened) Wipe() {
 // ErrHPKE is for a request that was not encrypted to a key of the server's.
 var ErrHPKE = errors.New("not for an HPKE key of the server's")
 
-// OpenRequest decrypts a request with the one of the keys that it names. The error wraps
-// [protocol.ErrMalformed], and ErrHPKE once the form of the request is right.
-func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, error) {
-	e, err := ParseEnvelope(request)
-	if err != nil {
-		return nil, err
-	}
+// Open decrypts the request with the one of the keys that it names. The error wraps
+// [protocol.ErrMalformed] and, but for a failure of the export, ErrHPKE.
+func (e *Envelope) Open(keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, error) {
 	key := keys[e.HPKEKey]
 	if key == nil {
 		return nil, fmt.Errorf("%w: %w: unknown key", protocol.ErrMalformed, ErrHPKE)
@@ -141,7 +139,7 @@ func OpenRequest(request []byte, keys map[HPKEKeyID]hpke.PrivateKey) (*Opened, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: %w", protocol.ErrMalformed, ErrHPKE, err)
 	}
-	responseKey, err := newResponseKey(recipient.Export, request)
+	responseKey, err := newResponseKey(recipient.Export, e.request)
 	if err != nil {
 		clear(plaintext)
 		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)

@@ -43,21 +43,33 @@ func TestFormulas(t *testing.T) {
 	raw := challenges.Issue(wire.ForTransaction, id, time.UnixMilli(1000), time.Minute, wire.Hash{5})
 	const body = protocol.ChallengeSize - sha256.Size
 	require.Equal(t, macOf(key, []byte("tandem v2 challenge"), raw[:body]), raw[body:])
+	const ticket = 2 + protocol.KeyIDSize + 8 + 8 + 16
+	require.Equal(t, macOf(key, []byte("tandem v2 ticket"), raw[:ticket]), raw[ticket:ticket+sha256.Size])
 	c, err := wire.ParseChallenge(raw)
 	require.NoError(t, err)
 	require.True(t, challenges.Authentic(c))
+	require.Equal(t, raw[:ticket+sha256.Size], c.Ticket()[:])
+	require.True(t, challenges.AuthenticTicket(c.Ticket()))
+	require.Equal(t, []any{id, int64(1000)}, []any{c.Ticket().KeyID(), c.Ticket().Issued()})
+	for at := range c.Ticket() {
+		changed := *c.Ticket()
+		changed[at] ^= 1
+		require.False(t, challenges.AuthenticTicket(&changed), at)
+	}
 	require.Equal(t, []any{wire.ForTransaction, id, int64(1000), int64(61000), wire.Hash{5}}, []any{c.Purpose, c.KeyID, c.Issued, c.Expires, c.Binding})
 	again := challenges.Issue(wire.ForTransaction, id, time.UnixMilli(1000), time.Minute, wire.Hash{5})
 	const random = 2 + protocol.KeyIDSize + 16
 	require.NotEqual(t, raw[random:random+16], again[random:random+16])
-	c.Raw[0] ^= 1
-	require.False(t, challenges.Authentic(c))
+	for at := range c.Raw {
+		changed := *c
+		changed.Raw[at] ^= 1
+		require.False(t, challenges.Authentic(&changed), at)
+	}
 
 	chain, subject := wire.Hash{6}, wire.Hash{7}
 	require.Equal(t, hashOf([]byte("tandem v2 chain"), chain[:], subject[:], []byte{2}), wire.NextChain(chain, subject, wire.FateWrong))
 	require.Equal(t, wire.FirstChain([]byte("sealed")), hashOf([]byte("sealed")))
 
-	c.Raw[0] ^= 1
 	own := wire.ToSign(protocol.OpConfirm, c, wire.Messages{})
 	digest := hashOf([]byte("tandem v2 confirm"), raw)
 	require.Equal(t, wire.Messages{Hash: 1, Padding: wire.PKCS1v15, Digests: [][]byte{digest[:]}}, own)

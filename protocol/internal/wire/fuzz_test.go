@@ -19,7 +19,7 @@ func FuzzParseEnvelope(f *testing.F) {
 			return
 		}
 		again := append([]byte{Version, byte(e.Op)}, e.HPKEKey[:]...)
-		again = append(append(append(again, e.KeyID[:]...), e.enc...), e.ciphertext...)
+		again = append(append(append(again, e.Ticket[:]...), e.enc...), e.ciphertext...)
 		require.Equal(t, data, again)
 	})
 }

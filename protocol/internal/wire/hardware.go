@@ -33,9 +33,7 @@ func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, 
 	if h == nil {
 		return append(body, 0), nil
 	}
-	message := hardwareMessage(id, body)
-	defer clear(message)
-	der, err := crypto.SignMessage(h.Key, rand.Reader, message, crypto.SHA256)
+	der, err := h.sign(id, body)
 	if err != nil {
 		return nil, fmt.Errorf("protocol: hardware key: %w", err)
 	}
@@ -53,11 +51,26 @@ func (h *HardwareSigner) append(id protocol.KeyID, body []byte) (signed []byte, 
 	return append(append(body, hardwareSignatureSize), out...), nil
 }
 
-// hardwareMessage is what is signed: it holds the secrets of body.
-func hardwareMessage(id protocol.KeyID, body []byte) []byte {
-	const label = "tandem v2 hardware"
-	message := append(make([]byte, 0, len(label)+len(id)+len(body)), label...)
-	return append(append(message, id[:]...), body...)
+const hardwareLabel = "tandem v2 hardware"
+
+// sign signs what hardwareDigest is of. Hardware that hashes by itself is given the
+// message, which holds the secrets of body.
+func (h *HardwareSigner) sign(id protocol.KeyID, body []byte) ([]byte, error) {
+	if _, hashes := h.Key.(crypto.MessageSigner); !hashes {
+		return h.Key.Sign(rand.Reader, hardwareDigest(id, body), crypto.SHA256)
+	}
+	message := append(make([]byte, 0, len(hardwareLabel)+len(id)+len(body)), hardwareLabel...)
+	message = append(append(message, id[:]...), body...)
+	defer clear(message)
+	return crypto.SignMessage(h.Key, rand.Reader, message, crypto.SHA256)
+}
+
+func hardwareDigest(id protocol.KeyID, body []byte) []byte {
+	sum := sha256.New()
+	sum.Write([]byte(hardwareLabel))
+	sum.Write(id[:])
+	sum.Write(body)
+	return sumAndForget(sum)
 }
 
 // HardwareSigned reports whether the signature is the key's, or there is neither.
@@ -69,10 +82,7 @@ func HardwareSigned(public []byte, id protocol.KeyID, body, signature []byte) bo
 	if err != nil || len(signature) != hardwareSignatureSize {
 		return false
 	}
-	message := hardwareMessage(id, body)
-	defer clear(message)
-	digest := sha256.Sum256(message)
-	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+	return ecdsa.Verify(key, hardwareDigest(id, body), new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
 // ParseHardwareKey reads a public key of P-256, uncompressed (SEC 1).

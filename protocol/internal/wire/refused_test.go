@@ -14,12 +14,12 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
-// challengeOf writes a challenge as docs/protocol.md has it, with a MAC of zeros.
+// challengeOf writes a challenge as docs/protocol.md has it, with MACs of zeros.
 func challengeOf(purpose byte, issued, expires uint64, binding wire.Hash) []byte {
 	raw := append([]byte{wire.Version, purpose}, make([]byte, protocol.KeyIDSize)...)
 	raw = binary.BigEndian.AppendUint64(raw, issued)
 	raw = binary.BigEndian.AppendUint64(raw, expires)
-	raw = append(append(raw, make([]byte, 16)...), binding[:]...)
+	raw = append(append(raw, make([]byte, 16+sha256.Size)...), binding[:]...)
 	return append(raw, make([]byte, sha256.Size)...)
 }
 

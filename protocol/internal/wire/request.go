@@ -50,7 +50,7 @@ func (r *Request) Seal(pub hpke.PublicKey, authKey Secret, id protocol.KeyID, ha
 	if size := headerSize + encSize + len(plaintext) + TagSize; size > protocol.MaxRequest {
 		return nil, ResponseKey{}, fmt.Errorf("%w: the request would have %d bytes; sign fewer documents", splitkey.ErrMessage, size)
 	}
-	return SealRequest(pub, r.Op, id, plaintext)
+	return SealRequest(pub, r.Op, r.Challenge.Ticket(), plaintext)
 }
 
 // Encode writes, signs and authenticates the request: the body, the hardware's signature
@@ -97,7 +97,7 @@ func requestMAC(authKey Secret, id protocol.KeyID, signed []byte) []byte {
 	mac.Write([]byte("tandem v2 request"))
 	mac.Write(id[:])
 	mac.Write(signed)
-	return mac.Sum(nil)
+	return sumAndForget(mac)
 }
 
 // Authentic reports whether the holder of K_dev made the request that was parsed.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"hash"
 
 	"github.com/tandem-rsa/tandem/internal/secret"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -33,6 +34,14 @@ func DrawSecret() Secret {
 
 // Commitment is what the server stores of a token: its SHA-256.
 func (s Secret) Commitment() [sha256.Size]byte { return sha256.Sum256(s.Get()) }
+
+// sumAndForget returns the hash of what was written. A hash keeps up to a block of what
+// came last, here of partial signatures: a block of zeros takes its place.
+func sumAndForget(h hash.Hash) []byte {
+	sum := h.Sum(nil)
+	h.Write(make([]byte, sha256.BlockSize))
+	return sum
+}
 
 // AllZero reports whether a key was never filled in.
 func AllZero(key []byte) bool {

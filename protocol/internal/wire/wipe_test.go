@@ -8,6 +8,7 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding"
 	"errors"
 	"io"
 	"testing"
@@ -23,9 +24,11 @@ func TestOpenedIsWiped(t *testing.T) {
 	private, err := KEM.GenerateKey()
 	require.NoError(t, err)
 	public := private.PublicKey()
-	request, _, err := SealRequest(public, protocol.OpConfirm, protocol.KeyID{1}, []byte("plaintext"))
+	request, _, err := SealRequest(public, protocol.OpConfirm, new(Ticket), []byte("plaintext"))
 	require.NoError(t, err)
-	o, err := OpenRequest(request, map[HPKEKeyID]hpke.PrivateKey{HPKEKeyIDOf(public.Bytes()): private})
+	e, err := ParseEnvelope(request)
+	require.NoError(t, err)
+	o, err := e.Open(map[HPKEKeyID]hpke.PrivateKey{HPKEKeyIDOf(public.Bytes()): private})
 	require.NoError(t, err)
 	key, plaintext := o.ResponseKey.Secret.Get(), o.Plaintext.Get()
 	require.False(t, AllZero(key))
@@ -131,4 +134,16 @@ func TestMessageSigner(t *testing.T) {
 	require.True(t, HardwareSigned(public, id, body, out[len(body)+1:]))
 	require.Len(t, s.kept, len("tandem v2 hardware")+len(id)+len(body))
 	require.True(t, AllZero(s.kept))
+}
+
+// TestHashForgets: a hash of what ends in secrets keeps none of its last block.
+func TestHashForgets(t *testing.T) {
+	secrets := bytes.Repeat([]byte{0xaa}, 100)
+	h := sha256.New()
+	h.Write(secrets)
+	want := sha256.Sum256(secrets)
+	require.Equal(t, want[:], sumAndForget(h))
+	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	require.NoError(t, err)
+	require.NotContains(t, string(state), string(secrets[:8]))
 }

@@ -59,6 +59,7 @@ type request struct {
 	op        string
 	bytes     []byte
 	challenge []byte
+	ticket    []byte // in the envelope
 	secret    []byte // of the response
 	number    uint64
 	token     []byte
@@ -98,8 +99,16 @@ func (p *party) issueFor(id []byte, label string, purpose byte, binding []byte, 
 	if binding == nil {
 		binding = make([]byte, 32)
 	}
-	body := cat([]byte{2, purpose}, id, u64(issued), u64(issued+challengeLife), stream(label, 16), binding)
+	body := cat(p.ticket(id, label, purpose, issued), binding)
 	return cat(body, mac(p.challengeKey, []byte("tandem v2 challenge"), body))
+}
+
+const ticketSize = 82
+
+// ticket is where a challenge begins.
+func (p *party) ticket(id []byte, label string, purpose byte, issued int64) []byte {
+	head := cat([]byte{2, purpose}, id, u64(issued), u64(issued+challengeLife), stream(label, 16))
+	return cat(head, mac(p.challengeKey, []byte("tandem v2 ticket"), head))
 }
 
 func issued(challenge []byte) int64 { return int64(binary.BigEndian.Uint64(challenge[18:])) }
@@ -123,7 +132,7 @@ func (p *party) seal(r *request, id, plaintext []byte, t T) {
 	shared, enc := to.encapsulate(m, e)
 	key, nonce, exporter := schedule(shared, "tandem v2 "+r.op)
 	ct := gcm(key, nonce, plaintext, id)
-	r.bytes = cat([]byte{2, operations[r.op]}, hash(to.public())[:8], id, enc, ct)
+	r.bytes = cat([]byte{2, operations[r.op]}, hash(to.public())[:8], r.ticket, enc, ct)
 	r.secret = labeledExpand(exporter, "sec", []byte("tandem v2 response"), 32)
 	for name, b := range map[string][]byte{"plaintext": plaintext, "encapsulation": m, "ephemeral": e, "sharedSecret": shared,
 		"hpkeKey": key, "hpkeNonce": nonce, "exporterSecret": exporter, "responseSecret": r.secret} {
@@ -147,6 +156,7 @@ func (p *party) enroll(o options) (*request, T) {
 		r.unfit = true
 	}
 	r.challenge = p.issueFor(id, p.f.label(r.id, "challenge"), purpose, nil, at)
+	r.ticket = r.challenge[:ticketSize]
 	t := T{"challenge": hex.EncodeToString(r.challenge), "target": hex.EncodeToString(r.target), "change": o.change}
 	body := cat([]byte{2}, u8(r.challenge), u16(share), p.kdev, r.target, u8(p.hardwarePublic), u16(p.attestation))
 	p.seal(r, id, cat(body, u8(p.hardwareSign(r.id, body, o.change, t))), t)
@@ -209,7 +219,7 @@ func (p *party) ask(ph *phone, op string, o options) (*request, T) {
 }
 
 var notAnswered = []string{"other-purpose", "bad-challenge", "bad-mac", "no-hardware", "other-hardware", "stray-hardware",
-	"last-bit", "enc-bit", "enc-low-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
+	"ticket", "other-ticket", "last-bit", "enc-bit", "enc-low-bit", "operation", "key-id", "hpke-key", "version", "other-key", "unknown-key", "inner-version", "inner-operation",
 	"byte-more", "number-zero", "report-token", "other-hash", "no-documents", "too-many", "salt-pkcs1"}
 
 // damage changes a request that was sealed.
@@ -218,13 +228,15 @@ func damage(b []byte, change string) {
 	case "last-bit":
 		b[len(b)-1] ^= 1
 	case "enc-bit":
-		b[26] ^= 0x80
+		b[10+ticketSize] ^= 0x80
 	case "enc-low-bit":
-		b[26] ^= 1
+		b[10+ticketSize] ^= 1
 	case "operation":
 		b[1] = 2
 	case "key-id":
-		b[10] ^= 1
+		b[12] ^= 1
+	case "ticket":
+		b[10+ticketSize-1] ^= 1
 	case "hpke-key":
 		b[2] ^= 1
 	case "version":
@@ -234,6 +246,11 @@ func damage(b []byte, change string) {
 
 // challengeFor chooses the challenge of a request.
 func (p *party) challengeFor(ph *phone, r *request, o options) {
+	defer func() {
+		if r.ticket == nil {
+			r.ticket = r.challenge[:ticketSize]
+		}
+	}()
 	purpose, at := byte(3), p.now-second
 	switch {
 	case r.op == "cancel" && ph.refused:
@@ -278,8 +295,12 @@ func (p *party) challengeFor(ph *phone, r *request, o options) {
 		at = p.now + 60*second + 1
 	}
 	id := p.id
-	if o.change == "other-key" {
+	switch o.change {
+	case "other-key":
 		id = p.otherID()
+		r.ticket = p.ticket(p.id, p.f.label(r.id, "challenge"), purpose, at)
+	case "other-ticket":
+		r.ticket = p.ticket(p.id, p.f.label(r.id, "otherTicket"), purpose, at)
 	}
 	r.challenge = p.issueFor(id, p.f.label(r.id, "challenge"), purpose, named, at)
 	if o.change == "bad-challenge" {

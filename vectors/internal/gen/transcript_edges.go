@@ -156,6 +156,7 @@ func (p *party) form() {
 	p.stranger("a challenge that is a millisecond more than a minute ahead", options{change: "future"})
 	for _, s := range [][2]string{
 		{"stray-hardware", "a hardware's signature, and the key has none"}, {"other-key", "a challenge for another key id"},
+		{"other-ticket", "the ticket of another challenge"}, {"ticket", "a ticket that is not the server's"},
 		{"inner-version", "version 1 in the plaintext"}, {"inner-operation", "another operation in the plaintext"},
 		{"byte-more", "a byte after the MAC"}, {"number-zero", "the number 0"}, {"other-hash", "an unknown hash function"},
 		{"no-documents", "no documents"}, {"salt-pkcs1", "a salt with PKCS #1 v1.5"},

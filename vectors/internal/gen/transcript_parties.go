@@ -101,7 +101,7 @@ func (p *party) judge(q *request) (byte, []byte) {
 	case q.op == "refresh":
 		rec.settle(q, fateRight, nil)
 		return 3, make([]byte, 3)
-	case q.op == "sign" && !bytes.Equal(q.challenge[50:82], q.binding): // 14
+	case q.op == "sign" && !bytes.Equal(q.challenge[82:114], q.binding): // 14
 		return 10, nil
 	}
 	return p.judgePIN(q)
