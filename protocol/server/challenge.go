@@ -71,8 +71,8 @@ var (
 	errFuture = fmt.Errorf("%w: %w: of the future", protocol.ErrMalformed, errChallenge)
 )
 
-// checkTicket is in check 1, before anything is decrypted: it refuses a ticket that is not
-// from this server, or of the future. An old one passes: what the request hears then
+// checkTicket is in check 1, before anything is decrypted: it refuses a ticket that is
+// not from this server, or of the future. An old one passes: what the request hears then
 // depends on the record.
 func (s *Server) checkTicket(t *wire.Ticket, now int64) error {
 	if !s.challenges.AuthenticTicket(t) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto"
+	"crypto/hpke"
 	"fmt"
 	"os"
 	"strings"
@@ -20,7 +21,7 @@ import (
 
 // costs is what a request makes a node do, in the order of the table in
 // docs/operating.md.
-type costs struct{ made, used, reads, writes, seals, opens int }
+type costs struct{ decrypted, made, used, reads, writes, seals, opens int }
 
 // meter counts it.
 type meter struct {
@@ -34,6 +35,18 @@ type meter struct {
 func (m *meter) config(c *Config) {
 	m.Store, m.Sealer, m.KeySource = c.Store, c.Sealer, c.Keys
 	c.Store, c.Sealer, c.Keys = m, m, m
+	c.HPKE.Current = meteredHPKE{c.HPKE.Current, m}
+}
+
+// meteredHPKE is asked for its KEM once for each encapsulated key that was taken apart.
+type meteredHPKE struct {
+	hpke.PrivateKey
+	meter *meter
+}
+
+func (k meteredHPKE) KEM() hpke.KEM {
+	k.meter.decrypted++
+	return k.PrivateKey.KEM()
 }
 
 func (m *meter) Load(ctx context.Context, id string) ([]byte, uint64, error) {
@@ -132,10 +145,13 @@ func TestRequestCosts(t *testing.T) {
 	_, err := s.Handle(t.Context(), forge(t, s, protocol.KeyID{8}, protocol.KeyID{8}, protocol.OpSign, wire.DrawSecret())) // seals nobody's K_dev, once
 	require.ErrorIs(t, err, ErrRefused)
 
-	count("Anybody: bytes that are no request", constant(last()[:len(last())-1]))
+	const asked = "With a challenge, which anybody may ask for: "
+	count("Anybody: bytes that are no request", constant(last()[:1000]))
 	count("Anybody: a request with a challenge that is not the server's", constant(forge(t, stranger, p.id, p.id, protocol.OpSign, wire.DrawSecret())))
-	count("Anybody: a request for a key that does not exist", constant(forge(t, s, protocol.KeyID{9}, protocol.KeyID{9}, protocol.OpSign, wire.DrawSecret())))
-	count("Anybody: a request for somebody else's key", constant(forge(t, s, p.id, p.id, protocol.OpSign, wire.DrawSecret())))
+	count(asked+"a request encrypted to nobody", constant(envelope(s, ticketOf(p.challenge(t)))))
+	count(asked+"a request with another challenge behind it", constant(forge(t, s, p.id, protocol.KeyID{9}, protocol.OpSign, wire.DrawSecret())))
+	count(asked+"a request for a key that does not exist", constant(forge(t, s, protocol.KeyID{9}, protocol.KeyID{9}, protocol.OpSign, wire.DrawSecret())))
+	count(asked+"a request for somebody else's key", constant(forge(t, s, p.id, p.id, protocol.OpSign, wire.DrawSecret())))
 	const enrols = "With a challenge for an enrolment: "
 	count(enrols+"a key that cannot be enrolled", constant(enrolment(nil)))
 	count(enrols+"a key that is enrolled already", constant(enrolment(server.Bytes())))
@@ -187,13 +203,13 @@ func TestRequestCosts(t *testing.T) {
 	rows := 0
 	for line := range strings.Lines(table) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 7 || strings.Contains(line, "---") || strings.Contains(line, "| reads |") {
+		if len(cells) != 8 || strings.Contains(line, "---") || strings.Contains(line, "| reads |") {
 			continue
 		}
 		name := strings.TrimSpace(cells[0])
 		c, counted := got[name]
 		require.True(t, counted, name)
-		require.Equal(t, strings.Join(cells[1:], "|"), fmt.Sprintf(" %d | %d | %d | %d | %d | %d ", c.made, c.used, c.reads, c.writes, c.seals, c.opens), name)
+		require.Equal(t, strings.Join(cells[1:], "|"), fmt.Sprintf(" %d | %d | %d | %d | %d | %d | %d ", c.decrypted, c.made, c.used, c.reads, c.writes, c.seals, c.opens), name)
 		rows++
 	}
 	require.Equal(t, len(got), rows)
@@ -206,7 +222,7 @@ func TestBatchCosts(t *testing.T) {
 	m := new(meter)
 	s := newService(t, m.config)
 	p := newReadyPhone(t, s)
-	one := costs{used: 1, reads: 1, writes: 1, opens: 2}
+	one := costs{decrypted: 1, used: 1, reads: 1, writes: 1, opens: 2}
 	for _, n := range []int{1, 8, protocol.MaxDocuments} {
 		want := one
 		want.used = n
