@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-rsa/tandem/protocol"
+	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
 
@@ -49,7 +50,7 @@ func (w *world) request(sealed []byte, k callKey, thief bool) int32 {
 	if i, ok := w.reqs.find(string(sealed)); ok {
 		return i
 	}
-	o, err := wire.OpenRequest(sealed, w.ring)
+	o, err := protocoltest.OpenRequest(sealed, w.ring)
 	require.NoError(w.t, err)
 	r := &request{sealed: append([]byte(nil), sealed...), hash: o.ResponseKey.Request, key: o.ResponseKey, op: o.Op, id: o.KeyID, call: int(k.number), thief: thief}
 	if o.HPKEKey == w.nextKey {
