@@ -42,8 +42,7 @@ func TestEnd(t *testing.T) {
 		for _, cause := range []accounts.Cause{"", "whim", accounts.Replaced, accounts.ByCode, accounts.ByAge} {
 			require.ErrorIs(t, w.End(t.Context(), all[0].Document, cause), accounts.ErrRequest)
 		}
-		nobody, err := identity.NewDocument(mari.ID, identity.Qualified)
-		require.NoError(t, err)
+		nobody := w.nobody(t)
 		require.ErrorIs(t, w.End(t.Context(), nobody, accounts.ByOwner), accounts.ErrNotFound)
 	})
 }
@@ -142,8 +141,7 @@ func TestSuspend(t *testing.T) {
 		require.ErrorIs(t, w.Admit(t.Context(), id, protocol.OpSign), accounts.ErrEnded)
 		require.ErrorIs(t, w.Suspend(t.Context(), d), accounts.ErrEnded)
 		require.ErrorIs(t, w.Resume(t.Context(), d), accounts.ErrEnded)
-		nobody, err := identity.NewDocument(mari.ID, identity.Qualified)
-		require.NoError(t, err)
+		nobody := w.nobody(t)
 		require.ErrorIs(t, w.Resume(t.Context(), nobody), accounts.ErrNotFound)
 		require.ErrorIs(t, w.Suspend(t.Context(), nobody), accounts.ErrNotFound)
 		require.NoError(t, w.Admit(t.Context(), protocol.KeyID{1}, protocol.OpConfirm), "a key of no account's")
@@ -233,8 +231,7 @@ func TestReplaces(t *testing.T) {
 		require.NoError(t, err)
 		bad.Replaces = []identity.Document{other}
 		require.ErrorIs(t, register(bad), accounts.ErrRequest)
-		nobody, err := identity.NewDocument(mari.ID, identity.Qualified)
-		require.NoError(t, err)
+		nobody := w.nobody(t)
 		bad.Replaces = []identity.Document{nobody}
 		require.ErrorIs(t, register(bad), accounts.ErrNotFound)
 		bad = good

@@ -270,6 +270,19 @@ func (w *world) openAccount(t *testing.T, replaces ...identity.Document) *phone 
 	return p.finish(t)
 }
 
+// nobody draws a document number that no account of mari's has.
+func (w *world) nobody(t *testing.T) identity.Document {
+	t.Helper()
+	for {
+		d, err := identity.NewDocument(mari.ID, identity.Qualified)
+		require.NoError(t, err)
+		if _, err := w.ByDocument(t.Context(), d); err != nil { // else once in 1.7 million
+			require.ErrorIs(t, err, accounts.ErrNotFound)
+			return d
+		}
+	}
+}
+
 // sign signs a digest with one of the keys.
 func (p *phone) sign(t *testing.T, key int, challenge, digest []byte) ([]byte, error) {
 	t.Helper()

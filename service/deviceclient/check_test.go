@@ -77,7 +77,7 @@ var login = []lie{
 	{"a version that signs nothing of it", func(c *devicewire.Claimed) { c.Version, c.ToSign.Login, c.Code = 2, nil, "" }},
 	{"no parts", func(c *devicewire.Claimed) { c.ToSign.Login = nil }},
 	{"serverRandom", func(c *devicewire.Claimed) { c.ToSign.Login.ServerRandom = otherBytes }},
-	{"a challenge of another code", signed(func(w *devicewire.Login) { w.Challenge = otherBytes })},
+	{"a challenge of another code", signed(func(w *devicewire.Login) { w.Challenge = challengeOfAnotherCode(w.Challenge) })},
 	{"scheme", signed(func(w *devicewire.Login) { w.Scheme = "smart-id" })},
 	{"relyingPartyName", signed(func(w *devicewire.Login) { w.RelyingPartyName = "Bank" })},
 	{"brokeredRpName", signed(func(w *devicewire.Login) { w.BrokeredRPName = "Bank" })},
@@ -97,6 +97,21 @@ var back = []lie{
 		c.Flow = string(rp.FlowApp2App)
 		signed(func(w *devicewire.Login) { w.Flow = string(rp.FlowApp2App) })(c)
 	}},
+}
+
+// challengeOfAnotherCode returns a challenge whose verification code is not that of the
+// one given: two that are drawn have the same code once in 10,000.
+func challengeOfAnotherCode(challenge string) string {
+	for b := byte(9); ; b++ {
+		another := bytes.Repeat([]byte{b}, 64)
+		was, err := base64.StdEncoding.DecodeString(challenge)
+		if err != nil {
+			panic(err)
+		}
+		if protocol.VerificationCode(another) != protocol.VerificationCode(was) {
+			return base64.StdEncoding.EncodeToString(another)
+		}
+	}
 }
 
 func other(code string) string {
@@ -171,6 +186,9 @@ func TestMismatch(t *testing.T) {
 	_, err = p.Open(t.Context(), pending)
 	refused("two codes", err)
 	wrong := sha256.Sum256([]byte("another document"))
+	if protocol.VerificationCode(wrong[:]) == codeOf2(r) { // once in 10,000
+		wrong = sha256.Sum256([]byte("a third document"))
+	}
 	s.answers(func(path string, status int, body []byte) (int, []byte) {
 		var c devicewire.Chosen
 		if path != devicewire.Choice || json.Unmarshal(body, &c) != nil {

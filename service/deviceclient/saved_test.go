@@ -44,7 +44,7 @@ func TestRestore(t *testing.T) {
 		"the name":     {`"relyingParty":"DEMO"`, `"relyingParty":"BANK"`},
 		"the text":     {`"text":"Log in"`, `"text":"Log out"`},
 		"the digest":   {`"digest":"`, `"digest":"AAAA`},
-		"the code":     {`"picked":"` + tx.Code, `"picked":"0000`},
+		"the code":     {`"picked":"` + tx.Code, `"picked":"` + other(tx.Code)},
 		"the verifier": {`"verifier":"`, `"other":"`},
 		"the kind":     {`"kind":"authentication"`, `"kind":"signature"`},
 		"the version":  {`"version":3`, `"version":2`},

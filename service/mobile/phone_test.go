@@ -95,7 +95,7 @@ func TestSealed(t *testing.T) {
 	require.Len(t, net.tokens, 1)
 	require.Len(t, a.storage.values, 4)
 	for name, value := range a.storage.values {
-		for _, hidden := range []string{net.tokens[0], session, "DEMO"} {
+		for _, hidden := range []string{net.tokens[0], session, `"DEMO"`} {
 			require.NotContains(t, string(value), hidden, name)
 		}
 	}

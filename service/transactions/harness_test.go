@@ -259,8 +259,7 @@ func checkParsed(t testing.TB, e *Engine) {
 
 // account opens an account of a person.
 func (w *world) account(number string, level identity.Level) accounts.Account {
-	d, err := identity.NewDocument(identity.ID{Type: "PNO", Country: "EE", Number: number}, level)
-	require.NoError(w.t, err)
+	d := w.unused(identity.ID{Type: "PNO", Country: "EE", Number: number}, level)
 	a := accounts.Account{Document: d, Device: "Ada's phone", State: accounts.Active, Expires: w.clock.Now().AddDate(3, 0, 0)}
 	for i := range a.Keys {
 		rand.Read(a.Keys[i].ID[:])
@@ -271,6 +270,19 @@ func (w *world) account(number string, level identity.Level) accounts.Account {
 	defer w.people.mu.Unlock()
 	w.people.accounts[d.String()] = a
 	return a
+}
+
+// unused draws a document number that no account has: two are equal once in 1.7 million.
+func (w *world) unused(id identity.ID, level identity.Level) identity.Document {
+	w.people.mu.Lock()
+	defer w.people.mu.Unlock()
+	for {
+		d, err := identity.NewDocument(id, level)
+		require.NoError(w.t, err)
+		if _, taken := w.people.accounts[d.String()]; !taken {
+			return d
+		}
+	}
 }
 
 // edit changes an account.

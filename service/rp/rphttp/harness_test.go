@@ -172,7 +172,7 @@ func (b *buffer) String() string {
 }
 
 // hang is how long nothing takes that goes on at all.
-const hang = 30 * time.Second
+const hang = 3 * time.Minute
 
 // service is a handler behind a real http.Server.
 type service struct {

@@ -352,7 +352,7 @@ func stored(t *testing.T, w *phonetest.World, p tab) {
 		default:
 			require.Equal(t, []byte("TDds\x02\x02"), value[:6], "sealed")
 		}
-		require.NotContains(t, string(value), "DEMO")
+		require.NotContains(t, string(value), `"relyingParty"`)
 	}
 	var keys map[string]string
 	p.ask("run", object{"phone": p.number, "script": "keys"}, &keys)
