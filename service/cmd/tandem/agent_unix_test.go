@@ -272,8 +272,18 @@ func TestAgentAsksOneByOne(t *testing.T) {
 func TestAgentClientLeaves(t *testing.T) {
 	t.Parallel()
 	server, device, _ := enrolled(t)
-	answer := filepath.Join(t.TempDir(), "answer")
-	require.NoError(t, os.WriteFile(answer, []byte("exec sleep 3600\n"), 0o600))
+	dir := t.TempDir()
+	answer, hangs := filepath.Join(dir, "answer"), filepath.Join(dir, "hangs")
+	// It says that it hangs once it has read the answer, which may be another from then on.
+	hang := []byte(fmt.Sprintf("echo . >> '%s'; exec sleep 3600\n", hangs))
+	hanging := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			text, _ := os.ReadFile(hangs)
+			return bytes.Count(text, []byte("\n")) == n
+		}, time.Minute, time.Millisecond)
+	}
+	require.NoError(t, os.WriteFile(answer, hang, 0o600))
 	a := startAgent(t, ". '"+answer+"'", "-server", server, "-device", device, "-key", "sign", "-timeout", "1s")
 	keys, err := a.dial(t).List()
 	require.NoError(t, err)
@@ -286,6 +296,7 @@ func TestAgentClientLeaves(t *testing.T) {
 	a.errOut.shows(t, "context deadline exceeded")
 	a.interrupt(t)
 
+	require.NoError(t, os.RemoveAll(hangs))
 	a = startAgent(t, ". '"+answer+"'", "-server", server, "-device", device, "-key", "sign", "-timeout", "1h")
 	conn, err := net.Dial("unix", a.socket)
 	require.NoError(t, err)
@@ -294,7 +305,7 @@ func TestAgentClientLeaves(t *testing.T) {
 		_, err := agent.NewClient(conn).SignWithFlags(keys[0], []byte("data"), agent.SignatureFlagRsaSha256)
 		gone <- err
 	}()
-	require.Eventually(t, func() bool { return len(a.prompts(t)) == 1 }, time.Minute, time.Millisecond)
+	hanging(1)
 	require.NoError(t, os.WriteFile(answer, []byte("echo 80351\n"), 0o600))
 	require.NoError(t, conn.(*net.UnixConn).CloseWrite())
 	require.Error(t, soon(t, gone))
@@ -306,9 +317,10 @@ func TestAgentClientLeaves(t *testing.T) {
 	require.NoError(t, soon(t, next), a.errOut)
 
 	// Ctrl-C ends a prompt, too.
-	require.NoError(t, os.WriteFile(answer, []byte("exec sleep 3600\n"), 0o600))
+	require.NoError(t, os.WriteFile(answer, hang, 0o600))
 	go a.dialQuietly(keys[0])
-	require.Eventually(t, func() bool { return len(a.prompts(t)) == 3 }, time.Minute, time.Millisecond)
+	hanging(2)
+	require.Len(t, a.prompts(t), 3)
 	a.interrupt(t)
 }
 

@@ -69,6 +69,10 @@ func (p hsmPIN) get(ctx context.Context, c *call, token string) ([]byte, error) 
 // module.
 const closePatience = 3 * time.Second
 
+// destroyPatience is how long an init that failed tries to take its keys out of a token
+// again: longer, since else they stay there.
+const destroyPatience = 30 * time.Second
+
 // openToken asks for the PIN once, before the module is loaded. log gets what becomes of
 // the token; nil is none.
 func openToken(ctx context.Context, c *call, config *hsmConfig, source hsmPIN, sessions int, log *slog.Logger) (*hsm.Token, func() error, error) {
@@ -137,7 +141,7 @@ func createTokenVault(ctx context.Context, c *call, config *serverConfig, pin hs
 
 // destroyKeys removes what an init that failed made in the token.
 func destroyKeys(ctx context.Context, token *hsm.Token, labels []string, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyPatience)
 	defer cancel()
 	for _, label := range labels {
 		if err := token.DestroyKeys(ctx, label); err != nil {

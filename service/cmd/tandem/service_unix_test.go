@@ -432,6 +432,7 @@ func TestService(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status, answer)
 	s.tandem(exitOK, nil, "rp", "remove", demoParty)
 
+	s.awaitReady()
 	for path, want := range map[string]string{s.url + "/healthz": "ok\n", s.url + "/readyz": "ready\n", s.metrics + "/metrics": "tandem_signatures_total 4\n", s.metrics + "/readyz": "ready\n"} {
 		require.Contains(t, fetch(t, path), want, path)
 	}
@@ -499,6 +500,13 @@ func (s *running) eventually(what string, ok func() bool) {
 	}
 }
 
+// awaitReady returns when the service says that it is ready: on a busy machine the store
+// and the database may answer a first look too late.
+func (s *running) awaitReady() {
+	s.t.Helper()
+	s.eventually("ready", func() bool { return fetch(s.t, s.metrics+"/readyz") == "ready\n" })
+}
+
 func fetch(t *testing.T, url string) string {
 	t.Helper()
 	response, err := http.Get(url)
@@ -557,6 +565,6 @@ func TestProductionStarts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, serviceFile), text, secretMode))
 	s := serve(t, dir)
 	require.Contains(t, s.logged(), `"production":true`)
-	require.Equal(t, "ready\n", fetch(t, s.metrics+"/readyz"))
+	s.awaitReady()
 	s.stop()
 }

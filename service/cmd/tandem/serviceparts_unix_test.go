@@ -59,7 +59,7 @@ func TestServiceRealParts(t *testing.T) {
 		s := serve(t, dir)
 		s.url = "http://" + s.address // there is no proxy
 		repoint(t, dir, s.url)
-		require.Equal(t, "ready\n", fetch(t, s.metrics+"/readyz"))
+		s.awaitReady()
 		require.Contains(t, s.logged(), `"msg":"hsm: logged in","token":"`+token.Label+`"`)
 		require.Contains(t, s.logged(), `"msg":"hsm: self-test"`)
 		return s
