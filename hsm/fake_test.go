@@ -79,7 +79,7 @@ func mustOpenFake(t testing.TB, f *fake, change func(*Config)) *Token {
 	tok, err := openFake(t, f, change)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		require.NoError(t, tok.Close(ctx))
 	})

@@ -207,7 +207,7 @@ func TestRecoveryAfterClose(t *testing.T) {
 			tok.mu.Lock()
 			defer tok.mu.Unlock()
 			return tok.recovery != nil
-		}, 10*time.Second, 100*time.Microsecond)
+		}, time.Minute, 100*time.Microsecond)
 		closed := make(chan error, 1)
 		go func() { closed <- tok.Close(context.Background()) }()
 		time.Sleep(2 * time.Millisecond)

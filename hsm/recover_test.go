@@ -137,7 +137,7 @@ func TestAway(t *testing.T) {
 	var missing *TokenError
 	require.ErrorAs(t, err, &missing)
 	f.set(func() { f.gone = false })
-	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
 	require.False(t, tok.Stats().Down)
 
 	// Another token of the same label is not the same token.
@@ -145,7 +145,7 @@ func TestAway(t *testing.T) {
 	require.ErrorIs(t, key.prove(t.Context()), ErrUnavailable)
 	require.Equal(t, "1", tok.Serial())
 	f.set(func() { f.info.serial = "1" })
-	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
 }
 
 // A deleted key is never found again, and costs the others little.
@@ -229,23 +229,26 @@ func TestAbandoned(t *testing.T) {
 	tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
 	key, err := tok.GenerateKey(t.Context(), "key", 2048)
 	require.NoError(t, err)
-	setLimits(t, tok, 100*time.Millisecond) // from here on: all before may take its time
+	setLimits(t, tok, time.Second) // from here on: all before may take its time
 	block := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	f.set(func() {
 		f.trouble = func(call string) error {
 			if call == "C_Sign" {
+				cancel()
 				<-block
 			}
 			return nil
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
 	err = key.prove(ctx)
 	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 1, tok.Stats().Running)
-	require.ErrorIs(t, key.prove(t.Context()), ErrUnavailable, "CallTimeout")
+	err = key.prove(t.Context())
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "CallTimeout")
 	require.Equal(t, 2, tok.Stats().Running)
 
 	// Both sessions are taken for good: fail at once.
@@ -253,7 +256,7 @@ func TestAbandoned(t *testing.T) {
 	for range 100 {
 		require.ErrorIs(t, key.prove(t.Context()), ErrUnavailable)
 	}
-	require.Less(t, time.Since(start), 100*100*time.Millisecond)
+	require.Less(t, time.Since(start), 100*time.Second)
 	require.Equal(t, 2, tok.Stats().Running)
 
 	// No recovery finalizes the module under them.
@@ -278,7 +281,7 @@ func TestQueueBehindHanging(t *testing.T) {
 		tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
 		key, err := tok.GenerateKey(t.Context(), "key", 2048)
 		require.NoError(t, err)
-		setLimits(t, tok, 200*time.Millisecond)
+		setLimits(t, tok, time.Second)
 		block, inside := make(chan struct{}), make(chan struct{}, 2)
 		f.set(func() {
 			trouble(f)
@@ -438,6 +441,6 @@ func TestPIN(t *testing.T) {
 		require.ErrorIs(t, err, ErrPIN)
 		require.Equal(t, 1, f.count("C_Login"))
 		f.set(func() { f.info.flags &^= pkcs11.CKF_USER_PIN_FINAL_TRY })
-		require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return key.prove(t.Context()) == nil }, time.Minute, time.Millisecond)
 	})
 }

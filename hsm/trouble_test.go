@@ -133,7 +133,7 @@ func TestRepeatedAfterTimeout(t *testing.T) {
 	} {
 		f := newFake()
 		tok := mustOpenFake(t, f, func(c *Config) { c.Sessions = 2 })
-		setLimits(t, tok, 50*time.Millisecond) // all before may take its time
+		setLimits(t, tok, time.Second) // all before may take its time
 		block := make(chan struct{})
 		f.set(func() {
 			f.trouble = func(c string) error {

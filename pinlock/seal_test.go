@@ -50,8 +50,8 @@ func TestSealDrawsNonce(t *testing.T) {
 	require.NotEqual(t, one[29:], two[29:])
 	// Nothing of the lockbox shows.
 	pub := share.PublicKey().N.Bytes()
-	for i := 0; i+4 <= len(pub); i++ {
-		require.False(t, bytes.Contains(one, pub[i:i+4]))
+	for i := 0; i+8 <= len(pub); i++ {
+		require.False(t, bytes.Contains(one, pub[i:i+8]))
 	}
 }
 

@@ -34,7 +34,7 @@ func OpenCryptoki(t testing.TB) Token {
 	lock(t, tok.Dir)
 	startSlotd(t)
 	var list []byte
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		// The daemon takes a moment to start.
 		var err error
 		list, err = exec.Command(tool, "--module", module, "--list-slots").CombinedOutput()

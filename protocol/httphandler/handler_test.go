@@ -227,7 +227,7 @@ func await[T any](t *testing.T, c <-chan T) T {
 func TestSlowStore(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		s, store, good := newSlowService(t)
-		const readTimeout = 200 * time.Millisecond
+		const readTimeout = time.Second
 		https := httptest.NewUnstartedServer(s.handler(t, Options{ReadTimeout: readTimeout, WriteTimeout: patience}))
 		https.EnableHTTP2 = version == 2
 		https.StartTLS()

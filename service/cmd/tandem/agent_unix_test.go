@@ -274,7 +274,7 @@ func TestAgentClientLeaves(t *testing.T) {
 	server, device, _ := enrolled(t)
 	dir := t.TempDir()
 	answer, hangs := filepath.Join(dir, "answer"), filepath.Join(dir, "hangs")
-	// It says that it hangs once it has read the answer, which may be another from then on.
+	// It says that it hangs once the answer is read, which may be another from then on.
 	hang := []byte(fmt.Sprintf("echo . >> '%s'; exec sleep 3600\n", hangs))
 	hanging := func(n int) {
 		t.Helper()

@@ -229,7 +229,7 @@ func TestFlippedBitsUnderAStore(t *testing.T) {
 		_, err = file.WriteAt(f.whole[bit/8:bit/8+1], int64(bit/8))
 		require.NoError(t, err)
 	}
-	require.Greater(t, errs, len(bits)/4)
+	require.Greater(t, errs, len(bits)/5)
 	require.True(t, f.requireTruth(t, s, "in the end"))
 }
 

@@ -107,7 +107,7 @@ func requireLocked(t *testing.T, s limiter.Store, ids []string) {
 }
 
 // callTime is how long a caller waits for an answer.
-const callTime = time.Second
+const callTime = 3 * time.Second
 
 // load is callers that each count up a record of their own as fast as they can. Nobody
 // else writes it, so a caller knows what must be there.

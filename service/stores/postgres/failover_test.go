@@ -57,7 +57,7 @@ func TestFailover(t *testing.T) {
 // to it.
 func requireFenced(t *testing.T, former *pgtest.Server, s *Store) {
 	t.Helper()
-	fresh, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	fresh, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	unaware, err := Open(fresh, former.URL(), Options{}) // a process that began just now
 	require.NoError(t, err)

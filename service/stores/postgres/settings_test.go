@@ -30,7 +30,7 @@ func unset(t *testing.T, s *pgtest.Server, name, was string) {
 // await returns once something has happened.
 func await(t testing.TB, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !happened(); time.Sleep(5 * time.Millisecond) {
 		require.True(t, time.Now().Before(deadline), "it never happens")
 	}
 }
