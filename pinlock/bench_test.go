@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/costtest"
 	"github.com/tandem-rsa/tandem/splitkey"
 )
 
@@ -24,7 +25,7 @@ func BenchmarkLock(b *testing.B) {
 	share, _ := testShares(b, 2048, splitkey.Multiplicative, "BenchmarkLock")
 	for _, s := range settings {
 		b.Run(s.name, func(b *testing.B) {
-			b.ReportAllocs()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				if _, err := Lock(share, []byte("0846"), s.params); err != nil {
 					b.Fatal(err)
@@ -39,7 +40,7 @@ func BenchmarkUnlock(b *testing.B) {
 	for _, s := range settings {
 		b.Run(s.name, func(b *testing.B) {
 			box := lockFixed(share, "0846", s.params, "BenchmarkUnlock")
-			b.ReportAllocs()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				if _, err := box.Unlock([]byte("0846"), s.params); err != nil {
 					b.Fatal(err)
@@ -56,7 +57,7 @@ func BenchmarkCheckPIN(b *testing.B) {
 		"12/accepted": "839501726408", "12/refused": "112219842580",
 	} {
 		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				CheckPIN([]byte(pin))
 			}
@@ -66,7 +67,7 @@ func BenchmarkCheckPIN(b *testing.B) {
 
 func BenchmarkParseLockbox(b *testing.B) {
 	encoded, _ := testEncoded(b, "BenchmarkParseLockbox")
-	b.ReportAllocs()
+	defer costtest.Report(b)()
 	for b.Loop() {
 		_, err := ParseLockbox(encoded)
 		require.NoError(b, err)
@@ -75,7 +76,7 @@ func BenchmarkParseLockbox(b *testing.B) {
 
 func BenchmarkOpenLockbox(b *testing.B) {
 	sealed, _ := testSealed(b, "BenchmarkOpenLockbox")
-	b.ReportAllocs()
+	defer costtest.Report(b)()
 	for b.Loop() {
 		_, err := openSealed(sealed, testStorageKey)
 		require.NoError(b, err)

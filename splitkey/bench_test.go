@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/costtest"
 	"github.com/tandem-rsa/tandem/splitkey"
 	"github.com/tandem-rsa/tandem/splitkey/splitkeytest"
 )
@@ -20,14 +21,14 @@ var benchSizes = []int{2048, 3072, 4096}
 func BenchmarkGenerateKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprintf("%d/multiplicative", bits), func(b *testing.B) {
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, _, err := splitkey.GenerateKey(bits, splitkey.Multiplicative)
 				require.NoError(b, err)
 			}
 		})
 		b.Run(fmt.Sprintf("%d/crypto-rsa", bits), func(b *testing.B) {
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, err := rsa.GenerateKey(rand.Reader, bits)
 				require.NoError(b, err)
@@ -41,7 +42,7 @@ func BenchmarkSplit(b *testing.B) {
 		for _, s := range sharings {
 			b.Run(fmt.Sprintf("%d/%v", bits, s), func(b *testing.B) {
 				key := splitkeytest.Key(bits)
-				defer reportCosts(b)()
+				defer costtest.Report(b)()
 				for b.Loop() {
 					_, _, err := splitkey.Split(key, s)
 					require.NoError(b, err)
@@ -80,7 +81,7 @@ func eachKey(b *testing.B, run func(b *testing.B, p *pair, m *splitkey.Message, 
 
 func BenchmarkPartial(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, _ []byte) {
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := p.client.SignPartial(m)
 			require.NoError(b, err)
@@ -90,7 +91,7 @@ func BenchmarkPartial(b *testing.B) {
 
 func BenchmarkCheck(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := p.completer.Check(m, y)
 			require.NoError(b, err)
@@ -102,7 +103,7 @@ func BenchmarkFinish(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
 		ch, err := p.completer.Check(m, y)
 		require.NoError(b, err)
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := p.completer.Finish(ctx, ch)
 			require.NoError(b, err)
@@ -112,7 +113,7 @@ func BenchmarkFinish(b *testing.B) {
 
 func BenchmarkComplete(b *testing.B) {
 	eachKey(b, func(b *testing.B, p *pair, m *splitkey.Message, y []byte) {
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := p.complete(ctx, m, y)
 			require.NoError(b, err)
@@ -131,7 +132,7 @@ func BenchmarkSign(b *testing.B) {
 				// The first signature checks the final key, the only one to do so.
 				_, err := s.Sign(nil, digest, opts)
 				require.NoError(b, err)
-				defer reportCosts(b)()
+				defer costtest.Report(b)()
 				for b.Loop() {
 					_, err := s.Sign(nil, digest, opts)
 					require.NoError(b, err)
@@ -143,7 +144,7 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(fmt.Sprintf("pkcs1/%d/crypto-rsa", bits), func(b *testing.B) {
 			key := splitkeytest.Key(bits)
 			digest := digestFor(crypto.SHA256, "x")
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest)
 				require.NoError(b, err)
@@ -160,14 +161,14 @@ func BenchmarkNewCompleter(b *testing.B) {
 	require.NoError(b, err)
 	pre := c.Precomputed()
 	b.Run("4096/new", func(b *testing.B) {
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := splitkey.NewCompleter(srv, own, nil)
 			require.NoError(b, err)
 		}
 	})
 	b.Run("4096/restored", func(b *testing.B) {
-		defer reportCosts(b)()
+		defer costtest.Report(b)()
 		for b.Loop() {
 			_, err := splitkey.NewCompleter(srv, own, pre)
 			require.NoError(b, err)
@@ -181,7 +182,7 @@ func BenchmarkSoftwareKey(b *testing.B) {
 			k := splitkeytest.ServerKey(bits)
 			x := make([]byte, bits/8)
 			rand.Read(x[1:])
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, err := k.Exponentiate(ctx, x)
 				require.NoError(b, err)
@@ -192,7 +193,7 @@ func BenchmarkSoftwareKey(b *testing.B) {
 
 func BenchmarkParseServerShare(b *testing.B) {
 	enc := encodedShare(b, splitkey.Multiplicative)
-	defer reportCosts(b)()
+	defer costtest.Report(b)()
 	for b.Loop() {
 		_, err := splitkey.ParseServerShare(enc)
 		require.NoError(b, err)
@@ -204,7 +205,7 @@ func BenchmarkEncode(b *testing.B) {
 	digest := digestFor(crypto.SHA256, "x")
 	for name, opts := range map[string]crypto.SignerOpts{"pkcs1": crypto.SHA256, "pss": &rsa.PSSOptions{Hash: crypto.SHA256}} {
 		b.Run("2048/"+name, func(b *testing.B) {
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, err := final.Encode(digest, opts)
 				require.NoError(b, err)
@@ -227,7 +228,7 @@ func BenchmarkCheckModulus(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprint(bits), func(b *testing.B) {
 			pub := &splitkeytest.Key(bits).PublicKey
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				require.NoError(b, splitkey.CheckModulus(pub))
 			}
@@ -239,7 +240,7 @@ func BenchmarkParseSoftwareKey(b *testing.B) {
 	for _, bits := range benchSizes {
 		b.Run(fmt.Sprint(bits), func(b *testing.B) {
 			stored := splitkeytest.ServerKey(bits).Bytes()
-			defer reportCosts(b)()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				_, err := splitkey.ParseSoftwareKey(stored)
 				require.NoError(b, err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/costtest"
 )
 
 // TestCounterEncoding pins the layout: records outlive programs.
@@ -143,7 +145,7 @@ func TestParseCounterCorpus(t *testing.T) {
 
 func BenchmarkCounterMarshal(b *testing.B) {
 	s := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}
-	b.ReportAllocs()
+	defer costtest.Report(b)()
 	for b.Loop() {
 		s.MarshalBinary()
 	}
@@ -151,7 +153,7 @@ func BenchmarkCounterMarshal(b *testing.B) {
 
 func BenchmarkCounterParse(b *testing.B) {
 	encoded, _ := Counter{wrong: 3, at: epoch.UnixMilli(), lock: 10800000}.MarshalBinary()
-	b.ReportAllocs()
+	defer costtest.Report(b)()
 	for b.Loop() {
 		if _, err := ParseCounter(encoded); err != nil {
 			b.Fatal(err)

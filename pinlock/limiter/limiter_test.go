@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/internal/costtest"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 )
@@ -538,7 +539,7 @@ func BenchmarkAttempt(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.ReportAllocs()
+			defer costtest.Report(b)()
 			if !parallel {
 				if err := l.Create(b.Context(), "key"); err != nil {
 					b.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-rsa/tandem/internal/costtest"
 )
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -529,7 +531,7 @@ func BenchmarkPolicyNext(b *testing.B) {
 		o    Outcome
 	}{{"right", Counter{wrong: 2}, Right}, {"wrong", Counter{wrong: 1}, Wrong}, {"locked", locked, Right}} {
 		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
+			defer costtest.Report(b)()
 			for b.Loop() {
 				p.Next(c.s, c.o, epoch)
 			}

@@ -1,4 +1,4 @@
-package splitkey_test
+package costtest
 
 import (
 	"syscall"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package splitkey_test
+package costtest
 
 import "time"
 
