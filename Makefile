@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-compare vectors mutants mutants-all network kernel prove generate page variants vulncheck durable load phone
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare vectors mutants mutants-all network kernel prove generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -32,14 +32,20 @@ failures:         # every call of the HSM adapter fails in every class of errors
 	go test -count 1 -run '^(TestFaultTable|TestFaultsAtOpen|TestHang.*)$$' -v -timeout 2h ./hsm -args -faults
 	go test -count 1 -run '^TestFailuresKeepNothing$$' -v -timeout 2h ./hsm -args -failures 1000000
 
-bench:            # every benchmark COUNT (10) times, into bench/report
-	go run ./bench/cmd/bench -count $(or $(COUNT),10)
+# What is measured is for who measured it, in a folder that git ignores. PUBLISH=1 changes the published report.
+SCRATCH = bench/$(if $(filter 1,$(PUBLISH)),report,out)
 
-bench-peers:      # the same work through other libraries, into bench/report
-	go run -C bench/peers . -rounds $(or $(COUNT),15)
+bench:            # every benchmark COUNT (10) times for BENCHTIME (200ms, or 1x) each, into bench/out
+	go run ./bench/cmd/bench -count $(or $(COUNT),10) -benchtime $(or $(BENCHTIME),200ms) $(if $(filter 1,$(PUBLISH)),-publish)
 
-bench-compare:    # fails if something is slower than at the revision BASE
-	go run ./bench/cmd/compare -base "$(BASE)" -count $(or $(COUNT),10)
+bench-peers:      # the same work through other libraries, COUNT (15) turns of BENCHTIME (25ms, or 1x), into bench/out
+	go run -C bench/peers . -rounds $(or $(COUNT),15) -benchtime $(or $(BENCHTIME),25ms) -out ../../$(SCRATCH)
+
+bench-publish:    # all of that on a quiet machine, into bench/report and README.md
+	CI=true .ci/publish
+
+bench-compare:    # every benchmark's difference from the revision BASE; fails if something is slower. COUNT (10), BENCHTIME (200ms)
+	go run ./bench/cmd/compare -base "$(BASE)" -count $(or $(COUNT),10) -benchtime $(or $(BENCHTIME),200ms) $(if $(BENCH),-bench '$(BENCH)') $(PACKAGES)
 
 vectors:          # writes the test vectors, and has everybody check them
 	.ci/vectors
@@ -71,7 +77,7 @@ prove:            # the assembly of internal/modexp for all inputs; planted faul
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp
 
-load:             # logins from relying party to phone and back, LOADTIME (20s): how many, how long, the service's processor time by part; refusals
+load:             # logins from relying party to phone and back, BENCHTIME (20s): how many, how long, the service's processor time by part; refusals
 	.ci/load
 
 phone:            # the phone as a web app, into service/web/phone/built, for go build -tags phone ./service/cmd/tandem
@@ -81,5 +87,6 @@ phone:            # the phone as a web app, into service/web/phone/built, for go
 vulncheck:        # known vulnerabilities in what the code calls (asks vuln.go.dev)
 	.ci/vulncheck
 
-page:             # vectors/verify.html in headless Chromium
+page:             # vectors/verify.html and bench/report/report.html in headless Chromium
 	node vectors/internal/page/browser.mjs
+	node bench/internal/page/browser.mjs

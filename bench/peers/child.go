@@ -10,19 +10,26 @@ import (
 	"time"
 )
 
-// child is a program that works on command: c/peers.c or splitkey/internal/contender,
-// whose opening comments have the commands.
+// child is a program that works on command: other/peers.c and its like in other languages,
+// splitkey/internal/contender, or this program itself (serve.go). Their opening comments
+// have the commands.
 type child struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	out   *bufio.Reader
 	slots int
+	name  string // and version
 }
 
 // start runs a program with additional environment variables.
-func start(program string, env ...string) (*child, error) {
-	c := &child{cmd: exec.Command(program)}
-	c.cmd.Env = append(os.Environ(), env...)
+func start(env []string, program string, args ...string) (*child, error) {
+	c := &child{cmd: exec.Command(program, args...)}
+	c.cmd.Env = os.Environ()
+	for _, e := range env {
+		if e != "" {
+			c.cmd.Env = append(c.cmd.Env, e)
+		}
+	}
 	c.cmd.Stderr = os.Stderr // what it says when it fails
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -33,7 +40,13 @@ func start(program string, env ...string) (*child, error) {
 		return nil, err
 	}
 	c.out = bufio.NewReader(out)
-	return c, c.cmd.Start()
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if c.name, err = c.ask("info"); err != nil {
+		return nil, fmt.Errorf("%s: %w", program, err)
+	}
+	return c, nil
 }
 
 // ask sends one command and returns what follows "ok".
@@ -78,46 +91,4 @@ func (c *child) load(words ...any) (string, func(int) (time.Duration, int64, err
 func (c *child) stop() error {
 	c.in.Close()
 	return c.cmd.Wait()
-}
-
-// buildGo builds a command of this repository into dir.
-func buildGo(dir string) (string, error) {
-	program := dir + "/contender"
-	return program, command("go", "build", "-o", program, "github.com/tandem-rsa/tandem/splitkey/internal/contender")
-}
-
-// missing names the Debian package of each library that c/peers.c needs and that is not
-// installed, headers included.
-func missing(dir string) []string {
-	var packages []string
-	for _, library := range []struct{ header, flag, pkg string }{
-		{"openssl/evp.h", "-lcrypto", "libssl-dev"}, {"gmp.h", "-lgmp", "libgmp-dev"},
-	} {
-		file := dir + "/probe.c"
-		source := "#include <stdio.h>\n#include <" + library.header + ">\nint main(void) { return 0; }\n"
-		err := os.WriteFile(file, []byte(source), 0o600)
-		if err == nil {
-			err = command("gcc", "-o", dir+"/probe", file, library.flag)
-		}
-		if err != nil {
-			packages = append(packages, library.pkg)
-		}
-	}
-	return packages
-}
-
-// buildC builds c/peers.c.
-func buildC(dir string) (string, error) {
-	program := dir + "/peers-c"
-	if packages := missing(dir); len(packages) > 0 {
-		return "", fmt.Errorf("libraries are missing: apt-get install %s", strings.Join(packages, " "))
-	}
-	return program, command("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, "c/peers.c", "-lcrypto", "-lgmp")
-}
-
-func command(name string, args ...string) error {
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return nil
 }

@@ -9,17 +9,10 @@ import (
 	"filippo.io/bigmod"
 )
 
-// children are the programs that compete from outside.
-type children struct {
-	kernel   *child // package modexp as it chooses
-	fallback *child // package modexp without AVX-512
-	c        *child // OpenSSL and GMP
-}
-
 // exponentiations are the contenders for base^exponent mod n, with an exponent as long as
 // n. All but math/big take constant time, and all have shown that they get the same
 // result.
-func exponentiations(bits int, ch children) (field, error) {
+func exponentiations(bits int, ch *children) (field, error) {
 	const task = "exponentiation"
 	n := keyFor("device", bits).N
 	size := bits / 8
@@ -52,13 +45,19 @@ func exponentiations(bits int, ch children) (field, error) {
 		return nil
 	})})
 
-	for _, o := range []struct {
+	type other struct {
 		name, kind string
+		variant    variant
 		child      *child
-	}{
-		{"tandem", "exp", ch.kernel}, {"tandem, no IFMA", "exp", ch.fallback},
-		{"OpenSSL", "openssl", ch.c}, {"GMP", "gmp", ch.c},
-	} {
+	}
+	others := []other{{"GMP", "gmp", fastest, ch.openssl[0].fast}}
+	for _, v := range variants {
+		others = append(others, other{"tandem", "exp", v, ch.arithmetic[v]})
+	}
+	for _, o := range ch.openssl {
+		others = append(others, other{o.name, "openssl", fastest, o.fast})
+	}
+	for _, o := range others {
 		result, run, err := o.child.load(o.kind, fmt.Sprintf("%x", base), fmt.Sprintf("%x", exponent), fmt.Sprintf("%x", n))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", o.name, err)
@@ -66,7 +65,7 @@ func exponentiations(bits int, ch children) (field, error) {
 		if err := same(result, want); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
-		f = append(f, &contender{task: task, bits: bits, name: o.name, run: run})
+		f = append(f, &contender{task: task, bits: bits, name: o.name, variant: o.variant, run: run})
 	}
 	return f, nil
 }

@@ -2,164 +2,144 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
+	"encoding/hex"
 	"fmt"
-	"os"
 
 	circl "github.com/cloudflare/circl/tss/rsa"
-
-	"github.com/tandem-rsa/tandem/splitkey"
 )
 
-var digest = sha256.Sum256([]byte("what is signed"))
-
-// keyFor reads one of the fixed keys of package splitkeytest, which only tests may
-// import.
-func keyFor(name string, bits int) *rsa.PrivateKey {
-	text, err := os.ReadFile(fmt.Sprintf("../../splitkey/splitkeytest/testdata/%s-%d.pem", name, bits))
-	if err != nil {
-		panic(err)
-	}
-	block, _ := pem.Decode(text)
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		panic(err)
-	}
-	return key.(*rsa.PrivateKey)
+// entrants gathers contenders for one task by keys of one modulus. All must show that they
+// make the same signature.
+type entrants struct {
+	field
+	task string
+	bits int
+	want []byte
 }
 
-// tandem is a split key: two-prime, or composite with a server key of the same size.
-type tandem struct {
-	client    *splitkey.ClientShare
-	completer *splitkey.Completer
-	message   *splitkey.Message
-	signer    crypto.Signer
+func (e *entrants) add(c *contender, result []byte) error {
+	if e.want == nil {
+		e.want = result
+	}
+	c.task, c.bits = e.task, e.bits
+	if !bytes.Equal(result, e.want) {
+		return fmt.Errorf("%v: wrong signature", c)
+	}
+	e.field = append(e.field, c)
+	return nil
 }
 
-func newTandem(bits int, composite bool) (*tandem, error) {
-	client, server, err := splitkey.Split(keyFor("device", bits), splitkey.Multiplicative)
-	if err != nil {
-		return nil, err
-	}
-	var own splitkey.RSAKey
-	if composite {
-		if own, err = splitkey.GenerateSoftwareKey(bits); err != nil {
-			return nil, err
+// own adds contenders of this program, in all variants.
+func (e *entrants) own(ch *children, name string, primes int, in ...variant) error {
+	for _, v := range in {
+		result, run, err := ch.signers[v].load("sign", e.bits, name)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", name, v.name, err)
+		}
+		b, err := hex.DecodeString(result)
+		if err != nil {
+			return err
+		}
+		if err := e.add(&contender{name: name, primes: primes, variant: v, run: run}, b); err != nil {
+			return err
 		}
 	}
-	t := &tandem{client: client}
-	if t.completer, err = splitkey.NewCompleter(server, own, nil); err != nil {
-		return nil, err
-	}
-	if t.message, err = t.completer.FinalKey().Encode(digest[:], crypto.SHA256); err != nil {
-		return nil, err
-	}
-	t.signer = client.Signer(context.Background(), t.completer.FinalKey(), t.complete)
-	return t, nil
+	return nil
 }
 
-// complete encodes the digest again, as a server does, which gets nothing else.
-func (t *tandem) complete(ctx context.Context, _ *splitkey.Message, y []byte) ([]byte, error) {
-	m, err := t.completer.FinalKey().Encode(digest[:], crypto.SHA256)
+// unsplit adds those who sign alone with the key, whose primes they have.
+func (e *entrants) unsplit(ch *children, key *rsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	checked, err := t.completer.Check(m, y)
-	if err != nil {
-		return nil, err
-	}
-	defer checked.Wipe()
-	return t.completer.Finish(ctx, checked)
-}
-
-// sign is all that both parties do, every check included.
-func (t *tandem) sign() ([]byte, error) { return t.signer.Sign(nil, digest[:], crypto.SHA256) }
-
-func (t *tandem) partial() error {
-	_, err := t.client.SignPartial(t.message)
-	return err
-}
-
-// signatures are the contenders for a PKCS #1 v1.5 signature of a SHA-256 digest by one
-// key. All have shown that they make the same one.
-func signatures(bits int, ch children) (field, error) {
-	key := keyFor("device", bits)
-	f := field{}
-	var want []byte
-	add := func(name string, sign func() ([]byte, error)) error {
-		got, err := sign()
+	join := func(name string, v variant, c *child, signed []byte) error {
+		result, run, err := c.load("sign", fmt.Sprintf("%x", der), fmt.Sprintf("%x", signed))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if want == nil {
-			want = got
-		}
-		if !bytes.Equal(got, want) {
-			return fmt.Errorf("%s: wrong signature", name)
-		}
-		f = append(f, &contender{task: "signature", bits: bits, name: name, run: inProcess(func() error {
-			_, err := sign()
+		b, err := hex.DecodeString(result)
+		if err != nil {
 			return err
-		})})
-		return nil
+		}
+		return e.add(&contender{name: name + ", unsplit", primes: len(key.Primes), variant: v, run: run}, b)
 	}
-	if err := add("crypto/rsa, unsplit", func() ([]byte, error) {
-		return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-	}); err != nil {
-		return nil, err
+	for _, v := range []variant{fastest, noIFMA} {
+		for _, o := range ch.openssl {
+			if err := join(o.name, v, o.child(v), digest[:]); err != nil {
+				return err
+			}
+		}
+		if err := join("Node's crypto.sign", v, ch.node[v], []byte(text)); err != nil {
+			return err
+		}
 	}
+	if len(key.Primes) > 2 {
+		return nil // Java and Go have no use of more primes than two
+	}
+	return join("Java's Signature", fastest, ch.java, []byte(text))
+}
 
-	t, err := newTandem(bits, false)
-	if err != nil {
+// signatures are the contenders for a PKCS #1 v1.5 signature of a SHA-256 digest by a key
+// of two primes, and for the first half of it.
+func signatures(bits int, ch *children) (field, error) {
+	e := &entrants{task: "signature", bits: bits}
+	key := twoPrimes(bits)
+	if err := e.own(ch, cryptoRSA, 2, fastest, pureGo); err != nil {
 		return nil, err
 	}
-	if err := add("tandem, two-prime", t.sign); err != nil {
+	if err := e.unsplit(ch, key); err != nil {
 		return nil, err
 	}
-	f = append(f, &contender{task: "partial", bits: bits, name: "tandem", run: inProcess(t.partial)})
-
+	if bits > 4096 {
+		return e.field, nil // as long as a client key may be
+	}
+	if err := e.own(ch, twoPrime, 0, variants...); err != nil {
+		return nil, err
+	}
 	shares, err := circl.Deal(rand.Reader, 2, 2, key, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := add("circl", func() ([]byte, error) { return signCircl(key, shares, false) }); err != nil {
-		return nil, err
+	for _, blinded := range []bool{false, true} {
+		name := map[bool]string{false: "circl", true: "circl, blinded"}[blinded]
+		sign := func() ([]byte, error) { return signCircl(key, shares, blinded) }
+		result, err := sign()
+		if err != nil {
+			return nil, err
+		}
+		if err := e.add(&contender{name: name, run: inProcess(func() error { _, err := sign(); return err })}, result); err != nil {
+			return nil, err
+		}
 	}
-	if err := add("circl, blinded", func() ([]byte, error) { return signCircl(key, shares, true) }); err != nil {
-		return nil, err
+	p := &entrants{task: "partial", bits: bits}
+	// Each process has another share.
+	for _, v := range variants {
+		p.want = nil
+		if err := p.own(ch, partial, 0, v); err != nil {
+			return nil, err
+		}
 	}
-
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	result, run, err := ch.c.load("sign", fmt.Sprintf("%x", der), fmt.Sprintf("%x", digest))
-	if err != nil {
-		return nil, err
-	}
-	if result != fmt.Sprintf("%x", want) {
-		return nil, fmt.Errorf("OpenSSL: wrong signature")
-	}
-	return append(f, &contender{task: "signature", bits: bits, name: "OpenSSL, unsplit", run: run}), nil
+	return append(e.field, p.field...), nil
 }
 
-// composites are the contenders for a signature of two keys with moduli of the given
-// size.
-func composites(bits int) (field, error) {
-	t, err := newTandem(bits, true)
+// composites are the contenders for a signature by a key of four primes: of two parties
+// with two each, and of one party that has all.
+func composites(bits int, ch *children) (field, error) {
+	e := &entrants{task: "signature", bits: bits}
+	key, err := fourPrimes(bits)
 	if err != nil {
 		return nil, err
 	}
-	return field{{task: "signature", bits: 2 * bits, name: "tandem, composite", run: inProcess(func() error {
-		_, err := t.sign()
-		return err
-	})}}, nil
+	if err := e.own(ch, composite, 0, variants...); err != nil {
+		return nil, err
+	}
+	err = e.unsplit(ch, key)
+	return e.field, err
 }
 
 func signCircl(key *rsa.PrivateKey, shares []circl.KeyShare, blinded bool) ([]byte, error) {

@@ -1,9 +1,13 @@
-// Command bench runs the benchmarks of all modules and writes the report. Run it in the
-// root of the repository. The report names a package whose benchmarks fail, and the
-// command then ends with an error.
+// Command bench runs the benchmarks of all modules and writes the report, with what the
+// benchmarks printed beside it. Run it in the root of the repository. The report names a
+// package whose benchmarks fail, and the command then ends with an error.
 //
 //	go run ./bench/cmd/bench -count 10 -benchtime 200ms [package folder ...]
-//	go run ./bench/cmd/bench -render
+//
+// What is published is in bench/report, and a sentence of it in README.md. This writes
+// both again from the measurements that are there:
+//
+//	go run ./bench/cmd/bench -render -publish
 package main
 
 import (
@@ -12,12 +16,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/tandem-rsa/tandem/bench/internal/benchstat"
 	"github.com/tandem-rsa/tandem/bench/internal/machine"
 	"github.com/tandem-rsa/tandem/bench/internal/report"
 	"github.com/tandem-rsa/tandem/bench/internal/suite"
@@ -25,17 +27,24 @@ import (
 
 func main() {
 	count := flag.Int("count", 10, "rounds")
-	benchTime := flag.Duration("benchtime", 200*time.Millisecond, "time for each benchmark in a round")
+	benchTime := flag.String("benchtime", "200ms", "time for each benchmark in a round, or how many times (1x)")
 	expression := flag.String("bench", ".", "regular expression of benchmarks")
-	out := flag.String("out", "bench/report", "folder of the report")
+	out := flag.String("out", report.Scratch, "folder of the report")
+	publish := flag.Bool("publish", false, "write "+report.Published+" and the sentence in README.md")
 	render := flag.Bool("render", false, "run nothing, write the report again")
 	flag.Parse()
+	if *publish {
+		*out = report.Published
+	}
 	err := os.MkdirAll(*out, 0o755)
 	if err == nil && !*render {
 		err = run(".", *count, suite.Options{Bench: *expression, BenchTime: *benchTime, Timeout: 30 * time.Minute}, *out, flag.Args())
 	}
 	if err == nil || errors.Is(err, errPackages) {
 		err = errors.Join(err, report.Write(*out))
+	}
+	if *publish && (err == nil || errors.Is(err, errPackages)) {
+		err = errors.Join(err, report.WriteReadme("README.md", *out))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -49,6 +58,9 @@ var errPackages = errors.New("some packages did not run: the report says why")
 func run(root string, count int, o suite.Options, out string, packages []string) error {
 	if count < 1 {
 		return fmt.Errorf("-count %d", count)
+	}
+	if err := o.Check(); err != nil {
+		return err
 	}
 	b := &report.Bench{Machine: machine.Describe(), Count: count, BenchTime: o.BenchTime}
 	var err error
@@ -67,10 +79,15 @@ func run(root string, count int, o suite.Options, out string, packages []string)
 		return err
 	}
 	var results bytes.Buffer
+	b.Took = map[string]float64{}
 	for i := range count {
 		binaries = slices.DeleteFunc(binaries, func(p *suite.Binary) bool {
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", i+1, count, p.Package)
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s", i+1, count, p.Package)
+			began := time.Now()
 			err := p.Run(&results, o)
+			took := time.Since(began)
+			b.Took[p.Package] += took.Seconds()
+			fmt.Fprintf(os.Stderr, ": %.1f s\n", took.Seconds())
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				first, _, _ := strings.Cut(err.Error(), "\n")
@@ -80,14 +97,7 @@ func run(root string, count int, o suite.Options, out string, packages []string)
 		})
 	}
 	b.Machine.Done()
-	raw := filepath.Join(out, "bench.txt")
-	if err := os.WriteFile(raw, results.Bytes(), 0o644); err != nil {
-		return err
-	}
-	if b.Tables, err = benchstat.Summarize(raw); err != nil {
-		return err
-	}
-	if err := b.Save(out); err != nil {
+	if err := b.Save(out, results.Bytes()); err != nil {
 		return err
 	}
 	if len(b.Failures) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-rsa/tandem/bench/internal/benchstat"
 	"github.com/tandem-rsa/tandem/bench/internal/report"
 	"github.com/tandem-rsa/tandem/bench/internal/suite"
 )
@@ -26,7 +27,7 @@ func TestRun(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	}
-	o := suite.Options{Bench: ".", BenchTime: time.Millisecond, Timeout: time.Minute}
+	o := suite.Options{Bench: ".", BenchTime: "1ms", Timeout: time.Minute}
 	require.ErrorIs(t, run(root, 2, o, out, nil), errPackages)
 	require.NoError(t, report.Write(out))
 	text, err := os.ReadFile(filepath.Join(out, "report.md"))
@@ -34,7 +35,17 @@ func TestRun(t *testing.T) {
 	require.Contains(t, string(text), "| Good |")
 	require.Contains(t, string(text), "Did not run: b: exit status 1")
 
-	require.NoError(t, run(root, 1, o, out, []string{"a"}))
+	// Anybody's run compares with what was printed.
+	first := filepath.Join(out, "raw.txt")
+	next := t.TempDir()
+	require.NoError(t, run(root, 1, o, next, []string{"a"}))
+	tables, err := benchstat.Compare(first, filepath.Join(next, "raw.txt"))
+	require.NoError(t, err)
+	require.Equal(t, "example.org/m/a", tables[0].Package)
+	require.NotNil(t, tables[0].Rows[0].Base)
+	require.NotNil(t, tables[0].Rows[0].Value)
+
 	require.Error(t, run(root, 0, o, out, nil))
+	require.Error(t, run(root, 1, suite.Options{Bench: ".", BenchTime: "fast", Timeout: time.Minute}, out, nil))
 	require.Error(t, run(root, 1, o, out, []string{"none"}))
 }

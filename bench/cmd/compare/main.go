@@ -1,6 +1,6 @@
 // Command compare runs the benchmarks of another revision and of the working tree in
-// turns, and fails if benchstat finds one that got significantly worse by more than a
-// tenth. Run it in the root of the repository.
+// turns. It prints what benchstat says of every benchmark, and fails if one got
+// significantly worse by more than a tenth. Run it in the root of the repository.
 //
 //	go run ./bench/cmd/compare -base main [-count 10] [-benchtime 200ms]
 //		[-bench REGEXP] [package folder ...]
@@ -24,7 +24,7 @@ import (
 func main() {
 	base := flag.String("base", "", "revision to compare with")
 	count := flag.Int("count", 10, "runs of each side")
-	benchTime := flag.Duration("benchtime", 200*time.Millisecond, "time for each benchmark in a run")
+	benchTime := flag.String("benchtime", "200ms", "time for each benchmark in a run, or how many times (1x)")
 	expression := flag.String("bench", ".", "regular expression of benchmarks")
 	flag.Parse()
 	o := suite.Options{Bench: *expression, BenchTime: *benchTime, Timeout: 30 * time.Minute}
@@ -43,6 +43,9 @@ func compare(w io.Writer, root, base string, count int, o suite.Options, package
 	}
 	if count < benchstat.MinSamples {
 		return fmt.Errorf("-count %d: fewer than %d runs cannot differ significantly", count, benchstat.MinSamples)
+	}
+	if err := o.Check(); err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "compare")
 	if err != nil {
@@ -74,6 +77,11 @@ func compare(w io.Writer, root, base string, count int, o suite.Options, package
 	if err := takeTurns(sides, files, count, o); err != nil {
 		return err
 	}
+	all, err := benchstat.Text(files[0], files[1])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w, all)
 	tables, err := benchstat.Compare(files[0], files[1])
 	if err != nil {
 		return err

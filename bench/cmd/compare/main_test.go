@@ -50,7 +50,7 @@ func allocate(t *testing.T, root string, times int) {
 	require.NoError(t, os.WriteFile(filepath.Join(root, "a", "a_test.go"), fmt.Appendf(nil, source, times), 0o600))
 }
 
-var quick = suite.Options{Bench: ".", BenchTime: time.Millisecond, Timeout: time.Minute}
+var quick = suite.Options{Bench: ".", BenchTime: "1ms", Timeout: time.Minute}
 
 // TestCompare: the working tree against the commit, through git, go, and benchstat.
 func TestCompare(t *testing.T) {
@@ -60,12 +60,21 @@ func TestCompare(t *testing.T) {
 	require.ErrorIs(t, compare(&out, root, "HEAD", 6, quick, nil), errRegression)
 	require.Contains(t, out.String(), "WORSE: example.org/m/a X")
 	require.Contains(t, out.String(), "allocs/op from 2 to 3 (+50.0 %)")
+	require.Regexp(t, `X\S*\s+2\.000 .*\s3\.000 .*\+50\.00%`, out.String(), "benchstat's line")
 
 	// The other tree is gone.
 	list, err := os.ReadDir(filepath.Join(root, ".git", "worktrees"))
 	if err == nil {
 		require.Empty(t, list)
 	}
+}
+
+// TestCompareEqual: what did not change is printed, too.
+func TestCompareEqual(t *testing.T) {
+	root := repository(t)
+	var out bytes.Buffer
+	require.NoError(t, compare(&out, root, "HEAD", 6, suite.Options{Bench: ".", BenchTime: "10x", Timeout: time.Minute}, nil))
+	require.Regexp(t, `X\S*\s+2\.000 .*\s2\.000 .*~`, out.String())
 }
 
 func TestCompareRefuses(t *testing.T) {
@@ -79,4 +88,7 @@ func TestCompareRefuses(t *testing.T) {
 		require.Error(t, err)
 		require.NotErrorIs(t, err, errRegression)
 	}
+	bad := quick
+	bad.BenchTime = "fast"
+	require.ErrorContains(t, compare(new(bytes.Buffer), root, "HEAD", 10, bad, nil), "fast")
 }

@@ -52,6 +52,13 @@ func Summarize(file string) ([]Table, error) { return run("base=" + file) }
 // Compare reads two files of benchmark results.
 func Compare(base, head string) ([]Table, error) { return run("base="+base, "head="+head) }
 
+// Text is what benchstat prints of two files of benchmark results: a line for each
+// benchmark and unit, with the difference where there is one.
+func Text(base, head string) (string, error) {
+	out, _, err := execute("text", "base="+base, "head="+head)
+	return out, err
+}
+
 // program returns the path of benchstat's executable, which it builds if need be.
 func program() (string, error) {
 	root, err := output(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module))
@@ -77,25 +84,37 @@ func output(cmd *exec.Cmd) (string, error) {
 }
 
 func run(inputs ...string) ([]Table, error) {
-	file, err := program()
+	out, errs, err := execute("csv", inputs...)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(file, append([]string{"-format", "csv", "-alpha", alpha}, inputs...)...)
+	tables, err := parse(strings.NewReader(out), len(inputs))
+	if err != nil {
+		return nil, err
+	}
+	if len(tables) == 0 {
+		return nil, fmt.Errorf("benchstat: no results\n%s", errs)
+	}
+	return tables, nil
+}
+
+// execute runs benchstat, and returns what it prints, and its remarks.
+func execute(format string, inputs ...string) (string, string, error) {
+	file, err := program()
+	if err != nil {
+		return "", "", err
+	}
+	cmd := exec.Command(file, append([]string{"-format", format, "-alpha", alpha}, inputs...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("benchstat: %w\n%s", err, &errs)
-	}
-	tables, err := parse(&out, len(inputs))
-	if err != nil {
-		return nil, err
+		return "", "", fmt.Errorf("benchstat: %w\n%s", err, &errs)
 	}
 	// It reports what it cannot read, and goes on without.
-	if len(tables) == 0 || strings.Contains(errs.String(), "no such file") {
-		return nil, fmt.Errorf("benchstat: no results\n%s", &errs)
+	if strings.Contains(errs.String(), "no such file") {
+		return "", "", fmt.Errorf("benchstat: no results\n%s", &errs)
 	}
-	return tables, nil
+	return out.String(), errs.String(), nil
 }
 
 // parse reads benchstat's CSV: lines of configuration ("pkg: path"), and for each unit

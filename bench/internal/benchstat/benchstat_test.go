@@ -125,6 +125,8 @@ func TestCompare(t *testing.T) {
 
 	_, err = Compare(base, filepath.Join(dir, "none.txt"))
 	require.Error(t, err)
+	_, err = Text(base, filepath.Join(dir, "none.txt"))
+	require.Error(t, err)
 }
 
 // TestMinSamples: so many samples can show a difference, fewer cannot.

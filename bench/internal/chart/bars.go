@@ -20,7 +20,7 @@ type Bar struct {
 // Stacked draws a horizontal bar for each thing, one below the other on the same scale,
 // and a legend with the numbers of the first.
 func Stacked(title string, bars []Bar) []byte {
-	const width, left, right, top, row = 900, 190, 90, 56, 52
+	const width, left, right, top, row = 940, 230, 90, 56, 52
 	var names []string
 	longest := 0.0
 	index := map[string]int{}
@@ -46,7 +46,7 @@ func Stacked(title string, bars []Bar) []byte {
 		x := float64(left)
 		for _, p := range b.Parts {
 			w := p.Seconds * scale
-			// A sliver of white keeps neighbours apart.
+			// A sliver of paper keeps neighbours apart.
 			c.rect(x, y, max(w-1, 0.5), 34, colour(index[p.Name]))
 			x += w
 		}
@@ -120,9 +120,9 @@ func Scaling(title string, groups []Group) []byte {
 			w := min(pitch*0.7, 110)
 			at := x + (pitch-w)/2
 			c.rect(at, y(g.Rate[j]), w, y(0)-y(g.Rate[j]), colour(i))
-			c.line(at-6, y(g.ideal(j)), at+w+6, y(g.ideal(j)), ink, 2, "5 3")
-			c.text(at+w/2, y(g.Rate[j])+18, "middle", "bold", "#fff", fmt.Sprintf("%.0f", g.Rate[j]))
-			c.text(at+w/2, y(g.Rate[j])+36, "middle", "normal", "#fff", fmt.Sprintf("× %.2f", g.Rate[j]/g.Rate[0]))
+			c.line(at-6, y(g.ideal(j)), at+w+6, y(g.ideal(j)), "dash", 2, "5 3")
+			c.text(at+w/2, y(g.Rate[j])+18, "middle", "bold", light, fmt.Sprintf("%.0f", g.Rate[j]))
+			c.text(at+w/2, y(g.Rate[j])+36, "middle", "normal", light, fmt.Sprintf("× %.2f", g.Rate[j]/g.Rate[0]))
 			c.text(at+w/2, height-bottom+18, "middle", "normal", ink, plural(n))
 			x += pitch
 		}

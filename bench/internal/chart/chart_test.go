@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -101,5 +102,26 @@ func TestTicks(t *testing.T) {
 	for _, highest := range []float64{0.7, 1, 99, 3500} {
 		n := math.Ceil(highest / linearStep(highest))
 		require.True(t, n >= 2 && n <= 6, "%g in %g steps", highest, n)
+	}
+}
+
+// TestDark: whatever is drawn in ink, and the paper, has a colour for dark paper, too; what
+// has its own colour can be seen on both.
+func TestDark(t *testing.T) {
+	for _, svg := range [][]byte{
+		Lines("x", "bits", lines), Stacked("x", []Bar{{"a", []Part{{"b", 1}}}}), Scaling("x", []Group{{"a", []int{1, 2}, []float64{1, 2}}}),
+	} {
+		text := string(svg)
+		_, dark, found := strings.Cut(text, "@media (prefers-color-scheme:dark){")
+		require.True(t, found)
+		dark, body, _ := strings.Cut(dark, "</style>")
+		for _, m := range regexp.MustCompile(`class="(\w+)"`).FindAllStringSubmatch(body, -1) {
+			if m[1] != light {
+				require.Contains(t, dark, "."+m[1]+"{", "class %s", m[1])
+			}
+		}
+		for _, m := range regexp.MustCompile(`(?:fill|stroke)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			require.Contains(t, append(colours, "none"), m[1])
+		}
 	}
 }

@@ -78,7 +78,8 @@ func Lines(title, xLabel string, lines []Line) []byte {
 		labels = append(labels, label{x(last), y(l.Points[last]), i, l.Name + "  " + Duration(l.Points[last])})
 	}
 	for _, l := range spread(labels, 17) {
-		c.text(width-right+14, l.y+4, "start", "normal", colour(l.colour), l.text)
+		fmt.Fprintf(c, `<circle cx="%g" cy="%g" r="4" fill="%s"/>`+"\n", float64(width-right+14), round(l.y), colour(l.colour))
+		c.text(width-right+24, l.y+4, "start", "normal", ink, l.text)
 	}
 	return c.done()
 }

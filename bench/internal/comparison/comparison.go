@@ -14,7 +14,7 @@ import (
 // Result is one run.
 type Result struct {
 	Machine  machine.Machine
-	Versions string // of the C libraries
+	Versions string // of others' programs
 	Rounds   int
 	Rows     []Row
 	Targets  []Target
@@ -25,22 +25,41 @@ type Row struct {
 	Task     string // what was done: "exponentiation", "partial", "signature", ...
 	Bits     int    // of the (final) modulus
 	Name     string
+	Primes   int       // of an ordinary key; 0 elsewhere
+	Variant  string    // "" for the arithmetic that the processor can best, "no IFMA", "pure Go"
 	Time     Quartiles // nanoseconds of processor time a repetition
 	Wall     bool      // Time is time on the clock, not the processor's
 	Allocs   float64   // a repetition
 	HasAlloc bool      // Allocs was counted
 }
 
+// Label names the contender in a table.
+func (r Row) Label() string {
+	label := r.Name
+	if r.Primes > 0 {
+		label += ", " + r.Shape()
+	}
+	if r.Variant != "" {
+		label += ", " + r.Variant
+	}
+	return label
+}
+
+// Shape is the key's, of an ordinary key.
+func (r Row) Shape() string { return map[int]string{2: "two", 4: "four"}[r.Primes] + " primes" }
+
 // Quartiles of a number of samples.
 type Quartiles struct{ Low, Median, High float64 }
 
 // Target is a ratio that this library claims, and the measured one.
 type Target struct {
-	Claim   string
-	Bound   float64
-	AtMost  bool // whether Bound is an upper bound; else it is a lower one
-	Ratio   Quartiles
-	Missing string // why there is no ratio, if there is none
+	Claim     string
+	For       string // the class of processors for which it is claimed, "" for all
+	Elsewhere bool   // this is another one
+	Bound     float64
+	AtMost    bool // whether Bound is an upper bound; else it is a lower one
+	Ratio     Quartiles
+	Missing   string // why there is no ratio, if there is none
 }
 
 // Met tells whether the median is on the right side of the bound.

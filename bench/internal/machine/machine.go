@@ -5,7 +5,9 @@ package machine
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +16,8 @@ import (
 // Machine says where and when numbers were measured. Unknown fields are empty.
 type Machine struct {
 	CPU      string
-	CPUs     int // that the Go scheduler uses
+	IFMA     bool // AVX-512 IFMA
+	CPUs     int  // that the Go scheduler uses
 	System   string
 	Go       string
 	Revision string // of this repository
@@ -28,6 +31,7 @@ type Machine struct {
 func Describe() Machine {
 	return Machine{
 		CPU:      cpu(read("/proc/cpuinfo")),
+		IFMA:     ifma(read("/proc/cpuinfo")),
 		CPUs:     runtime.GOMAXPROCS(0),
 		System:   strings.TrimSpace(runtime.GOOS + "/" + runtime.GOARCH + " " + strings.TrimSpace(read("/proc/sys/kernel/osrelease"))),
 		Go:       runtime.Version(),
@@ -62,6 +66,61 @@ func cpu(info string) string {
 		name += " (family " + values["cpu family"] + ", model " + values["model"] + ")"
 	}
 	return name
+}
+
+func ifma(info string) bool {
+	for line := range strings.Lines(info) {
+		if name, flags, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "flags" {
+			return slices.Contains(strings.Fields(flags), "avx512ifma")
+		}
+	}
+	return false
+}
+
+var familyModel = regexp.MustCompile(`^(.*?) ?\(family (\d+), model (\d+)\)$`)
+
+// class names a kind of processor: those of one kind are about as fast at this.
+type class struct {
+	vendor      string // how the processor's name begins
+	family      int
+	first, last int // models
+	name        string
+}
+
+// Of AMD's numbers and Intel's own (Linux, arch/x86/kernel/cpu/amd.c and
+// arch/x86/include/asm/intel-family.h).
+var classes = []class{
+	{"AMD", 26, 0x00, 0xff, "AMD Zen 5"},
+	{"AMD", 25, 0x10, 0x1f, "AMD Zen 4"}, {"AMD", 25, 0x60, 0x7f, "AMD Zen 4"}, {"AMD", 25, 0xa0, 0xaf, "AMD Zen 4"},
+	{"AMD", 25, 0x00, 0xff, "AMD Zen 3"},
+	{"Intel", 6, 85, 85, "Intel Skylake or Cascade Lake"}, {"Intel", 6, 106, 108, "Intel Ice Lake"},
+	{"Intel", 6, 143, 143, "Intel Sapphire Rapids"}, {"Intel", 6, 207, 207, "Intel Emerald Rapids"},
+	{"Intel", 6, 173, 174, "Intel Granite Rapids"},
+}
+
+// Class names the kind of processor, "AMD Zen 5", or the processor where the kind is not
+// known.
+func (m Machine) Class() string {
+	found := familyModel.FindStringSubmatch(m.CPU)
+	if found == nil {
+		return m.CPU
+	}
+	family, _ := strconv.Atoi(found[2])
+	model, _ := strconv.Atoi(found[3])
+	for _, c := range classes {
+		if strings.HasPrefix(m.CPU, c.vendor) && c.family == family && c.first <= model && model <= c.last {
+			return c.name
+		}
+	}
+	return m.CPU
+}
+
+// Kind is the class with what decides how fast this library is.
+func (m Machine) Kind() string {
+	if m.IFMA {
+		return m.Class() + ", AVX-512 IFMA"
+	}
+	return m.Class() + ", no AVX-512 IFMA"
 }
 
 func load() string {

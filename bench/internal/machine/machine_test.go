@@ -12,6 +12,24 @@ func TestCPU(t *testing.T) {
 	require.Empty(t, cpu(""))
 }
 
+func TestClass(t *testing.T) {
+	for name, want := range map[string]string{
+		"AMD EPYC (family 26, model 2)":                  "AMD Zen 5",
+		"AMD EPYC (family 25, model 17)":                 "AMD Zen 4",
+		"AMD EPYC 7763 (family 25, model 1)":             "AMD Zen 3",
+		"Intel(R) Xeon(R) (family 6, model 143)":         "Intel Sapphire Rapids",
+		"Intel(R) Xeon(R) Processor (family 6, model 1)": "Intel(R) Xeon(R) Processor (family 6, model 1)",
+		"Cortex": "Cortex",
+	} {
+		require.Equal(t, want, Machine{CPU: name}.Class())
+	}
+	require.Equal(t, "AMD Zen 5, AVX-512 IFMA", Machine{CPU: "AMD EPYC (family 26, model 2)", IFMA: true}.Kind())
+	require.Equal(t, "Cortex, no AVX-512 IFMA", Machine{CPU: "Cortex"}.Kind())
+	require.True(t, ifma("processor\t: 0\nflags\t\t: fpu avx512ifma vme\n"))
+	require.False(t, ifma("processor\t: 0\nflags\t\t: fpu avx512ifmax vme\n"))
+	require.False(t, ifma(""))
+}
+
 func TestBusy(t *testing.T) {
 	require.False(t, Machine{CPUs: 2, Load: "0.50 1.00 9.00", LoadEnd: "2.20 1.50 1.00"}.Busy())
 	require.True(t, Machine{CPUs: 2, Load: "1.50 1.00 9.00", LoadEnd: "2.20 1.50 1.00"}.Busy())

@@ -70,7 +70,7 @@ func (s *sources) exponentiations() []chart.Line {
 	}
 	others := map[string]map[int]float64{}
 	for _, r := range s.peers.Rows {
-		if r.Task != "exponentiation" || strings.HasPrefix(r.Name, "tandem") || r.Name == "bigmod" && s.bench != nil {
+		if r.Task != "exponentiation" || r.Variant != "" || strings.HasPrefix(r.Name, "tandem") || r.Name == "bigmod" && s.bench != nil {
 			continue
 		}
 		if others[r.Name] == nil {
@@ -109,8 +109,8 @@ func (s *sources) costs() []chart.Bar {
 		return bars
 	}
 	for _, r := range s.peers.Rows {
-		if name, ok := strings.CutSuffix(r.Name, ", unsplit"); ok && r.Bits == 4096 {
-			bars = append(bars, chart.Bar{Name: name + ", one party", Parts: []chart.Part{{Name: "one party, with the primes", Seconds: r.Time.Median / 1e9}}})
+		if r.Bits == 4096 && r.Primes > 0 && r.Variant == "" {
+			bars = append(bars, chart.Bar{Name: strings.TrimSuffix(r.Name, ", unsplit") + ", " + r.Shape(), Parts: []chart.Part{{Name: "one party, with the primes", Seconds: r.Time.Median / 1e9}}})
 		}
 	}
 	return bars

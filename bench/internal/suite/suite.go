@@ -12,7 +12,9 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -85,8 +87,23 @@ func Build(root, into string, packages []string) ([]*Binary, error) {
 // Options say what to run.
 type Options struct {
 	Bench     string        // regular expression of names
-	BenchTime time.Duration // for each benchmark
+	BenchTime string        // for each benchmark, as "go test -benchtime" takes it: 200ms, 1x
 	Timeout   time.Duration // of one run of a package
+}
+
+// Check refuses what every package would refuse after it was built.
+func (o Options) Check() error {
+	if _, err := regexp.Compile(o.Bench); err != nil {
+		return err
+	}
+	if n, times := strings.CutSuffix(o.BenchTime, "x"); times {
+		if n, err := strconv.Atoi(n); err == nil && n > 0 {
+			return nil
+		}
+	} else if d, err := time.ParseDuration(o.BenchTime); err == nil && d > 0 {
+		return nil
+	}
+	return fmt.Errorf("%q is neither a time for each benchmark (200ms) nor a number of times (1x)", o.BenchTime)
 }
 
 // Run runs a package's benchmarks once, and appends the results to w. On an error it has
@@ -94,7 +111,7 @@ type Options struct {
 func (b *Binary) Run(w io.Writer, o Options) error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.Timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, b.file, "-test.run=^$", "-test.bench="+o.Bench, "-test.benchtime="+o.BenchTime.String(), "-test.count=1")
+	cmd := exec.CommandContext(ctx, b.file, "-test.run=^$", "-test.bench="+o.Bench, "-test.benchtime="+o.BenchTime, "-test.count=1")
 	cmd.Dir = b.dir
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

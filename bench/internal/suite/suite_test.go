@@ -37,7 +37,7 @@ func build(t *testing.T, body string) *Binary {
 	return bins[0]
 }
 
-var quick = Options{Bench: "X", BenchTime: time.Millisecond, Timeout: time.Minute}
+var quick = Options{Bench: "X", BenchTime: "1ms", Timeout: time.Minute}
 
 func TestFind(t *testing.T) {
 	got, err := Find(module(t, ""))
@@ -71,4 +71,20 @@ func TestBuildFails(t *testing.T) {
 	t.Setenv("GOWORK", "off")
 	_, err := Build(module(t, "undefined()"), t.TempDir(), []string{"a"})
 	require.ErrorContains(t, err, "undefined")
+}
+
+func TestOptions(t *testing.T) {
+	for _, good := range []string{"200ms", "1s", "1x", "100x"} {
+		require.NoError(t, Options{".", good, time.Minute}.Check(), good)
+	}
+	for _, bad := range []string{"", "x", "0x", "-1x", "1", "0s", "-1s", "1.5x", "fast"} {
+		require.ErrorContains(t, Options{".", bad, time.Minute}.Check(), "1x", bad)
+	}
+	require.Error(t, Options{"(", "1x", time.Minute}.Check())
+
+	var out bytes.Buffer
+	times := quick
+	times.BenchTime = "3x"
+	require.NoError(t, build(t, "for b.Loop() {}").Run(&out, times))
+	require.Regexp(t, `BenchmarkX\S*\s+3\s`, out.String())
 }

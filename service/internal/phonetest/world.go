@@ -51,9 +51,10 @@ type World struct {
 	*servicetest.Service
 	URL string // of the web server; phones call /device/v1 on it
 
-	t    testing.TB
-	lose atomic.Pointer[string]
-	at   atomic.Pointer[moment]
+	t        testing.TB
+	lose     atomic.Pointer[string]
+	at       atomic.Pointer[moment]
+	answered atomic.Int64
 }
 
 // moment is one at which a test does something.
@@ -90,7 +91,9 @@ func New(t testing.TB, db *database.DB, others http.Handler) *World {
 			// Browsers send a request again whose connection broke.
 			http.Error(rw, "bad gateway", http.StatusBadGateway)
 		default:
+			began := time.Now()
 			phones.ServeHTTP(rw, r)
+			w.answered.Add(int64(time.Since(began)))
 		}
 	}))
 	t.Cleanup(func() {
@@ -109,6 +112,10 @@ func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
 // Loses has the service's next answer on a path lost.
 func (w *World) Loses(path string) { w.lose.Store(&path) }
+
+// Answered is how long requests of phones have taken by now, each from its arrival to the
+// end of its answer.
+func (w *World) Answered() time.Duration { return time.Duration(w.answered.Load()) }
 
 // At has a function called when the next request on a path has come, or has been handled
 // and not answered.
