@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// child is a program that works on command: other/peers.c and its like in other languages,
-// splitkey/internal/contender, or this program itself (serve.go). Their opening comments
-// have the commands.
+// child is a program that works on command: other/peers.c and its like in other
+// languages, splitkey/internal/contender, or this program itself (serve.go). Their
+// opening comments have the commands.
 type child struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser

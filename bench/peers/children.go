@@ -124,8 +124,8 @@ func startAll(dir string) (*children, error) {
 	return c, err
 }
 
-// add starts peers with the OpenSSL of a folder, "" for the system's, unless its version is
-// there already.
+// add starts peers with the OpenSSL of a folder, "" for the system's, unless its version
+// is there already.
 func (c *children) add(peers, folder string) error {
 	program, args, env := peers, []string{}, []string{}
 	if folder != "" {
@@ -184,8 +184,8 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// missing names the Debian packages of what the programs need and is not installed, headers
-// included.
+// missing names the Debian packages of what the programs need and is not installed,
+// headers included.
 func missing(dir string) []string {
 	var packages []string
 	for _, program := range []struct{ name, pkg string }{{"node", "nodejs"}, {"javac", "default-jdk-headless"}} {

@@ -40,8 +40,8 @@ func twoPrimes(bits int) *rsa.PrivateKey {
 	return keyFor("device", bits)
 }
 
-// fourPrimes is the final key of a composite as an ordinary key of one party, which has all
-// four of its primes.
+// fourPrimes is the final key of a composite as an ordinary key of one party, which has
+// all four of its primes.
 func fourPrimes(bits int) (*rsa.PrivateKey, error) {
 	client, server := keyFor("device", bits/2), keyFor("server", bits/2)
 	key := &rsa.PrivateKey{Primes: slices.Concat(client.Primes, server.Primes)}

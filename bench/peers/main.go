@@ -1,15 +1,16 @@
-// Command peers does the same work with this library and with others, in turns in one run:
-// exponentiations with math/big, bigmod, OpenSSL and GMP; whole signatures with
-// cloudflare/circl's threshold RSA, and ordinary ones of crypto/rsa, OpenSSL, Node and Java,
-// by keys of two primes and of four. This library and OpenSSL also compete without AVX-512
-// IFMA, and Go programs without assembly. It prints medians of processor time, compares the
-// ratios with what this library claims, and adds both to the report. It needs Linux, gcc, the
-// headers of OpenSSL and GMP, Node, and a JDK.
+// Command peers does the same work with this library and with others, in turns in one
+// run: exponentiations with math/big, bigmod, OpenSSL and GMP; whole signatures with
+// cloudflare/circl's threshold RSA, and ordinary ones of crypto/rsa, OpenSSL, Node and
+// Java, by keys of two primes and of four. This library and OpenSSL also compete without
+// AVX-512 IFMA, and Go programs without assembly. It prints medians of processor time,
+// compares the ratios with what this library claims, and adds both to the report. It
+// needs Linux, gcc, the headers of OpenSSL and GMP, Node, and a JDK.
 //
-// OpenSSL is the system's; that of Debian's next release where .ci/openssl has fetched it;
-// that of the folder $OPENSSL, and of /usr/local and /opt, where there is one (libcrypto.so.3).
+// OpenSSL is the system's; that of Debian's unstable release where .ci/openssl has
+// fetched it; that of the folder $OPENSSL, and of /usr/local and /opt, where there is one
+// (libcrypto.so.3).
 //
-//	go run . -rounds 15 -benchtime 25ms -out ../report
+//	go run . -rounds 15 -benchtime 25ms -out ../out
 package main
 
 import (

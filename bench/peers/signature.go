@@ -12,8 +12,8 @@ import (
 	circl "github.com/cloudflare/circl/tss/rsa"
 )
 
-// entrants gathers contenders for one task by keys of one modulus. All must show that they
-// make the same signature.
+// entrants gathers contenders for one task by keys of one modulus. All must show that
+// they make the same signature.
 type entrants struct {
 	field
 	task string

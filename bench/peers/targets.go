@@ -17,8 +17,8 @@ const (
 )
 
 // targets are the claims that this library makes about its speed, with what this run
-// says. Most are for one class of processors. On a busy machine the run says nothing about
-// several cores, which other work takes time of. debian is the system's OpenSSL.
+// says. Most are for one class of processors. On a busy machine the run says nothing
+// about several cores, which other work takes time of. debian is the system's OpenSSL.
 func (f field) targets(m machine.Machine, debian string) []comparison.Target {
 	var out []comparison.Target
 	// claim takes two contenders of the same run and the bound of the ratio of their

@@ -105,8 +105,8 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// TestDark: whatever is drawn in ink, and the paper, has a colour for dark paper, too; what
-// has its own colour can be seen on both.
+// TestDark: whatever is drawn in ink, and the paper, has a colour for dark paper, too;
+// what has its own colour can be seen on both.
 func TestDark(t *testing.T) {
 	for _, svg := range [][]byte{
 		Lines("x", "bits", lines), Stacked("x", []Bar{{"a", []Part{{"b", 1}}}}), Scaling("x", []Group{{"a", []int{1, 2}, []float64{1, 2}}}),

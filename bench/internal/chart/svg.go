@@ -9,9 +9,9 @@ import (
 	"math"
 )
 
-// Colours that people with the common kinds of colour blindness tell apart
-// (M. Okabe, K. Ito, "Color Universal Design", 2008), without their yellow, and with others
-// in place of black, on paper of either kind.
+// Colours that people with the common kinds of colour blindness tell apart (M. Okabe, K.
+// Ito, "Color Universal Design", 2008), without their yellow, and with others in place of
+// black, on paper of either kind.
 var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#a6761d"}
 
 func colour(i int) string { return colours[i%len(colours)] }

@@ -9,9 +9,9 @@ import (
 )
 
 // Headline is what this run says in a sentence, "" if it has no composite signature: the
-// whole signature of two parties against OpenSSL's ordinary ones of the same length, of one
-// party, by the shape of the key, with and without AVX-512 IFMA. It names the processor, and
-// is true of the rows of the table, whatever they are.
+// whole signature of two parties against OpenSSL's ordinary ones of the same length, of
+// one party, by the shape of the key, with and without AVX-512 IFMA. It names the
+// processor, and is true of the rows of the table, whatever they are.
 func (r *Result) Headline() string {
 	var parts []string
 	for _, v := range []struct {

@@ -143,7 +143,8 @@ func (s *sources) page() page.Page {
 	return append(append(head, p.Contents()), p...)
 }
 
-// readmeCell is what README.md says of the report: the sentence that ends a cell of a table.
+// readmeCell is what README.md says of the report: the sentence that ends a cell of a
+// table.
 var readmeCell = regexp.MustCompile(`(\[last report\]\(bench/report/report\.md\): )([^|\n]*)( \|)`)
 
 // WriteReadme puts the sentence of the measurements in a folder into README.md.

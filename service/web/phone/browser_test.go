@@ -374,9 +374,9 @@ func (t tab) took(b *testing.B, op string, args phonetest.Args) time.Duration {
 //	home   from an empty page to the person's name. start is the page, the program and
 //	       what is stored; wire what the request for the name takes from its arrival at
 //	       the service to its answer
-//	sign   from the PIN to the signature. argon2id is by how much that is longer than for
-//	       a phone with the cheapest PIN; wire as above; signature the rest: the partial
-//	       signature, what is written to the disk, and the browser between all
+//	sign   from the PIN to the signature. argon2id is by how much that is longer than
+//	       for a phone with the cheapest PIN; wire as above; signature the rest: the
+//	       partial signature, what is written to the disk, the browser between all
 //
 // All of it is on one machine: a network's time is not in it.
 func BenchmarkPhone(b *testing.B) {
