@@ -6,9 +6,6 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/device"
 )
 
-// calmCall is the number of the calls that are made once the network is fair.
-const calmCall = 15000
-
 // checkCalm: from each moment on, if nothing fails any more, the owner ends what is
 // pending and gets a signature; then both sides agree, and no wrong PIN is left.
 func (w *world) checkCalm(m *moment) {
@@ -30,10 +27,13 @@ func (w *world) calm(m moment) string {
 	n := w.node(int(m.stage), 0)
 	for range 12 {
 		rec := w.record(&m)
-		if rec.condition == destroyed {
+		if rec == nil || rec.condition == destroyed { // the device has learnt of it, or will
 			return ""
 		}
-		if p := w.devs.all[m.dev]; p.request != 0 {
+		if p := w.devs.all[m.dev]; m.stage >= 2 && p.Serial < 2 { // it comes with the challenge
+			m.dev = w.begin(callKey{dev: m.dev, op: document})[0].dev
+			continue
+		} else if p.request != 0 {
 			if stuck := w.settle(&m, n); stuck != "" {
 				return stuck
 			}
@@ -46,7 +46,7 @@ func (w *world) calm(m moment) string {
 		if device.Phase(w.devs.all[m.dev].Phase) == device.Unconfirmed {
 			op = Confirm
 		}
-		o := w.begin(callKey{dev: m.dev, op: op, stage: m.stage, at: m.now, number: calmCall})[0]
+		o := w.begin(callKey{dev: m.dev, op: op, stage: m.stage, at: m.now})[0]
 		if o.sent == 0 {
 			return fmt.Sprintf("%v: %s", op, verdict(o.err))
 		}
@@ -56,6 +56,9 @@ func (w *world) calm(m moment) string {
 			return fmt.Sprintf("%v: no answer", op)
 		}
 		m.store = r.store
+		if w.record(&m).condition == destroyed { // it was not confirmed in time
+			return ""
+		}
 		h := w.hear(&m, r.answer)[0]
 		if h.err != nil || !h.ended {
 			return fmt.Sprintf("%v: %s", op, verdict(h.err))
@@ -76,7 +79,7 @@ func (w *world) settle(m *moment, n node) string {
 	r := w.clean(m.store, req, m.now, n)
 	var o outcome
 	if r.answer == 0 {
-		o = w.begin(callKey{dev: m.dev, op: cancel, stage: m.stage, at: m.now, number: int16(w.reqs.all[req].call)})[0]
+		o = w.begin(callKey{dev: m.dev, op: cancel, stage: m.stage, at: m.now})[0]
 		if o.sent == 0 {
 			return "cancel: " + verdict(o.err)
 		}

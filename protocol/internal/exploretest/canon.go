@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/tandem-rsa/tandem/protocol"
 	"github.com/tandem-rsa/tandem/protocol/device"
@@ -19,7 +20,8 @@ import (
 type namer struct {
 	w     *world
 	names map[wire.Hash]uint64
-	root  wire.Hash // the chain from which all others are named
+	root  wire.Hash          // the chain from which all others are named
+	owner map[wire.Hash]bool // requests of the owner's in the moment
 	now   int64
 	last  uint64
 	b     []byte
@@ -54,13 +56,15 @@ func (n *namer) name(h wire.Hash) {
 	n.b = binary.AppendUvarint(n.b, id)
 }
 
-// chain writes a chain as what was settled since the root.
+// chain writes a chain as what was settled since the root, as far as these are requests
+// of the owner's that are in the moment. Nobody gets to a chain by any other way: who has
+// not settled the same requests never has the same chain.
 func (n *namer) chain(c wire.Hash) {
-	l, ok := n.w.parents[c]
+	l := n.w.parents[c]
 	switch {
 	case c == n.root:
 		n.put(0)
-	case !ok || l.depth == 0:
+	case !n.owner[l.subject]:
 		n.put(1)
 		n.name(c)
 	default:
@@ -70,14 +74,14 @@ func (n *namer) chain(c wire.Hash) {
 	}
 }
 
-// rooted finds the latest chain from which all come.
+// rooted finds the latest chain from which all come, if there is one.
 func (n *namer) rooted(chains []wire.Hash) {
 	for {
 		slices.SortFunc(chains, func(a, b wire.Hash) int {
 			return cmp.Or(cmp.Compare(n.w.parents[b].depth, n.w.parents[a].depth), slices.Compare(a[:], b[:]))
 		})
 		chains = slices.Compact(chains)
-		if len(chains) < 2 || n.w.parents[chains[0]].depth == 0 {
+		if len(chains) < 2 || !n.owner[n.w.parents[chains[0]].subject] {
 			break
 		}
 		chains[0] = n.w.parents[chains[0]].from
@@ -86,6 +90,11 @@ func (n *namer) rooted(chains []wire.Hash) {
 		n.root = chains[0]
 	}
 }
+
+// number writes the number of a request as far as it is above or below the record's. One
+// that is three below never comes up again: a thief who makes the device believe untrue
+// fates needs a copied response key for each.
+func (n *namer) number(i uint64) { n.put(max(int64(i-n.last), -3)) }
 
 // over is how long ago everything is over at every node: the slowest is a minute behind.
 const over = -minute
@@ -151,7 +160,8 @@ func (n *namer) phone(i int32) {
 	if device.Phase(p.Phase) == device.Superseded {
 		return
 	}
-	n.put(int64(k.Number-n.last), int64(p.pin))
+	n.number(k.Number)
+	n.put(int64(p.pin))
 	n.name(p.token)
 	n.chain(k.Chain)
 	if q := p.Pending; q != nil {
@@ -170,7 +180,7 @@ func (n *namer) request(r *request) {
 	if r.op == protocol.OpEnroll || r.op == protocol.OpReport {
 		return
 	}
-	n.put(int64(r.number - n.last))
+	n.number(r.number)
 	n.name(r.token)
 	n.chain(r.chain)
 }
@@ -208,6 +218,31 @@ func (n *namer) call(i int32) {
 	n.request(n.w.reqs.all[c.sent])
 }
 
+// others writes whose record the device's key has, the records of other keys, and for
+// whom a modulus is reserved.
+func (n *namer) others(s *stored, rec *record, p *phone) {
+	if p.Key != nil {
+		n.name(sha256.Sum256(p.Key.ID[:]))
+	}
+	for _, e := range s.entries {
+		kind, name, _ := strings.Cut(e.id, "/")
+		n.b = append(n.b, kind...)
+		switch kind {
+		case "key":
+			id, _ := protocol.ParseKeyID(name)
+			n.name(sha256.Sum256(id[:]))
+			if r := s.records[id]; r != rec {
+				n.record(r)
+			}
+		case "n1":
+			n.name(sha256.Sum256(e.value[1:]))
+		case "spent":
+			n.name(wire.Hash(e.value[1:33]))
+			n.b = append(n.b, e.value[33])
+		}
+	}
+}
+
 // key is the canonical form of a moment, hashed: of a billion moments two would be taken
 // for one with a probability of 2^-68.
 func (w *world) key(m *moment) [16]byte {
@@ -223,11 +258,15 @@ func (w *world) key(m *moment) [16]byte {
 	if p.Key != nil && device.Phase(p.Phase) != device.Superseded {
 		chains = append(chains, p.Key.Chain)
 	}
+	n.owner = make(map[wire.Hash]bool)
 	requests := make([]*request, 0, room)
 	for _, i := range m.requests {
 		if i != 0 {
 			r := w.reqs.all[i]
 			requests = append(requests, r)
+			if r.numbered() {
+				n.owner[r.hash] = true
+			}
 			if r.op != protocol.OpEnroll && r.op != protocol.OpReport {
 				chains = append(chains, r.chain)
 			}
@@ -235,17 +274,13 @@ func (w *world) key(m *moment) [16]byte {
 	}
 	n.rooted(chains)
 	n.record(rec)
-	for id, other := range s.records {
-		if other != rec {
-			n.name(wire.Hash(sha256.Sum256(id[:])))
-			n.record(other)
-		}
+	if w.scope.Enrolment {
+		n.others(s, rec, p)
 	}
-	n.put(int64(len(s.entries)))
 	n.phone(m.dev)
 	n.call(m.call)
 	slices.SortStableFunc(requests, func(a, b *request) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.op, b.op), cmp.Compare(a.call, b.call), cmp.Compare(a.challenge.Issued, b.challenge.Issued))
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.op, b.op), cmp.Compare(a.challenge.Issued, b.challenge.Issued))
 	})
 	for _, r := range requests {
 		n.request(r)

@@ -68,6 +68,9 @@ func (w *world) checkServed(k servedKey, r response) {
 	} else if r.clean && !q.thief && q.minted == int(k.challenge) && q.challenge.Issued <= at+minute && w.canOpen(q, k) {
 		w.bad("no answer to %s, which the device made", q.name)
 	}
+	if r.answer != 0 && q.op == protocol.OpSign && len(w.answers.all[r.answer].Signatures) > 0 && !r.taken {
+		w.bad("the device gets signatures that the service has not taken: %s", q.name)
+	}
 	if r.signed && (after.last != q.hash || after.fate != wire.FateRight) {
 		w.bad("signatures for %s, which was not counted", q.name)
 	}
@@ -115,6 +118,8 @@ func (w *world) checkWrite(q *request, before, after *record, at int64, challeng
 		bad("a Cancel or a Report tried a PIN")
 	case w.lockedAt(before, at):
 		bad("a PIN was looked at while the key was locked")
+	case before.condition == pending && (q.op != protocol.OpConfirm || at >= before.until):
+		bad("a PIN was looked at for a key that is not confirmed, or too late")
 	case (after.fate == wire.FateRight) != q.right:
 		bad("the verdict on the PIN is wrong")
 	case after.fate == wire.FateRight:
@@ -130,6 +135,11 @@ func (w *world) checkWrite(q *request, before, after *record, at int64, challeng
 	}
 }
 
+// fates are what codes say of a request.
+var fates = map[wire.Code]wire.Fate{
+	wire.CodeRight: wire.FateRight, wire.CodeWrong: wire.FateWrong, wire.CodeCancelled: wire.FateCancelled,
+}
+
 // checkAnswer: what is told is what is durably stored.
 func (w *world) checkAnswer(q *request, before, after *record, at int64, r response) {
 	a := w.answers.all[r.answer]
@@ -137,7 +147,6 @@ func (w *world) checkAnswer(q *request, before, after *record, at int64, r respo
 	settled := after.number == q.number && after.last == q.subject()
 	switch a.Code {
 	case wire.CodeRight, wire.CodeWrong, wire.CodeCancelled:
-		fates := map[wire.Code]wire.Fate{wire.CodeRight: wire.FateRight, wire.CodeWrong: wire.FateWrong, wire.CodeCancelled: wire.FateCancelled}
 		if !settled || after.fate != fates[a.Code] {
 			bad("a verdict was told that is not stored")
 		}
@@ -166,6 +175,9 @@ func (w *world) checkAnswer(q *request, before, after *record, at int64, r respo
 		if q.number > before.number || settled {
 			bad("superseded, and it is not")
 		}
+		if q.number == before.number && (q.op == protocol.OpCancel || q.challenge.Expires > at) && before.condition != destroyed {
+			bad("another request of the last number, which only a copy can have made, has no effect")
+		}
 	case wire.CodeLater:
 		if r.clean {
 			bad("later, and nothing failed")
@@ -193,6 +205,10 @@ func (w *world) arrived(m, to *moment, req int32, r response) {
 func (w *world) check(m *moment) {
 	p, rec := w.devs.all[m.dev], w.record(m)
 	phase := device.Phase(p.Phase)
+	if phase == device.Enrolling {
+		w.checkEnrolling(m)
+		return
+	}
 	if rec == nil {
 		return
 	}
@@ -202,6 +218,9 @@ func (w *world) check(m *moment) {
 	if rec.condition != destroyed && rec.wrong != int(m.wrongs) {
 		w.bad("the counter shows %d wrong PINs, and %d were answered", rec.wrong, m.wrongs)
 	}
+	if phase == device.Dead && rec.condition != destroyed {
+		w.bad("the device takes its key for dead, and the key lives")
+	}
 	if m.copies > 0 {
 		w.checkHeist(m)
 		return
@@ -209,8 +228,8 @@ func (w *world) check(m *moment) {
 	if rec.condition == destroyed && protocol.Reason(rec.reason) == protocol.ReasonClone {
 		w.bad("an owner without a copy is called a clone")
 	}
-	if (phase == device.Dead || phase == device.Superseded) && rec.condition != destroyed {
-		w.bad("the device takes its key for %v, and the key lives", phase)
+	if phase == device.Superseded && rec.condition != destroyed {
+		w.bad("the device takes its key for superseded, and the key lives")
 	}
 	if phase != device.Ready && phase != device.Unconfirmed || rec.condition == destroyed && rec.number == 0 {
 		return

@@ -1,10 +1,13 @@
 package exploretest
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
+
+var long = flag.Bool("long", false, "explore every scope, and look for every planted fault")
 
 // requireHolds explores a scope, of which every claim must hold.
 func requireHolds(t *testing.T, name string, s Scope) Result {

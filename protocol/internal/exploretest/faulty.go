@@ -25,8 +25,15 @@ type storage struct {
 	saves int
 }
 
-func (s *storage) Load() ([]byte, error) { return bytes.Clone(s.data), nil }
+func (s *storage) Load() ([]byte, error) {
+	if len(s.data) == 0 {
+		return nil, nil
+	}
+	return bytes.Clone(s.data), nil
+}
+
 func (s *storage) Lock() (func(), error) { return func() {}, nil }
+
 func (s *storage) Save(data []byte) error {
 	if s.over {
 		return protocoltest.ErrLost

@@ -19,13 +19,17 @@ import (
 func (w *world) checkOutcome(m *moment, ans int32, o outcome) {
 	before, after := w.devs.all[m.dev], w.devs.all[o.dev]
 	w.checkLockbox(m, ans, o, before, after)
-	if ans == 0 && o.ended && o.dev != m.dev && after.Pending == nil && before.Pending != nil {
+	if ans == 0 && o.ended && o.dev != m.dev && after.Pending == nil && before.Pending != nil && device.Phase(before.Phase) != device.Enrolling {
 		w.bad("what was pending is gone, and nothing was heard of it")
 	}
 	if ans != 0 && w.answers.all[ans].Code == wire.CodeLater && o.dev != m.dev {
 		w.bad("the device acts on an answer that asks it to wait")
 	}
-	if m.copies > 0 || !o.ended {
+	if ans != 0 && w.answers.all[ans].Code == wire.CodeCancelled && before.Pending != nil && !before.Pending.Cancel && after.Pending == nil &&
+		device.Phase(after.Phase) == device.Ready {
+		w.bad("the device goes on after a Cancel that its owner did not ask for")
+	}
+	if m.copies > 0 || !o.ended || o.op == document {
 		return
 	}
 	q := w.pendingOf(m)
@@ -57,11 +61,11 @@ func (w *world) checkOutcome(m *moment, ans int32, o outcome) {
 		if f == wire.FateRight || f == wire.FateWrong || open && rec.condition != destroyed {
 			w.bad("%s: the caller hears that it was not and will not be carried out; fate %d, open %v", q.name, f, open)
 		}
-	case said == "done" && w.callOf(m).op == cancel:
+	case said == "done" && o.op == cancel:
 		if f != wire.FateCancelled {
 			w.bad("%s: the caller hears that it is cancelled, and the fate is %d", q.name, f)
 		}
-	case said == "done" && w.callOf(m).op != document || said == "PIN unchanged":
+	case said == "done" || said == "PIN unchanged":
 		if f != wire.FateRight {
 			w.bad("%s: the caller hears that it is done, and the fate is %d", q.name, f)
 		}
@@ -71,25 +75,20 @@ func (w *world) checkOutcome(m *moment, ans int32, o outcome) {
 	}
 }
 
-// callOf is the call that waits for an answer.
-func (w *world) callOf(m *moment) callKey {
-	if m.call != 0 {
-		return w.calls.all[m.call].callKey
-	}
-	return w.resuming(m.dev)
-}
-
 // checkLockbox: there is one lockbox at a time, and a new one only once the server has
 // found the old PIN right.
 func (w *world) checkLockbox(m *moment, ans int32, o outcome, before, after *phone) {
 	if before.Key == nil || after.Key == nil || device.Phase(after.Phase) > device.Ready || device.Phase(before.Phase) < device.Unconfirmed {
 		return
 	}
+	if before.Key.ID != after.Key.ID { // another enrolment
+		return
+	}
 	changed := !bytes.Equal(before.Key.Lockbox, after.Key.Lockbox)
-	if changed && (ans == 0 || w.answers.all[ans].Code != wire.CodeRight || m.call == 0 || w.callOf(m).op != ChangePIN || after.Pending != nil) {
+	if changed && (ans == 0 || w.answers.all[ans].Code != wire.CodeRight || m.call == 0 || o.op != ChangePIN || after.Pending != nil) {
 		w.bad("a new lockbox before the server found the old PIN right")
 	}
-	if !changed && o.ended && o.err == nil && m.call != 0 && w.callOf(m).op.changes() {
+	if q := w.pendingOf(m); !changed && o.ended && o.err == nil && ans != 0 && q != nil && q.op == protocol.OpChangePIN && o.op != cancel {
 		w.bad("the caller hears that the PIN is changed, and it is not")
 	}
 }

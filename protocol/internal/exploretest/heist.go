@@ -25,6 +25,7 @@ type heist struct {
 	locks  int8 // that began since the first copy
 	waited int8 // locks that had begun before the latest guess, and were waited out
 	acted  bool // a number was settled for a request of his that the owner knows nothing of
+	lied   bool // the device believes an untrue fate
 }
 
 // loot is what the copies hold.
@@ -77,7 +78,7 @@ func (n *namer) heist(m *moment) {
 		return
 	}
 	n.put(int64(m.copies), int64(m.before), int64(m.told), int64(m.locks), int64(m.waited))
-	n.flag(m.acted)
+	n.flag(m.acted, m.lied)
 	if m.loot == 0 {
 		return
 	}
@@ -128,13 +129,12 @@ func (w *world) thiefActs(m moment, emit emitter) {
 	if token == nil { // the server must notice this
 		token = &l.tokens[0]
 	}
-	w.random(3<<20 + uint64(m.number))
+	w.random(w.thiefSeed(&m, "a token"))
 	own := wire.DrawSecret()
 	do := func(what string, r wire.Request, gained []wire.Secret) {
-		r.Number, r.Token, r.Chain = rec.number+1, *token, rec.chain
-		req := w.steal(&m, what, r)
+		r.Number, r.Token, r.Chain = max(r.Number, rec.number+1), *token, rec.chain
+		req := w.steal(&m, r)
 		to := m
-		to.number++
 		if gained != nil {
 			w.gain(&to, gained, 0)
 		}
@@ -144,6 +144,7 @@ func (w *world) thiefActs(m moment, emit emitter) {
 	guess := make([]byte, 256)
 	guess[255] = 2
 	do("the thief guesses", wire.Request{Op: protocol.OpChangePIN, Salts: [][]byte{nil}, Partials: [][]byte{guess}, Target: own.Commitment()}, nil)
+	do("the thief guesses, and leaves a number out", wire.Request{Op: protocol.OpChangePIN, Number: rec.number + 2, Salts: [][]byte{nil}, Partials: [][]byte{guess}, Target: own.Commitment()}, nil)
 	do("the thief refreshes", wire.Request{Op: protocol.OpRefresh, Target: own.Commitment()}, []wire.Secret{own})
 	for i, t := range l.tokens {
 		if i < 3 {
@@ -160,8 +161,12 @@ func (w *world) thiefActs(m moment, emit emitter) {
 }
 
 // steal makes a request of the thief's.
-func (w *world) steal(m *moment, what string, r wire.Request) int32 {
-	w.random(2<<20 + uint64(m.number))
+func (w *world) steal(m *moment, r wire.Request) int32 {
+	key := fmt.Sprint(m.store, m.now, m.stage, r.Op, r.Number, r.Target, r.Token.Commitment())
+	if i, ok := w.stolen[key]; ok {
+		return i
+	}
+	w.random(w.thiefSeed(m, key))
 	n := w.node(int(m.stage), 0)
 	w.clock = w.at(m.now + n.ahead)
 	raw, err := w.servers[n.challenge][n.hpke].Challenge(w.t.Context(), w.id)
@@ -172,7 +177,15 @@ func (w *world) steal(m *moment, what string, r wire.Request) int32 {
 	require.NoError(w.t, err)
 	sealed, _, err := r.Seal(pub, w.authKey, w.id, nil)
 	require.NoError(w.t, err)
-	return w.request(sealed, callKey{number: m.number}, true)
+	i := w.request(sealed, callKey{}, true)
+	w.stolen[key] = i
+	return i
+}
+
+// thiefSeed decides what the thief draws. The chain in the store is another one after
+// each request that is settled, so that he never draws the same again.
+func (w *world) thiefSeed(m *moment, what string) uint64 {
+	return seedOf(w.stores.bytes[m.store]+what, m.now)
 }
 
 // thiefServed gives a request of the thief's to a node, and notes what he is told.
@@ -227,8 +240,20 @@ func (w *world) thiefAnswers(m moment, req int32, emit emitter) {
 			if q := w.reqs.all[req]; o.ended && o.err == nil && q.op != protocol.OpRefresh {
 				w.bad("the device takes a forged answer for signatures of %s", q.name)
 			}
+			if q, f := w.reqs.all[req], fates[forged.Code]; w.devs.all[o.dev].Pending == nil && f != 0 && device.Phase(w.devs.all[o.dev].Phase) == device.Ready {
+				if true_, _ := fateOf(w.record(&m), q); true_ != f {
+					to.lied = true
+				}
+			}
 			emit(to, o.said(), "hear %s%s", w.answers.all[ans].name, o.faults)
 		}
+	}
+}
+
+// comesTrue: what the thief has said of a request may become true, if it arrives later.
+func (w *world) comesTrue(m *moment) {
+	if k := w.devs.all[m.dev].Key; m.lied && k != nil && k.Chain == w.record(m).chain {
+		m.lied = false
 	}
 }
 
@@ -238,7 +263,7 @@ func (w *world) checkHeist(m *moment) {
 	if int(m.told+m.before) > tries(w.policy) {
 		w.bad("the thief is told of more wrong PINs than the policy allows")
 	}
-	if m.acted && rec.condition != destroyed && device.Phase(p.Phase) == device.Ready {
+	if (m.acted || m.lied) && rec.condition != destroyed && device.Phase(p.Phase) == device.Ready {
 		from := moment{dev: m.dev, store: m.store, now: m.now, stage: m.stage, wrongs: m.wrongs}
 		var full [32]byte
 		key := w.key(&from)
@@ -257,7 +282,7 @@ func (w *world) checkHeist(m *moment) {
 // ends the key, or the Report that follows does.
 func (w *world) caught(m moment) bool {
 	n := w.node(int(m.stage), 0)
-	for done := 0; done < 2; {
+	for rounds, done := 0, 0; done < 2 && rounds < 10; rounds++ {
 		if w.record(&m).condition == destroyed {
 			return true
 		}
@@ -269,9 +294,12 @@ func (w *world) caught(m moment) bool {
 			o = outcome{dev: m.dev, sent: p.request}
 		default:
 			done++
-			o = w.begin(callKey{dev: m.dev, op: Refresh, stage: m.stage, at: m.now, number: calmCall + int16(done)})[0]
+			o = w.begin(callKey{dev: m.dev, op: Refresh, stage: m.stage, at: m.now})[0]
 		}
-		for o.sent != 0 {
+		for range 4 {
+			if o.sent == 0 {
+				break
+			}
 			m.dev, m.call = o.dev, o.call
 			r := w.clean(m.store, o.sent, m.now, n)
 			m.store = r.store

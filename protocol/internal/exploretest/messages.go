@@ -26,7 +26,6 @@ type request struct {
 	chain     wire.Hash
 	target    wire.Hash
 	documents int
-	call      int  // the number of the call that made it
 	right     bool // its PIN
 	thief     bool
 	name      string
@@ -52,7 +51,7 @@ func (w *world) request(sealed []byte, k callKey, thief bool) int32 {
 	}
 	o, err := protocoltest.OpenRequest(sealed, w.ring)
 	require.NoError(w.t, err)
-	r := &request{sealed: append([]byte(nil), sealed...), hash: o.ResponseKey.Request, key: o.ResponseKey, op: o.Op, id: o.KeyID, call: int(k.number), thief: thief}
+	r := &request{sealed: append([]byte(nil), sealed...), hash: o.ResponseKey.Request, key: o.ResponseKey, op: o.Op, id: o.KeyID, thief: thief}
 	if o.HPKEKey == w.nextKey {
 		r.hpke = 1
 	}
@@ -83,19 +82,19 @@ func (w *world) minted(c *wire.Challenge) int {
 	return slices.IndexFunc(w.chals[:], func(k wire.ChallengeKey) bool { return k.Authentic(c) })
 }
 
-// nameOf is how schedules speak of a request: by the call that made it.
+// nameOf is how schedules speak of a request: by its operation and its number.
 func (w *world) nameOf(r *request, k callKey) string {
 	switch {
 	case r.thief:
-		return fmt.Sprintf("the thief's %v %d", r.op, k.number)
+		return fmt.Sprintf("the thief's %v %d", r.op, r.number)
 	case r.op == protocol.OpReport:
 		return "the report"
-	case r.op == protocol.OpCancel && !k.op.begins():
-		return fmt.Sprintf("the cancel of %d", k.number)
 	case r.op == protocol.OpCancel:
-		return fmt.Sprintf("the cancel before %d", k.number)
+		return fmt.Sprintf("the cancel of %d", r.number)
+	case r.op == protocol.OpEnroll:
+		return fmt.Sprintf("the enrolment %d", k.enroll)
 	}
-	return fmt.Sprintf("%v %d", k.op, k.number)
+	return fmt.Sprintf("%v %d", k.op, r.number)
 }
 
 // answer is one that a node, or a thief, made for a request, opened.

@@ -19,7 +19,7 @@ type moment struct {
 	answers          [room]int32 // that were made, to the request that the device waits for
 	now              int64       // the right time, in milliseconds since the exploration began
 	stage            int8        // of the roll-out
-	number           int16       // of the owner's latest call
+	enrolments       int16       // that were begun
 	left             int8        // operations that the owner may still begin; -1 for any number
 	wrongs           int8        // wrong PINs that were settled since the last right one
 	heist
@@ -57,46 +57,54 @@ func (m *moment) awaited(w *world) int32 {
 
 // tidy leaves out what can change nothing any more. An answer to a request that the
 // device waits for no more opens nothing. A request is kept until scope.Window later ones
-// were settled. Of several Cancels of one request that nobody waits for, which differ in
-// the challenge, one is kept for each challenge key.
+// were settled. Of several Cancels of one request, which differ in the challenge, the one
+// that the device waits for is kept, or any, for each challenge key; and so of Reports.
 func (m *moment) tidy(w *world) {
 	rec, awaited := w.record(m), m.awaited(w)
-	keep := m.requests
+	kept := make(map[alike]bool)
+	if awaited != 0 {
+		kept[w.reqs.all[awaited].alike()] = true
+	}
+	was := m.requests
 	m.requests = [room]int32{}
 	n := 0
-	type kind struct {
-		target [32]byte
-		minted int
-	}
-	cancels := make(map[kind]bool)
-	for _, i := range keep {
+	for _, i := range was {
 		if i == 0 {
 			continue
 		}
 		r := w.reqs.all[i]
-		if r.numbered() && rec != nil && w.scope.Window > 0 && r.number+uint64(w.scope.Window) <= rec.number && i != awaited {
-			continue
+		old := rec != nil && w.scope.Window > 0 && r.op != protocol.OpReport && r.op != protocol.OpEnroll && r.number+uint64(w.scope.Window) <= rec.number
+		if i == awaited || !old && !kept[r.alike()] {
+			m.requests[n] = i
+			n++
+			kept[r.alike()] = true
 		}
-		if !r.numbered() && r.target != [32]byte{} && i != awaited && r.op != protocol.OpEnroll {
-			k := kind{r.target, r.minted}
-			old := rec != nil && r.number+uint64(max(w.scope.Window, 1)) <= rec.number
-			if cancels[k] || old {
-				continue
-			}
-			cancels[k] = true
-		}
-		m.requests[n] = i
-		n++
 	}
-	was := m.answers
+	heard := m.answers
 	m.answers = [room]int32{}
 	n = 0
-	for _, a := range was {
+	for _, a := range heard {
 		if a != 0 && w.answers.all[a].request == awaited {
 			m.answers[n] = a
 			n++
 		}
 	}
+}
+
+// alike is what a node sees of a request, but for its challenge where it has no number of
+// its own.
+type alike struct {
+	op      protocol.Operation
+	subject [32]byte
+	minted  int
+}
+
+func (r *request) alike() alike {
+	a := alike{op: r.op, minted: r.minted}
+	if r.op != protocol.OpReport {
+		a.subject = r.subject()
+	}
+	return a
 }
 
 // sequel is one thing that can happen next.
@@ -154,16 +162,21 @@ func (w *world) ownerActs(m moment, emit emitter) {
 		return
 	}
 	p := w.devs.all[m.dev]
-	do := func(k callKey, number int16) {
+	do := func(k callKey, what string) {
 		for _, o := range w.begin(k) {
 			w.checkOutcome(&m, 0, o)
+			if k.op.begins() && w.stillPending(&m, k) && (o.dev != m.dev || verdict(o.err) != "an earlier one is pending") {
+				w.bad("a new request while another one is pending and may still be answered")
+			}
 			if o.dev == m.dev && o.sent == 0 && !w.playing {
 				continue
 			}
 			to := m
 			to.dev, to.call = o.dev, o.call
 			if k.op.begins() {
-				to.number = number
+				if k.op == Enroll && o.dev != m.dev {
+					to.enrolments, to.wrongs = k.enroll, 0
+				}
 				to.left = max(m.left-1, min(m.left, -1))
 			}
 			to.send(w, w.devs.all[o.dev].request)
@@ -172,42 +185,50 @@ func (w *world) ownerActs(m moment, emit emitter) {
 			if w.scope.Issuers > 1 && k.op != resume && k.op != document {
 				from = " with a challenge of " + w.node(int(m.stage), int(k.issuer)).name
 			}
-			emit(to, o.said(), "%v %d%s%s", k.op, k.number, from, o.faults)
+			emit(to, o.said(), "%s%s%s", what, from, o.faults)
 		}
 	}
 	for issuer := range int8(max(1, w.scope.Issuers)) {
 		k := callKey{dev: m.dev, issuer: issuer, stage: m.stage, at: m.now}
-		if q := p.request; q != 0 {
-			k.number = int16(w.reqs.all[q].call)
-		}
 		if p.request != 0 {
 			k.op = cancel
-			do(k, 0)
+			do(k, fmt.Sprintf("cancel %d", w.reqs.all[p.request].number))
 		}
 		if device.Phase(p.Phase) == device.Superseded {
 			k.op = report
-			do(k, 0)
+			do(k, "report")
 		}
 		if m.left == 0 {
 			continue
 		}
-		k.number = m.number + 1
 		for i, op := range w.scope.ops(device.Phase(p.Phase)) {
 			// While a request is pending a new one is refused. Which one that is makes no
 			// difference, so one is tried.
-			if q := p.Pending; q != nil && i > 0 && !w.playing && !q.Cancel && m.now+w.node(int(m.stage), int(issuer)).ahead < q.Challenge.Expires-w.base.UnixMilli() {
+			k.op = op
+			if i > 0 && !w.playing && w.stillPending(&m, k) {
 				break
 			}
-			k.op = op
-			do(k, k.number)
+			if op == Enroll {
+				k.enroll = m.enrolments + 1
+				do(k, fmt.Sprintf("enroll %d", k.enroll))
+			} else if p.Key != nil {
+				do(k, fmt.Sprintf("%v %d", op, p.Key.Number+1))
+			}
 		}
 	}
 	if device.Phase(p.Phase) == device.Superseded {
-		do(w.resuming(m.dev), 0)
+		do(w.resuming(m.dev), "resume")
 	}
 	if w.scope.Rollout && m.stage >= 2 && p.Serial < 2 && device.Phase(p.Phase) <= device.Ready {
-		do(callKey{dev: m.dev, op: document}, 0)
+		do(callKey{dev: m.dev, op: document}, document.String())
 	}
+}
+
+// stillPending: a request is pending that its owner has not given up, and whose challenge
+// had not expired when that of the new call was issued.
+func (w *world) stillPending(m *moment, k callKey) bool {
+	q := w.devs.all[m.dev].Pending
+	return q != nil && k.op != Enroll && !q.Cancel && w.at(k.at+w.node(int(k.stage), int(k.issuer)).ahead).UnixMilli() < q.Challenge.Expires
 }
 
 // deviceHears: an answer arrives at the device, in the call that waits for it or in a
@@ -249,6 +270,7 @@ func (w *world) nodesServe(m moment, emit emitter) {
 			for _, r := range w.serve(m.store, req, m.now, n) {
 				to := m
 				w.arrived(&m, &to, req, r)
+				w.comesTrue(&to)
 				emit(to, w.told(r.answer), "deliver %s to %s%s", w.reqs.all[req].name, n.name, r.faults)
 			}
 		}

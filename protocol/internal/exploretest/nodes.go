@@ -46,7 +46,8 @@ type response struct {
 	answer int32 // 0: none left the node
 	faults string
 	clean  bool
-	signed bool // the service was given signatures
+	signed bool // the service was given signatures,
+	taken  bool // and took them
 }
 
 // serve gives a request to a node.
@@ -87,6 +88,7 @@ func (w *world) runNode(c *chooser, k servedKey) response {
 		if c.choose("", "the service does not take the signatures") > 0 {
 			return protocoltest.ErrLost
 		}
+		out.taken = true
 		return nil
 	}
 	s := w.servers[k.challenge][k.hpke]

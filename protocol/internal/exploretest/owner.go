@@ -3,6 +3,8 @@ package exploretest
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -54,7 +56,7 @@ type callKey struct {
 	issuer int8  // the node that made the challenge
 	stage  int8  // of the roll-out, then
 	at     int64 // then, in milliseconds
-	number int16 // of the call, which decides what is drawn; for those that begin nothing, of the one that is pending
+	enroll int16 // of an enrolment: the first, the second and so on
 }
 
 // call is one that waits for an answer, and of which the storage does not hold
@@ -77,6 +79,7 @@ type runKey struct {
 
 // outcome is where a step leads.
 type outcome struct {
+	op     Op
 	dev    int32
 	call   int32  // that waits, or 0
 	sent   int32  // what was sent, or 0
@@ -103,11 +106,7 @@ func (w *world) hear(m *moment, ans int32) []outcome {
 
 // resuming is the call of Resume.
 func (w *world) resuming(dev int32) callKey {
-	k := callKey{dev: dev, op: resume}
-	if p := w.devs.all[dev]; p.request != 0 {
-		k.number = int16(w.reqs.all[p.request].call)
-	}
-	return k
+	return callKey{dev: dev, op: resume}
 }
 
 func (w *world) step(key runKey, k callKey, heard []int32, script []int8) []outcome {
@@ -142,7 +141,7 @@ func (w *world) runCall(c *chooser, k callKey, heard []int32) outcome {
 		}
 		return w.answers.all[heard[i-1]].sealed, nil
 	}
-	var o outcome
+	o := outcome{op: k.op}
 	ended := w.real(func() { o.err = w.perform(k) })
 	o.ended, o.clean = ended == nil, len(c.told) == 0
 	for _, f := range c.told {
@@ -165,14 +164,12 @@ func (w *world) runCall(c *chooser, k callKey, heard []int32) outcome {
 	return o
 }
 
-// perform makes the call. What it draws is decided by its number.
+// perform makes the call. What it draws is decided by the storage, which has the number
+// and the chain of the next request, by the operation, and by what its challenge depends
+// on: so no two requests draw the same, unless they are the same.
 func (w *world) perform(k callKey) error {
 	ctx := w.t.Context()
-	seed := uint64(1000 + k.number)
-	if !k.op.begins() {
-		seed += 1 << 20
-	}
-	w.random(seed)
+	w.random(seedOf(w.devs.bytes[k.dev], int64(k.op), int64(k.issuer), int64(k.stage), k.at, int64(k.enroll)))
 	n := w.node(int(k.stage), int(k.issuer))
 	w.clock = w.at(k.at + n.ahead)
 	s := w.servers[n.challenge][n.hpke]
@@ -218,6 +215,15 @@ func (w *world) perform(k callKey) error {
 		err = w.device.UseKeyDocument(w.nextDoc)
 	}
 	return err
+}
+
+func seedOf(content string, also ...int64) uint64 {
+	b := []byte(content)
+	for _, v := range also {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	sum := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 func (w *world) at(ms int64) time.Time { return w.base.Add(time.Duration(ms) * time.Millisecond) }

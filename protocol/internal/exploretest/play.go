@@ -36,20 +36,20 @@ type Played struct {
 // Play carries out a schedule, step by step, with the real device and server, and checks
 // all claims at each step. A step is one of Next of the steps before it:
 //
-//	sign 1                              the owner begins; the request is saved and sent.
-//	                                    1 is the number of the call: 1, 2, 3 and so on
-//	sign with a wrong PIN 2             likewise; refresh 3, batch 4, change PIN 5, ...
-//	deliver sign 1 to A                 the request arrives at a node, and its answer
+//	sign 2                              the owner begins; the request is saved and sent.
+//	                                    2 is its number (the Confirm had number 1)
+//	sign with a wrong PIN 3             likewise; refresh 4, batch 5, change PIN 6, ...
+//	deliver sign 2 to A                 the request arrives at a node, and its answer
 //	                                    leaves; as often as one likes
 //	hear right                          the device hears an answer to what it waits for
 //	no answer                           the call returns without one
 //	crash                               the process ends while the call waits
-//	cancel 1                            the owner cancels call 1, or
-//	deliver the cancel of 1 to A        ... and this is its request
+//	cancel 2                            the owner cancels request 2, or
+//	deliver the cancel of 2 to A        ... and this is its request
 //	the thief copies the storage, the thief guesses, ...
 //	wait 4m0s, revoke, roll out, stage 2
 //
-// What fails in a step is added to it: "deliver sign 1 to A; the node crashes after the
+// What fails in a step is added to it: "deliver sign 2 to A; the node crashes after the
 // write", "hear right; crash before the save". A message that is lost is not delivered.
 //
 // A step that cannot happen ends the test, with a list of what can.

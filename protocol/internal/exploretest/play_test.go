@@ -12,9 +12,9 @@ var anything = Scope{Name: "anything", Kinds: []Op{Sign, SignWrong, Batch, Refre
 
 func TestPlay(t *testing.T) {
 	p := Play(t, anything,
-		"sign with a wrong PIN 1",
-		"deliver sign with a wrong PIN 1 to A; the node crashes after the write",
-		"deliver sign with a wrong PIN 1 to B",
+		"sign with a wrong PIN 2",
+		"deliver sign with a wrong PIN 2 to A; the node crashes after the write",
+		"deliver sign with a wrong PIN 2 to B",
 		"sign 2",
 		"hear wrong PIN, 8 left; crash before the save",
 		"hear wrong PIN, 8 left",

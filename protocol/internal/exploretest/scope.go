@@ -38,6 +38,9 @@ const life = server.DefaultChallengeLife
 // another does not; and more than signatures are made anew.
 var everyMove = []time.Duration{4 * time.Minute, 25 * time.Hour}
 
+// lateMoves end a challenge, and then the time in which a key is to be confirmed.
+var lateMoves = []time.Duration{8 * time.Minute}
+
 // policy has the shortest locks that a server takes. A thief has three rounds, and an
 // owner alone two, since what tells rounds apart is whether another one follows.
 func (s *Scope) policy() limiter.Policy {
@@ -59,19 +62,11 @@ func (s *Scope) keys() server.KeySource {
 // ops are those of the scope that a device in this phase is asked for.
 func (s *Scope) ops(phase device.Phase) (ops []Op) {
 	for _, op := range s.Kinds {
-		switch phase {
-		case device.Ready:
-			if op != Confirm && op != ConfirmWrong && op != Enroll {
-				ops = append(ops, op)
-			}
-		case device.Unconfirmed:
-			if op == Confirm || op == ConfirmWrong || op == Sign {
-				ops = append(ops, op)
-			}
-		case device.NoKey:
-			if op == Enroll {
-				ops = append(ops, op)
-			}
+		ready := op != Confirm && op != ConfirmWrong && op != Enroll
+		confirms := op == Confirm || op == ConfirmWrong || op == Sign
+		if phase == device.Ready && ready || phase == device.Unconfirmed && confirms ||
+			op == Enroll && phase != device.Ready && phase != device.Superseded {
+			ops = append(ops, op)
 		}
 	}
 	return ops

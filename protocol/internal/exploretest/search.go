@@ -16,6 +16,7 @@ type Result struct {
 	Steps       int  // of the real code
 	Whole       bool // every moment was looked at
 	Schedules   float64
+	Looked      int      // moments that were looked at until then
 	Broken      string   // the first claim that does not hold, or ""
 	Schedule    []string // the shortest that shows it
 
@@ -62,6 +63,7 @@ func (w *world) explore() Result {
 	}
 	for i := 0; i < len(all); i++ {
 		m := all[i]
+		r.Looked = i + 1
 		w.check(&m)
 		r.note(&m)
 		sequels := w.next(m)
