@@ -78,9 +78,10 @@ const (
 
 // client calls the service.
 type client struct {
-	base  string
-	fetch Fetch
-	token secret.Bytes
+	base   string
+	fetch  Fetch
+	stream Stream
+	token  secret.Bytes
 }
 
 // local reports whether a host is this machine, to which a connection need not be
@@ -116,15 +117,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	case err != nil:
 		return err
 	case answer.Status != ok:
-		var e devicewire.Error
-		if json.Unmarshal(answer.Body, &e) != nil || e.Code == "" {
-			return fmt.Errorf("%w: status %d", ErrResponse, answer.Status)
-		}
-		detail := e.Detail
-		if e.Pointer != "" {
-			detail = e.Pointer + " " + detail
-		}
-		return &Error{answer.Status, e.Code, detail, e.EndResult, time.Duration(min(max(e.RetryAfter, 0), 3600)) * time.Second}
+		return refusal(answer)
 	}
 	if err := json.Unmarshal(answer.Body, out); err != nil {
 		return fmt.Errorf("%w: %w", ErrResponse, err)

@@ -21,10 +21,10 @@ func TestNothing(t *testing.T) {
 			(*deviceclient.Phone)(nil), (*deviceclient.Transaction)(nil), (*deviceclient.Config)(nil), (*deviceclient.Error)(nil), (*deviceclient.PINs)(nil),
 			(*deviceclient.Request)(nil),
 		},
-		Functions: map[string]any{"New": deviceclient.New, "NewHTTP": deviceclient.NewHTTP, "NewToken": deviceclient.NewToken, "Is": deviceclient.Is},
+		Functions: map[string]any{"New": deviceclient.New, "NewHTTP": deviceclient.NewHTTP, "NewHTTPStream": deviceclient.NewHTTPStream, "NewToken": deviceclient.NewToken, "Is": deviceclient.Is},
 		May: map[string]string{
 			"Phone.Authentication": "a getter", "Phone.Signature": "a getter", "Transaction.CallbackURL": "none is an answer", "Transaction.Awaits": "nothing awaits nothing", "Error.Error": "it is a text",
-			"NewToken": "it draws one", "NewHTTP": "a client of its own", "Is": "nothing is no Error",
+			"NewToken": "it draws one", "NewHTTP": "a client of its own", "NewHTTPStream": "likewise", "Is": "nothing is no Error",
 		},
 	})
 	s := servicetest.New(t, databasetest.Open(t, databasetest.SQLite(t)))
@@ -45,6 +45,7 @@ func TestNothing(t *testing.T) {
 	_, err := p.Open(t.Context(), nil)
 	require.ErrorIs(t, err, deviceclient.ErrConfig)
 	require.ErrorIs(t, p.Approve(t.Context(), nil, nil), deviceclient.ErrConfig)
+	require.ErrorIs(t, p.Listen(t.Context(), nil), deviceclient.ErrConfig)
 	_, err = p.Poll(t.Context(), nil, time.Second)
 	require.Error(t, err, "nobody answers there")
 }

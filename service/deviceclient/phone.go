@@ -26,6 +26,8 @@ type Config struct {
 	// Fetch makes the requests; what it waits must be longer than the waits of Poll. nil
 	// is net/http, and an error in a browser, where there is none.
 	Fetch Fetch
+	// Stream is for Phone.Listen; nil is net/http, and none in a browser.
+	Stream Stream
 	// Token is the phone's: [NewToken], kept beside the keys. Required.
 	Token string `json:"-"`
 	// Scheme is the service's schemeName, such as "smart-id-demo". Required: it is in
@@ -68,9 +70,12 @@ func New(c Config) (*Phone, error) {
 	if c.Token == "" || c.Scheme == "" {
 		return nil, fmt.Errorf("%w: no token or no scheme", ErrConfig)
 	}
-	p := &Phone{client: client{base: c.URL, fetch: c.Fetch, token: secret.Copy([]byte(c.Token))}, scheme: c.Scheme, interactions: c.Interactions}
+	p := &Phone{client: client{base: c.URL, fetch: c.Fetch, stream: c.Stream, token: secret.Copy([]byte(c.Token))}, scheme: c.Scheme, interactions: c.Interactions}
 	if p.client.fetch == nil {
 		p.client.fetch = defaultFetch()
+	}
+	if p.client.stream == nil {
+		p.client.stream = defaultStream()
 	}
 	if p.client.fetch == nil {
 		return nil, fmt.Errorf("%w: no Fetch", ErrConfig)

@@ -18,9 +18,9 @@ func TestNothing(t *testing.T) {
 		Functions: map[string]any{
 			"NewPhone": mobile.NewPhone, "NewConfig": mobile.NewConfig, "ReadConfig": mobile.ReadConfig, "CheckPIN": mobile.CheckPIN,
 		},
-		Nils: []any{(*storage)(nil), (*keys)(nil)},
+		Nils: []any{(*storage)(nil), (*keys)(nil), (*ears)(nil)},
 		May: map[string]string{
-			"Phone.Cancel": "nothing runs", "Outcome.Holder": "a getter", "Outcome.Found": "a getter", "Outcome.Shown": "a getter",
+			"Phone.Cancel": "nothing runs", "Phone.Hush": "nobody listens", "Outcome.Holder": "a getter", "Outcome.Found": "a getter", "Outcome.Shown": "a getter",
 			"Outcome.Lines": "a getter", "Outcome.Now": "a getter", "Outcome.NewDevice": "a getter", "Outcome.Request": "a getter",
 			"Outcome.RevocationCode": "a getter", "Outcome.CallbackURL": "a getter", "History.Len": "a getter", "History.At": "a getter",
 			"State.Shown": "a getter", "NewConfig": "NewPhone refuses it", "CheckPIN": "its answer is an outcome",

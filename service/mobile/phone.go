@@ -31,6 +31,11 @@ type fetcher interface {
 	Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient.Response, error)
 }
 
+// streamer is one that brings its own stream, too.
+type streamer interface {
+	Stream(ctx context.Context, r deviceclient.Request, part func([]byte) error) (*deviceclient.Response, error)
+}
+
 // Phone is the app's one phone: one account, two keys.
 type Phone struct {
 	config  Config
@@ -38,12 +43,14 @@ type Phone struct {
 	storage Storage
 	keys    PlatformKeys
 	fetch   deviceclient.Fetch
+	stream  deviceclient.Stream
 
 	op sync.Mutex // what changes the phone
 
 	mu       sync.Mutex // guards the rest
 	running  map[int]context.CancelFunc
 	calls    int
+	hush     context.CancelFunc   // ends Listen
 	platform *platformKeys        // once asked for
 	token    secret.Value[string] // of phone
 	phone    *deviceclient.Phone
@@ -73,6 +80,9 @@ func NewPhone(config *Config, storage Storage, keys PlatformKeys) (*Phone, error
 	if f, ok := storage.(fetcher); ok {
 		p.fetch = f.Fetch
 	}
+	if s, ok := storage.(streamer); ok {
+		p.stream = s.Stream
+	}
 	// What cannot work is told now.
 	if _, err = p.make(deviceclient.NewToken(), new(platformKeys)); err != nil {
 		return nil, err
@@ -82,7 +92,7 @@ func NewPhone(config *Config, storage Storage, keys PlatformKeys) (*Phone, error
 
 // make returns the phone of a token.
 func (p *Phone) make(token string, keys *platformKeys) (*deviceclient.Phone, error) {
-	c := deviceclient.Config{URL: p.config.URL, Fetch: p.fetch, Token: token, Scheme: p.config.Scheme}
+	c := deviceclient.Config{URL: p.config.URL, Fetch: p.fetch, Stream: p.stream, Token: token, Scheme: p.config.Scheme}
 	for name, d := range map[string]*device.Config{authenticationName: &c.Authentication, signatureName: &c.Signature} {
 		*d = device.Config{
 			Storage: keyStorage{p.storage, name, token}, HPKEKey: p.config.HPKEKey, StorageKey: keys.storage.Get(), Hardware: keys.hardware, Params: p.params,

@@ -37,7 +37,7 @@ func phoneTexts(t *testing.T) map[string]map[string]string {
 func TestPhoneTexts(t *testing.T) {
 	texts := phoneTexts(t)
 	asked := map[string]bool{}
-	for _, name := range []string{"app.js", "pad.js", "scan.js"} {
+	for _, name := range []string{"app.js", "pad.js", "scan.js", "sw.js"} {
 		script, err := os.ReadFile(filepath.Join("phone", "app", name))
 		require.NoError(t, err)
 		for _, found := range regexp.MustCompile(`'([a-z]+[0-9]?(?:\.[a-z0-9_]+)?)'`).FindAllSubmatch(script, -1) {
@@ -72,7 +72,7 @@ func TestPhoneTexts(t *testing.T) {
 // text.
 func TestPhoneWritesNoHTML(t *testing.T) {
 	ways := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|setHTML|createContextualFragment|srcdoc|\beval\b|new Function`)
-	for _, name := range []string{"app.js", "dom.js", "pad.js", "scan.js", "texts.js", "phone.js"} {
+	for _, name := range []string{"app.js", "dom.js", "pad.js", "scan.js", "texts.js", "phone.js", "wake.js"} {
 		script, err := os.ReadFile(filepath.Join("phone", "app", name))
 		require.NoError(t, err)
 		require.Empty(t, ways.FindString(string(script)), name)

@@ -51,6 +51,18 @@ var Ops = map[string]Op{
 	"poll": {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) {
 		return p.Poll(a.Int("wait"), a.String("known"))
 	}, false, false},
+	// The arguments of listen are the listener, too.
+	"listen": {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) {
+		l, _ := a.(mobile.Listener)
+		return p.Listen(l)
+	}, false, false},
+	"hush": {func(p *mobile.Phone, _ Args) (*mobile.Outcome, error) {
+		p.Hush()
+		return &mobile.Outcome{Code: mobile.CodeOK}, nil
+	}, false, false},
+	"subscribe": {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) {
+		return p.Subscribe(a.String("kind"), a.String("address"))
+	}, false, false},
 	"open":     {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) { return p.Open(a.String("session")) }, true, false},
 	"openLink": {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) { return p.OpenLink(a.String("link")) }, true, false},
 	"choose": {func(p *mobile.Phone, a Args) (*mobile.Outcome, error) {

@@ -68,7 +68,12 @@ const devicePath = "/device/v1"
 
 // New starts a service. Other paths than the phones' are answered by others.
 func New(t testing.TB, db *database.DB, others http.Handler) *World {
-	w := &World{Service: servicetest.New(t, db), t: t}
+	return NewWith(t, servicetest.Config{DB: db}, others)
+}
+
+// NewWith is New with more of the service's configuration.
+func NewWith(t testing.TB, c servicetest.Config, others http.Handler) *World {
+	w := &World{Service: servicetest.NewWith(t, c), t: t}
 	phones := http.StripPrefix(devicePath, w.Handler)
 	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		path, device := strings.CutPrefix(r.URL.Path, devicePath)

@@ -163,10 +163,14 @@ func NewIssuer(store ca.Store) (*ca.Authority, error) {
 }
 
 // New is a service on a database, with its relying party.
-func New(t testing.TB, db *database.DB) *Service {
-	secrets, err := NewSecrets()
+func New(t testing.TB, db *database.DB) *Service { return NewWith(t, Config{DB: db}) }
+
+// NewWith is New with more of the configuration; the secrets are drawn.
+func NewWith(t testing.TB, c Config) *Service {
+	var err error
+	c.Secrets, err = NewSecrets()
 	require.NoError(t, err)
-	s, err := Open(Config{DB: db, Secrets: secrets})
+	s, err := Open(c)
 	require.NoError(t, err)
 	s.AddParty(t)
 	return s

@@ -4,9 +4,11 @@ import { Phone, pin } from './phone.js';
 import { h, show, onleave, button, countdown, clock } from './dom.js';
 import { pad } from './pad.js';
 import { scan, draw } from './scan.js';
+import { Stream, Push } from './wake.js';
 import { t, known, language, languages, choose, day, moment } from './texts.js';
 
-const phone = new Phone({ name: 'phone', config: await (await fetch('phone.json', { cache: 'no-cache' })).text() });
+const config = await (await fetch('phone.json', { cache: 'no-cache' })).text();
+const phone = new Phone({ name: 'phone', config });
 
 // call calls an operation. What the browser or the program fails at is the outcome "failed".
 async function call(op, args) {
@@ -16,6 +18,16 @@ async function call(op, args) {
     console.error(op, e);
     return { outcome: 'failed', result: { detail: e.message } };
   }
+}
+
+const stream = new Stream(phone, call);
+const push = new Push(call, JSON.parse(config).push_key);
+
+// forget leaves the phone fresh.
+async function forget() {
+  await push.end().catch(e => console.warn('push', e));
+  await call('forget');
+  await begin();
 }
 
 // say is an outcome in words.
@@ -69,7 +81,7 @@ function ended(outcome, result) {
 
 function dead(outcome, result) {
   show(t('dead.title'), note(say(outcome, result), 'error'), h('p', {}, t('dead.about')),
-    button(t('dead.forget'), async () => { await call('forget'); await begin(); }, 'big'));
+    button(t('dead.forget'), forget, 'big'));
 }
 
 // ---- an account begins
@@ -147,7 +159,7 @@ function revocation(code) {
 function enrolling(message) {
   show(t('enrolling.title'), note(typeof message === 'string' ? message : '', 'error'), h('p', {}, t('enrolling.about')),
     button(t('enrolling.go'), () => choosePINs((pin1, pin2) => enrol('resumeEnrolment', {}, pin1, pin2)), 'big'),
-    button(t('enrolling.anew'), async () => { await call('giveUp', { key: '' }); await call('forget'); await begin(); }, 'plain big'));
+    button(t('enrolling.anew'), async () => { await call('giveUp', { key: '' }); await forget(); }, 'plain big'));
 }
 
 // ---- in place of an old phone
@@ -171,7 +183,7 @@ function askShown(request, message) {
   show(t('ask.title'), note(message), h('p', {}, t('ask.scan')), draw(request, t('ask.qr')),
     h('details', {}, h('summary', {}, t('ask.text')), h('p', { class: 'secret number' }, request)),
     button(t('ask.approved'), () => choosePINs((pin1, pin2) => enrol('resumeEnrolment', { request }, pin1, pin2)), 'big'),
-    button(t('cancel'), async () => { await call('forget'); await begin(); }, 'plain big'));
+    button(t('cancel'), forget, 'plain big'));
 }
 
 // newPhone is the old phone's side.
@@ -217,10 +229,12 @@ async function home(message, kind = 'done') {
       return undefined;
     }, 'big'),
     button(t('home.scan'), () => scanLink(), 'plain big'),
+    push.may === 'default' && button(t('home.notify'), async () => home(t(await push.ask() ? 'notify.on' : 'notify.off'), 'note'), 'plain big'),
     h('div', { class: 'stack' },
       button(t('home.history'), () => readHistory(), 'plain'), button(t('home.pin'), () => changePIN(), 'plain'),
       button(t('home.newphone'), () => newPhone(), 'plain'), button(t('home.delete'), deleteAccount, 'plain')));
   watch();
+  push.subscribe();
   const { outcome, result } = await call('home');
   if (!holder.isConnected || ended(outcome, result)) return;
   if (['deleted', 'expired'].includes(result.holder?.state)) return dead('account_ended', result);
@@ -247,19 +261,23 @@ function card(a) {
   ].filter(Boolean);
 }
 
-// watch opens what comes while home is shown and the page is seen.
+// watch opens what comes while home is shown and the page is seen. While there is no stream it asks
+// each 20 seconds.
 async function watch() {
   const mine = ++watching;
   onleave(() => { if (watching === mine) watching++; });
+  stream.run();
   while (watching === mine) {
     if (document.hidden) {
       await new Promise(seen => document.addEventListener('visibilitychange', seen, { once: true }));
       continue;
     }
-    const { outcome, result } = await call('poll', { wait: 20, known: '' });
+    const next = stream.next();
+    const { outcome, result } = await call('poll', { wait: stream.open ? 0 : 20, known: '' });
     if (watching !== mine) return;
     if (outcome === 'ok' && result.found) return open(result.found.session);
     if (outcome !== 'none') await new Promise(later => setTimeout(later, 5000));
+    else if (stream.open) await next;
   }
 }
 
@@ -459,8 +477,7 @@ function deleteAccount() {
       wait(t('home.delete'));
       const { outcome, result } = await call('delete');
       if (outcome !== 'ok' && !['account_ended', 'unauthorized', 'destroyed'].includes(outcome)) return home(say(outcome, result), 'error');
-      await call('forget');
-      await begin();
+      await forget();
     }, 'danger big'), back());
 }
 

@@ -10,9 +10,11 @@
 //
 // After each operation with a PIN the worker ends, and its memory with it; the next one starts at
 // once. What had only been asked of the old worker, as a poll, is asked of the new one.
+//
+// onlook, if it is set, is called while listen goes on, whenever there may be something to poll for.
 
 const withPIN = new Set(['enrol', 'resumeEnrolment', 'approve', 'changePIN', 'sign', 'checkPIN']);
-const reads = new Set(['poll', 'home', 'readHistory', 'checkPIN']);
+const reads = new Set(['poll', 'home', 'readHistory', 'checkPIN', 'listen', 'hush', 'subscribe']);
 const secrets = ['pin', 'pin1', 'pin2', 'oldPIN', 'newPIN', 'other'];
 
 // pin returns the digits of a PIN pad as the phone takes them.
@@ -23,6 +25,7 @@ const program = WebAssembly.compileStreaming(fetch(new URL('phone.wasm', import.
 program.catch(() => {}); // each call says it
 
 export class Phone {
+  onlook = null;
   #start; #worker; #calls = new Map(); #id = 0; #last = Promise.resolve();
 
   // options are the arguments of start.
@@ -64,6 +67,7 @@ export class Phone {
     this.#worker = worker;
     worker.onmessage = ({ data }) => {
       if (worker !== this.#worker) return;
+      if (data.look) { this.onlook?.(); return; }
       if (data.id === 0) { if (!data.ok) this.#failed(data.error); return; }
       const call = this.#calls.get(data.id);
       if (!call) return;

@@ -68,9 +68,21 @@ self.tandemHost = (() => {
     return { status: r.status, mediaType: r.headers.get('Content-Type') ?? '', body };
   }
 
+  // stream makes a request, and gives each piece of the answer as it comes.
+  async function stream(url, options, piece) {
+    const r = await self.fetch(url, options);
+    for (const reader = r.body?.getReader(); reader;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      piece(value);
+    }
+    return { status: r.status, mediaType: r.headers.get('Content-Type') ?? '' };
+  }
+
   return {
     start,
     fetch: ask,
+    stream,
     load: name => read('values', name),
     save: (name, value) => write('values', store => value.length ? store.put(value, name) : store.delete(name)),
     storageKey: async () => new Uint8Array(await crypto.subtle.sign('HMAC', await sealing(), new TextEncoder().encode('tandem storage key'))),

@@ -24,6 +24,10 @@
 //   scan             request                   newDevice
 //   approve          request, device, pin      newDevice
 //   poll             wait (seconds), known     found {session, kind, relyingParty}
+//   listen           -                         until hush; a message {look: true} whenever there
+//                                              may be something to poll for
+//   hush             -                         ends listen
+//   subscribe        kind, address             - ; without an address it is not woken any more
 //   open             session                   shown
 //   openLink         link                      shown
 //   choose           session, code             shown
@@ -42,11 +46,13 @@
 // seconds, awaits}. A result also has detail, key, remaining, remainingTotal, lockedSeconds, retrySeconds.
 // What is empty, zero or false is not there. Bytes are base64, times seconds since 1970.
 //
-// One tab, and one call, changes the phone at a time; the others wait for a Web Lock. poll, home and
-// readHistory do not wait.
+// One tab, and one call, changes the phone at a time; the others wait for a Web Lock. poll, listen,
+// hush, subscribe, home and readHistory do not wait.
 'use strict';
 
 importScripts('wasm_exec.js', 'store.js');
+
+self.tandemLook = () => postMessage({ look: true });
 
 let dead = '';
 let started;

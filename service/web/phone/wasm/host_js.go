@@ -69,6 +69,39 @@ func (h *host) lock() (unlock func(), err error) {
 
 // Fetch is found by package mobile: the browser's, without what it adds.
 func (h *host) Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient.Response, error) {
+	answer, err := h.ask(ctx, r, func(options map[string]any) js.Value { return h.object.Call("fetch", r.URL, options, r.Most) })
+	if err != nil {
+		return nil, err
+	}
+	return &deviceclient.Response{Status: answer.Get("status").Int(), MediaType: answer.Get("mediaType").String(), Body: toGo(answer.Get("body"))}, nil
+}
+
+// Stream is found by package mobile, too.
+func (h *host) Stream(ctx context.Context, r deviceclient.Request, part func([]byte) error) (*deviceclient.Response, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var refused error
+	piece := js.FuncOf(func(_ js.Value, in []js.Value) any {
+		if refused == nil {
+			if refused = part(toGo(in[0])); refused != nil {
+				stop()
+			}
+		}
+		return nil
+	})
+	defer piece.Release()
+	answer, err := h.ask(ctx, r, func(options map[string]any) js.Value { return h.object.Call("stream", r.URL, options, piece) })
+	switch {
+	case refused != nil:
+		return nil, refused
+	case err != nil:
+		return nil, err
+	}
+	return &deviceclient.Response{Status: answer.Get("status").Int(), MediaType: answer.Get("mediaType").String()}, nil
+}
+
+// ask waits for a request that ends with ctx.
+func (h *host) ask(ctx context.Context, r deviceclient.Request, begin func(options map[string]any) js.Value) (js.Value, error) {
 	controller := js.Global().Get("AbortController").New()
 	defer context.AfterFunc(ctx, func() { controller.Call("abort") })()
 	headers := map[string]any{}
@@ -85,14 +118,11 @@ func (h *host) Fetch(ctx context.Context, r deviceclient.Request) (*deviceclient
 	if len(r.Body) > 0 {
 		options["body"] = toJS(r.Body)
 	}
-	answer, err := await(h.object.Call("fetch", r.URL, options, r.Most))
-	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, err
+	answer, err := await(begin(options))
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
-	return &deviceclient.Response{Status: answer.Get("status").Int(), MediaType: answer.Get("mediaType").String(), Body: toGo(answer.Get("body"))}, nil
+	return answer, err
 }
 
 // derSignature is what WebCrypto signs, two numbers of 32 bytes, in ASN.1.

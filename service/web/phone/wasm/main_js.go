@@ -69,6 +69,12 @@ func (a arguments) get(name string, t js.Type) (js.Value, bool) {
 	return v, v.Type() == t
 }
 
+// Look implements [mobile.Listener], for the operation listen.
+func (a arguments) Look() error {
+	js.Global().Call("tandemLook")
+	return nil
+}
+
 func (a arguments) String(name string) string {
 	if v, ok := a.get(name, js.TypeString); ok {
 		return v.String()
