@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
 	"github.com/tandem-rsa/tandem/protocol"
@@ -176,12 +177,24 @@ func (n *Node) parts() (err error) {
 	return nil
 }
 
+// deadStream is how long a phone that listens has for a session before it is woken by
+// push as well: its connection may be dead, and nobody know it yet.
+const deadStream = 5 * time.Second
+
 // wake has a phone woken that does not listen here. One that listens at another node
 // hears it twice, and shows it once.
 func (n *Node) wake(d identity.Document) {
 	if !n.device.Listens(d) {
 		n.push.Wake(d)
+		return
 	}
+	time.AfterFunc(deadStream, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+		defer cancel()
+		if waits, err := n.engine.Poll(ctx, accounts.Account{Document: d}, "", 0); err == nil && waits != nil {
+			n.push.Wake(d)
+		}
+	})
 }
 
 func (n *Node) handlers(engine rphttp.Engine) (err error) {

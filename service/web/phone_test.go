@@ -1,7 +1,10 @@
 package web_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,9 +17,11 @@ import (
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/node"
+	"github.com/tandem-rsa/tandem/service/push"
 	"github.com/tandem-rsa/tandem/service/web/bank/asice"
 	"github.com/tandem-rsa/tandem/service/web/phone"
 	"github.com/tandem-rsa/tandem/service/web/webtest"
+	"github.com/tandem-rsa/tandem/splitkey"
 )
 
 // phoneTexts are the words of the phone's screens, by language.
@@ -79,30 +84,85 @@ func TestPhoneWritesNoHTML(t *testing.T) {
 	}
 }
 
+// pusher is Web Push whose messages the test gets.
+type pusher struct {
+	*push.Web
+	sent chan string
+}
+
+func (p *pusher) Send(_ context.Context, address string) error {
+	p.sent <- address
+	return nil
+}
+
+// newPusher returns nil where there is no Web Push: in FIPS 140-only mode.
+func newPusher(t *testing.T) *pusher {
+	web, err := push.NewWeb(bytes.Repeat([]byte{5}, 32), "")
+	if errors.Is(err, splitkey.ErrFIPS) {
+		return nil
+	}
+	require.NoError(t, err)
+	return &pusher{web, make(chan string, 100)}
+}
+
 // TestPhone: Chromium is a person's phone, from the enrolment to the end of the account,
 // beside a second browser with the bank; axe-core finds nothing on any screen.
 func TestPhone(t *testing.T) {
-	drive := newDriver(t)
-	w := webtest.New(t, func(c *node.Config) { c.Pages.Phone = phone.Files })
-	mari := webtest.Person("40504040001", "MARI", "MÄND")
-	control := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		registered, err := w.Node.Accounts().Register(r.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
-		if err != nil {
-			http.Error(rw, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		_ = json.NewEncoder(rw).Encode(map[string]string{"code": registered.Code})
-	}))
-	defer control.Close()
-	texts, err := json.Marshal(phoneTexts(t))
-	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "letter.txt.asice")
-	drive(w, "phone.mjs", map[string]string{"phones": control.URL, "file": file, "texts": string(texts), "number": mari.ID.Number})
-	require.Empty(t, w.Log.Errors())
+	w := drivePhone(t, nil, map[string]string{"file": file})
 	container, err := os.ReadFile(file)
 	require.NoError(t, err)
 	signed, err := asice.Open(container)
 	require.NoError(t, err)
 	require.Equal(t, "Yes.\n", string(signed.Content))
 	webtest.VerifyOutside(t, container, signed.Digest(), signed.Signature, signed.Signer, w.CA, w.Root)
+}
+
+// TestWoken: an app that is seen shows what comes by itself; one that is closed has a
+// message, which becomes a notification.
+func TestWoken(t *testing.T) {
+	if p := newPusher(t); p != nil {
+		drivePhone(t, p, map[string]string{"push": "yes"})
+	}
+}
+
+// drivePhone runs the browser's script with a service and its registrar.
+func drivePhone(t *testing.T, pushes *pusher, input map[string]string) *webtest.World {
+	drive := newDriver(t)
+	w := webtest.New(t, func(c *node.Config) {
+		c.Pages.Phone = phone.Files
+		if pushes != nil {
+			c.Push = map[string]push.Sender{push.KindWeb: pushes}
+		}
+	})
+	mari := webtest.Person("40504040001", "MARI", "MÄND")
+	control := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var o order
+		out := map[string]string{}
+		err := json.NewDecoder(r.Body).Decode(&o)
+		switch {
+		case err != nil:
+		case o.Do == "register":
+			var registered accounts.Registered
+			registered, err = w.Node.Accounts().Register(r.Context(), accounts.Registration{Person: mari, Level: identity.Qualified})
+			out["code"] = registered.Code
+		case o.Do == "pushed": // waits for a message, and has its address
+			select {
+			case out["address"] = <-pushes.sent:
+			case <-r.Context().Done():
+			}
+		}
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(rw).Encode(out)
+	}))
+	defer control.Close()
+	texts, err := json.Marshal(phoneTexts(t))
+	require.NoError(t, err)
+	input["phones"], input["texts"], input["number"] = control.URL, string(texts), mari.ID.Number
+	drive(w, "phone.mjs", input)
+	require.Empty(t, w.Log.Errors())
+	return w
 }

@@ -148,7 +148,7 @@ type Phone struct {
 func (w *World) Enrol(t testing.TB, person identity.Person, level identity.Level, label string) *Phone {
 	r, err := w.Node.Accounts().Register(t.Context(), accounts.Registration{Person: person, Level: level})
 	require.NoError(t, err)
-	c := deviceclient.Config{URL: w.URL + "/device/v1", Fetch: deviceclient.NewHTTP(w.Web.Client()), Token: deviceclient.NewToken(), Scheme: Scheme}
+	c := deviceclient.Config{URL: w.URL + "/device/v1", Fetch: deviceclient.NewHTTP(w.Web.Client()), Stream: deviceclient.NewHTTPStream(w.Web.Client()), Token: deviceclient.NewToken(), Scheme: Scheme}
 	for _, d := range []*device.Config{&c.Authentication, &c.Signature} {
 		storage, err := device.NewFileStorage(t.TempDir())
 		require.NoError(t, err)

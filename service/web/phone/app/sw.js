@@ -35,7 +35,8 @@ self.addEventListener('fetch', event => {
   })());
 });
 
-const pages = () => self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+// pages are the app's own: the service has others.
+const pages = async () => (await self.clients.matchAll({ type: 'window', includeUncontrolled: true })).filter(page => page.url.startsWith(self.registration.scope));
 
 // words are the texts of the language that the app has.
 async function words() {

@@ -14,8 +14,9 @@ export class Stream {
   constructor(phone, call) {
     this.#call = call;
     this.look();
-    phone.onlook = () => { this.open = true; this.look(); };
-    document.addEventListener('visibilitychange', () => { if (document.hidden) call('hush'); });
+    const hush = () => { if (document.hidden) call('hush'); };
+    phone.onlook = () => { this.open = true; this.look(); hush(); };
+    document.addEventListener('visibilitychange', hush);
   }
 
   next() { return this.#next; }

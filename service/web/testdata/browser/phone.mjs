@@ -305,8 +305,116 @@ async function moved(browser) {
   await fresh.page.context().close();
 }
 
-const browser = await launch('--ignore-certificate-errors', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream');
-try {
+// subscribing stands for a push service, which this browser has none of: it subscribes as one does.
+function subscribing() {
+  let kept = null;
+  PushManager.prototype.getSubscription = async () => kept;
+  PushManager.prototype.subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
+    if (!userVisibleOnly || new Uint8Array(applicationServerKey).length !== 65) throw Error('not a subscription');
+    const text = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+    const pair = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits']);
+    const keys = { p256dh: text(await crypto.subtle.exportKey('raw', pair.publicKey)), auth: text(crypto.getRandomValues(new Uint8Array(16))) };
+    const value = { endpoint: `https://push.example.com/${crypto.randomUUID()}`, expirationTime: null, keys };
+    kept = { options: { applicationServerKey }, toJSON: () => value, unsubscribe: async () => { kept = null; return true; } };
+    return kept;
+  };
+}
+
+// woken: while the app is seen it shows what comes by itself; once it is closed there is a message, a notification in the person's language, and the app opens.
+async function woken(browser) {
+  const tab = await start(browser, 'et-EE');
+  const context = tab.page.context();
+  await context.grantPermissions(['notifications'], { origin: input.url });
+  await context.addInitScript(subscribing);
+  let subscribed = '', streams = 0;
+  const requests = request => {
+    const path = new URL(request.url()).pathname;
+    if (path === '/device/v1/push') subscribed = request.postDataJSON().address;
+    if (path === '/device/v1/events') streams++;
+  };
+  context.on('request', requests);
+  const until = async (what, f) => { for (let n = 0; !f(); n++) { check(what, n < 1200); await tab.page.waitForTimeout(100); } };
+  await tab.page.reload();
+  await tab.press('welcome.code');
+  await tab.page.getByLabel(tab.t('enrol.code')).fill(await register());
+  await tab.press('continue');
+  await tab.choosePINs();
+  const opened = tab.page.waitForResponse(r => new URL(r.url()).pathname === '/device/v1/events');
+  await tab.press('revocation.noted');
+  await tab.title('home.title');
+  await opened;
+  await until('the app subscribes', () => subscribed !== '');
+  check('it can be sent to', JSON.parse(subscribed).keys.auth.length === 22);
+
+  // By the stream alone: who asks and waits hears nothing.
+  await context.route(/timeoutMs=/, route => route.abort());
+  await tab.page.reload();
+  await tab.title('home.title');
+  await until('the stream opens again', () => streams > 1);
+  let bank = await bankLogin(browser);
+  await tab.title('confirm.login');
+  await tab.press('cancel');
+  await tab.text('refuse.done');
+  await bank.context().close();
+
+  // A message that comes all the same shows nothing: the app is seen.
+  const cdp = await context.newCDPSession(tab.page);
+  const registered = new Promise(ok => cdp.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => { if (registrations[0]) ok(registrations[0].registrationId); }));
+  await cdp.send('ServiceWorker.enable');
+  const registrationId = await registered;
+  const deliver = session => session.send('ServiceWorker.deliverPushMessage', { origin: input.url, registrationId, data: 'look' });
+  const worker = context.serviceWorkers()[0] ?? await context.waitForEvent('serviceworker');
+  await worker.evaluate(() => {
+    self.handled = 0;
+    self.addEventListener('push', () => { self.handled++; });
+  });
+  const notified = () => worker.evaluate(async () => [self.handled, (await self.registration.getNotifications()).map(n => [n.title, n.body, n.lang])]);
+  await deliver(cdp);
+  while ((await notified())[0] === 0) await tab.page.waitForTimeout(50);
+  check('no notification while the app is seen', (await notified())[1].length === 0);
+
+  // Another subscription is told to the service by the app.
+  const before = subscribed;
+  await tab.page.evaluate(async () => (await (await navigator.serviceWorker.ready).pushManager.getSubscription()).unsubscribe());
+  await worker.evaluate(() => { self.dispatchEvent(new ExtendableEvent('pushsubscriptionchange')); });
+  await until('the app subscribes anew', () => subscribed !== before);
+
+  // Closed.
+  const other = await context.newPage();
+  await other.goto(`${input.url}/`);
+  await tab.page.close();
+  bank = await bankLogin(browser);
+  // Messages before that are for an app that was slow.
+  while ((await ask({ do: 'pushed' })).address !== subscribed);
+  const second = await context.newCDPSession(other);
+  await second.send('ServiceWorker.enable');
+  await deliver(second);
+  let shown = [];
+  while ((shown = (await notified())[1]).length === 0) await other.waitForTimeout(50);
+  check('in the person\'s language, and of nobody', JSON.stringify(shown) === JSON.stringify([[tab.t('push.title'), tab.t('push.body'), 'et']]));
+  const went = await worker.evaluate(async () => {
+    let to = '';
+    self.clients.openWindow = async url => { to = String(url); };
+    const [notification] = await self.registration.getNotifications();
+    self.dispatchEvent(new NotificationEvent('notificationclick', { notification }));
+    while (to === '') await new Promise(ok => setTimeout(ok, 10));
+    return to;
+  });
+  check('a click opens the app', went === './');
+  const again = new Tab(other, 'et');
+  await other.goto(`${input.url}/phone/`);
+  await again.title('confirm.login');
+  await again.press('cancel');
+  await again.text('refuse.done');
+  await bank.context().close();
+  await again.press('home.delete');
+  await again.press('delete.go');
+  await again.title('welcome.title');
+  await context.close();
+  forget(/ERR_FAILED|Failed to fetch/);
+}
+
+async function screens(browser) {
   const tab = await enrolment(browser);
   await byCode(browser, tab);
   await byLink(browser, tab);
@@ -317,6 +425,11 @@ try {
   await tab.page.context().close();
   await moved(browser);
   await locked(browser);
+}
+
+const browser = await launch('--ignore-certificate-errors', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream');
+try {
+  await (input.push ? woken : screens)(browser);
 } catch (e) {
   // What was on the screens.
   let n = 0;
