@@ -35,7 +35,7 @@ var pushMutants = []mutant{
 	{"deviceapi: say what there is to see", "service/deviceapi/events.go", "known, say = found.Session, lookEvent", "known, say = found.Session, \"data: \"+found.RelyingParty+\"\\n\\n\"", inDeviceAPI, "TestEvents/SQLite"},
 	{"deviceapi: a stream for anybody", "service/deviceapi/handler.go", "{http.MethodGet: {do: (*call).listen}}", "{http.MethodGet: {do: (*call).listen, anybody: true}}", inDeviceAPI, "TestStreams"},
 	{"node: a stream that nobody hears", "service/node/node.go", "err == nil && waits != nil {", "err == nil && waits == nil {", inWeb, "TestDeadStream"},
-	{"phone: a stream that is silent for ever", "service/deviceclient/listen.go", "	watch := time.AfterFunc(silence, func() { cancel(errSilent) })\n", "	watch := time.AfterFunc(1000*silence, func() { cancel(errSilent) })\n", inDeviceClient, "TestSilence"},
+	{"phone: a stream that is silent for ever", "service/deviceclient/listen.go", "		watch.Reset(silence)\n", "		watch.Reset(1000 * silence)\n", inDeviceClient, "TestSilence"},
 	{"phone: a line of any length", "service/deviceclient/listen.go", "if len(e.line)+len(line) > maxEvent {", "if len(e.line)+len(line) > 1<<20 {", inDeviceClient, "TestListen"},
 	{"phone: look at anything", "service/deviceclient/listen.go", `case text == "data: "+devicewire.Look:`, `case text != "":`, inDeviceClient, "TestListen"},
 	{"mobile: two streams at once", "service/mobile/listen.go", "		if before != nil {\n			before()\n		}\n", "		_ = before\n", inMobile, "TestListenAndLook"},
