@@ -79,7 +79,7 @@ func (e *entrants) unsplit(ch *children, key *rsa.PrivateKey) error {
 		}
 	}
 	if len(key.Primes) > 2 {
-		return nil // Java and Go have no use of more primes than two
+		return nil // Java takes no such key, and crypto/rsa makes no use of its primes
 	}
 	return join("Java's Signature", fastest, ch.java, []byte(text))
 }

@@ -17,7 +17,7 @@ func (r *Result) Page() page.Page {
 	for _, t := range r.tasks() {
 		p = append(p, page.Heading{Level: 3, Text: upper(t)}, r.table(t))
 	}
-	p = append(p, page.Paragraph("\"Unsplit\" is one party that has the whole key. A composite is a product of two keys: by one party, that is a key of four primes, and the same arithmetic. "+
+	p = append(p, page.Paragraph("\"Unsplit\" is one party that has the whole key. A composite is a product of two keys: by one party, that is a key of four primes, and the same arithmetic; Java takes no such key, and crypto/rsa makes no use of its primes. "+
 		"\"No IFMA\" is a process that makes no use of AVX-512 IFMA, as on processors without; circl, crypto/rsa and Java never do. \"Pure Go\" has no assembly, Go's own included."))
 	claims := page.Table{Header: []string{"what", "on", "claim", "measured", "quartiles", ""}, Left: true}
 	for _, t := range r.Targets {
