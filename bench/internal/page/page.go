@@ -84,7 +84,7 @@ table { border-collapse: collapse; font-size: 14px; margin: 1rem 0 }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .7rem; text-align: right; white-space: nowrap }
 td:last-child, .left td { white-space: normal }
 th:first-child, td:first-child, .left th, .left td { text-align: left }
-th { border-bottom: 2px solid var(--rule) }
+th, thead td { border-bottom: 2px solid var(--rule) }
 figure { margin: 1.5rem 0 }
 figure svg { max-width: 100%%; height: auto; display: block }
 figcaption { font-size: 14px; color: var(--dim) }

@@ -11,23 +11,26 @@ import (
 	"github.com/tandem-rsa/tandem/bench/internal/page"
 )
 
+// drawn are the pictures of a report that has all.
+var drawn = []string{"time.svg", "cost.svg", "scaling.svg"}
+
 // pictures draws what the sources have.
 func (s *sources) pictures() page.Page {
 	var p page.Page
 	if lines := s.exponentiations(); len(lines) > 0 {
-		p = append(p, page.Picture{File: "time.svg",
+		p = append(p, page.Picture{File: drawn[0],
 			Caption: "Processor time of an exponentiation whose exponent is as long as the modulus, both axes logarithmic. All but math/big take the same time for all exponents.",
 			SVG:     chart.Lines("One exponentiation, by implementation and size", "bits of the modulus and of the exponent", lines)})
 	}
 	if bars := s.costs(); len(bars) > 0 {
-		p = append(p, page.Picture{File: "cost.svg",
+		p = append(p, page.Picture{File: drawn[1],
 			Caption: "What an RSA-4096 signature of two parties consists of, every check included, beside ordinary ones by one party that has the whole key.",
 			SVG:     chart.Stacked("One RSA-4096 signature", bars)})
 	}
 	if s.bench != nil && s.bench.Machine.Busy() {
 		p = append(p, page.Paragraph("How work scales over cores is not shown, since the machine was doing other work."))
 	} else if groups := s.scaling(); len(groups) > 0 {
-		p = append(p, page.Picture{File: "scaling.svg",
+		p = append(p, page.Picture{File: drawn[2],
 			Caption: "Work done in a second by all cores, composite RSA-4096. The dashed mark is the first column times the number of cores.",
 			SVG:     chart.Scaling("Scaling over cores", groups)})
 	}

@@ -99,6 +99,12 @@ func Write(dir string) error {
 		return err
 	}
 	p := s.page()
+	// What this run does not draw is of another one.
+	for _, name := range drawn {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	for _, block := range p {
 		if picture, ok := block.(page.Picture); ok {
 			if err := os.WriteFile(filepath.Join(dir, picture.File), picture.SVG, 0o644); err != nil {
@@ -166,7 +172,7 @@ func WriteReadme(file, dir string) error {
 
 // about says where and when numbers were measured.
 func about(m machine.Machine, command string) page.Page {
-	p := page.Page{page.Table{Header: []string{"", command}, Left: true, Rows: [][]string{
+	p := page.Page{page.Table{Header: []string{"measured by", command}, Left: true, Rows: [][]string{
 		{"processor", fmt.Sprintf("%s, %d in use", m.CPU, m.CPUs)},
 		{"kind", m.Kind()},
 		{"system", m.System},

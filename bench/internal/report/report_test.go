@@ -88,13 +88,17 @@ func TestWriteParts(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, benchFile), []byte("{"), 0o600))
 	require.Error(t, Write(dir))
 
-	// Empty columns are not drawn.
+	// Nothing is left of an earlier run's pictures.
 	dir = t.TempDir()
+	require.NoError(t, bench.save(dir))
+	written(t, dir)
+	require.FileExists(t, filepath.Join(dir, "scaling.svg"))
 	busy := *bench
 	busy.Machine.Load = "3.00 3.00 3.00"
 	require.NoError(t, busy.save(dir))
 	markdown, _ = written(t, dir)
 	require.NotContains(t, markdown, "scaling.svg")
+	require.NoFileExists(t, filepath.Join(dir, "scaling.svg"))
 	require.Contains(t, markdown, "scales over cores is not shown")
 
 	dir = t.TempDir()
