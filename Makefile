@@ -44,7 +44,7 @@ bench-peers:      # the same work through other libraries, COUNT (15) turns of B
 bench-publish:    # all of that on a quiet machine, into bench/report and README.md
 	CI=true .ci/publish
 
-bench-compare:    # every benchmark's difference from the revision BASE; fails if something is slower. COUNT (10), BENCHTIME (200ms)
+bench-compare:    # every benchmark's difference from the revision BASE; fails if something is slower. COUNT (10), BENCHTIME (200ms); BENCH and PACKAGES choose
 	go run ./bench/cmd/compare -base "$(BASE)" -count $(or $(COUNT),10) -benchtime $(or $(BENCHTIME),200ms) $(if $(BENCH),-bench '$(BENCH)') $(PACKAGES)
 
 vectors:          # writes the test vectors, and has everybody check them
