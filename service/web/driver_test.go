@@ -33,7 +33,7 @@ func newDriver(t *testing.T) func(w *webtest.World, script string, input map[str
 		text, err := json.Marshal(input)
 		require.NoError(t, err)
 		// A browser that hangs ends with an error, and not with the test's.
-		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, nodeJS, script)
 		cmd.Dir, cmd.Stdin = driverFolder, bytes.NewReader(text)

@@ -35,6 +35,7 @@ export async function launch(...flags) {
   mkdirSync(input.shots, { recursive: true });
   return chromium.launch({
     executablePath: input.chromium,
+    timeout: patience,
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', ...flags],
   });
 }

@@ -178,12 +178,16 @@ async function byCode(browser, tab) {
 // byLink: a QR code, and the app on the same device with its way back.
 async function byLink(browser, tab) {
   const bank = await open(browser, 'en-GB', desktop, 'light');
-  await bank.goto(`${input.url}/bank/`);
-  await bank.click('form[action$="/qr"] button');
-  await bank.waitForSelector('svg.qr');
   for (let outdated = true; outdated;) {
     await tab.press('home.scan');
     await tab.title('scan.title');
+    if (await bank.locator('svg.qr').count() === 0) { // at first, and when its time is up
+      await bank.goto(`${input.url}/bank/login`);
+      const end = bank.locator('form[action$="/cancel"] button');
+      if (await end.count() > 0) await end.click();
+      await bank.click('form[action$="/qr"] button');
+      await bank.waitForSelector('svg.qr:not(.stale)');
+    }
     await tab.page.getByLabel(tab.t('scan.text')).fill(decode(pixels(await bank.locator('svg.qr').screenshot())));
     await tab.press('continue');
     const seen = tab.page.locator('h1');

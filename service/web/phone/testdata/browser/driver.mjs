@@ -10,7 +10,8 @@
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
-const browser = await chromium.launch({ executablePath: process.argv[2], args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+const patience = 120_000; // Playwright's own is 30 seconds
+const browser = await chromium.launch({ executablePath: process.argv[2], timeout: patience, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
 const phones = [];
 
 async function load(phone) {
@@ -28,7 +29,11 @@ async function open(context, { url, start }) {
 }
 
 const commands = {
-  async open(c) { return open(await browser.newContext(), c); },
+  async open(c) {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(patience);
+    return open(context, c);
+  },
   async tab({ phone }) { return open(phones[phone].context, phones[phone]); },
   async call({ phone, op, args }) {
     return phones[phone].page.evaluate(([op, args]) => {
