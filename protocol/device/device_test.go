@@ -290,7 +290,6 @@ func TestFileStorageSurvivesKill(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	folder := t.TempDir()
-	last := byte(0)
 	for range 20 {
 		child := exec.Command(self, "-test.run=^TestFileStorageSurvivesKill$")
 		child.Env = append(os.Environ(), name+"="+folder)
@@ -319,9 +318,7 @@ func TestFileStorageSurvivesKill(t *testing.T) {
 		require.Len(t, data, 12_000)
 		require.Equal(t, bytes.Repeat(data[:1], 12_000), data, "one save, not two mixed")
 		require.LessOrEqual(t, data[0]-confirmed[0], byte(1), "what was confirmed is there, or the next one")
-		last = data[0]
 	}
-	require.NotZero(t, last)
 }
 
 // saveForever saves states of 12,000 equal bytes, and prints that byte once the save is

@@ -24,18 +24,18 @@ func Contains(haystack, secret []byte) bool {
 			bytes.Contains(haystack, []byte(new(big.Int).SetBytes(v).String())) {
 			return true
 		}
-		// At each end, cut off the group that the neighbours of v share.
+		// At each end, cut off the letter that the neighbours of v share.
 		for shift := range 5 {
 			shifted := append(make([]byte, shift), v...)
 			for _, e := range []interface{ EncodeToString([]byte) string }{base64.RawStdEncoding, base64.RawURLEncoding} {
 				text := e.EncodeToString(shifted)
-				if bytes.Contains(haystack, []byte(text[4*((shift+2)/3):len(text)-4])) {
+				if bytes.Contains(haystack, []byte(text[(8*shift+5)/6:8*len(shifted)/6])) {
 					return true
 				}
 			}
 			for _, e := range []interface{ EncodeToString([]byte) string }{base32.StdEncoding, base32.HexEncoding} {
 				text := e.EncodeToString(shifted)
-				if len(v) >= 16 && bytes.Contains(haystack, []byte(text[8:len(text)-16])) {
+				if bytes.Contains(haystack, []byte(text[(8*shift+4)/5:8*len(shifted)/5])) {
 					return true
 				}
 			}
