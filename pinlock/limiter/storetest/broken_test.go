@@ -86,6 +86,10 @@ type broken struct {
 
 func (d *database) is(fault string) bool { return d.fault == fault }
 
+// late is for how long something is not seen: longer than a busy machine keeps a call
+// waiting.
+const late = 2 * time.Second
+
 // trip is the way to the database and back, in which another handle may come first.
 func trip() { time.Sleep(50 * time.Microsecond) }
 
@@ -203,7 +207,7 @@ func (b *broken) Load(ctx context.Context, id string) ([]byte, uint64, error) {
 
 // remember keeps what a handle with a cache has seen.
 func (b *broken) remember(id string, r *record) {
-	b.cache[id] = record{value: bytes.Clone(r.value), version: r.version, seenBy: time.Now().Add(20 * time.Millisecond)}
+	b.cache[id] = record{value: bytes.Clone(r.value), version: r.version, seenBy: time.Now().Add(late)}
 }
 
 // closedForAll says whether the end of another handle was this one's, too.
@@ -323,7 +327,7 @@ func (b *broken) Swap(ctx context.Context, id string, version uint64, value []by
 		r := b.records[b.key(id)]
 		now := r.value
 		r.value = r.before
-		time.AfterFunc(20*time.Millisecond, func() {
+		time.AfterFunc(late, func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			r.value = now
@@ -335,7 +339,7 @@ func (b *broken) Swap(ctx context.Context, id string, version uint64, value []by
 func (b *broken) put(id string, value []byte) {
 	asked := id
 	id = b.key(id)
-	r := &record{value: bytes.Clone(value), owner: b, seenBy: time.Now().Add(20 * time.Millisecond)}
+	r := &record{value: bytes.Clone(value), owner: b, seenBy: time.Now().Add(late)}
 	if old := b.records[id]; old != nil {
 		r.before, r.loads, r.swapped = old.value, old.loads, true
 	}
