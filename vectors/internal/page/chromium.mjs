@@ -75,7 +75,7 @@ export async function background(page, colorScheme) {
 
 // run starts the browser, has a test drive it, and ends the process.
 export async function run(name, test) {
-  const browser = await chromium.launch({ executablePath: program,
+  const browser = await chromium.launch({ executablePath: program, timeout: 120_000,
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
   let status = 0;
   try {
