@@ -59,7 +59,7 @@ end_lanes() {
 # tests DIR ARG... is "go test ARG..." in a module's folder, with a list of what was skipped
 # at the end: see internal/testgate. The slowest package takes about a minute of two quiet
 # cores: one that takes $limit hangs, and ends with the stacks of its goroutines.
-limit=6m
+limit=20m # on a machine that does much else it takes ten
 tests() {
 	local dir=$1
 	shift

@@ -74,9 +74,9 @@ func fails(c check, db Database) bool {
 	return r.failed
 }
 
-// attempts bounds how often a check of concurrent calls, or of calls that are cancelled at
-// a random moment, runs until it finds a fault: on a busy machine they may not meet in a
-// harmful order.
+// attempts bounds how often a check of concurrent calls, or of calls that are cancelled
+// at a random moment, runs until it finds a fault: on a busy machine they may not meet in
+// a harmful order.
 const attempts = 50
 
 // finds reports whether a check finds a fault: in one run, if its calls follow one
