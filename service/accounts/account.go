@@ -2,8 +2,10 @@ package accounts
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,7 +59,8 @@ type Key struct {
 	Destroyed time.Time
 }
 
-// Account is one account of a person: one phone.
+// Account is one account of a person: one phone. The certificates may be shared: nobody
+// may change them.
 type Account struct {
 	Document identity.Document
 	Person   identity.Person
@@ -85,7 +88,7 @@ func (a *Accounts) ByPerson(ctx context.Context, person identity.ID) ([]Account,
 	if err := a.ready(ctx); err != nil {
 		return nil, err
 	}
-	all, err := a.read(ctx, "WHERE a.person = $1 AND a.state IN ('active', 'suspended')", person.String())
+	all, err := a.kept(ctx, "WHERE a.person = $1 AND a.state IN ('active', 'suspended')", person.String())
 	out := all[:0]
 	for _, account := range all {
 		if account.State.Open() { // and did not expire just now
@@ -173,7 +176,7 @@ func (a *Accounts) Page(ctx context.Context, after string, n int) ([]Account, er
 }
 
 func (a *Accounts) one(ctx context.Context, where string, args ...any) (Account, error) {
-	all, err := a.read(ctx, where, args...)
+	all, err := a.kept(ctx, where, args...)
 	if err != nil {
 		return Account{}, err
 	}
@@ -183,33 +186,79 @@ func (a *Accounts) one(ctx context.Context, where string, args ...any) (Account,
 	return all[0], nil
 }
 
-func (a *Accounts) read(ctx context.Context, where string, args ...any) (out []Account, err error) {
-	err = a.db.Read(ctx, func(tx *sql.Tx) (err error) {
-		out, err = a.scan(ctx, tx, where, args...)
-		return err
-	})
-	return out, err
+// version is an account as it was when its row had a version.
+type version struct {
+	version int64
+	account Account
 }
 
-// scan reads accounts with their keys, each of which is a row.
-func (a *Accounts) scan(ctx context.Context, tx *sql.Tx, where string, args ...any) (out []Account, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT a.document, a.person, a.state, a.device, a.created, a.expires, a.ended, a.cause,
+// newVersion draws one. So nobody takes one that was rolled back for another.
+func newVersion() int64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return int64(binary.BigEndian.Uint64(b[:]) >> 1)
+}
+
+// maxKept is about how many accounts are kept, some kilobytes each.
+const maxKept = 4000
+
+// kept is read for accounts that are read again and again: where is of accounts alone. An
+// account is kept in memory, and the database asked whether its version is the same.
+func (a *Accounts) kept(ctx context.Context, where string, args ...any) (out []Account, err error) {
+	known := true
+	err = a.db.Query(ctx, func(rows *sql.Rows) error {
+		out, known = nil, true
+		for rows.Next() {
+			var document string
+			var now int64
+			if err := rows.Scan(&document, &now); err != nil {
+				return err
+			}
+			v, ok := a.versions.Get(document)
+			known = known && ok && v.version == now
+			out = append(out, v.account)
+		}
+		return nil
+	}, "SELECT a.document, a.version FROM accounts a "+where+" ORDER BY a.created, a.document", args...)
+	if err != nil || known {
+		return a.withExpiry(out), err
+	}
+	return a.read(ctx, where, args...)
+}
+
+func (a *Accounts) read(ctx context.Context, where string, args ...any) (out []Account, err error) {
+	err = a.db.Query(ctx, func(rows *sql.Rows) (err error) {
+		out, err = a.scan(rows)
+		return err
+	}, `SELECT a.document, a.person, a.state, a.device, a.created, a.expires, a.ended, a.cause, a.version,
 p.given, p.surname, p.born, k.id, k.key_use, k.certificate, k.destroyed
 FROM accounts a JOIN persons p ON p.id = a.person JOIN account_keys k ON k.document = a.document AND k.state = 'current' `+
 		where+" ORDER BY a.created, a.document, k.key_use", args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+	return a.withExpiry(out), err
+}
+
+// withExpiry has accounts end that Sweep has not got to.
+func (a *Accounts) withExpiry(all []Account) []Account {
 	now := a.now()
+	for i, account := range all {
+		if account.State.Open() && !now.Before(account.Expires) {
+			all[i].State = Expired
+		}
+	}
+	return all
+}
+
+// scan reads accounts with their keys, each of which is a row.
+func (a *Accounts) scan(rows *sql.Rows) (out []Account, err error) {
+	var versions []int64
 	for rows.Next() {
 		var document, person, born string
-		var created, expires, ended, destroyed int64
+		var created, expires, ended, destroyed, drawn int64
 		var use ca.Use
 		var id []byte
 		var account Account
 		var key Key
-		if err := rows.Scan(&document, &person, &account.State, &account.Device, &created, &expires, &ended, &account.Cause,
+		if err := rows.Scan(&document, &person, &account.State, &account.Device, &created, &expires, &ended, &account.Cause, &drawn,
 			&account.Person.Given, &account.Person.Surname, &born, &id, &use, &key.Certificate, &destroyed); err != nil {
 			return nil, err
 		}
@@ -228,20 +277,21 @@ FROM accounts a JOIN persons p ON p.id = a.person JOIN account_keys k ON k.docum
 		key.ID, key.Destroyed = protocol.KeyID(id), fromMillis(destroyed)
 		account.Level = account.Document.Level
 		account.Created, account.Expires, account.Ended = fromMillis(created), fromMillis(expires), fromMillis(ended)
-		if account.State.Open() && !now.Before(account.Expires) {
-			account.State = Expired // before Sweep gets to it
-		}
 		if n := len(out); n == 0 || out[n-1].Document != account.Document {
-			out = append(out, account)
+			out, versions = append(out, account), append(versions, drawn)
 		}
 		out[len(out)-1].Keys[use-ca.Authentication] = key
 	}
-	for _, account := range out {
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for i, account := range out {
 		if account.Keys[0].Certificate == nil || account.Keys[1].Certificate == nil {
 			return nil, errDamaged
 		}
+		a.versions.Put(account.Document.String(), version{versions[i], account})
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 var errDamaged = errors.New("accounts: damaged rows of an account")

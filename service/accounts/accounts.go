@@ -140,6 +140,8 @@ type Accounts struct {
 	quotas struct{ begin, pin, code *quota.Quota }
 	// parties are relying parties that were read, by all of the text that they are in.
 	parties *memo.Memo[RelyingParty]
+	// versions are accounts that were read, by document number.
+	versions *memo.Memo[version]
 }
 
 // New returns an Accounts. The error is ErrConfig.
@@ -161,7 +163,7 @@ func New(c Config) (*Accounts, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	a := &Accounts{config: c, db: c.DB, secret: secret.Copy(c.Secret), parties: memo.New[RelyingParty](100)}
+	a := &Accounts{config: c, db: c.DB, secret: secret.Copy(c.Secret), parties: memo.New[RelyingParty](100), versions: memo.New[version](maxKept)}
 	a.config.Secret = nil
 	for _, q := range []struct {
 		to    **quota.Quota

@@ -19,11 +19,25 @@ func (a *Accounts) Allow(ctx context.Context, person identity.ID, relyingParty, 
 	if err := a.ready(ctx); err != nil {
 		return err
 	}
+	return a.quotas.begin.Allow(ctx, beginning(person, relyingParty, source))
+}
+
+// AllowWithin is Allow within a transaction of the caller's: see
+// [quota.Quota.AllowWithin].
+func (a *Accounts) AllowWithin(ctx context.Context, person identity.ID, relyingParty, source string,
+	transact func(take func(context.Context, *sql.Tx) error) error) error {
+	if err := a.ready(ctx); err != nil {
+		return err
+	}
+	return a.quotas.begin.AllowWithin(ctx, beginning(person, relyingParty, source), transact)
+}
+
+func beginning(person identity.ID, relyingParty, source string) quota.Attempt {
 	attempt := quota.Attempt{RelyingParty: relyingParty, Source: sourceOf(source)}
 	if person != (identity.ID{}) {
 		attempt.Person = person.String()
 	}
-	return a.quotas.begin.Allow(ctx, attempt)
+	return attempt
 }
 
 // allowCode is for whoever tries a code.

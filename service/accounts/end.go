@@ -83,8 +83,8 @@ func (a *Accounts) endIn(ctx context.Context, tx *sql.Tx, document string, cause
 	if cause == ByAge {
 		state = Expired
 	}
-	result, err := tx.ExecContext(ctx, "UPDATE accounts SET state = $1, cause = $2, ended = $3, revocation = NULL WHERE document = $4 AND state IN ('active', 'suspended')",
-		string(state), string(cause), millis(now), document)
+	result, err := tx.ExecContext(ctx, "UPDATE accounts SET state = $1, cause = $2, ended = $3, revocation = NULL, version = $5 WHERE document = $4 AND state IN ('active', 'suspended')",
+		string(state), string(cause), millis(now), document, newVersion())
 	if err != nil {
 		return false, err
 	}
@@ -141,7 +141,7 @@ func (a *Accounts) change(ctx context.Context, document identity.Document, from,
 		case state != from:
 			return ErrEnded
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE accounts SET state = $1 WHERE document = $2", string(to), document.String()); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE accounts SET state = $1, version = $3 WHERE document = $2", string(to), document.String(), newVersion()); err != nil {
 			return err
 		}
 		return addHistory(ctx, tx, document, Entry{Kind: "account " + string(to)}, a.now())

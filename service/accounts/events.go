@@ -116,6 +116,9 @@ WHERE k.id = $1 AND k.state = 'current'`, event.Key[:]).Scan(&document, &use)
 		if _, err := tx.ExecContext(ctx, "UPDATE account_keys SET destroyed = $1 WHERE id = $2 AND destroyed = 0", event.Time.UnixMilli(), event.Key[:]); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, "UPDATE accounts SET version = $1 WHERE document = $2", newVersion(), document); err != nil {
+			return err
+		}
 		if err := e.db.Notify(ctx, tx, topicDestroyed, ""); err != nil {
 			return err
 		}

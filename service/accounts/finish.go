@@ -207,9 +207,12 @@ ON CONFLICT (id) DO UPDATE SET given = excluded.given, surname = excluded.surnam
 		id, person.Given, person.Surname, born, e.subject.Email, millis(now)); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO accounts (document, person, level, state, device, token, created, expires, ended, cause, cleaned)
-VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, 0, '', 0)`,
-		e.document, id, int64(document.Level), e.device, e.token, millis(now), millis(expires)); err != nil {
+	if _, err := tx.ExecContext(ctx, "UPDATE accounts SET version = $1 WHERE person = $2", newVersion(), id); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO accounts (document, person, level, state, device, token, created, expires, ended, cause, cleaned, version)
+VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, 0, '', 0, $8)`,
+		e.document, id, int64(document.Level), e.device, e.token, millis(now), millis(expires), newVersion()); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE account_keys SET state = 'current' WHERE document = $1 AND state = 'offered'", e.document); err != nil {

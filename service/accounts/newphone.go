@@ -173,7 +173,7 @@ func (a *Accounts) Approve(ctx context.Context, old Account, request string, sig
 			return ErrCode
 		}
 		// As it is now, not as the caller has it.
-		accounts, err := a.scan(ctx, tx, "WHERE a.document = $1", document)
+		accounts, err := a.read(a.db.Within(ctx, tx), "WHERE a.document = $1", document)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -110,15 +109,12 @@ func (a *Accounts) RelyingParty(ctx context.Context, uuid string) (r RelyingPart
 	if err := a.ready(ctx); err != nil {
 		return RelyingParty{}, err
 	}
-	var settings string
-	err = a.db.Read(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, "SELECT settings FROM relying_parties WHERE uuid = $1", uuid).Scan(&settings)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return RelyingParty{}, ErrNotFound
-	}
+	settings, found, err := a.db.Text(ctx, "SELECT settings FROM relying_parties WHERE uuid = $1", uuid)
 	if err != nil {
 		return RelyingParty{}, err
+	}
+	if !found {
+		return RelyingParty{}, ErrNotFound
 	}
 	if r, err = a.parties.Parse(settings, parseRelyingParty); err != nil {
 		return RelyingParty{}, err

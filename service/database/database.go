@@ -59,6 +59,7 @@ type DB struct {
 	engine engine
 	write  *sql.DB // takes one transaction at a time if it is SQLite's
 	read   *sql.DB
+	line   line
 	hub    hub
 	trace  tracer
 	// recheck is how long a waiter waits before it looks without having been woken.
@@ -84,6 +85,9 @@ type engine interface {
 	// begin begins a transaction that writes; commit makes it durable.
 	begin(ctx context.Context, c *sql.Conn, level sql.IsolationLevel) (*sql.Tx, error)
 	commit(c *sql.Conn, tx *sql.Tx) error
+	// embedded reports whether it is in this process, where a statement runs to its end:
+	// then transactions that write wait in the line.
+	embedded() bool
 	// notify wakes the waiters of all nodes when the transaction is committed. It returns
 	// false if the DB must do that for its own.
 	notify(ctx context.Context, tx *sql.Tx, n note) (bool, error)

@@ -34,7 +34,8 @@
 // # SQLite
 //
 // The file is for the processes of one machine, on a local file system. Writers wait
-// for each other. What another process writes is seen at once by queries, and by who
+// for each other; those of one process that come while one writes are committed together,
+// with one sync. What another process writes is seen at once by queries, and by who
 // waits in Wait within some seconds.
 //
 // # Security

@@ -84,6 +84,8 @@ func (e *postgresEngine) reset(_ context.Context, c *pgx.Conn) error {
 
 func (*postgresEngine) dialect() string { return "postgres" }
 
+func (*postgresEngine) embedded() bool { return false }
+
 // settle has nothing to do: a server that begins after a crash syncs what it has
 // recovered before it answers.
 func (*postgresEngine) settle() error { return nil }

@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,6 +51,7 @@ func init() {
 //	          pages in memory
 //	step:N    transactions, which are confirmed; each fourth is a loose one
 //	held:N    the same, while another transaction reads
+//	group:N   the same, of which several are committed together with some that fail
 //	weak:N    steps that are confirmed though they are loose: a fault
 //	close     close the database
 //
@@ -81,6 +84,12 @@ func (w *writer) follow(ctx context.Context, script string) error {
 				}
 				return w.steps(ctx, steps, false)
 			})
+		case "group":
+			for range steps {
+				if err == nil {
+					err = w.group(ctx)
+				}
+			}
 		case "weak":
 			err = w.steps(ctx, steps, true)
 		case "close":
@@ -178,6 +187,75 @@ func (w *writer) steps(ctx context.Context, steps int, weak bool) error {
 	return nil
 }
 
+// group takes three steps in transactions that are committed together, with two that are
+// undone: the first of every other group is loose. What each is told, it says.
+func (w *writer) group(ctx context.Context) error {
+	var mu sync.Mutex
+	step := func(before func(), run func(context.Context, func(*sql.Tx) error) error, said string) error {
+		n := 0
+		err := run(ctx, func(tx *sql.Tx) error {
+			before()
+			if err := tx.QueryRowContext(ctx, "SELECT n + 1 FROM totals").Scan(&n); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "INSERT INTO entries (n, data) VALUES ($1, $2)", n, entry(n)); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM entries WHERE n <= $1", n-kept); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "UPDATE totals SET n = $1", n); err != nil {
+				return err
+			}
+			if said == "" {
+				return errUndone
+			}
+			fmt.Println("loose", n-1) // from now on those before it may be there
+			return nil
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case said == "" && errors.Is(err, errUndone):
+			return nil
+		case err == nil && n > w.n:
+			w.n = n
+			fmt.Println(said, n)
+		}
+		return err
+	}
+	nothing := func() {}
+	others := []func() error{
+		func() error { return step(nothing, w.db.Tx, "") },
+		func() error { return step(nothing, w.db.TxReadCommitted, "step") },
+		func() error { return step(nothing, w.db.TxLoose, "") },
+		func() error { return step(nothing, w.db.Tx, "step") },
+	}
+	first, said := w.db.Tx, "step"
+	if w.n/3%2 == 0 {
+		first, said = w.db.TxLoose, "loose"
+	}
+	held, errs := make(chan struct{}), make([]error, len(others))
+	var once sync.Once
+	var all sync.WaitGroup
+	all.Go(func() {
+		<-held
+		for i, other := range others {
+			all.Go(func() { errs[i] = other() })
+		}
+	})
+	err := step(func() {
+		once.Do(func() {
+			close(held)
+			for w.db.InLine() < len(others) {
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}, first, said)
+	all.Wait()
+	return errors.Join(append(errs, err)...)
+}
+
 // held returns how many steps a database has, or -1 before the first transaction. It is
 // an error if it has a part of one.
 func held(ctx context.Context, tx *sql.Tx) (n int, err error) {
@@ -255,7 +333,7 @@ func cutPower(t *testing.T, log powertest.Log, c powertest.Cuts) (powertest.Show
 // goes on after one that was killed.
 func TestPowerCut(t *testing.T) {
 	folder := t.TempDir()
-	log := recorded(t, folder, nil, fmt.Sprintf("open small step:%d held:4 step:4 close open small step:5", durabletest.Times(60, 9, 5)))
+	log := recorded(t, folder, nil, fmt.Sprintf("open small step:%d held:4 group:3 step:4 close open small step:5", durabletest.Times(60, 9, 5)))
 	log = recorded(t, folder, log, "open small step:5")
 	count := func(kind powertest.Kind, name string) (n int) {
 		for _, o := range log {

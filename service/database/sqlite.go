@@ -69,6 +69,8 @@ func (db *DB) openSQLite(file string, o Options) error {
 
 func (sqliteEngine) dialect() string { return "sqlite3" }
 
+func (sqliteEngine) embedded() bool { return true }
+
 // migrating runs f again if it failed: two processes that migrate at once are in each
 // other's way, and one of them finds then that there is nothing left to do.
 func (e sqliteEngine) migrating(ctx context.Context, f func() error) error {
@@ -123,11 +125,12 @@ func (e sqliteEngine) settle() error {
 func (sqliteEngine) busy(err error) bool {
 	var e *sqlite.Error
 	const sqliteBusy = 5
-	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
+	return errors.Is(err, errTogether) || errors.As(err, &e) && e.Code()&0xff == sqliteBusy
 }
 
 // begin begins a transaction that has the write lock from the beginning, which is
-// serializable. Whether its commit is synced is said for each.
+// serializable. Whether its commit is synced is said for each. The transaction outlives
+// the context, which ends the wait for the lock only.
 func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationLevel) (*sql.Tx, error) {
 	synchronous := full
 	if level == loose {
@@ -136,7 +139,7 @@ func (sqliteEngine) begin(ctx context.Context, c *sql.Conn, level sql.IsolationL
 	if err := c.Raw(func(c any) error { return c.(*sqliteConn).sync(ctx, synchronous) }); err != nil {
 		return nil, err
 	}
-	return c.BeginTx(ctx, nil)
+	return c.BeginTx(context.WithValue(context.Background(), lockWait{}, ctx), nil)
 }
 
 func (sqliteEngine) commit(_ *sql.Conn, tx *sql.Tx) error { return tx.Commit() }

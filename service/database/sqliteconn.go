@@ -84,7 +84,7 @@ func (c *sqliteConn) keep(ctx context.Context, query string) (*keptStatement, er
 	}
 	verb, _, _ := strings.Cut(query, " ")
 	switch verb {
-	case "SELECT", "INSERT", "UPDATE", "DELETE", begin, commit, rollback:
+	case "SELECT", "INSERT", "UPDATE", "DELETE", begin, commit, rollback, "SAVEPOINT", "RELEASE":
 	default:
 		return nil, nil
 	}
@@ -107,7 +107,9 @@ func (c *sqliteConn) ExecContext(ctx context.Context, query string, args []drive
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c.trace.statement(ctx, query)
+	if query != savepoint && query != release && query != undo {
+		c.trace.statement(ctx, query)
+	}
 	k, err := c.keep(ctx, query)
 	if err != nil {
 		return nil, err
@@ -162,13 +164,27 @@ const (
 	begin    = "BEGIN"
 	commit   = "COMMIT"
 	rollback = "ROLLBACK"
+
+	// Of a transaction within a group.
+	savepoint = "SAVEPOINT member"
+	release   = "RELEASE member"
+	undo      = "ROLLBACK TO member"
 )
+
+// lockWait is under which a context has another one, which ends the wait for the lock.
+type lockWait struct{}
 
 // BeginTx begins a transaction that has the lock for writing, or one that reads.
 func (c *sqliteConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
 	query, wait := begin, context.Background()
 	if !o.ReadOnly {
 		query, wait = begin+" IMMEDIATE", ctx
+		if w, ok := ctx.Value(lockWait{}).(context.Context); ok {
+			wait = w
+		}
+	}
+	if err := wait.Err(); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -54,10 +54,8 @@ func (db *DB) Read(ctx context.Context, f func(*sql.Tx) error) error {
 	if f == nil {
 		return errNoFunction
 	}
-	if ctx != nil {
-		if s, ok := ctx.Value(snapshotKey{}).(*snapshot); ok && s.db == db {
-			return f(s.tx)
-		}
+	if tx := db.within(ctx); tx != nil {
+		return f(tx)
 	}
 	return db.again(ctx, func() error {
 		db.trace.statement(ctx, traceRead)
@@ -80,12 +78,83 @@ func (db *DB) Snapshot(ctx context.Context, f func(context.Context) error) error
 	if f == nil {
 		return errNoFunction
 	}
-	return db.Read(ctx, func(tx *sql.Tx) error { return f(context.WithValue(ctx, snapshotKey{}, &snapshot{db, tx})) })
+	return db.Read(ctx, func(tx *sql.Tx) error { return f(db.Within(ctx, tx)) })
 }
 
-type snapshotKey struct{}
+// Query reads the rows of one SELECT as Read does: read is given them, may run again, and
+// need not close them. It costs less than Read, since one statement needs no transaction
+// around it to see the database at one moment.
+func (db *DB) Query(ctx context.Context, read func(*sql.Rows) error, statement string, args ...any) error {
+	if read == nil {
+		return errNoFunction
+	}
+	if tx := db.within(ctx); tx != nil {
+		return readRows(ctx, tx, read, statement, args)
+	}
+	return db.again(ctx, func() error {
+		c, err := db.read.Conn(ctx)
+		if err != nil {
+			return failed(err)
+		}
+		defer c.Close()
+		running := ctx
+		if db.engine.embedded() { // nothing ends a statement, and nobody need watch the context
+			running = context.WithoutCancel(ctx)
+		}
+		if err := readRows(running, c, read, statement, args); err != nil {
+			return err
+		}
+		return ctx.Err() // a context that ended may have cut a result short
+	})
+}
 
-type snapshot struct {
+// Text is Query for a text in one row, which there may not be.
+func (db *DB) Text(ctx context.Context, statement string, args ...any) (text string, found bool, err error) {
+	err = db.Query(ctx, func(rows *sql.Rows) error {
+		if found = rows.Next(); found {
+			return rows.Scan(&text)
+		}
+		return nil
+	}, statement, args...)
+	return text, found && err == nil, err
+}
+
+// queryer runs statements that read.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func readRows(ctx context.Context, q queryer, read func(*sql.Rows) error, statement string, args []any) error {
+	rows, err := q.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return failed(err)
+	}
+	defer rows.Close()
+	if err := read(rows); err != nil {
+		return err
+	}
+	return failed(rows.Err())
+}
+
+// Within returns a context with which each Read and Query is one of tx, which is of this
+// DB: of Tx, too, where they see what it has written.
+func (db *DB) Within(ctx context.Context, tx *sql.Tx) context.Context {
+	return context.WithValue(ctx, withinKey{}, &within{db, tx})
+}
+
+// within is the transaction that a context is of, or nil.
+func (db *DB) within(ctx context.Context) *sql.Tx {
+	if ctx != nil {
+		if w, ok := ctx.Value(withinKey{}).(*within); ok && w.db == db {
+			return w.tx
+		}
+	}
+	return nil
+}
+
+type withinKey struct{}
+
+type within struct {
 	db *DB
 	tx *sql.Tx
 }
@@ -96,7 +165,15 @@ func (db *DB) transact(ctx context.Context, level sql.IsolationLevel, f func(*sq
 	if f == nil {
 		return errNoFunction
 	}
-	return db.again(ctx, func() error { return db.once(ctx, level, f) })
+	alone := false
+	return db.again(ctx, func() error {
+		if !db.engine.embedded() {
+			return db.once(ctx, level, f)
+		}
+		err := db.grouped(ctx, level, f, alone)
+		alone = alone || errors.Is(err, errTogether)
+		return err
+	})
 }
 
 // once runs a transaction once.
@@ -154,6 +231,21 @@ func (db *DB) again(ctx context.Context, run func() error) error {
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// noted returns how many notes a transaction has, of which it keeps the first n; all if n
+// is negative.
+func (db *DB) noted(tx *sql.Tx, n int) int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	notes := db.pending[tx]
+	switch {
+	case n == 0:
+		delete(db.pending, tx)
+	case n > 0 && n < len(notes):
+		db.pending[tx] = notes[:n]
+	}
+	return len(notes)
 }
 
 // forget returns the notes of a transaction that has ended.

@@ -50,13 +50,14 @@ type clients struct {
 type client struct {
 	ID    identity.ID
 	Code  string // of the registrar
+	From  string // where the relying party's requests for the person come from; this machine if empty
 	phone *deviceclient.Phone
 }
 
 // register registers a relying party of this machine, and persons.
 func register(t testing.TB, n *node.Node, persons int) (all []client) {
 	require.NoError(t, n.Accounts().SetRelyingParty(t.Context(), accounts.RelyingParty{
-		UUID: party, Names: []string{"DEMO"}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		UUID: party, Names: []string{"DEMO"}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}))
 	for i := range persons {
 		p := identity.Person{ID: identity.ID{Type: "PNO", Country: "EE", Number: fmt.Sprintf("4050404%04d", i)}, Given: "MARI", Surname: "MAASIKAS"}
@@ -106,14 +107,14 @@ func (c *clients) login(ctx context.Context, p client) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.result(ctx, session), <-answered)
+	return errors.Join(c.result(ctx, p, session), <-answered)
 }
 
 // begin is the relying party's first request.
 func (c *clients) begin(ctx context.Context, p client) (session string, err error) {
 	digest := sha256.Sum256([]byte(rand.Text()))
 	var begun struct{ SessionID string }
-	err = call(ctx, http.MethodPost, c.URL+"/smart-id-rp/v2/authentication/etsi/"+p.ID.String(), map[string]any{
+	err = call(ctx, p, http.MethodPost, c.URL+"/smart-id-rp/v2/authentication/etsi/"+p.ID.String(), map[string]any{
 		"relyingPartyUUID": party, "relyingPartyName": "DEMO", "hashType": "SHA256", "hash": base64.StdEncoding.EncodeToString(digest[:]),
 		"allowedInteractionsOrder": []map[string]string{{"type": "displayTextAndPIN", "displayText60": "Log in"}},
 	}, &begun)
@@ -121,9 +122,9 @@ func (c *clients) begin(ctx context.Context, p client) (session string, err erro
 }
 
 // result is its second one.
-func (c *clients) result(ctx context.Context, session string) error {
+func (c *clients) result(ctx context.Context, p client, session string) error {
 	var status struct{ Result struct{ EndResult string } }
-	err := call(ctx, http.MethodGet, c.URL+"/smart-id-rp/v2/session/"+session+"?timeoutMs=60000", nil, &status)
+	err := call(ctx, p, http.MethodGet, c.URL+"/smart-id-rp/v2/session/"+session+"?timeoutMs=60000", nil, &status)
 	if err == nil && status.Result.EndResult != "OK" {
 		err = fmt.Errorf("it ended with %q", status.Result.EndResult)
 	}
@@ -143,7 +144,7 @@ func answer(ctx context.Context, phone *deviceclient.Phone) error {
 	return t.Sign(ctx, pins.Authentication)
 }
 
-func call(ctx context.Context, method, url string, in, out any) error {
+func call(ctx context.Context, p client, method, url string, in, out any) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -153,6 +154,9 @@ func call(ctx context.Context, method, url string, in, out any) error {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if p.From != "" {
+		r.Header.Set("X-Forwarded-For", p.From)
+	}
 	response, err := web.Do(r)
 	if err != nil {
 		return err

@@ -26,6 +26,12 @@ import (
 	"github.com/tandem-rsa/tandem/service/transactions"
 )
 
+// GCPercent is what a process that serves a node sets with [debug.SetGCPercent], unless
+// its operator has set GOGC: almost all that requests allocate is of no use when they are
+// answered, and what stays is small, so that the default would collect some times a
+// second.
+const GCPercent = 300
+
 // Where the parts are.
 const (
 	rpPath     = "/smart-id-rp"

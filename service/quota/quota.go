@@ -121,14 +121,33 @@ type bucket struct {
 // Allow takes an attempt's place in every bucket. The error is a *[Later], and nothing
 // is taken, if one of them is full; else the database's.
 func (q *Quota) Allow(ctx context.Context, a Attempt) error {
+	return q.allow(ctx, a, func(p *places) error {
+		if len(p.ask) == 0 {
+			return nil
+		}
+		return q.db.TxLoose(ctx, func(tx *sql.Tx) error { return p.take(ctx, tx) })
+	})
+}
+
+// AllowWithin is Allow within a transaction of the caller's: transact runs one, in which
+// take takes the places each time that it runs, and returns what became of it. An error
+// of transact's is returned, and nothing is taken.
+func (q *Quota) AllowWithin(ctx context.Context, a Attempt, transact func(take func(context.Context, *sql.Tx) error) error) error {
+	if transact == nil {
+		return fmt.Errorf("%w: no transaction", ErrConfig)
+	}
+	return q.allow(ctx, a, func(p *places) error { return transact(p.take) })
+}
+
+func (q *Quota) allow(ctx context.Context, a Attempt, transact func(*places) error) error {
 	if err := q.ready(ctx); err != nil {
 		return err
 	}
 	p := places{q: q, now: q.clock()}
-	if err := p.need(a); err != nil || len(p.ask) == 0 {
+	if err := p.need(a); err != nil {
 		return err
 	}
-	return p.settle(q.db.TxLoose(ctx, func(tx *sql.Tx) error { return p.take(ctx, tx) }))
+	return p.settle(transact(&p))
 }
 
 // AllowFound is Allow for an attempt of somebody whom find finds, in the same

@@ -26,57 +26,72 @@ func (e *Engine) Begin(ctx context.Context, r rp.Request, source rp.Source) (rp.
 	if r.Kind == rp.Certificate || r.Kind == 0 || r.Flow == 0 {
 		return rp.Session{}, errors.New("transactions: no session for such a request")
 	}
-	var s session
-	var all []accounts.Account
+	// What is likely to be a known relying party's is tried at once, and looked at if it
+	// fails. All else is looked at first: strangers cost no transaction that writes.
+	looks, old := !e.likely(r, source), false
+	var only *single
+	var refused error
 	for try := 0; ; try++ {
-		before, err := e.before(ctx, r, source)
-		if err != nil {
+		if looks {
+			before, err := e.before(ctx, r, source)
+			if err != nil {
+				return rp.Session{}, err
+			}
+			if before.repeated {
+				again, err := e.answerAgain(ctx, before.equal)
+				return e.answer(again), err
+			}
+			if refused != nil {
+				return rp.Session{}, refused
+			}
+			old = before.old
+		}
+		begun, err := e.start(ctx, r, source, only, old)
+		switch {
+		case err == nil:
+			return e.answer(begun), nil
+		case try == tries:
 			return rp.Session{}, err
-		}
-		if before.repeated {
-			again, err := e.answerAgain(ctx, before.equal)
-			return e.answer(again), err
-		}
-		if try == 0 {
-			// Before it is known whether there is such a person.
-			if err = e.allow(ctx, r, source); err != nil {
+		case errors.Is(err, errTaken): // by an equal request, which is found now
+			looks = true
+		case errors.As(err, &only):
+			if only.why, err = e.unusable(ctx, only.account, ca.Signature); err != nil {
 				return rp.Session{}, err
 			}
-			if all, err = e.find(ctx, r); err != nil {
-				return rp.Session{}, err
-			}
-			if s, err = e.newSession(ctx, r, all); err != nil {
-				return rp.Session{}, err
-			}
-		}
-		begun, err := e.start(ctx, s, all, before.old)
-		// One that took the place meanwhile is an equal request's, so it is found now.
-		if err == nil || !errors.Is(err, errTaken) || try == tries {
-			return e.answer(begun), err
+		case looks:
+			return rp.Session{}, err
+		default: // an equal request may have a session all the same
+			looks, refused = true, err
 		}
 	}
 }
 
-const tries = 3
+const tries = 4
 
-// start begins a session. An old one for the same request gives its place up.
-func (e *Engine) start(ctx context.Context, s session, all []accounts.Account, old bool) (begun session, err error) {
-	err = e.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
-		fresh := s
-		fresh.Began = e.now()
-		fresh.Answered = fresh.Began
-		if old {
-			if err := release(ctx, tx, s.Request.Key, fresh.Began.Add(-rp.IdempotencePeriod)); err != nil {
-				return err
-			}
-		}
-		fresh, err := e.begin(ctx, tx, fresh, all)
-		if err != nil {
+// start begins a session in one transaction: who asks, the quotas, who is asked, the
+// session. An old one for the same request gives its place up. A place in the quotas is
+// taken before it is known whether there is such a person, and stays taken if there is
+// none.
+func (e *Engine) start(ctx context.Context, r rp.Request, source rp.Source, only *single, old bool) (begun session, err error) {
+	var refused error
+	err = e.allowed(ctx, r, source, func(tx *sql.Tx) error {
+		begun, refused = session{}, nil
+		ctx := e.db.Within(ctx, tx)
+		if err := e.authenticate(ctx, r, source); err != nil {
 			return err
 		}
-		begun = fresh
-		return e.write(ctx, tx, session{}, fresh)
+		var err error
+		begun, err = e.startWithin(ctx, tx, r, only, old)
+		var known *rp.Problem
+		if errors.As(err, &known) {
+			refused = err
+			return nil
+		}
+		return err
 	})
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return session{}, err
 	}
@@ -86,6 +101,28 @@ func (e *Engine) start(ctx context.Context, s session, all []accounts.Account, o
 		}
 	}
 	return begun, nil
+}
+
+func (e *Engine) startWithin(ctx context.Context, tx *sql.Tx, r rp.Request, only *single, old bool) (session, error) {
+	all, err := e.find(ctx, r)
+	if err != nil {
+		return session{}, err
+	}
+	s, err := e.newSession(r, all, only)
+	if err != nil {
+		return s, err
+	}
+	s.Began = e.now()
+	s.Answered = s.Began
+	if old {
+		if err := release(ctx, tx, r.Key, s.Began.Add(-rp.IdempotencePeriod)); err != nil {
+			return s, err
+		}
+	}
+	if s, err = e.begin(ctx, tx, s, all); err != nil {
+		return s, err
+	}
+	return s, e.write(ctx, tx, session{}, s)
 }
 
 // before is what is known before a session begins.
@@ -106,10 +143,8 @@ func (e *Engine) before(ctx context.Context, r rp.Request, source rp.Source) (b 
 		if !r.Idempotent {
 			return nil
 		}
-		err := e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-			b.equal, err = e.store.earlier(ctx, tx, r.Key)
-			return err
-		})
+		var err error
+		b.equal, err = e.store.earlier(ctx, r.Key)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -189,8 +224,18 @@ func noSuitableAccount() error {
 	return &rp.Problem{Kind: rp.NoSuitableAccount, Detail: "no account of this level"}
 }
 
+// single is the key of the one account of a person whose certificate is to be chosen, and
+// why it is of no use, if so. The store of the keys is asked for that, and not while the
+// database is locked: so it ends a beginning, as an error, and is known to the next one.
+type single struct {
+	account accounts.Account
+	why     rp.End
+}
+
+func (*single) Error() string { return "transactions: an account is looked at first" }
+
 // newSession draws a session, and what follows from its request alone.
-func (e *Engine) newSession(ctx context.Context, r rp.Request, all []accounts.Account) (s session, err error) {
+func (e *Engine) newSession(r rp.Request, all []accounts.Account, only *single) (s session, err error) {
 	s = session{ID: rp.NewSessionID(), Request: r, Callback: r.CallbackURL}
 	switch {
 	case r.Kind == rp.CertificateChoice || r.Flow != rp.Notification:
@@ -216,13 +261,13 @@ func (e *Engine) newSession(ctx context.Context, r rp.Request, all []accounts.Ac
 	}
 	if r.Kind == rp.CertificateChoice && len(all) == 1 {
 		// There is nothing to choose: it is answered at once.
-		why, err := e.unusable(ctx, all[0], ca.Signature)
-		if err != nil {
-			return s, err
+		key := all[0].Key(ca.Signature)
+		if only == nil || only.account.Key(ca.Signature).ID != key.ID {
+			return s, &single{account: all[0]}
 		}
-		s.Outcome = &rp.Outcome{End: rp.OK, Document: all[0].Document, Certificate: all[0].Key(ca.Signature).Certificate, Flow: rp.FlowNotification}
-		if why != 0 {
-			s.Outcome = &rp.Outcome{End: why}
+		s.Outcome = &rp.Outcome{End: rp.OK, Document: all[0].Document, Certificate: key.Certificate, Flow: rp.FlowNotification}
+		if only.why != 0 {
+			s.Outcome = &rp.Outcome{End: only.why}
 		}
 	}
 	return s, nil

@@ -100,18 +100,21 @@ func (e *Engine) Claim(ctx context.Context, a accounts.Account, r ClaimRequest) 
 	}
 	// What the keys' store says is found out first: not while the database is locked.
 	unusable := map[ca.Use]rp.End{}
-	for _, use := range []ca.Use{ca.Authentication, ca.Signature} {
+	for _, use := range e.usesOf(r) {
 		end, err := e.unusable(ctx, a, use)
 		if err != nil {
 			return nil, err
 		}
 		unusable[use] = end
 	}
-	find := func(ctx context.Context, tx *sql.Tx) (session, error) {
+	var waits bool
+	find := func(ctx context.Context, tx *sql.Tx) (s session, err error) {
 		if link == nil {
-			return e.store.lock(ctx, tx, r.Session)
+			s, waits, err = e.store.lockFor(ctx, tx, r.Session, a.Document, e.now())
+		} else {
+			s, waits, err = e.store.lockByToken(ctx, tx, link.Token, a.Document, e.now())
 		}
-		return e.store.lockByToken(ctx, tx, link.Token)
+		return s, err
 	}
 	s, err := e.change(ctx, find, func(ctx context.Context, tx *sql.Tx, s session, now time.Time) (session, error) {
 		ev := event{kind: claims, document: a.Document, life: e.life}
@@ -129,10 +132,6 @@ func (e *Engine) Claim(ctx context.Context, a accounts.Account, r ClaimRequest) 
 			return s, ErrNotFound // whoever knows the id of a session has not seen its link
 		}
 		why := unusable[useOf(s.Request.Kind)]
-		waits, err := awaiting(ctx, tx, a.Document, now)
-		if err != nil {
-			return s, err
-		}
 		if waits && s.Request.Flow != rp.Linked {
 			why = rp.ExpectedLinkedSession
 		}
@@ -158,6 +157,14 @@ func (e *Engine) Claim(ctx context.Context, a accounts.Account, r ClaimRequest) 
 		return nil, err
 	}
 	return e.claimed(s, a), nil
+}
+
+// usesOf returns for what keys a session may be: for one, if this node knows it.
+func (e *Engine) usesOf(r ClaimRequest) []ca.Use {
+	if kind, ok := e.kinds.Get(r.Session); ok && r.Session != "" {
+		return []ca.Use{useOf(kind)}
+	}
+	return []ca.Use{ca.Authentication, ca.Signature}
 }
 
 // admit checks a device link against its session.

@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/service/accounts"
 	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/identity"
+	"github.com/tandem-rsa/tandem/service/internal/memo"
 	"github.com/tandem-rsa/tandem/service/rp"
 )
 
@@ -45,6 +46,7 @@ type Accounts interface {
 	ByDocument(context.Context, identity.Document) (accounts.Account, error)
 	RelyingParty(ctx context.Context, uuid string) (accounts.RelyingParty, error)
 	Allow(ctx context.Context, person identity.ID, relyingParty, source string) error
+	AllowWithin(ctx context.Context, person identity.ID, relyingParty, source string, transact func(take func(context.Context, *sql.Tx) error) error) error
 	AddHistory(context.Context, *sql.Tx, identity.Document, accounts.Entry) error
 }
 
@@ -81,12 +83,15 @@ type Config struct {
 }
 
 // Engine has the sessions of a service. It keeps nothing in memory that is not in the
-// database: any number of them may work on one database, and any of them answers any
-// call. All methods may be called from many goroutines at once. What they return may be
-// shared: what it refers to must not be changed.
+// database, but for copies that decide nothing: any number of them may work on one
+// database, and any of them answers any call. All methods may be called from many
+// goroutines at once. What they return may be shared: what it refers to must not be
+// changed.
 type Engine struct {
 	db              *database.DB
 	store           store
+	kinds           *memo.Memo[rp.Kind]               // of sessions, which never change, by id
+	parties         *memo.Memo[accounts.RelyingParty] // as they were last read, by UUID
 	accounts        Accounts
 	protocol        Protocol
 	scheme          string
@@ -101,7 +106,8 @@ type Engine struct {
 // New returns an Engine. The error wraps ErrConfig.
 func New(c Config) (*Engine, error) {
 	e := &Engine{
-		db: c.DB, store: newStore(), accounts: c.Accounts, protocol: c.Protocol, scheme: c.Scheme, linkBase: c.LinkBase, qualifiedDevice: c.QualifiedDevice,
+		db: c.DB, store: newStore(c.DB), kinds: memo.New[rp.Kind](maxParsed), parties: memo.New[accounts.RelyingParty](maxParties),
+		accounts: c.Accounts, protocol: c.Protocol, scheme: c.Scheme, linkBase: c.LinkBase, qualifiedDevice: c.QualifiedDevice,
 		life: c.Life, linkLife: c.LinkLife, wake: c.Wake, clock: c.Clock, log: c.Log,
 	}
 	if e.life == 0 {

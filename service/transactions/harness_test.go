@@ -138,10 +138,10 @@ type people struct {
 	accounts map[string]accounts.Account
 	parties  map[string]accounts.RelyingParty
 	history  map[string][]accounts.Entry
-	asked    [][]string // of Allow
+	taken    [][]string // places in the quotas
 	calls    []string
 	later    error
-	allow    func() // is called once by Allow
+	allow    func() // is called once, before a place is taken
 }
 
 func (p *people) ByDocument(_ context.Context, d identity.Document) (accounts.Account, error) {
@@ -178,16 +178,28 @@ func (p *people) RelyingParty(_ context.Context, uuid string) (accounts.RelyingP
 }
 
 func (p *people) Allow(_ context.Context, person identity.ID, party, source string) error {
+	return p.AllowWithin(context.Background(), person, party, source, func(take func(context.Context, *sql.Tx) error) error {
+		return take(context.Background(), nil)
+	})
+}
+
+// AllowWithin takes a place if transact ends well.
+func (p *people) AllowWithin(_ context.Context, person identity.ID, party, source string, transact func(func(context.Context, *sql.Tx) error) error) error {
 	p.mu.Lock()
 	p.calls = append(p.calls, "allow")
-	p.asked = append(p.asked, []string{person.String(), party, source})
 	later, allow := p.later, p.allow
 	p.allow = nil
 	p.mu.Unlock()
 	if allow != nil {
 		allow()
 	}
-	return later
+	err := transact(func(context.Context, *sql.Tx) error { return later })
+	if err == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.taken = append(p.taken, []string{person.String(), party, source})
+	}
+	return err
 }
 
 func (p *people) AddHistory(_ context.Context, _ *sql.Tx, d identity.Document, e accounts.Entry) error {

@@ -100,7 +100,7 @@ func (h *history) story() string { return fmt.Sprintf("history %d: %q", h.seed, 
 // restart starts a node: with all that it knows from the database.
 func (h *history) restart() *Engine {
 	e := *h.Engine
-	e.store = newStore()
+	e.store = newStore(e.db)
 	e.db = h.handles[h.random.IntN(len(h.handles))]
 	return &e
 }

@@ -18,6 +18,20 @@ func (e *Engine) authenticate(ctx context.Context, r rp.Request, source rp.Sourc
 	if err != nil {
 		return err
 	}
+	return mayAsk(party, r)
+}
+
+// maxParties is about how many relying parties are kept.
+const maxParties = 1000
+
+// likely reports whether a request would have been authenticated when its relying party
+// was last read. It decides nothing but what is done first.
+func (e *Engine) likely(r rp.Request, source rp.Source) bool {
+	party, ok := e.parties.Get(r.RelyingPartyUUID)
+	return ok && party.Sent(source) && mayAsk(party, r) == nil
+}
+
+func mayAsk(party accounts.RelyingParty, r rp.Request) error {
 	forbidden := func(pointer, detail string) error {
 		return &rp.Problem{Kind: rp.Forbidden, Pointer: pointer, Detail: detail}
 	}
@@ -46,6 +60,7 @@ func (e *Engine) known(ctx context.Context, uuid string, source rp.Source) (acco
 	if err != nil {
 		return party, err
 	}
+	e.parties.Put(uuid, party)
 	if !party.Sent(source) {
 		return party, unauthorized()
 	}
@@ -63,14 +78,35 @@ func (e *Engine) admitSource(ctx context.Context, s session, source rp.Source) e
 
 // allow takes a place in the quotas.
 func (e *Engine) allow(ctx context.Context, r rp.Request, source rp.Source) error {
-	var person identity.ID
+	return later(e.accounts.Allow(ctx, personOf(r), r.RelyingPartyUUID, address(source.Address)))
+}
+
+// allowed takes a place in the quotas, and then does something in the same transaction.
+// If that ends with an error, nothing is taken.
+func (e *Engine) allowed(ctx context.Context, r rp.Request, source rp.Source, do func(*sql.Tx) error) error {
+	return later(e.accounts.AllowWithin(ctx, personOf(r), r.RelyingPartyUUID, address(source.Address), func(take func(context.Context, *sql.Tx) error) error {
+		return e.db.TxReadCommitted(ctx, func(tx *sql.Tx) error {
+			if err := take(ctx, tx); err != nil {
+				return err
+			}
+			return do(tx)
+		})
+	}))
+}
+
+// personOf returns whom a request names; the zero ID if nobody.
+func personOf(r rp.Request) identity.ID {
 	switch t := r.Target; {
 	case t.Document != nil:
-		person = t.Document.ID
+		return t.Document.ID
 	case t.Person != nil:
-		person = *t.Person
+		return *t.Person
 	}
-	err := e.accounts.Allow(ctx, person, r.RelyingPartyUUID, address(source.Address))
+	return identity.ID{}
+}
+
+// later is an error of the quotas as a relying party learns it.
+func later(err error) error {
 	var later *quota.Later
 	if errors.As(err, &later) {
 		return &rp.Problem{Kind: rp.TooManyRequests, Detail: "too many requests: later"}

@@ -77,11 +77,13 @@ func TestQuotas(t *testing.T) {
 		ada := w.account("40504040001", identity.Qualified)
 		r := signature2(of(ada))
 		s := w.begin(r)
-		require.Equal(t, [][]string{{"PNOEE-40504040001", bank, "192.0.2.1"}}, w.people.asked)
+		require.Equal(t, [][]string{{"PNOEE-40504040001", bank, "192.0.2.1"}}, w.people.taken)
 		w.people.later = &quota.Later{}
 		require.Equal(t, rp.TooManyRequests, w.problem(signature2(person(ada))).Kind)
 		same(t, s, w.begin(r))
-		require.Len(t, w.people.asked, 2)
+		w.people.later = nil
+		same(t, s, w.begin(r))
+		require.Len(t, w.people.taken, 1)
 		w.people.later = errors.New("broken")
 		_, err := w.Begin(t.Context(), signature2(of(ada)), w.source)
 		require.EqualError(t, err, "broken")

@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"database/sql"
@@ -51,7 +52,7 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 		return nil, ErrOrder
 	}
 	var ended session // in Signed, if the signature was made
-	response, err := e.protocol.Handle(context.WithValue(ctx, endedKey{}, &ended), request)
+	response, err := e.protocol.Handle(context.WithValue(ctx, hintKey{}, hint{id, a.Document, &ended}), request)
 	if err != nil {
 		return nil, err
 	}
@@ -73,22 +74,22 @@ func (e *Engine) Sign(ctx context.Context, a accounts.Account, id string, reques
 	return done, nil
 }
 
-// endedKey is what Sign has in its context for Signed, which the server calls: where to
-// leave the session that it has ended.
-type endedKey struct{}
+// hint is what Sign has in its context for Signed, which the server calls: what session
+// the signature is for, if it is, and where to leave that when it has ended.
+type hint struct {
+	id       string
+	document identity.Document
+	ended    *session
+}
+
+type hintKey struct{}
 
 // afterwards is how long the service tries to write down what came of a signature.
 const afterwards = 15 * time.Second
 
 // settle takes an account out of a session if its key makes no more signatures now.
 func (e *Engine) settle(ctx context.Context, a accounts.Account, id string) (s session, err error) {
-	read := func() error {
-		return e.db.Read(ctx, func(tx *sql.Tx) error {
-			s, err = e.store.load(ctx, tx, id)
-			return err
-		})
-	}
-	if err := read(); err != nil || s.Outcome != nil {
+	if s, err = e.store.load(ctx, id); err != nil || s.Outcome != nil {
 		return s, err
 	}
 	why, err := e.unusable(ctx, a, useOf(s.Request.Kind))
@@ -119,8 +120,19 @@ func (e *Engine) Signed(ctx context.Context, s server.Signed) error {
 	// The PIN was counted: that the phone has hung up does not take the signature away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
+	likely, hinted := ctx.Value(hintKey{}).(hint)
 	var document identity.Document
 	find := func(ctx context.Context, tx *sql.Tx) (session, error) {
+		if hinted {
+			x, err := e.store.lock(ctx, tx, likely.id)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return x, err
+			}
+			if len(s.Challenge) > 0 && bytes.Equal(x.claimOf(likely.document).Challenge, s.Challenge) {
+				document = likely.document
+				return x, nil
+			}
+		}
 		id, d, err := sessionOfChallenge(ctx, tx, s.Challenge)
 		if err != nil {
 			return session{}, err
@@ -141,8 +153,8 @@ func (e *Engine) Signed(ctx context.Context, s server.Signed) error {
 	var unusable *UnusableError
 	switch {
 	case err == nil:
-		if to, ok := ctx.Value(endedKey{}).(*session); ok && ended.Outcome != nil {
-			*to = ended
+		if hinted && ended.Outcome != nil {
+			*likely.ended = ended
 		}
 		return nil
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrGone), errors.Is(err, ErrOrder), errors.As(err, &unusable):

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tandem-rsa/tandem/service/database"
 	"github.com/tandem-rsa/tandem/service/identity"
 	"github.com/tandem-rsa/tandem/service/internal/memo"
 	"github.com/tandem-rsa/tandem/service/rp/devicelink"
@@ -27,12 +28,15 @@ type stored struct {
 // store reads and writes sessions. The same row is read some times in the life of a
 // session: what it was parsed into is kept, under its whole text. So a session that was
 // read is shared, and what it refers to must not be changed.
-type store struct{ parsed *memo.Memo[session] }
+type store struct {
+	db     *database.DB
+	parsed *memo.Memo[session]
+}
 
 // maxParsed is about how many texts are kept, some kilobytes each.
 const maxParsed = 1000
 
-func newStore() store { return store{memo.New[session](maxParsed)} }
+func newStore(db *database.DB) store { return store{db, memo.New[session](maxParsed)} }
 
 func (st store) encode(s session) (string, error) {
 	s.Request.Key = [sha256.Size]byte{} // is in a column of its own
@@ -82,8 +86,8 @@ func millis(t time.Time) int64 {
 }
 
 // load returns a session; ErrNotFound if there is none.
-func (st store) load(ctx context.Context, tx *sql.Tx, id string) (session, error) {
-	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1", id))
+func (st store) load(ctx context.Context, id string) (session, error) {
+	return st.read(ctx, "SELECT state FROM sessions WHERE id = $1", id)
 }
 
 // lock is load for a session that will change: until the transaction ends nobody else
@@ -92,20 +96,41 @@ func (st store) lock(ctx context.Context, tx *sql.Tx, id string) (session, error
 	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE id = $1 FOR UPDATE", id))
 }
 
-func (st store) lockByToken(ctx context.Context, tx *sql.Tx, token string) (session, error) {
-	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE token = $1 FOR UPDATE", token))
+// waits is the number of signatures that the app of an account ($2) waits for ($3: now).
+const waits = "(SELECT count(*) FROM session_accounts WHERE document = $2 AND awaits > $3)"
+
+// lockFor is lock for an account that opens the session: it says as well whether its app
+// waits for a linked signature.
+func (st store) lockFor(ctx context.Context, tx *sql.Tx, id string, d identity.Document, now time.Time) (session, bool, error) {
+	return st.oneFor(tx.QueryRowContext(ctx, "SELECT state, "+waits+" FROM sessions WHERE id = $1 FOR UPDATE", id, d.String(), millis(now)))
+}
+
+// lockByToken is lockFor for a session that has a device link's token.
+func (st store) lockByToken(ctx context.Context, tx *sql.Tx, token string, d identity.Document, now time.Time) (session, bool, error) {
+	return st.oneFor(tx.QueryRowContext(ctx, "SELECT state, "+waits+" FROM sessions WHERE token = $1 FOR UPDATE", token, d.String(), millis(now)))
 }
 
 // oldest returns the session that an account has to answer, of several the oldest;
 // ErrNotFound if there is none.
-func (st store) oldest(ctx context.Context, tx *sql.Tx, d identity.Document, now time.Time) (session, error) {
-	return st.one(tx.QueryRowContext(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
-WHERE a.document = $1 AND a.awaits = 0 AND s.deadline > $2 ORDER BY s.began, s.id LIMIT 1`, d.String(), millis(now)))
+func (st store) oldest(ctx context.Context, d identity.Document, now time.Time) (session, error) {
+	return st.read(ctx, `SELECT s.state FROM session_accounts a JOIN sessions s ON s.id = a.session
+WHERE a.document = $1 AND a.awaits = 0 AND s.deadline > $2 ORDER BY s.began, s.id LIMIT 1`, d.String(), millis(now))
 }
 
-func (st store) one(row *sql.Row) (session, error) {
+func (st store) read(ctx context.Context, statement string, args ...any) (session, error) {
+	text, found, err := st.db.Text(ctx, statement, args...)
+	if err != nil {
+		return session{}, err
+	}
+	if !found {
+		return session{}, ErrNotFound
+	}
+	return st.decode(text)
+}
+
+func (st store) one(row *sql.Row, more ...any) (session, error) {
 	var text string
-	err := row.Scan(&text)
+	err := row.Scan(append([]any{&text}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return session{}, ErrNotFound
 	}
@@ -113,6 +138,12 @@ func (st store) one(row *sql.Row) (session, error) {
 		return session{}, err
 	}
 	return st.decode(text)
+}
+
+func (st store) oneFor(row *sql.Row) (session, bool, error) {
+	var n int
+	s, err := st.one(row, &n)
+	return s, n > 0, err
 }
 
 // toAnswer returns the ids of the sessions that an account has to answer.
@@ -265,8 +296,8 @@ func sessionOfChallenge(ctx context.Context, tx *sql.Tx, challenge []byte) (id s
 func requestID(key [sha256.Size]byte) string { return hex.EncodeToString(key[:]) }
 
 // earlier returns the session of an equal request; ErrNotFound if there is none.
-func (st store) earlier(ctx context.Context, tx *sql.Tx, key [sha256.Size]byte) (session, error) {
-	return st.one(tx.QueryRowContext(ctx, "SELECT state FROM sessions WHERE request = $1", requestID(key)))
+func (st store) earlier(ctx context.Context, key [sha256.Size]byte) (session, error) {
+	return st.read(ctx, "SELECT state FROM sessions WHERE request = $1", requestID(key))
 }
 
 // release lets a request have a new session, if the one that it has began before a time.

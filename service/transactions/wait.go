@@ -54,20 +54,14 @@ func noSession() error { return &rp.Problem{Kind: rp.NotFound, Detail: "no such 
 
 // look reads a session, and ends it if its time is up. admit, if not nil, may refuse.
 func (e *Engine) look(ctx context.Context, id string, admit func(context.Context, session) error) (s session, err error) {
-	var now time.Time
-	err = e.db.Snapshot(ctx, func(ctx context.Context) error {
-		err := e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-			s, err = e.store.load(ctx, tx, id)
-			return err
-		})
-		if now = e.now(); err == nil && forgotten(s, now) {
-			err = ErrNotFound
-		}
-		if err == nil && admit != nil {
-			err = admit(ctx, s)
-		}
-		return err
-	})
+	s, err = e.store.load(ctx, id)
+	now := e.now()
+	if err == nil && forgotten(s, now) {
+		err = ErrNotFound
+	}
+	if err == nil && admit != nil {
+		err = admit(ctx, s)
+	}
 	if err == nil && s.Outcome == nil && !now.Before(s.Deadline) {
 		return e.event(ctx, id, event{kind: drops})
 	}
@@ -139,17 +133,14 @@ func (e *Engine) Poll(ctx context.Context, a accounts.Account, known string, wai
 
 // pending returns the oldest session that an account has to answer, or nil.
 func (e *Engine) pending(ctx context.Context, d identity.Document) (found *Pending, err error) {
-	var s session
-	err = e.db.Read(ctx, func(tx *sql.Tx) (err error) {
-		s, err = e.store.oldest(ctx, tx, d, e.now())
-		return err
-	})
+	s, err := e.store.oldest(ctx, d, e.now())
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	e.kinds.Put(s.ID, s.Request.Kind)
 	return &Pending{s.ID, s.Request.Kind, s.Request.RelyingPartyName, s.Deadline}, nil
 }
 

@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -257,6 +259,9 @@ func (s *serveRun) push(c node.Config) (map[string]push.Sender, error) {
 
 // serve answers until ctx ends, and then lets what is under way end.
 func (s *serveRun) serve(ctx context.Context, c *call, n *node.Node, listener net.Listener, registry *prometheus.Registry) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(node.GCPercent)
+	}
 	web := s.web(n)
 	serve := web.Serve
 	if s.config.TLS != nil {

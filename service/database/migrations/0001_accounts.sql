@@ -23,7 +23,8 @@ CREATE TABLE accounts (
 	expires BIGINT NOT NULL,
 	ended BIGINT NOT NULL,
 	cause TEXT NOT NULL, -- why it ended: accounts.Cause
-	cleaned BIGINT NOT NULL -- when keys and certificates of an ended account were destroyed
+	cleaned BIGINT NOT NULL, -- when keys and certificates of an ended account were destroyed
+	version BIGINT NOT NULL -- drawn anew with each change of this row, of its person's, and of its current keys'
 );
 CREATE INDEX accounts_person ON accounts (person);
 CREATE INDEX accounts_expires ON accounts (state, expires);

@@ -17,7 +17,7 @@ func New[T any](n int) *Memo[T] { return &Memo[T]{n: n, recent: map[string]T{}} 
 
 // Parse returns what parse makes of a text, or has made of it. Errors are not kept.
 func (m *Memo[T]) Parse(text string, parse func(string) (T, error)) (T, error) {
-	if v, ok := m.get(text); ok {
+	if v, ok := m.Get(text); ok {
 		return v, nil
 	}
 	v, err := parse(text)
@@ -27,7 +27,8 @@ func (m *Memo[T]) Parse(text string, parse func(string) (T, error)) (T, error) {
 	return v, err
 }
 
-func (m *Memo[T]) get(text string) (v T, ok bool) {
+// Get returns what is kept of a text, if anything is.
+func (m *Memo[T]) Get(text string) (v T, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if v, ok = m.recent[text]; ok {
