@@ -44,6 +44,11 @@ export async function launch(...flags) {
 export async function open(browser, language, viewport, colorScheme) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language, viewport, colorScheme, acceptDownloads: true, reducedMotion: 'reduce' });
   context.setDefaultTimeout(patience);
+  return tab(context);
+}
+
+// tab opens another page of the same browser.
+export async function tab(context) {
   const page = await context.newPage();
   const origin = new URL(input.url).origin;
   page.on('request', r => { if (new URL(r.url()).origin !== origin) problems.push(`a request to ${r.url()}`); });

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import decode from 'qr/decode.js';
 import { pixels } from './png.mjs';
-import { input, launch, open, look, findings, phone, check, done, desktop, small, problems } from './browser.mjs';
+import { input, launch, open, tab, look, findings, phone, check, done, desktop, small, problems } from './browser.mjs';
 
 // shown returns the text of the QR code that the page shows, from its picture.
 const shown = async page => decode(pixels(await page.locator('svg.qr').screenshot()));
@@ -116,7 +116,7 @@ async function bankEnglish(browser) {
 
 // bankEstonian: on the same device, small and dark.
 async function bankEstonian(browser) {
-  const page = await open(browser, 'et-EE', small, 'dark');
+  let page = await open(browser, 'et-EE', small, 'dark');
   await page.goto(`${input.url}/bank/`);
   check('Estonian', await page.getAttribute('html', 'lang') === 'et');
   await look(page, 'bank-login-et');
@@ -133,8 +133,13 @@ async function bankEstonian(browser) {
   await look(thief, 'bank-otherbrowser-et');
   forget(/status of 403/);
   await thief.context().close();
+  // The app opens it in a tab of its own. The one that waits goes on by itself.
+  const waiting = page;
+  page = await tab(waiting.context());
   await page.goto(callback);
   await at(page, '/bank/');
+  await at(waiting, '/bank/');
+  await waiting.close();
   await look(page, 'bank-account-et');
   await page.fill('[name=to]', 'Jüri Kask');
   await page.fill('[name=amount]', '3');
