@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare vectors mutants mutants-all network kernel prove generate page variants vulncheck durable load phone
+.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare vectors mutants mutants-all network kernel prove model generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -73,6 +73,9 @@ kernel:           # a million products and ten thousand exponentiations of each 
 
 prove:            # the assembly of internal/modexp for all inputs; planted faults refused (COMPOSED=8192: whole products of that size, too)
 	.ci/prove
+
+model:            # the protocol's rules in Promela: every state of each scope; planted faults; schedules of it with the real code
+	go test -count=1 -v ./protocol/internal/model -args -long
 
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp

@@ -54,7 +54,7 @@
 // x/crypto/argon2 and the states of its hash cannot be reached from here and are left to
 // the garbage collector. The PIN and Argon2's first hash of it stay there until the
 // memory is used again, unless the program is built with GOEXPERIMENT=runtimesecret
-// (docs/constant-time.md).
+// (docs/assurance.md).
 //
 // # Timing
 //

@@ -26,7 +26,7 @@ var arithmetics = []struct{ name, godebug string }{
 	{"fastest", ""}, {"without AVX-512", "cpu.avx512=off"}, {"bigmod", "cpu.all=off"},
 }
 
-// column returns the column of the table in constant-time.md.
+// column returns the column of the table in assurance.md.
 func column(arithmetic string) string {
 	if arithmetic == "bigmod" || !splitkeytest.Assembly() {
 		return memorytest.Bigmod

@@ -100,7 +100,7 @@ func (c *crt) exponentiate(x []byte) []byte {
 }
 
 // Wipe clears the key. It cannot be used afterwards, and Wipe must not run at the same
-// time as another method. Where bigmod computes (docs/constant-time.md), p and q stay in
+// time as another method. Where bigmod computes (docs/assurance.md), p and q stay in
 // memory until it is used again.
 func (k *SoftwareKey) Wipe() {
 	if c := k.secret(); c != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-rsa/tandem/internal/erase"
 )
 
-// The columns of the table in docs/constant-time.md.
+// The columns of the table in docs/assurance.md.
 const (
 	Assembly = "assembly"
 	Bigmod   = "bigmod"
@@ -49,7 +49,7 @@ func (p *Process) RequireWipedTwice(test, arithmetic string, runs ...map[string]
 	p.Continue()
 }
 
-// RequireWiped searches the child for the secrets that the table of docs/constant-time.md
+// RequireWiped searches the child for the secrets that the table of docs/assurance.md
 // lists under the test's name, for each of several runs. It fails if one is found that
 // may not stay, by the column of the arithmetic, or in a build with runtime/secret by
 // that column.
@@ -74,11 +74,11 @@ func readTable(t testing.TB) string {
 	dir, err := os.Getwd()
 	require.NoError(t, err)
 	for ; dir != "/"; dir = filepath.Dir(dir) {
-		if b, err := os.ReadFile(filepath.Join(dir, "docs/constant-time.md")); err == nil {
+		if b, err := os.ReadFile(filepath.Join(dir, "docs/assurance.md")); err == nil {
 			return string(b)
 		}
 	}
-	require.Fail(t, "no docs/constant-time.md")
+	require.Fail(t, "no docs/assurance.md")
 	return ""
 }
 
