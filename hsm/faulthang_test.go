@@ -16,7 +16,7 @@ import (
 
 // callTimeout bounds a call in the tests in which one hangs. What takes longer on a busy
 // machine is repeated.
-const callTimeout = time.Second
+const callTimeout = 2 * time.Second
 
 // returns waits for what must end.
 func returns(t *testing.T, what string, result <-chan error) error {
