@@ -12,6 +12,7 @@ var nodeMutants = []mutant{
 	{"node: a real CA in a trial", "service/node/config.go", "case !c.Production && !test:", `case !c.Production && !test && name == "":`, inNode, "TestProduction"},
 	{"node: ready while it is stopped", "service/node/handler.go", "if n.draining.Load() {", "if n.draining.Load() && n.server == nil {", inNode, "TestReady"},
 	{"node: ready without the database", "service/node/handler.go", "	if err == nil {\n		err = db\n	}\n", "", inNode, "TestReady"},
+	{"node: ready without the CA's token", "service/node/handler.go", "			all = append(all, p.Ping(ctx))\n", "			_ = p\n", inNode, "TestReady"},
 	{"node: ready without the store", "service/node/handler.go", "	n.metrics.pinged(err)\n", "	n.metrics.pinged(err)\n	err = nil\n", inNode, "TestReady"},
 	{"node: a node that ends calls its parts down", "service/node/handler.go", "if parent.Err() != nil && n.problem.Load() != nil {", "if parent.Err() != nil && n.problem.Load() == nil {", inNode, "TestCutOffLook"},
 	{"node: one slash where clients send two", "service/node/handler.go", `case under("/"+strings.TrimLeft(path, "/"), rpPath):`, "case under(path, rpPath):", inNode, "TestPaths"},

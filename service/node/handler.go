@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 // ServeHTTP implements [http.Handler].
@@ -87,6 +90,7 @@ func (n *Node) look(parent context.Context) {
 	defer cancel()
 	err := n.server.Ping(ctx)
 	db := n.db.Ping(ctx)
+	signers := n.pingSigners(ctx)
 	if parent.Err() != nil && n.problem.Load() != nil {
 		return
 	}
@@ -94,6 +98,9 @@ func (n *Node) look(parent context.Context) {
 	n.metrics.database(db)
 	if err == nil {
 		err = db
+	}
+	if err == nil {
+		err = signers
 	}
 	waiting, failed, e := n.outbox.Waiting(ctx)
 	if e == nil {
@@ -108,8 +115,21 @@ func (n *Node) look(parent context.Context) {
 	}
 }
 
-// Ready returns nil if database, store, sealer and server keys answered when they were
-// last asked, some seconds ago at most, and Drain was not called.
+// pingSigners asks the CA's keys that can be asked whether they are there: those in a
+// token.
+func (n *Node) pingSigners(ctx context.Context) error {
+	var all []error
+	for _, i := range n.config.Issuing {
+		if p, ok := i.Signer.(observe.Pinger); ok {
+			all = append(all, p.Ping(ctx))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Ready returns nil if database, store, sealer, server keys and the tokens of the CA's
+// keys answered when they were last asked, some seconds ago at most, and Drain was not
+// called.
 func (n *Node) Ready() error {
 	if n == nil || n.stop == nil {
 		return ErrConfig

@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hpke"
@@ -229,6 +230,32 @@ func TestReady(t *testing.T) {
 	require.NoError(t, other.Ready())
 	other.Drain()
 	require.Error(t, other.Ready())
+
+	// The CA's key is in a token that comes and goes.
+	config, _ = newConfig(t, "TEST Tree issuing")
+	token := &tokenKey{Signer: config.Issuing[0].Signer}
+	config.Issuing[0].Signer = token
+	last, err := node.Open(t.Context(), config)
+	require.NoError(t, err)
+	defer last.Close()
+	require.NoError(t, last.Ready())
+	token.down.Store(true)
+	require.Eventually(t, func() bool { return errors.Is(last.Ready(), errDown) }, 2*time.Minute, 10*time.Millisecond)
+	token.down.Store(false)
+	require.Eventually(t, func() bool { return last.Ready() == nil }, 2*time.Minute, 10*time.Millisecond)
+}
+
+// tokenKey is a key that answers pings as it is told.
+type tokenKey struct {
+	crypto.Signer
+	down atomic.Bool
+}
+
+func (k *tokenKey) Ping(context.Context) error {
+	if k.down.Load() {
+		return errDown
+	}
+	return nil
 }
 
 // TestCutOffLook: a node that ends while it looks at its parts does not say that they

@@ -23,6 +23,7 @@ import (
 	"io"
 
 	"github.com/tandem-rsa/tandem/hsm"
+	"github.com/tandem-rsa/tandem/protocol/server/observe"
 )
 
 // ErrUnsupported is wrapped by the errors of [Signer.Sign] for what this key does not
@@ -33,7 +34,10 @@ var ErrUnsupported = errors.New("hsmsigner: not signed by this key")
 // Signer is a key in a token. It is safe for concurrent use.
 type Signer struct{ key *hsm.Key }
 
-var _ crypto.Signer = (*Signer)(nil)
+var (
+	_ crypto.Signer  = (*Signer)(nil)
+	_ observe.Pinger = (*Signer)(nil)
+)
 
 // New returns the signer of a key. The error is for no key.
 func New(key *hsm.Key) (*Signer, error) {
@@ -70,6 +74,14 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 	message[0], message[1], message[size-len(info)-1] = 0, 1, 0
 	copy(message[size-len(info):], info)
 	return s.key.Exponentiate(context.Background(), message)
+}
+
+// Ping asks the token whether it has the key, and uses none.
+func (s *Signer) Ping(ctx context.Context) error {
+	if s == nil || s.key == nil {
+		return fmt.Errorf("%w: no key", ErrUnsupported)
+	}
+	return s.key.Ping(ctx)
 }
 
 // prefixes are the DER of a DigestInfo before its digest: RFC 8017, section 9.2, note 1.

@@ -62,3 +62,21 @@ func TestSign(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, issuing.CheckSignatureFrom(root))
 }
+
+// TestPing: a token that does not answer any more is found without a signature.
+func TestPing(t *testing.T) {
+	token := hsmtest.SoftHSM(t)
+	open, err := hsm.Open(t.Context(), hsm.Config{
+		Module: token.Module, Label: token.Label, Sessions: 1, PIN: func(context.Context) ([]byte, error) { return []byte(token.PIN), nil },
+	})
+	require.NoError(t, err)
+	key, err := open.GenerateKey(t.Context(), "issuing", 3072)
+	require.NoError(t, err)
+	signer, err := hsmsigner.New(key)
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, signer.Ping(t.Context()))
+	}
+	require.NoError(t, open.Close(context.Background()))
+	require.ErrorIs(t, signer.Ping(t.Context()), hsm.ErrClosed)
+}

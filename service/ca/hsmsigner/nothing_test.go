@@ -20,6 +20,7 @@ func TestNothing(t *testing.T) {
 	for _, s := range []*hsmsigner.Signer{nil, {}} {
 		_, err := s.Sign(nil, make([]byte, 32), crypto.SHA256)
 		require.ErrorIs(t, err, hsmsigner.ErrUnsupported)
+		require.ErrorIs(t, s.Ping(t.Context()), hsmsigner.ErrUnsupported)
 		require.Nil(t, s.Public().(*rsa.PublicKey))
 	}
 	_, err := new(hsmsigner.Signer).Sign(nil, nil, nil)
