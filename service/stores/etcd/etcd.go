@@ -70,6 +70,10 @@ type Options struct {
 	Quota int64
 	// Every is the time between two looks at quota and alarms. 0 means 5 seconds.
 	Every time.Duration
+
+	// patience is for tests: how long a member that does not answer pings is believed in,
+	// and how long it may take to connect. 0 means keepaliveTimeout.
+	patience time.Duration
 }
 
 var (
@@ -127,11 +131,8 @@ const (
 	keepaliveTimeout = 3 * time.Second
 )
 
-// connecting says how often a member that is away is asked for.
-var connecting = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-	MinConnectTimeout: keepaliveTimeout,
-}
+// often says how often a member that is away is asked for.
+var often = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
 // Store is a [limiter.Store] in an etcd cluster. Close it when done.
 type Store struct {
@@ -173,12 +174,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Every == 0 {
 		o.Every = defaultEvery
 	}
+	if o.patience == 0 {
+		o.patience = keepaliveTimeout
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	connecting := grpc.ConnectParams{Backoff: often, MinConnectTimeout: o.patience}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: o.Endpoints, TLS: o.TLS, Username: o.Username, Password: o.Password, Context: context.WithoutCancel(ctx),
-		DialKeepAliveTime: keepaliveTime, DialKeepAliveTimeout: keepaliveTimeout,
+		DialKeepAliveTime: keepaliveTime, DialKeepAliveTimeout: o.patience,
 		DialOptions:     []grpc.DialOption{grpc.WithChainUnaryInterceptor(failFast), grpc.WithConnectParams(connecting)},
 		MaxUnaryRetries: uint(2 * len(o.Endpoints)), // of reads, at other members; no write is repeated
 		Logger:          zap.NewNop(),               // what went wrong is in the errors

@@ -30,13 +30,14 @@ var prefixes atomic.Int64
 func database(t *testing.T, c *etcdtest.Cluster) storetest.Database {
 	prefix := fmt.Sprint("test", prefixes.Add(1), "/")
 	raw := c.Client()
-	at := func(endpoints ...string) limiter.Store {
-		s, err := Open(t.Context(), Options{Endpoints: endpoints, Prefix: prefix, Every: never})
+	at := func(patience time.Duration, endpoints ...string) limiter.Store {
+		s, err := Open(t.Context(), Options{Endpoints: endpoints, Prefix: prefix, Every: never, patience: patience})
 		require.NoError(t, err)
 		return s
 	}
 	return storetest.Database{
-		Open:  func() limiter.Store { return at(c.Endpoints()...) },
+		// Nothing disturbs these, but that the machine may not get to them for seconds.
+		Open:  func() limiter.Store { return at(time.Minute, c.Endpoints()...) },
 		Close: func(s limiter.Store) { require.NoError(t, s.(*Store).Close()) },
 		Remove: func(id string) {
 			_, err := raw.Delete(context.Background(), prefix+recordKind+id)
@@ -44,7 +45,7 @@ func database(t *testing.T, c *etcdtest.Cluster) storetest.Database {
 		},
 		Server:    c.Nodes[0].Direct(),
 		EveryByte: durabletest.Long(),
-		OpenAt:    func(address string) limiter.Store { return at(address) },
+		OpenAt:    func(address string) limiter.Store { return at(0, address) },
 	}
 }
 
