@@ -58,12 +58,13 @@ end_lanes() {
 
 # tests DIR ARG... is "go test ARG..." in a module's folder, with a list of what was skipped
 # at the end: see internal/testgate. The slowest package takes about a minute of two quiet
-# cores: one that takes $limit hangs, and ends with the stacks of its goroutines.
+# cores: one that takes $limit hangs, and ends with the stacks of its goroutines. Nobody
+# debugs what is linked here: without tables for a debugger that takes half the time.
 limit=20m # on a machine that does much else it takes ten
 tests() {
 	local dir=$1
 	shift
-	in_module "$dir" go test -vet=off -timeout "$limit" -json "$@" | env -u GOOS -u GOARCH -u GOEXPERIMENT -u CGO_ENABLED go run ./internal/testgate
+	in_module "$dir" go test -vet=off -ldflags='-s -w' -timeout "$limit" -json "$@" | env -u GOOS -u GOARCH -u GOEXPERIMENT -u CGO_ENABLED go run ./internal/testgate
 }
 
 # skip NAME REASON is for what is no Go test. It fails where a test must not be skipped.
