@@ -1,4 +1,4 @@
-.PHONY: demo test check fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare vectors mutants mutants-all network kernel prove model generate page variants vulncheck durable load phone
+.PHONY: demo test check builds fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare vectors mutants mutants-all network kernel prove model generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -7,11 +7,14 @@ demo:             # the whole story, on FILE (README.md)
 	@echo "Compiling the command, which takes a minute the first time ..." >&2
 	@go run ./service/cmd/tandem demo $(or $(FILE),README.md)
 
-test:             # every check and test; what CI runs
+test:             # every check and test; CI runs it, and make builds
 	.ci/test
 
 check:            # format, vet, staticcheck, go.mod, cross-compiles
 	.ci/check
+
+builds:           # in the other builds what make test runs in one, and the rest of what it has a part of (.ci/builds)
+	.ci/builds
 
 bare:             # the commands of README.md on a new Debian with nothing but Go, gcc, make and git (root, debootstrap)
 	.ci/bare
@@ -62,11 +65,11 @@ network:          # 20,000 schedules of a bad network, with crashes (some minute
 durable:          # the stores under kill -9, failover, cut connections, restores and thousands of histories, with a line for each claim. PART='bolt etcd' runs these
 	.ci/durable
 
-fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make test in short form
+fips:             # the whole suite with GODEBUG=fips140=on and =only (ten minutes); in make builds in short form, in make test a part of that
 	.ci/fips whole
 
 variants:         # the whole suite with every other way to do the arithmetic (ten minutes)
-	.ci/variants
+	.ci/variants whole
 
 kernel:           # a million products and ten thousand exponentiations of each kernel (half an hour)
 	go test -run '^(TestProducts|TestExponentiations|TestStress)$$' -kernel.long -timeout 2h -v ./internal/modexp

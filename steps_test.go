@@ -129,10 +129,14 @@ func TestTargets(t *testing.T) {
 
 // TestRace: every package of this module that starts a goroutine or has a lock is among
 // those of which .ci/test runs all tests under the race detector, and every test of
-// another one that starts some is among the few that it runs so.
+// another one that starts some is among the few that it runs so. Of the service's module
+// it runs so every package that starts a goroutine, but those here with a reason.
 func TestRace(t *testing.T) {
 	text, err := os.ReadFile(".ci/test")
 	require.NoError(t, err)
+	service, err := os.ReadFile(".ci/service.bash")
+	require.NoError(t, err)
+	text = append(text, service...)
 	value := func(name string) string {
 		m := regexp.MustCompile(`(?m)^` + name + `='(.*)'$`).FindSubmatch(text)
 		require.NotNil(t, m, name)
@@ -182,6 +186,47 @@ func TestRace(t *testing.T) {
 	}))
 	for _, pattern := range strings.Fields(value("used")) {
 		require.NotZero(t, found[pattern[2:]], pattern)
+	}
+
+	costly := "costs much under the race detector: make builds does it"
+	left := map[string]string{
+		"cmd/tandem":     costly,
+		"stores/etcd":    costly,
+		"testidentities": costly,
+		"web/phone/wasm": "for WebAssembly, which has one thread",
+	}
+	starts := map[string]bool{}
+	require.NoError(t, filepath.WalkDir("service", func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasSuffix(d.Name(), "test") || d.Name() == "node_modules") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			_, some := n.(*ast.GoStmt)
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				some = s.Sel.Name == "Go"
+			}
+			if some {
+				dir, err := filepath.Rel("service", filepath.Dir(name))
+				require.NoError(t, err)
+				starts[filepath.ToSlash(dir)] = true
+			}
+			return true
+		})
+		return nil
+	}))
+	for dir := range starts {
+		require.True(t, in("served", dir) != (left[dir] != ""), dir)
+	}
+	for dir := range left {
+		require.True(t, starts[dir], dir)
 	}
 }
 

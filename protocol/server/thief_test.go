@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"github.com/tandem-rsa/tandem/protocol/internal/protocoltest"
 	"github.com/tandem-rsa/tandem/protocol/internal/wire"
 )
+
+var manyTries = flag.Bool("tries", false, "TestThiefExactly: rounds of as many tries as docs/protocol.md speaks of")
 
 // heist is a moment in the life of a key of whose device a thief has a copy. The server
 // and the owner's device are the real ones. The thief knows all numbers and chains,
@@ -248,20 +251,24 @@ func (b *burglary) forgeries(h *heist, pending *protocoltest.Pending) {
 // docs/protocol.md says, and not less. With rounds of k tries: k-1 verdicts without a
 // lock; k, 2k and 3k where none, one and two or more locks are waited out; one less after
 // a wrong PIN of the owner's; none after a right one, and no right one that counts after
-// any.
+// any. A round has the fewest tries with which a case can be, or with -tries more.
 func TestThiefExactly(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(p *phone, lose func(request, answer bool))
-		tries   int
+		few     int // tries of a round
+		many    int // with -tries
 		used    int // tries of the first round that the owner has used
 	}{
-		"nothing pending":                {func(*phone, func(bool, bool)) {}, 3, 0},
-		"after a wrong PIN":              {func(p *phone, _ func(bool, bool)) { _, _ = p.sign(t, "x", protocoltest.WrongPIN) }, 2, 1},
-		"a request pending, not settled": {func(p *phone, lose func(bool, bool)) { lose(true, true); _, _ = p.sign(t, "x", protocoltest.RightPIN) }, 2, 0},
-		"a request pending, settled":     {func(p *phone, lose func(bool, bool)) { lose(false, true); _, _ = p.sign(t, "x", protocoltest.RightPIN) }, 2, 0},
+		"nothing pending":                {func(*phone, func(bool, bool)) {}, 2, 3, 0},
+		"after a wrong PIN":              {func(p *phone, _ func(bool, bool)) { _, _ = p.sign(t, "x", protocoltest.WrongPIN) }, 2, 2, 1},
+		"a request pending, not settled": {func(p *phone, lose func(bool, bool)) { lose(true, true); _, _ = p.sign(t, "x", protocoltest.RightPIN) }, 1, 2, 0},
+		"a request pending, settled":     {func(p *phone, lose func(bool, bool)) { lose(false, true); _, _ = p.sign(t, "x", protocoltest.RightPIN) }, 1, 2, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := c.tries
+			k := c.few
+			if *manyTries {
+				k = c.many
+			}
 			s := newService(t, func(config *Config) {
 				config.Keys = nil
 				config.Policy = limiter.Policy{{Tries: k, Lock: 3 * time.Hour}, {Tries: k, Lock: 24 * time.Hour}, {Tries: k, Lock: limiter.Forever}}
