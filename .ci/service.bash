@@ -3,7 +3,7 @@
 # The packages in which several goroutines share something, and the race detector costs little:
 # make test runs their tests under it. The others run in an ordinary build there, and under the
 # race detector in make builds. TestRace finds a goroutine elsewhere.
-served='./database ./deviceapi ./deviceclient ./node ./notices ./quota ./rp/rphttp ./stores/bolt ./stores/watermark/... ./transactions'
+served='./database ./deviceapi ./deviceclient ./node ./notices ./push ./quota ./rp/rphttp ./stores/bolt ./stores/watermark/... ./transactions'
 
 # The tests that never run under the race detector: they have the command or a phone built, which
 # is without it; or kill processes, or damage files, and look at what is on the disk then.
