@@ -109,7 +109,7 @@ func newPusher(t *testing.T) *pusher {
 // beside a second browser with the bank; axe-core finds nothing on any screen.
 func TestPhone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "letter.txt.asice")
-	w := drivePhone(t, nil, map[string]string{"file": file})
+	w := drivePhone(t, nil, "phone.mjs", map[string]string{"file": file})
 	container, err := os.ReadFile(file)
 	require.NoError(t, err)
 	signed, err := asice.Open(container)
@@ -122,12 +122,12 @@ func TestPhone(t *testing.T) {
 // message, which becomes a notification.
 func TestWoken(t *testing.T) {
 	if p := newPusher(t); p != nil {
-		drivePhone(t, p, map[string]string{"push": "yes"})
+		drivePhone(t, p, "phone.mjs", map[string]string{"push": "yes"})
 	}
 }
 
 // drivePhone runs the browser's script with a service and its registrar.
-func drivePhone(t *testing.T, pushes *pusher, input map[string]string) *webtest.World {
+func drivePhone(t *testing.T, pushes *pusher, script string, input map[string]string) *webtest.World {
 	drive := newDriver(t)
 	w := webtest.New(t, func(c *node.Config) {
 		c.Pages.Phone = phone.Files
@@ -162,7 +162,7 @@ func drivePhone(t *testing.T, pushes *pusher, input map[string]string) *webtest.
 	texts, err := json.Marshal(phoneTexts(t))
 	require.NoError(t, err)
 	input["phones"], input["texts"], input["number"] = control.URL, string(texts), mari.ID.Number
-	drive(w, "phone.mjs", input)
+	drive(w, script, input)
 	require.Empty(t, w.Log.Errors())
 	return w
 }

@@ -3,6 +3,9 @@ import { h } from './dom.js';
 
 const least = 4, most = 12;
 
+// The pad that is shown gets the keys. Nothing but its element keeps it, or what was typed.
+addEventListener('keydown', event => document.querySelector('main .pad')?.typed(event));
+
 // pad returns the pad's nodes. enter(digits) is called with 4 to 12 digits; the pad is empty again
 // then, and takes nothing until the promise is settled.
 export function pad(t, { enter, cancel, note }) {
@@ -32,8 +35,7 @@ export function pad(t, { enter, cancel, note }) {
     key('0'),
     h('button', { type: 'button', class: 'word', 'aria-label': t('pad.back'), onclick: back }, '⌫'),
     ok);
-  const typed = event => {
-    if (!keys.isConnected) return removeEventListener('keydown', typed);
+  keys.typed = event => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (/^[0-9]$/.test(event.key)) add(event.key);
     else if (event.key === 'Backspace') back();
@@ -42,7 +44,6 @@ export function pad(t, { enter, cancel, note }) {
     else return;
     event.preventDefault();
   };
-  addEventListener('keydown', typed);
   draw();
   return [message, dots, keys];
 }

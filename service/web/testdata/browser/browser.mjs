@@ -33,11 +33,20 @@ export async function phone(order) {
 // launch starts the browser, with more of its flags.
 export async function launch(...flags) {
   mkdirSync(input.shots, { recursive: true });
-  return chromium.launch({
-    executablePath: input.chromium,
-    timeout: patience,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', ...flags],
-  });
+  return chromium.launch(options(flags));
+}
+
+const options = flags => ({
+  executablePath: input.chromium,
+  timeout: patience,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', ...flags],
+});
+
+// launchIn starts it with a profile on the disk, and returns its one context.
+export async function launchIn(profile, ...flags) {
+  const context = await chromium.launchPersistentContext(profile, { ...options(flags), ignoreHTTPSErrors: true, locale: 'en-GB' });
+  context.setDefaultTimeout(patience);
+  return context;
 }
 
 // open opens a page with a clean profile, in a language.
@@ -48,8 +57,10 @@ export async function open(browser, language, viewport, colorScheme) {
 }
 
 // tab opens another page of the same browser.
-export async function tab(context) {
-  const page = await context.newPage();
+export const tab = async context => watch(await context.newPage());
+
+// watch notes what no page may do.
+export function watch(page) {
   const origin = new URL(input.url).origin;
   page.on('request', r => { if (new URL(r.url()).origin !== origin) problems.push(`a request to ${r.url()}`); });
   page.on('console', m => { if (m.type() === 'error') problems.push(`${page.url()}: ${m.text()}`); });
