@@ -42,7 +42,6 @@ const (
 type schedule struct {
 	steps, said []string // said is "" where the model does not say
 	names       [ops + 1]string
-	calls       int
 	sent        [ops + 1]int    // the hour of a request's Cancel, + 1
 	answers     [ops + 1]string // that a node gave, the latest that is "locked" or "expired", or of a wrong PIN
 	hour        int
@@ -58,7 +57,8 @@ func (s *schedule) add(said, format string, args ...any) {
 }
 
 // simulate makes one random schedule, and returns it with the values at its end.
-func simulate(t *testing.T, spin, file string, seed int, defines string) (*schedule, map[string]int) {
+// Requests are numbered from before+1.
+func simulate(t *testing.T, spin, file string, seed, before int, defines string) (*schedule, map[string]int) {
 	args := append([]string{"-T", fmt.Sprintf("-n%d", seed), "-g", "-u6000"}, strings.Fields(defines)...)
 	out, err := exec.CommandContext(t.Context(), spin, append(args, file)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -79,9 +79,8 @@ func simulate(t *testing.T, spin, file string, seed int, defines string) (*sched
 		}
 		var a, b, c, d, e int
 		switch {
-		case scan(step, "make %d %d", &a, &b):
-			s.calls++
-			s.names[a] = fmt.Sprintf("%s %d", kinds[b], s.calls)
+		case scan(step, "make %d %d number %d", &a, &b, &c):
+			s.names[a] = fmt.Sprintf("%s %d", kinds[b], c+before)
 			s.add("", "%s", s.names[a])
 			s.pending, s.heard = a, make(map[int]bool)
 		case scan(step, "cancel %d", &a):
@@ -167,7 +166,6 @@ func simulate(t *testing.T, spin, file string, seed int, defines string) (*sched
 			if d != e || a == 1 || a == 2 && c != thief {
 				s.skip = "the other thief does not do this"
 			}
-			s.calls++
 			s.add("", "%s", map[int]string{0: "the thief guesses", 1: "", 2: "the thief refreshes", 4: "the thief cancels"}[a])
 			if b != thief {
 				s.steps[len(s.steps)-1] = "the thief cancels what the owner has sent"
@@ -261,7 +259,7 @@ func TestRealCode(t *testing.T) {
 			}
 			for seed := 1; compared < enough; seed++ {
 				require.Less(t, seed, 40*enough, "too few schedules can be told: %v", skipped)
-				s, end := simulate(t, spin, file, seed, fmt.Sprintf("-DOPS=%d -DTRIES=2 -DNODES=1 %s", ops, c.defines))
+				s, end := simulate(t, spin, file, seed, int(start.Device), fmt.Sprintf("-DOPS=%d -DTRIES=2 -DNODES=1 %s", ops, c.defines))
 				if skipped[s.skip]++; s.skip != "" {
 					continue
 				}

@@ -232,7 +232,7 @@ end:
         req[made].number = phone.number+1; req[made].token = phone.token; req[made].chain = phone.chain;
         if :: req[made].refresh = true :: req[made].right = true :: skip fi;
         wire = wire | (1 << made);
-        printf("step: make %d %d\n", made, (req[made].refresh -> 2 : req[made].right)) }
+        printf("step: make %d %d number %d\n", made, (req[made].refresh -> 2 : req[made].right), phone.number+1) }
     :: atomic { phone.pending && !calling && (phone.mark || !calm) -> cancel(); printf("step: cancel %d\n", phone.pending) }
     :: atomic { phone.superseded && !phone.dead && !calling -> calling = true; wire = wire | (1 << REPORT); printf("step: report\n") }
     :: atomic { calling && !calm -> calling = false; heardCall = 0; printf("step: crash\n") }      /* or patience ends */
