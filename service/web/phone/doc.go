@@ -4,6 +4,7 @@
 //	app/phone.js    what pages use: it starts workers, and queues calls
 //	app/worker.js   the worker: messages in, outcomes out; its head lists them
 //	app/store.js    IndexedDB, keys of WebCrypto, a lock of all tabs
+//	app/wake.js     the stream of events, and Web Push; sw.js shows notifications
 //	wasm            the Go program in the worker
 //
 // The program is compiled by "make phone" into the ignored folder built, which a build
