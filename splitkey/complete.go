@@ -134,10 +134,9 @@ func (c *Completer) Check(m *Message, partial []byte) (ch *Checked, err error) {
 		return nil, err
 	}
 	m1 := c.share.pub.mod.Reduce(m.em)
-	var s1 *modexp.Elem
-	right := 0
+	s1, right := y, 0
 	erase.Do(func() {
-		s1 = c.share.join(y, m1)
+		c.share.join(s1, m1)
 		z := s1.Clone().ExpShortVarTime(c.share.pub.e) // m1, or tells nothing without d_s
 		right = z.Equal(m1)
 	})

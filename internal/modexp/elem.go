@@ -2,7 +2,6 @@ package modexp
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/tandem-rsa/tandem/internal/taint"
 )
@@ -54,10 +53,42 @@ func (m *Modulus) One() *Elem {
 	return x
 }
 
-func (m *Modulus) zero() *Elem { return &Elem{m, make([]uint64, len(m.n))} }
+// zero returns 0. With the moduli of RSA, up to 4096 bits, an element and its words are one
+// allocation.
+func (m *Modulus) zero() *Elem {
+	n := len(m.n)
+	switch {
+	case n <= 16:
+		x := new(struct {
+			Elem
+			room [16]uint64
+		})
+		x.mod, x.words = m, x.room[:n:n]
+		return &x.Elem
+	case n <= 32:
+		x := new(struct {
+			Elem
+			room [32]uint64
+		})
+		x.mod, x.words = m, x.room[:n:n]
+		return &x.Elem
+	case n <= 64:
+		x := new(struct {
+			Elem
+			room [64]uint64
+		})
+		x.mod, x.words = m, x.room[:n:n]
+		return &x.Elem
+	}
+	return &Elem{m, make([]uint64, n)}
+}
 
 // Clone returns a copy.
-func (x *Elem) Clone() *Elem { return &Elem{x.mod, slices.Clone(x.words)} }
+func (x *Elem) Clone() *Elem {
+	c := x.mod.zero()
+	copy(c.words, x.words)
+	return c
+}
 
 // Bytes returns x in Size bytes.
 func (x *Elem) Bytes() []byte {
@@ -127,17 +158,15 @@ func (x *Elem) Equal(y *Elem) int {
 }
 
 // IsZero returns 1 if x = 0, and 0 otherwise.
-func (x *Elem) IsZero() int { return x.Equal(x.mod.zero()) }
+func (x *Elem) IsZero() int { return isWord(x.words, 0) }
 
 // IsOne returns 1 if x = 1, and 0 otherwise.
-func (x *Elem) IsOne() int { return x.Equal(x.mod.One()) }
+func (x *Elem) IsOne() int { return isWord(x.words, 1) }
 
 // IsMinusOne returns 1 if x = n-1, and 0 otherwise.
 func (x *Elem) IsMinusOne() int {
-	last := &Elem{x.mod, slices.Clone(x.mod.n)} // n is odd
-	last.words[0] &^= 1
-	defer last.Wipe()
-	return x.Equal(last)
+	n := x.mod.n
+	return isWord(x.words[:1], n[0]^1) & isEqual(x.words[1:], n[1:]) // n is odd
 }
 
 func (x *Elem) requireSameModulus(y *Elem) {

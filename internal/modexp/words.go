@@ -67,6 +67,15 @@ func isEqual(x, y []uint64) int {
 	return int(1 ^ (different|-different)>>63)
 }
 
+// isWord returns 1 if x is the number w, and 0 otherwise.
+func isWord(x []uint64, w uint64) int {
+	different := x[0] ^ w
+	for _, v := range x[1:] {
+		different |= v
+	}
+	return int(1 ^ (different|-different)>>63)
+}
+
 // subMasked subtracts n AND mask, for a mask of zeros or ones. x may be longer than n.
 func subMasked(x, n []uint64, mask uint64) {
 	var borrow uint64

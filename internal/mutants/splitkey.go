@@ -5,6 +5,7 @@ var splitkeyMutants = []mutant{
 	{"skip the check of s1", "splitkey/complete.go", "if taint.Declassify(right, taint.Verdict) == 0 {", "if taint.Declassify(right, taint.Verdict) == 2 {", inSplitkey, completes},
 	{"compare only the first byte of s1^e", "splitkey/complete.go", "right = z.Equal(m1)", "right = max(0, 1-int(z.Bytes()[0]^m1.Bytes()[0]))", inSplitkey, completes},
 	{"accept y = n1", "internal/modexp/elem.go", "taint.OperandInRange) == 0 {", "taint.OperandInRange) == 2 {", inSplitkey, completes},
+	{"make a number for each comparison", "internal/modexp/elem.go", "func (x *Elem) IsOne() int { return isWord(x.words, 1) }", "func (x *Elem) IsOne() int { return x.Equal(x.mod.One()) }", inSplitkey, "TestCompleteAllocations"},
 	{"accept y = n1-1", "splitkey/publickey.go", "y.IsZero() | y.IsOne() | y.IsMinusOne()", "y.IsZero() | y.IsOne()", inSplitkey, completes},
 	{"accept y = 1", "splitkey/publickey.go", "y.IsZero() | y.IsOne() | y.IsMinusOne()", "y.IsZero() | y.IsMinusOne()", inSplitkey, completes},
 	{"accept y = 0", "splitkey/publickey.go", "y.IsZero() | y.IsOne() | y.IsMinusOne()", "y.IsOne() | y.IsMinusOne()", inSplitkey, completes},

@@ -22,6 +22,7 @@ type trial struct {
 	// What the checks have learnt. It stays when the record is loaded again after a lost
 	// race: an outcome is found out once and weighed anew.
 	authenticated bool
+	secrets       deviceSecrets // once it is authenticated
 	completer     *splitkey.Completer
 	share         *splitkey.ServerShare
 	checked       []*splitkey.Checked // one for each document that is right
@@ -63,7 +64,7 @@ func (s *Server) answerKeyed(ctx context.Context, o *wire.Opened, now int64) (*w
 	return nil, err
 }
 
-// wipe clears the share, and what it made of the partial signatures: also where one of
+// wipe clears the share and its keys, and what it made of the partial signatures: also where one of
 // them was wrong, or the signatures could not be finished.
 func (t *trial) wipe() {
 	for _, c := range t.checked {
@@ -72,4 +73,5 @@ func (t *trial) wipe() {
 	if t.share != nil {
 		t.share.Wipe()
 	}
+	t.secrets.wipe()
 }

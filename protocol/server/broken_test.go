@@ -22,7 +22,9 @@ func TestSealedIsNoShare(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
 	rec := loadRecord(t, s, p.id)
-	plaintext, err := s.config.Sealer.Open(t.Context(), shareAAD(p.id), rec.sealedShare)
+	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, p.id, rec)
+	require.NoError(t, err)
+	plaintext, err := keys.openShare(rec.sealedShare)
 	require.NoError(t, err)
 	good, err := parseSecrets(plaintext)
 	require.NoError(t, err)
@@ -30,9 +32,9 @@ func TestSealedIsNoShare(t *testing.T) {
 	require.NotEmpty(t, good.precomputed)
 	restore := func(s *Server, plaintext []byte) (*trial, error) {
 		rec := loadRecord(t, newServiceOf(s), p.id)
-		rec.sealedShare, err = s.config.Sealer.Seal(t.Context(), shareAAD(p.id), plaintext)
+		rec.sealedShare, err = keys.sealShare(plaintext)
 		require.NoError(t, err)
-		tr := &trial{server: s, id: p.id}
+		tr := &trial{server: s, id: p.id, secrets: keys}
 		return tr, tr.restore(t.Context(), rec)
 	}
 	tr, err := restore(s.Server, plaintext)
@@ -60,8 +62,12 @@ func TestSealedIsNoShare(t *testing.T) {
 			require.ErrorIs(t, err, ErrRecord)
 		}
 	}
-	_, err = restore(s.node(t, func(c *Config) { c.Keys = nil }), plaintext)
+	tr, err = restore(s.node(t, func(c *Config) { c.Keys = nil }), plaintext)
 	require.ErrorContains(t, err, "needs a KeySource")
+	authKey, recordKey := keys.authKey.Get(), keys.recordKey.Get()
+	require.False(t, wire.AllZero(authKey) || wire.AllZero(recordKey))
+	tr.wipe()
+	require.True(t, wire.AllZero(authKey) && wire.AllZero(recordKey))
 }
 
 // newServiceOf is the service of a node, as far as loadRecord asks.
@@ -71,7 +77,7 @@ func newServiceOf(s *Server) *service { return &service{Server: s, store: s.conf
 func TestAuthenticationKeyOfAnotherLength(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
-	for _, n := range []int{0, 31, 33} {
+	for _, n := range []int{0, 32, 63, 65} {
 		rec := loadRecord(t, s, p.id)
 		var err error
 		rec.sealedKey, err = s.config.Sealer.Seal(t.Context(), authKeyAAD(p.id), make([]byte, n))

@@ -118,25 +118,24 @@ var codes = map[wire.Fate]wire.Code{
 // nothing may be answered.
 func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	if t.authenticated {
-		return nil // neither K_dev nor the hardware key ever changes
+		return nil // neither K_dev, nor the record key, nor the hardware key ever changes
 	}
-	key, err := t.server.config.Sealer.Open(ctx, authKeyAAD(t.id), rec.sealedKey) // 5
+	k, err := openDeviceSecrets(ctx, t.server.config.Sealer, t.id, rec) // 5
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInternal, err)
 	}
-	defer clear(key)
-	if len(key) != wire.SecretSize {
-		return fmt.Errorf("%w: %w: authentication key", errInternal, ErrRecord)
-	}
-	k := wire.NewSecret(key)
-	defer k.Wipe()
-	if !t.request.Authentic(k, t.id) { // 6
+	defer func() {
+		if !t.authenticated {
+			k.wipe()
+		}
+	}()
+	if !t.request.Authentic(k.authKey, t.id) { // 6
 		return fmt.Errorf("%w: %w: not the device's", protocol.ErrMalformed, errMAC)
 	}
 	if !wire.HardwareSigned(rec.hardware, t.id, t.request.Body(), t.request.Hardware) { // 6
 		return fmt.Errorf("%w: key %v", errHardware, t.id)
 	}
-	t.authenticated = true
+	t.authenticated, t.secrets = true, k
 	return nil
 }
 
@@ -147,9 +146,9 @@ func (t *trial) pretend(ctx context.Context) {
 	s := t.server
 	sealed := s.nobody.Load()
 	if sealed == nil {
-		key := wire.DrawSecret()
-		defer key.Wipe()
-		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, key.Get())
+		key := newDeviceSecrets(wire.DrawSecret())
+		defer key.wipe()
+		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, append(key.authKey.Get(), key.recordKey.Get()...))
 		if err != nil {
 			return // known keys cannot be opened either
 		}
@@ -162,7 +161,7 @@ func (t *trial) pretend(ctx context.Context) {
 		return
 	}
 	defer clear(key)
-	k := wire.NewSecret(key)
+	k := wire.NewSecret(key[:wire.SecretSize])
 	defer k.Wipe()
 	_ = t.request.Authentic(k, t.id)
 }

@@ -271,8 +271,10 @@ func TestRecordOfAnotherKey(t *testing.T) {
 	p := newReadyPhone(t, s)
 	rec := loadRecord(t, s, p.id)
 	rec.public = splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey
-	err := (&trial{server: s.Server, id: p.id}).restore(t.Context(), rec)
+	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, p.id, rec)
+	require.NoError(t, err)
+	err = (&trial{server: s.Server, id: p.id, secrets: keys}).restore(t.Context(), rec)
 	require.ErrorIs(t, err, ErrRecord)
 	require.ErrorContains(t, err, "another final key")
-	require.NoError(t, (&trial{server: s.Server, id: p.id}).restore(t.Context(), loadRecord(t, s, p.id)))
+	require.NoError(t, (&trial{server: s.Server, id: p.id, secrets: keys}).restore(t.Context(), loadRecord(t, s, p.id)))
 }

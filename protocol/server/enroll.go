@@ -72,7 +72,9 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 		return refuseKey(wire.RefusedEnrolled), nil
 	}
 	// A sealer that is down is noticed before the challenge is spent.
-	sealedKey, err := s.config.Sealer.Seal(ctx, authKeyAAD(id), e.AuthKey.Get())
+	keys := newDeviceSecrets(e.AuthKey)
+	defer keys.wipe()
+	sealedKey, err := keys.seal(ctx, s.config.Sealer, id)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	} else if !ours {
 		return s.refuseSpent(ctx, id, request, wire.RefusedEnrolled)
 	}
-	final, sealedShare, err := s.complete(ctx, id, share)
+	final, sealedShare, err := s.complete(ctx, id, share, keys)
 	if errors.Is(err, splitkey.ErrKey) {
 		return s.refuseSpent(ctx, id, request, wire.RefusedFactor)
 	} else if err != nil {
@@ -149,7 +151,7 @@ func (s *Server) create(ctx context.Context, id protocol.KeyID, rec *record) (*w
 // complete draws a server key, unless the key is to be two-prime, and returns the final
 // key and the sealed share. The error wraps splitkey.ErrKey where the two moduli have a
 // common factor.
-func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare) (final *rsa.PublicKey, sealed []byte, err error) {
+func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitkey.ServerShare, under deviceSecrets) (final *rsa.PublicKey, sealed []byte, err error) {
 	serverKey, blob, err := s.serverKey(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -167,7 +169,7 @@ func (s *Server) complete(ctx context.Context, id protocol.KeyID, share *splitke
 		return nil, nil, err
 	}
 	defer clear(plaintext)
-	sealed, err = s.config.Sealer.Seal(ctx, shareAAD(id), plaintext)
+	sealed, err = under.sealShare(plaintext)
 	return c.PublicKey(), sealed, err
 }
 

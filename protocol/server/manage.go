@@ -130,23 +130,15 @@ func (s *Server) Reseal(ctx context.Context, id protocol.KeyID) error {
 	if err := s.made(ctx); err != nil {
 		return err
 	}
-	_, err := s.update(ctx, id, func(ctx context.Context, rec *record) (_ decision, err error) {
-		if rec.sealedKey, err = s.resealed(ctx, authKeyAAD(id), rec.sealedKey); err != nil {
+	_, err := s.update(ctx, id, func(ctx context.Context, rec *record) (decision, error) {
+		keys, err := openDeviceSecrets(ctx, s.config.Sealer, id, rec)
+		if err != nil {
 			return decision{}, err
 		}
-		if rec.condition != Destroyed {
-			rec.sealedShare, err = s.resealed(ctx, shareAAD(id), rec.sealedShare)
-		}
+		defer keys.wipe()
+		// The share stays as it is: a request that is under way has the record key.
+		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, id)
 		return decision{write: true}, err
 	})
 	return known(err, "reseal")
-}
-
-func (s *Server) resealed(ctx context.Context, aad, sealed []byte) ([]byte, error) {
-	plaintext, err := s.config.Sealer.Open(ctx, aad, sealed)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(plaintext)
-	return s.config.Sealer.Seal(ctx, aad, plaintext)
 }

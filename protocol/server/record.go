@@ -31,8 +31,8 @@ type record struct {
 	hardware    []byte
 	eventNumber uint64
 	events      []event
-	sealedKey   []byte
-	sealedShare []byte
+	sealedKey   []byte // K_dev and the record key, by the Sealer
+	sealedShare []byte // under the record key
 }
 
 // note puts an event behind those that are not delivered. If the record has no room,
@@ -202,11 +202,4 @@ func parseSecrets(plaintext []byte) (*secrets, error) {
 		return nil, fmt.Errorf("%w: sealed share", ErrRecord)
 	}
 	return &secrets{share, key, pre}, nil
-}
-
-// What is sealed is bound to its key, and to which of the two it is.
-func shareAAD(id protocol.KeyID) []byte { return append([]byte("tandem v2 share "), id[:]...) }
-
-func authKeyAAD(id protocol.KeyID) []byte {
-	return append([]byte("tandem v2 authentication key "), id[:]...)
 }

@@ -217,12 +217,12 @@ func TestRequestCosts(t *testing.T) {
 
 // TestBatchCosts: a list of documents costs what one does, and an operation of the server
 // key for each: whatever the list's length one PIN, one read and one write of the record,
-// and two sealed values that are opened.
+// and one sealed value that is opened.
 func TestBatchCosts(t *testing.T) {
 	m := new(meter)
 	s := newService(t, m.config)
 	p := newReadyPhone(t, s)
-	one := costs{decrypted: 1, used: 1, reads: 1, writes: 1, opens: 2}
+	one := costs{decrypted: 1, used: 1, reads: 1, writes: 1, opens: 1}
 	for _, n := range []int{1, 8, protocol.MaxDocuments} {
 		want := one
 		want.used = n

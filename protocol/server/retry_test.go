@@ -124,7 +124,7 @@ func TestSameSignatureTwice(t *testing.T) {
 	require.NoError(t, rsa.VerifyPSS(status.PublicKey, crypto.SHA256, digest, signature, pss(20)))
 }
 
-// hangsUp is a sealer that opens a share for who hangs up then.
+// hangsUp is a sealer that opens the secrets of a record for who hangs up then.
 type hangsUp struct {
 	Sealer
 	aad    []byte
@@ -144,7 +144,7 @@ func TestHangUpWhileTried(t *testing.T) {
 	h := new(hangsUp)
 	s := newService(t, func(c *Config) { c.Keys, h.Sealer, c.Sealer = nil, c.Sealer, h })
 	p := newReadyPhone(t, s)
-	h.aad = shareAAD(p.id)
+	h.aad = authKeyAAD(p.id)
 	p.transport = func(ctx context.Context, request []byte) ([]byte, error) {
 		ctx, h.cancel = context.WithCancel(ctx)
 		response, err := s.Handle(ctx, request)

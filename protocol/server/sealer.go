@@ -39,7 +39,7 @@ const SealerKeySize = 32
 //	21      n+16    AES-256-GCM (NIST SP 800-38D) with its tag
 //
 // Nonces are random: NIST SP 800-38D, section 8.3, allows 2^32 of them for a key. A key
-// seals twice for each enrolment and each Reseal, once or so for each node, and never for
+// seals once for each enrolment and each Reseal, once or so for each node, and never for
 // a signature.
 type SoftwareSealer struct {
 	current sealerKeyID

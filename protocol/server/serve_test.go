@@ -84,19 +84,11 @@ func (q *queue) another(tb testing.TB, s *service, n byte) *queue {
 
 // resealAs seals the secrets of one key's record for another key id.
 func (s *service) resealAs(ctx context.Context, rec *record, from, to protocol.KeyID) error {
-	for _, sealed := range []struct {
-		value *[]byte
-		aad   func(protocol.KeyID) []byte
-	}{{&rec.sealedKey, authKeyAAD}, {&rec.sealedShare, shareAAD}} {
-		plaintext, err := s.config.Sealer.Open(ctx, sealed.aad(from), *sealed.value)
-		if err != nil {
-			return err
-		}
-		if *sealed.value, err = s.config.Sealer.Seal(ctx, sealed.aad(to), plaintext); err != nil {
-			return err
-		}
+	keys, err := openDeviceSecrets(ctx, s.config.Sealer, from, rec)
+	if err == nil {
+		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, to)
 	}
-	return nil
+	return err
 }
 
 // BenchmarkServe is a signature of the server's, request to answer, with 64 clients at

@@ -133,7 +133,6 @@ func TestUnfinishedEnrolment(t *testing.T) {
 		"another length":            {draw: publishing(key, splitkeytest.NamedKey(splitkeytest.Server, 3072).N, 65537), seals: 9, drawn: 1},
 		"another exponent":          {draw: publishing(key, splitkeytest.NamedKey(splitkeytest.Server, 2048).N, 3), seals: 9, drawn: 1},
 		"too small":                 {draw: publishing(key, rough(t, new(big.Int).Lsh(big.NewInt(0xa7), 2040)), 65537), seals: 9, drawn: 1},
-		"sealer, at the share":      {seals: 1, drawn: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := new(countingKeys)
