@@ -53,8 +53,8 @@ func (m *Modulus) One() *Elem {
 	return x
 }
 
-// zero returns 0. With the moduli of RSA, up to 4096 bits, an element and its words are one
-// allocation.
+// zero returns 0. With the moduli of RSA, up to 4096 bits, an element and its words are
+// one allocation.
 func (m *Modulus) zero() *Elem {
 	n := len(m.n)
 	switch {

@@ -64,8 +64,8 @@ func (s *Server) answerKeyed(ctx context.Context, o *wire.Opened, now int64) (*w
 	return nil, err
 }
 
-// wipe clears the share and its keys, and what it made of the partial signatures: also where one of
-// them was wrong, or the signatures could not be finished.
+// wipe clears the share and its keys, and what it made of the partial signatures: also
+// where one of them was wrong, or the signatures could not be finished.
 func (t *trial) wipe() {
 	for _, c := range t.checked {
 		c.Wipe()

@@ -97,8 +97,8 @@ func (k *keepingSealer) Seal(ctx context.Context, aad, plaintext []byte) ([]byte
 	return k.Sealer.Seal(ctx, aad, plaintext)
 }
 
-// TestEnrolmentIsWiped: K_dev and the record key are gone from where they were sealed, and the
-// blob of a key that is not what it should be as well.
+// TestEnrolmentIsWiped: K_dev and the record key are gone from where they were sealed,
+// and the blob of a key that is not what it should be as well.
 func TestEnrolmentIsWiped(t *testing.T) {
 	sealer := new(keepingSealer)
 	s := newService(t, func(c *Config) { sealer.Sealer, c.Sealer = c.Sealer, sealer })

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"io"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -118,41 +116,4 @@ func TestOldTicketIsAnswered(t *testing.T) {
 	s.clock.Add(year)
 	p.transport = func(ctx context.Context, r []byte) ([]byte, error) { return s.Handle(ctx, r) }
 	require.NoError(t, p.Cancel(t.Context(), old), "with a challenge of two years ago")
-}
-
-// BenchmarkRefuse is what a request costs that is not answered, by how far it gets.
-//
-//	garbage    bytes that are no request
-//	ticket     a request without a ticket of the server's
-//	future     with one that is not yet good
-//	opened     with a good one, encrypted to nobody
-//	challenge  with a good one that is not its challenge's
-//	unknown    for a key that does not exist
-//	mac        for somebody else's key
-func BenchmarkRefuse(b *testing.B) {
-	s := newService(b, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
-	p := newReadyPhone(b, s)
-	own := p.challenge(b)
-	future := s.challenges.Issue(wire.ForOwnUse, p.id, s.clock.Now().Add(time.Hour), time.Minute, wire.Hash{})
-	unknown := protocol.KeyID{9}
-	for _, kind := range []struct {
-		name    string
-		request []byte
-	}{
-		{"garbage", bytes.Repeat([]byte{0xa5}, 2000)},
-		{"ticket", envelope(s, new(wire.Ticket))},
-		{"future", envelope(s, ticketOf(future))},
-		{"opened", envelope(s, ticketOf(own))},
-		{"challenge", forge(b, s, p.id, unknown, protocol.OpSign, wire.DrawSecret())},
-		{"unknown", forge(b, s, unknown, unknown, protocol.OpSign, wire.DrawSecret())},
-		{"mac", forge(b, s, p.id, p.id, protocol.OpSign, wire.DrawSecret())},
-	} {
-		b.Run(kind.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, err := s.Handle(b.Context(), kind.request)
-				require.Equal(b, ErrRefused, err)
-			}
-		})
-	}
 }

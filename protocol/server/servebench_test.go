@@ -1,6 +1,9 @@
+//go:build unix
+
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"io"
@@ -8,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,4 +150,45 @@ func BenchmarkServe(b *testing.B) {
 		w.stop()
 		w.report()
 	})
+}
+
+// BenchmarkRefuse is what a request costs that is not answered, by how far it gets.
+//
+//	garbage    bytes that are no request
+//	ticket     a request without a ticket of the server's
+//	future     with one that is not yet good
+//	opened     with a good one, encrypted to nobody
+//	challenge  with a good one that is not its challenge's
+//	unknown    for a key that does not exist
+//	mac        for somebody else's key
+func BenchmarkRefuse(b *testing.B) {
+	s := newService(b, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+	p := newReadyPhone(b, s)
+	own := p.challenge(b)
+	future := s.challenges.Issue(wire.ForOwnUse, p.id, s.clock.Now().Add(time.Hour), time.Minute, wire.Hash{})
+	unknown := protocol.KeyID{9}
+	for _, kind := range []struct {
+		name    string
+		request []byte
+	}{
+		{"garbage", bytes.Repeat([]byte{0xa5}, 2000)},
+		{"ticket", envelope(s, new(wire.Ticket))},
+		{"future", envelope(s, ticketOf(future))},
+		{"opened", envelope(s, ticketOf(own))},
+		{"challenge", forge(b, s, p.id, unknown, protocol.OpSign, wire.DrawSecret())},
+		{"unknown", forge(b, s, unknown, unknown, protocol.OpSign, wire.DrawSecret())},
+		{"mac", forge(b, s, p.id, p.id, protocol.OpSign, wire.DrawSecret())},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			w := stopwatch{b: b}
+			w.start()
+			for range b.N {
+				if _, err := s.Handle(b.Context(), kind.request); err != ErrRefused {
+					b.Fatal(err)
+				}
+			}
+			w.stop()
+			w.report()
+		})
+	}
 }
