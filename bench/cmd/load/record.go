@@ -16,7 +16,6 @@ import (
 
 	"github.com/tandem-rsa/tandem/pinlock"
 	"github.com/tandem-rsa/tandem/pinlock/limiter"
-	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol/device"
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
@@ -25,8 +24,8 @@ import (
 type recording struct {
 	config   server.Config
 	pool     *server.KeyPool
-	values   map[string][]byte // by id of the store
-	requests [][][]byte        // of each device, in order
+	store    *memory
+	requests [][][]byte // of each device, in order
 }
 
 func (r *recording) close() { r.pool.Close() }
@@ -39,7 +38,7 @@ func random(n int) []byte {
 
 // record enrols devices, and has each of them sign.
 func record(clients, signatures, bits int) (*recording, error) {
-	ctx, store := context.Background(), new(storetest.MemoryStore)
+	ctx, store := context.Background(), newMemory()
 	sealer, err := server.NewSoftwareSealer(random(server.SealerKeySize))
 	if err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func record(clients, signatures, bits int) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &recording{pool: pool, values: make(map[string][]byte), requests: make([][][]byte, clients)}
+	r := &recording{pool: pool, requests: make([][][]byte, clients)}
 	r.config = server.Config{Store: store, Policy: limiter.DefaultPolicy(), Keys: pool, Sealer: sealer, HPKE: server.HPKEKeys{Current: key},
 		ChallengeKey: random(32), ChallengeLife: time.Hour, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	s, err := server.New(r.config)
@@ -66,9 +65,7 @@ func record(clients, signatures, bits int) (*recording, error) {
 		}
 		r.requests[i] = nil
 	}
-	if err := r.copyOf(ctx, store); err != nil {
-		return nil, err
-	}
+	r.store = store.copy()
 	for _, d := range devices {
 		for range signatures {
 			if err := d.sign(ctx, s); err != nil {
@@ -79,24 +76,11 @@ func record(clients, signatures, bits int) (*recording, error) {
 	return r, nil
 }
 
-// copyOf keeps what the store has.
-func (r *recording) copyOf(ctx context.Context, store *storetest.MemoryStore) error {
-	for id, err := range limiter.IDs(ctx, store, "") {
-		if err == nil {
-			r.values[id], _, err = store.Load(ctx, id)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // recordSize is how many bytes the store has of a key, on average, its ids included.
 func (r *recording) recordSize() float64 {
 	size, keys := 0, 0
-	for id, value := range r.values {
-		size += len(id) + len(value)
+	for id, v := range r.store.values {
+		size += len(id) + len(v.value)
 		if strings.HasPrefix(id, "key/") {
 			keys++
 		}

@@ -4,8 +4,9 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -13,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tandem-rsa/tandem/pinlock/limiter/storetest"
 	"github.com/tandem-rsa/tandem/protocol/server"
 )
 
@@ -32,15 +32,10 @@ func (m *measured) quantile(q float64) time.Duration {
 // or, with a rate, at times that are drawn, so many in a second. A request waits for the
 // one before it of the same client.
 func (r *recording) replay(rate float64) (*measured, error) {
-	ctx, store := context.Background(), new(storetest.MemoryStore)
-	for id, value := range r.values {
-		if err := store.Create(ctx, id, value); err != nil {
-			return nil, err
-		}
-	}
+	ctx := context.Background()
 	var signed atomic.Int64
 	config := r.config
-	config.Store, config.Signed = store, func(context.Context, server.Signed) error { signed.Add(1); return nil }
+	config.Store, config.Signed = r.store.copy(), func(context.Context, server.Signed) error { signed.Add(1); return nil }
 	s, err := server.New(config)
 	if err != nil {
 		return nil, err
@@ -50,12 +45,12 @@ func (r *recording) replay(rate float64) (*measured, error) {
 	var mu sync.Mutex
 	var clients sync.WaitGroup
 	spent, began := processorTime(), time.Now()
-	for i, requests := range r.requests {
+	for _, requests := range r.requests {
 		clients.Go(func() {
-			draw, due := rand.New(rand.NewPCG(1, uint64(i))), began
+			due := began
 			for _, request := range requests {
 				if rate > 0 {
-					pause := draw.ExpFloat64() * float64(len(r.requests)) / rate
+					pause := exponential() * float64(len(r.requests)) / rate
 					due = due.Add(time.Duration(pause * float64(time.Second)))
 					time.Sleep(time.Until(due))
 				} else {
@@ -77,6 +72,12 @@ func (r *recording) replay(rate float64) (*measured, error) {
 	m.processor = (processorTime() - spent) / time.Duration(n)
 	slices.Sort(m.took)
 	return m, nil
+}
+
+// exponential draws from the exponential distribution with mean 1.
+func exponential() float64 {
+	u := binary.BigEndian.Uint64(random(8))>>11 + 1
+	return -math.Log(float64(u) / (1 << 53))
 }
 
 // processorTime is what the process has spent on processors.
