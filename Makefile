@@ -1,4 +1,4 @@
-.PHONY: demo test check builds fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare bench-load vectors mutants mutants-all network kernel prove model generate page variants vulncheck durable load phone
+.PHONY: demo test check builds fips bare stress fuzz taint dudect failures bench bench-peers bench-publish bench-compare bench-load vectors mutants mutants-all network kernel prove explore model generate page variants vulncheck durable load phone
 
 # Of several -mod the last one holds. With -mod=mod, which some have set, the go command refuses a workspace.
 export GOFLAGS := $(shell go env GOFLAGS) -mod=readonly
@@ -79,6 +79,9 @@ prove:            # the assembly of internal/modexp for all inputs; planted faul
 
 model:            # the protocol's rules in Promela: every state of each scope; planted faults; schedules of it with the real code
 	go test -count=1 -v ./protocol/internal/model -args -long
+
+explore:          # every schedule of the protocol, with the real device and server; planted faults found
+	.ci/explore
 
 generate:         # writes the assembly of internal/modexp
 	go generate ./internal/modexp

@@ -114,10 +114,14 @@ func (n *namer) time(ms int64) {
 	n.put(d)
 }
 
-func (n *namer) challenge(c *wire.Challenge, minted int) {
+// challenge writes a challenge. One that a Cancel or a Report carries, or will carry,
+// never expires, and is looked at for its issue only by a node whose clock is behind.
+func (n *namer) challenge(c *wire.Challenge, minted int, expires bool) {
 	n.put(int64(c.Purpose), int64(minted))
-	n.time(c.Issued)
-	n.time(c.Expires)
+	if expires || n.w.scope.Nodes > 1 || n.w.scope.Latest > 0 || n.w.scope.Enrolment {
+		n.time(c.Issued)
+		n.time(c.Expires)
+	}
 	n.name(c.Binding)
 }
 
@@ -155,7 +159,7 @@ func (n *namer) phone(i int32) {
 	}
 	n.flag(p.offered != nil)
 	if p.offered != nil {
-		n.challenge(p.offered, p.minted)
+		n.challenge(p.offered, p.minted, false)
 	}
 	if device.Phase(p.Phase) == device.Superseded {
 		return
@@ -175,7 +179,7 @@ func (n *namer) request(r *request) {
 	n.name(r.hash)
 	n.put(int64(r.op), int64(r.hpke), int64(r.documents))
 	n.flag(r.right, r.thief)
-	n.challenge(r.challenge, r.minted)
+	n.challenge(r.challenge, r.minted, r.numbered())
 	n.name(r.target)
 	if r.op == protocol.OpEnroll || r.op == protocol.OpReport {
 		return
@@ -190,7 +194,7 @@ func (n *namer) answer(a *answer) {
 	n.put(int64(a.Code), int64(a.Verdict.Total), int64(a.Reason), int64(len(a.Signatures)), int64(len(a.Document)))
 	n.flag(a.forged, a.Verdict.Until != 0)
 	if a.Parsed != nil {
-		n.challenge(a.Parsed, a.minted)
+		n.challenge(a.Parsed, a.minted, false)
 	}
 }
 
@@ -201,7 +205,9 @@ func (n *namer) call(i int32) {
 	}
 	c := n.w.calls.all[i]
 	n.put(int64(c.op), int64(c.issuer), int64(c.stage))
-	n.time(n.w.base.UnixMilli() + c.at)
+	if c.op.begins() {
+		n.time(n.w.base.UnixMilli() + c.at)
+	}
 	if c.dev != 0 {
 		n.phone(c.dev)
 	}

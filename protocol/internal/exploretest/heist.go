@@ -23,7 +23,6 @@ type heist struct {
 	before int8 // wrong PINs in a row that were the owner's, at the latest copy before a guess
 	told   int8 // wrong PINs that the thief was told of
 	locks  int8 // that began since the first copy
-	waited int8 // locks that had begun before the latest guess, and were waited out
 	acted  bool // a number was settled for a request of his that the owner knows nothing of
 	lied   bool // the device believes an untrue fate
 }
@@ -77,7 +76,7 @@ func (n *namer) heist(m *moment) {
 	if n.w.scope.Copies == 0 {
 		return
 	}
-	n.put(int64(m.copies), int64(m.before), int64(m.told), int64(m.locks), int64(m.waited))
+	n.put(int64(m.copies), int64(m.before), int64(m.told), int64(m.locks))
 	n.flag(m.acted, m.lied)
 	if m.loot == 0 {
 		return
@@ -155,7 +154,7 @@ func (w *world) thiefActs(m moment, emit emitter) {
 	if p.request != 0 {
 		do("the thief cancels what the owner has sent", wire.Request{Op: protocol.OpCancel, Target: w.reqs.all[p.request].hash}, nil)
 	}
-	if a := m.awaited(w); a != 0 && slices.Contains(l.keys, a) {
+	if a := m.awaited(w); a != 0 && !w.silent(&m) && slices.Contains(l.keys, a) {
 		w.thiefAnswers(m, a, emit)
 	}
 }
@@ -197,7 +196,6 @@ func (w *world) thiefServed(m, to *moment, req int32, p *phone) (said string) {
 	after := w.record(to)
 	if r.answer != 0 && w.answers.all[r.answer].Code == wire.CodeWrong {
 		to.told++
-		to.waited = m.locks
 	}
 	if w.known.all[m.loot].knows(before.commitment) == nil && after.condition != destroyed {
 		w.bad("a copy was used after the owner had a new token, and is not found")
@@ -207,6 +205,9 @@ func (w *world) thiefServed(m, to *moment, req int32, p *phone) (said string) {
 	}
 	if lock := lockAfter(w.policy, after.wrong); after.wrong > before.wrong && lock > 0 && lock != forever {
 		to.locks++
+	}
+	if to.told > m.told {
+		w.tell(to, int(m.locks))
 	}
 	return w.told(r.answer)
 }
@@ -248,6 +249,20 @@ func (w *world) thiefAnswers(m moment, req int32, emit emitter) {
 			emit(to, o.said(), "hear %s%s", w.answers.all[ans].name, o.faults)
 		}
 	}
+}
+
+// tell keeps the most that a thief was told, of how many locks he had waited for.
+func (w *world) tell(m *moment, waited int) {
+	most := w.most[int(m.before)]
+	if most == nil {
+		most = new([4]int)
+		w.most[int(m.before)] = most
+	}
+	if m.locks == 0 {
+		most[0] = max(most[0], int(m.told))
+	}
+	i := min(waited, 2) + 1
+	most[i] = max(most[i], int(m.told))
 }
 
 // comesTrue: what the thief has said of a request may become true, if it arrives later.

@@ -60,6 +60,9 @@ func (m *moment) awaited(w *world) int32 {
 // were settled. Of several Cancels of one request, which differ in the challenge, the one
 // that the device waits for is kept, or any, for each challenge key; and so of Reports.
 func (m *moment) tidy(w *world) {
+	if w.silent(m) {
+		m.call, m.answers = 0, [room]int32{}
+	}
 	rec, awaited := w.record(m), m.awaited(w)
 	kept := make(map[alike]bool)
 	if awaited != 0 {
@@ -116,6 +119,9 @@ type sequel struct {
 
 // next returns everything that can happen next, each under a label of its own.
 func (w *world) next(m moment) []sequel {
+	if rec := w.record(&m); m.copies > 0 && rec != nil && rec.condition == destroyed && !w.playing {
+		return nil // the thief gets nothing any more, and the owner has been told or will be
+	}
 	var all []sequel
 	seen := make(map[string]int)
 	emit := func(to moment, said, format string, args ...any) {
@@ -129,13 +135,18 @@ func (w *world) next(m moment) []sequel {
 		}
 		all = append(all, sequel{label, said, to})
 	}
-	w.ownerActs(m, emit)
-	w.deviceHears(m, emit)
+	if !w.silent(&m) {
+		w.ownerActs(m, emit)
+		w.deviceHears(m, emit)
+	}
 	w.nodesServe(m, emit)
 	w.worldMoves(m, emit)
 	w.thiefActs(m, emit)
 	return all
 }
+
+// silent: nobody hears of the owner any more.
+func (w *world) silent(m *moment) bool { return w.scope.Silent && m.acted }
 
 // said is what the owner hears: nothing from a call that waits or has crashed.
 func (o outcome) said() string {

@@ -26,6 +26,7 @@ type Scope struct {
 	Enrolment  bool            // begins without a key
 	Composite  bool            // the server has keys of its own
 	Copies     int             // of the device's storage that a thief may make
+	Silent     bool            // the owner is not heard any more once the thief has acted
 	Window     int             // a request is replayed until so many later ones are settled; 0 for ever
 	Tries      int             // in each round of the policy; 2 if 0
 	Limit      int             // moments, after which an exploration ends unfinished; 0 for no limit
@@ -71,6 +72,3 @@ func (s *Scope) ops(phase device.Phase) (ops []Op) {
 	}
 	return ops
 }
-
-// signs is the smallest scope of an owner who goes on for ever.
-var signs = Scope{Name: "signs", Kinds: []Op{Sign, SignWrong}, Nodes: 1, Faults: true, Races: true, Window: 1}

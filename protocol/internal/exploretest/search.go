@@ -10,12 +10,12 @@ import (
 // Result is what an exploration has found.
 type Result struct {
 	Scope       string
-	Moments     int  // that differ
-	Transitions int  // from one to the next
-	Depth       int  // steps to the moment that is furthest from the beginning
-	Steps       int  // of the real code
-	Whole       bool // every moment was looked at
-	Schedules   float64
+	Moments     int      // that differ
+	Transitions int      // from one to the next
+	Depth       int      // steps to the moment that is furthest from the beginning
+	Steps       int      // of the real code
+	Whole       bool     // every moment was looked at
+	Schedules   float64  // of as many steps as Depth, or fewer
 	Looked      int      // moments that were looked at until then
 	Broken      string   // the first claim that does not hold, or ""
 	Schedule    []string // the shortest that shows it
@@ -48,12 +48,13 @@ func (w *world) first() moment {
 }
 
 func (w *world) explore() Result {
-	r := Result{Scope: w.scope.Name, Whole: true, Told: make(map[int]*[4]int)}
+	r := Result{Scope: w.scope.Name, Whole: true, Told: w.most}
 	m := w.first()
 	index := map[[16]byte]int32{w.key(&m): 0}
 	all := []moment{m}
 	parent, depth := []int32{-1}, []int32{0}
 	labels := []string{""}
+	var edges [][2]int32
 	trace := func(i int32) (steps []string) {
 		for ; i > 0; i = parent[i] {
 			steps = append(steps, labels[i])
@@ -65,7 +66,6 @@ func (w *world) explore() Result {
 		m := all[i]
 		r.Looked = i + 1
 		w.check(&m)
-		r.note(&m)
 		sequels := w.next(m)
 		if len(w.broken) > 0 {
 			r.Broken, r.Schedule, r.Whole = w.broken[0], trace(int32(i)), false
@@ -74,7 +74,11 @@ func (w *world) explore() Result {
 		for _, s := range sequels {
 			r.Transitions++
 			key := w.key(&s.to)
-			if _, ok := index[key]; !ok {
+			to, ok := index[key]
+			edges = append(edges, [2]int32{int32(i), int32(len(all))})
+			if ok {
+				edges[len(edges)-1][1] = to
+			} else {
 				index[key] = int32(len(all))
 				all = append(all, s.to)
 				parent, depth = append(parent, int32(i)), append(depth, depth[i]+1)
@@ -86,25 +90,26 @@ func (w *world) explore() Result {
 			break
 		}
 	}
+	r.Schedules = schedules(edges, len(all), int(depth[len(depth)-1]))
 	r.Moments, r.Depth, r.Steps = len(all), int(depth[len(depth)-1]), w.steps
 	return r
 }
 
-// note keeps the most that a thief was told.
-func (r *Result) note(m *moment) {
-	if m.copies == 0 {
-		return
+// schedules counts the paths from the first moment of up to so many steps.
+func schedules(edges [][2]int32, moments, steps int) (sum float64) {
+	at := make([]float64, moments)
+	at[0] = 1
+	for range steps {
+		next := make([]float64, moments)
+		for _, e := range edges {
+			next[e[1]] += at[e[0]]
+		}
+		for _, n := range next {
+			sum += n
+		}
+		at = next
 	}
-	most := r.Told[int(m.before)]
-	if most == nil {
-		most = new([4]int)
-		r.Told[int(m.before)] = most
-	}
-	if m.locks == 0 {
-		most[0] = max(most[0], int(m.told))
-	}
-	i := min(int(m.waited), 2) + 1
-	most[i] = max(most[i], int(m.told))
+	return sum
 }
 
 // Test writes the schedule as a test of this package, which fails as long as the claim
@@ -120,5 +125,6 @@ func (r Result) Test(scope string) string {
 }
 
 func (r Result) String() string {
-	return fmt.Sprintf("%s: %d moments, %d transitions, depth %d, %d steps of the real code", r.Scope, r.Moments, r.Transitions, r.Depth, r.Steps)
+	return fmt.Sprintf("%s: %d moments, %d transitions, depth %d, %.1e schedules of so many steps or fewer, %d steps of the real code",
+		r.Scope, r.Moments, r.Transitions, r.Depth, r.Schedules, r.Steps)
 }

@@ -61,6 +61,7 @@ type world struct {
 	served  map[servedKey][]response
 	raced   map[[3]int64]bool
 	stolen  map[string]int32 // requests of the thief's
+	most    map[int]*[4]int  // what he was told: see Result
 	steps   int              // of the real code
 	playing bool             // what changes nothing is a step as well
 	broken  []string
@@ -103,7 +104,7 @@ func (b *table[T]) add(key string, v T) int32 {
 func newWorld(t *testing.T, scope Scope) *world {
 	w := &world{t: t, scope: scope, phone: new(storage), store: new(store), pins: make(map[string]int),
 		parents: make(map[wire.Hash]link), closed: make(map[[sha256.Size]byte]bool), runs: make(map[runKey][]outcome), served: make(map[servedKey][]response),
-		raced: make(map[[3]int64]bool), stolen: make(map[string]int32)}
+		raced: make(map[[3]int64]bool), stolen: make(map[string]int32), most: make(map[int]*[4]int)}
 	w.base = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w.clock = w.base
 	w.policy = scope.policy()
