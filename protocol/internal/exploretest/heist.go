@@ -117,6 +117,9 @@ func (w *world) thiefActs(m moment, emit emitter) {
 		w.gain(&to, tokens, p.request)
 		if m.told == 0 {
 			to.before = m.wrongs
+			if q := w.pendingOf(&m); q != nil && provesPIN(q.op) && q.right { // the owner's last PIN
+				to.before = 0
+			}
 		}
 		emit(to, "", "the thief copies the storage")
 	}

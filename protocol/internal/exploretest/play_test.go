@@ -42,3 +42,25 @@ func TestPlay(t *testing.T) {
 	require.Equal(t, "wrong PIN, 8 left", p.Said[1])
 	require.Equal(t, "destroyed: the device's storage was copied", p.Key)
 }
+
+// TestPendingPINCounts: the owner's last PIN before the copy is the one in the request
+// that is pending. If it is right, and arrives after the copy, it clears the counter of
+// the wrong one before it, and the thief has all nine guesses.
+func TestPendingPINCounts(t *testing.T) {
+	guesses := []string{"the thief guesses", "the thief guesses", "the thief guesses"}
+	steps := []string{
+		"sign with a wrong PIN 2",
+		"deliver sign with a wrong PIN 2 to A",
+		"hear wrong PIN, 8 left",
+		"sign 3",
+		"the thief copies the storage",
+		"deliver sign 3 to A",
+	}
+	for range 2 {
+		steps = append(append(steps, guesses...), "wait 5m0s")
+	}
+	p := Play(t, Scope{Name: "a copy", Kinds: pinned, Nodes: 1, Copies: 1, Tries: 3, Moves: five}, append(steps, guesses...)...)
+	require.Empty(t, p.Broken)
+	require.Equal(t, "wrong PIN, 0 left", p.Said[len(p.Said)-1])
+	require.Equal(t, 9, p.Wrong)
+}

@@ -32,4 +32,7 @@ var owners = []Scope{
 // of the first is explored in the short form, too.
 var robberies = []Scope{
 	{Name: "a copy of an owner who signs once", Kinds: []Op{Sign}, Nodes: 1, Copies: 1, Tries: 3, Window: 1, Operations: 1},
+	{Name: "two copies", Kinds: pinned, Nodes: 1, Copies: 2, Window: 1, Operations: 1},
+	{Name: "a copy, and locks", Kinds: pinned, Nodes: 1, Copies: 1, Silent: true, Window: 1, Operations: 1, Moves: five},
+	{Name: "two copies, and locks", Kinds: pinned, Nodes: 1, Copies: 2, Silent: true, Window: 1, Operations: 1, Moves: five},
 }
