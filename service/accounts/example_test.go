@@ -70,7 +70,7 @@ func Example() {
 	check(err)
 	// The phone enrols and confirms both keys, and calls Finish.
 	fmt.Println(len(registered.Code), enrolment.Person.CommonName(), len(enrolment.Offers[0].Challenge), len(enrolment.Offers[1].Challenge))
-	// Output: 14 MÄND,MARI 114 114
+	// Output: 14 MÄND,MARI 146 146
 }
 
 func random(n int) []byte {
