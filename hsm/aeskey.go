@@ -17,19 +17,15 @@ const (
 	roleWrap                 // CKA_WRAP, CKA_UNWRAP
 )
 
-var kept = []attributeCheck{
-	{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true},
-	{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false},
-}
+// kept is what every key must be.
+var kept = []attributeCheck{{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true}, {pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false}}
 
 // uses are the attributes that a role gives a key.
 func (r role) uses() []attributeCheck {
 	seal := r == roleSeal
 	return []attributeCheck{
-		{pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", seal},
-		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", seal},
-		{pkcs11.CKA_WRAP, "CKA_WRAP", !seal},
-		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", !seal},
+		{pkcs11.CKA_ENCRYPT, "CKA_ENCRYPT", seal}, {pkcs11.CKA_DECRYPT, "CKA_DECRYPT", seal},
+		{pkcs11.CKA_WRAP, "CKA_WRAP", !seal}, {pkcs11.CKA_UNWRAP, "CKA_UNWRAP", !seal},
 	}
 }
 
@@ -61,11 +57,7 @@ func secretKey(keyType uint, token bool, names []attribute, checks ...[]attribut
 }
 
 // Functions that could give a key another use, to whoever is logged in.
-const (
-	guardSet    = "C_SetAttributeValue"
-	guardCopy   = "C_CopyObject"
-	guardUnwrap = "C_UnwrapKey"
-)
+const guardSet, guardCopy, guardUnwrap = "C_SetAttributeValue", "C_CopyObject", "C_UnwrapKey"
 
 // guards are sets of attributes that keys can be made with, the best first.
 // CKA_MODIFIABLE and CKA_COPYABLE: PKCS #11 2.40, section 4.4.

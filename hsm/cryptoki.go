@@ -45,11 +45,7 @@ type cryptoki interface {
 	UnwrapKey(s handle, m mechanism, kek handle, wrapped []byte, template []attribute) (handle, error)
 }
 
-const (
-	bySign    = "C_Sign"
-	byDecrypt = "C_Decrypt"
-	byEncrypt = "C_Encrypt"
-)
+const bySign, byDecrypt, byEncrypt = "C_Sign", "C_Decrypt", "C_Encrypt"
 
 // mechanism is CK_MECHANISM.
 type mechanism struct {
@@ -83,6 +79,5 @@ func encodeUint(v uint) []byte {
 // tokenInfo is the part of CK_TOKEN_INFO that decides anything here.
 type tokenInfo struct {
 	label, serial, model string
-	flags                uint
-	maxRWSessions        uint
+	flags, maxRWSessions uint
 }

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -98,6 +99,14 @@ type attributeCheck struct {
 }
 
 func (c attributeCheck) String() string { return fmt.Sprintf("%s = %t", c.name, c.want) }
+
+// ping asks for an object whose handle may be a remembered one, and for what it must be.
+func (t *Token) ping(ctx context.Context, o *object, list []attributeCheck) error {
+	_, err := runOn(ctx, t, operation{name: "ping", proven: true}, o, func(s *session, h handle) (struct{}, error) {
+		return struct{}{}, s.check(h, o.name, list)
+	})
+	return err
+}
 
 // check refuses an object with other attributes than it should have, and one with a
 // secret that can be read. Modules accept templates and do something else (opencryptoki's

@@ -62,19 +62,12 @@ func (k *Key) Exponentiate(ctx context.Context, x []byte) ([]byte, error) {
 	return k.exponentiate(ctx, operation{name: "raw RSA", proven: true}, k.by, bytes.Clone(x))
 }
 
-// Ping asks the token for the private key: nil means that the token answers, is logged
-// in, and has the key, which it does not give away. It uses no key.
-//
-// Errors: ErrKeyNotFound and ErrExposed.
+// Ping is ServerKeys.Ping for one key, which the token must not give away.
 func (k *Key) Ping(ctx context.Context) error {
 	if k == nil || k.t == nil || ctx == nil {
 		return errNothing
 	}
-	_, err := runOn(ctx, k.t, operation{name: "ping", proven: true}, k.held, func(s *session, h handle) (struct{}, error) {
-		// The handle may be a remembered one: this asks the token.
-		return struct{}{}, s.check(h, k.held.name, kept)
-	})
-	return err
+	return k.t.ping(ctx, k.held, kept)
 }
 
 func (k *Key) exponentiate(ctx context.Context, op operation, by string, in []byte) ([]byte, error) {

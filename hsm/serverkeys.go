@@ -180,11 +180,7 @@ func (p *ServerKeys) Ping(ctx context.Context) error {
 		return errNothing
 	}
 	key := p.keys.current()
-	_, err := runOn(ctx, p.keys.t, operation{name: "ping", proven: true}, key.aes, func(s *session, h handle) (struct{}, error) {
-		// The handle may be a remembered one: this asks the token.
-		return struct{}{}, s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
-	})
-	return err
+	return p.keys.t.ping(ctx, key.aes, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})
 }
 
 // wrapped is the body of a blob that holds a key: format (1 byte), length of n (2 bytes,

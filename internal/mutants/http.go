@@ -24,7 +24,7 @@ var httpMutants = []mutant{
 	{"well if the store is", "protocol/server/ping.go", "if e.Store == nil && e.Sealer == nil && e.Keys == nil {", "if e.Store == nil {", inServer, "TestPing$"},
 	{"an observer hides the store's own Ping", "protocol/server/ping.go", "func (s observedStore) Ping(ctx context.Context) error  { return pingStore(ctx, s.Store) }", "func (s observedStore) Ping(ctx context.Context) error  { return nil }", inServer, "TestPing$"},
 	{"believe what a sealer opens", "protocol/server/ping.go", "if err == nil && !bytes.Equal(opened, text) {", "if err == nil && len(opened) == len(text)+1 && !bytes.Equal(opened, text) {", inServer, "TestPing$"},
-	{"a token that is pinged from memory", "hsm/serverkeys.go", `return struct{}{}, s.check(h, key.aes.name, []attributeCheck{{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", true}})`, "_, _ = h, pkcs11.CKA_UNWRAP\n\t\treturn struct{}{}, nil", "./hsm", "TestPing"},
+	{"a token that is pinged from memory", "hsm/object.go", `return struct{}{}, s.check(h, o.name, list)`, "_, _ = h, list\n\t\treturn struct{}{}, nil", "./hsm", "TestPing"},
 
 	// The log.
 	{"say nothing of strangers", "protocol/server/log.go", `s.config.Log, slog.LevelInfo, "request refused", cause)`, `s.config.Log, slog.LevelDebug, "request refused", cause)`, inServer, "TestRefusalsAreLogged|TestOwnFaultsAreLogged"},
