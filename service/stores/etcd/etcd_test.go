@@ -267,7 +267,9 @@ func alarms(t *testing.T, c *etcdtest.Cluster) {
 // alarm is raised; the older members are told by Options.Quota.
 func TestQuota(t *testing.T) {
 	const quota = 8 << 20
-	c := etcdtest.Start(t, 1, "--quota-backend-bytes", fmt.Sprint(quota))
+	// The size that a member tells has each write: by default it may lack those of a
+	// tenth of a second, which here could be the last tenth of the quota.
+	c := etcdtest.Start(t, 1, "--quota-backend-bytes", fmt.Sprint(quota), "--backend-batch-limit", "1")
 	s := openOn(t, c, Options{Quota: quota, Every: 10 * time.Millisecond})
 	value := make([]byte, limiter.MaxValue)
 	var err error
