@@ -4,6 +4,7 @@ package splitkey_test
 
 import (
 	"crypto"
+	"crypto/fips140"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,11 @@ func TestCompleteAllocations(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, testing.AllocsPerRun(20, complete(false)), 5.0)
-	require.LessOrEqual(t, testing.AllocsPerRun(20, complete(true)), 15.0)
+	most := 15.0
+	if fips140.Enabled() { // crypto/rsa makes one more
+		most++
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(20, complete(true)), most)
 }
 
 // TestAllocations: a partial signature allocates what it returns and a few numbers of

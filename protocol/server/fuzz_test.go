@@ -97,7 +97,7 @@ func newServerFixture(tb testing.TB) *serverFixture {
 	c, err := wire.ParseChallenge(x.Challenge(wire.ForEnrolment, wire.Hash{}))
 	require.NoError(tb, err)
 	_, share := protocoltest.Shares()
-	e := &wire.Enrollment{Challenge: c, Share: secret.Own(share.Bytes()), AuthKey: x.AuthKey, Commitment: x.Tokens[0].Commitment()}
+	e := &wire.Enrollment{Challenge: c, Share: secret.Own(share.Bytes()), AuthKey: wire.NewSecret(x.AuthKey.Get()), Commitment: x.Tokens[0].Commitment()}
 	a, err := x.server.enrollOnce(context.Background(), x.Id, e, wire.Hash{}, protocoltest.FixtureTime.UnixMilli())
 	require.NoError(tb, err)
 	require.Equal(tb, wire.CodeEnrolled, a.Code)

@@ -71,6 +71,9 @@ func (p *Phone) Listen(ctx context.Context, look func() error) error {
 	case answer.MediaType != eventStream:
 		return fmt.Errorf("%w: %q", ErrResponse, answer.MediaType)
 	}
+	if cause := context.Cause(ctx); cause != nil { // the stream may end in order for that
+		return fmt.Errorf("%w: %w", ErrConnection, cause)
+	}
 	return nil
 }
 
