@@ -22,7 +22,7 @@ func TestSealedIsNoShare(t *testing.T) {
 	s := newService(t)
 	p := newReadyPhone(t, s)
 	rec := loadRecord(t, s, p.id)
-	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, p.id, rec)
+	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, authKeyAAD(p.id), rec.sealedKey)
 	require.NoError(t, err)
 	plaintext, err := keys.openShare(rec.sealedShare)
 	require.NoError(t, err)

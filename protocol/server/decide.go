@@ -120,7 +120,7 @@ func (t *trial) authenticate(ctx context.Context, rec *record) error {
 	if t.authenticated {
 		return nil // neither K_dev, nor the record key, nor the hardware key ever changes
 	}
-	k, err := openDeviceSecrets(ctx, t.server.config.Sealer, t.id, rec) // 5
+	k, err := openDeviceSecrets(ctx, t.server.config.Sealer, authKeyAAD(t.id), rec.sealedKey) // 5
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInternal, err)
 	}
@@ -146,24 +146,22 @@ func (t *trial) pretend(ctx context.Context) {
 	s := t.server
 	sealed := s.nobody.Load()
 	if sealed == nil {
-		key := newDeviceSecrets(wire.DrawSecret())
-		defer key.wipe()
-		b, err := s.config.Sealer.Seal(ctx, nobodyAAD, append(key.authKey.Get(), key.recordKey.Get()...))
+		drawn := newDeviceSecrets(wire.DrawSecret())
+		defer drawn.wipe()
+		b, err := drawn.seal(ctx, s.config.Sealer, nobodyAAD)
 		if err != nil {
 			return // known keys cannot be opened either
 		}
 		sealed = &b
 		s.nobody.Store(sealed)
 	}
-	key, err := s.config.Sealer.Open(ctx, nobodyAAD, *sealed)
+	keys, err := openDeviceSecrets(ctx, s.config.Sealer, nobodyAAD, *sealed)
 	if err != nil {
 		s.nobody.CompareAndSwap(sealed, nil) // the sealing key was retired
 		return
 	}
-	defer clear(key)
-	k := wire.NewSecret(key[:wire.SecretSize])
-	defer k.Wipe()
-	_ = t.request.Authentic(k, t.id)
+	defer keys.wipe()
+	_ = t.request.Authentic(keys.authKey, t.id)
 }
 
 var nobodyAAD = []byte("tandem v2 nobody's authentication key")

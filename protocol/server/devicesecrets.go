@@ -28,15 +28,15 @@ func (d deviceSecrets) wipe() {
 	d.recordKey.Wipe()
 }
 
-func (d deviceSecrets) seal(ctx context.Context, s Sealer, id protocol.KeyID) ([]byte, error) {
+func (d deviceSecrets) seal(ctx context.Context, s Sealer, aad []byte) ([]byte, error) {
 	plaintext := append(append(make([]byte, 0, 2*wire.SecretSize), d.authKey.Get()...), d.recordKey.Get()...)
 	defer clear(plaintext)
-	return s.Seal(ctx, authKeyAAD(id), plaintext)
+	return s.Seal(ctx, aad, plaintext)
 }
 
-// openDeviceSecrets opens what the record has sealed. Whoever opens it wipes it.
-func openDeviceSecrets(ctx context.Context, s Sealer, id protocol.KeyID, rec *record) (deviceSecrets, error) {
-	plaintext, err := s.Open(ctx, authKeyAAD(id), rec.sealedKey)
+// openDeviceSecrets opens what seal has sealed. Whoever opens it wipes it.
+func openDeviceSecrets(ctx context.Context, s Sealer, aad, sealed []byte) (deviceSecrets, error) {
+	plaintext, err := s.Open(ctx, aad, sealed)
 	if err != nil {
 		return deviceSecrets{}, err
 	}

@@ -271,7 +271,7 @@ func TestRecordOfAnotherKey(t *testing.T) {
 	p := newReadyPhone(t, s)
 	rec := loadRecord(t, s, p.id)
 	rec.public = splitkeytest.NamedKey(splitkeytest.Server, 2048).PublicKey
-	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, p.id, rec)
+	keys, err := openDeviceSecrets(t.Context(), s.config.Sealer, authKeyAAD(p.id), rec.sealedKey)
 	require.NoError(t, err)
 	err = (&trial{server: s.Server, id: p.id, secrets: keys}).restore(t.Context(), rec)
 	require.ErrorIs(t, err, ErrRecord)

@@ -74,7 +74,7 @@ func (s *Server) enrollOnce(ctx context.Context, id protocol.KeyID, e *wire.Enro
 	// A sealer that is down is noticed before the challenge is spent.
 	keys := newDeviceSecrets(e.AuthKey)
 	defer keys.wipe()
-	sealedKey, err := keys.seal(ctx, s.config.Sealer, id)
+	sealedKey, err := keys.seal(ctx, s.config.Sealer, authKeyAAD(id))
 	if err != nil {
 		return nil, err
 	}

@@ -131,13 +131,13 @@ func (s *Server) Reseal(ctx context.Context, id protocol.KeyID) error {
 		return err
 	}
 	_, err := s.update(ctx, id, func(ctx context.Context, rec *record) (decision, error) {
-		keys, err := openDeviceSecrets(ctx, s.config.Sealer, id, rec)
+		keys, err := openDeviceSecrets(ctx, s.config.Sealer, authKeyAAD(id), rec.sealedKey)
 		if err != nil {
 			return decision{}, err
 		}
 		defer keys.wipe()
 		// The share stays as it is: a request that is under way has the record key.
-		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, id)
+		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, authKeyAAD(id))
 		return decision{write: true}, err
 	})
 	return known(err, "reseal")

@@ -88,9 +88,9 @@ func (q *queue) another(tb testing.TB, s *service, n byte) *queue {
 
 // resealAs seals the secrets of one key's record for another key id.
 func (s *service) resealAs(ctx context.Context, rec *record, from, to protocol.KeyID) error {
-	keys, err := openDeviceSecrets(ctx, s.config.Sealer, from, rec)
+	keys, err := openDeviceSecrets(ctx, s.config.Sealer, authKeyAAD(from), rec.sealedKey)
 	if err == nil {
-		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, to)
+		rec.sealedKey, err = keys.seal(ctx, s.config.Sealer, authKeyAAD(to))
 	}
 	return err
 }
