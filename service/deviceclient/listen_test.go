@@ -67,6 +67,12 @@ func TestListen(t *testing.T) {
 	}))
 	defer open.Close()
 	require.ErrorIs(t, listener(open.URL, NewHTTPStream(nil)).Listen(ctx, func() error { stop(); return nil }), context.Canceled)
+	// So it does where the stream ends in order for that.
+	ctx, stop = context.WithCancel(t.Context())
+	inOrder := listener("https://id.example", func(_ context.Context, _ Request, part func([]byte) error) (*Response, error) {
+		return &Response{Status: 200, MediaType: eventStream}, part([]byte(":\n\n"))
+	})
+	require.ErrorIs(t, inOrder.Listen(ctx, func() error { stop(); return nil }), context.Canceled)
 }
 
 // TestSilence: a stream that says nothing for long is given up: its connection may be
